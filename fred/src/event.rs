@@ -1,0 +1,155 @@
+//! Event types (SDM vol. 3, "FRED event types") and vectors.
+
+/// The event type, bits 51:48 of the frame's SS slot and bits 10:8 of VMX interruption information.
+///
+/// 1 is reserved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum EventType {
+    /// External interrupt.
+    ExternalInterrupt = 0,
+    /// Non-maskable interrupt.
+    Nmi = 2,
+    /// Hardware exception, #DB other than INT1 included.
+    HardwareException = 3,
+    /// `INT n`, `CD 03` and `CD 04` included.
+    SoftwareInterrupt = 4,
+    /// `INT1` (F1).
+    PrivilegedSoftwareException = 5,
+    /// `INT3` (CC) and `INTO` (CE).
+    SoftwareException = 6,
+    /// SYSCALL (vector 1) and SYSENTER (vector 2).
+    Other = 7,
+}
+
+/// A number that is no event type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is not an event type: the manual defines 0 and 2..=7")]
+pub struct InvalidEventType(pub u8);
+
+impl EventType {
+    /// Whether the event is one that an instruction asks for, and which therefore has an
+    /// instruction length: types 4 to 7.
+    pub const fn has_instruction_length(self) -> bool {
+        self as u8 >= EventType::SoftwareInterrupt as u8
+    }
+}
+
+impl TryFrom<u8> for EventType {
+    type Error = InvalidEventType;
+
+    fn try_from(number: u8) -> Result<Self, InvalidEventType> {
+        Ok(match number {
+            0 => Self::ExternalInterrupt,
+            2 => Self::Nmi,
+            3 => Self::HardwareException,
+            4 => Self::SoftwareInterrupt,
+            5 => Self::PrivilegedSoftwareException,
+            6 => Self::SoftwareException,
+            7 => Self::Other,
+            other => return Err(InvalidEventType(other)),
+        })
+    }
+}
+
+/// Vectors of exceptions and NMI.
+pub mod vector {
+    /// #DE, divide error.
+    pub const DE: u8 = 0;
+    /// #DB, debug.
+    pub const DB: u8 = 1;
+    /// NMI.
+    pub const NMI: u8 = 2;
+    /// #BP, breakpoint.
+    pub const BP: u8 = 3;
+    /// #OF, overflow.
+    pub const OF: u8 = 4;
+    /// #BR, bound range exceeded.
+    pub const BR: u8 = 5;
+    /// #UD, invalid opcode.
+    pub const UD: u8 = 6;
+    /// #NM, device not available.
+    pub const NM: u8 = 7;
+    /// #DF, double fault.
+    pub const DF: u8 = 8;
+    /// #TS, invalid TSS.
+    pub const TS: u8 = 10;
+    /// #NP, segment not present.
+    pub const NP: u8 = 11;
+    /// #SS, stack fault.
+    pub const SS: u8 = 12;
+    /// #GP, general protection.
+    pub const GP: u8 = 13;
+    /// #PF, page fault.
+    pub const PF: u8 = 14;
+    /// #MF, x87 floating-point error.
+    pub const MF: u8 = 16;
+    /// #AC, alignment check.
+    pub const AC: u8 = 17;
+    /// #MC, machine check.
+    pub const MC: u8 = 18;
+    /// #XM, SIMD floating-point error.
+    pub const XM: u8 = 19;
+    /// #VE, virtualization exception.
+    pub const VE: u8 = 20;
+    /// #CP, control protection.
+    pub const CP: u8 = 21;
+
+    /// Whether the exception pushes an error code (SDM vol. 3, table 6-1).
+    pub const fn has_error_code(vector: u8) -> bool {
+        matches!(vector, DF | TS | NP | SS | GP | PF | AC | CP)
+    }
+
+    /// The mnemonic of an exception's vector, `NMI` for 2, `None` above the defined ones.
+    pub const fn name(vector: u8) -> Option<&'static str> {
+        Some(match vector {
+            DE => "#DE",
+            DB => "#DB",
+            NMI => "NMI",
+            BP => "#BP",
+            OF => "#OF",
+            BR => "#BR",
+            UD => "#UD",
+            NM => "#NM",
+            DF => "#DF",
+            TS => "#TS",
+            NP => "#NP",
+            SS => "#SS",
+            GP => "#GP",
+            PF => "#PF",
+            MF => "#MF",
+            AC => "#AC",
+            MC => "#MC",
+            XM => "#XM",
+            VE => "#VE",
+            CP => "#CP",
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_have_the_manuals_numbers() {
+        assert_eq!(EventType::try_from(3), Ok(EventType::HardwareException));
+        assert_eq!(EventType::try_from(7), Ok(EventType::Other));
+        assert_eq!(EventType::try_from(1), Err(InvalidEventType(1)));
+        assert_eq!(EventType::try_from(8), Err(InvalidEventType(8)));
+        assert_eq!(EventType::PrivilegedSoftwareException as u8, 5);
+    }
+
+    #[test]
+    fn software_events_have_a_length() {
+        assert!(!EventType::HardwareException.has_instruction_length());
+        assert!(EventType::SoftwareInterrupt.has_instruction_length());
+    }
+
+    #[test]
+    fn error_codes_belong_to_eight_vectors() {
+        let with: std::vec::Vec<u8> = (0..32).filter(|v| vector::has_error_code(*v)).collect();
+        assert_eq!(with, [8, 10, 11, 12, 13, 14, 17, 21]);
+    }
+}

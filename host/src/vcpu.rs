@@ -1,0 +1,226 @@
+//! The KVM-shaped trait: one virtual machine with one vCPU, as KVM's uAPI shows it.
+//!
+//! Two implementations: real ioctls ([`crate::machine::kvm`]) and the model's hypervisor layer
+//! ([`crate::machine::model`]). Everything above it, stops, save and restore, devices, runs on both.
+//! The structures are those of `linux/kvm.h`, so that whatever the uAPI can and cannot carry is the
+//! same question on both.
+
+use kvm_bindings::{
+    kvm_cpuid_entry2, kvm_debugregs, kvm_fpu, kvm_mp_state, kvm_regs, kvm_sregs, kvm_vcpu_events, kvm_xcrs,
+};
+use std::time::Instant;
+
+/// One MSR and its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Msr {
+    /// Number.
+    pub index: u32,
+    /// Value.
+    pub value: u64,
+}
+
+/// An XSAVE area in KVM's (standard, uncompacted) format: 4096 bytes or more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Xsave(pub Vec<u8>);
+
+/// What a new virtual machine is made of.
+#[derive(Clone, Debug)]
+pub struct VmConfig {
+    /// Guest memory from guest-physical 0 on, in bytes; a multiple of 4096.
+    pub memory_size: u64,
+    /// What the guest's CPUID returns.
+    pub cpuid: Vec<kvm_cpuid_entry2>,
+    /// Whether KVM_CAP_EXCEPTION_PAYLOAD is enabled.
+    pub exception_payload: bool,
+}
+
+/// How KVM_RUN is entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunMode {
+    /// Run until something happens.
+    Normal,
+    /// `immediate_exit = 1`: finish a pending I/O or MMIO exit, then return [`Exit::Interrupted`]
+    /// without entering the guest.
+    ImmediateExit,
+    /// A signal is pending, unblocked only inside KVM_RUN (KVM_SET_SIGNAL_MASK): the entry is
+    /// prepared, injection included, then cancelled, and KVM_RUN returns [`Exit::Interrupted`].
+    SignalPending,
+}
+
+/// Why KVM_RUN returned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// OUT or OUTS: `data` holds `count` items of `size` bytes.
+    IoOut {
+        /// Port.
+        port: u16,
+        /// Bytes of one item: 1, 2 or 4.
+        size: u8,
+        /// The items.
+        data: Vec<u8>,
+    },
+    /// IN or INS: answer with [`Vcpu::set_io_data`] before the next run.
+    IoIn {
+        /// Port.
+        port: u16,
+        /// Bytes of one item: 1, 2 or 4.
+        size: u8,
+        /// How many items.
+        count: u32,
+    },
+    /// An access to guest-physical memory that is not there.
+    Mmio {
+        /// Guest-physical address.
+        address: u64,
+        /// Whether it is a write.
+        write: bool,
+    },
+    /// HLT.
+    Halt,
+    /// Triple fault.
+    Shutdown,
+    /// EINTR: a signal or `immediate_exit`.
+    Interrupted,
+    /// The deadline of [`Vcpu::set_deadline`] has passed.
+    Deadline,
+    /// EFAULT: a guest access, or a delivery, met host memory that refuses it. `gpa` is known where
+    /// the kernel reports KVM_EXIT_MEMORY_FAULT.
+    Fault {
+        /// Guest-physical address.
+        gpa: Option<u64>,
+    },
+    /// KVM_EXIT_INTERNAL_ERROR.
+    InternalError {
+        /// `suberror`: 1 is an emulation failure, 3 a failed event delivery.
+        suberror: u32,
+        /// What the kernel says about it.
+        data: Vec<u64>,
+    },
+    /// The model met an instruction it does not know.
+    UnknownInstruction {
+        /// The instruction's text.
+        text: String,
+        /// Its address.
+        rip: u64,
+    },
+    /// Any other KVM_EXIT_*.
+    Other {
+        /// `exit_reason`.
+        reason: u32,
+    },
+}
+
+/// What guest memory at a guest-physical page allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protection {
+    /// Everything.
+    Open,
+    /// Nothing: PROT_NONE on the host's mapping, a non-present second-stage entry.
+    Blocked,
+}
+
+/// An ioctl, or its counterpart in the model, refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VcpuError {
+    /// A system call or ioctl failed.
+    #[error("{call} failed: {message} (errno {errno}){advice}")]
+    Call {
+        /// The ioctl's or system call's name.
+        call: &'static str,
+        /// errno.
+        errno: i32,
+        /// Its text.
+        message: String,
+        /// What to do about it, with a leading separator, or nothing.
+        advice: &'static str,
+    },
+    /// A guest-physical range is not in guest memory.
+    #[error("guest-physical {address:#x}..+{length:#x} is outside the guest's {memory_size:#x} bytes of memory")]
+    OutsideMemory {
+        /// Start of the range.
+        address: u64,
+        /// Its length in bytes.
+        length: u64,
+        /// Size of guest memory in bytes.
+        memory_size: u64,
+    },
+    /// KVM_SET_MSRS stopped half-way.
+    #[error("MSR {index:#x} cannot be set to {value:#x} on this machine")]
+    Msr {
+        /// The MSR refused.
+        index: u32,
+        /// The value refused.
+        value: u64,
+    },
+}
+
+/// A virtual machine with one vCPU.
+///
+/// # Errors
+/// Every method returns [`VcpuError`] when the ioctl behind it fails.
+pub trait Vcpu {
+    /// Enters the guest: KVM_RUN.
+    fn run(&mut self, mode: RunMode) -> Result<Exit, VcpuError>;
+    /// From now on [`run`](Self::run) returns [`Exit::Deadline`] once `at` has passed.
+    fn set_deadline(&mut self, at: Instant);
+    /// The items that answer an [`Exit::IoIn`], `size * count` bytes.
+    fn set_io_data(&mut self, data: &[u8]) -> Result<(), VcpuError>;
+
+    /// KVM_GET_REGS.
+    fn regs(&self) -> Result<kvm_regs, VcpuError>;
+    /// KVM_SET_REGS. Clears a *pending* exception.
+    fn set_regs(&mut self, regs: &kvm_regs) -> Result<(), VcpuError>;
+    /// KVM_GET_SREGS. Delivers a pending payload early where the capability is off.
+    fn sregs(&mut self) -> Result<kvm_sregs, VcpuError>;
+    /// KVM_SET_SREGS.
+    fn set_sregs(&mut self, sregs: &kvm_sregs) -> Result<(), VcpuError>;
+    /// KVM_GET_DEBUGREGS. Delivers a pending payload early where the capability is off.
+    fn debug_regs(&mut self) -> Result<kvm_debugregs, VcpuError>;
+    /// KVM_SET_DEBUGREGS.
+    fn set_debug_regs(&mut self, regs: &kvm_debugregs) -> Result<(), VcpuError>;
+    /// KVM_GET_MSRS for `indices`, in their order.
+    fn msrs(&self, indices: &[u32]) -> Result<Vec<Msr>, VcpuError>;
+    /// KVM_SET_MSRS, in order.
+    fn set_msrs(&mut self, msrs: &[Msr]) -> Result<(), VcpuError>;
+    /// KVM_GET_FPU: x87 and SSE as far as the legacy area goes.
+    fn fpu(&self) -> Result<kvm_fpu, VcpuError>;
+    /// KVM_GET_XSAVE2, or KVM_GET_XSAVE where it does not exist.
+    fn xsave(&self) -> Result<Xsave, VcpuError>;
+    /// KVM_SET_XSAVE.
+    fn set_xsave(&mut self, xsave: &Xsave) -> Result<(), VcpuError>;
+    /// KVM_GET_XCRS.
+    fn xcrs(&self) -> Result<kvm_xcrs, VcpuError>;
+    /// KVM_SET_XCRS.
+    fn set_xcrs(&mut self, xcrs: &kvm_xcrs) -> Result<(), VcpuError>;
+    /// KVM_GET_VCPU_EVENTS. Delivers a pending payload early where the capability is off.
+    fn events(&mut self) -> Result<kvm_vcpu_events, VcpuError>;
+    /// KVM_SET_VCPU_EVENTS.
+    fn set_events(&mut self, events: &kvm_vcpu_events) -> Result<(), VcpuError>;
+    /// KVM_GET_MP_STATE.
+    fn mp_state(&self) -> Result<kvm_mp_state, VcpuError>;
+    /// KVM_SET_MP_STATE.
+    fn set_mp_state(&mut self, state: kvm_mp_state) -> Result<(), VcpuError>;
+
+    /// Size of guest memory in bytes.
+    fn memory_size(&self) -> u64;
+    /// Copies guest-physical memory at `address` out, whatever its protection.
+    fn read_memory(&self, address: u64, bytes: &mut [u8]) -> Result<(), VcpuError>;
+    /// Copies `bytes` into guest-physical memory at `address`, whatever its protection.
+    fn write_memory(&mut self, address: u64, bytes: &[u8]) -> Result<(), VcpuError>;
+    /// All of guest memory, for [`load_memory`](Self::load_memory); cheap where pages can be shared.
+    fn save_memory(&self) -> Result<MemoryImage, VcpuError>;
+    /// Replaces all of guest memory.
+    fn load_memory(&mut self, image: &MemoryImage) -> Result<(), VcpuError>;
+    /// Changes what the page at guest-physical `address` (a multiple of 4096) allows the guest.
+    fn protect(&mut self, address: u64, protection: Protection) -> Result<(), VcpuError>;
+}
+
+/// Guest memory as pages that several snapshots and machines can share. `None` is a page of zeros.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryImage {
+    /// Page `n` is guest-physical `n * 4096`.
+    pub pages: Vec<Option<std::sync::Arc<[u8; PAGE]>>>,
+}
+
+/// Size of a page in bytes.
+pub const PAGE: usize = 4096;

@@ -1,0 +1,38 @@
+//! What guest and host share, written once for both.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`port`] | I/O ports |
+//! | [`doorbell`] | the values of the doorbell port: `Ready`, `Armed(case)`, `Done(case)` |
+//! | [`exit`] | how an image ends |
+//! | [`mailbox`] | the page through which a case is chosen and its verdict returned |
+//! | [`delivery`] | what an entry stub captures of one delivery |
+//! | [`disturbance`] | registers that the host rewrote while a delivery was stopped |
+//! | [`field`] | the fields that a judge compares |
+//! | [`note`] | the ELF note by which an image describes itself and its cases |
+//! | [`need`] | what a case needs of the machine |
+//!
+//! A conversation: the host loads an image, writes [`mailbox::HostFlags::PRESENT`] into its
+//! mailbox and starts it. The guest boots and rings `Ready`; the host may snapshot it there. The
+//! host writes the index of a case and resumes; the guest prepares the case and rings
+//! `Armed(case)`: from here to the handler no other event can occur. It acts, its entry stub
+//! captures, its judge compares and writes the verdict, and it rings `Done(case)`. Then it reads
+//! the next case index.
+#![no_std]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod delivery;
+pub mod disturbance;
+pub mod doorbell;
+pub mod exit;
+pub mod field;
+pub mod mailbox;
+pub mod need;
+pub mod note;
+pub mod port;
+pub mod text;
+
+/// Version of everything in this crate; guest and host must agree on it.
+pub const VERSION: u32 = 1;

@@ -1,0 +1,35 @@
+//! What a case needs of the machine; decided by the host before boot and by the guest before acting.
+
+bitflags::bitflags! {
+    /// Needs of a case. A machine that lacks one gives a skip with the need's name as its reason.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub struct Needs: u32 {
+        /// FRED: the case makes no sense under the IDT.
+        const FRED = 1 << 0;
+        /// Extended feature disable: IA32_XFD and IA32_XFD_ERR.
+        const XFD = 1 << 1;
+        /// AMX tiles.
+        const AMX = 1 << 2;
+        /// Ring 3.
+        const USER = 1 << 3;
+        /// Supervisor shadow stacks or indirect-branch tracking.
+        const CET = 1 << 4;
+        /// NMIs that the host injects.
+        const NMI = 1 << 5;
+    }
+}
+
+impl Needs {
+    /// The need's name on command lines and in reasons, lower case.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        const NAMES: [(Needs, &str); 6] = [
+            (Needs::FRED, "fred"),
+            (Needs::XFD, "xfd"),
+            (Needs::AMX, "amx"),
+            (Needs::USER, "user"),
+            (Needs::CET, "cet"),
+            (Needs::NMI, "nmi"),
+        ];
+        NAMES.into_iter().filter(move |(need, _)| self.contains(*need)).map(|(_, name)| name)
+    }
+}

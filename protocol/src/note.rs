@@ -1,0 +1,126 @@
+//! The ELF note by which an image describes itself: the only list of its cases.
+//!
+//! Section `.note.midflight`, one note with name `midflight`, type [`TYPE`] and as descriptor an
+//! [`ImageNote`] followed by its [`CaseNote`]s. Addresses are filled in by the linker, so the guest
+//! writes these structures with pointers in their place: that is what the parameter `A` is for.
+
+use zerocopy::{FromBytes, Immutable, KnownLayout};
+
+/// The note's name, with its NUL and its padding to four bytes.
+pub const NAME: [u8; 12] = *b"midflight\0\0\0";
+/// Length of the name with its NUL, as the note's header holds it.
+pub const NAME_SIZE: u32 = 10;
+/// The note's type.
+pub const TYPE: u32 = 1;
+
+/// The image as a whole.
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ImageNote<A = u64> {
+    /// [`crate::VERSION`].
+    pub version: u32,
+    /// How many [`CaseNote`]s follow.
+    pub case_count: u32,
+    /// Size of this structure in bytes.
+    pub header_size: u32,
+    /// Size of a [`CaseNote`] in bytes.
+    pub case_size: u32,
+    /// The image's name, NUL-padded.
+    pub name: [u8; 16],
+    /// The rule of the architecture that the image is about, NUL-padded.
+    pub rule: [u8; 128],
+    /// Where the rule is written, NUL-padded.
+    pub spec: [u8; 64],
+    /// The mailbox.
+    pub mailbox: A,
+    /// The page that only the delivery under test touches: the event's frame lands on it.
+    pub frame_page: A,
+    /// Lowest byte of the act stack.
+    pub act_stack: A,
+    /// The page tables' first page.
+    pub page_tables: A,
+    /// Just past the page tables' last page.
+    pub page_tables_end: A,
+    /// The FRED entry page.
+    pub entry_page: A,
+    /// The IDT.
+    pub idt: A,
+    /// The GDT.
+    pub gdt: A,
+    /// The TSS.
+    pub tss: A,
+}
+
+/// One case.
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct CaseNote<A = u64> {
+    /// The case's name, NUL-padded: lower case, digits and dashes.
+    pub name: [u8; 32],
+    /// The rule it proves, one sentence, NUL-padded.
+    pub rule: [u8; 160],
+    /// [`crate::need::Needs`] as bits.
+    pub needs: u32,
+    /// How many deliveries a pass has: 1, or 0 for a case that must raise nothing.
+    pub entries: u32,
+    /// The act's first instruction: RIP of a fault.
+    pub act: A,
+    /// The instruction behind the act: RIP of a trap.
+    pub after: A,
+    /// How the host can synthesise the event.
+    pub cancel: CancelNote<A>,
+    /// [`CaseFlags`] as bits.
+    pub flags: u32,
+    /// 0.
+    pub reserved: u32,
+}
+
+bitflags::bitflags! {
+    /// What the host should know about a case.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub struct CaseFlags: u32 {
+        /// The act reads [`crate::port::INPUT`], and its event is raised when that read completes:
+        /// the stop `io` applies.
+        const IO = 1 << 0;
+        /// The act runs in ring 3.
+        const USER = 1 << 1;
+    }
+}
+
+/// What the host needs in order to put the case's event into the queue itself, at `Armed`.
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct CancelNote<A = u64> {
+    /// RIP at the event: `act` for a fault, `after` for a trap.
+    pub rip: A,
+    /// The event's payload: #PF's address, #DB's and #NM's event data.
+    pub payload: A,
+    /// RFLAGS bits that the act would have set before the event (TF).
+    pub rflags: u64,
+    /// Error code, if the vector has one.
+    pub error_code: u32,
+    /// The vector.
+    pub vector: u8,
+    /// 1 if the event can be synthesised, 0 if the rest of this structure means nothing.
+    pub present: u8,
+    /// 0.
+    pub reserved: [u8; 2],
+}
+
+/// The note as it lies in the ELF file: header, name, descriptor.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Note<A, const CASES: usize> {
+    /// [`NAME_SIZE`].
+    pub name_size: u32,
+    /// Size of `image` and `cases` in bytes.
+    pub descriptor_size: u32,
+    /// [`TYPE`].
+    pub note_type: u32,
+    /// [`NAME`].
+    pub name: [u8; 12],
+    /// The image.
+    pub image: ImageNote<A>,
+    /// Its cases, in the order of their indices.
+    pub cases: [CaseNote<A>; CASES],
+}

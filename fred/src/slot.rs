@@ -73,9 +73,7 @@ impl SsSlot {
     /// A slot with a selector, an event type and a vector; every other field 0.
     pub const fn new(selector: u16, event_type: EventType, vector: u8) -> Self {
         Self(
-            selector as u64
-                | (vector as u64) << Self::VECTOR_SHIFT
-                | (event_type as u64) << Self::TYPE_SHIFT,
+            selector as u64 | (vector as u64) << Self::VECTOR_SHIFT | (event_type as u64) << Self::TYPE_SHIFT,
         )
     }
 
@@ -171,7 +169,11 @@ mod tests {
         ("#NM", slot(0x10, HardwareException, 7), 0x0203_0007_0000_0010),
         ("#DF", slot(0x10, HardwareException, 8), 0x0203_0008_0000_0010),
         ("INT3", slot(0x10, SoftwareException, 3).with_instruction_length(1), 0x1206_0003_0000_0010),
-        ("INT1", slot(0x10, PrivilegedSoftwareException, 1).with_instruction_length(1), 0x1205_0001_0000_0010),
+        (
+            "INT1",
+            slot(0x10, PrivilegedSoftwareException, 1).with_instruction_length(1),
+            0x1205_0001_0000_0010,
+        ),
         (
             "INT 0x80",
             slot(0x10, SoftwareInterrupt, 0x80).with(SsSlot::SOFTWARE).with_instruction_length(2),

@@ -6,7 +6,7 @@
 //! same question on both.
 
 use kvm_bindings::{
-    kvm_cpuid_entry2, kvm_debugregs, kvm_fpu, kvm_mp_state, kvm_regs, kvm_sregs, kvm_vcpu_events, kvm_xcrs,
+    kvm_cpuid_entry2, kvm_debugregs, kvm_mp_state, kvm_regs, kvm_sregs, kvm_vcpu_events, kvm_xcrs,
 };
 use std::time::Instant;
 
@@ -50,13 +50,13 @@ pub enum RunMode {
 /// Why KVM_RUN returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// OUT or OUTS: `data` holds `count` items of `size` bytes.
+    /// OUT or OUTS.
     IoOut {
         /// Port.
         port: u16,
         /// Bytes of one item: 1, 2 or 4.
         size: u8,
-        /// The items.
+        /// The items, one behind the other.
         data: Vec<u8>,
     },
     /// IN or INS: answer with [`Vcpu::set_io_data`] before the next run.
@@ -135,7 +135,9 @@ pub enum VcpuError {
         advice: &'static str,
     },
     /// A guest-physical range is not in guest memory.
-    #[error("guest-physical {address:#x}..+{length:#x} is outside the guest's {memory_size:#x} bytes of memory")]
+    #[error(
+        "guest-physical {address:#x}..+{length:#x} is outside the guest's {memory_size:#x} bytes of memory"
+    )]
     OutsideMemory {
         /// Start of the range.
         address: u64,
@@ -182,8 +184,6 @@ pub trait Vcpu {
     fn msrs(&self, indices: &[u32]) -> Result<Vec<Msr>, VcpuError>;
     /// KVM_SET_MSRS, in order.
     fn set_msrs(&mut self, msrs: &[Msr]) -> Result<(), VcpuError>;
-    /// KVM_GET_FPU: x87 and SSE as far as the legacy area goes.
-    fn fpu(&self) -> Result<kvm_fpu, VcpuError>;
     /// KVM_GET_XSAVE2, or KVM_GET_XSAVE where it does not exist.
     fn xsave(&self) -> Result<Xsave, VcpuError>;
     /// KVM_SET_XSAVE.

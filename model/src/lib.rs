@@ -1,1 +1,25 @@
-//! The software machine.
+//! A software machine: an x86-64 processor with FRED, exact in how it delivers events.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`memory`] | guest-physical memory and the second stage that can refuse an access |
+//! | [`event`] | events as VM entries and exits carry them |
+//! | [`processor`] | the processor's state, [`processor::Processor::enter`], entries and exits |
+//! | [`cpuid`] | what the processor says it is |
+//! | [`msr`] | RDMSR and WRMSR |
+//! | [`xstate`] | extended state |
+//!
+//! An instruction that the model does not know ends an entry with its text and address; it never
+//! computes a wrong result in silence.
+
+mod cpu;
+pub mod cpuid;
+mod debug;
+mod delivery;
+pub mod event;
+pub mod memory;
+mod mmu;
+pub mod msr;
+pub mod processor;
+mod segment;
+pub mod xstate;

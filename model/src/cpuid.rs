@@ -1,0 +1,91 @@
+//! CPUID: what the processor says about itself, and therefore what it is.
+
+use fred::cpuid::Feature;
+
+/// One leaf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CpuidEntry {
+    /// Input EAX.
+    pub leaf: u32,
+    /// Input ECX, where the leaf looks at it.
+    pub subleaf: Option<u32>,
+    /// Output.
+    pub eax: u32,
+    /// Output.
+    pub ebx: u32,
+    /// Output.
+    pub ecx: u32,
+    /// Output.
+    pub edx: u32,
+}
+
+/// Everything CPUID answers. A leaf that is not in the table reads as zeros.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CpuidTable {
+    /// The leaves.
+    pub entries: Vec<CpuidEntry>,
+}
+
+impl CpuidTable {
+    /// The answer `[eax, ebx, ecx, edx]` to a leaf and sub-leaf, before the bits that mirror CR4.
+    pub fn get(&self, leaf: u32, subleaf: u32) -> [u32; 4] {
+        self.entries
+            .iter()
+            .find(|e| e.leaf == leaf && e.subleaf.is_none_or(|s| s == subleaf))
+            .map_or([0; 4], |e| [e.eax, e.ebx, e.ecx, e.edx])
+    }
+
+    /// Whether the table offers a feature.
+    pub fn has(&self, feature: Feature) -> bool {
+        feature.is_in(self.get(feature.leaf, feature.subleaf))
+    }
+}
+
+const fn entry(leaf: u32, subleaf: Option<u32>, [eax, ebx, ecx, edx]: [u32; 4]) -> CpuidEntry {
+    CpuidEntry { leaf, subleaf, eax, ebx, ecx, edx }
+}
+
+/// A generic 64-bit processor with FRED, LKGS, WRMSRNS, XFD and AMX under a hypervisor.
+pub fn default_table() -> CpuidTable {
+    const fn bits<const N: usize>(bits: [u32; N]) -> u32 {
+        let mut value = 0;
+        let mut i = 0;
+        while i < N {
+            value |= 1 << bits[i];
+            i += 1;
+        }
+        value
+    }
+    // FPU DE PSE TSC MSR PAE CX8 SEP PGE CMOV PAT CLFSH FXSR SSE SSE2.
+    let features = bits([0, 2, 3, 4, 5, 6, 8, 11, 13, 15, 16, 19, 24, 25, 26]);
+    // CX16 POPCNT XSAVE HYPERVISOR.
+    let more_features = bits([13, 23, 26, 31]);
+    // SYSCALL NX PDPE1GB RDTSCP LM.
+    let extended = bits([11, 20, 26, 27, 29]);
+    CpuidTable {
+        entries: vec![
+            // "GenuineIntel"; the highest basic leaf is 0x1D.
+            entry(0, None, [0x1D, 0x756E_6547, 0x6C65_746E, 0x4965_6E69]),
+            entry(1, None, [0x000C_06F2, 0x0001_0800, more_features, features]),
+            // SMEP (7), SMAP (20); AMX-TILE is EDX[24].
+            entry(7, Some(0), [1, bits([7, 20]), 0, bits([24])]),
+            // FRED, LKGS, WRMSRNS.
+            entry(7, Some(1), [bits([17, 18, 19]), 0, 0, 0]),
+            // XCR0: x87, SSE, XTILECFG, XTILEDATA. The area without compaction is 11008 bytes.
+            entry(0xD, Some(0), [0x0006_0003, 0x2B00, 0x2B00, 0]),
+            // XFD is EAX[4].
+            entry(0xD, Some(1), [bits([4]), 0, 0, 0]),
+            entry(0xD, Some(17), [0x40, 0xAC0, 0b10, 0]),
+            entry(0xD, Some(18), [0x2000, 0xB00, 0b110, 0]),
+            // Palette 1: 8192 bytes in all, 1024 a tile, 64 a row, 8 tiles of 16 rows.
+            entry(0x1D, Some(0), [1, 0, 0, 0]),
+            entry(0x1D, Some(1), [0x0400_2000, 0x0008_0040, 0x10, 0]),
+            entry(0x4000_0000, None, [0x4000_0000, 0, 0, 0]),
+            entry(0x8000_0000, None, [0x8000_0008, 0, 0, 0]),
+            // LAHF-SAHF, LZCNT.
+            entry(0x8000_0001, None, [0, 0, bits([0, 5]), extended]),
+            // 46 physical and 48 linear address bits.
+            entry(0x8000_0008, None, [0x302E, 0, 0, 0]),
+        ],
+    }
+}

@@ -1,0 +1,290 @@
+//! Guest-physical memory and its second stage.
+//!
+//! Pages are shared, copy on write: cloning a [`Memory`] copies pointers, so a fork costs eight
+//! bytes a page. The second stage is the host's say in a guest access, what EPT is to hardware: a
+//! blocked page refuses every guest access, and the n-th access of an event delivery can be refused.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Size of a page in bytes.
+pub const PAGE: usize = 4096;
+
+/// A page that several memories can share.
+pub type Page = Arc<[u8; PAGE]>;
+
+/// A guest-physical range is not in guest memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("guest-physical {address:#x}..+{length:#x} is outside the guest's {size:#x} bytes of memory")]
+pub struct OutsideMemory {
+    /// Start of the range.
+    pub address: u64,
+    /// Its length in bytes.
+    pub length: u64,
+    /// Size of guest memory in bytes.
+    pub size: u64,
+}
+
+/// The second stage refused a guest access: an EPT violation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) gpa: u64,
+    pub(crate) write: bool,
+}
+
+/// Guest-physical memory from address 0 on.
+#[derive(Debug)]
+pub struct Memory {
+    pages: Vec<Option<Page>>,
+    /// Whether the second stage refuses the page.
+    blocked: Vec<bool>,
+    /// Whether a page walk read the page since [`Self::epoch`] began.
+    walked: Vec<bool>,
+    /// A number that no other state of any memory's translations has: see [`Self::epoch`].
+    epoch: u64,
+    refuse: Option<u64>,
+    delivery: Delivery,
+}
+
+/// Where the count of a delivery's accesses stands.
+#[derive(Clone, Copy, Debug, Default)]
+struct Delivery {
+    active: bool,
+    accesses: u64,
+}
+
+/// Never handed out twice, so that two memories cannot be mistaken for each other.
+static EPOCHS: AtomicU64 = AtomicU64::new(1);
+
+fn next_epoch() -> u64 {
+    EPOCHS.fetch_add(1, Ordering::Relaxed)
+}
+
+impl Clone for Memory {
+    fn clone(&self) -> Self {
+        Self {
+            pages: self.pages.clone(),
+            blocked: self.blocked.clone(),
+            walked: vec![false; self.pages.len()],
+            epoch: next_epoch(),
+            refuse: self.refuse,
+            delivery: self.delivery,
+        }
+    }
+}
+
+impl Memory {
+    /// `size` bytes of zeros, rounded up to whole pages.
+    pub fn new(size: u64) -> Self {
+        Self::from_pages(vec![None; usize::try_from(size.div_ceil(PAGE as u64)).unwrap_or(0)])
+    }
+
+    /// Memory made of pages: page `n` is guest-physical `n * 4096`, `None` is zeros. Nothing is
+    /// blocked.
+    pub fn from_pages(pages: Vec<Option<Page>>) -> Self {
+        let count = pages.len();
+        Self {
+            pages,
+            blocked: vec![false; count],
+            walked: vec![false; count],
+            epoch: next_epoch(),
+            refuse: None,
+            delivery: Delivery::default(),
+        }
+    }
+
+    /// Size in bytes.
+    pub fn size(&self) -> u64 {
+        (self.pages.len() * PAGE) as u64
+    }
+
+    /// Every page, in order.
+    pub fn pages(&self) -> &[Option<Page>] {
+        &self.pages
+    }
+
+    /// Copies `bytes.len()` bytes at `gpa` out. Host access: the second stage is not asked.
+    ///
+    /// # Errors
+    /// When the range is not in memory; nothing is copied then.
+    pub fn read(&self, gpa: u64, bytes: &mut [u8]) -> Result<(), OutsideMemory> {
+        self.check(gpa, bytes.len())?;
+        let mut done = 0;
+        while done < bytes.len() {
+            let (index, offset) = split(gpa + done as u64);
+            let count = (PAGE - offset).min(bytes.len() - done);
+            let target = &mut bytes[done..done + count];
+            match &self.pages[index] {
+                Some(page) => target.copy_from_slice(&page[offset..offset + count]),
+                None => target.fill(0),
+            }
+            done += count;
+        }
+        Ok(())
+    }
+
+    /// Copies `bytes` in at `gpa`. Host access: the second stage is not asked.
+    ///
+    /// # Errors
+    /// When the range is not in memory; nothing is written then.
+    pub fn write(&mut self, gpa: u64, bytes: &[u8]) -> Result<(), OutsideMemory> {
+        self.check(gpa, bytes.len())?;
+        let mut done = 0;
+        while done < bytes.len() {
+            let (index, offset) = split(gpa + done as u64);
+            let count = (PAGE - offset).min(bytes.len() - done);
+            if self.walked[index] {
+                self.forget_translations();
+            }
+            self.store(index, offset, &bytes[done..done + count]);
+            done += count;
+        }
+        Ok(())
+    }
+
+    /// Makes the page that holds `gpa` refuse every guest access. Outside memory: no effect.
+    pub fn block(&mut self, gpa: u64) {
+        self.set_blocked(gpa, true);
+    }
+
+    /// Undoes [`block`](Self::block).
+    pub fn unblock(&mut self, gpa: u64) {
+        self.set_blocked(gpa, false);
+    }
+
+    /// Whether the page that holds `gpa` is blocked.
+    pub fn is_blocked(&self, gpa: u64) -> bool {
+        self.blocked.get(split(gpa).0).copied().unwrap_or(false)
+    }
+
+    /// Refuses the `n`-th memory access (0-based) of the next event delivery, once; `None` refuses
+    /// none.
+    ///
+    /// Every page-walk entry read, accessed or dirty update, descriptor, gate and TSS read and
+    /// frame store counts; the deliveries of exceptions met on the way are part of the same count.
+    pub fn refuse_access(&mut self, n: Option<u64>) {
+        self.refuse = n;
+    }
+
+    /// How many memory accesses the last event delivery made, the refused one not counted.
+    pub fn delivery_accesses(&self) -> u64 {
+        self.delivery.accesses
+    }
+
+    fn check(&self, address: u64, length: usize) -> Result<(), OutsideMemory> {
+        match address.checked_add(length as u64) {
+            Some(end) if end <= self.size() => Ok(()),
+            _ => Err(OutsideMemory { address, length: length as u64, size: self.size() }),
+        }
+    }
+
+    fn set_blocked(&mut self, gpa: u64, blocked: bool) {
+        if let Some(page) = self.blocked.get_mut(split(gpa).0) {
+            *page = blocked;
+            self.forget_translations();
+        }
+    }
+
+    fn store(&mut self, index: usize, offset: usize, bytes: &[u8]) {
+        let page = self.pages[index].get_or_insert_with(|| Arc::new([0; PAGE]));
+        Arc::make_mut(page)[offset..offset + bytes.len()].copy_from_slice(bytes);
+    }
+
+    fn forget_translations(&mut self) {
+        self.epoch = next_epoch();
+        self.walked.fill(false);
+    }
+}
+
+/// What the processor uses.
+impl Memory {
+    /// A number that changes whenever a translation read from this memory may no longer hold: a
+    /// write to a page that a walk read, a change of the second stage. No two memories share one.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The page at `index`, to be held by whoever caches what was decoded from it: a page that
+    /// somebody holds is never changed in place, so the same pointer means the same bytes.
+    pub(crate) fn page(&self, index: usize) -> Option<&Page> {
+        self.pages.get(index)?.as_ref()
+    }
+
+    /// Starts the count of one delivery's accesses.
+    pub(crate) fn begin_delivery(&mut self) {
+        self.delivery = Delivery { active: true, accesses: 0 };
+    }
+
+    /// Ends it; an access still to be refused is forgotten.
+    pub(crate) fn end_delivery(&mut self) {
+        self.delivery.active = false;
+        self.refuse = None;
+    }
+
+    /// Whether a delivery is being counted.
+    pub(crate) fn is_delivering(&self) -> bool {
+        self.delivery.active
+    }
+
+    /// Asks the second stage for one access inside the page that holds `gpa`.
+    pub(crate) fn permit(&mut self, gpa: u64, write: bool) -> Result<(), Refused> {
+        let index = split(gpa).0;
+        if self.blocked.get(index).copied().unwrap_or(true) {
+            return Err(Refused { gpa, write });
+        }
+        if self.delivery.active {
+            if self.refuse == Some(self.delivery.accesses) {
+                self.refuse = None;
+                return Err(Refused { gpa, write });
+            }
+            self.delivery.accesses += 1;
+        }
+        Ok(())
+    }
+
+    /// Reads a page-table entry and remembers that its page is one that walks read.
+    pub(crate) fn read_entry(&mut self, gpa: u64) -> Result<u64, Refused> {
+        self.permit(gpa, false)?;
+        let (index, offset) = split(gpa);
+        if let Some(walked) = self.walked.get_mut(index) {
+            *walked = true;
+        }
+        Ok(self.pages[index].as_ref().map_or(0, |page| {
+            let mut bytes = [0; 8];
+            bytes.copy_from_slice(&page[offset..offset + 8]);
+            u64::from_le_bytes(bytes)
+        }))
+    }
+
+    /// Sets accessed and dirty bits. They change no translation, so the epoch stays.
+    pub(crate) fn write_entry(&mut self, gpa: u64, entry: u64) -> Result<(), Refused> {
+        self.permit(gpa, true)?;
+        let (index, offset) = split(gpa);
+        self.store(index, offset, &entry.to_le_bytes());
+        Ok(())
+    }
+
+    /// Reads inside one page after [`permit`](Self::permit).
+    pub(crate) fn load(&self, gpa: u64, bytes: &mut [u8]) {
+        let (index, offset) = split(gpa);
+        match self.pages.get(index) {
+            Some(Some(page)) => bytes.copy_from_slice(&page[offset..offset + bytes.len()]),
+            _ => bytes.fill(0),
+        }
+    }
+
+    /// Writes inside one page after [`permit`](Self::permit).
+    pub(crate) fn save(&mut self, gpa: u64, bytes: &[u8]) {
+        let (index, offset) = split(gpa);
+        if index < self.pages.len() {
+            if self.walked[index] {
+                self.forget_translations();
+            }
+            self.store(index, offset, bytes);
+        }
+    }
+}
+
+fn split(gpa: u64) -> (usize, usize) {
+    (usize::try_from(gpa / PAGE as u64).unwrap_or(usize::MAX), gpa as usize % PAGE)
+}

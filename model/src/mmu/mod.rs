@@ -1,0 +1,2 @@
+//! The first stage.
+pub(crate) mod tlb;

@@ -1,5 +1,7 @@
 //! Machines: whatever can boot an image, stop it, save it and restore it.
 
+pub mod kvm;
+
 use crate::vcpu::{Vcpu, VcpuError, VmConfig};
 use kvm_bindings::kvm_cpuid_entry2;
 

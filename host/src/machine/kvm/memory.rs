@@ -1,0 +1,207 @@
+//! Guest memory: one memfd with two mappings.
+//!
+//! The guest's mapping is what the memory slot names, and what [`GuestMemory::protect`] closes. The
+//! host's mapping always works: a blocked page can still be read, written, saved and restored.
+
+use super::error::last;
+use super::sys;
+use crate::vcpu::{MemoryImage, PAGE, Protection, VcpuError};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+
+#[derive(Debug)]
+pub(super) struct GuestMemory {
+    fd: OwnedFd,
+    guest: Mapping,
+    host: Mapping,
+    size: u64,
+    /// What was loaded last: pages that still equal it are shared with it when saving.
+    loaded: MemoryImage,
+    /// Whether nobody can have written yet, so that loading need not clear first.
+    fresh: bool,
+}
+
+impl GuestMemory {
+    /// `size` zero bytes, a multiple of 4096.
+    pub(super) fn new(size: u64) -> Result<Self, VcpuError> {
+        let fd = sys::memfd(size)?;
+        let guest = Mapping::new(&fd, size)?;
+        let host = Mapping::new(&fd, size)?;
+        Ok(Self { fd, guest, host, size, loaded: MemoryImage::default(), fresh: true })
+    }
+
+    /// Address of the guest's mapping in this process.
+    pub(super) fn guest_address(&self) -> u64 {
+        self.guest.start as u64
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The guest may have written from now on.
+    pub(super) fn entered(&mut self) {
+        self.fresh = false;
+    }
+
+    /// Checks that `address..+length` is guest memory; returns it as an offset.
+    fn offset(&self, address: u64, length: usize) -> Result<usize, VcpuError> {
+        let length = length as u64;
+        match address.checked_add(length) {
+            Some(end) if end <= self.size => Ok(address as usize),
+            _ => Err(VcpuError::OutsideMemory { address, length, memory_size: self.size }),
+        }
+    }
+
+    pub(super) fn read(&self, address: u64, bytes: &mut [u8]) -> Result<(), VcpuError> {
+        let offset = self.offset(address, bytes.len())?;
+        // SAFETY: offset + length is inside the host's mapping, `bytes` is ours alone, and no
+        // reference into the mapping exists anywhere: it is only ever copied from and to. The guest
+        // does not run meanwhile, as it runs only inside `run(&mut self)`.
+        unsafe {
+            std::ptr::copy_nonoverlapping(self.host.start.add(offset), bytes.as_mut_ptr(), bytes.len());
+        }
+        Ok(())
+    }
+
+    pub(super) fn write(&mut self, address: u64, bytes: &[u8]) -> Result<(), VcpuError> {
+        let offset = self.offset(address, bytes.len())?;
+        self.fresh = false;
+        // SAFETY: as in `read`, the other way round.
+        unsafe {
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.host.start.add(offset), bytes.len());
+        }
+        Ok(())
+    }
+
+    pub(super) fn save(&self) -> Result<MemoryImage, VcpuError> {
+        let mut pages = vec![None; (self.size / PAGE as u64) as usize];
+        let mut from = 0;
+        // Only pages that the file holds: reading a hole through a mapping would allocate it.
+        while let Some(data) = sys::next_data(self.fd.as_raw_fd(), from) {
+            let (first, end) = (data.start / PAGE as u64, data.end.div_ceil(PAGE as u64));
+            for number in first..end {
+                pages[number as usize] = self.save_page(number)?;
+            }
+            from = data.end;
+        }
+        Ok(MemoryImage { pages })
+    }
+
+    fn save_page(&self, number: u64) -> Result<Option<Arc<[u8; PAGE]>>, VcpuError> {
+        let mut page = [0; PAGE];
+        self.read(number * PAGE as u64, &mut page)?;
+        let loaded = self.loaded.pages.get(number as usize).and_then(Option::as_ref);
+        Ok(match loaded {
+            Some(loaded) if **loaded == page => Some(Arc::clone(loaded)),
+            _ if page == [0; PAGE] => None,
+            _ => Some(Arc::new(page)),
+        })
+    }
+
+    pub(super) fn load(&mut self, image: &MemoryImage) -> Result<(), VcpuError> {
+        self.offset(0, image.pages.len() * PAGE)?;
+        if !self.fresh {
+            sys::punch_all(self.fd.as_raw_fd(), self.size)?;
+        }
+        for (number, page) in image.pages.iter().enumerate() {
+            if let Some(page) = page {
+                self.write((number * PAGE) as u64, page.as_slice())?;
+            }
+        }
+        self.loaded = image.clone();
+        Ok(())
+    }
+
+    pub(super) fn protect(&mut self, address: u64, protection: Protection) -> Result<(), VcpuError> {
+        let offset = self.offset(address, PAGE)?;
+        let protection = match protection {
+            Protection::Open => libc::PROT_READ | libc::PROT_WRITE,
+            Protection::Blocked => libc::PROT_NONE,
+        };
+        // SAFETY: the page is inside the guest's mapping, which this process itself never accesses,
+        // so no access of ours can start to fault.
+        let result = unsafe { libc::mprotect(self.guest.start.add(offset).cast(), PAGE, protection) };
+        if result == 0 { Ok(()) } else { Err(last("mprotect")) }
+    }
+}
+
+/// A shared mapping of the whole memfd, unmapped when dropped.
+#[derive(Debug)]
+struct Mapping {
+    start: *mut u8,
+    length: usize,
+}
+
+impl Mapping {
+    fn new(fd: &OwnedFd, size: u64) -> Result<Self, VcpuError> {
+        let length = size as usize;
+        // SAFETY: a new mapping at an address of the kernel's choice replaces nothing.
+        let start = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                length,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED | libc::MAP_NORESERVE,
+                fd.as_raw_fd(),
+                0,
+            )
+        };
+        if start == libc::MAP_FAILED {
+            return Err(last("mmap"));
+        }
+        Ok(Self { start: start.cast(), length })
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is ours and nothing points into it any more: KVM's slot goes with the
+        // VM's descriptors, which are closed first.
+        unsafe { libc::munmap(self.start.cast(), self.length) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_pages_are_none_and_unchanged_pages_are_shared() {
+        let mut memory = GuestMemory::new(8 * 4096).unwrap();
+        memory.write(4096, &[7; 4096]).unwrap();
+        memory.write(3 * 4096, &[0; 4096]).unwrap();
+        let first = memory.save().unwrap();
+        assert_eq!(first.pages.iter().map(Option::is_some).collect::<Vec<_>>(), [
+            false, true, false, false, false, false, false, false
+        ]);
+        memory.write(2 * 4096, &[9]).unwrap();
+        memory.load(&first).unwrap();
+        memory.write(5 * 4096 + 17, &[1]).unwrap();
+        let second = memory.save().unwrap();
+        assert!(second.pages[2].is_none(), "loading clears what the image does not have");
+        assert!(Arc::ptr_eq(first.pages[1].as_ref().unwrap(), second.pages[1].as_ref().unwrap()));
+        assert_eq!(second.pages[5].as_ref().unwrap()[17], 1);
+    }
+
+    #[test]
+    fn a_blocked_page_still_works_for_the_host() {
+        let mut memory = GuestMemory::new(2 * 4096).unwrap();
+        memory.protect(4096, Protection::Blocked).unwrap();
+        memory.write(4096, b"here").unwrap();
+        let mut bytes = [0; 4];
+        memory.read(4096, &mut bytes).unwrap();
+        assert_eq!(&bytes, b"here");
+    }
+
+    #[test]
+    fn ranges_outside_are_refused() {
+        let mut memory = GuestMemory::new(4096).unwrap();
+        let outside = VcpuError::OutsideMemory { address: 4090, length: 7, memory_size: 4096 };
+        assert_eq!(memory.read(4090, &mut [0; 7]), Err(outside));
+        assert!(memory.write(u64::MAX, &[0; 2]).is_err());
+        assert!(memory.protect(4096, Protection::Blocked).is_err());
+        let two = MemoryImage { pages: vec![None; 2] };
+        assert!(memory.load(&two).is_err());
+    }
+}

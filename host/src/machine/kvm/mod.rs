@@ -1,0 +1,158 @@
+//! KVM: our own virtual-machine monitor on /dev/kvm.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`memory`](self) | guest memory: one memfd with a mapping for the guest and one for us |
+//! | `vcpu` | [`KvmVcpu`]: the KVM-shaped trait by real ioctls |
+//! | `exit` | `struct kvm_run` -> [`crate::vcpu::Exit`] |
+//! | `signal` | the deadline's timer and the signal that cancels an entry |
+//! | `msrs` | the MSRs to save and restore |
+//! | `facts` | what reports and `midflight doctor` say about this host's KVM |
+//! | `error` | errno -> a sentence with advice |
+//! | `sys` | the ioctls and system calls that kvm-ioctls lacks |
+
+mod error;
+mod exit;
+mod facts;
+mod memory;
+mod msrs;
+mod signal;
+mod sys;
+mod vcpu;
+
+pub use facts::{Capability, Facts, KvmFacts, facts};
+pub use vcpu::KvmVcpu;
+
+use super::Machine;
+use crate::vcpu::{PAGE, Vcpu, VcpuError, VmConfig};
+use error::{call, refusal};
+use kvm_bindings::{
+    CpuId, KVM_API_VERSION, KVM_CAP_EXCEPTION_PAYLOAD, KVM_CAP_XSAVE2, KVM_MAX_CPUID_ENTRIES, kvm_cpuid_entry2,
+    kvm_enable_cap, kvm_userspace_memory_region,
+};
+use kvm_ioctls::{Kvm, VmFd};
+use memory::GuestMemory;
+
+/// Where kvm_intel without unrestricted guest keeps three pages of its own; guest memory ends below.
+const TSS_ADDRESS: usize = 0xFFFB_D000;
+/// Where kvm_intel without unrestricted guest keeps an identity-mapping page table.
+const IDENTITY_MAP_ADDRESS: u64 = 0xFFFB_C000;
+
+/// This host's KVM.
+#[derive(Debug)]
+pub struct KvmMachine {
+    kvm: Kvm,
+    cpuid: Vec<kvm_cpuid_entry2>,
+    msr_indices: Vec<u32>,
+}
+
+impl KvmMachine {
+    /// Opens /dev/kvm and asks it what it supports.
+    ///
+    /// Asks the kernel for AMX in guests first: KVM_GET_SUPPORTED_CPUID hides AMX without that
+    /// permission, and the first vCPU of the process freezes it.
+    ///
+    /// # Errors
+    /// When /dev/kvm is missing, may not be opened or is no KVM that this program knows.
+    pub fn open() -> Result<Self, VcpuError> {
+        let kvm = Kvm::new().map_err(|error| call("open /dev/kvm", error))?;
+        let version = kvm.get_api_version();
+        if version != KVM_API_VERSION as i32 {
+            return Err(refusal("KVM_GET_API_VERSION", format!("version {version} instead of 12")));
+        }
+        sys::permit_guest_amx();
+        let cpuid =
+            kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES).map_err(|e| call("KVM_GET_SUPPORTED_CPUID", e))?;
+        let cpuid = cpuid.as_slice().to_vec();
+        let list = kvm.get_msr_index_list().map_err(|e| call("KVM_GET_MSR_INDEX_LIST", e))?;
+        let msr_indices = msrs::to_migrate(list.as_slice(), &cpuid);
+        Ok(Self { kvm, cpuid, msr_indices })
+    }
+
+    /// Whether the kernel can keep an exception's payload apart from the registers.
+    pub fn offers_exception_payload(&self) -> bool {
+        self.kvm.check_extension_raw(KVM_CAP_EXCEPTION_PAYLOAD.into()) > 0
+    }
+
+    fn create_vm(&self) -> Result<VmFd, VcpuError> {
+        loop {
+            match self.kvm.create_vm() {
+                Err(error) if error.errno() == libc::EINTR => {}
+                other => return other.map_err(|error| call("KVM_CREATE_VM", error)),
+            }
+        }
+    }
+
+    /// [`Machine::create`] with the type known.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn create_vcpu(&self, config: &VmConfig) -> Result<KvmVcpu, VcpuError> {
+        check_memory_size(config.memory_size)?;
+        if config.exception_payload && !self.offers_exception_payload() {
+            return Err(refusal(
+                "KVM_ENABLE_CAP(KVM_CAP_EXCEPTION_PAYLOAD)",
+                "this kernel lacks the capability: run with the payload capability off, or use Linux 4.20 or later"
+                    .into(),
+            ));
+        }
+        let vm = self.create_vm()?;
+        // The order is KVM's: addresses and capabilities of the VM before its first vCPU.
+        vm.set_identity_map_address(IDENTITY_MAP_ADDRESS).map_err(|e| call("KVM_SET_IDENTITY_MAP_ADDR", e))?;
+        vm.set_tss_address(TSS_ADDRESS).map_err(|e| call("KVM_SET_TSS_ADDR", e))?;
+        if config.exception_payload {
+            let cap = kvm_enable_cap {
+                cap: KVM_CAP_EXCEPTION_PAYLOAD,
+                args: [1, 0, 0, 0],
+                ..Default::default()
+            };
+            vm.enable_cap(&cap).map_err(|e| call("KVM_ENABLE_CAP(KVM_CAP_EXCEPTION_PAYLOAD)", e))?;
+        }
+        let memory = GuestMemory::new(config.memory_size)?;
+        let region = kvm_userspace_memory_region {
+            slot: 0,
+            flags: 0,
+            guest_phys_addr: 0,
+            memory_size: config.memory_size,
+            userspace_addr: memory.guest_address(),
+        };
+        // SAFETY: the region is `memory`'s guest mapping, which lives in the same KvmVcpu as the VM's
+        // file descriptors and is unmapped after they are closed (field order).
+        unsafe { vm.set_user_memory_region(region) }.map_err(|e| call("KVM_SET_USER_MEMORY_REGION", e))?;
+        let fd = vm.create_vcpu(0).map_err(|e| call("KVM_CREATE_VCPU", e))?;
+        let cpuid = CpuId::from_entries(&config.cpuid)
+            .map_err(|_| refusal("KVM_SET_CPUID2", format!("{} entries are too many", config.cpuid.len())))?;
+        fd.set_cpuid2(&cpuid).map_err(|e| call("KVM_SET_CPUID2", e))?;
+        // The size is 0 where the capability does not exist; it grows with the guest's AMX permission.
+        let xsave_size = usize::try_from(vm.check_extension_raw(KVM_CAP_XSAVE2.into())).unwrap_or(0);
+        Ok(KvmVcpu::new(fd, vm, memory, xsave_size))
+    }
+}
+
+fn check_memory_size(size: u64) -> Result<(), VcpuError> {
+    if size == 0 || !size.is_multiple_of(PAGE as u64) || size > IDENTITY_MAP_ADDRESS {
+        return Err(refusal(
+            "KVM_SET_USER_MEMORY_REGION",
+            format!("guest memory of {size:#x} bytes: it must be a multiple of 4096, from 4096 to {IDENTITY_MAP_ADDRESS:#x}"),
+        ));
+    }
+    Ok(())
+}
+
+impl Machine for KvmMachine {
+    fn name(&self) -> &'static str {
+        "kvm"
+    }
+
+    fn cpuid(&self) -> &[kvm_cpuid_entry2] {
+        &self.cpuid
+    }
+
+    fn msr_indices(&self) -> &[u32] {
+        &self.msr_indices
+    }
+
+    fn create(&self, config: &VmConfig) -> Result<Box<dyn Vcpu>, VcpuError> {
+        Ok(Box::new(self.create_vcpu(config)?))
+    }
+}

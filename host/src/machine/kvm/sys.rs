@@ -1,0 +1,168 @@
+//! The ioctls and system calls that kvm-ioctls lacks, or whose result it does not show whole.
+
+use super::error::{errno_of, last};
+use crate::vcpu::VcpuError;
+use std::os::fd::{AsRawFd, RawFd};
+
+/// `_IO(KVMIO, 0x80)`.
+const KVM_RUN: libc::c_ulong = 0xAE80;
+/// `_IOW(KVMIO, 0x8B, struct kvm_signal_mask)`: the structure's fixed part is 4 bytes.
+const KVM_SET_SIGNAL_MASK: libc::c_ulong = 0x4004_AE8B;
+/// `_IOR(KVMIO, 0xA4, struct kvm_xsave)`: 4096 bytes.
+const KVM_GET_XSAVE: libc::c_ulong = 0x9000_AEA4;
+/// `_IOW(KVMIO, 0xA5, struct kvm_xsave)`: the number says 4096 bytes, the kernel reads what
+/// KVM_CAP_XSAVE2 says.
+const KVM_SET_XSAVE: libc::c_ulong = 0x5000_AEA5;
+/// `_IOR(KVMIO, 0xCF, struct kvm_xsave)`.
+const KVM_GET_XSAVE2: libc::c_ulong = 0x9000_AECF;
+
+/// `arch_prctl`: which dynamically enabled state components the host supports.
+const ARCH_GET_XCOMP_SUPP: libc::c_long = 0x1021;
+/// `arch_prctl`: ask for one of them in guests.
+const ARCH_REQ_XCOMP_GUEST_PERM: libc::c_long = 0x1025;
+/// XTILEDATA, the state component that needs a permission.
+const XTILEDATA: u32 = 18;
+
+/// Size of `struct kvm_xsave` without its flexible part.
+pub(super) const XSAVE_BYTES: usize = 4096;
+
+/// KVM_RUN. `Err` is the errno: EINTR, EFAULT and EHWPOISON are exits rather than failures.
+///
+/// kvm-ioctls' own `run` hides an internal error's suberror and an I/O exit's item size.
+pub(super) fn run(vcpu: &impl AsRawFd) -> Result<(), i32> {
+    // SAFETY: KVM_RUN on a vCPU's descriptor takes no argument; what it writes is the kvm_run
+    // mapping, which kvm-ioctls keeps alive with the descriptor.
+    let result = unsafe { libc::ioctl(vcpu.as_raw_fd(), KVM_RUN as _, 0) };
+    if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(0)) }
+}
+
+/// `struct kvm_signal_mask` with the kernel's 64-signal set behind it.
+#[repr(C, packed)]
+struct SignalMask {
+    len: u32,
+    set: u64,
+}
+
+/// KVM_SET_SIGNAL_MASK: signals blocked while KVM_RUN runs (bit n-1 is signal n), or `None` for the
+/// thread's own mask.
+pub(super) fn set_signal_mask(vcpu: &impl AsRawFd, blocked: Option<u64>) -> Result<(), VcpuError> {
+    let mask = blocked.map(|set| SignalMask { len: 8, set });
+    let pointer = mask.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: the argument is null or points at 4 + len readable bytes that outlive the call.
+    let result = unsafe { libc::ioctl(vcpu.as_raw_fd(), KVM_SET_SIGNAL_MASK as _, pointer) };
+    if result == 0 { Ok(()) } else { Err(last("KVM_SET_SIGNAL_MASK")) }
+}
+
+/// KVM_GET_XSAVE2 with `size` bytes, as KVM_CAP_XSAVE2 says, or KVM_GET_XSAVE when `size` is 0.
+pub(super) fn get_xsave(vcpu: &impl AsRawFd, size: usize) -> Result<Vec<u8>, VcpuError> {
+    let (call, request) = match size {
+        0 => ("KVM_GET_XSAVE", KVM_GET_XSAVE),
+        _ => ("KVM_GET_XSAVE2", KVM_GET_XSAVE2),
+    };
+    let mut area = vec![0_u8; size.max(XSAVE_BYTES)];
+    // SAFETY: the kernel writes 4096 bytes, or for KVM_GET_XSAVE2 as many as KVM_CAP_XSAVE2 said;
+    // the area is that long.
+    let result = unsafe { libc::ioctl(vcpu.as_raw_fd(), request as _, area.as_mut_ptr()) };
+    if result == 0 { Ok(area) } else { Err(last(call)) }
+}
+
+/// KVM_SET_XSAVE of an area of at least `size` and 4096 bytes, as [`get_xsave`] returned it.
+pub(super) fn set_xsave(vcpu: &impl AsRawFd, area: &[u8], size: usize) -> Result<(), VcpuError> {
+    let mut area = std::borrow::Cow::Borrowed(area);
+    if area.len() < size.max(XSAVE_BYTES) {
+        // A state saved where the area is shorter: the components it lacks start out initial.
+        area.to_mut().resize(size.max(XSAVE_BYTES), 0);
+    }
+    // SAFETY: the kernel reads 4096 bytes, or as many as KVM_CAP_XSAVE2 said; the area is that long.
+    let result = unsafe { libc::ioctl(vcpu.as_raw_fd(), KVM_SET_XSAVE as _, area.as_ptr()) };
+    if result == 0 { Ok(()) } else { Err(last("KVM_SET_XSAVE")) }
+}
+
+/// Asks for AMX tile data in guests where the host has it.
+///
+/// A refusal is not an error: KVM then leaves AMX out of its supported CPUID, and the cases that
+/// need it are skipped for that.
+pub(super) fn permit_guest_amx() {
+    let mut supported = 0_u64;
+    // SAFETY: ARCH_GET_XCOMP_SUPP writes one u64 to the pointer, or fails.
+    let result = unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_GET_XCOMP_SUPP, &raw mut supported) };
+    if result == 0 && supported >> XTILEDATA & 1 != 0 {
+        // SAFETY: ARCH_REQ_XCOMP_GUEST_PERM takes a number and touches no memory of ours.
+        unsafe {
+            libc::syscall(libc::SYS_arch_prctl, ARCH_REQ_XCOMP_GUEST_PERM, libc::c_ulong::from(XTILEDATA))
+        };
+    }
+}
+
+/// A memfd of `size` bytes.
+pub(super) fn memfd(size: u64) -> Result<std::os::fd::OwnedFd, VcpuError> {
+    use std::os::fd::FromRawFd;
+    // SAFETY: the name is a NUL-terminated string; the call touches nothing else.
+    let fd = unsafe { libc::memfd_create(c"midflight-guest".as_ptr(), libc::MFD_CLOEXEC) };
+    if fd < 0 {
+        return Err(last("memfd_create"));
+    }
+    // SAFETY: the descriptor is new and nobody else's.
+    let fd = unsafe { std::os::fd::OwnedFd::from_raw_fd(fd) };
+    let length = libc::off_t::try_from(size).map_err(|_| errno_of("ftruncate", libc::EFBIG))?;
+    // SAFETY: ftruncate of our own descriptor touches no memory of ours.
+    if unsafe { libc::ftruncate(fd.as_raw_fd(), length) } != 0 {
+        return Err(last("ftruncate"));
+    }
+    Ok(fd)
+}
+
+/// Drops every page of `fd`, which then reads as zeros through every mapping.
+pub(super) fn punch_all(fd: RawFd, size: u64) -> Result<(), VcpuError> {
+    let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+    let length = libc::off_t::try_from(size).map_err(|_| errno_of("fallocate", libc::EFBIG))?;
+    // SAFETY: touches no memory but the file's pages, which are only ever copied from and to.
+    if unsafe { libc::fallocate(fd, mode, 0, length) } != 0 {
+        return Err(last("fallocate"));
+    }
+    Ok(())
+}
+
+/// The first range of `fd` at or after `from` that holds data, as `start..end`; `None` behind the last.
+pub(super) fn next_data(fd: RawFd, from: u64) -> Option<std::ops::Range<u64>> {
+    let seek = |offset: u64, whence| {
+        let offset = libc::off_t::try_from(offset).ok()?;
+        // SAFETY: lseek touches no memory of ours.
+        u64::try_from(unsafe { libc::lseek(fd, offset, whence) }).ok()
+    };
+    let start = seek(from, libc::SEEK_DATA)?;
+    let end = seek(start, libc::SEEK_HOLE)?;
+    Some(start..end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `_IOC(direction, 0xAE, number, size)` of asm-generic/ioctl.h.
+    fn ioc(direction: u64, number: u64, size: u64) -> u64 {
+        direction << 30 | size << 16 | 0xAE << 8 | number
+    }
+
+    #[test]
+    fn ioctl_numbers_encode_direction_and_size() {
+        assert_eq!(KVM_RUN, ioc(0, 0x80, 0));
+        assert_eq!(KVM_SET_SIGNAL_MASK, ioc(1, 0x8B, 4));
+        assert_eq!(KVM_GET_XSAVE, ioc(2, 0xA4, 4096));
+        assert_eq!(KVM_SET_XSAVE, ioc(1, 0xA5, 4096));
+        assert_eq!(KVM_GET_XSAVE2, ioc(2, 0xCF, 4096));
+        assert_eq!(size_of::<SignalMask>(), 12);
+    }
+
+    #[test]
+    fn holes_are_skipped() {
+        use std::os::unix::fs::FileExt;
+        let fd = memfd(16 * 4096).unwrap();
+        let file = std::fs::File::from(fd);
+        file.write_all_at(b"x", 5 * 4096).unwrap();
+        assert_eq!(next_data(file.as_raw_fd(), 0), Some(5 * 4096..6 * 4096));
+        assert_eq!(next_data(file.as_raw_fd(), 6 * 4096), None);
+        punch_all(file.as_raw_fd(), 16 * 4096).unwrap();
+        assert_eq!(next_data(file.as_raw_fd(), 0), None);
+    }
+}

@@ -1,0 +1,208 @@
+//! [`KvmVcpu`]: the KVM-shaped trait by real ioctls.
+
+use super::error::{call, errno_of, refusal};
+use super::exit::{self, InputArea};
+use super::memory::GuestMemory;
+use super::signal::{Cut, Running};
+use super::sys;
+use crate::vcpu::{Exit, MemoryImage, Msr, Protection, RunMode, Vcpu, VcpuError, Xsave};
+use kvm_bindings::{
+    KVM_EXIT_UNKNOWN, Msrs, kvm_debugregs, kvm_mp_state, kvm_msr_entry, kvm_regs, kvm_sregs, kvm_vcpu_events,
+    kvm_xcrs,
+};
+use kvm_ioctls::{VcpuFd, VmFd};
+use std::time::Instant;
+
+/// A virtual machine with one vCPU on /dev/kvm.
+#[derive(Debug)]
+pub struct KvmVcpu {
+    // The order is the order of dropping: KVM lets go of guest memory before it is unmapped.
+    fd: VcpuFd,
+    vm: VmFd,
+    memory: GuestMemory,
+    /// Bytes that KVM_GET_XSAVE2 writes; 0 where it does not exist.
+    xsave_size: usize,
+    deadline: Option<Instant>,
+    /// Where the answer to the IN of the last exit goes.
+    input: Option<InputArea>,
+}
+
+impl KvmVcpu {
+    pub(super) fn new(fd: VcpuFd, vm: VmFd, memory: GuestMemory, xsave_size: usize) -> Self {
+        Self { fd, vm, memory, xsave_size, deadline: None, input: None }
+    }
+
+    /// KVM_RUN and what its result means.
+    fn enter(&mut self) -> Result<Exit, VcpuError> {
+        self.memory.entered();
+        self.input = None;
+        // A failed KVM_RUN may leave the reason of an earlier exit.
+        self.fd.get_kvm_run().exit_reason = KVM_EXIT_UNKNOWN;
+        match sys::run(&self.fd) {
+            Ok(()) => {
+                let (exit, input) = exit::decode(self.fd.get_kvm_run(), self.vm.run_size());
+                self.input = input;
+                Ok(exit)
+            }
+            Err(errno) => {
+                exit::decode_failure(self.fd.get_kvm_run(), errno).ok_or_else(|| errno_of("KVM_RUN", errno))
+            }
+        }
+    }
+
+    /// [`enter`](Self::enter) with the cut signal pending and unblocked inside KVM_RUN.
+    fn enter_with_signal(&mut self) -> Result<Exit, VcpuError> {
+        let cut = Cut::raise()?;
+        sys::set_signal_mask(&self.fd, Some(Cut::mask_inside_run()?))?;
+        let exit = self.enter();
+        drop(cut);
+        sys::set_signal_mask(&self.fd, None)?;
+        exit
+    }
+}
+
+impl Vcpu for KvmVcpu {
+    fn run(&mut self, mode: RunMode) -> Result<Exit, VcpuError> {
+        let immediate_exit = &raw mut self.fd.get_kvm_run().immediate_exit;
+        let (_running, passed) = Running::new(immediate_exit, self.deadline)?;
+        match mode {
+            RunMode::Normal if passed => Ok(Exit::Deadline),
+            RunMode::Normal => {
+                let exit = self.enter()?;
+                let late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+                Ok(if exit == Exit::Interrupted && late { Exit::Deadline } else { exit })
+            }
+            RunMode::ImmediateExit => {
+                self.fd.set_kvm_immediate_exit(1);
+                self.enter()
+            }
+            RunMode::SignalPending => self.enter_with_signal(),
+        }
+    }
+
+    fn set_deadline(&mut self, at: Instant) {
+        self.deadline = Some(at);
+    }
+
+    fn set_io_data(&mut self, data: &[u8]) -> Result<(), VcpuError> {
+        let Some(area) = self.input.filter(|area| area.length == data.len()) else {
+            let wanted = self.input.map_or(0, |area| area.length);
+            return Err(refusal(
+                "answering an IN",
+                format!("{} bytes were given where the guest waits for {wanted}", data.len()),
+            ));
+        };
+        let run = std::ptr::from_mut(self.fd.get_kvm_run()).cast::<u8>();
+        // SAFETY: the area was checked to be inside the kvm_run mapping when the exit was decoded.
+        unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), run.add(area.offset), area.length) };
+        Ok(())
+    }
+
+    fn regs(&self) -> Result<kvm_regs, VcpuError> {
+        self.fd.get_regs().map_err(|e| call("KVM_GET_REGS", e))
+    }
+
+    fn set_regs(&mut self, regs: &kvm_regs) -> Result<(), VcpuError> {
+        self.fd.set_regs(regs).map_err(|e| call("KVM_SET_REGS", e))
+    }
+
+    fn sregs(&mut self) -> Result<kvm_sregs, VcpuError> {
+        self.fd.get_sregs().map_err(|e| call("KVM_GET_SREGS", e))
+    }
+
+    fn set_sregs(&mut self, sregs: &kvm_sregs) -> Result<(), VcpuError> {
+        self.fd.set_sregs(sregs).map_err(|e| call("KVM_SET_SREGS", e))
+    }
+
+    fn debug_regs(&mut self) -> Result<kvm_debugregs, VcpuError> {
+        self.fd.get_debug_regs().map_err(|e| call("KVM_GET_DEBUGREGS", e))
+    }
+
+    fn set_debug_regs(&mut self, regs: &kvm_debugregs) -> Result<(), VcpuError> {
+        self.fd.set_debug_regs(regs).map_err(|e| call("KVM_SET_DEBUGREGS", e))
+    }
+
+    fn msrs(&self, indices: &[u32]) -> Result<Vec<Msr>, VcpuError> {
+        let entries: Vec<_> =
+            indices.iter().map(|index| kvm_msr_entry { index: *index, ..Default::default() }).collect();
+        let mut list = Msrs::from_entries(&entries).map_err(|_| too_many("KVM_GET_MSRS", indices.len()))?;
+        let read = self.fd.get_msrs(&mut list).map_err(|e| call("KVM_GET_MSRS", e))?;
+        if let Some(index) = indices.get(read) {
+            return Err(refusal("KVM_GET_MSRS", format!("MSR {index:#x} cannot be read on this machine")));
+        }
+        Ok(list.as_slice().iter().map(|entry| Msr { index: entry.index, value: entry.data }).collect())
+    }
+
+    fn set_msrs(&mut self, msrs: &[Msr]) -> Result<(), VcpuError> {
+        let entries: Vec<_> = msrs
+            .iter()
+            .map(|msr| kvm_msr_entry { index: msr.index, data: msr.value, ..Default::default() })
+            .collect();
+        let list = Msrs::from_entries(&entries).map_err(|_| too_many("KVM_SET_MSRS", msrs.len()))?;
+        let set = self.fd.set_msrs(&list).map_err(|e| call("KVM_SET_MSRS", e))?;
+        match msrs.get(set) {
+            Some(Msr { index, value }) => Err(VcpuError::Msr { index: *index, value: *value }),
+            None => Ok(()),
+        }
+    }
+
+    fn xsave(&self) -> Result<Xsave, VcpuError> {
+        sys::get_xsave(&self.fd, self.xsave_size).map(Xsave)
+    }
+
+    fn set_xsave(&mut self, xsave: &Xsave) -> Result<(), VcpuError> {
+        sys::set_xsave(&self.fd, &xsave.0, self.xsave_size)
+    }
+
+    fn xcrs(&self) -> Result<kvm_xcrs, VcpuError> {
+        self.fd.get_xcrs().map_err(|e| call("KVM_GET_XCRS", e))
+    }
+
+    fn set_xcrs(&mut self, xcrs: &kvm_xcrs) -> Result<(), VcpuError> {
+        self.fd.set_xcrs(xcrs).map_err(|e| call("KVM_SET_XCRS", e))
+    }
+
+    fn events(&mut self) -> Result<kvm_vcpu_events, VcpuError> {
+        self.fd.get_vcpu_events().map_err(|e| call("KVM_GET_VCPU_EVENTS", e))
+    }
+
+    fn set_events(&mut self, events: &kvm_vcpu_events) -> Result<(), VcpuError> {
+        self.fd.set_vcpu_events(events).map_err(|e| call("KVM_SET_VCPU_EVENTS", e))
+    }
+
+    fn mp_state(&self) -> Result<kvm_mp_state, VcpuError> {
+        self.fd.get_mp_state().map_err(|e| call("KVM_GET_MP_STATE", e))
+    }
+
+    fn set_mp_state(&mut self, state: kvm_mp_state) -> Result<(), VcpuError> {
+        self.fd.set_mp_state(state).map_err(|e| call("KVM_SET_MP_STATE", e))
+    }
+
+    fn memory_size(&self) -> u64 {
+        self.memory.size()
+    }
+
+    fn read_memory(&self, address: u64, bytes: &mut [u8]) -> Result<(), VcpuError> {
+        self.memory.read(address, bytes)
+    }
+
+    fn write_memory(&mut self, address: u64, bytes: &[u8]) -> Result<(), VcpuError> {
+        self.memory.write(address, bytes)
+    }
+
+    fn save_memory(&self) -> Result<MemoryImage, VcpuError> {
+        self.memory.save()
+    }
+
+    fn load_memory(&mut self, image: &MemoryImage) -> Result<(), VcpuError> {
+        self.memory.load(image)
+    }
+
+    fn protect(&mut self, address: u64, protection: Protection) -> Result<(), VcpuError> {
+        self.memory.protect(address, protection)
+    }
+}
+
+fn too_many(call: &'static str, count: usize) -> VcpuError {
+    refusal(call, format!("{count} MSRs are too many for one call"))
+}

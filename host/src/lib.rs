@@ -1,3 +1,4 @@
 //! The driver.
 pub mod machine;
+pub mod probe;
 pub mod vcpu;

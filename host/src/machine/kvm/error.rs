@@ -37,7 +37,9 @@ fn advice(call: &str, errno: i32) -> &'static str {
         ("open /dev/kvm", libc::ENODEV | libc::ENXIO) => {
             ": the device node is there, the driver is not; load kvm_intel or kvm_amd"
         }
-        (_, libc::EBUSY) => ": another hypervisor on this host may own the processor's virtualization; stop it",
+        (_, libc::EBUSY) => {
+            ": another hypervisor on this host may own the processor's virtualization; stop it"
+        }
         (_, libc::ENOMEM) => ": the host is out of memory, or a memory limit of this process is too small",
         (_, libc::EMFILE | libc::ENFILE) => ": too many open files; raise `ulimit -n`",
         _ => "",

@@ -3,11 +3,11 @@
 use super::KvmMachine;
 use super::msrs::has;
 use crate::vcpu::VcpuError;
+use fred::cpuid::{AMX_TILE, FRED, XFD};
 use kvm_bindings::{
     KVM_CAP_DIRTY_LOG_RING, KVM_CAP_EXCEPTION_PAYLOAD, KVM_CAP_GUEST_MEMFD, KVM_CAP_IMMEDIATE_EXIT,
     KVM_CAP_MEMORY_FAULT_INFO, KVM_CAP_NESTED_STATE, KVM_CAP_READONLY_MEM, KVM_CAP_XSAVE2,
 };
-use fred::cpuid::{AMX_TILE, FRED, XFD};
 use std::fs;
 
 /// This host, as far as the results depend on it.
@@ -128,7 +128,8 @@ mod tests {
 
     #[test]
     fn cpuinfo_keys_are_whole_words() {
-        let cpuinfo = "vendor_id\t: GenuineIntel\nmodel\t\t: 173\nmodel name\t: Xeon: 6\nflags\t\t: fpu fred\n";
+        let cpuinfo =
+            "vendor_id\t: GenuineIntel\nmodel\t\t: 173\nmodel name\t: Xeon: 6\nflags\t\t: fpu fred\n";
         assert_eq!(cpuinfo_value(cpuinfo, "vendor_id"), "GenuineIntel");
         assert_eq!(cpuinfo_value(cpuinfo, "model"), "173");
         assert_eq!(cpuinfo_value(cpuinfo, "model name"), "Xeon: 6");

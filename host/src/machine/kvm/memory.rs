@@ -172,9 +172,10 @@ mod tests {
         memory.write(4096, &[7; 4096]).unwrap();
         memory.write(3 * 4096, &[0; 4096]).unwrap();
         let first = memory.save().unwrap();
-        assert_eq!(first.pages.iter().map(Option::is_some).collect::<Vec<_>>(), [
-            false, true, false, false, false, false, false, false
-        ]);
+        assert_eq!(
+            first.pages.iter().map(Option::is_some).collect::<Vec<_>>(),
+            [false, true, false, false, false, false, false, false]
+        );
         memory.write(2 * 4096, &[9]).unwrap();
         memory.load(&first).unwrap();
         memory.write(5 * 4096 + 17, &[1]).unwrap();

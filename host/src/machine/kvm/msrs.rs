@@ -1,8 +1,8 @@
 //! The MSRs to save and restore.
 
-use kvm_bindings::kvm_cpuid_entry2;
 use fred::cpuid::{FRED, Feature, Register, XFD};
 use fred::msr;
+use kvm_bindings::kvm_cpuid_entry2;
 
 /// What a CPU must have for an MSR to exist.
 #[derive(Clone, Copy)]
@@ -37,8 +37,8 @@ const LIST: [(u32, Condition); 33] = [
     (msr::CSTAR, Condition::Always),
     (msr::FMASK, Condition::Always),
     (msr::KERNEL_GS_BASE, Condition::Always),
-    (0xC000_0103, Condition::Always), // IA32_TSC_AUX
-    (0xDA0, Condition::Always),       // IA32_XSS
+    (0xC000_0103, Condition::Always),       // IA32_TSC_AUX
+    (0xDA0, Condition::Always),             // IA32_XSS
     (0x6A0, Condition::Any(&[SHSTK, IBT])), // IA32_U_CET
     (0x6A2, Condition::Any(&[SHSTK, IBT])), // IA32_S_CET
     (0x6A5, Condition::Any(&[SHSTK])),      // IA32_PL1_SSP
@@ -92,14 +92,16 @@ mod tests {
 
     #[test]
     fn an_msr_needs_the_kernel_and_the_feature() {
-        let kernel = [0x1C5, 0x1C4, 0x277, 0x1CC, 0x1CD, 0x1CE, 0x1CF, 0x1D0, 0x1D1, 0x1D2, 0x1D3, 0x1D4, 0x6A4];
+        let kernel =
+            [0x1C5, 0x1C4, 0x277, 0x1CC, 0x1CD, 0x1CE, 0x1CF, 0x1D0, 0x1D1, 0x1D2, 0x1D3, 0x1D4, 0x6A4];
         assert_eq!(to_migrate(&kernel, &[]), [0x277]);
         let xfd = [leaf(0xD, 1, 1 << 4)];
         assert_eq!(to_migrate(&kernel, &xfd), [0x277, 0x1C4, 0x1C5]);
         let fred = [leaf(7, 0, 1 << 17), leaf(7, 1, 1 << 17)];
-        assert_eq!(to_migrate(&kernel, &fred), [
-            0x277, 0x1CC, 0x1CD, 0x1CE, 0x1CF, 0x1D0, 0x6A4, 0x1D1, 0x1D2, 0x1D3, 0x1D4
-        ]);
+        assert_eq!(
+            to_migrate(&kernel, &fred),
+            [0x277, 0x1CC, 0x1CD, 0x1CE, 0x1CF, 0x1D0, 0x6A4, 0x1D1, 0x1D2, 0x1D3, 0x1D4]
+        );
         assert_eq!(to_migrate(&[0x1CC], &[leaf(7, 0, 1 << 17)]), [0; 0], "the sub-leaf counts");
     }
 

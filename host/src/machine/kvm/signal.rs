@@ -62,9 +62,7 @@ fn install_handlers() -> Result<(), VcpuError> {
         }
     };
     INSTALLED
-        .get_or_init(|| {
-            install(deadline_signal(), on_deadline).and_then(|()| install(cut_signal(), on_cut))
-        })
+        .get_or_init(|| install(deadline_signal(), on_deadline).and_then(|()| install(cut_signal(), on_cut)))
         .map_err(|errno| errno_of("sigaction", errno))
 }
 
@@ -147,10 +145,7 @@ pub(super) struct Running {
 impl Running {
     /// Announces that this thread is about to run the vCPU whose `immediate_exit` is given, until
     /// `deadline` at the latest. The second value says whether the deadline has already passed.
-    pub(super) fn new(
-        immediate_exit: *mut u8,
-        deadline: Option<Instant>,
-    ) -> Result<(Self, bool), VcpuError> {
+    pub(super) fn new(immediate_exit: *mut u8, deadline: Option<Instant>) -> Result<(Self, bool), VcpuError> {
         let running = Self { immediate_exit, _thread: PhantomData };
         RUNNING.set(immediate_exit);
         let Some(deadline) = deadline else { return Ok((running, false)) };

@@ -1,0 +1,218 @@
+//! The probe's guest: 64 KiB, one 2-MiB identity page, an IDT whose gates switch stacks through IST.
+//!
+//! It starts in 64-bit mode at its act; there is no boot. Its code is a few bytes that KVM's
+//! instruction emulator knows as well as any processor.
+
+use crate::machine::Machine;
+use crate::vcpu::{Exit, Protection, RunMode, Vcpu, VcpuError, VmConfig};
+use fred::control::{CR0_ET, CR0_NE, CR0_PE, CR0_PG, CR0_WP, CR4_PAE, EFER_LMA, EFER_LME, rflags};
+use fred::event::vector;
+use kvm_bindings::{kvm_dtable, kvm_regs, kvm_segment};
+use std::time::{Duration, Instant};
+
+const MEMORY_SIZE: u64 = 0x1_0000;
+const PML4: u64 = 0x1000;
+const PDPT: u64 = 0x2000;
+const PAGE_DIRECTORY: u64 = 0x3000;
+const GDT: u64 = 0x4000;
+const IDT: u64 = 0x5000;
+const TSS: u64 = 0x6000;
+const CODE: u64 = 0x7000;
+const ACT_STACK_TOP: u64 = 0x9000;
+/// The page that the frame goes to and nothing else touches.
+pub(super) const FRAME_PAGE: u64 = 0xA000;
+const FRAME_STACK_TOP: u64 = FRAME_PAGE + 0x1000;
+/// Where the saved RIP is: below SS, RSP, RFLAGS and CS, with or without an error code under it.
+const SAVED_RIP: u64 = FRAME_STACK_TOP - 5 * 8;
+const DOUBLE_FAULT_STACK_TOP: u64 = 0xD000;
+
+const CODE_SELECTOR: u16 = 0x08;
+const DATA_SELECTOR: u16 = 0x10;
+const TSS_SELECTOR: u16 = 0x18;
+
+/// The handler writes here first, then to [`DONE`].
+const ENTERED: u16 = 0x10;
+const DONE: u16 = 0x11;
+const DOUBLE_FAULT: u16 = 0x12;
+/// The port that [`Act::InputUnderTrap`] reads.
+pub(super) const INPUT: u16 = 0x20;
+
+const UNDEFINED: u64 = CODE;
+const INPUT_ACT: u64 = CODE + 0x10;
+const AFTER_INPUT: u64 = INPUT_ACT + 2;
+const HANDLER: u64 = CODE + 0x40;
+const DOUBLE_FAULT_HANDLER: u64 = CODE + 0x60;
+
+/// UD2; then a loop that nothing reaches.
+const UNDEFINED_CODE: [u8; 4] = [0x0F, 0x0B, 0xEB, 0xFE];
+/// IN AL, [`INPUT`]; NOP; then a loop that a lost event reaches.
+const INPUT_CODE: [u8; 5] = [0xE4, INPUT as u8, 0x90, 0xEB, 0xFE];
+/// OUT [`ENTERED`], AL; OUT [`DONE`], AL; a loop.
+const HANDLER_CODE: [u8; 6] = [0xE6, ENTERED as u8, 0xE6, DONE as u8, 0xEB, 0xFE];
+/// OUT [`DOUBLE_FAULT`], AL; a loop.
+const DOUBLE_FAULT_CODE: [u8; 4] = [0xE6, DOUBLE_FAULT as u8, 0xEB, 0xFE];
+
+/// How long one stop may take, deliveries included.
+const TIME_LIMIT: Duration = Duration::from_millis(500);
+
+/// What the guest starts with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Act {
+    /// UD2.
+    Undefined,
+    /// IN with RFLAGS.TF set: a #DB once it is complete.
+    InputUnderTrap,
+}
+
+impl Act {
+    fn rip(self) -> u64 {
+        match self {
+            Self::Undefined => UNDEFINED,
+            Self::InputUnderTrap => INPUT_ACT,
+        }
+    }
+
+    fn rflags(self) -> u64 {
+        match self {
+            Self::Undefined => rflags::FIXED,
+            Self::InputUnderTrap => rflags::FIXED | rflags::TF,
+        }
+    }
+
+    /// The RIP that the frame must hold.
+    fn saved_rip(self) -> u64 {
+        match self {
+            Self::Undefined => UNDEFINED,
+            Self::InputUnderTrap => AFTER_INPUT,
+        }
+    }
+}
+
+/// How a run of the guest went on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// The handler was entered, once, with the right RIP saved.
+    Delivered,
+    /// The handler was entered, but not as it should have been.
+    Misdelivered(String),
+    /// The guest's #DF handler was entered.
+    DoubleFault,
+    /// Anything else.
+    Exit(Exit),
+}
+
+/// The guest on a fresh virtual machine.
+pub(super) struct Guest {
+    pub(super) vcpu: Box<dyn Vcpu>,
+    act: Act,
+}
+
+impl Guest {
+    /// A fresh virtual machine with the guest at its act.
+    pub(super) fn start(machine: &dyn Machine, payload: bool, act: Act) -> Result<Self, VcpuError> {
+        let mut vcpu = machine.create(&VmConfig {
+            memory_size: MEMORY_SIZE,
+            cpuid: machine.cpuid().to_vec(),
+            exception_payload: payload,
+        })?;
+        load(vcpu.as_mut())?;
+        set_system_registers(vcpu.as_mut())?;
+        vcpu.set_regs(&kvm_regs {
+            rip: act.rip(),
+            rsp: ACT_STACK_TOP,
+            rflags: act.rflags(),
+            ..Default::default()
+        })?;
+        vcpu.set_deadline(Instant::now() + TIME_LIMIT);
+        Ok(Self { vcpu, act })
+    }
+
+    /// Runs in `mode` and tells a delivery from other exits; a delivery is followed to its end.
+    pub(super) fn run(&mut self, mode: RunMode) -> Result<Progress, VcpuError> {
+        let exit = self.vcpu.run(mode)?;
+        Ok(match exit {
+            Exit::IoOut { port: ENTERED, .. } => self.follow_delivery()?,
+            Exit::IoOut { port: DOUBLE_FAULT, .. } => Progress::DoubleFault,
+            other => Progress::Exit(other),
+        })
+    }
+
+    fn follow_delivery(&mut self) -> Result<Progress, VcpuError> {
+        let mut saved_rip = [0; 8];
+        self.vcpu.read_memory(SAVED_RIP, &mut saved_rip)?;
+        let (saved_rip, expected) = (u64::from_le_bytes(saved_rip), self.act.saved_rip());
+        if saved_rip != expected {
+            return Ok(Progress::Misdelivered(format!(
+                "the handler was entered with RIP {saved_rip:#x} saved, expected {expected:#x}"
+            )));
+        }
+        Ok(match self.vcpu.run(RunMode::Normal)? {
+            Exit::IoOut { port: DONE, .. } => Progress::Delivered,
+            Exit::IoOut { port: ENTERED, .. } => {
+                Progress::Misdelivered("the event was delivered a second time".into())
+            }
+            Exit::IoOut { port: DOUBLE_FAULT, .. } => Progress::DoubleFault,
+            other => Progress::Exit(other),
+        })
+    }
+
+    /// Changes what the page that the frame goes to allows.
+    pub(super) fn protect_frame(&mut self, protection: Protection) -> Result<(), VcpuError> {
+        self.vcpu.protect(FRAME_PAGE, protection)
+    }
+}
+
+fn load(vcpu: &mut dyn Vcpu) -> Result<(), VcpuError> {
+    const PRESENT_WRITABLE: u64 = 0b11;
+    const LARGE: u64 = 1 << 7;
+    let mut put = |address: u64, quadwords: &[u64]| {
+        let bytes: Vec<u8> = quadwords.iter().flat_map(|quadword| quadword.to_le_bytes()).collect();
+        vcpu.write_memory(address, &bytes)
+    };
+    put(PML4, &[PDPT | PRESENT_WRITABLE])?;
+    put(PDPT, &[PAGE_DIRECTORY | PRESENT_WRITABLE])?;
+    put(PAGE_DIRECTORY, &[PRESENT_WRITABLE | LARGE])?;
+    // Flat 64-bit code, flat data, and a busy 64-bit TSS in two quadwords.
+    put(GDT, &[0, 0x00AF_9B00_0000_FFFF, 0x00CF_9300_0000_FFFF, 0x0000_8B00_0000_0067 | TSS << 16, 0])?;
+    for number in [vector::DB, vector::UD, vector::PF] {
+        put(IDT + 16 * u64::from(number), &interrupt_gate(HANDLER, 1))?;
+    }
+    put(IDT + 16 * u64::from(vector::DF), &interrupt_gate(DOUBLE_FAULT_HANDLER, 2))?;
+    vcpu.write_memory(TSS + 0x24, &FRAME_STACK_TOP.to_le_bytes())?;
+    vcpu.write_memory(TSS + 0x2C, &DOUBLE_FAULT_STACK_TOP.to_le_bytes())?;
+    vcpu.write_memory(UNDEFINED, &UNDEFINED_CODE)?;
+    vcpu.write_memory(INPUT_ACT, &INPUT_CODE)?;
+    vcpu.write_memory(HANDLER, &HANDLER_CODE)?;
+    vcpu.write_memory(DOUBLE_FAULT_HANDLER, &DOUBLE_FAULT_CODE)
+}
+
+/// A 64-bit interrupt gate (SDM vol. 3, "64-Bit Mode IDT") to `target` below 4 GiB, stack `ist`.
+fn interrupt_gate(target: u64, ist: u64) -> [u64; 2] {
+    const PRESENT_INTERRUPT_GATE: u64 = 0x8E << 40;
+    let offset = target & 0xFFFF | (target >> 16 & 0xFFFF) << 48;
+    [offset | u64::from(CODE_SELECTOR) << 16 | ist << 32 | PRESENT_INTERRUPT_GATE, 0]
+}
+
+fn set_system_registers(vcpu: &mut dyn Vcpu) -> Result<(), VcpuError> {
+    let flat = kvm_segment { limit: u32::MAX, present: 1, s: 1, g: 1, ..Default::default() };
+    let data = kvm_segment { selector: DATA_SELECTOR, type_: 0x3, db: 1, ..flat };
+    let mut sregs = vcpu.sregs()?;
+    sregs.cs = kvm_segment { selector: CODE_SELECTOR, type_: 0xB, l: 1, ..flat };
+    (sregs.ss, sregs.ds, sregs.es, sregs.fs, sregs.gs) = (data, data, data, data, data);
+    sregs.tr = kvm_segment {
+        base: TSS,
+        limit: 0x67,
+        selector: TSS_SELECTOR,
+        type_: 0xB,
+        present: 1,
+        ..Default::default()
+    };
+    sregs.ldt = kvm_segment { unusable: 1, ..Default::default() };
+    sregs.gdt = kvm_dtable { base: GDT, limit: 5 * 8 - 1, ..Default::default() };
+    sregs.idt = kvm_dtable { base: IDT, limit: 32 * 16 - 1, ..Default::default() };
+    sregs.cr0 = CR0_PE | CR0_ET | CR0_NE | CR0_WP | CR0_PG;
+    sregs.cr3 = PML4;
+    sregs.cr4 = CR4_PAE;
+    sregs.efer = EFER_LME | EFER_LMA;
+    vcpu.set_sregs(&sregs)
+}

@@ -1,0 +1,71 @@
+//! Which stops a machine can do, found out by trying each once.
+//!
+//! A tiny guest of this module's own is stopped in every way and let go again, through the
+//! KVM-shaped trait only, so that the model is probed by the same steps as a real KVM. The answer
+//! decides between running a scenario and skipping it with a reason; what a machine gets wrong
+//! *after* a stop that works is for the scenarios to find.
+//!
+//! The guest uses the IDT: the stops act below event delivery, and a KVM that can do them for one
+//! mode can do them for both. Every run has a deadline, but an ill KVM can spin where no signal
+//! reaches it: probe in a worker process with a hard kill behind it.
+
+mod guest;
+mod stops;
+
+use crate::machine::Machine;
+use crate::vcpu::VcpuError;
+use std::fmt;
+
+/// Whether a stop works on a machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Support {
+    /// The guest stopped with the event in the queue, and was delivered it once afterwards.
+    Works,
+    /// The machine took no notice: the event was delivered as if there had been no stop.
+    Silent,
+    /// The machine refuses what the stop needs; the sentence says what.
+    NotOffered(String),
+    /// The machine did something else; the sentence says what.
+    Wrong(String),
+}
+
+impl Support {
+    /// Whether scenarios with this stop can run.
+    pub fn works(&self) -> bool {
+        *self == Self::Works
+    }
+}
+
+impl fmt::Display for Support {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Works => f.write_str("works"),
+            Self::Silent => f.write_str("the machine takes no notice of the stop and delivers the event"),
+            Self::NotOffered(sentence) | Self::Wrong(sentence) => f.write_str(sentence),
+        }
+    }
+}
+
+/// Which stops work on a machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StopSupport {
+    /// `block@frame`: the page that the frame goes to refuses every access.
+    pub block: Support,
+    /// `cancel`: an event set by the host, and an entry abandoned because of a signal.
+    pub cancel: Support,
+    /// `io`: an event raised by an I/O instruction that is completed without entering the guest.
+    pub io: Support,
+}
+
+/// Tries every stop on `machine`, with KVM_CAP_EXCEPTION_PAYLOAD on or off.
+///
+/// # Errors
+/// When the guest cannot be made at all: no virtual machine, no memory, its registers refused. A
+/// stop that goes wrong is a [`Support`], not an error.
+pub fn probe(machine: &dyn Machine, payload: bool) -> Result<StopSupport, VcpuError> {
+    Ok(StopSupport {
+        block: stops::block(guest::Guest::start(machine, payload, guest::Act::Undefined)?)?,
+        cancel: stops::cancel(guest::Guest::start(machine, payload, guest::Act::Undefined)?, payload)?,
+        io: stops::io(guest::Guest::start(machine, payload, guest::Act::InputUnderTrap)?)?,
+    })
+}

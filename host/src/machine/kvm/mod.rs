@@ -2,7 +2,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`memory`](self) | guest memory: one memfd with a mapping for the guest and one for us |
+//! | `memory` | guest memory: one memfd with a mapping for the guest and one for us |
 //! | `vcpu` | [`KvmVcpu`]: the KVM-shaped trait by real ioctls |
 //! | `exit` | `struct kvm_run` -> [`crate::vcpu::Exit`] |
 //! | `signal` | the deadline's timer and the signal that cancels an entry |

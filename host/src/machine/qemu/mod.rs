@@ -1,0 +1,170 @@
+//! QEMU as a machine, in its simplest form: an external process that boots one image.
+//!
+//! No snapshots and no stops: the image runs alone, judges its cases itself and prints a line for
+//! each. The verdicts are taken from those lines *and* from the process's exit code, and a run in
+//! which the two disagree is an error.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `process` | a child that ends at a deadline, with its parent, and with bounded output |
+//! | [`transcript`] | the image's lines -> verdicts, checked against the exit code |
+
+mod process;
+pub mod transcript;
+
+use std::path::PathBuf;
+use std::time::Instant;
+pub use transcript::{CaseOutcome, CaseRun, FailLine, FrameLine, ImageRun};
+
+/// The program looked for in PATH.
+pub const PROGRAM: &str = "qemu-system-x86_64";
+
+/// How QEMU runs the guest's code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Accelerator {
+    /// In software, with every feature it has: `-cpu max`.
+    Tcg,
+    /// On /dev/kvm, with the default CPU model: `-cpu host` and `-cpu max` abort on some KVMs.
+    Kvm,
+}
+
+impl Accelerator {
+    fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Tcg => &["-accel", "tcg", "-cpu", "max"],
+            Self::Kvm => &["-accel", "kvm"],
+        }
+    }
+}
+
+/// Why a run under QEMU has no verdicts.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QemuError {
+    /// The program is not there; a reason to skip.
+    #[error(
+        "{PROGRAM} is not in PATH: install it to run the images under QEMU too (Debian: apt install qemu-system-x86)"
+    )]
+    Missing,
+    /// A system call failed.
+    #[error("{what} failed: {why}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// The system's answer.
+        why: String,
+    },
+    /// The deadline passed.
+    #[error("the image did not end in time under QEMU and was killed; its last line was: {last_line}")]
+    Timeout {
+        /// The last line on the serial port, or `(none)`.
+        last_line: String,
+    },
+    /// More output than any image prints.
+    #[error("the image printed more than {limit} bytes and was killed")]
+    TooMuchOutput {
+        /// The bound in bytes.
+        limit: usize,
+    },
+    /// The process ended with a code that no image gives.
+    #[error("QEMU ended with {status} instead of an image's exit code (33, 35, 37 or 39): {says}")]
+    UnexpectedExit {
+        /// The process's status.
+        status: String,
+        /// What QEMU printed about it, or `(nothing)`.
+        says: String,
+    },
+    /// A line that starts like a verdict and is none.
+    #[error("the image's output cannot be read: {why}, in line: {line}")]
+    Garbled {
+        /// The line.
+        line: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// Lines, summary and exit code do not agree.
+    #[error("the image contradicts itself: {0}")]
+    Contradiction(String),
+}
+
+/// QEMU on this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Qemu {
+    program: PathBuf,
+}
+
+impl Qemu {
+    /// Looks for [`PROGRAM`] in PATH.
+    ///
+    /// # Errors
+    /// [`QemuError::Missing`] when it is not there.
+    pub fn find() -> Result<Self, QemuError> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let program = std::env::split_paths(&path)
+            .map(|directory| directory.join(PROGRAM))
+            .find(|program| process::is_executable(program))
+            .ok_or(QemuError::Missing)?;
+        Ok(Self { program })
+    }
+
+    /// First line of `--version`, for host facts.
+    ///
+    /// # Errors
+    /// When the program cannot be run or does not answer before `deadline`.
+    pub fn version(&self, deadline: Instant) -> Result<String, QemuError> {
+        let ended = process::run(&self.program, &["--version".into()], deadline)?;
+        Ok(ended.output.lines().next().unwrap_or_default().trim().to_owned())
+    }
+
+    /// Boots `image`, an ELF file's bytes, with the kernel command line `append`
+    /// (`delivery=idt frames=1`), and reads its verdicts.
+    ///
+    /// # Errors
+    /// When there are no verdicts, or none that can be trusted.
+    pub fn run(
+        &self,
+        image: &[u8],
+        append: &str,
+        accelerator: Accelerator,
+        deadline: Instant,
+    ) -> Result<ImageRun, QemuError> {
+        let file = process::memory_file(image)?;
+        let ended = process::run(&self.program, &arguments(&file.path(), append, accelerator), deadline)?;
+        let Some(exit) = ended.status.code().and_then(transcript::exit_of) else {
+            let says = ended.errors.trim();
+            return Err(QemuError::UnexpectedExit {
+                status: ended.status.to_string(),
+                says: if says.is_empty() { "(nothing)".into() } else { says.into() },
+            });
+        };
+        transcript::read(&ended.output, exit)
+    }
+}
+
+/// microvm boots fastest, and has nothing that could disturb a test.
+fn arguments(kernel: &str, append: &str, accelerator: Accelerator) -> Vec<String> {
+    let mut arguments = vec!["-machine", "microvm"];
+    arguments.extend(accelerator.arguments());
+    arguments.extend(["-m", "64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]);
+    arguments.extend(["-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]);
+    arguments.extend(["-kernel", kernel, "-append", append]);
+    arguments.into_iter().map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_the_documented_one() {
+        let line = arguments("IMAGE", "delivery=idt", Accelerator::Tcg).join(" ");
+        assert!(line.starts_with("-machine microvm -accel tcg -cpu max "), "{line}");
+        assert!(line.ends_with("-kernel IMAGE -append delivery=idt"), "{line}");
+        assert!(!arguments("IMAGE", "", Accelerator::Kvm).contains(&"-cpu".to_owned()));
+    }
+
+    #[test]
+    fn an_absent_program_is_a_sentence_with_a_remedy() {
+        let sentence = QemuError::Missing.to_string();
+        assert!(sentence.contains("not in PATH") && sentence.contains("apt install"), "{sentence}");
+    }
+}

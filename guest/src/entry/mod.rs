@@ -1,0 +1,5 @@
+//! How events enter: FRED's entry points, the IDT's gates, and the capture that both share.
+
+pub(crate) mod fred_setup;
+pub(crate) mod idt;
+pub(crate) mod stubs;

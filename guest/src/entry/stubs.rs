@@ -1,0 +1,241 @@
+//! The entry stubs: capture everything, then go back to the act.
+//!
+//! Nothing compiled runs between the event and the end of the capture, and nothing here can raise
+//! an event on a sound machine: DR7.GD is clear behind a #DB, and RDMSR reads only what CPUID
+//! offers. A counter turns an event inside a stub into a record and an error exit.
+//!
+//! General registers are not preserved: an act has given up all of them but RSP, and where the
+//! stub goes back to, the stack of compiled code is restored from memory.
+
+use crate::address::Address;
+use crate::layout::{ACT_HEADROOM, ACT_STACK, MAILBOX, MAIN_STACK, PAGE};
+use core::mem::offset_of;
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
+use protocol::delivery::Delivery;
+use protocol::exit::ImageExit;
+use protocol::mailbox::{DELIVERIES, Mailbox};
+
+unsafe extern "C" {
+    static idt_stubs: u8;
+}
+
+/// The first IDT stub.
+pub(crate) const IDT_STUBS: Address = Address::of(&raw const idt_stubs);
+
+/// 1 where the XFD MSRs exist.
+pub(crate) static XFD: AtomicU8 = AtomicU8::new(0);
+/// 1 while an act runs: an event at any other time is an error.
+pub(crate) static ACTING: AtomicU8 = AtomicU8::new(0);
+/// Where a stub goes back to.
+pub(crate) static RESUME: AtomicU64 = AtomicU64::new(0);
+/// How many stubs are running.
+static NESTING: AtomicU32 = AtomicU32::new(0);
+/// Where a delivery is captured that has no place in the mailbox.
+static OVERFLOW: [AtomicU64; size_of::<Delivery>() / 8] = [const { AtomicU64::new(0) }; _];
+
+/// An event came inside a stub.
+pub(crate) const NESTED: u32 = 1;
+/// An event came while no act was running.
+pub(crate) const UNEXPECTED: u32 = 2;
+/// Events keep coming from one act.
+pub(crate) const ENDLESS: u32 = 3;
+/// More entries than any act can have.
+const MOST_ENTRIES: u32 = 16;
+
+core::arch::global_asm!(
+    ".pushsection .fred_entry, \"ax\", @progbits",
+    ".globl fred_entry_ring3, fred_entry_ring3_end, fred_entry_ring0",
+    "fred_entry_ring3:",
+    "call fred_event",
+    "fred_entry_ring3_end:",
+    ".balign 256, 0xCC",
+    "fred_entry_ring0:",
+    "call fred_event",
+    ".popsection",
+    ".pushsection .text.idt_stubs, \"ax\", @progbits",
+    ".balign 16",
+    ".globl idt_stubs, idt_stubs_end",
+    "idt_stubs:",
+    // Vectors 8, 10..14, 17, 21, 29 and 30 push an error code; the others get a 0 in its place.
+    ".set vector, 0",
+    ".rept 32",
+    ".if ({ERROR_CODES} >> vector) & 1",
+    ".byte 0x66, 0x90",
+    ".else",
+    "push 0",
+    ".endif",
+    "call idt_event",
+    ".balign 16, 0xCC",
+    ".set vector, vector + 1",
+    ".endr",
+    "idt_stubs_end:",
+    ".popsection",
+    ERROR_CODES = const ERROR_CODES,
+);
+
+/// The vectors that push an error code.
+const ERROR_CODES: u32 = 0x6022_7D00;
+
+// From here on: [rsp] RFLAGS at entry, [rsp + 8] return address of the stub's call, [rsp + 16] the
+// frame from its error code on.
+// ebx: bytes from the entry point to that return address; r8d: quadwords of the frame.
+core::arch::global_asm!(
+    ".pushsection .text.capture, \"ax\", @progbits",
+    "fred_event:",
+    "pushfq",
+    "cld",
+    "mov ebx, 5",
+    "mov r8d, 8",
+    "jmp capture",
+    "idt_event:",
+    "pushfq",
+    "cld",
+    "mov ebx, 7",
+    "mov r8d, 6",
+    "capture:",
+    "lea rsi, [rsp + 16]",
+    "mov r9, rsi",
+    "inc dword ptr [rip + {nesting}]",
+    "mov eax, [rip + {mailbox} + {ENTRIES}]",
+    "lea r11d, [rax + 1]",
+    "mov [rip + {mailbox} + {ENTRIES}], r11d",
+    "lea r10, [rip + {overflow}]",
+    "cmp eax, {DELIVERIES}",
+    "jae 2f",
+    "imul eax, eax, {DELIVERY}",
+    "lea r10, [rip + {mailbox} + {SLOTS}]",
+    "add r10, rax",
+    "2:",
+    "mov qword ptr [r10 + 48], 0",
+    "mov qword ptr [r10 + 56], 0",
+    "mov rdi, r10",
+    "mov ecx, r8d",
+    "rep movsq",
+    "mov rax, [rsp]",
+    "mov [r10 + {ENTRY_RFLAGS}], rax",
+    "mov rax, [rsp + 8]",
+    "sub rax, rbx",
+    "mov [r10 + {ENTRY_POINT}], rax",
+    "mov [r10 + {ENTRY_RSP}], r9",
+    "mov qword ptr [r10 + {FRED_CONFIG}], 0",
+    "cmp r8d, 8",
+    "je 3f",
+    // IDT: the vector from the gate taken; without an error code the frame began 8 bytes higher.
+    "lea rcx, [rip + idt_stubs]",
+    "sub rax, rcx",
+    "shr eax, 4",
+    "mov [r10 + {VECTOR}], rax",
+    "mov ecx, {ERROR_CODES}",
+    "bt ecx, eax",
+    "jc 4f",
+    "add qword ptr [r10 + {ENTRY_RSP}], 8",
+    "jmp 4f",
+    "3:",
+    "movzx eax, byte ptr [r10 + 44]",
+    "mov [r10 + {VECTOR}], rax",
+    "mov ecx, 0x1D4",
+    "rdmsr",
+    "mov [r10 + {FRED_CONFIG}], eax",
+    "mov [r10 + {FRED_CONFIG} + 4], edx",
+    "4:",
+    "mov rax, cr2",
+    "mov [r10 + {CR2}], rax",
+    "mov rax, dr6",
+    "mov [r10 + {DR6}], rax",
+    "mov rax, dr7",
+    "mov [r10 + {DR7}], rax",
+    "mov ecx, 0xC0000101",
+    "rdmsr",
+    "mov [r10 + {GS_BASE}], eax",
+    "mov [r10 + {GS_BASE} + 4], edx",
+    "mov ecx, 0xC0000102",
+    "rdmsr",
+    "mov [r10 + {KERNEL_GS_BASE}], eax",
+    "mov [r10 + {KERNEL_GS_BASE} + 4], edx",
+    "mov qword ptr [r10 + {XFD}], 0",
+    "mov qword ptr [r10 + {XFD_ERR}], 0",
+    "cmp byte ptr [rip + {xfd}], 0",
+    "je 5f",
+    "mov ecx, 0x1C4",
+    "rdmsr",
+    "mov [r10 + {XFD}], eax",
+    "mov [r10 + {XFD} + 4], edx",
+    "mov ecx, 0x1C5",
+    "rdmsr",
+    "mov [r10 + {XFD_ERR}], eax",
+    "mov [r10 + {XFD_ERR} + 4], edx",
+    "5:",
+    // Captured. Is it an event of the act's?
+    "mov edi, {NESTED}",
+    "cmp dword ptr [rip + {nesting}], 1",
+    "ja 6f",
+    "mov edi, {UNEXPECTED}",
+    "cmp byte ptr [rip + {acting}], 0",
+    "je 6f",
+    "mov edi, {ENDLESS}",
+    "cmp r11d, {MOST_ENTRIES}",
+    "ja 6f",
+    // Go back through the frame, every field put right: a wrong frame must become a verdict, not
+    // a crash. The saved stack level is 0, so ERETS drops the current one.
+    "mov dword ptr [rip + {nesting}], 0",
+    "mov rsp, r9",
+    "mov rax, [rip + {resume}]",
+    "mov [rsp + 8], rax",
+    "mov qword ptr [rsp + 16], 0x08",
+    "mov qword ptr [rsp + 24], 0x2",
+    "lea rax, [rip + {act_stack} + {ACT_RSP}]",
+    "mov [rsp + 32], rax",
+    "mov qword ptr [rsp + 40], 0x10",
+    "cmp r8d, 8",
+    "je 7f",
+    "add rsp, 8",
+    "iretq",
+    "7: .byte 0xF2, 0x0F, 0x01, 0xCA",
+    "6:",
+    "cmp dword ptr [rip + {nesting}], 2",
+    "ja 8f",
+    "lea rsp, [rip + {main_stack} + {MAIN_STACK}]",
+    "mov rsi, r10",
+    "call {event_error}",
+    // The report itself raised an event: no more reports.
+    "8:",
+    "mov al, {ERROR}",
+    "out 0xF4, al",
+    "9: cli",
+    "hlt",
+    "jmp 9b",
+    ".popsection",
+    nesting = sym NESTING,
+    mailbox = sym MAILBOX,
+    overflow = sym OVERFLOW,
+    xfd = sym XFD,
+    acting = sym ACTING,
+    resume = sym RESUME,
+    act_stack = sym ACT_STACK,
+    main_stack = sym MAIN_STACK,
+    event_error = sym crate::run::event_error,
+    ERROR_CODES = const ERROR_CODES,
+    ENTRIES = const offset_of!(Mailbox, entries),
+    SLOTS = const offset_of!(Mailbox, deliveries),
+    DELIVERIES = const DELIVERIES,
+    DELIVERY = const size_of::<Delivery>(),
+    ENTRY_RFLAGS = const offset_of!(Delivery, entry_rflags),
+    ENTRY_POINT = const offset_of!(Delivery, entry_point),
+    ENTRY_RSP = const offset_of!(Delivery, entry_rsp),
+    FRED_CONFIG = const offset_of!(Delivery, fred_config),
+    VECTOR = const offset_of!(Delivery, vector),
+    CR2 = const offset_of!(Delivery, cr2),
+    DR6 = const offset_of!(Delivery, dr6),
+    DR7 = const offset_of!(Delivery, dr7),
+    GS_BASE = const offset_of!(Delivery, gs_base),
+    KERNEL_GS_BASE = const offset_of!(Delivery, kernel_gs_base),
+    XFD = const offset_of!(Delivery, xfd),
+    XFD_ERR = const offset_of!(Delivery, xfd_err),
+    NESTED = const NESTED,
+    UNEXPECTED = const UNEXPECTED,
+    ENDLESS = const ENDLESS,
+    MOST_ENTRIES = const MOST_ENTRIES,
+    ACT_RSP = const PAGE - ACT_HEADROOM,
+    MAIN_STACK = const size_of_val(&MAIN_STACK),
+    ERROR = const ImageExit::Error as u8,
+);

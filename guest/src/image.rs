@@ -1,0 +1,43 @@
+//! What makes a list of cases an image.
+
+use crate::case::Pages;
+use crate::layout::{ACT_STACK, FRAME_PAGE, GDT, IDT, MAILBOX, PAGE_TABLES, TSS};
+
+/// The pages that the note names.
+pub const PAGES: Pages = Pages {
+    mailbox: crate::address::Address::of(&raw const MAILBOX),
+    frame_page: FRAME_PAGE.start(),
+    act_stack: ACT_STACK.start(),
+    page_tables: PAGE_TABLES.start(),
+    page_tables_end: PAGE_TABLES.end(),
+    entry_page: crate::entry::fred_setup::ENTRY_PAGE,
+    idt: IDT.start(),
+    gdt: GDT.start(),
+    tss: TSS.start(),
+};
+
+/// Makes an image of cases: its table and its note, both from the one list.
+#[macro_export]
+macro_rules! image {
+    (
+        name: $name:literal, rule: $rule:literal, spec: $spec:literal,
+        cases: [$($case:path),* $(,)?] $(,)?
+    ) => {
+        static CASES: [$crate::case::Case; const { [$(stringify!($case)),*].len() }] = [$($case),*];
+
+        #[used]
+        #[unsafe(link_section = ".note.midflight")]
+        static NOTE: $crate::protocol::note::Note<
+            $crate::address::Address,
+            { [$(stringify!($case)),*].len() },
+        > = $crate::case::note(
+            $crate::case::Description { name: $name, rule: $rule, spec: $spec },
+            $crate::image::PAGES,
+            &[$($case),*],
+        );
+
+        /// What the kernel runs.
+        #[unsafe(no_mangle)]
+        static MIDFLIGHT_IMAGE: $crate::case::Image = $crate::case::Image { name: $name, cases: &CASES };
+    };
+}

@@ -1,0 +1,150 @@
+//! The judge on the host.
+
+use super::*;
+use std::vec::Vec;
+
+pub(super) const PF: Event = Event {
+    vector: 14,
+    error_code: 2,
+    rip: Rip::Act,
+    cs: 0x8,
+    rflags: 0x1_0002,
+    rsp: Stack::Act,
+    ss: 0x0203_000E_0000_0010,
+    event_data: 0x7000,
+    csl: 1,
+    entry: 0x100,
+    idt_frame_bytes: 48,
+};
+pub(super) const STEP: Event = Event {
+    vector: 1,
+    error_code: 0,
+    rip: Rip::After,
+    rflags: 0x102,
+    ss: 0x0203_0001_0000_0010,
+    event_data: 0x4000,
+    idt_frame_bytes: 40,
+    ..PF
+};
+pub(super) const NM_XFD: Event =
+    Event { vector: 7, error_code: 0, event_data: 1 << 18, idt_frame_bytes: 40, ..PF };
+
+const PLACES: Places = Places {
+    act: 0x1000,
+    after: 0x1003,
+    act_rsp: 0x2FD8,
+    user_rsp: 0x3FD8,
+    frame_page_end: 0x5000,
+    entry_page: 0x6000,
+    idt_stubs: 0x8000,
+    gs_base: 0xAAAA,
+    kernel_gs_base: 0xBBBB,
+};
+const REGISTERS: Registers = Registers { cr2: 0x7000, ..disturbed::RESTING };
+
+fn fred_delivery() -> Delivery {
+    Delivery {
+        frame: [2, 0x1000, 0x8, 0x1_0002, 0x2FD8, 0x0203_000E_0000_0010, 0x7000, 0],
+        entry_point: 0x6100,
+        entry_rflags: 2,
+        entry_rsp: 0x4FC0,
+        gs_base: 0xAAAA,
+        kernel_gs_base: 0xBBBB,
+        cr2: 0x7000,
+        dr6: 0xFFFF_0FF0,
+        dr7: 0x400,
+        fred_config: 0x6001,
+        xfd: 0,
+        xfd_err: 0,
+        vector: 14,
+    }
+}
+
+fn idt_delivery() -> Delivery {
+    Delivery {
+        frame: [2, 0x1000, 0x8, 0x1_0002, 0x2FD8, 0x10, 0, 0],
+        entry_point: 0x80E0,
+        entry_rsp: 0x4FD0,
+        fred_config: 0,
+        ..fred_delivery()
+    }
+}
+
+/// Number of fields compared, and those that differ.
+fn run(
+    event: Option<&Event>,
+    delivery: DeliveryMode,
+    entries: u32,
+    got: Delivery,
+) -> (usize, Vec<(Field, u64, u64)>) {
+    let (mut compared, mut differing) = (0, Vec::new());
+    let seen = Seen { entries, deliveries: &[got], after: got, disturbances: &[] };
+    let mut compare = |field, expected, got| {
+        compared += 1;
+        if expected != got {
+            differing.push((field, expected, got));
+        }
+    };
+    judge(event, &REGISTERS, &PLACES, Machine { delivery, xfd: true }, &seen, &mut compare);
+    (compared, differing)
+}
+
+#[test]
+fn the_right_frames_pass_with_every_field_compared() {
+    assert_eq!(run(Some(&PF), DeliveryMode::Fred, 1, fred_delivery()), (20, Vec::new()));
+    assert_eq!(run(Some(&PF), DeliveryMode::Idt, 1, idt_delivery()), (20, Vec::new()));
+}
+
+#[test]
+fn a_wrong_value_in_each_captured_field_is_found_alone() {
+    // fred_config has the CSL in its low bits; xfd is not judged.
+    let fields: [(fn(&mut Delivery) -> &mut u64, Field); 12] = [
+        (|d| &mut d.entry_point, Field::EntryPoint),
+        (|d| &mut d.entry_rflags, Field::EntryRflags),
+        (|d| &mut d.entry_rsp, Field::EntryRsp),
+        (|d| &mut d.gs_base, Field::GsBase),
+        (|d| &mut d.kernel_gs_base, Field::KernelGsBase),
+        (|d| &mut d.cr2, Field::Cr2),
+        (|d| &mut d.dr6, Field::Dr6),
+        (|d| &mut d.dr7, Field::Dr7),
+        (|d| &mut d.fred_config, Field::Csl),
+        (|d| &mut d.xfd_err, Field::XfdErr),
+        (|d| &mut d.vector, Field::Vector),
+        (|d| &mut d.frame[7], Field::Reserved),
+    ];
+    for (place, field) in fields {
+        let mut got = fred_delivery();
+        *place(&mut got) ^= 1;
+        let (_, differing) = run(Some(&PF), DeliveryMode::Fred, 1, got);
+        assert_eq!(differing.iter().map(|d| d.0).collect::<Vec<_>>(), [field]);
+    }
+    for index in 0..8 {
+        let mut got = idt_delivery();
+        got.frame[index] ^= 1 << 40;
+        let (_, differing) = run(Some(&PF), DeliveryMode::Idt, 1, got);
+        assert_eq!(differing.len(), 1, "quadword {index}");
+        assert_eq!(Some(differing[0].0), Field::of_frame(index));
+    }
+}
+
+#[test]
+fn an_event_that_never_comes_fails() {
+    assert_eq!(run(Some(&PF), DeliveryMode::Fred, 0, fred_delivery()), (1, [(Field::Entries, 1, 0)].into()));
+}
+
+#[test]
+fn a_second_entry_fails() {
+    let (_, differing) = run(Some(&PF), DeliveryMode::Fred, 2, fred_delivery());
+    assert_eq!(differing, [(Field::Entries, 1, 2)]);
+}
+
+#[test]
+fn a_case_without_event_compares_the_registers_behind_it() {
+    let got = Delivery { fred_config: 0, ..fred_delivery() };
+    assert_eq!(run(None, DeliveryMode::Fred, 0, got), (8, Vec::new()));
+    let (_, differing) = run(None, DeliveryMode::Fred, 0, Delivery { xfd_err: 1 << 18, ..got });
+    assert_eq!(differing, [(Field::XfdErr, 0, 0x4_0000)]);
+    let (compared, differing) = run(None, DeliveryMode::Fred, 1, got);
+    assert!(compared > 1);
+    assert_eq!(differing, [(Field::Entries, 0, 1)]);
+}

@@ -1,0 +1,91 @@
+//! Pages that stand alone: stacks, page tables, descriptor tables, the mailbox.
+//!
+//! Each is a page of its own, identity-mapped, so that a host can block one and know what touches
+//! it.
+
+use crate::address::Address;
+use core::cell::UnsafeCell;
+use protocol::mailbox::Mailbox;
+
+/// Size of a page in bytes.
+pub const PAGE: usize = 4096;
+
+/// `N` pages that start zeroed and belong to hardware or to assembly.
+#[derive(Debug)]
+#[repr(C, align(4096))]
+pub struct Pages<const N: usize>(UnsafeCell<[[u8; PAGE]; N]>);
+
+// SAFETY: there is one processor and interrupts stay disabled; access goes through raw pointers.
+unsafe impl<const N: usize> Sync for Pages<N> {}
+
+impl<const N: usize> Pages<N> {
+    const ZERO: Self = Self(UnsafeCell::new([[0; PAGE]; N]));
+
+    /// The first page's first byte.
+    pub const fn start(&'static self) -> Address {
+        Address::of(self)
+    }
+
+    /// Just past the last byte: the top of a stack.
+    pub const fn end(&'static self) -> Address {
+        Address::of(self).plus(N * PAGE)
+    }
+}
+
+/// Where the frame of the event under test lands: nothing else uses this page.
+pub static FRAME_PAGE: Pages<1> = Pages::ZERO;
+/// The stack that acts run on in ring 0.
+pub static ACT_STACK: Pages<1> = Pages::ZERO;
+/// The stack that acts run on in ring 3.
+pub static USER_STACK: Pages<1> = Pages::ZERO;
+/// The stack of compiled code.
+pub static MAIN_STACK: Pages<4> = Pages::ZERO;
+/// #DF's stack.
+pub static DOUBLE_FAULT_STACK: Pages<1> = Pages::ZERO;
+/// The stack of NMI and #MC under the IDT.
+pub static NMI_STACK: Pages<1> = Pages::ZERO;
+/// The stack of every event that no image is about.
+pub static OTHER_STACK: Pages<1> = Pages::ZERO;
+/// PML4, then PDPT, PD and PT of the identity map, then PDPT, PD and PT of the windows.
+pub static PAGE_TABLES: Pages<7> = Pages::ZERO;
+/// The GDT.
+pub static GDT: Pages<1> = Pages::ZERO;
+/// The IDT.
+pub static IDT: Pages<1> = Pages::ZERO;
+/// The TSS.
+pub static TSS: Pages<1> = Pages::ZERO;
+/// The page behind the windows that are mapped.
+pub static WINDOW_PAGE: Pages<1> = Pages::ZERO;
+
+/// How far below their stack's end acts start: not a multiple of 16, so that a frame which saved
+/// an aligned RSP shows.
+pub const ACT_HEADROOM: usize = 0x28;
+/// RSP while an act runs in ring 0.
+pub const ACT_RSP: Address = ACT_STACK.start().plus(PAGE - ACT_HEADROOM);
+/// RSP while an act runs in ring 3.
+pub const USER_RSP: Address = USER_STACK.start().plus(PAGE - ACT_HEADROOM);
+
+/// IA32_GS_BASE in ring 0; nothing is there.
+pub const GS_BASE: u64 = 0x0000_1111_2222_3000;
+/// IA32_KERNEL_GS_BASE in ring 0; nothing is there.
+pub const KERNEL_GS_BASE: u64 = 0xFFFF_FFFF_8888_9000;
+
+/// The mailbox's page.
+#[derive(Debug)]
+#[repr(C, align(4096))]
+pub struct MailboxPage(UnsafeCell<Mailbox>);
+
+// SAFETY: the host writes only while the processor is stopped at a doorbell, and access goes
+// through volatile reads and writes.
+unsafe impl Sync for MailboxPage {}
+
+impl MailboxPage {
+    /// The mailbox, for volatile access to its fields.
+    pub const fn get(&self) -> *mut Mailbox {
+        self.0.get()
+    }
+}
+
+/// The mailbox. In .data: the host writes into it before the image runs, and boot clears .bss.
+#[unsafe(link_section = ".data.mailbox")]
+pub static MAILBOX: MailboxPage = MailboxPage(UnsafeCell::new(Mailbox::EMPTY));

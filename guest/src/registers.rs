@@ -1,0 +1,102 @@
+//! Control, debug and model-specific registers, where the `x86_64` crate has no accessor or one
+//! that refuses what a test needs.
+
+use core::arch::asm;
+use fred::control::{CR0_TS, CR4_OSXSAVE};
+use fred::msr::{GS_BASE, KERNEL_GS_BASE};
+pub use fred::msr::{XFD, XFD_ERR};
+use x86_64::registers::control::{Cr0, Cr4};
+use x86_64::registers::debug::{DebugAddressRegister, Dr0, Dr1, Dr2, Dr3, Dr6, Dr7};
+use x86_64::registers::model_specific::Msr;
+
+/// RDMSR.
+pub fn read_msr(msr: u32) -> u64 {
+    // SAFETY: the kernel reads only MSRs that CPUID has announced.
+    unsafe { Msr::new(msr).read() }
+}
+
+/// WRMSR.
+pub fn write_msr(msr: u32, value: u64) {
+    // SAFETY: as for reading; no MSR written changes what compiled code relies on.
+    unsafe { Msr::new(msr).write(value) }
+}
+
+/// Reads CR2.
+pub(crate) fn cr2() -> u64 {
+    x86_64::registers::control::Cr2::read_raw()
+}
+
+/// Writes CR2.
+pub(crate) fn set_cr2(value: u64) {
+    // SAFETY: CR2 holds a number and nothing else.
+    unsafe { asm!("mov cr2, {}", in(reg) value, options(nostack, preserves_flags)) }
+}
+
+/// Reads DR6.
+pub(crate) fn dr6() -> u64 {
+    Dr6::read_raw()
+}
+
+/// Writes DR6.
+pub fn set_dr6(value: u64) {
+    // SAFETY: DR6 reports; nothing depends on it.
+    unsafe { asm!("mov dr6, {}", in(reg) value, options(nostack, preserves_flags)) }
+}
+
+/// Reads DR7.
+pub(crate) fn dr7() -> u64 {
+    Dr7::read_raw()
+}
+
+/// Writes DR7. A case's `prepare` that sets GD must do so last.
+pub fn set_dr7(value: u64) {
+    Dr7::write_raw(value);
+}
+
+/// Writes DR0.
+pub fn set_dr0(address: u64) {
+    Dr0::write(address);
+}
+
+/// Sets CR0.TS.
+pub fn set_task_switched() {
+    // SAFETY: compiled code uses neither x87 nor SSE.
+    unsafe { Cr0::write_raw(Cr0::read_raw() | CR0_TS) }
+}
+
+/// Sets bits of CR4.
+pub(crate) fn set_cr4(bits: u64) {
+    // SAFETY: callers set only bits that enable something.
+    unsafe { Cr4::write_raw(Cr4::read_raw() | bits) }
+}
+
+/// Sets CR4.OSXSAVE, and in XCR0 x87, SSE and `components`.
+pub fn enable_components(components: u32) {
+    set_cr4(CR4_OSXSAVE);
+    // SAFETY: CPUID has announced XSAVE and the components.
+    unsafe {
+        asm!("xsetbv", in("ecx") 0, in("edx") 0, in("eax") components | 3, options(nostack, preserves_flags));
+    }
+}
+
+/// The registers that a judge looks at, as every case finds them at its start.
+///
+/// `xfd` says whether the XFD MSRs exist. DR7 comes first: with GD set every other access would
+/// raise #DB, if writing DR7 does not.
+pub(crate) fn rest(cr2: u64, dr6: u64, xfd: bool) {
+    set_dr7(0x400);
+    set_dr0(0);
+    Dr1::write(0);
+    Dr2::write(0);
+    Dr3::write(0);
+    set_dr6(dr6);
+    set_cr2(cr2);
+    // SAFETY: clears CR0.TS, nothing else.
+    unsafe { asm!("clts", options(nostack, preserves_flags)) }
+    if xfd {
+        write_msr(XFD, 0);
+        write_msr(XFD_ERR, 0);
+    }
+    write_msr(GS_BASE, crate::layout::GS_BASE);
+    write_msr(KERNEL_GS_BASE, crate::layout::KERNEL_GS_BASE);
+}

@@ -1,0 +1,121 @@
+//! Verdicts in the mailbox, and lines on the serial port.
+
+use crate::serial;
+use protocol::delivery::Delivery;
+use protocol::doorbell::Doorbell;
+use protocol::field::Field;
+use protocol::mailbox::{HostFlags, MISMATCHES, Mailbox, Mismatch, Verdict};
+use x86_64::instructions::port::Port;
+
+/// Reads a field of the mailbox.
+macro_rules! mail {
+    ($($field:tt)+) => {
+        // SAFETY: the mailbox is a static; the host changes it only at doorbells.
+        unsafe { (&raw const (*$crate::layout::MAILBOX.get()).$($field)+).read_volatile() }
+    };
+}
+/// Writes a field of the mailbox.
+macro_rules! set_mail {
+    ($field:ident $([$index:expr])? = $value:expr) => {{
+        let value = $value;
+        // SAFETY: as above.
+        unsafe { (&raw mut (*$crate::layout::MAILBOX.get()).$field $([$index])?).write_volatile(value) }
+    }};
+}
+pub(crate) use mail;
+
+/// What the host has said.
+pub(crate) fn host() -> HostFlags {
+    HostFlags::from_bits_truncate(mail!(host))
+}
+
+/// Rings the doorbell.
+pub(crate) fn ring(doorbell: Doorbell) {
+    // SAFETY: nobody but the host listens there.
+    unsafe { Port::<u32>::new(protocol::port::DOORBELL).write(doorbell.encode()) }
+}
+
+/// Forgets the last case. What the host writes (`disturbances`) is its own to clear.
+pub(crate) fn clear() {
+    set_mail!(entries = 0);
+    set_mail!(verdict = Verdict::None as u32);
+    set_mail!(compared = 0);
+    set_mail!(mismatch_count = 0);
+    set_mail!(reason = Mailbox::EMPTY.reason);
+    set_mail!(deliveries = [Delivery::default(); _]);
+    set_mail!(mismatches = [Mismatch::default(); MISMATCHES]);
+}
+
+/// Records one comparison of the first delivery.
+pub(crate) fn compared(field: Field, expected: u64, got: u64) {
+    set_mail!(compared = mail!(compared) + 1);
+    if expected != got {
+        let count = mail!(mismatch_count);
+        set_mail!(mismatch_count = count + 1);
+        if let Some(index) = ((count as usize) < MISMATCHES).then_some(count as usize) {
+            set_mail!(mismatches[index] = Mismatch { field: field as u32, delivery: 0, expected, got });
+        }
+    }
+}
+
+/// Records a verdict without a reason.
+pub(crate) fn verdict(verdict: Verdict) {
+    set_mail!(verdict = verdict as u32);
+}
+
+/// Records a verdict with a reason, which is cut to the mailbox's place for it.
+pub(crate) fn verdict_because(verdict: Verdict, reason: core::fmt::Arguments<'_>) {
+    let mut place = Reason { bytes: Mailbox::EMPTY.reason, length: 0 };
+    // A cut reason is still a reason.
+    let _ = core::fmt::write(&mut place, reason);
+    set_mail!(reason = place.bytes);
+    self::verdict(verdict);
+}
+
+struct Reason {
+    bytes: [u8; 96],
+    length: usize,
+}
+
+impl core::fmt::Write for Reason {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        for byte in text.bytes() {
+            let place = self.bytes.get_mut(self.length).ok_or(core::fmt::Error)?;
+            *place = byte;
+            self.length += 1;
+        }
+        Ok(())
+    }
+}
+
+/// Prints what the mailbox says about a case that has been judged.
+pub(crate) fn print(image: &str, case: &str) {
+    let reason = mail!(reason);
+    let reason = protocol::text::read(&reason).unwrap_or_default();
+    match Verdict::from_number(mail!(verdict)) {
+        Some(Verdict::Pass) => serial::line(format_args!("PASS: {image}/{case}")),
+        Some(Verdict::Skip) => serial::line(format_args!("SKIP: {image}/{case}: {reason}")),
+        Some(Verdict::Fail) => {
+            for index in 0..MISMATCHES.min(mail!(mismatch_count) as usize) {
+                let Mismatch { field, expected, got, .. } = mail!(mismatches[index]);
+                let field = Field::from_number(field).map_or("?", Field::name);
+                serial::line(format_args!(
+                    "FAIL: {image}/{case}: {field} expected {expected:#x}, got {got:#x}"
+                ));
+            }
+        }
+        _ => serial::line(format_args!("ERROR: {image}/{case}: {reason}")),
+    }
+}
+
+/// Prints each captured delivery as a FRAME line.
+pub(crate) fn print_frames(image: &str, case: &str, delivery: &str) {
+    for (n, d) in mail!(deliveries).iter().enumerate().take(mail!(entries) as usize) {
+        let [q0, q1, q2, q3, q4, q5, q6, q7] = d.frame;
+        serial::line(format_args!(
+            "FRAME {image}/{case} {n} {delivery} {q0:016x} {q1:016x} {q2:016x} {q3:016x} {q4:016x} {q5:016x} \
+             {q6:016x} {q7:016x} {:016x} {:016x} {:016x}",
+            d.cr2, d.dr6, d.xfd_err
+        ));
+    }
+}

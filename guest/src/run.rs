@@ -1,0 +1,228 @@
+//! The run: set up, take cases one by one, end.
+
+use crate::case::{Case, Image};
+use crate::entry::stubs::{self, IDT_STUBS};
+use crate::entry::{fred_setup, idt};
+use crate::judge::{Machine, Places, Seen, disturbed::RESTING, judge};
+use crate::options::{DeliveryMode, Options, parse};
+use crate::report::{clear, compared, host, mail, print, print_frames, ring, verdict, verdict_because};
+use crate::{act, boot, exit::exit, features, layout, paging, registers, segments, serial};
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use protocol::delivery::Delivery;
+use protocol::doorbell::Doorbell;
+use protocol::exit::ImageExit;
+use protocol::mailbox::{DISTURBANCES, HostFlags, Verdict};
+use protocol::need::Needs;
+use protocol::note::CaseFlags;
+
+unsafe extern "Rust" {
+    #[link_name = "MIDFLIGHT_IMAGE"]
+    safe static IMAGE: Image;
+}
+
+/// The case that runs, for reports of events nobody expects.
+static CURRENT: AtomicU32 = AtomicU32::new(NO_CASE);
+const NO_CASE: u32 = u32::MAX;
+
+/// What the whole run goes by.
+struct Setting<'a> {
+    options: Options<'a>,
+    machine: Machine,
+    met: Needs,
+}
+
+/// Compiled code begins here; `magic` and `information` are EAX and EBX at entry.
+pub(crate) extern "sysv64" fn main(magic: u32, information: u32) -> ! {
+    segments::init();
+    idt::init();
+    paging::init();
+    let mut line = [0; 512];
+    let line = boot::info::command_line(magic, information, &mut line);
+    if !host().contains(HostFlags::PRESENT) || host().contains(HostFlags::SERIAL) {
+        serial::init();
+    }
+    let options = match parse(line) {
+        Ok(options) => options,
+        Err(wrong) => error(format_args!("{wrong}")),
+    };
+    let met = features::met();
+    let fred = met.contains(Needs::FRED);
+    let delivery = match options.delivery {
+        Some(DeliveryMode::Fred) if !fred => error(format_args!(
+            "delivery=fred, but CPUID does not offer FRED; use delivery=idt or another machine"
+        )),
+        Some(delivery) => delivery,
+        None if fred => DeliveryMode::Fred,
+        None => DeliveryMode::Idt,
+    };
+    let machine = Machine { delivery, xfd: met.contains(Needs::XFD) };
+    stubs::XFD.store(machine.xfd as u8, Relaxed);
+    if delivery == DeliveryMode::Fred {
+        act::FRED_MODE.store(1, Relaxed);
+        fred_setup::init();
+    }
+    let setting = Setting { options, machine, met };
+    if host().contains(HostFlags::PRESENT) { serve(&setting) } else { run_alone(&setting) }
+}
+
+/// Runs the cases that the host asks for, for ever.
+fn serve(setting: &Setting<'_>) -> ! {
+    ring(Doorbell::Ready);
+    loop {
+        let index = mail!(case);
+        match IMAGE.cases.get(index as usize) {
+            Some(case) => run_case(index, case, setting),
+            None => {
+                clear();
+                verdict_because(Verdict::Error, format_args!("case {index} does not exist"));
+            }
+        }
+        ring(Doorbell::Done(index as u16));
+    }
+}
+
+/// Runs every case, or the one that the command line names, and ends.
+fn run_alone(setting: &Setting<'_>) -> ! {
+    if let Some(name) = setting.options.case
+        && !IMAGE.cases.iter().any(|case| case.name == name)
+    {
+        error(format_args!("case={name} is not a case of {}; leave it out to run all", IMAGE.name));
+    }
+    let (mut passed, mut failed, mut skipped, mut errors) = (0u32, 0u32, 0u32, 0u32);
+    for (index, case) in IMAGE.cases.iter().enumerate() {
+        if setting.options.case.is_some_and(|name| case.name != name) {
+            continue;
+        }
+        run_case(index as u32, case, setting);
+        ring(Doorbell::Done(index as u16));
+        match Verdict::from_number(mail!(verdict)) {
+            Some(Verdict::Pass) => passed += 1,
+            Some(Verdict::Fail) => failed += 1,
+            Some(Verdict::Skip) => skipped += 1,
+            _ => errors += 1,
+        }
+    }
+    let image = IMAGE.name;
+    serial::line(format_args!("SUMMARY: {image}: {passed} passed, {failed} failed, {skipped} skipped"));
+    exit(match (errors, failed, passed) {
+        (1.., _, _) => ImageExit::Error,
+        (_, 1.., _) => ImageExit::Fail,
+        (_, _, 1..) => ImageExit::Pass,
+        _ => ImageExit::Skip,
+    })
+}
+
+/// Runs one case and leaves its verdict in the mailbox.
+fn run_case(index: u32, case: &Case, setting: &Setting<'_>) {
+    clear();
+    let lacking = case.needs - setting.met;
+    if lacking.is_empty() {
+        CURRENT.store(index, Relaxed);
+        act_and_judge(index, case, setting.machine);
+        CURRENT.store(NO_CASE, Relaxed);
+    } else {
+        verdict_because(Verdict::Skip, format_args!("needs {}", Names(lacking)));
+    }
+    if setting.options.frames {
+        print_frames(IMAGE.name, case.name, setting.machine.delivery.name());
+    }
+    print(IMAGE.name, case.name);
+}
+
+fn act_and_judge(index: u32, case: &Case, machine: Machine) {
+    let resume = if case.flags.contains(CaseFlags::USER) { act::LEAVE } else { case.act.after };
+    stubs::RESUME.store(resume.value(), Relaxed);
+    registers::rest(RESTING.cr2, RESTING.dr6, machine.xfd);
+    (case.prepare)();
+    stubs::ACTING.store(1, Relaxed);
+    // SAFETY: a case's act is an act, and RESUME was set above.
+    unsafe { act::enter(case.act.start.value(), Doorbell::Armed(index as u16).encode()) };
+    let after = registers_after(machine);
+    // ACTING stays set until here: with an event lost, DR7.GD may still be armed.
+    registers::rest(RESTING.cr2, RESTING.dr6, machine.xfd);
+    stubs::ACTING.store(0, Relaxed);
+
+    let places = Places {
+        act: case.act.act.value(),
+        after: case.act.after.value(),
+        act_rsp: layout::ACT_RSP.value(),
+        user_rsp: layout::USER_RSP.value(),
+        frame_page_end: layout::FRAME_PAGE.end().value(),
+        entry_page: fred_setup::ENTRY_PAGE.value(),
+        idt_stubs: IDT_STUBS.value(),
+        gs_base: layout::GS_BASE,
+        kernel_gs_base: layout::KERNEL_GS_BASE,
+    };
+    let disturbances = mail!(disturbances);
+    let count = (mail!(disturbance_count) as usize).min(DISTURBANCES);
+    let seen = Seen {
+        entries: mail!(entries),
+        deliveries: &mail!(deliveries),
+        after,
+        disturbances: &disturbances[..count],
+    };
+    judge(case.event.as_ref(), &case.registers, &places, machine, &seen, &mut compared);
+    verdict(if mail!(mismatch_count) == 0 { Verdict::Pass } else { Verdict::Fail });
+}
+
+/// The registers behind an act, in a delivery's form.
+fn registers_after(machine: Machine) -> Delivery {
+    let msr = |exists: bool, number: u32| if exists { registers::read_msr(number) } else { 0 };
+    Delivery {
+        gs_base: msr(true, fred::msr::GS_BASE),
+        kernel_gs_base: msr(true, fred::msr::KERNEL_GS_BASE),
+        cr2: registers::cr2(),
+        dr6: registers::dr6(),
+        dr7: registers::dr7(),
+        fred_config: msr(machine.delivery == DeliveryMode::Fred, fred::msr::FRED_CONFIG),
+        xfd: msr(machine.xfd, fred::msr::XFD),
+        xfd_err: msr(machine.xfd, fred::msr::XFD_ERR),
+        ..Delivery::default()
+    }
+}
+
+/// The stubs end here when an event is none of an act's: `kind` says why, `delivery` is its record.
+pub(crate) extern "sysv64" fn event_error(kind: u32, delivery: &Delivery) -> ! {
+    let what = match kind {
+        stubs::NESTED => "inside an entry stub",
+        stubs::UNEXPECTED => "while no act was running",
+        _ => "again and again",
+    };
+    error(format_args!("vector {} came {what}, RIP {:#x}", delivery.vector, delivery.frame[1]))
+}
+
+/// Says that the image cannot go on, to whoever listens, and ends.
+fn error(what: core::fmt::Arguments<'_>) -> ! {
+    verdict_because(Verdict::Error, what);
+    let index = CURRENT.load(Relaxed);
+    match IMAGE.cases.get(index as usize) {
+        Some(case) => {
+            print(IMAGE.name, case.name);
+            ring(Doorbell::Done(index as u16));
+        }
+        None => serial::line(format_args!("ERROR: {}: {what}", IMAGE.name)),
+    }
+    exit(ImageExit::Error)
+}
+
+/// Needs as words.
+struct Names(Needs);
+
+impl core::fmt::Display for Names {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        for (index, name) in self.0.names().enumerate() {
+            f.write_str(if index == 0 { "" } else { ", " })?;
+            f.write_str(name)?;
+        }
+        Ok(())
+    }
+}
+
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    match info.location() {
+        Some(location) => error(format_args!("panic at {}:{}", location.file(), location.line())),
+        None => error(format_args!("panic")),
+    }
+}
+

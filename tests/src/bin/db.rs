@@ -1,0 +1,198 @@
+//! #DB: the event data is what *this* debug exception is about; DR6 also remembers earlier ones.
+//!
+//! Rule: a debug exception's frame carries its own conditions in positive polarity, the format of
+//! a #DB exit qualification (SDM vol. 3 ch. 8, "FRED event data"); DR6 gets B0-B3 rewritten and
+//! BS and BD added, and keeps BT, BD and BS of earlier exceptions ("Debug Status Register (DR6)").
+//! DR7.GD is cleared. No #DB changes RF in the saved RFLAGS.
+//!
+//! Known bugs this tells apart from it: event data rebuilt from DR6, where sticky bits, the
+//! inverted RTM and BLD and the enabled-breakpoint bit 12 leak in; a trap dropped when its
+//! delivery is interrupted, though its instruction has completed and will not run again; DR6
+//! written a second time on re-injection; a single step lost over an instruction that exits.
+#![no_std]
+#![no_main]
+
+use guest::act;
+use guest::case::{Cancel, Case};
+use guest::judge::disturbed::{RESTING, Registers};
+use guest::judge::event::{Event, Rip, Stack};
+use guest::protocol::need::Needs;
+use guest::protocol::note::CaseFlags;
+use guest::protocol::port::INPUT;
+use guest::registers::{set_dr0, set_dr6, set_dr7};
+
+guest::image! {
+    name: "db",
+    rule: "A debug exception's event data holds its own conditions; DR6 keeps those of earlier ones too.",
+    spec: "SDM vol. 3 ch. 8 FRED, event data; ch. 19 DR6, DR7",
+    cases: [
+        single_step::CASE,
+        write_breakpoint::CASE,
+        step_and_breakpoint::CASE,
+        step_sticky_dr6::CASE,
+        execution_breakpoint::CASE,
+        general_detect::CASE,
+        step_over_in::CASE,
+    ],
+}
+
+/// A single step in ring 0: a trap with TF saved.
+const SINGLE_STEP: Event = Event {
+    vector: 1,
+    error_code: 0,
+    rip: Rip::After,
+    cs: 0x0000_0000_0000_0008,
+    rflags: 0x0000_0102,
+    rsp: Stack::Act,
+    ss: 0x0203_0001_0000_0010,
+    event_data: 0x4000,
+    csl: 1,
+    entry: 0x100,
+    idt_frame_bytes: 40,
+};
+
+mod single_step {
+    use super::*;
+    act! {
+        name: "db.single-step",
+        set: [],
+        // The step comes behind the instruction that follows POPFQ.
+        armed: ["push 0x102", "popfq"],
+        act: ["nop"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "single-step",
+        rule: "TF: a trap behind the next instruction; data BS, and DR6.BS.",
+        needs: Needs::empty(),
+        flags: CaseFlags::empty(),
+        prepare: || {},
+        act: ACT,
+        event: Some(SINGLE_STEP),
+        registers: Registers { dr6: 0xFFFF_4FF0, ..RESTING },
+        cancel: Cancel::Payload { payload: 0x4000, rflags: 0x100 },
+    };
+}
+
+mod write_breakpoint {
+    use super::*;
+    act! {
+        name: "db.write-breakpoint",
+        set: ["movabs rdi, 0x8000004108"],
+        armed: [],
+        act: ["mov [rdi], rbx"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "write-breakpoint",
+        rule: "A data breakpoint on a write: a trap; data B0 alone, without bit 12.",
+        // L0, write, 8 bytes.
+        prepare: || {
+            set_dr0(0x0000_0080_0000_4108);
+            set_dr7(0x0009_0401);
+        },
+        act: ACT,
+        event: Some(Event { rflags: 0x2, event_data: 0x1, ..SINGLE_STEP }),
+        registers: Registers { dr6: 0xFFFF_0FF1, dr7: 0x0009_0401, ..RESTING },
+        cancel: Cancel::Payload { payload: 0x1, rflags: 0 },
+        ..single_step::CASE
+    };
+}
+
+mod step_and_breakpoint {
+    use super::*;
+    act! {
+        name: "db.step-and-breakpoint",
+        set: ["movabs rdi, 0x8000004108"],
+        armed: ["push 0x102", "popfq"],
+        act: ["mov [rdi], rbx"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "step-and-breakpoint",
+        rule: "TF and a data breakpoint on one instruction: one trap; data BS and B0.",
+        prepare: write_breakpoint::CASE.prepare,
+        act: ACT,
+        event: Some(Event { event_data: 0x4001, ..SINGLE_STEP }),
+        registers: Registers { dr6: 0xFFFF_4FF1, dr7: 0x0009_0401, ..RESTING },
+        cancel: Cancel::Payload { payload: 0x4001, rflags: 0x100 },
+        ..single_step::CASE
+    };
+}
+
+mod step_sticky_dr6 {
+    use super::*;
+    act! {
+        name: "db.step-sticky-dr6",
+        set: [],
+        armed: ["push 0x102", "popfq"],
+        act: ["nop"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "step-sticky-dr6",
+        rule: "A single step with BT and BD left in DR6: DR6 has all three, data has BS alone.",
+        prepare: || set_dr6(0xFFFF_AFF0),
+        act: ACT,
+        registers: Registers { dr6: 0xFFFF_EFF0, ..RESTING },
+        ..single_step::CASE
+    };
+}
+
+mod execution_breakpoint {
+    use super::*;
+    act! {
+        name: "db.execution-breakpoint",
+        set: [],
+        armed: [],
+        act: ["nop"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "execution-breakpoint",
+        rule: "An execution breakpoint: a fault, RIP at the instruction, RF 0 as for every #DB; data B0.",
+        // L0, execute, 1 byte.
+        prepare: || {
+            set_dr0(ACT.act.value());
+            set_dr7(0x401);
+        },
+        act: ACT,
+        event: Some(Event { rip: Rip::Act, rflags: 0x2, event_data: 0x1, ..SINGLE_STEP }),
+        registers: Registers { dr6: 0xFFFF_0FF1, dr7: 0x401, ..RESTING },
+        cancel: Cancel::Payload { payload: 0x1, rflags: 0 },
+        ..single_step::CASE
+    };
+}
+
+mod general_detect {
+    use super::*;
+    act! {
+        name: "db.general-detect",
+        set: [],
+        armed: [],
+        act: ["mov rbx, dr0"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "general-detect",
+        rule: "A debug-register access under DR7.GD: a fault; data BD, and DR7.GD is clear at entry.",
+        prepare: || set_dr7(0x2400),
+        act: ACT,
+        event: Some(Event { rip: Rip::Act, rflags: 0x2, event_data: 0x2000, ..SINGLE_STEP }),
+        registers: Registers { dr6: 0xFFFF_2FF0, dr7: 0x400, ..RESTING },
+        cancel: Cancel::Payload { payload: 0x2000, rflags: 0 },
+        ..single_step::CASE
+    };
+}
+
+mod step_over_in {
+    use super::*;
+    act! {
+        name: "db.step-over-in",
+        set: [],
+        armed: ["mov edx, {port}", "push 0x102", "popfq"],
+        act: ["in al, dx"],
+        port = const INPUT,
+    }
+    pub(super) const CASE: Case = Case {
+        name: "step-over-in",
+        rule: "A single step over IN, which a host may have to complete: one trap behind it.",
+        flags: CaseFlags::IO,
+        act: ACT,
+        ..single_step::CASE
+    };
+}

@@ -1,0 +1,201 @@
+//! #PF: the event data is the faulting linear address, and CR2 holds the same.
+//!
+//! Rule: a page fault's frame carries the linear address that faulted (SDM vol. 3 ch. 8, "FRED
+//! event data"), CR2 is written with the same value, RF is set in the saved RFLAGS as for every
+//! fault, and RIP is the faulting instruction's.
+//!
+//! Known bugs this tells apart from it: event data rebuilt from CR2 when a delivery is interrupted
+//! and begun again, after the host or another fault has changed CR2; event data, error code or
+//! RF lost when the event is requeued or moved to another machine; the address of a straddling
+//! access reported as the first page's; no swap of GS on entry from ring 3.
+#![no_std]
+#![no_main]
+
+use guest::case::{Cancel, Case};
+use guest::judge::disturbed::{RESTING, Registers};
+use guest::judge::event::{Event, Rip, Stack};
+use guest::protocol::need::Needs;
+use guest::protocol::note::CaseFlags;
+use guest::protocol::port::INPUT;
+use guest::{act, act_ring3};
+
+guest::image! {
+    name: "pf",
+    rule: "A page fault's event data is the faulting linear address, the value CR2 receives too.",
+    spec: "SDM vol. 3 ch. 8 FRED, event data; ch. 6 interrupt 14",
+    cases: [
+        read_unmapped::CASE,
+        write_read_only::CASE,
+        fetch_nx::CASE,
+        read_high_canonical::CASE,
+        read_straddling::CASE,
+        read_ring3::CASE,
+        insb_unmapped::CASE,
+    ],
+}
+
+/// A page fault from ring 0; the address and the error code are the case's.
+const PAGE_FAULT: Event = Event {
+    vector: 14,
+    error_code: 0,
+    rip: Rip::Act,
+    cs: 0x0000_0000_0000_0008,
+    rflags: 0x0001_0002,
+    rsp: Stack::Act,
+    ss: 0x0203_000E_0000_0010,
+    event_data: 0,
+    csl: 1,
+    entry: 0x100,
+    idt_frame_bytes: 48,
+};
+
+mod read_unmapped {
+    use super::*;
+    act! {
+        name: "pf.read-unmapped",
+        set: ["movabs rdi, 0x8000001A58"],
+        armed: [],
+        act: ["mov rbx, [rdi]"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "read-unmapped",
+        rule: "A read of an unmapped page: error code 0, event data and CR2 the address.",
+        needs: Needs::empty(),
+        flags: CaseFlags::empty(),
+        prepare: || {},
+        act: ACT,
+        event: Some(Event { event_data: 0x0000_0080_0000_1A58, ..PAGE_FAULT }),
+        registers: Registers { cr2: 0x0000_0080_0000_1A58, ..RESTING },
+        cancel: Cancel::Payload { payload: 0x0000_0080_0000_1A58, rflags: 0 },
+    };
+}
+
+mod write_read_only {
+    use super::*;
+    act! {
+        name: "pf.write-read-only",
+        set: ["movabs rdi, 0x8000002F10"],
+        armed: [],
+        act: ["mov [rdi], rbx"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "write-read-only",
+        rule: "A write to a read-only page with CR0.WP: error code 3, present and write.",
+        event: Some(Event { error_code: 0x3, event_data: 0x0000_0080_0000_2F10, ..PAGE_FAULT }),
+        registers: Registers { cr2: 0x0000_0080_0000_2F10, ..RESTING },
+        cancel: Cancel::Payload { payload: 0x0000_0080_0000_2F10, rflags: 0 },
+        act: ACT,
+        ..read_unmapped::CASE
+    };
+}
+
+mod fetch_nx {
+    use super::*;
+    use guest::address::Address;
+    use guest::case::Act;
+    act! {
+        name: "pf.fetch-nx",
+        set: ["movabs rdi, 0x8000003040"],
+        armed: [],
+        act: ["jmp rdi"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "fetch-nx",
+        rule: "A fetch from a no-execute page: error code 0x11, and RIP is the page's address, not the jump's.",
+        // The jump completes; the event is the next fetch's.
+        act: Act { act: Address::new(0x0000_0080_0000_3040), ..ACT },
+        event: Some(Event { error_code: 0x11, event_data: 0x0000_0080_0000_3040, ..PAGE_FAULT }),
+        registers: Registers { cr2: 0x0000_0080_0000_3040, ..RESTING },
+        cancel: Cancel::Payload { payload: 0x0000_0080_0000_3040, rflags: 0 },
+        ..read_unmapped::CASE
+    };
+}
+
+mod read_high_canonical {
+    use super::*;
+    act! {
+        name: "pf.read-high-canonical",
+        set: ["movabs rdi, 0xFFFF9ABC12345678"],
+        armed: [],
+        act: ["mov rbx, [rdi]"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "read-high-canonical",
+        rule: "A read of an unmapped address in the upper half: all 64 bits arrive.",
+        act: ACT,
+        event: Some(Event { event_data: 0xFFFF_9ABC_1234_5678, ..PAGE_FAULT }),
+        registers: Registers { cr2: 0xFFFF_9ABC_1234_5678, ..RESTING },
+        cancel: Cancel::Payload { payload: 0xFFFF_9ABC_1234_5678, rflags: 0 },
+        ..read_unmapped::CASE
+    };
+}
+
+mod read_straddling {
+    use super::*;
+    act! {
+        name: "pf.read-straddling",
+        set: ["movabs rdi, 0x8000004FFD"],
+        armed: [],
+        act: ["mov rbx, [rdi]"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "read-straddling",
+        rule: "A read that begins on a mapped page and ends on an unmapped one: the address is the second page's.",
+        act: ACT,
+        event: Some(Event { event_data: 0x0000_0080_0000_5000, ..PAGE_FAULT }),
+        registers: Registers { cr2: 0x0000_0080_0000_5000, ..RESTING },
+        cancel: Cancel::Payload { payload: 0x0000_0080_0000_5000, rflags: 0 },
+        ..read_unmapped::CASE
+    };
+}
+
+mod read_ring3 {
+    use super::*;
+    act_ring3! {
+        name: "pf.read-ring3",
+        set: ["movabs rdi, 0x8000001A58"],
+        act: ["mov rbx, [rdi]"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "read-ring3",
+        rule: "The read from ring 3: error code 4, the ring-3 entry point, stack level 0, GS bases swapped.",
+        needs: Needs::USER,
+        flags: CaseFlags::USER,
+        prepare: || {},
+        act: ACT,
+        event: Some(Event {
+            error_code: 0x4,
+            event_data: 0x0000_0080_0000_1A58,
+            cs: 0x0000_0000_0000_002B,
+            rsp: Stack::User,
+            ss: 0x0203_000E_0000_0023,
+            csl: 0,
+            entry: 0x0,
+            ..PAGE_FAULT
+        }),
+        registers: Registers { cr2: 0x0000_0080_0000_1A58, ..RESTING },
+        // `Armed` is rung in ring 0.
+        cancel: Cancel::No,
+    };
+}
+
+mod insb_unmapped {
+    use super::*;
+    act! {
+        name: "pf.insb-unmapped",
+        set: ["movabs rdi, 0x8000001C30"],
+        armed: ["mov edx, {port}"],
+        act: ["insb"],
+        port = const INPUT,
+    }
+    pub(super) const CASE: Case = Case {
+        name: "insb-unmapped",
+        rule: "INSB to an unmapped page: error code 2, whether or not the port has been read by then.",
+        flags: CaseFlags::IO,
+        act: ACT,
+        event: Some(Event { error_code: 0x2, event_data: 0x0000_0080_0000_1C30, ..PAGE_FAULT }),
+        registers: Registers { cr2: 0x0000_0080_0000_1C30, ..RESTING },
+        cancel: Cancel::Payload { payload: 0x0000_0080_0000_1C30, rflags: 0 },
+        ..read_unmapped::CASE
+    };
+}

@@ -18,7 +18,8 @@ pub(crate) fn met() -> Needs {
 }
 
 fn has(feature: &Feature) -> bool {
-    cpuid(feature.leaf & 0x8000_0000, 0)[0] >= feature.leaf && feature.is_in(cpuid(feature.leaf, feature.subleaf))
+    cpuid(feature.leaf & 0x8000_0000, 0)[0] >= feature.leaf
+        && feature.is_in(cpuid(feature.leaf, feature.subleaf))
 }
 
 fn cpuid(leaf: u32, subleaf: u32) -> [u32; 4] {

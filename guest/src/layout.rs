@@ -19,7 +19,9 @@ pub struct Pages<const N: usize>(UnsafeCell<[[u8; PAGE]; N]>);
 unsafe impl<const N: usize> Sync for Pages<N> {}
 
 impl<const N: usize> Pages<N> {
-    const ZERO: Self = Self(UnsafeCell::new([[0; PAGE]; N]));
+    const fn zeroed() -> Self {
+        Self(UnsafeCell::new([[0; PAGE]; N]))
+    }
 
     /// The first page's first byte.
     pub const fn start(&'static self) -> Address {
@@ -33,29 +35,29 @@ impl<const N: usize> Pages<N> {
 }
 
 /// Where the frame of the event under test lands: nothing else uses this page.
-pub static FRAME_PAGE: Pages<1> = Pages::ZERO;
+pub static FRAME_PAGE: Pages<1> = Pages::zeroed();
 /// The stack that acts run on in ring 0.
-pub static ACT_STACK: Pages<1> = Pages::ZERO;
+pub static ACT_STACK: Pages<1> = Pages::zeroed();
 /// The stack that acts run on in ring 3.
-pub static USER_STACK: Pages<1> = Pages::ZERO;
+pub static USER_STACK: Pages<1> = Pages::zeroed();
 /// The stack of compiled code.
-pub static MAIN_STACK: Pages<4> = Pages::ZERO;
+pub static MAIN_STACK: Pages<4> = Pages::zeroed();
 /// #DF's stack.
-pub static DOUBLE_FAULT_STACK: Pages<1> = Pages::ZERO;
+pub static DOUBLE_FAULT_STACK: Pages<1> = Pages::zeroed();
 /// The stack of NMI and #MC under the IDT.
-pub static NMI_STACK: Pages<1> = Pages::ZERO;
+pub static NMI_STACK: Pages<1> = Pages::zeroed();
 /// The stack of every event that no image is about.
-pub static OTHER_STACK: Pages<1> = Pages::ZERO;
+pub static OTHER_STACK: Pages<1> = Pages::zeroed();
 /// PML4, then PDPT, PD and PT of the identity map, then PDPT, PD and PT of the windows.
-pub static PAGE_TABLES: Pages<7> = Pages::ZERO;
+pub static PAGE_TABLES: Pages<7> = Pages::zeroed();
 /// The GDT.
-pub static GDT: Pages<1> = Pages::ZERO;
+pub static GDT: Pages<1> = Pages::zeroed();
 /// The IDT.
-pub static IDT: Pages<1> = Pages::ZERO;
+pub static IDT: Pages<1> = Pages::zeroed();
 /// The TSS.
-pub static TSS: Pages<1> = Pages::ZERO;
+pub static TSS: Pages<1> = Pages::zeroed();
 /// The page behind the windows that are mapped.
-pub static WINDOW_PAGE: Pages<1> = Pages::ZERO;
+pub static WINDOW_PAGE: Pages<1> = Pages::zeroed();
 
 /// How far below their stack's end acts start: not a multiple of 16, so that a frame which saved
 /// an aligned RSP shows.

@@ -3,7 +3,7 @@
 //!
 //! | page | address | mapped |
 //! |---|---|---|
-//! | 0 | 0x80_0000_0000 | to whatever [`peek`] reads |
+//! | 0 | 0x80_0000_0000 | to whatever the boot loader left, while it is read |
 //! | 1 | 0x80_0000_1000 | not |
 //! | 2 | 0x80_0000_2000 | read-only |
 //! | 3 | 0x80_0000_3000 | no-execute, UD2 at offset 0x40 |
@@ -47,7 +47,8 @@ pub(crate) fn init() {
     let page = WINDOW_PAGE.start().value();
     // SAFETY: the window page is only ever reached through raw pointers and windows.
     unsafe { (page as *mut u8).add(UD2_OFFSET as usize).cast::<[u8; 2]>().write_volatile([0x0F, 0x0B]) };
-    for (address, flags) in [(READ_ONLY, PRESENT), (NO_EXECUTE, PRESENT | WRITE | NX), (WRITABLE, PRESENT | WRITE)]
+    for (address, flags) in
+        [(READ_ONLY, PRESENT), (NO_EXECUTE, PRESENT | WRITE | NX), (WRITABLE, PRESENT | WRITE)]
     {
         set(WINDOW, address, page | flags);
     }

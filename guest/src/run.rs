@@ -225,4 +225,3 @@ fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
         None => error(format_args!("panic")),
     }
 }
-

@@ -69,7 +69,10 @@ pub(crate) fn init() {
     // those in use, and the TSS descriptor describes the TSS filled in above.
     unsafe {
         (gdt as *mut [u64; 8]).write_volatile(descriptors);
-        lgdt(&DescriptorTablePointer { limit: size_of_val(&descriptors) as u16 - 1, base: VirtAddr::new(gdt) });
+        lgdt(&DescriptorTablePointer {
+            limit: size_of_val(&descriptors) as u16 - 1,
+            base: VirtAddr::new(gdt),
+        });
         asm!("mov ss, {:e}", in(reg) 0x10, options(nostack, preserves_flags));
         load_tss(SegmentSelector(0x30));
     }

@@ -11,7 +11,8 @@ unsafe extern "C" {
 }
 
 /// The entry page.
-pub(crate) const ENTRY_PAGE: crate::address::Address = crate::address::Address::of(&raw const fred_entry_page);
+pub(crate) const ENTRY_PAGE: crate::address::Address =
+    crate::address::Address::of(&raw const fred_entry_page);
 
 /// #PF, #DB and #NM enter on level 1, #DF on level 3, the others on level 2, so that an event
 /// nobody expects does not touch the frame page. From ring 3 every event enters on level 0, whose

@@ -98,7 +98,8 @@ fn the_right_frames_pass_with_every_field_compared() {
 #[test]
 fn a_wrong_value_in_each_captured_field_is_found_alone() {
     // fred_config has the CSL in its low bits; xfd is not judged.
-    let fields: [(fn(&mut Delivery) -> &mut u64, Field); 12] = [
+    type Place = fn(&mut Delivery) -> &mut u64;
+    let fields: [(Place, Field); 12] = [
         (|d| &mut d.entry_point, Field::EntryPoint),
         (|d| &mut d.entry_rflags, Field::EntryRflags),
         (|d| &mut d.entry_rsp, Field::EntryRsp),

@@ -81,8 +81,7 @@ pub fn enable_components(components: u32) {
 
 /// The registers that a judge looks at, as every case finds them at its start.
 ///
-/// `xfd` says whether the XFD MSRs exist. DR7 comes first: with GD set every other access would
-/// raise #DB, if writing DR7 does not.
+/// `xfd` says whether the XFD MSRs exist. DR7 comes first: a breakpoint may still be armed.
 pub(crate) fn rest(cr2: u64, dr6: u64, xfd: bool) {
     set_dr7(0x400);
     set_dr0(0);

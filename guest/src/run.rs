@@ -137,10 +137,9 @@ fn act_and_judge(index: u32, case: &Case, machine: Machine) {
     stubs::ACTING.store(1, Relaxed);
     // SAFETY: a case's act is an act, and RESUME was set above.
     unsafe { act::enter(case.act.start.value(), Doorbell::Armed(index as u16).encode()) };
-    let after = registers_after(machine);
-    // ACTING stays set until here: with an event lost, DR7.GD may still be armed.
-    registers::rest(RESTING.cr2, RESTING.dr6, machine.xfd);
     stubs::ACTING.store(0, Relaxed);
+    let after = registers_after(machine);
+    registers::rest(RESTING.cr2, RESTING.dr6, machine.xfd);
 
     let places = Places {
         act: case.act.act.value(),

@@ -1,3 +1,76 @@
-//! x
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct DecodeCache {}
+//! Decoded instructions, kept by guest-physical page.
+//!
+//! A cached page holds the very page of memory that it was decoded from. Memory never changes a
+//! page that somebody else holds: it copies it first. So the same pointer means the same bytes, and
+//! neither self-modifying code, nor a change of page tables, nor a restored memory can make an
+//! entry stale.
+
+use super::decoded::Decoded;
+use crate::memory::{PAGE, Page};
+use std::sync::Arc;
+
+struct CodePage {
+    source: Page,
+    /// Code size in bits that it was decoded for.
+    bits: u32,
+    /// For each byte one more than the index into `decoded`, or 0.
+    slots: Box<[u16; PAGE]>,
+    decoded: Vec<Decoded>,
+}
+
+/// The cache. It is no architectural state: a clone starts empty, and all are equal.
+#[derive(Default)]
+pub(crate) struct DecodeCache {
+    pages: Vec<Option<CodePage>>,
+}
+
+impl DecodeCache {
+    /// The instruction at `offset` of the page at `index`, whose memory is now `page`.
+    #[inline]
+    pub(crate) fn find(&self, index: usize, page: &Page, offset: usize, bits: u32) -> Option<&Decoded> {
+        let code = self.pages.get(index)?.as_ref()?;
+        if !Arc::ptr_eq(&code.source, page) || code.bits != bits {
+            return None;
+        }
+        let slot = code.slots[offset % PAGE];
+        code.decoded.get(usize::from(slot).wrapping_sub(1))
+    }
+
+    /// Keeps an instruction that lies in one page.
+    pub(crate) fn insert(&mut self, index: usize, page: &Page, offset: usize, bits: u32, decoded: Decoded) {
+        if self.pages.len() <= index {
+            self.pages.resize_with(index + 1, || None);
+        }
+        let slot = &mut self.pages[index];
+        let stale = slot.as_ref().is_none_or(|code| !Arc::ptr_eq(&code.source, page) || code.bits != bits);
+        if stale {
+            *slot = None;
+        }
+        let code = slot.get_or_insert_with(|| CodePage {
+            source: Arc::clone(page),
+            bits,
+            slots: Box::new([0; PAGE]),
+            decoded: Vec::new(),
+        });
+        code.decoded.push(decoded);
+        code.slots[offset % PAGE] = code.decoded.len() as u16;
+    }
+}
+
+impl Clone for DecodeCache {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for DecodeCache {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl std::fmt::Debug for DecodeCache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "DecodeCache ({} pages)", self.pages.iter().flatten().count())
+    }
+}

@@ -1,22 +1,76 @@
-//! The interpreter.
+//! The interpreter: one file for each family of instructions.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`decoded`], [`cache`], [`fetch`] | from bytes to a decoded instruction |
+//! | [`dispatch`] | which handler executes which instruction |
+//! | [`run`] | one entry: instruction boundaries, one instruction |
+//! | [`operand`], [`flags`] | what handlers share |
+//! | [`moves`], [`arithmetic`], [`shift`], [`bit`], [`control_flow`], [`string`] | the integer instructions |
+//! | [`far`], [`iret`], [`load_segment`] | segments |
+//! | [`system`], [`control_register`], [`fred_return`], [`io`] | the system |
+//! | [`fpu`], [`amx`] | extended state |
+
+pub(crate) mod amx;
+pub(crate) mod arithmetic;
+pub(crate) mod bit;
 pub(crate) mod cache;
+pub(crate) mod control_flow;
+pub(crate) mod control_register;
+pub(crate) mod decoded;
+pub(crate) mod dispatch;
+pub(crate) mod far;
+pub(crate) mod fetch;
+pub(crate) mod flags;
+pub(crate) mod fpu;
+pub(crate) mod fred_return;
+pub(crate) mod io;
+pub(crate) mod iret;
+pub(crate) mod load_segment;
+pub(crate) mod moves;
+pub(crate) mod operand;
+pub(crate) mod run;
+pub(crate) mod shift;
+pub(crate) mod string;
+pub(crate) mod system;
+
+pub(crate) use run::Run;
+
 use crate::event::Event;
-use crate::memory::Memory;
-use crate::processor::{Entry, Exit, ExitReason, Processor};
-/// What one entry keeps beside the architectural state.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Run {}
-impl Processor {
-    pub(crate) fn enter_guest(&mut self, _: &mut Memory, _: &Entry) -> Exit {
-        Exit { reason: ExitReason::Budget, original: None, instructions: 0 }
+use crate::memory::Refused;
+use crate::processor::ExitReason;
+
+/// The outcome of a step.
+pub(crate) type Step = Result<(), Stop>;
+
+/// Why an instruction did not complete. The architectural state is that before it, except for
+/// IA32_XFD_ERR.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// The instruction raises an event: a fault, or INT n, INT1, INT3, SYSCALL and the like.
+    Fault(Event),
+    /// The second stage refused an access.
+    Refused(Refused),
+    /// A VM exit.
+    Exit(ExitReason),
+    /// The instruction at RIP is not one that the model knows.
+    Unknown,
+    /// The model does not do what is asked for here; the text says what.
+    Unsupported(&'static str),
+}
+
+impl From<Refused> for Stop {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
     }
-    pub(crate) fn advance(&mut self, length: u8) {
-        self.rip = self.rip.wrapping_add(length.into());
-    }
-    pub(crate) fn finish_ins_item(&mut self, _: &mut Memory, _: &[u8], _: u8) -> Result<(), Event> {
-        Ok(())
-    }
-    pub(crate) fn outs_item(&mut self, _: &mut Memory, _: &mut [u8], _: u8) -> Result<(), Event> {
-        Ok(())
-    }
+}
+
+/// #GP(0).
+pub(crate) fn gp0() -> Stop {
+    Stop::Fault(Event::gp(0))
+}
+
+/// #UD.
+pub(crate) fn ud() -> Stop {
+    Stop::Fault(Event::ud())
 }

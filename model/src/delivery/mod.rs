@@ -1,1 +1,161 @@
-//! Delivery.
+//! Event delivery: register effects, intercepts, the delivery itself, and what happens when it
+//! meets an exception or is interrupted.
+
+mod double_fault;
+mod fred_delivery;
+mod idt;
+
+use crate::cpu::Stop;
+use crate::event::Event;
+use crate::memory::Memory;
+use crate::processor::{ExitReason, Processor};
+use double_fault::Escalation;
+use fred::control::rflags;
+use fred::event::{EventType, vector};
+
+/// An exit during delivery: its reason, and the event whose delivery it interrupted.
+pub(crate) type Interrupted = (ExitReason, Option<Event>);
+
+impl Processor {
+    /// Delivers what a VM entry injects: no intercept, no register effect.
+    pub(crate) fn deliver_injected(
+        &mut self,
+        memory: &mut Memory,
+        event: Event,
+        intercepts: u32,
+    ) -> Result<(), Interrupted> {
+        memory.begin_delivery();
+        let result = self.deliver_until_done(memory, event, None, intercepts, true);
+        memory.end_delivery();
+        result
+    }
+
+    /// Delivers an event that the guest raised, unless it is intercepted.
+    pub(crate) fn deliver_raised(
+        &mut self,
+        memory: &mut Memory,
+        event: Event,
+        intercepts: u32,
+    ) -> Result<(), Interrupted> {
+        memory.begin_delivery();
+        let result = self.deliver_until_done(memory, event, None, intercepts, false);
+        memory.end_delivery();
+        result
+    }
+
+    /// Delivers `event`, then whatever exception its delivery meets, until one is delivered.
+    fn deliver_until_done(
+        &mut self,
+        memory: &mut Memory,
+        event: Event,
+        during: Option<Event>,
+        intercepts: u32,
+        injected: bool,
+    ) -> Result<(), Interrupted> {
+        let (mut event, mut during, mut injected) = (event, during, injected);
+        loop {
+            if !injected {
+                if is_fault(&event) {
+                    self.rflags |= rflags::RF;
+                }
+                if is_intercepted(&event, intercepts) {
+                    // A double fault is not an exit during delivery.
+                    let original = during.filter(|_| event.vector != vector::DF);
+                    return Err((ExitReason::Exception(event), original));
+                }
+                self.register_effects(&event);
+            }
+            let outcome = if self.fred() {
+                self.deliver_by_fred(memory, &event)
+            } else {
+                self.deliver_by_idt(memory, &event)
+            };
+            let met = match outcome {
+                Ok(()) => {
+                    self.delivered(&event);
+                    return Ok(());
+                }
+                Err(Stop::Fault(met)) => met,
+                Err(stop) => return Err((self.interrupted(stop), Some(event))),
+            };
+            // The exception bitmap is asked for what was met before it becomes a double fault.
+            if is_intercepted(&met, intercepts) {
+                let nested = Event { nested: self.fred(), ..met };
+                self.rflags |= rflags::RF;
+                return Err((ExitReason::Exception(nested), Some(event)));
+            }
+            match double_fault::escalate(&event, &met) {
+                Escalation::Nested => {
+                    during = Some(event);
+                    event = Event { nested: self.fred(), ..met };
+                }
+                Escalation::DoubleFault => {
+                    during = Some(event);
+                    event = Event::with_error_code(vector::DF, 0);
+                    if met.vector == vector::PF {
+                        self.cr2 = met.data;
+                    }
+                }
+                Escalation::TripleFault => return Err((ExitReason::TripleFault, None)),
+            }
+            injected = false;
+        }
+    }
+
+    /// What an exception does to registers before it is delivered. IA32_XFD_ERR is written where
+    /// the exception is raised.
+    fn register_effects(&mut self, event: &Event) {
+        if event.event_type != EventType::HardwareException {
+            return;
+        }
+        match event.vector {
+            vector::PF => self.cr2 = event.data,
+            vector::DB => self.record_debug_conditions(event.data),
+            _ => {}
+        }
+    }
+
+    /// What every delivery ends with.
+    fn delivered(&mut self, event: &Event) {
+        if event.event_type == EventType::Nmi {
+            self.nmi_blocking = true;
+        }
+        self.sti_blocking = false;
+        self.mov_ss_blocking = false;
+        self.halted = false;
+    }
+
+    fn interrupted(&mut self, stop: Stop) -> ExitReason {
+        match stop {
+            Stop::Refused(refused) => ExitReason::StageTwo { gpa: refused.gpa, write: refused.write },
+            Stop::Unsupported(text) => {
+                ExitReason::UnknownInstruction { text: text.to_owned(), rip: self.rip }
+            }
+            _ => ExitReason::UnknownInstruction { text: "event delivery".to_owned(), rip: self.rip },
+        }
+    }
+
+    /// The RIP that goes into the frame: behind the instruction for events that one asks for.
+    fn saved_rip(&self, event: &Event) -> u64 {
+        if event.event_type.has_instruction_length() {
+            let next = self.rip.wrapping_add(event.length.into());
+            return if self.is_64_bit() { next } else { next & 0xFFFF_FFFF };
+        }
+        self.rip
+    }
+}
+
+/// Whether the frame's RFLAGS.RF is 1: fault-class exceptions other than #DB.
+fn is_fault(event: &Event) -> bool {
+    event.event_type == EventType::HardwareException
+        && !matches!(event.vector, vector::DB | vector::NMI | vector::DF | vector::MC)
+}
+
+/// Whether the exception bitmap applies and has the event's bit set.
+fn is_intercepted(event: &Event, intercepts: u32) -> bool {
+    let exception = matches!(
+        event.event_type,
+        EventType::HardwareException | EventType::PrivilegedSoftwareException | EventType::SoftwareException
+    );
+    exception && event.vector < 32 && intercepts >> event.vector & 1 != 0
+}

@@ -1,0 +1,131 @@
+//! AMX tiles: configuration, release, TILEZERO. Loads and stores of tiles make their checks, XFD's
+//! #NM among them, and then stop as unknown.
+
+use super::decoded::{Decoded, Handler, Operand};
+use super::fpu::not_available;
+use super::{Step, Stop, gp0, ud};
+use crate::event::Event;
+use crate::memory::Memory;
+use crate::mmu::Kind;
+use crate::processor::Processor;
+use crate::xstate::component::{TILECFG, TILEDATA};
+use fred::control::{CR0_TS, CR4_OSXSAVE};
+use fred::event::vector;
+use iced_x86::Mnemonic;
+
+pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
+    use Mnemonic as M;
+    Some(match mnemonic {
+        M::Ldtilecfg => ldtilecfg,
+        M::Sttilecfg => sttilecfg,
+        M::Tilerelease => tilerelease,
+        M::Tilezero => tilezero,
+        M::Tileloadd | M::Tileloaddt1 | M::Tilestored => |p, _, d| {
+            p.require_tile(d)?;
+            Err(Stop::Unknown)
+        },
+        _ => return None,
+    })
+}
+
+/// Palette 1.
+const TILES: usize = 8;
+const TILE_BYTES: usize = 1024;
+const ROW_BYTES: u16 = 64;
+const ROWS: u8 = 16;
+
+impl Processor {
+    /// What every AMX instruction checks first.
+    fn require_amx(&self) -> Step {
+        let enabled = self.xcr0 & (TILECFG | TILEDATA) == TILECFG | TILEDATA;
+        let offered = self.cpuid.has(fred::cpuid::AMX_TILE);
+        if !offered || !self.is_64_bit() || self.cr4 & CR4_OSXSAVE == 0 || !enabled {
+            return Err(ud());
+        }
+        if self.cr0 & CR0_TS != 0 { Err(not_available()) } else { Ok(()) }
+    }
+
+    /// The checks of an instruction that uses tile data, and the tile it names.
+    fn require_tile(&mut self, d: &Decoded) -> Result<usize, Stop> {
+        let tile = d.operands.iter().find_map(|operand| match operand {
+            Operand::Tile(index) => Some(usize::from(*index)),
+            _ => None,
+        });
+        let configured = self.xstate.tile_config[0] != 0;
+        let amx = self.require_amx();
+        // #UD of any kind comes before #NM.
+        if amx == Err(ud()) {
+            return Err(ud());
+        }
+        let Some(tile) = tile.filter(|tile| configured && *tile < TILES && self.rows(*tile) != 0) else {
+            return Err(ud());
+        };
+        amx?;
+        if self.cpuid.has(fred::cpuid::XFD) && self.msrs.xfd & TILEDATA != 0 {
+            // In the MSR before anybody looks at an intercept.
+            self.msrs.xfd_err = TILEDATA;
+            return Err(Stop::Fault(Event { data: TILEDATA, ..Event::exception(vector::NM) }));
+        }
+        Ok(tile)
+    }
+
+    fn rows(&self, tile: usize) -> u8 {
+        self.xstate.tile_config[48 + tile]
+    }
+}
+
+/// Whether a configuration is one of palette 1 (SDM vol. 2, LDTILECFG).
+fn is_valid(config: &[u8; 64]) -> bool {
+    let columns = |tile: usize| u16::from_le_bytes([config[16 + 2 * tile], config[17 + 2 * tile]]);
+    let rows = |tile: usize| config[48 + tile];
+    let tiles = (0..TILES).all(|tile| {
+        columns(tile) <= ROW_BYTES && rows(tile) <= ROWS && (columns(tile) == 0) == (rows(tile) == 0)
+    });
+    let unused = (TILES..16).all(|tile| columns(tile) == 0 && rows(tile) == 0);
+    config[0] == 1 && config[2..16].iter().all(|byte| *byte == 0) && tiles && unused
+}
+
+fn ldtilecfg(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+    p.require_amx()?;
+    let place = p.memory_operand(m, d, 64, Kind::Read)?;
+    let mut config = [0; 64];
+    m.load_place(&place, &mut config);
+    if config[0] == 0 {
+        release(p);
+        return Ok(());
+    }
+    if !is_valid(&config) {
+        return Err(gp0());
+    }
+    p.xstate.tile_config = config;
+    p.xstate.tile_data.fill(0);
+    p.xstate.in_use = p.xstate.in_use & !TILEDATA | TILECFG;
+    Ok(())
+}
+
+fn sttilecfg(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+    p.require_amx()?;
+    let place = p.memory_operand(m, d, 64, Kind::Write)?;
+    m.store_place(&place, &p.xstate.tile_config);
+    Ok(())
+}
+
+fn release(p: &mut Processor) {
+    p.xstate.tile_config = [0; 64];
+    p.xstate.tile_data.fill(0);
+    p.xstate.in_use &= !(TILECFG | TILEDATA);
+}
+
+fn tilerelease(p: &mut Processor, _: &mut Memory, _: &Decoded) -> Step {
+    p.require_amx()?;
+    release(p);
+    Ok(())
+}
+
+fn tilezero(p: &mut Processor, _: &mut Memory, d: &Decoded) -> Step {
+    let tile = p.require_tile(d)?;
+    p.xstate.tile_data[tile * TILE_BYTES..(tile + 1) * TILE_BYTES].fill(0);
+    p.xstate.tile_config[1] = 0;
+    p.xstate.in_use |= TILEDATA;
+    Ok(())
+}

@@ -1,0 +1,39 @@
+//! Which handler executes which instruction.
+
+use super::decoded::{Decoded, Handler};
+use super::{
+    Step, Stop, amx, arithmetic, bit, control_flow, control_register, far, fpu, fred_return, io, iret, moves,
+    shift, string, system,
+};
+use crate::memory::Memory;
+use crate::processor::Processor;
+use iced_x86::{Instruction, Mnemonic};
+
+/// Each family says which mnemonics it executes. Asked once for each decoded instruction.
+const FAMILIES: [fn(Mnemonic) -> Option<Handler>; 14] = [
+    moves::handler,
+    arithmetic::handler,
+    shift::handler,
+    bit::handler,
+    control_flow::handler,
+    string::handler,
+    system::handler,
+    control_register::handler,
+    fred_return::handler,
+    iret::handler,
+    far::handler,
+    io::handler,
+    fpu::handler,
+    amx::handler,
+];
+
+/// The handler of an instruction; one that the model does not know stops with its text.
+pub(crate) fn handler(instruction: &Instruction) -> Handler {
+    let mnemonic = instruction.mnemonic();
+    FAMILIES.iter().find_map(|family| family(mnemonic)).unwrap_or(unknown)
+}
+
+fn unknown(p: &mut Processor, _: &mut Memory, d: &Decoded) -> Step {
+    p.require_extension(d)?;
+    Err(Stop::Unknown)
+}

@@ -1,0 +1,218 @@
+//! Far jumps, calls and returns between code segments.
+//!
+//! Gates and task switches are not modelled.
+
+use super::decoded::{Decoded, Handler, Operand};
+use super::load_segment::{Descriptor, selector_fault};
+use super::operand::mask;
+use super::{Step, Stop, gp0};
+use crate::memory::Memory;
+use crate::mmu::Kind;
+use crate::processor::{Processor, Segment};
+use fred::event::vector;
+use fred::msr::is_canonical;
+use iced_x86::{Code, Mnemonic};
+
+pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
+    match mnemonic {
+        Mnemonic::Retf => Some(retf),
+        _ => None,
+    }
+}
+
+/// Selector, offset and operand size of a far pointer operand.
+fn pointer(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Result<(u16, u64, u8), Stop> {
+    if d.operands[0] == Operand::Memory {
+        let size = d.size[0] - 2;
+        let place = p.memory_operand(m, d, usize::from(size) + 2, Kind::Read)?;
+        let mut bytes = [0; 16];
+        m.load_place(&place, &mut bytes[..usize::from(size) + 2]);
+        let mut offset = [0; 8];
+        offset[..size.into()].copy_from_slice(&bytes[..size.into()]);
+        let at = usize::from(size);
+        let selector = u16::from_le_bytes([bytes[at], bytes[at + 1]]);
+        return Ok((selector, u64::from_le_bytes(offset), size));
+    }
+    let i = &d.instruction;
+    if i.op0_kind() == iced_x86::OpKind::FarBranch16 {
+        Ok((i.far_branch_selector(), i.far_branch16().into(), 2))
+    } else {
+        Ok((i.far_branch_selector(), i.far_branch32().into(), 4))
+    }
+}
+
+impl Processor {
+    /// The code segment of a far jump or call, checked; `offset` lies in it.
+    fn far_target(&mut self, m: &mut Memory, selector: u16, offset: u64) -> Result<Segment, Stop> {
+        if self.is_real_mode() {
+            return Ok(Segment { selector, base: u64::from(selector) << 4, ..self.segments.cs });
+        }
+        if selector & !3 == 0 {
+            return Err(gp0());
+        }
+        let descriptor = self.descriptor(m, selector)?;
+        if !descriptor.s() {
+            // A gate or a TSS. Under FRED a gate cannot change ring.
+            return Err(Stop::Unsupported("a far branch through a gate or a task-state segment"));
+        }
+        let cpl = self.cpl();
+        let allowed = if descriptor.is_conforming() {
+            descriptor.dpl() <= cpl
+        } else {
+            (selector & 3) as u8 <= cpl && descriptor.dpl() == cpl
+        };
+        if !descriptor.is_code() || !allowed {
+            return Err(selector_fault(vector::GP, selector));
+        }
+        self.finish_far(m, selector & !3 | u16::from(cpl), descriptor, offset)
+    }
+
+    /// The checks that every far transfer to a code segment ends with.
+    fn finish_far(
+        &mut self,
+        m: &mut Memory,
+        selector: u16,
+        descriptor: Descriptor,
+        offset: u64,
+    ) -> Result<Segment, Stop> {
+        if self.is_long_mode_active() && descriptor.l() && descriptor.db() {
+            return Err(selector_fault(vector::GP, selector));
+        }
+        if !descriptor.present() {
+            return Err(selector_fault(vector::NP, selector));
+        }
+        let mut segment = descriptor.load(selector);
+        if self.is_long_mode_active() && descriptor.l() {
+            if !is_canonical(offset) {
+                return Err(gp0());
+            }
+        } else if offset & 0xFFFF_FFFF > u64::from(segment.limit) {
+            return Err(gp0());
+        }
+        self.mark_accessed(m, selector, descriptor)?;
+        if !self.is_long_mode_active() {
+            segment.l = false;
+        }
+        Ok(segment)
+    }
+
+    /// The code segment that IRET, RETF or ERETU returns to, checked.
+    pub(crate) fn return_segment(
+        &mut self,
+        m: &mut Memory,
+        selector: u16,
+        offset: u64,
+    ) -> Result<Segment, Stop> {
+        if selector & !3 == 0 {
+            return Err(gp0());
+        }
+        let descriptor = self.descriptor(m, selector)?;
+        let rpl = (selector & 3) as u8;
+        let privilege =
+            if descriptor.is_conforming() { descriptor.dpl() <= rpl } else { descriptor.dpl() == rpl };
+        if !descriptor.is_code() || rpl < self.cpl() || !privilege {
+            return Err(selector_fault(vector::GP, selector));
+        }
+        self.finish_far(m, selector, descriptor, offset)
+    }
+
+    /// The stack segment of a return to CPL `rpl`, checked.
+    pub(crate) fn return_stack(
+        &mut self,
+        m: &mut Memory,
+        selector: u16,
+        rpl: u8,
+        long: bool,
+    ) -> Result<Segment, Stop> {
+        if selector & !3 == 0 {
+            if long && rpl < 3 && (selector & 3) as u8 == rpl {
+                return Ok(super::load_segment::null_segment(selector, rpl));
+            }
+            return Err(gp0());
+        }
+        let descriptor = self.descriptor(m, selector)?;
+        let kind = descriptor.segment_type();
+        let data = descriptor.s() && kind & 0xA == 2;
+        if (selector & 3) as u8 != rpl || !data || descriptor.dpl() != rpl {
+            return Err(selector_fault(vector::GP, selector));
+        }
+        if !descriptor.present() {
+            return Err(selector_fault(vector::SS, selector));
+        }
+        self.mark_accessed(m, selector, descriptor)?;
+        Ok(descriptor.load(selector))
+    }
+
+    /// Makes the data segments that a less privileged CPL must not keep null.
+    pub(crate) fn drop_privileged_segments(&mut self) {
+        let cpl = self.cpl();
+        for index in [0, 3, 4, 5] {
+            let segment = self.segment_mut(index);
+            let conforming = segment.segment_type & 0xC == 0xC;
+            if !segment.unusable && segment.s && !conforming && segment.dpl < cpl {
+                *segment = super::load_segment::null_segment(0, 0);
+            }
+        }
+    }
+}
+
+pub(super) fn jmp(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+    let (selector, offset, size) = pointer(p, m, d)?;
+    let segment = p.far_target(m, selector, offset)?;
+    p.segments.cs = segment;
+    p.run.next_rip = offset & mask(size);
+    Ok(())
+}
+
+pub(super) fn call(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+    let (selector, offset, size) = pointer(p, m, d)?;
+    let segment = p.far_target(m, selector, offset)?;
+    let (stack, old_cs, back) = (p.gpr[4], p.segments.cs.selector, p.run.next_rip);
+    p.push(m, old_cs.into(), size)?;
+    if let Err(stop) = p.push(m, back, size) {
+        p.gpr[4] = stack;
+        return Err(stop);
+    }
+    p.segments.cs = segment;
+    p.run.next_rip = offset;
+    Ok(())
+}
+
+fn retf(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+    let size: u8 = match d.instruction.code() {
+        Code::Retfw | Code::Retfw_imm16 => 2,
+        Code::Retfd | Code::Retfd_imm16 => 4,
+        _ => 8,
+    };
+    let step = i64::from(size);
+    let released = (d.immediate & 0xFFFF) as i64;
+    let offset = p.peek(m, 0, size)?;
+    let selector = p.peek(m, step, size)? as u16;
+    if p.is_real_mode() {
+        let above = p.stack_at(2 * step + released);
+        p.segments.cs = Segment { selector, base: u64::from(selector) << 4, ..p.segments.cs };
+        p.run.next_rip = offset;
+        p.set_stack(above);
+        return Ok(());
+    }
+    let rpl = (selector & 3) as u8;
+    if p.fred() && rpl != p.cpl() {
+        return Err(selector_fault(vector::GP, selector));
+    }
+    let cs = p.return_segment(m, selector, offset)?;
+    if rpl == p.cpl() {
+        let above = p.stack_at(2 * step + released);
+        p.segments.cs = cs;
+        p.set_stack(above);
+    } else {
+        let rsp = p.peek(m, 2 * step + released, size)?;
+        let ss = p.peek(m, 3 * step + released, size)? as u16;
+        let ss = p.return_stack(m, ss, rpl, cs.l)?;
+        p.segments.cs = cs;
+        p.segments.ss = Segment { dpl: rpl, ..ss };
+        p.set_stack(rsp.wrapping_add(released as u64));
+        p.drop_privileged_segments();
+    }
+    p.run.next_rip = offset & mask(size);
+    Ok(())
+}

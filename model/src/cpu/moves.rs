@@ -1,0 +1,249 @@
+//! Data moves, the stack, conversions.
+
+use super::decoded::{Decoded, Handler, Operand};
+use super::operand::{mask, sign_bit, sign_extend};
+use super::{Step, Stop};
+use crate::memory::Memory;
+use crate::mmu::Kind;
+use crate::mmu::linear::seg;
+use crate::processor::Processor;
+use fred::control::rflags;
+use iced_x86::Mnemonic;
+
+pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
+    use Mnemonic as M;
+    Some(match mnemonic {
+        M::Mov => mov,
+        M::Movzx | M::Movnti => movzx,
+        M::Movsx | M::Movsxd => movsx,
+        M::Lea => lea,
+        M::Xchg => xchg,
+        M::Push => push,
+        M::Pop => pop,
+        M::Leave => leave,
+        M::Pushf | M::Pushfd | M::Pushfq => pushf,
+        M::Popf | M::Popfd | M::Popfq => popf,
+        M::Lahf => lahf,
+        M::Sahf => sahf,
+        M::Cbw => |p, _, _| p.widen(1),
+        M::Cwde => |p, _, _| p.widen(2),
+        M::Cdqe => |p, _, _| p.widen(4),
+        M::Cwd => |p, _, _| p.widen_into_rdx(2),
+        M::Cdq => |p, _, _| p.widen_into_rdx(4),
+        M::Cqo => |p, _, _| p.widen_into_rdx(8),
+        M::Bswap => bswap,
+        M::Xlatb => xlatb,
+        M::Cmovo
+        | M::Cmovno
+        | M::Cmovb
+        | M::Cmovae
+        | M::Cmove
+        | M::Cmovne
+        | M::Cmovbe
+        | M::Cmova
+        | M::Cmovs
+        | M::Cmovns
+        | M::Cmovp
+        | M::Cmovnp
+        | M::Cmovl
+        | M::Cmovge
+        | M::Cmovle
+        | M::Cmovg => cmov,
+        _ => return None,
+    })
+}
+
+fn mov(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+    match (d.operands[0], d.operands[1]) {
+        (Operand::Gpr(to), Operand::Gpr(from)) => {
+            let value = p.gpr(from, d.size[1]);
+            p.set_gpr(to, d.size[0], value);
+            Ok(())
+        }
+        (Operand::Control(_) | Operand::Debug(_), _) | (_, Operand::Control(_) | Operand::Debug(_)) => {
+            super::control_register::mov(p, m, d)
+        }
+        (Operand::Segment(index), _) => {
+            let selector = p.read(m, d, 1)? as u16;
+            p.load_segment(m, index, selector)?;
+            p.run.mov_ss = index == seg::SS;
+            p.run.no_single_step = index == seg::SS;
+            Ok(())
+        }
+        _ => {
+            let value = p.read(m, d, 1)?;
+            p.write(m, d, 0, value)
+        }
+    }
+}
+
+fn movzx(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+    let value = p.read(m, d, 1)?;
+    p.write(m, d, 0, value)
+}
+
+fn movsx(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+    let value = sign_extend(p.read(m, d, 1)?, d.size[1]);
+    p.write(m, d, 0, value)
+}
+
+fn lea(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+    let address = p.effective_address(d);
+    p.write(m, d, 0, address)
+}
+
+fn xchg(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+    // The memory operand can be encoded as either; iced puts it first.
+    let (target, old) = p.modify(m, d, 0)?;
+    let new = p.read(m, d, 1)?;
+    p.store(m, target, d.size[0], new);
+    p.write(m, d, 1, old)
+}
+
+fn push(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+    let value = match d.operands[0] {
+        Operand::Immediate => d.immediate,
+        _ => p.read(m, d, 0)?,
+    };
+    p.push(m, value, d.stack)
+}
+
+fn pop(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+    let value = p.peek(m, 0, d.stack)?;
+    let above = p.stack_at(d.stack.into());
+    match d.operands[0] {
+        Operand::Segment(index) => {
+            p.load_segment(m, index, value as u16)?;
+            p.run.mov_ss = index == seg::SS;
+            p.run.no_single_step = index == seg::SS;
+            p.set_stack(above);
+        }
+        Operand::Memory => {
+            // An address that uses RSP is computed with its new value.
+            let old = p.gpr[4];
+            p.set_stack(above);
+            if let Err(stop) = p.write(m, d, 0, value) {
+                p.gpr[4] = old;
+                return Err(stop);
+            }
+        }
+        _ => {
+            p.set_stack(above);
+            p.write(m, d, 0, value)?;
+        }
+    }
+    Ok(())
+}
+
+fn leave(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+    let size = if p.is_64_bit() { 8 } else { d.stack_size_of_leave() };
+    let frame = p.gpr(5, p.stack_size());
+    let place = p.data(m, seg::SS, frame, size.into(), Kind::Read)?;
+    let value = m.load_number(&place, size.into());
+    p.set_stack(frame);
+    let above = p.stack_at(size.into());
+    p.set_stack(above);
+    p.set_gpr(5, size, value);
+    Ok(())
+}
+
+impl Decoded {
+    fn stack_size_of_leave(&self) -> u8 {
+        if self.instruction.code() == iced_x86::Code::Leavew { 2 } else { 4 }
+    }
+}
+
+fn pushf(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+    let image = p.rflags & !(rflags::RF | rflags::VM);
+    p.push(m, image, d.stack)
+}
+
+fn popf(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+    let value = p.peek(m, 0, d.stack)?;
+    let above = p.stack_at(d.stack.into());
+    p.load_rflags(value, d.stack);
+    p.rflags &= !rflags::RF;
+    p.set_stack(above);
+    Ok(())
+}
+
+impl Processor {
+    /// Loads RFLAGS from a popped image of `size` bytes, as far as the CPL allows. RF and VM are
+    /// the caller's business: RF is loaded, VM kept.
+    pub(crate) fn load_rflags(&mut self, image: u64, size: u8) {
+        use rflags::{AC, AF, CF, DF, ID, IF, IOPL, NT, OF, PF, RF, SF, TF, ZF};
+        let mut loaded = CF | PF | AF | ZF | SF | TF | DF | OF | NT;
+        if size > 2 {
+            loaded |= AC | ID | RF;
+        }
+        if self.cpl() == 0 {
+            loaded |= IOPL;
+        }
+        if self.cpl() <= self.iopl() {
+            loaded |= IF;
+        }
+        self.rflags = self.rflags & !loaded | image & loaded | rflags::FIXED;
+    }
+
+    /// IOPL.
+    pub(crate) fn iopl(&self) -> u8 {
+        (self.rflags >> 12) as u8 & 3
+    }
+
+    fn widen(&mut self, from: u8) -> Step {
+        let value = sign_extend(self.gpr(0, from), from);
+        self.set_gpr(0, from * 2, value);
+        Ok(())
+    }
+
+    fn widen_into_rdx(&mut self, size: u8) -> Step {
+        let value = if self.gpr(0, size) & sign_bit(size) != 0 { u64::MAX } else { 0 };
+        self.set_gpr(2, size, value);
+        Ok(())
+    }
+}
+
+const LOW_FLAGS: u64 = rflags::CF | rflags::PF | rflags::AF | rflags::ZF | rflags::SF;
+
+fn lahf(p: &mut Processor, _: &mut Memory, _: &Decoded) -> Step {
+    let image = p.rflags & LOW_FLAGS | rflags::FIXED;
+    p.gpr[0] = p.gpr[0] & !0xFF00 | image << 8;
+    Ok(())
+}
+
+fn sahf(p: &mut Processor, _: &mut Memory, _: &Decoded) -> Step {
+    p.rflags = p.rflags & !LOW_FLAGS | p.gpr[0] >> 8 & LOW_FLAGS;
+    Ok(())
+}
+
+fn bswap(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+    let value = p.read(m, d, 0)?;
+    let swapped = match d.size[0] {
+        8 => value.swap_bytes(),
+        4 => u64::from((value as u32).swap_bytes()),
+        // Undefined for 16 bits.
+        _ => return Err(Stop::Unknown),
+    };
+    p.write(m, d, 0, swapped)
+}
+
+fn xlatb(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+    let size = match d.instruction.memory_base() {
+        iced_x86::Register::BX => 2,
+        iced_x86::Register::EBX => 4,
+        _ => 8,
+    };
+    let offset = p.gpr[3].wrapping_add(p.gpr[0] & 0xFF) & mask(size);
+    let place = p.data(m, d.memory.segment, offset, 1, Kind::Read)?;
+    let value = m.load_number(&place, 1);
+    p.set_gpr(0, 1, value);
+    Ok(())
+}
+
+fn cmov(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+    // The source is read, and a 32-bit destination's upper half cleared, either way.
+    let value = p.read(m, d, 1)?;
+    let met = p.condition(d.condition);
+    let value = if met { value } else { p.read(m, d, 0)? };
+    p.write(m, d, 0, value)
+}

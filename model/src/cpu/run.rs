@@ -1,0 +1,220 @@
+//! One VM entry: instruction boundaries, and one instruction between two of them.
+
+use super::decoded::Decoded;
+use super::{Step, Stop};
+use crate::event::Event;
+use crate::memory::Memory;
+use crate::processor::{Entry, Exit, ExitReason, Processor};
+use fred::control::rflags;
+use fred::event::EventType;
+
+/// What one entry, or one instruction, keeps beside the architectural state.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Run {
+    /// Where RIP goes when the instruction completes.
+    pub(crate) next_rip: u64,
+    /// Data breakpoints that the instruction has hit, B0..B3.
+    pub(crate) breakpoints: u64,
+    /// The instruction establishes blocking by STI.
+    pub(crate) sti: bool,
+    /// The instruction establishes blocking by MOV SS.
+    pub(crate) mov_ss: bool,
+    /// The instruction loaded RF, so it stays.
+    pub(crate) keep_rf: bool,
+    /// An iteration of a REP instruction that is not the last: RIP stays, RF is set.
+    pub(crate) repeat: bool,
+    /// The instruction is not followed by its single-step trap.
+    pub(crate) no_single_step: bool,
+    /// A single-step trap follows at once, whatever TF was before.
+    pub(crate) single_step: bool,
+    /// MAXPHYADDR.
+    pub(crate) physical_bits: u32,
+    /// 1-GiB pages.
+    pub(crate) page_1g: bool,
+    /// The I/O string instruction of the last exit: its address size, segment, and REP.
+    pub(crate) io: Option<super::io::StringItem>,
+}
+
+impl PartialEq for Run {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Processor {
+    /// See [`Processor::enter`].
+    pub(crate) fn enter_guest(&mut self, memory: &mut Memory, entry: &Entry) -> Exit {
+        self.prepare();
+        let mut executed = 0;
+        let mut left = entry.instructions;
+        let exit = |reason, original, instructions| Exit { reason, original, instructions };
+        if let Some(event) = entry.injected {
+            self.forget_pending_debug(&event);
+            if let Err((reason, original)) = self.deliver_injected(memory, event, entry.intercepts) {
+                return exit(reason, original, executed);
+            }
+        }
+        loop {
+            let event = match self.boundary(entry, left) {
+                Boundary::Exit(reason) => return exit(reason, None, executed),
+                Boundary::Deliver(event) => Some(event),
+                Boundary::Execute => match self.step(memory) {
+                    Ok(()) => {
+                        executed += 1;
+                        None
+                    }
+                    Err(Stop::Fault(event)) => Some(event),
+                    Err(stop) => return exit(self.stopped(memory, stop), None, executed),
+                },
+            };
+            left -= 1;
+            if let Some(event) = event {
+                // INT n and its like are instructions that complete.
+                executed += u64::from(event.event_type.has_instruction_length());
+                if let Err((reason, original)) = self.deliver_raised(memory, event, entry.intercepts) {
+                    return exit(reason, original, executed);
+                }
+            }
+        }
+    }
+
+    /// Public fields may have changed since the last entry.
+    pub(crate) fn prepare(&mut self) {
+        self.tlb.flush();
+        let physical = self.cpuid.get(0x8000_0008, 0)[0] & 0xFF;
+        self.run.physical_bits = physical;
+        self.run.page_1g = self.cpuid.has(fred::cpuid::PAGE_1G);
+        self.rflags |= rflags::FIXED;
+    }
+
+    /// What an entry with injection does to pending debug exceptions (SDM vol. 3, "Delivery of
+    /// pending debug exceptions after VM entry").
+    fn forget_pending_debug(&mut self, event: &Event) {
+        let soft = matches!(event.event_type, EventType::SoftwareInterrupt | EventType::SoftwareException);
+        if !(soft && self.mov_ss_blocking) {
+            self.pending_debug = 0;
+        }
+    }
+
+    fn boundary(&mut self, entry: &Entry, left: u64) -> Boundary {
+        if left == 0 {
+            return Boundary::Exit(ExitReason::Budget);
+        }
+        if self.pending_debug != 0 && !self.mov_ss_blocking {
+            let data = std::mem::take(&mut self.pending_debug) & fred::data::DebugData::DEFINED;
+            if data != 0 {
+                return Boundary::Deliver(Event::debug(data));
+            }
+        }
+        let shadow = self.sti_blocking || self.mov_ss_blocking;
+        if entry.nmi_window && !self.nmi_blocking && !shadow {
+            return Boundary::Exit(ExitReason::NmiWindow);
+        }
+        if entry.interrupt_window && self.flag(rflags::IF) && !shadow {
+            return Boundary::Exit(ExitReason::InterruptWindow);
+        }
+        if self.halted {
+            return Boundary::Exit(ExitReason::Halt);
+        }
+        Boundary::Execute
+    }
+
+    /// Executes one instruction.
+    #[inline]
+    fn step(&mut self, memory: &mut Memory) -> Step {
+        if self.dr7 & fred::debug::Dr7::ENABLES != 0 {
+            self.check_execution_breakpoints()?;
+        }
+        let decoded = self.fetch(memory)?;
+        let single_step = self.flag(rflags::TF);
+        let run = &mut self.run;
+        run.next_rip = self.rip.wrapping_add(decoded.length.into());
+        run.breakpoints = 0;
+        run.sti = false;
+        run.mov_ss = false;
+        run.keep_rf = false;
+        run.repeat = false;
+        run.no_single_step = false;
+        run.single_step = false;
+        if !self.is_64_bit() {
+            self.run.next_rip &= 0xFFFF_FFFF;
+        }
+        (decoded.run)(self, memory, &decoded)?;
+        self.complete(single_step);
+        Ok(())
+    }
+
+    /// The end of an instruction.
+    #[inline]
+    fn complete(&mut self, single_step: bool) {
+        let run = self.run;
+        if run.repeat {
+            self.rflags |= rflags::RF;
+        } else {
+            self.rip = run.next_rip;
+            if !run.keep_rf {
+                self.rflags &= !rflags::RF;
+            }
+        }
+        self.sti_blocking = run.sti;
+        self.mov_ss_blocking = run.mov_ss;
+        if run.breakpoints != 0 {
+            self.pending_debug |= run.breakpoints;
+        }
+        if single_step && !run.no_single_step || run.single_step {
+            self.pending_debug |= fred::data::DebugData::BS;
+        }
+        self.msrs.tsc = self.msrs.tsc.wrapping_add(1);
+    }
+
+    /// See [`Processor::skip_instruction`].
+    pub(crate) fn advance(&mut self, length: u8) {
+        self.rip = self.rip.wrapping_add(length.into());
+        if !self.is_64_bit() {
+            self.rip &= 0xFFFF_FFFF;
+        }
+        self.rflags &= !rflags::RF;
+        self.sti_blocking = false;
+        self.mov_ss_blocking = false;
+    }
+
+    /// The exit of an instruction that raised no event.
+    fn stopped(&mut self, memory: &mut Memory, stop: Stop) -> ExitReason {
+        match stop {
+            Stop::Refused(refused) => {
+                // What VMX saves for an EPT violation outside delivery.
+                self.rflags |= rflags::RF;
+                ExitReason::StageTwo { gpa: refused.gpa, write: refused.write }
+            }
+            Stop::Exit(reason) => {
+                self.rflags &= !rflags::RF;
+                reason
+            }
+            Stop::Unsupported(text) => {
+                ExitReason::UnknownInstruction { text: text.to_owned(), rip: self.rip }
+            }
+            Stop::Unknown | Stop::Fault(_) => {
+                let text = self.fetch(memory).map_or_else(|_| "?".to_owned(), |d| text(&d, self.rip));
+                ExitReason::UnknownInstruction { text, rip: self.rip }
+            }
+        }
+    }
+}
+
+enum Boundary {
+    Exit(ExitReason),
+    Deliver(Event),
+    Execute,
+}
+
+/// The instruction's text in Intel syntax.
+fn text(decoded: &Decoded, rip: u64) -> String {
+    use iced_x86::{Formatter, IntelFormatter};
+    let mut instruction = decoded.instruction;
+    if instruction.is_ip_rel_memory_operand() {
+        instruction.set_memory_displacement64(instruction.memory_displacement64().wrapping_add(rip));
+    }
+    let mut text = String::new();
+    IntelFormatter::new().format(&instruction, &mut text);
+    text
+}

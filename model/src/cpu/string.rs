@@ -1,0 +1,147 @@
+//! String instructions and REP.
+
+use super::decoded::{Decoded, Handler};
+use super::flags;
+use super::operand::mask;
+use super::{Step, Stop};
+use crate::memory::Memory;
+use crate::mmu::Kind;
+use crate::mmu::linear::seg;
+use crate::processor::Processor;
+use fred::control::rflags::{DF, TF, ZF};
+use iced_x86::{Instruction, Mnemonic, OpKind, Register};
+
+pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
+    use Mnemonic as M;
+    Some(match mnemonic {
+        M::Movsb | M::Movsw | M::Movsd | M::Movsq => |p, m, d| repeat(p, m, d, movs, false),
+        M::Stosb | M::Stosw | M::Stosd | M::Stosq => |p, m, d| repeat(p, m, d, stos, false),
+        M::Lodsb | M::Lodsw | M::Lodsd | M::Lodsq => |p, m, d| repeat(p, m, d, lods, false),
+        M::Scasb | M::Scasw | M::Scasd | M::Scasq => |p, m, d| repeat(p, m, d, scas, true),
+        M::Cmpsb | M::Cmpsw | M::Cmpsd | M::Cmpsq => |p, m, d| repeat(p, m, d, cmps, true),
+        _ => return None,
+    })
+}
+
+/// How many iterations are one step, so that no REP keeps the processor for ever.
+const CHUNK: u32 = 1 << 16;
+
+/// What a string instruction works on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Item {
+    /// Bytes of one item.
+    pub(crate) size: u8,
+    /// Bytes of the address and count registers.
+    pub(crate) address_size: u8,
+    /// Segment of the source.
+    pub(crate) segment: u8,
+}
+
+impl Item {
+    pub(crate) fn of(instruction: &Instruction) -> Self {
+        let address_size = |kind| match kind {
+            OpKind::MemorySegSI | OpKind::MemoryESDI => Some(2),
+            OpKind::MemorySegESI | OpKind::MemoryESEDI => Some(4),
+            OpKind::MemorySegRSI | OpKind::MemoryESRDI => Some(8),
+            _ => None,
+        };
+        let count = instruction.op_count();
+        let address_size = (0..count).find_map(|i| address_size(instruction.op_kind(i))).unwrap_or(8);
+        let segment = match instruction.memory_segment() {
+            Register::None => seg::DS,
+            r => r.number() as u8,
+        };
+        Self { size: instruction.memory_size().size() as u8, address_size, segment }
+    }
+}
+
+impl Processor {
+    /// RSI or RDI moved by one item, by DF.
+    pub(crate) fn move_index(&mut self, register: u8, item: &Item) {
+        let by = u64::from(item.size);
+        let old = self.gpr[usize::from(register)];
+        let new = if self.flag(DF) { old.wrapping_sub(by) } else { old.wrapping_add(by) };
+        self.set_gpr(register, item.address_size, new);
+    }
+}
+
+/// One iteration. Registers change only when every access has succeeded.
+type Iteration = fn(&mut Processor, &mut Memory, &Item) -> Step;
+
+fn repeat(p: &mut Processor, m: &mut Memory, d: &Decoded, iteration: Iteration, compares: bool) -> Step {
+    let i = &d.instruction;
+    if !i.is_string_instruction() {
+        // The SSE2 instructions MOVSD and CMPSD have the same mnemonics.
+        return Err(Stop::Unknown);
+    }
+    let item = Item::of(i);
+    let (equal, not_equal) = (i.has_rep_prefix(), i.has_repne_prefix());
+    if !equal && !not_equal {
+        return iteration(p, m, &item);
+    }
+    // Traps come after each iteration.
+    let trapping = p.flag(TF) || p.dr7 & fred::debug::Dr7::ENABLES != 0;
+    let chunk = if trapping { 1 } else { CHUNK };
+    for _ in 0..chunk {
+        let count = p.gpr(1, item.address_size);
+        if count == 0 {
+            return Ok(());
+        }
+        iteration(p, m, &item)?;
+        p.set_gpr(1, item.address_size, count - 1 & mask(item.address_size));
+        if count == 1 || compares && p.flag(ZF) != equal {
+            return Ok(());
+        }
+    }
+    p.run.repeat = true;
+    Ok(())
+}
+
+fn load(p: &mut Processor, m: &mut Memory, item: &Item, segment: u8, register: u8) -> Result<u64, Stop> {
+    let offset = p.gpr(register, item.address_size);
+    let place = p.data(m, segment, offset, item.size.into(), Kind::Read)?;
+    Ok(m.load_number(&place, item.size.into()))
+}
+
+fn movs(p: &mut Processor, m: &mut Memory, item: &Item) -> Step {
+    let value = load(p, m, item, item.segment, 6)?;
+    let offset = p.gpr(7, item.address_size);
+    let place = p.data(m, seg::ES, offset, item.size.into(), Kind::Write)?;
+    m.store_number(&place, item.size.into(), value);
+    p.move_index(6, item);
+    p.move_index(7, item);
+    Ok(())
+}
+
+fn stos(p: &mut Processor, m: &mut Memory, item: &Item) -> Step {
+    let offset = p.gpr(7, item.address_size);
+    let place = p.data(m, seg::ES, offset, item.size.into(), Kind::Write)?;
+    m.store_number(&place, item.size.into(), p.gpr[0]);
+    p.move_index(7, item);
+    Ok(())
+}
+
+fn lods(p: &mut Processor, m: &mut Memory, item: &Item) -> Step {
+    let value = load(p, m, item, item.segment, 6)?;
+    p.set_gpr(0, item.size, value);
+    p.move_index(6, item);
+    Ok(())
+}
+
+fn scas(p: &mut Processor, m: &mut Memory, item: &Item) -> Step {
+    let value = load(p, m, item, seg::ES, 7)?;
+    let (_, status) = flags::subtract(p.gpr(0, item.size), value, false, item.size);
+    p.set_status(status);
+    p.move_index(7, item);
+    Ok(())
+}
+
+fn cmps(p: &mut Processor, m: &mut Memory, item: &Item) -> Step {
+    let a = load(p, m, item, item.segment, 6)?;
+    let b = load(p, m, item, seg::ES, 7)?;
+    let (_, status) = flags::subtract(a, b, false, item.size);
+    p.set_status(status);
+    p.move_index(6, item);
+    p.move_index(7, item);
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! Accesses by linear address: resolved as a whole before a byte moves, so that a fault in the
+//! second page of an access that straddles two leaves nothing half done.
+
+use super::{Kind, Privilege};
+use crate::cpu::Stop;
+use crate::memory::Memory;
+use crate::processor::Processor;
+
+/// Where up to 4096 bytes of linear memory lie in guest-physical memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    first: u64,
+    /// Bytes in the first page.
+    split: usize,
+    second: u64,
+}
+
+impl Place {
+    /// A place inside one page.
+    pub(crate) fn whole(gpa: u64, size: usize) -> Self {
+        Self { first: gpa, split: size, second: 0 }
+    }
+}
+
+impl Processor {
+    /// Resolves `size` bytes at `linear` for one access. A fault's address is `linear` when the
+    /// first page refuses and the second page's first byte otherwise.
+    #[inline]
+    pub(crate) fn resolve(
+        &mut self,
+        memory: &mut Memory,
+        linear: u64,
+        size: usize,
+        kind: Kind,
+        privilege: Privilege,
+    ) -> Result<Place, Stop> {
+        let left = 0x1000 - (linear as usize & 0xFFF);
+        let first = self.translate(memory, linear, kind, privilege)?;
+        if size <= left {
+            return Ok(Place::whole(first, size));
+        }
+        let mut next = linear.wrapping_add(left as u64);
+        if !self.is_long_mode_active() {
+            next &= 0xFFFF_FFFF;
+        }
+        let second = self.translate(memory, next, kind, privilege)?;
+        Ok(Place { first, split: left, second })
+    }
+
+    /// Reads `size` bytes (1 to 8) as a little-endian number.
+    pub(crate) fn read_linear(
+        &mut self,
+        memory: &mut Memory,
+        linear: u64,
+        size: usize,
+        privilege: Privilege,
+    ) -> Result<u64, Stop> {
+        let place = self.resolve(memory, linear, size, Kind::Read, privilege)?;
+        Ok(memory.load_number(&place, size))
+    }
+}
+
+impl Memory {
+    /// Copies a resolved place out.
+    pub(crate) fn load_place(&self, place: &Place, bytes: &mut [u8]) {
+        let split = place.split.min(bytes.len());
+        let (first, second) = bytes.split_at_mut(split);
+        self.load(place.first, first);
+        if !second.is_empty() {
+            self.load(place.second, second);
+        }
+    }
+
+    /// Copies bytes to a resolved place.
+    pub(crate) fn store_place(&mut self, place: &Place, bytes: &[u8]) {
+        let (first, second) = bytes.split_at(place.split.min(bytes.len()));
+        self.save(place.first, first);
+        if !second.is_empty() {
+            self.save(place.second, second);
+        }
+    }
+
+    /// A resolved place of `size` bytes (1 to 8) as a little-endian number.
+    #[inline]
+    pub(crate) fn load_number(&self, place: &Place, size: usize) -> u64 {
+        let mut bytes = [0; 8];
+        self.load_place(place, &mut bytes[..size]);
+        u64::from_le_bytes(bytes)
+    }
+
+    /// Stores the low `size` bytes (1 to 8) of a number.
+    #[inline]
+    pub(crate) fn store_number(&mut self, place: &Place, size: usize, value: u64) {
+        self.store_place(place, &value.to_le_bytes()[..size]);
+    }
+}

@@ -1,0 +1,140 @@
+//! The page walk: 4-level paging (SDM vol. 3, ch. 5).
+
+use super::tlb::Translation;
+use super::{Kind, Privilege};
+use crate::cpu::Stop;
+use crate::event::Event;
+use crate::memory::Memory;
+use crate::processor::Processor;
+use fred::control::{CR0_WP, CR4_SMAP, CR4_SMEP, EFER_LMA, EFER_NXE, rflags};
+
+const PRESENT: u64 = 1 << 0;
+const WRITABLE: u64 = 1 << 1;
+const USER: u64 = 1 << 2;
+const ACCESSED: u64 = 1 << 5;
+const DIRTY: u64 = 1 << 6;
+const LARGE: u64 = 1 << 7;
+const NO_EXECUTE: u64 = 1 << 63;
+
+/// Bits of #PF's error code.
+pub(crate) mod error {
+    pub(crate) const PROTECTION: u32 = 1 << 0;
+    pub(crate) const WRITE: u32 = 1 << 1;
+    pub(crate) const USER: u32 = 1 << 2;
+    pub(crate) const RESERVED: u32 = 1 << 3;
+    pub(crate) const FETCH: u32 = 1 << 4;
+}
+
+impl Processor {
+    /// Walks the tables for one access, checks it, and sets accessed and dirty bits when it is
+    /// allowed.
+    pub(super) fn walk(
+        &mut self,
+        memory: &mut Memory,
+        linear: u64,
+        kind: Kind,
+        privilege: Privilege,
+    ) -> Result<Translation, Stop> {
+        if self.efer & EFER_LMA == 0 {
+            return Err(Stop::Unsupported("paging outside IA-32e mode"));
+        }
+        let fault = |bits| Stop::Fault(Event::page_fault(linear, bits | self.error_bits(kind, privilege)));
+        let mut table = self.cr3 & 0x000F_FFFF_FFFF_F000;
+        let mut found = Translation { user: true, writable: true, ..Translation::default() };
+        let mut path = [(0, 0); 4];
+        let mut depth = 0;
+        for level in (0..4u32).rev() {
+            let shift = 12 + 9 * level;
+            let address = table + (linear >> shift & 0x1FF) * 8;
+            let entry = memory.read_entry(address)?;
+            if entry & PRESENT == 0 {
+                return Err(fault(0));
+            }
+            let leaf = level == 0 || level < 3 && entry & LARGE != 0;
+            if entry & self.reserved_bits(level, leaf) != 0 {
+                return Err(fault(error::PROTECTION | error::RESERVED));
+            }
+            path[depth] = (address, entry);
+            depth += 1;
+            found.user &= entry & USER != 0;
+            found.writable &= entry & WRITABLE != 0;
+            found.no_execute |= entry & NO_EXECUTE != 0;
+            if leaf {
+                let offset = (1u64 << shift) - 1;
+                found.frame = (entry & 0x000F_FFFF_FFFF_F000 & !offset) | linear & offset & !0xFFF;
+                found.dirty = entry & DIRTY != 0 || kind == Kind::Write;
+                break;
+            }
+            table = entry & 0x000F_FFFF_FFFF_F000;
+        }
+        if self.violation(&found, kind, privilege).is_some() {
+            return Err(fault(error::PROTECTION));
+        }
+        for (i, &(address, entry)) in path[..depth].iter().enumerate() {
+            let dirty = if i + 1 == depth && kind == Kind::Write { DIRTY } else { 0 };
+            let updated = entry | ACCESSED | dirty;
+            if updated != entry {
+                memory.write_entry(address, updated)?;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Why a translation does not allow an access, if it does not.
+    #[inline]
+    pub(super) fn violation(&self, page: &Translation, kind: Kind, privilege: Privilege) -> Option<()> {
+        let refused = match (kind, privilege) {
+            (Kind::Execute, Privilege::User) => !page.user || page.no_execute,
+            (Kind::Execute, _) => page.no_execute || page.user && self.cr4 & CR4_SMEP != 0,
+            (Kind::Read, Privilege::User) => !page.user,
+            (Kind::Write, Privilege::User) => !page.user || !page.writable,
+            (Kind::Read, _) => self.smap_refuses(page, privilege),
+            (Kind::Write, _) => {
+                self.smap_refuses(page, privilege) || !page.writable && self.cr0 & CR0_WP != 0
+            }
+        };
+        refused.then_some(())
+    }
+
+    fn smap_refuses(&self, page: &Translation, privilege: Privilege) -> bool {
+        let lifted = privilege == Privilege::Supervisor && self.rflags & rflags::AC != 0;
+        page.user && self.cr4 & CR4_SMAP != 0 && !lifted
+    }
+
+    fn error_bits(&self, kind: Kind, privilege: Privilege) -> u32 {
+        let mut bits = if privilege == Privilege::User { error::USER } else { 0 };
+        if kind == Kind::Write {
+            bits |= error::WRITE;
+        }
+        if kind == Kind::Execute && (self.efer & EFER_NXE != 0 || self.cr4 & CR4_SMEP != 0) {
+            bits |= error::FETCH;
+        }
+        bits
+    }
+
+    /// Bits that must be 0 in a present entry (SDM vol. 3, "Reserved bits in paging entries").
+    fn reserved_bits(&self, level: u32, leaf: bool) -> u64 {
+        let above_physical = 0x000F_FFFF_FFFF_FFFF & !((1u64 << self.physical_bits()) - 1);
+        let no_execute = if self.efer & EFER_NXE == 0 { NO_EXECUTE } else { 0 };
+        let size = match (level, leaf) {
+            (3, _) => LARGE,
+            (2, true) if !self.has_1g_pages() => LARGE,
+            (2, true) => 0x3FFF_E000,
+            (1, true) => 0x001F_E000,
+            _ => 0,
+        };
+        above_physical | no_execute | size
+    }
+
+    /// MAXPHYADDR.
+    pub(crate) fn physical_bits(&self) -> u32 {
+        match self.run.physical_bits {
+            0 => 36,
+            bits => bits.min(52),
+        }
+    }
+
+    fn has_1g_pages(&self) -> bool {
+        self.run.page_1g
+    }
+}

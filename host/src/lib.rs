@@ -1,4 +1,35 @@
-//! The driver.
+//! The driver: boots images on a machine, stops deliveries half-way, migrates, judges.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`image`], [`images`] | ELF files and their notes; the images of a run |
+//! | [`vcpu`] | the KVM-shaped trait |
+//! | [`machine`] | the machines: `kvm` and `model` behind the trait, `qemu` beside it |
+//! | [`probe`] | which stops a machine can do |
+//! | [`boot`], [`devices`], [`session`] | a guest and what it talks to |
+//! | [`scenario`] | ids, and every scenario of an image |
+//! | [`cut`], [`disturb`], [`state`] | the stop and its proof, register rewriting, save and restore |
+//! | [`verdict`], [`result`], [`known`] | the guest's verdict, the record, the known issues |
+//! | [`run`] | one scenario, many scenarios, worker processes |
+//! | [`report`], [`facts`] | what people and programs read |
+//! | [`cli`] | the command line |
+
+pub mod boot;
+pub mod cli;
+pub mod cut;
+pub mod devices;
+pub mod disturb;
+pub mod facts;
+pub mod image;
+pub mod images;
+pub mod known;
 pub mod machine;
 pub mod probe;
+pub mod report;
+pub mod result;
+pub mod run;
+pub mod scenario;
+pub mod session;
+pub mod state;
 pub mod vcpu;
+pub mod verdict;

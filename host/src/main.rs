@@ -1,2 +1,8 @@
-//! The driver.
-fn main() {}
+//! The `midflight` binary: see [`midflight::cli`].
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    midflight::cli::main(midflight::cli::Cli::parse())
+}

@@ -1,6 +1,7 @@
 //! Machines: whatever can boot an image, stop it, save it and restore it.
 
 pub mod kvm;
+pub mod model;
 pub mod qemu;
 
 use crate::vcpu::{Vcpu, VcpuError, VmConfig};

@@ -14,10 +14,11 @@ mod stops;
 
 use crate::machine::Machine;
 use crate::vcpu::VcpuError;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Whether a stop works on a machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Support {
     /// The guest stopped with the event in the queue, and was delivered it once afterwards.
     Works,
@@ -47,7 +48,7 @@ impl fmt::Display for Support {
 }
 
 /// Which stops work on a machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StopSupport {
     /// `block@frame`: the page that the frame goes to refuses every access.
     pub block: Support,

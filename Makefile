@@ -1,0 +1,66 @@
+# midflight: see README.md. Every target works on a bare clone with Rust installed.
+
+TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
+GUEST_TARGET := x86_64-unknown-none
+IMAGES := $(TARGET_DIR)/images
+MIDFLIGHT := $(TARGET_DIR)/release/midflight
+GUEST_CRATES := -p midflight-guest -p midflight-tests
+# host/build.rs looks in target/images unless told otherwise.
+ifdef CARGO_TARGET_DIR
+export MIDFLIGHT_IMAGES := $(IMAGES)
+endif
+
+.PHONY: all images build run-tests test test-style test-unit test-scenarios bench clean
+
+all: build
+
+# The guest images: target/images/<name>, one ELF file each.
+images: guest-target
+	cargo build --locked --profile guest --target $(GUEST_TARGET) -p midflight-tests
+	@mkdir -p $(IMAGES)
+	@for source in tests/src/bin/*.rs; do \
+		name=$$(basename $$source .rs); \
+		cmp -s $(TARGET_DIR)/$(GUEST_TARGET)/guest/$$name $(IMAGES)/$$name \
+			|| cp $(TARGET_DIR)/$(GUEST_TARGET)/guest/$$name $(IMAGES)/$$name || exit 1; \
+	done
+
+.PHONY: guest-target
+guest-target:
+	@if ! rustc --print target-libdir --target $(GUEST_TARGET) | xargs test -d; then \
+		echo "adding the Rust target $(GUEST_TARGET)"; \
+		rustup target add $(GUEST_TARGET) || { \
+			echo "The images are built for $(GUEST_TARGET) and that target could not be added." >&2; \
+			echo "Run 'rustup target add $(GUEST_TARGET)', or install its rust-std by your package manager." >&2; \
+			exit 1; }; \
+	fi
+
+build: images
+	cargo build --locked --release -p midflight
+
+# Every scenario on every machine that this host has.
+run-tests: build
+	$(MIDFLIGHT) run
+
+test: test-style test-unit test-scenarios
+
+test-style: images
+	cargo fmt --all --check
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --target $(GUEST_TARGET) $(GUEST_CRATES) -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --target $(GUEST_TARGET) -p midflight-guest
+
+test-unit: build
+	cargo test --locked --release
+	cargo test --locked --release -p midflight-guest --lib
+
+test-scenarios: build
+	$(MIDFLIGHT) run
+	$(MIDFLIGHT) mutants
+
+# Sizes and speed: the figures of README.md.
+bench: build
+	cargo bench --locked -p midflight
+
+clean:
+	cargo clean

@@ -1,0 +1,144 @@
+//! Options and their meaning.
+
+use crate::scenario::Delivery;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Cuts FRED event delivery half-way and tells whether the event data survived.
+#[derive(Debug, Parser)]
+#[command(
+    name = "midflight",
+    version,
+    after_help = "Exit codes: 0 nothing failed; 1 a failure, or a known issue that did not show; 2 an error of \
+                  the harness or of its input."
+)]
+pub struct Cli {
+    /// Image file to use instead of the built-in images (repeatable)
+    #[arg(long = "image", value_name = "FILE", global = true)]
+    pub images: Vec<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run scenarios
+    Run(RunArgs),
+    /// Print the ids of scenarios
+    List(ListArgs),
+    /// Run every behaviour of the model and say which cases catch it
+    Mutants(MutantsArgs),
+    /// Say what this host can and cannot test
+    Doctor,
+    /// Run scenarios for a parent process
+    #[command(hide = true)]
+    Worker(WorkerArgs),
+}
+
+/// A machine by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum MachineName {
+    /// This host's KVM
+    Kvm,
+    /// The software machine
+    Model,
+    /// QEMU
+    Qemu,
+}
+
+impl MachineName {
+    /// The name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kvm => "kvm",
+            Self::Model => "model",
+            Self::Qemu => "qemu",
+        }
+    }
+}
+
+/// How a run is reported on standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Human,
+    /// One JSON object per line
+    Json,
+    /// JUnit XML
+    Junit,
+}
+
+/// Options of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// An id, a part of ids, or a pattern with `*`; without any, every scenario
+    #[arg(value_name = "FILTER")]
+    pub filters: Vec<String>,
+    /// Only this machine; without it, every machine that this host has
+    #[arg(long)]
+    pub machine: Option<MachineName>,
+    /// Only this delivery
+    #[arg(long)]
+    pub delivery: Option<Delivery>,
+    /// Behaviour of the model; implies `--machine model`
+    #[arg(long, value_name = "NAME")]
+    pub behaviour: Option<String>,
+    /// What the host must have, else the run is an error: kvm, qemu, fred, xfd, amx
+    #[arg(long, value_name = "NEED,…", value_delimiter = ',')]
+    pub require: Vec<String>,
+    /// How to report
+    #[arg(long, value_enum, default_value = "human")]
+    pub format: Format,
+    /// Report each captured frame
+    #[arg(long)]
+    pub frames: bool,
+    /// How long a scenario may take, in seconds
+    #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
+    pub timeout: Duration,
+    /// A list of known issues to use instead of the built-in one
+    #[arg(long, value_name = "FILE")]
+    pub known_issues: Option<PathBuf>,
+}
+
+/// Options of `list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// An id, a part of ids, or a pattern with `*`
+    #[arg(value_name = "FILTER")]
+    pub filters: Vec<String>,
+    /// Print cases with their rules instead of scenario ids
+    #[arg(long)]
+    pub cases: bool,
+}
+
+/// Options of `mutants`.
+#[derive(Debug, Args)]
+pub struct MutantsArgs {
+    /// How long a scenario may take, in seconds
+    #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
+    pub timeout: Duration,
+}
+
+/// Options of `worker`.
+#[derive(Debug, Args)]
+pub struct WorkerArgs {
+    /// How long a scenario may take, in seconds
+    #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
+    pub timeout: Duration,
+    /// Report each captured frame
+    #[arg(long)]
+    pub frames: bool,
+}
+
+/// Longest timeout that makes sense, in seconds: a day.
+const LONGEST: f64 = 86_400.0;
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds > 0.0 && seconds <= LONGEST => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err(format!("give a number of seconds above 0 and at most {LONGEST}")),
+    }
+}

@@ -1,0 +1,95 @@
+//! `midflight doctor`: what this host can and cannot test, and what to do about it.
+
+use super::CliError;
+use crate::images;
+use crate::machine::kvm::{self, Facts, KvmFacts};
+use crate::machine::qemu::Qemu;
+use crate::probe::StopSupport;
+use crate::run::worker::{Worker, WorkerOptions};
+use std::io::{Write, stdout};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How long one question may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub(super) fn doctor(files: &[PathBuf]) -> Result<u8, CliError> {
+    let facts = kvm::facts();
+    let mut output = stdout().lock();
+    writeln!(output, "midflight  {}", env!("CARGO_PKG_VERSION"))?;
+    match images::load(files) {
+        Ok(images) => {
+            let names: Vec<_> = images.iter().map(|image| image.name.as_str()).collect();
+            writeln!(output, "images     {}", names.join(" "))?;
+        }
+        Err(error) => writeln!(output, "images     none: {error}")?,
+    }
+    writeln!(output, "cpu        {} ({})", facts.cpu, facts.vendor)?;
+    writeln!(output, "kernel     {}", facts.kernel)?;
+    let modules = if facts.modules.is_empty() { "none loaded".to_owned() } else { facts.modules.join(" ") };
+    writeln!(output, "kvm        {modules}")?;
+    writeln!(output, "model      works everywhere, FRED and IDT; it tests the tests")?;
+    kvm_section(&mut output, &facts, files)?;
+    writeln!(output, "fred       {}", fred(&facts))?;
+    match Qemu::find() {
+        Ok(qemu) => match qemu.version(Instant::now() + PATIENCE) {
+            Ok(version) => writeln!(output, "qemu       {version}")?,
+            Err(error) => writeln!(output, "qemu       {error}")?,
+        },
+        Err(error) => writeln!(output, "qemu       {error}")?,
+    }
+    Ok(0)
+}
+
+fn kvm_section(output: &mut impl Write, facts: &Facts, files: &[PathBuf]) -> Result<(), CliError> {
+    let kvm = match &facts.kvm {
+        Ok(kvm) => kvm,
+        Err(error) => {
+            writeln!(output, "/dev/kvm   {error}")?;
+            return Ok(());
+        }
+    };
+    let options = WorkerOptions { images: files.to_vec(), timeout: PATIENCE, frames: false };
+    for payload in [true, false] {
+        let title = if payload { "stops" } else { "  nopayload" };
+        // A worker of its own for each: one that hangs is killed.
+        match Worker::new(options.clone()).probe(payload) {
+            Ok(support) => stops(output, title, &support)?,
+            Err(error) => writeln!(output, "{title:10} {error}")?,
+        }
+    }
+    for capability in &kvm.capabilities {
+        writeln!(output, "           {} = {}", capability.name, capability.value)?;
+    }
+    writeln!(output, "           guests get XFD: {}, AMX: {}", yes(kvm.xfd), yes(kvm.amx))?;
+    Ok(())
+}
+
+fn stops(output: &mut impl Write, title: &str, support: &StopSupport) -> std::io::Result<()> {
+    writeln!(output, "{title}")?;
+    for (name, support) in
+        [("block@frame", &support.block), ("cancel", &support.cancel), ("io", &support.io)]
+    {
+        writeln!(output, "           {name:12} {support}")?;
+    }
+    Ok(())
+}
+
+fn yes(it_is: bool) -> &'static str {
+    if it_is { "yes" } else { "no" }
+}
+
+/// What stands between this host and FRED under KVM.
+fn fred(facts: &Facts) -> &'static str {
+    let in_guests = matches!(&facts.kvm, Ok(KvmFacts { fred: true, .. }));
+    match (facts.fred_in_cpu, facts.fred_in_kernel, in_guests) {
+        (_, _, true) => "KVM offers it to guests: `midflight run --require kvm,fred`",
+        (false, ..) => "this CPU has none; FRED scenarios run on the model only",
+        (true, false, _) => {
+            "the CPU has it, the kernel does not use it: boot a kernel with CONFIG_X86_FRED=y and fred=on"
+        }
+        (true, true, false) => {
+            "CPU and kernel use it, KVM does not offer it to guests: this needs a KVM with the FRED series"
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! `midflight list`.
+
+use super::args::ListArgs;
+use super::{CliError, select};
+use crate::images;
+use std::io::{Write, stdout};
+use std::path::PathBuf;
+
+pub(super) fn list(args: &ListArgs, files: &[PathBuf]) -> Result<u8, CliError> {
+    let images = images::load(files)?;
+    let scenarios = select::select(&images, &args.filters)?;
+    let mut output = stdout().lock();
+    if !args.cases {
+        for (_, scenario) in &scenarios {
+            writeln!(output, "{scenario}")?;
+        }
+        return Ok(0);
+    }
+    for (index, image) in images.iter().enumerate() {
+        for case in &image.cases {
+            if scenarios.iter().any(|(i, scenario)| *i == index && scenario.case == case.name) {
+                let needs: Vec<_> = case.needs.names().collect();
+                let needs = if needs.is_empty() { String::new() } else { format!(" [{}]", needs.join(", ")) };
+                writeln!(output, "{}/{}{needs}: {}", image.name, case.name, case.rule)?;
+            }
+        }
+    }
+    Ok(0)
+}

@@ -1,0 +1,97 @@
+//! The command line.
+//!
+//! Exit codes: 0 nothing failed; 1 a failure, or a known issue that did not show; 2 an error of the
+//! harness or of its input.
+
+mod args;
+mod doctor;
+mod list;
+mod mutants;
+mod run;
+mod select;
+
+pub use args::Cli;
+
+use crate::image::Image;
+use crate::images::{self, ImagesError};
+use crate::known::KnownIssuesError;
+use crate::machine::kvm::KvmMachine;
+use crate::run::worker::{WorkerError, serve};
+use crate::vcpu::VcpuError;
+use args::{Command, WorkerArgs};
+use std::io::{BufReader, stdin, stdout};
+use std::process::ExitCode;
+
+/// The command cannot be carried out: exit code 2.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// There is no image to run, or one cannot be used.
+    #[error(transparent)]
+    Images(#[from] ImagesError),
+    /// A machine cannot be used.
+    #[error(transparent)]
+    Machine(#[from] VcpuError),
+    /// A worker process cannot be used.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+    /// The list of known issues cannot be used.
+    #[error(transparent)]
+    KnownIssues(#[from] KnownIssuesError),
+    /// A file cannot be read.
+    #[error("{file}: {error}")]
+    File {
+        /// Its name.
+        file: String,
+        /// What happened.
+        error: std::io::Error,
+    },
+    /// A filter matches nothing.
+    #[error("no scenario matches `{0}`; `midflight list` prints every id")]
+    NoMatch(String),
+    /// The selection is empty.
+    #[error("no scenario is left to run on {0}")]
+    NothingSelected(String),
+    /// A need given with `--require` is not met.
+    #[error("--require {need}: {reason}")]
+    Required {
+        /// The need.
+        need: String,
+        /// Why it is not met.
+        reason: String,
+    },
+    /// Options that do not go together, or make no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// The report cannot be written.
+    #[error("the report cannot be written: {0}")]
+    Output(#[from] std::io::Error),
+}
+
+/// Carries out a command line.
+pub fn main(cli: Cli) -> ExitCode {
+    let done = match cli.command {
+        Command::Run(args) => run::run(&args, &cli.images),
+        Command::List(args) => list::list(&args, &cli.images),
+        Command::Mutants(args) => mutants::mutants(&args, &cli.images),
+        Command::Doctor => doctor::doctor(&cli.images),
+        Command::Worker(args) => worker(&args, &cli.images),
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("midflight: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn worker(args: &WorkerArgs, files: &[std::path::PathBuf]) -> Result<u8, CliError> {
+    let images: Vec<Image> = images::load(files).or_else(|error| match error {
+        // A probe needs none.
+        ImagesError::None => Ok(Vec::new()),
+        other => Err(other),
+    })?;
+    let machine = KvmMachine::open()?;
+    serve(&machine, &images, args.timeout, args.frames, BufReader::new(stdin()), stdout())?;
+    Ok(0)
+}

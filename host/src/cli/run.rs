@@ -1,0 +1,221 @@
+//! `midflight run`.
+
+use super::args::{Format, MachineName, RunArgs};
+use super::{CliError, select};
+use crate::facts::HostFacts;
+use crate::image::Image;
+use crate::images;
+use crate::known::{BUILT_IN, KnownIssues};
+use crate::machine::kvm::KvmMachine;
+use crate::machine::model::ModelMachine;
+use crate::machine::qemu;
+use crate::probe::probe;
+use crate::report::{Totals, human, json, junit};
+use crate::result::{Outcome, Report};
+use crate::run::plan::{Abilities, met_needs, with_delivery};
+use crate::run::pool::{self, Engine};
+use crate::run::worker::{Worker, WorkerOptions};
+use crate::scenario::{Plan, Scenario};
+use indicatif::{ProgressBar, ProgressStyle};
+use model::hypervisor::behaviour::{self, Behaviour};
+use std::io::{BufWriter, Write, stdout};
+use std::path::PathBuf;
+use std::time::Instant;
+
+pub(super) fn run(args: &RunArgs, files: &[PathBuf]) -> Result<u8, CliError> {
+    let behaviour = behaviour_of(args)?;
+    let images = images::load(files)?;
+    let known = known_issues(args)?;
+    let mut scenarios = select::select(&images, &args.filters)?;
+    with_delivery(&mut scenarios, args.delivery);
+    let machine = if args.behaviour.is_some() { Some(MachineName::Model) } else { args.machine };
+    let mut facts = HostFacts::gather();
+    let qemu = qemu::Qemu::find();
+    if let Ok(qemu) = &qemu {
+        facts.emulator = qemu.version(Instant::now() + args.timeout).unwrap_or_default();
+    }
+    require(&args.require, &qemu)?;
+
+    let run = Run { args, files, images: &images, behaviour };
+    let mut reports = Vec::new();
+    if machine.is_none_or(|name| name == MachineName::Model) {
+        reports.extend(run.on_model(scenarios.clone())?);
+    }
+    if machine.is_none_or(|name| name == MachineName::Kvm) {
+        reports.extend(run.on_kvm(scenarios.clone(), machine.is_some())?);
+    }
+    if machine.is_none_or(|name| name == MachineName::Qemu) {
+        reports.extend(run.on_qemu(scenarios, qemu, machine.is_some())?);
+    }
+    if reports.is_empty() {
+        return Err(CliError::NothingSelected(machine.map_or("any machine", MachineName::name).to_owned()));
+    }
+    for report in &mut reports {
+        known.apply(report, &facts);
+    }
+    let mut output = BufWriter::new(stdout().lock());
+    match args.format {
+        Format::Human => human::write(&mut output, &reports, &facts)?,
+        Format::Json => json::write(&mut output, &reports, &facts)?,
+        Format::Junit => junit::write(&mut output, &reports)?,
+    }
+    output.flush()?;
+    Ok(Totals::of(&reports).exit_code())
+}
+
+struct Run<'a> {
+    args: &'a RunArgs,
+    files: &'a [PathBuf],
+    images: &'a [Image],
+    behaviour: &'static Behaviour,
+}
+
+impl Run<'_> {
+    fn on_model(&self, scenarios: Vec<(usize, Scenario)>) -> Result<Vec<Report>, CliError> {
+        let machine = ModelMachine::new(self.behaviour);
+        let abilities = Abilities {
+            machine: "model".to_owned(),
+            meets: met_needs(&machine),
+            with_payload: probe(&machine, true)?,
+            without_payload: probe(&machine, false)?,
+        };
+        let engine = Engine::Model {
+            behaviour: self.behaviour,
+            timeout: self.args.timeout,
+            frames: self.args.frames,
+        };
+        Ok(self.on_engine(&engine, &abilities, scenarios, Some(self.behaviour.name)))
+    }
+
+    fn on_kvm(&self, scenarios: Vec<(usize, Scenario)>, asked: bool) -> Result<Vec<Report>, CliError> {
+        let machine = match KvmMachine::open() {
+            Ok(machine) => machine,
+            Err(error) if asked => return Err(error.into()),
+            Err(error) => return Ok(skip_all(&scenarios, "kvm", &error.to_string())),
+        };
+        let options = WorkerOptions {
+            images: self.files.to_vec(),
+            timeout: self.args.timeout,
+            frames: self.args.frames,
+        };
+        let mut worker = Worker::new(options.clone());
+        let abilities = Abilities {
+            machine: "kvm".to_owned(),
+            meets: met_needs(&machine),
+            with_payload: worker.probe(true)?,
+            without_payload: worker.probe(false)?,
+        };
+        drop(worker);
+        Ok(self.on_engine(&Engine::Kvm(options), &abilities, scenarios, None))
+    }
+
+    fn on_engine(
+        &self,
+        engine: &Engine,
+        abilities: &Abilities,
+        scenarios: Vec<(usize, Scenario)>,
+        behaviour: Option<&str>,
+    ) -> Vec<Report> {
+        let order: Vec<String> = scenarios.iter().map(|(_, scenario)| scenario.to_string()).collect();
+        let (run, mut reports) = abilities.split(scenarios, self.images, behaviour);
+        let bar = progress_bar(&abilities.machine, run.len());
+        reports.extend(pool::run(engine, self.images, &run, |report| {
+            bar.inc(1);
+            bar.set_message(report.id.clone());
+        }));
+        bar.finish_and_clear();
+        let place = |report: &Report| order.iter().position(|id| *id == report.id);
+        reports.sort_by_cached_key(place);
+        reports
+    }
+
+    /// QEMU boots each image once, without a host that could stop it: cold scenarios under the IDT.
+    fn on_qemu(
+        &self,
+        mut scenarios: Vec<(usize, Scenario)>,
+        qemu: Result<qemu::Qemu, qemu::QemuError>,
+        asked: bool,
+    ) -> Result<Vec<Report>, CliError> {
+        scenarios.retain(|(_, scenario)| {
+            scenario.plan == Plan::Cold && scenario.delivery == crate::scenario::Delivery::Idt
+        });
+        let qemu = match qemu {
+            Ok(qemu) => qemu,
+            Err(error) if asked => return Err(CliError::Usage(error.to_string())),
+            Err(error) => return Ok(skip_all(&scenarios, "qemu", &error.to_string())),
+        };
+        let bar = progress_bar("qemu", scenarios.len());
+        let mut reports = Vec::new();
+        for (index, image) in self.images.iter().enumerate() {
+            let mine: Vec<&Scenario> =
+                scenarios.iter().filter(|(i, _)| *i == index).map(|(_, scenario)| scenario).collect();
+            if !mine.is_empty() {
+                reports.extend(crate::run::qemu::run(&qemu, image, &mine, self.args.timeout, self.args.frames));
+                bar.inc(mine.len() as u64);
+            }
+        }
+        bar.finish_and_clear();
+        Ok(reports)
+    }
+}
+
+fn progress_bar(machine: &str, scenarios: usize) -> ProgressBar {
+    let bar = ProgressBar::new(scenarios as u64);
+    if let Ok(style) = ProgressStyle::with_template("{prefix:>6} [{elapsed}] {pos}/{len} {wide_msg}") {
+        bar.set_style(style);
+    }
+    bar.with_prefix(machine.to_owned())
+}
+
+fn skip_all(scenarios: &[(usize, Scenario)], machine: &str, reason: &str) -> Vec<Report> {
+    let skip = |scenario| Report::new(scenario, machine, None).concluded(Outcome::Skip, reason.to_owned());
+    scenarios.iter().map(|(_, scenario)| skip(scenario)).collect()
+}
+
+fn behaviour_of(args: &RunArgs) -> Result<&'static Behaviour, CliError> {
+    let Some(name) = &args.behaviour else { return Ok(behaviour::ALL[0]) };
+    if let Some(machine) = args.machine.filter(|machine| *machine != MachineName::Model) {
+        return Err(CliError::Usage(format!(
+            "--behaviour is for the model; {} behaves as it does",
+            machine.name()
+        )));
+    }
+    behaviour::by_name(name).ok_or_else(|| {
+        let names: Vec<_> = behaviour::ALL.iter().map(|behaviour| behaviour.name).collect();
+        CliError::Usage(format!("there is no behaviour `{name}`; there are {}", names.join(", ")))
+    })
+}
+
+fn known_issues(args: &RunArgs) -> Result<KnownIssues, CliError> {
+    let Some(file) = &args.known_issues else { return Ok(KnownIssues::parse(BUILT_IN)?) };
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| CliError::File { file: file.display().to_string(), error })?;
+    Ok(KnownIssues::parse(&text)?)
+}
+
+/// Checks `--require`: what it names must be there on a machine that is not the model.
+fn require(needs: &[String], qemu: &Result<qemu::Qemu, qemu::QemuError>) -> Result<(), CliError> {
+    for need in needs {
+        let unmet = |reason: String| CliError::Required { need: need.clone(), reason };
+        match need.as_str() {
+            "kvm" => drop(KvmMachine::open().map_err(|error| unmet(error.to_string()))?),
+            "qemu" => {
+                if let Err(error) = qemu {
+                    return Err(unmet(error.to_string()));
+                }
+            }
+            "fred" | "xfd" | "amx" => {
+                let machine = KvmMachine::open().map_err(|error| unmet(error.to_string()))?;
+                if !met_needs(&machine).names().any(|met| met == need) {
+                    return Err(unmet("KVM on this host does not offer it; see `midflight doctor`".into()));
+                }
+            }
+            other => {
+                return Err(CliError::Usage(format!(
+                    "--require {other}: there is no such need; there are kvm, qemu, fred, xfd, amx"
+                )));
+            }
+        }
+    }
+    Ok(())
+}

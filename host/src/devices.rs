@@ -1,0 +1,150 @@
+//! The devices of our machines: serial port, doorbell, input port, exit port.
+
+use crate::vcpu::Exit;
+use protocol::doorbell::Doorbell;
+use protocol::port;
+use vm_superio::Serial;
+use vm_superio::Trigger;
+
+/// How much serial output is kept; a guest that writes more is cut off there.
+pub const SERIAL_LIMIT: usize = 64 << 10;
+
+/// No interrupt line is wired: the images poll.
+#[derive(Debug)]
+struct NoInterrupt;
+
+impl Trigger for NoInterrupt {
+    type E = std::convert::Infallible;
+
+    fn trigger(&self) -> Result<(), Self::E> {
+        Ok(())
+    }
+}
+
+/// Serial output, bounded.
+#[derive(Debug, Default)]
+struct Lines {
+    bytes: Vec<u8>,
+}
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let room = SERIAL_LIMIT - self.bytes.len().min(SERIAL_LIMIT);
+        self.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What a port access means to the driver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Served; an input's items are to be given to the guest.
+    Served(Vec<u8>),
+    /// The doorbell rang.
+    Doorbell(Doorbell),
+    /// The image ended itself with this byte.
+    Ended(u8),
+}
+
+/// Every device.
+pub struct Devices {
+    serial: Serial<NoInterrupt, vm_superio::serial::NoEvents, Lines>,
+}
+
+impl std::fmt::Debug for Devices {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Devices").finish_non_exhaustive()
+    }
+}
+
+impl Default for Devices {
+    fn default() -> Self {
+        Self { serial: Serial::new(NoInterrupt, Lines::default()) }
+    }
+}
+
+impl Devices {
+    /// Serves an I/O exit; `None` when the exit is not for I/O.
+    pub fn serve(&mut self, exit: &Exit) -> Option<Access> {
+        match exit {
+            Exit::IoOut { port, size, data } => Some(self.output(*port, usize::from(*size), data)),
+            Exit::IoIn { port, size, count } => {
+                let items = usize::from(*size) * usize::try_from(*count).unwrap_or(0);
+                Some(Access::Served(self.input(*port, items)))
+            }
+            _ => None,
+        }
+    }
+
+    /// What the guest has written on the serial line, at most [`SERIAL_LIMIT`] bytes.
+    pub fn serial_text(&self) -> String {
+        String::from_utf8_lossy(&self.serial.writer().bytes).into_owned()
+    }
+
+    fn output(&mut self, at: u16, size: usize, data: &[u8]) -> Access {
+        match (at, data.first()) {
+            (port::DOORBELL, _) if size == 4 => {
+                let value = data.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+                match Doorbell::decode(value) {
+                    Some(doorbell) => Access::Doorbell(doorbell),
+                    None => Access::Served(Vec::new()),
+                }
+            }
+            (port::EXIT, Some(byte)) => Access::Ended(*byte),
+            (port::COM1..COM1_END, _) => {
+                for byte in data {
+                    // The sink cannot fail and no interrupt line is wired.
+                    let _ = self.serial.write((at - port::COM1) as u8, *byte);
+                }
+                Access::Served(Vec::new())
+            }
+            _ => Access::Served(Vec::new()),
+        }
+    }
+
+    fn input(&mut self, at: u16, items: usize) -> Vec<u8> {
+        match at {
+            port::INPUT => vec![port::INPUT_BYTE; items],
+            port::COM1..COM1_END => (0..items).map(|_| self.serial.read((at - port::COM1) as u8)).collect(),
+            // Nothing is there: the bus floats.
+            _ => vec![0xFF; items],
+        }
+    }
+}
+
+const COM1_END: u16 = port::COM1 + 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn out(port: u16, data: &[u8]) -> Exit {
+        Exit::IoOut { port, size: data.len() as u8, data: data.to_vec() }
+    }
+
+    #[test]
+    fn the_doorbell_decodes_and_other_ports_float() {
+        let mut devices = Devices::default();
+        let ring = out(port::DOORBELL, &Doorbell::Armed(2).encode().to_le_bytes());
+        assert_eq!(devices.serve(&ring), Some(Access::Doorbell(Doorbell::Armed(2))));
+        assert_eq!(devices.serve(&out(port::EXIT, &[0x11])), Some(Access::Ended(0x11)));
+        let nowhere = Exit::IoIn { port: 0x1234, size: 2, count: 1 };
+        assert_eq!(devices.serve(&nowhere), Some(Access::Served(vec![0xFF, 0xFF])));
+        let input = Exit::IoIn { port: port::INPUT, size: 1, count: 1 };
+        assert_eq!(devices.serve(&input), Some(Access::Served(vec![0xA5])));
+        assert_eq!(devices.serve(&Exit::Halt), None);
+    }
+
+    #[test]
+    fn serial_output_is_kept_up_to_a_limit() {
+        let mut devices = Devices::default();
+        for _ in 0..SERIAL_LIMIT + 10 {
+            devices.serve(&out(port::COM1, b"x"));
+        }
+        assert_eq!(devices.serial_text().len(), SERIAL_LIMIT);
+    }
+}

@@ -1,0 +1,43 @@
+//! Rewriting CR2, DR6 and IA32_XFD_ERR so that they disagree with the event in flight.
+//!
+//! Event data that is rebuilt from them is then wrong for certain, and side effects that are applied
+//! a second time show.
+
+use crate::session::Session;
+use crate::vcpu::{Msr, VcpuError};
+use fred::data::DeviceNotAvailableData;
+use fred::msr;
+use protocol::disturbance::{Disturbance, Phase, Register};
+
+/// An address that no case touches.
+pub const CR2: u64 = 0x0000_5A5A_DEAD_B000;
+/// BT, BD and B2: a combination that no case produces.
+pub const DR6: u64 = 0xFFFF_AFF4;
+
+/// Rewrites the registers and tells the judge. IA32_XFD_ERR is left alone where `has_xfd` is false.
+///
+/// # Errors
+/// When a register cannot be read or written.
+pub fn disturb(session: &mut Session<'_>, phase: Phase, has_xfd: bool) -> Result<(), VcpuError> {
+    let mut sregs = session.vcpu.sregs()?;
+    sregs.cr2 = CR2;
+    session.vcpu.set_sregs(&sregs)?;
+    let mut debug_regs = session.vcpu.debug_regs()?;
+    debug_regs.dr6 = DR6;
+    session.vcpu.set_debug_regs(&debug_regs)?;
+    let mut done =
+        vec![Disturbance::new(Register::Cr2, phase, CR2), Disturbance::new(Register::Dr6, phase, DR6)];
+    if has_xfd {
+        let value = other_xfd_err(session)?;
+        session.vcpu.set_msrs(&[Msr { index: msr::XFD_ERR, value }])?;
+        // #NM's effect on XFD_ERR precedes every way to stop it.
+        done.push(Disturbance::new(Register::XfdErr, Phase::After, value));
+    }
+    session.note_disturbances(&done)
+}
+
+/// The other of the two values that IA32_XFD_ERR can have where TILEDATA is all that XFD disables.
+fn other_xfd_err(session: &Session<'_>) -> Result<u64, VcpuError> {
+    let now = session.vcpu.msrs(&[msr::XFD_ERR])?;
+    Ok(if now.iter().any(|msr| msr.value == 0) { DeviceNotAvailableData::TILEDATA } else { 0 })
+}

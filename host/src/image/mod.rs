@@ -1,0 +1,244 @@
+//! Images: a guest's ELF file, read without trusting anything in it.
+
+mod note;
+mod symbols;
+
+pub use note::{Cancel, Case};
+
+use goblin::elf::Elf;
+use goblin::elf::header::{EM_X86_64, ET_EXEC};
+use goblin::elf::program_header::{PT_LOAD, PT_NOTE};
+use symbols::Symbols;
+
+/// Guest memory, in bytes: images are linked at 1 MiB and take at most 512 KiB.
+pub const MEMORY_SIZE: u64 = 2 << 20;
+/// Lowest address an image may be loaded at: below it are the boot structures.
+pub const LOWEST: u64 = 1 << 20;
+/// Largest image file that is read at all, in bytes.
+pub const LARGEST_FILE: usize = 1 << 20;
+
+/// A test image.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// Its name: the first part of a scenario's id.
+    pub name: String,
+    /// The rule of the architecture it is about.
+    pub rule: String,
+    /// Where that rule is written.
+    pub spec: String,
+    /// Its cases, in the order of their indices.
+    pub cases: Vec<Case>,
+    /// Guest-physical address of the mailbox.
+    pub mailbox: u64,
+    /// Guest-physical address of the page that only the delivery under test touches.
+    pub frame_page: u64,
+    /// The 32-bit entry point of the PVH note.
+    pub entry: u32,
+    /// What to load: address, bytes of the file, size in memory.
+    pub segments: Vec<Segment>,
+    /// The whole file.
+    pub file: Vec<u8>,
+    symbols: Symbols,
+}
+
+/// A loadable segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Guest-physical address.
+    pub address: u64,
+    /// Its bytes in the file.
+    pub bytes: Vec<u8>,
+    /// Its size in memory; what lies behind `bytes` is zeros.
+    pub size: u64,
+}
+
+/// An image file cannot be used.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{file}: {problem}")]
+pub struct ImageError {
+    /// The file's name.
+    pub file: String,
+    /// What is wrong with it.
+    pub problem: Problem,
+}
+
+/// What is wrong with an image file.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// It cannot be read.
+    #[error("cannot be read: {0}")]
+    Unreadable(String),
+    /// It is larger than any image.
+    #[error("is {0} bytes large; an image has at most {LARGEST_FILE}")]
+    TooLarge(usize),
+    /// It is no ELF file, or a truncated one.
+    #[error("is not a complete ELF file ({0}); build the images with `make images`")]
+    Elf(String),
+    /// It is an ELF file of another kind.
+    #[error("is not an ELF64 executable for x86-64 linked at fixed addresses")]
+    Kind,
+    /// A segment does not fit guest memory.
+    #[error("has a segment at {address:#x}..+{size:#x}, outside {LOWEST:#x}..{MEMORY_SIZE:#x}")]
+    Segment {
+        /// Physical address.
+        address: u64,
+        /// Size in memory.
+        size: u64,
+    },
+    /// It cannot be entered.
+    #[error("has no PVH entry note (Xen, type 18), so there is nowhere to start it")]
+    NoEntry,
+    /// It is not one of ours.
+    #[error("has no midflight note; it is not a midflight image")]
+    NoNote,
+    /// Its note is not one that this version can read.
+    #[error("has a midflight note of version {found}; this midflight reads version {expected}: rebuild both")]
+    Version {
+        /// The note's.
+        found: u32,
+        /// Ours.
+        expected: u32,
+    },
+    /// Its note contradicts itself or the image.
+    #[error("has a broken midflight note: {0}")]
+    BrokenNote(&'static str),
+}
+
+impl Image {
+    /// Reads an image from the bytes of its file; `file` is used in errors.
+    ///
+    /// # Errors
+    /// When the file is not a usable image. Nothing in it is trusted: every size and address is
+    /// checked here.
+    pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, ImageError> {
+        Self::parse_bytes(bytes).map_err(|problem| ImageError { file: file.to_owned(), problem })
+    }
+
+    /// Reads an image from a file.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is not a usable image.
+    pub fn read(path: &std::path::Path) -> Result<Self, ImageError> {
+        let file = path.display().to_string();
+        let fail = |problem| ImageError { file: file.clone(), problem };
+        let metadata = std::fs::metadata(path).map_err(|e| fail(Problem::Unreadable(e.to_string())))?;
+        let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
+        if size > LARGEST_FILE {
+            return Err(fail(Problem::TooLarge(size)));
+        }
+        let bytes = std::fs::read(path).map_err(|e| fail(Problem::Unreadable(e.to_string())))?;
+        Self::parse(&file, &bytes)
+    }
+
+    /// The case of that name, with its index.
+    pub fn case(&self, name: &str) -> Option<(u16, &Case)> {
+        let index = self.cases.iter().position(|case| case.name == name)?;
+        Some((index as u16, &self.cases[index]))
+    }
+
+    /// `symbol+0x12 (0x100abc)`, or the bare address where no symbol is near.
+    pub fn describe_address(&self, address: u64) -> String {
+        self.symbols.describe(address)
+    }
+
+    fn parse_bytes(bytes: &[u8]) -> Result<Self, Problem> {
+        if bytes.len() > LARGEST_FILE {
+            return Err(Problem::TooLarge(bytes.len()));
+        }
+        let elf = Elf::parse(bytes).map_err(|e| Problem::Elf(e.to_string()))?;
+        if !elf.is_64 || elf.header.e_machine != EM_X86_64 || elf.header.e_type != ET_EXEC {
+            return Err(Problem::Kind);
+        }
+        let segments = load_segments(&elf, bytes)?;
+        let notes = collect_notes(&elf, bytes)?;
+        let entry = notes.entry.ok_or(Problem::NoEntry)?;
+        let note = note::parse(notes.descriptor.ok_or(Problem::NoNote)?)?;
+        if !inside(u64::from(entry), 1) {
+            return Err(Problem::BrokenNote("the PVH entry point is outside the image's memory"));
+        }
+        Ok(Self {
+            name: note.name,
+            rule: note.rule,
+            spec: note.spec,
+            cases: note.cases,
+            mailbox: note.mailbox,
+            frame_page: note.frame_page,
+            entry,
+            segments,
+            file: bytes.to_vec(),
+            symbols: Symbols::of(&elf),
+        })
+    }
+}
+
+/// Whether `size` bytes at `address` are where an image may be.
+pub(crate) fn inside(address: u64, size: u64) -> bool {
+    address >= LOWEST && address.checked_add(size).is_some_and(|end| end <= MEMORY_SIZE)
+}
+
+fn load_segments(elf: &Elf<'_>, bytes: &[u8]) -> Result<Vec<Segment>, Problem> {
+    let mut segments = Vec::new();
+    for header in elf.program_headers.iter().filter(|header| header.p_type == PT_LOAD && header.p_memsz > 0) {
+        let outside = Problem::Segment { address: header.p_paddr, size: header.p_memsz };
+        if !inside(header.p_paddr, header.p_memsz) || header.p_filesz > header.p_memsz {
+            return Err(outside);
+        }
+        segments.push(Segment {
+            address: header.p_paddr,
+            bytes: file_range(bytes, header.p_offset, header.p_filesz)?.to_vec(),
+            size: header.p_memsz,
+        });
+    }
+    if segments.is_empty() {
+        return Err(Problem::Elf("it has nothing to load".to_owned()));
+    }
+    Ok(segments)
+}
+
+struct Notes<'a> {
+    entry: Option<u32>,
+    descriptor: Option<&'a [u8]>,
+}
+
+/// XEN_ELFNOTE_PHYS32_ENTRY.
+const PVH_ENTRY: u32 = 18;
+
+fn collect_notes<'a>(elf: &Elf<'_>, bytes: &'a [u8]) -> Result<Notes<'a>, Problem> {
+    let mut notes = Notes { entry: None, descriptor: None };
+    for header in elf.program_headers.iter().filter(|header| header.p_type == PT_NOTE) {
+        let mut rest = file_range(bytes, header.p_offset, header.p_filesz)?;
+        while let Some((name, kind, descriptor, behind)) = next_note(rest) {
+            match (name, kind) {
+                (b"Xen\0", PVH_ENTRY) => {
+                    notes.entry = descriptor.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
+                }
+                (b"midflight\0", protocol::note::TYPE) => notes.descriptor = Some(descriptor),
+                _ => {}
+            }
+            rest = behind;
+        }
+    }
+    Ok(notes)
+}
+
+/// One ELF note: name with its NUL, type, descriptor, and what lies behind it.
+fn next_note(bytes: &[u8]) -> Option<(&[u8], u32, &[u8], &[u8])> {
+    let word = |at: usize| bytes.get(at..at + 4)?.first_chunk().map(|b| u32::from_le_bytes(*b));
+    let name_size = word(0)? as usize;
+    let descriptor_size = word(4)? as usize;
+    let kind = word(8)?;
+    let descriptor_at = 12usize.checked_add(name_size)?.checked_next_multiple_of(4)?;
+    let end = descriptor_at.checked_add(descriptor_size)?;
+    let name = bytes.get(12..12 + name_size)?;
+    let descriptor = bytes.get(descriptor_at..end)?;
+    let behind = bytes.get(end.checked_next_multiple_of(4)?..).unwrap_or(&[]);
+    Some((name, kind, descriptor, behind))
+}
+
+fn file_range(bytes: &[u8], offset: u64, size: u64) -> Result<&[u8], Problem> {
+    let range = || {
+        let start = usize::try_from(offset).ok()?;
+        bytes.get(start..start.checked_add(usize::try_from(size).ok()?)?)
+    };
+    range().ok_or_else(|| Problem::Elf(format!("it ends before {:#x}", offset.saturating_add(size))))
+}

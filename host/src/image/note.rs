@@ -1,0 +1,132 @@
+//! The image's note, as plain values.
+
+use super::{Problem, inside};
+use protocol::need::Needs;
+use protocol::note::{CancelNote, CaseFlags, CaseNote, ImageNote};
+use protocol::text;
+use zerocopy::FromBytes;
+
+/// A case of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Case {
+    /// Its name: the second part of a scenario's id.
+    pub name: String,
+    /// The rule it proves.
+    pub rule: String,
+    /// What it needs of the machine.
+    pub needs: Needs,
+    /// How many deliveries a pass has.
+    pub entries: u32,
+    /// RIP of the act: a linear address, which is compared and never followed.
+    pub act: u64,
+    /// RIP behind the act.
+    pub after: u64,
+    /// How the host synthesises its event, if it can.
+    pub cancel: Option<Cancel>,
+    /// The stop `io` applies, the act runs in ring 3.
+    pub flags: CaseFlags,
+}
+
+/// What the host puts into the queue for a case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cancel {
+    /// RIP at the event.
+    pub rip: u64,
+    /// The event's payload.
+    pub payload: u64,
+    /// RFLAGS bits that the act would have set.
+    pub rflags: u64,
+    /// The vector.
+    pub vector: u8,
+    /// The error code, if the vector has one.
+    pub error_code: Option<u32>,
+}
+
+pub(super) struct Note {
+    pub(super) name: String,
+    pub(super) rule: String,
+    pub(super) spec: String,
+    pub(super) cases: Vec<Case>,
+    pub(super) mailbox: u64,
+    pub(super) frame_page: u64,
+}
+
+const PAGE: u64 = 4096;
+
+pub(super) fn parse(descriptor: &[u8]) -> Result<Note, Problem> {
+    let version = descriptor.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
+    match version {
+        Some(protocol::VERSION) => {}
+        Some(found) => return Err(Problem::Version { found, expected: protocol::VERSION }),
+        None => return Err(Problem::BrokenNote("it is truncated")),
+    }
+    let (image, mut rest) = <ImageNote>::read_from_prefix(descriptor)
+        .map_err(|_| Problem::BrokenNote("it ends within the image's description"))?;
+    if image.header_size as usize != size_of::<ImageNote>() || image.case_size as usize != size_of::<CaseNote>()
+    {
+        return Err(Problem::BrokenNote("its structures have other sizes than this version's"));
+    }
+    if !image.frame_page.is_multiple_of(PAGE) || !inside(image.frame_page, PAGE) {
+        return Err(Problem::BrokenNote("the frame page is not a page of the image's memory"));
+    }
+    if !inside(image.mailbox, PAGE) || !image.mailbox.is_multiple_of(PAGE) {
+        return Err(Problem::BrokenNote("the mailbox is not a page of the image's memory"));
+    }
+    let mut cases = Vec::new();
+    for _ in 0..image.case_count {
+        let (case, behind) = <CaseNote>::read_from_prefix(rest)
+            .map_err(|_| Problem::BrokenNote("it has fewer cases than it says"))?;
+        cases.push(parse_case(&case)?);
+        rest = behind;
+    }
+    if cases.is_empty() {
+        return Err(Problem::BrokenNote("it has no case"));
+    }
+    Ok(Note {
+        name: identifier(&image.name)?,
+        rule: sentence(&image.rule)?,
+        spec: sentence(&image.spec)?,
+        cases,
+        mailbox: image.mailbox,
+        frame_page: image.frame_page,
+    })
+}
+
+fn parse_case(case: &CaseNote) -> Result<Case, Problem> {
+    let needs = Needs::from_bits(case.needs).ok_or(Problem::BrokenNote("a case has an unknown need"))?;
+    let flags = CaseFlags::from_bits(case.flags).ok_or(Problem::BrokenNote("a case has an unknown flag"))?;
+    Ok(Case {
+        name: identifier(&case.name)?,
+        rule: sentence(&case.rule)?,
+        needs,
+        entries: case.entries,
+        act: case.act,
+        after: case.after,
+        cancel: (case.cancel.present != 0).then(|| cancel(&case.cancel)),
+        flags,
+    })
+}
+
+fn cancel(note: &CancelNote) -> Cancel {
+    Cancel {
+        rip: note.rip,
+        payload: note.payload,
+        rflags: note.rflags,
+        vector: note.vector,
+        error_code: fred::event::vector::has_error_code(note.vector).then_some(note.error_code),
+    }
+}
+
+/// A name that is safe in a shell and in a scenario's id.
+fn identifier(place: &[u8]) -> Result<String, Problem> {
+    let name = sentence(place)?;
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.is_empty() || !name.chars().all(plain) {
+        return Err(Problem::BrokenNote("a name is not made of lower-case letters, digits and dashes"));
+    }
+    Ok(name)
+}
+
+fn sentence(place: &[u8]) -> Result<String, Problem> {
+    text::read(place).map(str::to_owned).ok_or(Problem::BrokenNote("a text is not UTF-8"))
+}

@@ -1,0 +1,178 @@
+//! known-issues.toml: what is known to be wrong with somebody's machine.
+//!
+//! An entry names exact scenarios, exactly what they expected and got, and the hosts it holds for.
+//! A failure that an entry describes counts as known; an entry whose scenario passes on a host it
+//! holds for is itself a failure, so that the list cannot outlive its reasons.
+
+use crate::facts::HostFacts;
+use crate::result::{Outcome, Report};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// The list that this midflight was built with.
+pub const BUILT_IN: &str = include_str!("../../known-issues.toml");
+
+/// The whole list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KnownIssues {
+    /// Its entries.
+    #[serde(default, rename = "issue")]
+    pub issues: Vec<KnownIssue>,
+}
+
+/// One known issue.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KnownIssue {
+    /// A short name, for reports.
+    pub name: String,
+    /// The machine: `kvm` or `qemu`.
+    pub machine: String,
+    /// Exact ids of scenarios.
+    pub scenarios: Vec<String>,
+    /// What failed, exactly: `field expected X, got Y`, joined by `; `, or the report's reason.
+    pub failure: String,
+    /// Host facts that must hold, by name; `kernel` is compared as a prefix.
+    pub host: BTreeMap<String, String>,
+    /// Why it happens.
+    pub reason: String,
+    /// Where it is written down.
+    pub reference: String,
+}
+
+/// The list cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KnownIssuesError {
+    /// It is not TOML of this shape.
+    #[error("known-issues.toml is broken: {0}")]
+    Syntax(#[from] toml::de::Error),
+    /// An entry names something that is no scenario's id.
+    #[error("known-issues.toml: issue `{issue}`: {error}")]
+    Scenario {
+        /// The entry's name.
+        issue: String,
+        /// What is wrong.
+        error: crate::scenario::InvalidId,
+    },
+    /// The model is never excused.
+    #[error("known-issues.toml: issue `{0}` is for the model; the model has no known issues")]
+    Model(String),
+}
+
+impl KnownIssues {
+    /// Reads a list.
+    ///
+    /// # Errors
+    /// When it is not one.
+    pub fn parse(text: &str) -> Result<Self, KnownIssuesError> {
+        let list: Self = toml::from_str(text)?;
+        for issue in &list.issues {
+            if issue.machine == "model" {
+                return Err(KnownIssuesError::Model(issue.name.clone()));
+            }
+            for id in &issue.scenarios {
+                id.parse::<crate::scenario::Scenario>()
+                    .map_err(|error| KnownIssuesError::Scenario { issue: issue.name.clone(), error })?;
+            }
+        }
+        Ok(list)
+    }
+
+    /// Turns a described failure into [`Outcome::Known`], and a pass that an entry says is
+    /// impossible into a failure.
+    pub fn apply(&self, report: &mut Report, facts: &HostFacts) {
+        let mut entries = self.issues.iter().filter(|issue| issue.concerns(report, facts)).peekable();
+        let Some(first) = entries.peek().copied() else { return };
+        match report.outcome {
+            Outcome::Pass => {
+                report.outcome = Outcome::Fail;
+                report.reason = Some(format!(
+                    "the known issue `{}` did not show: remove the scenario from known-issues.toml",
+                    first.name
+                ));
+            }
+            Outcome::Fail | Outcome::Error => {
+                let failure = failure_text(report);
+                if let Some(issue) = entries.find(|issue| issue.failure == failure) {
+                    report.outcome = Outcome::Known;
+                    report.reason = Some(format!("{}: {} ({})", issue.name, issue.reason, issue.reference));
+                }
+            }
+            Outcome::Skip | Outcome::Known => {}
+        }
+    }
+}
+
+impl KnownIssue {
+    fn concerns(&self, report: &Report, facts: &HostFacts) -> bool {
+        self.machine == report.machine
+            && self.scenarios.contains(&report.id)
+            && self.host.iter().all(|(name, value)| facts.holds(name, value))
+    }
+}
+
+/// How a failure is written in the list.
+pub fn failure_text(report: &Report) -> String {
+    if report.differences.is_empty() {
+        return report.reason.clone().unwrap_or_default();
+    }
+    let each = |d: &crate::result::Difference| format!("{} expected {}, got {}", d.field, d.expected, d.got);
+    report.differences.iter().map(each).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::result::Difference;
+
+    const LIST: &str = r#"
+        [[issue]]
+        name = "rf"
+        machine = "kvm"
+        scenarios = ["pf/x:idt:nopayload:io:migrate"]
+        failure = "RFLAGS expected 0x10002, got 0x2"
+        host = { kernel = "6.18." }
+        reason = "RF is lost"
+        reference = "here"
+    "#;
+
+    fn judged(outcome: Outcome, got: &str, kernel: &str) -> Report {
+        let scenario = "pf/x:idt:nopayload:io:migrate".parse().unwrap();
+        let mut report = Report::new(&scenario, "kvm", None).concluded(outcome, None);
+        if outcome == Outcome::Fail {
+            let (field, expected) = ("RFLAGS".to_owned(), "0x10002".to_owned());
+            report.set_differences(vec![Difference { field, expected, got: got.to_owned() }]);
+        }
+        let facts = HostFacts { kernel: kernel.to_owned(), ..HostFacts::default() };
+        KnownIssues::parse(LIST).unwrap().apply(&mut report, &facts);
+        report
+    }
+
+    #[test]
+    fn only_the_described_failure_is_known() {
+        assert_eq!(judged(Outcome::Fail, "0x2", "6.18.44").outcome, Outcome::Known);
+        assert_eq!(judged(Outcome::Fail, "0x3", "6.18.44").outcome, Outcome::Fail);
+        assert_eq!(judged(Outcome::Fail, "0x2", "6.19.1").outcome, Outcome::Fail);
+    }
+
+    #[test]
+    fn an_issue_that_does_not_show_is_a_failure() {
+        let report = judged(Outcome::Pass, "", "6.18.44");
+        assert_eq!(report.outcome, Outcome::Fail);
+        assert!(report.reason.unwrap().contains("remove the scenario"));
+        assert_eq!(judged(Outcome::Pass, "", "6.1.0").outcome, Outcome::Pass);
+    }
+
+    #[test]
+    fn a_broken_list_is_refused() {
+        assert!(KnownIssues::parse("[[issue]]\nname = 1").is_err());
+        assert!(KnownIssues::parse(&LIST.replace("io:migrate", "io:fly")).is_err());
+        assert!(KnownIssues::parse(&LIST.replace("\"kvm\"", "\"model\"")).is_err());
+    }
+
+    #[test]
+    fn the_list_built_in_is_sound() {
+        KnownIssues::parse(BUILT_IN).unwrap();
+    }
+}

@@ -1,0 +1,236 @@
+//! The model behind the KVM-shaped trait: names and errors change, nothing else.
+
+use crate::machine::Machine;
+use crate::vcpu::{
+    Exit, MemoryImage, Msr, Protection, RunMode, Vcpu, VcpuError, VmConfig, Xsave,
+};
+use kvm_bindings::{
+    KVM_CPUID_FLAG_SIGNIFCANT_INDEX, kvm_cpuid_entry2, kvm_debugregs, kvm_mp_state, kvm_regs, kvm_sregs,
+    kvm_vcpu_events, kvm_xcr, kvm_xcrs,
+};
+use model::cpuid::{CpuidEntry, CpuidTable, default_table};
+use model::hypervisor::behaviour::Behaviour;
+use model::hypervisor::registers::MSRS;
+use model::hypervisor::run::{Mode, Return};
+use model::hypervisor::Vm;
+use model::memory::{Memory, OutsideMemory};
+use std::time::Instant;
+
+/// The model with a behaviour.
+#[derive(Debug)]
+pub struct ModelMachine {
+    behaviour: &'static Behaviour,
+    cpuid: Vec<kvm_cpuid_entry2>,
+}
+
+impl ModelMachine {
+    /// The model with `behaviour`.
+    pub fn new(behaviour: &'static Behaviour) -> Self {
+        Self { behaviour, cpuid: default_table().entries.iter().map(to_kvm).collect() }
+    }
+}
+
+impl Machine for ModelMachine {
+    fn name(&self) -> &'static str {
+        "model"
+    }
+
+    fn cpuid(&self) -> &[kvm_cpuid_entry2] {
+        &self.cpuid
+    }
+
+    fn msr_indices(&self) -> &[u32] {
+        &MSRS
+    }
+
+    fn create(&self, config: &VmConfig) -> Result<Box<dyn Vcpu>, VcpuError> {
+        let cpuid = CpuidTable { entries: config.cpuid.iter().map(from_kvm).collect() };
+        let vm = Vm::new(config.memory_size, cpuid, self.behaviour, config.exception_payload);
+        Ok(Box::new(ModelVcpu { vm }))
+    }
+}
+
+#[derive(Debug)]
+struct ModelVcpu {
+    vm: Vm,
+}
+
+impl Vcpu for ModelVcpu {
+    fn run(&mut self, mode: RunMode) -> Result<Exit, VcpuError> {
+        let mode = match mode {
+            RunMode::Normal => Mode::Normal,
+            RunMode::ImmediateExit => Mode::ImmediateExit,
+            RunMode::SignalPending => Mode::SignalPending,
+        };
+        Ok(match self.vm.run(mode) {
+            Return::Output { port, size, data } => Exit::IoOut { port, size, data },
+            Return::Input { port, size } => Exit::IoIn { port, size, count: 1 },
+            Return::Fault { gpa } => Exit::Fault { gpa: Some(gpa) },
+            Return::Mmio { gpa, write } => Exit::Mmio { address: gpa, write },
+            Return::Halt => Exit::Halt,
+            Return::Shutdown => Exit::Shutdown,
+            Return::Interrupted => Exit::Interrupted,
+            Return::Deadline => Exit::Deadline,
+            Return::UnknownInstruction { text, rip } => Exit::UnknownInstruction { text, rip },
+        })
+    }
+
+    fn set_deadline(&mut self, at: Instant) {
+        self.vm.set_deadline(at);
+    }
+
+    fn set_io_data(&mut self, data: &[u8]) -> Result<(), VcpuError> {
+        if self.vm.set_io_data(data) { Ok(()) } else { Err(invalid("answering an input exit")) }
+    }
+
+    fn regs(&self) -> Result<kvm_regs, VcpuError> {
+        Ok(self.vm.regs())
+    }
+
+    fn set_regs(&mut self, regs: &kvm_regs) -> Result<(), VcpuError> {
+        self.vm.set_regs(regs);
+        Ok(())
+    }
+
+    fn sregs(&mut self) -> Result<kvm_sregs, VcpuError> {
+        Ok(self.vm.sregs())
+    }
+
+    fn set_sregs(&mut self, sregs: &kvm_sregs) -> Result<(), VcpuError> {
+        self.vm.set_sregs(sregs);
+        Ok(())
+    }
+
+    fn debug_regs(&mut self) -> Result<kvm_debugregs, VcpuError> {
+        Ok(self.vm.debug_regs())
+    }
+
+    fn set_debug_regs(&mut self, regs: &kvm_debugregs) -> Result<(), VcpuError> {
+        self.vm.set_debug_regs(regs);
+        Ok(())
+    }
+
+    fn msrs(&self, indices: &[u32]) -> Result<Vec<Msr>, VcpuError> {
+        indices
+            .iter()
+            .map(|&index| match self.vm.msr(index) {
+                Ok(value) => Ok(Msr { index, value }),
+                Err(_) => Err(invalid("reading an MSR that the model does not have")),
+            })
+            .collect()
+    }
+
+    fn set_msrs(&mut self, msrs: &[Msr]) -> Result<(), VcpuError> {
+        for msr in msrs {
+            self.vm
+                .set_msr(msr.index, msr.value)
+                .map_err(|_| VcpuError::Msr { index: msr.index, value: msr.value })?;
+        }
+        Ok(())
+    }
+
+    fn xsave(&self) -> Result<Xsave, VcpuError> {
+        Ok(Xsave(self.vm.xsave()))
+    }
+
+    fn set_xsave(&mut self, xsave: &Xsave) -> Result<(), VcpuError> {
+        if self.vm.set_xsave(&xsave.0) { Ok(()) } else { Err(invalid("KVM_SET_XSAVE")) }
+    }
+
+    fn xcrs(&self) -> Result<kvm_xcrs, VcpuError> {
+        let mut xcrs = kvm_xcrs { nr_xcrs: 1, ..Default::default() };
+        xcrs.xcrs[0] = kvm_xcr { xcr: 0, reserved: 0, value: self.vm.xcr0() };
+        Ok(xcrs)
+    }
+
+    fn set_xcrs(&mut self, xcrs: &kvm_xcrs) -> Result<(), VcpuError> {
+        let count = xcrs.xcrs.len().min(usize::try_from(xcrs.nr_xcrs).unwrap_or(0));
+        for xcr in xcrs.xcrs[..count].iter().filter(|xcr| xcr.xcr == 0) {
+            self.vm.set_xcr0(xcr.value);
+        }
+        Ok(())
+    }
+
+    fn events(&mut self) -> Result<kvm_vcpu_events, VcpuError> {
+        Ok(self.vm.events())
+    }
+
+    fn set_events(&mut self, events: &kvm_vcpu_events) -> Result<(), VcpuError> {
+        self.vm.set_events(events).map_err(|_| invalid("KVM_SET_VCPU_EVENTS"))
+    }
+
+    fn mp_state(&self) -> Result<kvm_mp_state, VcpuError> {
+        let mp_state =
+            if self.vm.processor.halted { kvm_bindings::KVM_MP_STATE_HALTED } else { 0 };
+        Ok(kvm_mp_state { mp_state })
+    }
+
+    fn set_mp_state(&mut self, state: kvm_mp_state) -> Result<(), VcpuError> {
+        self.vm.processor.halted = state.mp_state == kvm_bindings::KVM_MP_STATE_HALTED;
+        Ok(())
+    }
+
+    fn memory_size(&self) -> u64 {
+        self.vm.memory.size()
+    }
+
+    fn read_memory(&self, address: u64, bytes: &mut [u8]) -> Result<(), VcpuError> {
+        self.vm.memory.read(address, bytes).map_err(outside)
+    }
+
+    fn write_memory(&mut self, address: u64, bytes: &[u8]) -> Result<(), VcpuError> {
+        self.vm.memory.write(address, bytes).map_err(outside)
+    }
+
+    fn save_memory(&self) -> Result<MemoryImage, VcpuError> {
+        Ok(MemoryImage { pages: self.vm.memory.pages().to_vec() })
+    }
+
+    fn load_memory(&mut self, image: &MemoryImage) -> Result<(), VcpuError> {
+        self.vm.memory = Memory::from_pages(image.pages.clone());
+        Ok(())
+    }
+
+    fn protect(&mut self, address: u64, protection: Protection) -> Result<(), VcpuError> {
+        match protection {
+            Protection::Blocked => self.vm.memory.block(address),
+            Protection::Open => self.vm.memory.unblock(address),
+        }
+        Ok(())
+    }
+}
+
+/// What KVM answers to arguments that make no sense.
+fn invalid(call: &'static str) -> VcpuError {
+    const EINVAL: i32 = 22;
+    VcpuError::Call { call, errno: EINVAL, message: "Invalid argument".to_owned(), advice: "" }
+}
+
+fn outside(error: OutsideMemory) -> VcpuError {
+    VcpuError::OutsideMemory { address: error.address, length: error.length, memory_size: error.size }
+}
+
+fn to_kvm(entry: &CpuidEntry) -> kvm_cpuid_entry2 {
+    kvm_cpuid_entry2 {
+        function: entry.leaf,
+        index: entry.subleaf.unwrap_or(0),
+        flags: if entry.subleaf.is_some() { KVM_CPUID_FLAG_SIGNIFCANT_INDEX } else { 0 },
+        eax: entry.eax,
+        ebx: entry.ebx,
+        ecx: entry.ecx,
+        edx: entry.edx,
+        ..Default::default()
+    }
+}
+
+fn from_kvm(entry: &kvm_cpuid_entry2) -> CpuidEntry {
+    let by_index = entry.flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX != 0;
+    CpuidEntry {
+        leaf: entry.function,
+        subleaf: by_index.then_some(entry.index),
+        eax: entry.eax,
+        ebx: entry.ebx,
+        ecx: entry.ecx,
+        edx: entry.edx,
+    }
+}

@@ -1,0 +1,124 @@
+//! The report for people: what failed and how to repeat it, what was skipped and why, a table.
+
+use super::Totals;
+use crate::facts::HostFacts;
+use crate::result::{Outcome, Report};
+use std::collections::BTreeMap;
+use std::io::{Result, Write};
+
+/// Writes failures, skips by reason, a table per machine and the honest sentence.
+///
+/// # Errors
+/// When `output` cannot be written.
+pub fn write(output: &mut impl Write, reports: &[Report], host: &HostFacts) -> Result<()> {
+    for report in reports {
+        match report.outcome {
+            Outcome::Fail | Outcome::Error => failure(output, report)?,
+            Outcome::Known => known(output, report)?,
+            Outcome::Pass | Outcome::Skip => {}
+        }
+        for frame in &report.frames {
+            writeln!(output, "{frame}")?;
+        }
+    }
+    skips(output, reports)?;
+    table(output, reports)?;
+    conclusion(output, reports, host)
+}
+
+fn failure(output: &mut impl Write, report: &Report) -> Result<()> {
+    writeln!(output, "{}: {} on {}", report.outcome.word().to_uppercase(), report.id, subject(report))?;
+    for difference in &report.differences {
+        writeln!(output, "    {} expected {}, got {}", difference.field, difference.expected, difference.got)?;
+    }
+    if let Some(reason) = &report.reason {
+        writeln!(output, "    {reason}")?;
+    }
+    if let Some(queue) = &report.queue {
+        writeln!(output, "    the queue at the cut: {queue}")?;
+    }
+    for loss in &report.losses {
+        writeln!(output, "    the uAPI did not carry: {loss}")?;
+    }
+    writeln!(output, "    again: {}", report.command())
+}
+
+fn known(output: &mut impl Write, report: &Report) -> Result<()> {
+    let reason = report.reason.as_deref().unwrap_or("");
+    writeln!(output, "KNOWN: {} on {}: {reason}", report.id, subject(report))
+}
+
+fn subject(report: &Report) -> String {
+    match &report.behaviour {
+        Some(behaviour) => format!("{} ({behaviour})", report.machine),
+        None => report.machine.clone(),
+    }
+}
+
+fn skips(output: &mut impl Write, reports: &[Report]) -> Result<()> {
+    let mut reasons: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for report in reports.iter().filter(|report| report.outcome == Outcome::Skip) {
+        *reasons.entry((&report.machine, report.reason.as_deref().unwrap_or(""))).or_default() += 1;
+    }
+    for ((machine, reason), count) in reasons {
+        writeln!(output, "SKIP: {count} on {machine}: {reason}")?;
+    }
+    Ok(())
+}
+
+fn table(output: &mut impl Write, reports: &[Report]) -> Result<()> {
+    let mut machines: Vec<String> = Vec::new();
+    for report in reports {
+        let name = subject(report);
+        if !machines.contains(&name) {
+            machines.push(name);
+        }
+    }
+    for machine in &machines {
+        let mine: Vec<&Report> = reports.iter().filter(|report| subject(report) == *machine).collect();
+        writeln!(output)?;
+        writeln!(
+            output,
+            "{machine:28} {:>6} {:>6} {:>6} {:>6} {:>6} {:>12}",
+            "pass", "fail", "known", "skip", "error", "proved cuts"
+        )?;
+        let mut rows: Vec<(&str, &str)> =
+            mine.iter().map(|report| (report.image.as_str(), report.delivery.as_str())).collect();
+        rows.sort_unstable();
+        rows.dedup();
+        for (image, delivery) in rows {
+            let of_row = mine.iter().filter(|report| report.image == image && report.delivery == delivery);
+            row(output, &format!("  {image} {delivery}"), Totals::of(of_row.copied()))?;
+        }
+        row(output, "  all", Totals::of(mine))?;
+    }
+    writeln!(output)
+}
+
+fn row(output: &mut impl Write, name: &str, totals: Totals) -> Result<()> {
+    let Totals { pass, fail, known, skip, error, cuts } = totals;
+    writeln!(output, "{name:28} {pass:>6} {fail:>6} {known:>6} {skip:>6} {error:>6} {cuts:>12}")
+}
+
+fn conclusion(output: &mut impl Write, reports: &[Report], host: &HostFacts) -> Result<()> {
+    let totals = Totals::of(reports);
+    let Totals { pass, fail, known, skip, error, cuts } = totals;
+    writeln!(
+        output,
+        "{pass} passed, {fail} failed, {known} known issues, {skip} skipped, {error} errors; {cuts} cuts proved"
+    )?;
+    if totals.nothing_tested() {
+        writeln!(output, "nothing tested")?;
+    }
+    if fred_on_model_only(reports) {
+        let why = if host.kvm_fred { "FRED was not asked of KVM" } else { "KVM here offers no FRED" };
+        writeln!(output, "FRED ran on the model only ({why}): these results test the tests, not your KVM.")?;
+    }
+    Ok(())
+}
+
+fn fred_on_model_only(reports: &[Report]) -> bool {
+    let ran = |report: &&Report| report.delivery == "fred" && report.outcome != Outcome::Skip;
+    let mut fred = reports.iter().filter(ran).peekable();
+    fred.peek().is_some() && fred.all(|report| report.machine == "model")
+}

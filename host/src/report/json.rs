@@ -1,0 +1,37 @@
+//! JSON lines: one object per scenario, then one with totals and host facts. See docs/json.md.
+
+use super::Totals;
+use crate::facts::HostFacts;
+use crate::result::Report;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::io::Write;
+
+/// The last object.
+#[derive(Debug, Serialize)]
+struct Summary<'a> {
+    totals: Totals,
+    machines: BTreeMap<&'a str, Totals>,
+    nothing_tested: bool,
+    host: &'a HostFacts,
+}
+
+/// Writes reports and the summary.
+///
+/// # Errors
+/// When `output` cannot be written.
+pub fn write(output: &mut impl Write, reports: &[Report], host: &HostFacts) -> std::io::Result<()> {
+    for report in reports {
+        serde_json::to_writer(&mut *output, report)?;
+        output.write_all(b"\n")?;
+    }
+    let mut machines = BTreeMap::new();
+    for report in reports {
+        let name = report.machine.as_str();
+        machines.entry(name).or_insert_with(|| Totals::of(reports.iter().filter(|r| r.machine == name)));
+    }
+    let totals = Totals::of(reports);
+    let summary = Summary { totals, machines, nothing_tested: totals.nothing_tested(), host };
+    serde_json::to_writer(&mut *output, &summary)?;
+    output.write_all(b"\n")
+}

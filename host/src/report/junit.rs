@@ -1,0 +1,45 @@
+//! JUnit XML: a suite per machine, a test case per scenario.
+
+use crate::result::{Outcome, Report};
+use quick_junit::{NonSuccessKind, Report as Junit, TestCase, TestCaseStatus, TestSuite};
+use std::io::Write;
+use std::time::Duration;
+
+/// Writes the reports.
+///
+/// # Errors
+/// When `output` cannot be written.
+pub fn write(output: &mut impl Write, reports: &[Report]) -> std::io::Result<()> {
+    let mut junit = Junit::new("midflight");
+    let mut machines: Vec<&str> = reports.iter().map(|report| report.machine.as_str()).collect();
+    machines.dedup();
+    for machine in machines {
+        let mut suite = TestSuite::new(machine);
+        for report in reports.iter().filter(|report| report.machine == machine) {
+            let mut case = TestCase::new(report.id.clone(), status(report));
+            case.set_classname(format!("{}.{}", report.machine, report.image));
+            case.set_time(Duration::from_micros(report.duration_us));
+            suite.add_test_case(case);
+        }
+        junit.add_test_suite(suite);
+    }
+    junit.serialize(output).map_err(std::io::Error::other)
+}
+
+fn status(report: &Report) -> TestCaseStatus {
+    let mut status = match report.outcome {
+        Outcome::Pass => return TestCaseStatus::success(),
+        Outcome::Skip | Outcome::Known => TestCaseStatus::skipped(),
+        Outcome::Fail => TestCaseStatus::non_success(NonSuccessKind::Failure),
+        Outcome::Error => TestCaseStatus::non_success(NonSuccessKind::Error),
+    };
+    let mut message = report.outcome.word().to_owned();
+    if let Some(reason) = &report.reason {
+        message.push_str(&format!(": {reason}"));
+    }
+    if let (Some(expected), Some(got)) = (&report.expected, &report.got) {
+        message.push_str(&format!(": expected {expected}, got {got}"));
+    }
+    status.set_message(message);
+    status
+}

@@ -1,0 +1,8 @@
+//! Reports of a run: for people, as JSON lines, as JUnit XML.
+
+pub mod human;
+pub mod json;
+pub mod junit;
+pub mod totals;
+
+pub use totals::Totals;

@@ -1,0 +1,152 @@
+//! What became of a scenario: the record that travels from workers, into reports and into JSON.
+
+use crate::cut::Proof;
+use serde::{Deserialize, Serialize};
+
+/// What became of a scenario, least severe first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Every field was as expected, and the cut was proved if there was to be one.
+    Pass,
+    /// The machine lacks something; the reason says what.
+    Skip,
+    /// It failed exactly as an entry of known-issues.toml says; the reason quotes the entry.
+    Known,
+    /// The machine is wrong.
+    Fail,
+    /// The harness, the image or the environment is wrong, or the cut did not happen.
+    Error,
+}
+
+impl Outcome {
+    /// Every outcome, least severe first.
+    pub const ALL: [Self; 5] = [Self::Pass, Self::Skip, Self::Known, Self::Fail, Self::Error];
+
+    /// The word that reports use.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Skip => "skip",
+            Self::Known => "known",
+            Self::Fail => "fail",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// A field that differed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// The field's name, as in the guest's FAIL lines.
+    pub field: String,
+    /// What the judge expected, in hexadecimal.
+    pub expected: String,
+    /// What it got, in hexadecimal.
+    pub got: String,
+}
+
+/// The result of one scenario on one machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The scenario's id.
+    pub id: String,
+    /// The image's name.
+    pub image: String,
+    /// The case's name.
+    pub case: String,
+    /// `kvm`, `model` or `qemu`.
+    pub machine: String,
+    /// `fred` or `idt`.
+    pub delivery: String,
+    /// Whether KVM_CAP_EXCEPTION_PAYLOAD was on.
+    pub payload: bool,
+    /// The model's behaviour; null on other machines.
+    pub behaviour: Option<String>,
+    /// `cold`, `none`, `block@frame`, `cancel` or `io`.
+    pub stop: String,
+    /// What was done at the cut; null where there was none.
+    pub action: Option<String>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Why, where it did not pass.
+    pub reason: Option<String>,
+    /// The kind of proof that the delivery was cut; null where it was not.
+    pub cut: Option<Proof>,
+    /// What the queue held at the cut.
+    pub queue: Option<String>,
+    /// `field value` of the first field that differed.
+    pub expected: Option<String>,
+    /// `field value` of the first field that differed.
+    pub got: Option<String>,
+    /// Every field that differed.
+    pub differences: Vec<Difference>,
+    /// How many fields the judge compared.
+    pub compared: u32,
+    /// What the uAPI could not carry in a migration.
+    pub losses: Vec<String>,
+    /// Captured frames in the form of the guest's FRAME lines, where they were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub frames: Vec<String>,
+    /// Wall time in microseconds.
+    pub duration_us: u64,
+}
+
+impl Report {
+    /// A report of `scenario` that says nothing yet.
+    pub fn new(scenario: &crate::scenario::Scenario, machine: &str, behaviour: Option<&str>) -> Self {
+        use crate::scenario::Plan;
+        let (stop, action) = match scenario.plan {
+            Plan::Cut(stop, action) => (stop.to_string(), Some(action.to_string())),
+            uncut => (uncut.to_string(), None),
+        };
+        Self {
+            id: scenario.to_string(),
+            image: scenario.image.clone(),
+            case: scenario.case.clone(),
+            machine: machine.to_owned(),
+            delivery: scenario.delivery.to_string(),
+            payload: scenario.payload,
+            behaviour: behaviour.map(str::to_owned),
+            stop,
+            action,
+            outcome: Outcome::Error,
+            reason: None,
+            cut: None,
+            queue: None,
+            expected: None,
+            got: None,
+            differences: Vec::new(),
+            compared: 0,
+            losses: Vec::new(),
+            frames: Vec::new(),
+            duration_us: 0,
+        }
+    }
+
+    /// The report with an outcome and its reason.
+    #[must_use]
+    pub fn concluded(mut self, outcome: Outcome, reason: impl Into<Option<String>>) -> Self {
+        self.outcome = outcome;
+        self.reason = reason.into();
+        self
+    }
+
+    /// Records the fields that differed.
+    pub fn set_differences(&mut self, differences: Vec<Difference>) {
+        if let Some(first) = differences.first() {
+            self.expected = Some(format!("{} {}", first.field, first.expected));
+            self.got = Some(format!("{} {}", first.field, first.got));
+        }
+        self.differences = differences;
+    }
+
+    /// The command that runs the scenario again.
+    pub fn command(&self) -> String {
+        let behaviour = match &self.behaviour {
+            Some(name) => format!(" --behaviour {name}"),
+            None => String::new(),
+        };
+        format!("midflight run {} --machine {}{behaviour}", self.id, self.machine)
+    }
+}

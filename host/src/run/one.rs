@@ -1,0 +1,302 @@
+//! One scenario on one machine.
+
+use crate::boot::boot;
+use crate::cut::{self, Cut, NoCut};
+use crate::disturb::disturb;
+use crate::image::{Case, Image};
+use crate::machine::Machine;
+use crate::result::{Outcome, Report};
+use crate::scenario::{Delivery, Plan, Scenario};
+use crate::session::{Session, Stopped};
+use crate::state::{self, VmState};
+use crate::vcpu::{Exit, Vcpu, VcpuError, VmConfig};
+use crate::verdict;
+use protocol::doorbell::Doorbell;
+use protocol::exit::ImageExit;
+use protocol::mailbox::HostFlags;
+use protocol::text;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// Runs scenarios on a machine, forking them from snapshots taken at `Ready`.
+pub struct Runner<'m> {
+    machine: &'m dyn Machine,
+    behaviour: Option<String>,
+    timeout: Duration,
+    snapshots: HashMap<(String, Delivery, bool), VmState>,
+    /// Whether reports carry captured frames.
+    pub frames: bool,
+    /// Told where the guest is whenever it stands still, so that somebody knows if it never does again.
+    pub on_seen: Option<Box<dyn Fn(&str) + 'm>>,
+}
+
+impl std::fmt::Debug for Runner<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runner").field("machine", &self.machine.name()).finish_non_exhaustive()
+    }
+}
+
+/// Why a scenario came to no verdict.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    /// A call failed.
+    #[error(transparent)]
+    Vcpu(#[from] VcpuError),
+    /// The guest stopped where it should not.
+    #[error("the guest stopped")]
+    Stopped(Stopped),
+    /// The cut did not happen.
+    #[error("the delivery was not cut: {0}")]
+    NoCut(String),
+}
+
+impl From<NoCut> for Trouble {
+    fn from(no_cut: NoCut) -> Self {
+        match no_cut {
+            NoCut::Vcpu(error) => Self::Vcpu(error),
+            NoCut::Elsewhere(stopped @ Stopped::Exit(_)) => Self::Stopped(stopped),
+            NoCut::Elsewhere(Stopped::Doorbell(Doorbell::Done(_))) => {
+                Self::NoCut("the case ended without meeting the stop".to_owned())
+            }
+            NoCut::Elsewhere(other) => Self::NoCut(format!("the guest stopped at {other:?} instead")),
+            NoCut::Unproved(why) => Self::NoCut(why),
+        }
+    }
+}
+
+impl<'m> Runner<'m> {
+    /// A runner; each scenario may take `timeout`.
+    pub fn new(machine: &'m dyn Machine, behaviour: Option<String>, timeout: Duration) -> Self {
+        Self { machine, behaviour, timeout, snapshots: HashMap::new(), frames: false, on_seen: None }
+    }
+
+    /// Runs one scenario of `image`.
+    pub fn run(&mut self, image: &Image, scenario: &Scenario) -> Report {
+        let start = Instant::now();
+        let mut report = Report::new(scenario, self.machine.name(), self.behaviour.as_deref());
+        match image.case(&scenario.case) {
+            Some((index, case)) => {
+                let mut run = Run { runner: self, image, case, index, scenario };
+                run.conclude(&mut report, start);
+            }
+            None => {
+                let reason = format!("image {} has no case {}", image.name, scenario.case);
+                report = report.concluded(Outcome::Error, reason);
+            }
+        }
+        report.duration_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        report
+    }
+
+    /// A VM stopped at `Ready`, forked from the snapshot, which is taken the first time.
+    fn fork(&mut self, image: &Image, scenario: &Scenario, deadline: Instant) -> Result<Box<dyn Vcpu>, Trouble> {
+        let key = (image.name.clone(), scenario.delivery, scenario.payload);
+        if !self.snapshots.contains_key(&key) {
+            let mut session = self.boot(image, scenario, deadline)?;
+            let config = self.config(scenario);
+            let state = state::save(session.vcpu.as_mut(), self.machine, &config)?;
+            self.snapshots.insert(key.clone(), state);
+        }
+        let mut vcpu = state::restore(self.machine, &self.snapshots[&key])?;
+        vcpu.set_deadline(deadline);
+        Ok(vcpu)
+    }
+
+    /// A VM booted to `Ready`.
+    fn boot<'i>(
+        &self,
+        image: &'i Image,
+        scenario: &Scenario,
+        deadline: Instant,
+    ) -> Result<Session<'i>, Trouble> {
+        let mut vcpu =
+            boot(self.machine, image, scenario.delivery, scenario.payload, HostFlags::PRESENT)?;
+        vcpu.set_deadline(deadline);
+        let mut session = Session::new(vcpu, image);
+        match session.advance()? {
+            Stopped::Doorbell(Doorbell::Ready) => Ok(session),
+            other => Err(explain(&session, other)),
+        }
+    }
+
+    fn config(&self, scenario: &Scenario) -> VmConfig {
+        VmConfig {
+            memory_size: crate::image::MEMORY_SIZE,
+            cpuid: self.machine.cpuid().to_vec(),
+            exception_payload: scenario.payload,
+        }
+    }
+}
+
+/// One scenario under way.
+struct Run<'r, 'm, 'a> {
+    runner: &'r mut Runner<'m>,
+    image: &'a Image,
+    case: &'a Case,
+    index: u16,
+    scenario: &'a Scenario,
+}
+
+impl<'a> Run<'_, '_, 'a> {
+    fn conclude(&mut self, report: &mut Report, start: Instant) {
+        let deadline = start + self.runner.timeout;
+        let mut session = None;
+        let (outcome, reason) = match self.attempt(&mut session, report, deadline) {
+            Ok(()) => return,
+            Err(Trouble::Vcpu(error)) => (Outcome::Error, error.to_string()),
+            Err(Trouble::NoCut(why)) => (Outcome::Error, format!("the delivery was not cut: {why}")),
+            Err(Trouble::Stopped(stopped)) => self.describe(session.as_ref(), &stopped),
+        };
+        report.outcome = outcome;
+        report.reason = Some(reason);
+    }
+
+    fn attempt(
+        &mut self,
+        slot: &mut Option<Session<'a>>,
+        report: &mut Report,
+        deadline: Instant,
+    ) -> Result<(), Trouble> {
+        let started = match self.scenario.plan {
+            Plan::Cold => self.runner.boot(self.image, self.scenario, deadline)?,
+            Plan::None | Plan::Cut(..) => {
+                Session::new(self.runner.fork(self.image, self.scenario, deadline)?, self.image)
+            }
+        };
+        let session = slot.insert(started);
+        session.choose_case(self.index)?;
+        let armed = session.advance()?;
+        if armed == Stopped::Doorbell(Doorbell::Done(self.index)) {
+            // A skip or an error of the guest: it has not armed.
+            return self.judge(session, report);
+        }
+        expect(session, armed, Doorbell::Armed(self.index))?;
+        self.seen("armed", self.case.act);
+        if let Plan::Cut(..) = self.scenario.plan
+            && self.cut(session, report)?.ran_on
+        {
+            return self.judge(session, report);
+        }
+        let done = session.advance_past_input()?;
+        expect(session, done, Doorbell::Done(self.index))?;
+        self.judge(session, report)
+    }
+
+    fn cut(&mut self, session: &mut Session<'_>, report: &mut Report) -> Result<Cut, Trouble> {
+        let Plan::Cut(stop, action) = self.scenario.plan else {
+            return Err(Trouble::NoCut("the plan has no stop".to_owned()));
+        };
+        let cut = cut::cut(session, self.case, stop, self.scenario.delivery, self.scenario.payload)?;
+        report.cut = Some(cut.proof);
+        report.queue = Some(format!("{} at {}", cut.queue, self.image.describe_address(cut.rip)));
+        self.seen("cut", cut.rip);
+        if cut.ran_on {
+            return Ok(cut);
+        }
+        if action.disturb {
+            disturb(session, cut.phase, has_xfd(self.runner.machine))?;
+        }
+        cut::release(session, stop)?;
+        if action.migrate {
+            self.migrate(session, report)?;
+        }
+        Ok(cut)
+    }
+
+    fn seen(&self, state: &str, rip: u64) {
+        if let Some(on_seen) = &self.runner.on_seen {
+            on_seen(&format!("{state} at {}", self.image.describe_address(rip)));
+        }
+    }
+
+    /// The guest moves to a fresh VM and vCPU in this process.
+    fn migrate(&self, session: &mut Session<'_>, report: &mut Report) -> Result<(), VcpuError> {
+        let machine = self.runner.machine;
+        let config = self.runner.config(self.scenario);
+        let state = state::save(session.vcpu.as_mut(), machine, &config)?;
+        report.losses = losses(&state, self.scenario.delivery);
+        let mut vcpu = state::restore(machine, &state)?;
+        if let Some(deadline) = Instant::now().checked_add(self.runner.timeout) {
+            vcpu.set_deadline(deadline);
+        }
+        session.replace_vcpu(vcpu);
+        Ok(())
+    }
+
+    fn judge(&self, session: &Session<'_>, report: &mut Report) -> Result<(), Trouble> {
+        let mailbox = session.mailbox()?;
+        verdict::read(&mailbox, self.case, report);
+        if self.runner.frames {
+            report.frames = verdict::frames(&mailbox, report);
+        }
+        Ok(())
+    }
+
+    /// What a guest that stopped where it should not says about the machine, or about the harness.
+    fn describe(&self, session: Option<&Session<'_>>, stopped: &Stopped) -> (Outcome, String) {
+        let place = session
+            .and_then(|session| session.vcpu.regs().ok())
+            .map_or("an unknown address".to_owned(), |regs| self.image.describe_address(regs.rip));
+        match stopped {
+            Stopped::Exit(Exit::Deadline) => {
+                let limit = self.runner.timeout.as_secs_f64();
+                (Outcome::Error, format!("timeout: after {limit} s the guest was still running, at {place}"))
+            }
+            Stopped::Exit(Exit::Shutdown) => {
+                (Outcome::Fail, format!("the guest was shut down (triple fault), RIP at {place}"))
+            }
+            Stopped::Exit(Exit::InternalError { suberror, data }) => (
+                Outcome::Fail,
+                format!("KVM_EXIT_INTERNAL_ERROR, suberror {suberror}, data {data:x?}, RIP at {place}"),
+            ),
+            Stopped::Exit(Exit::UnknownInstruction { text, rip }) => (
+                Outcome::Error,
+                format!("unsupported instruction {text} at {}", self.image.describe_address(*rip)),
+            ),
+            Stopped::Ended(byte) => (Outcome::Error, ended(session, *byte)),
+            other => (Outcome::Error, format!("the guest stopped with {other:?}, RIP at {place}")),
+        }
+    }
+}
+
+fn expect(session: &Session<'_>, stopped: Stopped, doorbell: Doorbell) -> Result<(), Trouble> {
+    if stopped == Stopped::Doorbell(doorbell) { Ok(()) } else { Err(explain(session, stopped)) }
+}
+
+/// A stop while booting happens to a session that the caller never sees: its story goes into the
+/// trouble itself.
+fn explain(session: &Session<'_>, stopped: Stopped) -> Trouble {
+    match stopped {
+        Stopped::Ended(byte) => Trouble::NoCut(ended(Some(session), byte)),
+        other => Trouble::Stopped(other),
+    }
+}
+
+fn ended(session: Option<&Session<'_>>, byte: u8) -> String {
+    let how = match ImageExit::from_byte(byte) {
+        Some(exit) => format!("{exit:?}"),
+        None => format!("unknown byte {byte:#x}"),
+    };
+    let mailbox = session.and_then(|session| session.mailbox().ok());
+    let reason = mailbox.as_ref().and_then(|mailbox| text::read(&mailbox.reason)).unwrap_or("");
+    let serial = session.map(Session::serial_text).unwrap_or_default();
+    let last = serial.lines().last().unwrap_or("");
+    let story = if reason.is_empty() { last } else { reason };
+    format!("the image ended itself in mid-case ({how}): {story}")
+}
+
+fn has_xfd(machine: &dyn Machine) -> bool {
+    machine.msr_indices().contains(&fred::msr::XFD_ERR)
+}
+
+/// What `state` cannot carry to another machine.
+fn losses(state: &VmState, delivery: Delivery) -> Vec<String> {
+    let events = &state.events;
+    let mut losses = Vec::new();
+    let carries = events.exception_has_payload != 0
+        || events.flags & model::hypervisor::behaviour::VALID_EVENT_DATA != 0;
+    if delivery == Delivery::Fred && events.exception.injected != 0 && !carries {
+        losses.push("event data of the injected exception".to_owned());
+    }
+    losses
+}

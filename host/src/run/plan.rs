@@ -1,0 +1,101 @@
+//! Which scenarios run on a machine, and which are skipped, decided before anything boots.
+
+use crate::image::Image;
+use crate::machine::Machine;
+use crate::probe::{StopSupport, Support};
+use crate::result::{Outcome, Report};
+use crate::scenario::{self, Delivery, Plan, Scenario, Stop};
+use fred::cpuid::{self, Feature};
+use protocol::need::Needs;
+
+/// What a machine can do, found out before the run.
+#[derive(Clone, Debug)]
+pub struct Abilities {
+    /// The machine's name.
+    pub machine: String,
+    /// The needs that it meets.
+    pub meets: Needs,
+    /// Which stops work, with the capability on.
+    pub with_payload: StopSupport,
+    /// Which stops work, with the capability off.
+    pub without_payload: StopSupport,
+}
+
+/// The CPUID feature behind a need; `None` where every machine here meets it.
+const FEATURES: [(Needs, Feature); 3] = [
+    (Needs::FRED, cpuid::FRED),
+    (Needs::XFD, cpuid::XFD),
+    (Needs::AMX, cpuid::AMX_TILE),
+];
+
+/// The needs that a machine with this CPUID meets.
+pub fn met_needs(machine: &dyn Machine) -> Needs {
+    let mut meets = Needs::USER;
+    for (need, feature) in FEATURES {
+        let leaf = machine
+            .cpuid()
+            .iter()
+            .find(|entry| entry.function == feature.leaf && entry.index == feature.subleaf);
+        if leaf.is_some_and(|leaf| feature.is_in([leaf.eax, leaf.ebx, leaf.ecx, leaf.edx])) {
+            meets |= need;
+        }
+    }
+    meets
+}
+
+impl Abilities {
+    /// Why the machine cannot run a scenario; `None` when it can.
+    pub fn skip_reason(&self, image: &Image, scenario: &Scenario) -> Option<String> {
+        let (_, case) = image.case(&scenario.case)?;
+        let missing = scenario::needs(case, scenario.delivery) - self.meets;
+        if !missing.is_empty() {
+            let names: Vec<_> = missing.names().collect();
+            return Some(format!("needs {}", names.join(", ")));
+        }
+        let Plan::Cut(stop, _) = scenario.plan else { return None };
+        let support = if scenario.payload { &self.with_payload } else { &self.without_payload };
+        let (support, stop) = match stop {
+            Stop::BlockFrame => (&support.block, stop),
+            Stop::Cancel => (&support.cancel, stop),
+            Stop::Io => (&support.io, stop),
+        };
+        match support {
+            Support::Works => None,
+            Support::Silent => Some(format!("{stop} is resolved silently by this {}", self.machine)),
+            Support::NotOffered(why) => Some(format!("{stop} is not offered: {why}")),
+            Support::Wrong(why) => Some(format!("{stop} does not work on this {}: {why}", self.machine)),
+        }
+    }
+
+    /// Splits scenarios into those to run and reports of those to skip.
+    pub fn split(
+        &self,
+        scenarios: Vec<(usize, Scenario)>,
+        images: &[Image],
+        behaviour: Option<&str>,
+    ) -> (Vec<(usize, Scenario)>, Vec<Report>) {
+        let mut run = Vec::new();
+        let mut skipped = Vec::new();
+        for (image, scenario) in scenarios {
+            match self.skip_reason(&images[image], &scenario) {
+                None => run.push((image, scenario)),
+                Some(reason) => skipped.push(
+                    Report::new(&scenario, &self.machine, behaviour).concluded(Outcome::Skip, reason),
+                ),
+            }
+        }
+        (run, skipped)
+    }
+
+    /// Whether FRED scenarios can run here.
+    pub fn has_fred(&self) -> bool {
+        self.meets.contains(Needs::FRED)
+    }
+}
+
+/// Scenarios with a delivery, or all.
+pub fn with_delivery(scenarios: &mut Vec<(usize, Scenario)>, delivery: Option<Delivery>) {
+    if let Some(delivery) = delivery {
+        scenarios.retain(|(_, scenario)| scenario.delivery == delivery);
+    }
+}

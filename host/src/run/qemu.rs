@@ -1,0 +1,64 @@
+//! Images under an external QEMU: one boot for all cases of an image.
+
+use crate::image::Image;
+use crate::machine::qemu::{Accelerator, CaseOutcome, Qemu, QemuError};
+use crate::result::{Difference, Outcome, Report};
+use crate::scenario::Scenario;
+use std::time::{Duration, Instant};
+
+/// Boots `image` and reports on `scenarios`, cold ones of that image under the IDT. The timeout is
+/// for the whole boot; with `frames` the reports carry captured frames.
+pub fn run(qemu: &Qemu, image: &Image, scenarios: &[&Scenario], timeout: Duration, frames: bool) -> Vec<Report> {
+    let start = Instant::now();
+    let ran = qemu.run(&image.file, "delivery=idt frames=1", Accelerator::Tcg, start + timeout);
+    // One boot serves all cases: its time is shared out among them.
+    let share = start.elapsed() / u32::try_from(scenarios.len().max(1)).unwrap_or(1);
+    scenarios
+        .iter()
+        .map(|scenario| {
+            let mut report = Report::new(scenario, "qemu", None);
+            report.duration_us = u64::try_from(share.as_micros()).unwrap_or(u64::MAX);
+            match &ran {
+                Ok(run) => {
+                    let of_case = |case: &str| case == scenario.case;
+                    if frames {
+                        let mine = run.frames.iter().filter(|frame| of_case(&frame.case));
+                        report.frames = mine.map(|frame| frame.line.clone()).collect();
+                    }
+                    let verdict = run.cases.iter().find(|verdict| of_case(&verdict.case));
+                    conclude(report, verdict.map(|verdict| &verdict.outcome), &run.errors)
+                }
+                Err(error) => report.concluded(Outcome::Error, explain(error)),
+            }
+        })
+        .collect()
+}
+
+fn explain(error: &QemuError) -> String {
+    match error {
+        QemuError::Timeout { .. } => format!("timeout: {error}"),
+        _ => error.to_string(),
+    }
+}
+
+fn conclude(mut report: Report, verdict: Option<&CaseOutcome>, errors: &[String]) -> Report {
+    match verdict {
+        // The image's own judge compares; how many fields is not on the serial line.
+        Some(CaseOutcome::Pass) => report.concluded(Outcome::Pass, None),
+        Some(CaseOutcome::Skip(reason)) => report.concluded(Outcome::Skip, reason.clone()),
+        Some(CaseOutcome::Error(reason)) => report.concluded(Outcome::Error, reason.clone()),
+        Some(CaseOutcome::Fail(lines)) => {
+            let difference = |line: &crate::machine::qemu::FailLine| Difference {
+                field: line.field.clone(),
+                expected: line.expected.clone(),
+                got: line.got.clone(),
+            };
+            report.set_differences(lines.iter().map(difference).collect());
+            report.concluded(Outcome::Fail, None)
+        }
+        None if errors.is_empty() => {
+            report.concluded(Outcome::Error, "the image printed no verdict for the case".to_owned())
+        }
+        None => report.concluded(Outcome::Error, errors.join("; ")),
+    }
+}

@@ -1,0 +1,276 @@
+//! Worker processes: `midflight worker` on one side, [`Worker`] on the other.
+//!
+//! KVM runs in them because an ill KVM can spin in the kernel where no signal reaches it, and
+//! because signal masks and timers belong to threads. One JSON object per line travels each way;
+//! the parent bounds every wait and kills a worker that exceeds it. A worker dies with its parent:
+//! its input ends, and the kernel sends it SIGKILL (PR_SET_PDEATHSIG).
+
+use crate::image::Image;
+use crate::machine::Machine;
+use crate::probe::{StopSupport, probe};
+use crate::result::{Outcome, Report};
+use crate::run::one::Runner;
+use crate::scenario::Scenario;
+use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+/// What a worker is asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Request {
+    /// Which stops work, with KVM_CAP_EXCEPTION_PAYLOAD on or off.
+    Probe(bool),
+    /// Run a scenario, given by its id.
+    Run(String),
+}
+
+/// What it answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Answer {
+    /// To [`Request::Probe`].
+    Support(StopSupport),
+    /// To [`Request::Run`].
+    Report(Box<Report>),
+    /// The request could not be carried out.
+    Failed(String),
+    /// Not an answer yet: where the guest was seen last.
+    Seen(String),
+}
+
+/// Serves requests from `input` until it ends.
+///
+/// # Errors
+/// When the parent can no longer be read from or written to.
+pub fn serve(
+    machine: &dyn Machine,
+    images: &[Image],
+    timeout: Duration,
+    frames: bool,
+    input: impl BufRead,
+    output: impl Write,
+) -> std::io::Result<()> {
+    let output = RefCell::new(output);
+    let mut runner = Runner::new(machine, None, timeout);
+    runner.frames = frames;
+    runner.on_seen = Some(Box::new(|place| {
+        // A parent that is gone is noticed when the answer is written.
+        let _ = send(&mut *output.borrow_mut(), &Answer::Seen(place.to_owned()));
+    }));
+    for line in input.lines() {
+        let answer = match serde_json::from_str(&line?) {
+            Ok(Request::Probe(payload)) => match probe(machine, payload) {
+                Ok(support) => Answer::Support(support),
+                Err(error) => Answer::Failed(error.to_string()),
+            },
+            Ok(Request::Run(id)) => run(&mut runner, images, &id),
+            Err(error) => Answer::Failed(format!("the request is not one: {error}")),
+        };
+        send(&mut *output.borrow_mut(), &answer)?;
+    }
+    Ok(())
+}
+
+fn send(output: &mut impl Write, answer: &Answer) -> std::io::Result<()> {
+    let mut line = serde_json::to_vec(answer)?;
+    line.push(b'\n');
+    output.write_all(&line)?;
+    output.flush()
+}
+
+fn run(runner: &mut Runner<'_>, images: &[Image], id: &str) -> Answer {
+    let scenario: Scenario = match id.parse() {
+        Ok(scenario) => scenario,
+        Err(error) => return Answer::Failed(format!("{error}")),
+    };
+    match images.iter().find(|image| image.name == scenario.image) {
+        Some(image) => Answer::Report(Box::new(runner.run(image, &scenario))),
+        None => Answer::Failed(format!("there is no image {}", scenario.image)),
+    }
+}
+
+/// How workers are started.
+#[derive(Clone, Debug)]
+pub struct WorkerOptions {
+    /// Image files, or none for the embedded images.
+    pub images: Vec<PathBuf>,
+    /// How long a scenario may take.
+    pub timeout: Duration,
+    /// Whether reports carry frames.
+    pub frames: bool,
+}
+
+/// A worker process, started when first needed and again after it had to be killed.
+#[derive(Debug)]
+pub struct Worker {
+    options: WorkerOptions,
+    process: Option<Process>,
+}
+
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    input: ChildStdin,
+    answers: Receiver<Answer>,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both fail only when the process is gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A worker gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// It could not be started or spoken to.
+    #[error("a worker process cannot be run: {0}")]
+    Io(#[from] std::io::Error),
+    /// It did not answer in time and was killed.
+    #[error("timeout: the worker process did not answer within {limit:.1} s and was killed; the guest was last seen {seen}")]
+    Hung {
+        /// The bound, in seconds.
+        limit: f64,
+        /// Where the guest was seen last.
+        seen: String,
+    },
+    /// It ended by itself.
+    #[error("the worker process ended by itself ({status}); the guest was last seen {seen}")]
+    Died {
+        /// How.
+        status: String,
+        /// Where the guest was seen last.
+        seen: String,
+    },
+    /// It says why not.
+    #[error("{0}")]
+    Failed(String),
+    /// Its answer is to another question.
+    #[error("the worker process answered something else than it was asked")]
+    Confused,
+}
+
+/// How much longer than a scenario's timeout the parent waits: the worker's own deadline comes first.
+const GRACE: Duration = Duration::from_secs(2);
+
+impl Worker {
+    /// A worker that has not been started yet.
+    pub fn new(options: WorkerOptions) -> Self {
+        Self { options, process: None }
+    }
+
+    /// Asks which stops work.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn probe(&mut self, payload: bool) -> Result<StopSupport, WorkerError> {
+        match self.ask(&Request::Probe(payload))? {
+            Answer::Support(support) => Ok(support),
+            Answer::Failed(why) => Err(WorkerError::Failed(why)),
+            _ => Err(WorkerError::Confused),
+        }
+    }
+
+    /// Runs a scenario; a worker that fails is the scenario's error.
+    pub fn run(&mut self, scenario: &Scenario) -> Report {
+        let error = match self.ask(&Request::Run(scenario.to_string())) {
+            Ok(Answer::Report(report)) => return *report,
+            Ok(Answer::Failed(why)) => WorkerError::Failed(why),
+            Ok(_) => WorkerError::Confused,
+            Err(error) => error,
+        };
+        Report::new(scenario, "kvm", None).concluded(Outcome::Error, error.to_string())
+    }
+
+    fn ask(&mut self, request: &Request) -> Result<Answer, WorkerError> {
+        let limit = self.options.timeout + GRACE;
+        let mut process = match self.process.take() {
+            Some(process) => process,
+            None => start(&self.options)?,
+        };
+        let mut line = serde_json::to_vec(request).map_err(std::io::Error::from)?;
+        line.push(b'\n');
+        let mut seen = "before its first instruction".to_owned();
+        if process.input.write_all(&line).is_err() {
+            return Err(died(process, seen));
+        }
+        let deadline = std::time::Instant::now() + limit;
+        loop {
+            let left = deadline.saturating_duration_since(std::time::Instant::now());
+            match process.answers.recv_timeout(left) {
+                Ok(Answer::Seen(place)) => seen = place,
+                Ok(answer) => {
+                    self.process = Some(process);
+                    return Ok(answer);
+                }
+                // Dropping the process kills it.
+                Err(RecvTimeoutError::Timeout) => {
+                    return Err(WorkerError::Hung { limit: limit.as_secs_f64(), seen });
+                }
+                Err(RecvTimeoutError::Disconnected) => return Err(died(process, seen)),
+            }
+        }
+    }
+}
+
+fn died(mut process: Process, seen: String) -> WorkerError {
+    let _ = process.child.kill();
+    let status = process.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
+    WorkerError::Died { status, seen }
+}
+
+fn start(options: &WorkerOptions) -> std::io::Result<Process> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("worker").arg("--timeout").arg(options.timeout.as_secs_f64().to_string());
+    for image in &options.images {
+        command.arg("--image").arg(image);
+    }
+    if options.frames {
+        command.arg("--frames");
+    }
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    die_with_parent(&mut command);
+    let mut child = command.spawn()?;
+    let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+        return Err(std::io::Error::other("its pipes are missing"));
+    };
+    let (sender, answers) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines() {
+            let Ok(line) = line else { break };
+            let answer = serde_json::from_str(&line)
+                .unwrap_or_else(|error| Answer::Failed(format!("the answer is not one: {error}")));
+            if sender.send(answer).is_err() {
+                break;
+            }
+        }
+    });
+    Ok(Process { child, input, answers })
+}
+
+/// The kernel kills the child when the thread that starts it ends.
+pub fn die_with_parent(command: &mut Command) {
+    let parent = std::process::id();
+    // SAFETY: prctl and getppid are async-signal-safe; nothing is allocated or locked between fork
+    // and exec.
+    unsafe {
+        command.pre_exec(move || {
+            if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
+                return Err(std::io::Error::last_os_error());
+            }
+            // The parent may have died before the call took effect.
+            if libc::getppid() as u32 != parent {
+                return Err(std::io::Error::from_raw_os_error(libc::ESRCH));
+            }
+            Ok(())
+        });
+    }
+}

@@ -1,0 +1,144 @@
+//! A guest that runs with its devices, from one thing worth knowing to the next.
+
+use crate::devices::{Access, Devices};
+use crate::image::Image;
+use crate::vcpu::{Exit, RunMode, Vcpu, VcpuError};
+use protocol::disturbance::Disturbance;
+use protocol::doorbell::Doorbell;
+use protocol::mailbox::Mailbox;
+use protocol::port;
+use std::mem::offset_of;
+use zerocopy::IntoBytes;
+
+/// A running guest.
+pub struct Session<'i> {
+    /// The machine it runs on.
+    pub vcpu: Box<dyn Vcpu>,
+    image: &'i Image,
+    devices: Devices,
+}
+
+/// Why the guest does not run at the moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// The doorbell rang; the OUT is not completed yet.
+    Doorbell(Doorbell),
+    /// A read of [`port::INPUT`] was answered; the IN or INS is not completed yet.
+    Input,
+    /// The image ended itself with this byte.
+    Ended(u8),
+    /// Anything that is not I/O.
+    Exit(Exit),
+}
+
+impl std::fmt::Debug for Session<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("image", &self.image.name).finish_non_exhaustive()
+    }
+}
+
+impl<'i> Session<'i> {
+    /// A session on a VM that holds `image`.
+    pub fn new(vcpu: Box<dyn Vcpu>, image: &'i Image) -> Self {
+        Self { vcpu, image, devices: Devices::default() }
+    }
+
+    /// The image that runs.
+    pub fn image(&self) -> &'i Image {
+        self.image
+    }
+
+    /// Runs until something happens that the devices do not settle among themselves.
+    ///
+    /// # Errors
+    /// When KVM_RUN fails in a way that is no exit.
+    pub fn advance(&mut self) -> Result<Stopped, VcpuError> {
+        loop {
+            let exit = self.vcpu.run(RunMode::Normal)?;
+            match self.devices.serve(&exit) {
+                Some(Access::Doorbell(doorbell)) => return Ok(Stopped::Doorbell(doorbell)),
+                Some(Access::Ended(byte)) => return Ok(Stopped::Ended(byte)),
+                Some(Access::Served(items)) => {
+                    if let Exit::IoIn { port, .. } = exit {
+                        self.vcpu.set_io_data(&items)?;
+                        if port == port::INPUT {
+                            return Ok(Stopped::Input);
+                        }
+                    }
+                }
+                None => return Ok(Stopped::Exit(exit)),
+            }
+        }
+    }
+
+    /// As [`advance`](Self::advance), past any number of input reads.
+    ///
+    /// # Errors
+    /// As [`advance`](Self::advance).
+    pub fn advance_past_input(&mut self) -> Result<Stopped, VcpuError> {
+        loop {
+            match self.advance()? {
+                Stopped::Input => {}
+                other => return Ok(other),
+            }
+        }
+    }
+
+    /// Completes the I/O exit that the guest is stopped at, without entering it.
+    ///
+    /// # Errors
+    /// When KVM_RUN fails in a way that is no exit.
+    pub fn complete_io(&mut self) -> Result<Exit, VcpuError> {
+        self.vcpu.run(RunMode::ImmediateExit)
+    }
+
+    /// The mailbox as it is now.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn mailbox(&self) -> Result<Box<Mailbox>, VcpuError> {
+        let mut mailbox = Box::new(Mailbox::EMPTY);
+        self.vcpu.read_memory(self.image.mailbox, mailbox.as_mut().as_mut_bytes())?;
+        Ok(mailbox)
+    }
+
+    /// How often a handler was entered since `Armed`.
+    ///
+    /// # Errors
+    /// When the mailbox cannot be read.
+    pub fn entries(&self) -> Result<u32, VcpuError> {
+        let mut bytes = [0; 4];
+        self.vcpu.read_memory(self.image.mailbox + offset_of!(Mailbox, entries) as u64, &mut bytes)?;
+        Ok(u32::from_le_bytes(bytes))
+    }
+
+    /// Tells the guest which case to run next.
+    ///
+    /// # Errors
+    /// When the mailbox cannot be written.
+    pub fn choose_case(&mut self, index: u16) -> Result<(), VcpuError> {
+        let at = self.image.mailbox + offset_of!(Mailbox, case) as u64;
+        self.vcpu.write_memory(at, &u32::from(index).to_le_bytes())
+    }
+
+    /// Tells the judge what was rewritten while the delivery was stopped.
+    ///
+    /// # Errors
+    /// When the mailbox cannot be written.
+    pub fn note_disturbances(&mut self, disturbances: &[Disturbance]) -> Result<(), VcpuError> {
+        let list = self.image.mailbox + offset_of!(Mailbox, disturbances) as u64;
+        self.vcpu.write_memory(list, disturbances.as_bytes())?;
+        let count = self.image.mailbox + offset_of!(Mailbox, disturbance_count) as u64;
+        self.vcpu.write_memory(count, &(disturbances.len() as u32).to_le_bytes())
+    }
+
+    /// What the guest has written on the serial line.
+    pub fn serial_text(&self) -> String {
+        self.devices.serial_text()
+    }
+
+    /// The guest moves on in another VM: the devices stay with the session.
+    pub fn replace_vcpu(&mut self, vcpu: Box<dyn Vcpu>) {
+        self.vcpu = vcpu;
+    }
+}

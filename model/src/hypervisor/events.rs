@@ -1,0 +1,140 @@
+//! KVM_GET_VCPU_EVENTS and KVM_SET_VCPU_EVENTS.
+
+use super::Vm;
+use super::behaviour::{NESTED_AT, VALID_EVENT_DATA, VALID_NESTED};
+use super::queue::{QueuedException, Stage, type_of_vector};
+use fred::event::vector;
+use kvm_bindings::{
+    KVM_VCPUEVENT_VALID_NMI_PENDING, KVM_VCPUEVENT_VALID_PAYLOAD, KVM_VCPUEVENT_VALID_SHADOW,
+    KVM_X86_SHADOW_INT_MOV_SS, KVM_X86_SHADOW_INT_STI, kvm_vcpu_events,
+};
+
+/// KVM_SET_VCPU_EVENTS refused with EINVAL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidEvents {
+    /// A flag that is not known, or one whose capability is off.
+    #[error("flags {0:#x} hold one that this VM does not have")]
+    Flags(u32),
+    /// No exception has this vector.
+    #[error("{0} is not the vector of an exception")]
+    Vector(u8),
+}
+
+impl Vm {
+    /// Without KVM_CAP_EXCEPTION_PAYLOAD a pending payload is delivered before user space looks:
+    /// KVM_GET_VCPU_EVENTS, KVM_GET_SREGS and KVM_GET_DEBUGREGS do this.
+    pub(super) fn deliver_payload_early(&mut self) {
+        if self.exception_payload {
+            return;
+        }
+        if let Some(exception) = &mut self.queue.exception
+            && exception.stage == Stage::Pending
+            && let Some(payload) = exception.payload.take()
+        {
+            // The event data is decided by the payload that is now gone from the queue.
+            exception.data = (self.behaviour.promote)(exception.vector, Some(payload));
+            let number = exception.vector;
+            self.deliver_payload(number, payload);
+        }
+    }
+
+    /// KVM_GET_VCPU_EVENTS.
+    pub fn events(&mut self) -> kvm_vcpu_events {
+        self.deliver_payload_early();
+        let mut events = kvm_vcpu_events {
+            flags: KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW,
+            ..Default::default()
+        };
+        if self.exception_payload {
+            events.flags |= KVM_VCPUEVENT_VALID_PAYLOAD;
+        }
+        if let Some(exception) = self.queue.exception {
+            self.export_exception(&exception, &mut events);
+        }
+        // `INT n` runs again: its slot is not shown.
+        events.interrupt.injected = u8::from(self.queue.interrupt.is_some());
+        events.interrupt.nr = self.queue.interrupt.unwrap_or(0);
+        events.interrupt.shadow = self.shadow();
+        events.nmi.injected = u8::from(self.queue.nmi_injected);
+        events.nmi.pending = self.queue.nmi_pending;
+        events.nmi.masked = u8::from(self.processor.nmi_blocking);
+        events
+    }
+
+    fn export_exception(&self, exception: &QueuedException, events: &mut kvm_vcpu_events) {
+        let pending = exception.stage == Stage::Pending;
+        // Without the capability, pending folds into injected; with it, they are told apart.
+        let injected = !pending || !self.exception_payload;
+        if !exception.is_soft() {
+            events.exception.pending = u8::from(pending);
+            events.exception.injected = u8::from(injected);
+        }
+        events.exception.nr = exception.vector;
+        events.exception.has_error_code = u8::from(exception.error_code.is_some());
+        events.exception.error_code = exception.error_code.unwrap_or(0);
+        if exception.nested {
+            events.flags |= VALID_NESTED;
+            events.reserved[NESTED_AT] = 1;
+        }
+        match exception.payload {
+            Some(payload) => {
+                events.exception_has_payload = 1;
+                events.exception_payload = payload;
+            }
+            None if injected => (self.behaviour.export)(exception.data, events),
+            None => {}
+        }
+    }
+
+    /// KVM_SET_VCPU_EVENTS.
+    ///
+    /// # Errors
+    /// Where KVM returns EINVAL.
+    pub fn set_events(&mut self, events: &kvm_vcpu_events) -> Result<(), InvalidEvents> {
+        let payload_flag = events.flags & KVM_VCPUEVENT_VALID_PAYLOAD != 0;
+        let known = KVM_VCPUEVENT_VALID_NMI_PENDING
+            | KVM_VCPUEVENT_VALID_SHADOW
+            | KVM_VCPUEVENT_VALID_PAYLOAD
+            | VALID_NESTED
+            | VALID_EVENT_DATA;
+        if events.flags & !known != 0 || payload_flag && !self.exception_payload {
+            return Err(InvalidEvents::Flags(events.flags));
+        }
+        let pending = payload_flag && events.exception.pending != 0;
+        // pending = 1 clears injected.
+        let injected = !pending && events.exception.injected != 0;
+        if (pending || injected) && (events.exception.nr > 31 || events.exception.nr == vector::NMI) {
+            return Err(InvalidEvents::Vector(events.exception.nr));
+        }
+        self.queue.exception = (pending || injected).then(|| QueuedException {
+            stage: if pending { Stage::Pending } else { Stage::Injected },
+            vector: events.exception.nr,
+            event_type: type_of_vector(events.exception.nr),
+            error_code: (events.exception.has_error_code != 0).then_some(events.exception.error_code),
+            payload: (pending && events.exception_has_payload != 0).then_some(events.exception_payload),
+            data: if injected { (self.behaviour.import)(events) } else { 0 },
+            nested: events.flags & VALID_NESTED != 0 && events.reserved[NESTED_AT] != 0,
+            // The uAPI carries no instruction length.
+            length: 0,
+        });
+        self.queue.interrupt = (events.interrupt.injected != 0).then_some(events.interrupt.nr);
+        self.queue.soft_interrupt = None;
+        if events.flags & KVM_VCPUEVENT_VALID_SHADOW != 0 {
+            let shadow = u32::from(events.interrupt.shadow);
+            self.processor.sti_blocking = shadow & KVM_X86_SHADOW_INT_STI != 0;
+            self.processor.mov_ss_blocking = shadow & KVM_X86_SHADOW_INT_MOV_SS != 0;
+        }
+        self.queue.nmi_injected = events.nmi.injected != 0;
+        if events.flags & KVM_VCPUEVENT_VALID_NMI_PENDING != 0 {
+            self.queue.nmi_pending = events.nmi.pending;
+        }
+        self.processor.nmi_blocking = events.nmi.masked != 0;
+        Ok(())
+    }
+
+    fn shadow(&self) -> u8 {
+        let sti = if self.processor.sti_blocking { KVM_X86_SHADOW_INT_STI } else { 0 };
+        let mov_ss = if self.processor.mov_ss_blocking { KVM_X86_SHADOW_INT_MOV_SS } else { 0 };
+        (sti | mov_ss) as u8
+    }
+}

@@ -1,0 +1,101 @@
+//! Port I/O: an exit to user space, completed by the next KVM_RUN.
+
+use super::Vm;
+use super::queue::QueuedException;
+use super::run::Return;
+use crate::event::Event;
+use fred::control::rflags;
+use fred::debug::Dr6;
+use fred::event::vector;
+
+/// An I/O instruction that user space has been asked to serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PendingIo {
+    /// Bytes of one item: 1, 2 or 4.
+    pub size: u8,
+    /// IN or INS.
+    pub input: bool,
+    /// INS or OUTS.
+    pub string: bool,
+    /// With a REP prefix.
+    pub rep: bool,
+    /// Length of the instruction in bytes.
+    pub length: u8,
+    /// What an IN or INS reads, filled in by user space; all ones until then.
+    pub data: Vec<u8>,
+}
+
+impl Vm {
+    /// Answers the last exit for input. Returns false when there is none, or `data` is not as long
+    /// as what was asked for.
+    pub fn set_io_data(&mut self, data: &[u8]) -> bool {
+        match &mut self.pending_io {
+            Some(pending) if pending.input && pending.data.len() == data.len() => {
+                pending.data.copy_from_slice(data);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The exit of an I/O instruction; `None` when an OUTS could not read its item.
+    pub(super) fn exit_for_io(&mut self, port: u16, mut io: PendingIo) -> Option<Return> {
+        let size = io.size;
+        io.data = vec![0xFF; usize::from(size)];
+        if io.input {
+            self.pending_io = Some(io);
+            return Some(Return::Input { port, size });
+        }
+        let mut data = std::mem::take(&mut io.data);
+        if !io.string {
+            data.copy_from_slice(&self.processor.gpr[RAX].to_le_bytes()[..usize::from(size)]);
+        } else if let Err(event) = self.processor.outs_data(&mut self.memory, &mut data, size) {
+            self.queue_fault(&event);
+            return None;
+        }
+        self.pending_io = Some(io);
+        Some(Return::Output { port, size, data })
+    }
+
+    /// `complete_userspace_io`: the instruction takes effect, and what it raises is queued.
+    pub(super) fn complete_io(&mut self) {
+        let Some(io) = self.pending_io.take() else { return };
+        if io.input && io.string {
+            if let Err(event) = self.processor.finish_ins(&mut self.memory, &io.data, io.size) {
+                // The instruction has not completed.
+                self.queue_fault(&event);
+                return;
+            }
+        } else if io.input {
+            let rax = &mut self.processor.gpr[RAX];
+            let mut bytes = rax.to_le_bytes();
+            bytes[..io.data.len()].copy_from_slice(&io.data);
+            *rax = u64::from_le_bytes(bytes);
+            // A 32-bit IN zero-extends, as every write to a 32-bit register does.
+            if io.size == 4 {
+                *rax &= 0xFFFF_FFFF;
+            }
+        }
+        self.finish_instruction(&io);
+    }
+
+    /// A fault that the emulation of an instruction met: pending, a #PF with its address as payload.
+    fn queue_fault(&mut self, event: &Event) {
+        let payload = (event.vector == vector::PF).then_some(event.data);
+        self.queue.exception = Some(QueuedException::pending(event.vector, event.error_code, payload));
+    }
+
+    /// `kvm_skip_emulated_instruction`: with TF set the single step is queued, not trapped.
+    fn finish_instruction(&mut self, io: &PendingIo) {
+        let single_step = self.processor.rflags & rflags::TF != 0;
+        if !(io.rep && self.processor.gpr[RCX] != 0) {
+            self.processor.skip_instruction(io.length);
+        }
+        if single_step {
+            self.queue.exception = Some(QueuedException::pending(vector::DB, None, Some(Dr6::BS)));
+        }
+    }
+}
+
+const RAX: usize = 0;
+const RCX: usize = 1;

@@ -1,0 +1,76 @@
+//! The hypervisor layer: events in flight, handled the way KVM handles them.
+//!
+//! One [`Vm`] is a processor, its memory and KVM's event queue, behind calls shaped like KVM's
+//! ioctls. An exception is *queued* as pending, *injected* at the next entry, *requeued* when an
+//! exit interrupts its delivery, *cancelled* when an entry is abandoned, and carried by
+//! `kvm_vcpu_events` to another VM. At each of these places the proposals of the KVM mailing list
+//! differ in what becomes of the event data: a [`Behaviour`] says how. Nothing below this module
+//! knows of behaviours.
+//!
+//! | module | KVM's counterpart |
+//! |---|---|
+//! | [`queue`] | `struct kvm_queued_exception` and its neighbours in `kvm_vcpu_arch` |
+//! | [`behaviour`] | the places where the proposals differ, and the proposals |
+//! | [`inject`] | `kvm_check_and_inject_events`, `vmx_inject_exception`, `vmx_complete_interrupts`, `vmx_cancel_injection` |
+//! | [`events`] | KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS |
+//! | [`registers`] | the other GET and SET ioctls |
+//! | [`run`] | KVM_RUN |
+//! | [`io`] | `complete_userspace_io` |
+
+pub mod behaviour;
+pub mod events;
+pub mod inject;
+pub mod io;
+pub mod queue;
+pub mod registers;
+pub mod run;
+mod xsave;
+
+use crate::cpuid::CpuidTable;
+use crate::memory::Memory;
+use crate::processor::Processor;
+pub use behaviour::Behaviour;
+use queue::Queue;
+use std::time::Instant;
+
+/// A virtual machine with one vCPU.
+#[derive(Debug)]
+pub struct Vm {
+    /// The guest's processor.
+    pub processor: Processor,
+    /// Guest memory and its second stage.
+    pub memory: Memory,
+    /// Events in flight.
+    pub queue: Queue,
+    behaviour: &'static Behaviour,
+    /// KVM_CAP_EXCEPTION_PAYLOAD.
+    exception_payload: bool,
+    /// An exit for I/O that the next KVM_RUN completes.
+    pending_io: Option<io::PendingIo>,
+    deadline: Option<Instant>,
+}
+
+impl Vm {
+    /// A VM with `memory_size` bytes of memory and a processor in its reset state.
+    pub fn new(
+        memory_size: u64,
+        cpuid: CpuidTable,
+        behaviour: &'static Behaviour,
+        exception_payload: bool,
+    ) -> Self {
+        Self {
+            processor: Processor::new(cpuid),
+            memory: Memory::new(memory_size),
+            queue: Queue::default(),
+            behaviour,
+            exception_payload,
+            pending_io: None,
+            deadline: None,
+        }
+    }
+
+    /// From now on [`run`](Self::run) returns [`run::Return::Deadline`] once `at` has passed.
+    pub fn set_deadline(&mut self, at: Instant) {
+        self.deadline = Some(at);
+    }
+}

@@ -1,0 +1,104 @@
+//! KVM's record of events in flight.
+
+use crate::event::Event;
+use fred::event::{EventType, vector};
+
+/// Where an exception stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// Queued, its side effects on registers still to come.
+    Pending,
+    /// Its delivery has begun: only the frame is missing.
+    Injected,
+}
+
+/// One exception in flight: `struct kvm_queued_exception`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueuedException {
+    /// Pending or injected.
+    pub stage: Stage,
+    /// Vector.
+    pub vector: u8,
+    /// Event type: KVM derives it from the vector wherever the event did not come from the processor.
+    pub event_type: EventType,
+    /// Error code, if the vector has one.
+    pub error_code: Option<u32>,
+    /// What is still to be written to CR2 or DR6; `None` once that is done.
+    pub payload: Option<u64>,
+    /// Event data, from the moment the exception is injected.
+    pub data: u64,
+    /// The exception was met while another event was delivered.
+    pub nested: bool,
+    /// Instruction length of a software exception, in bytes.
+    pub length: u8,
+}
+
+impl QueuedException {
+    /// A pending exception: `kvm_queue_exception_p`.
+    pub fn pending(vector: u8, error_code: Option<u32>, payload: Option<u64>) -> Self {
+        Self {
+            stage: Stage::Pending,
+            vector,
+            event_type: type_of_vector(vector),
+            error_code,
+            payload,
+            data: 0,
+            nested: false,
+            length: 0,
+        }
+    }
+
+    /// Whether KVM takes the exception for a soft one, which runs again instead of being saved:
+    /// `kvm_exception_is_soft`.
+    pub fn is_soft(&self) -> bool {
+        self.event_type != EventType::HardwareException
+    }
+
+    /// Whether the exception is of fault class and sets RF in the RFLAGS it saves; #DB never does,
+    /// and KVM takes #DF and #MC for aborts (`exception_type`).
+    pub fn sets_rf(&self) -> bool {
+        !self.is_soft() && !matches!(self.vector, vector::DB | vector::NMI | vector::DF | vector::MC)
+    }
+}
+
+/// The event type that KVM gives an exception of which it knows the vector only.
+pub fn type_of_vector(number: u8) -> EventType {
+    match number {
+        vector::BP | vector::OF => EventType::SoftwareException,
+        _ => EventType::HardwareException,
+    }
+}
+
+/// Everything in flight.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Queue {
+    /// The exception.
+    pub exception: Option<QueuedException>,
+    /// An interrupt whose delivery has begun: `interrupt.injected` with `interrupt.nr`.
+    pub interrupt: Option<u8>,
+    /// An `INT n` whose delivery has begun: `interrupt.soft`. KVM_GET_VCPU_EVENTS does not show it.
+    pub soft_interrupt: Option<Event>,
+    /// An NMI whose delivery has begun.
+    pub nmi_injected: bool,
+    /// NMIs waiting.
+    pub nmi_pending: u8,
+}
+
+impl Queue {
+    /// Whether an event is half-way through its delivery.
+    pub fn in_flight(&self) -> bool {
+        self.exception.is_some_and(|e| e.stage == Stage::Injected)
+            || self.interrupt.is_some()
+            || self.soft_interrupt.is_some()
+            || self.nmi_injected
+    }
+
+    /// Forgets whatever is being delivered, pending exceptions excepted: what KVM does before it
+    /// looks at the exit's original event.
+    pub fn clear_injected(&mut self) {
+        self.exception = self.exception.filter(|e| e.stage == Stage::Pending);
+        self.interrupt = None;
+        self.soft_interrupt = None;
+        self.nmi_injected = false;
+    }
+}

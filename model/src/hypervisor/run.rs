@@ -1,0 +1,144 @@
+//! KVM_RUN.
+
+use super::Vm;
+use super::io::PendingIo;
+use super::queue::QueuedException;
+use crate::event::Event;
+use crate::processor::{Entry, ExitReason};
+use fred::event::vector;
+use std::time::Instant;
+
+/// How KVM_RUN is entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Until something happens.
+    Normal,
+    /// `immediate_exit = 1`: pending I/O is completed, the guest not entered.
+    ImmediateExit,
+    /// A signal is pending: the entry is prepared, injection included, then cancelled.
+    SignalPending,
+}
+
+/// Why KVM_RUN returned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Return {
+    /// OUT or OUTS of `data`, items of `size` bytes.
+    Output {
+        /// Port.
+        port: u16,
+        /// Bytes of one item.
+        size: u8,
+        /// The item.
+        data: Vec<u8>,
+    },
+    /// IN or INS of one item of `size` bytes: answer with [`Vm::set_io_data`].
+    Input {
+        /// Port.
+        port: u16,
+        /// Bytes of one item.
+        size: u8,
+    },
+    /// A guest access, or a delivery, met a page that the second stage refuses.
+    Fault {
+        /// Guest-physical address.
+        gpa: u64,
+    },
+    /// A guest access beyond guest memory.
+    Mmio {
+        /// Guest-physical address.
+        gpa: u64,
+        /// Whether it is a write.
+        write: bool,
+    },
+    /// HLT.
+    Halt,
+    /// Triple fault.
+    Shutdown,
+    /// A signal or `immediate_exit`.
+    Interrupted,
+    /// The deadline has passed.
+    Deadline,
+    /// An instruction that the processor does not know.
+    UnknownInstruction {
+        /// Its text.
+        text: String,
+        /// Its address.
+        rip: u64,
+    },
+}
+
+/// How many instructions run between two looks at the clock: some milliseconds.
+const SLICE: u64 = 200_000;
+/// The exceptions that KVM intercepts whatever the guest does (`vmx_update_exception_bitmap`).
+const INTERCEPTS: u32 = 1 << vector::DB | 1 << vector::UD | 1 << vector::AC | 1 << vector::MC;
+
+impl Vm {
+    /// KVM_RUN.
+    pub fn run(&mut self, mode: Mode) -> Return {
+        self.complete_io();
+        if mode == Mode::ImmediateExit {
+            return Return::Interrupted;
+        }
+        loop {
+            let injected = self.check_and_inject();
+            if mode == Mode::SignalPending {
+                self.cancel_injection(injected);
+                return Return::Interrupted;
+            }
+            if self.deadline.is_some_and(|at| Instant::now() >= at) {
+                self.cancel_injection(injected);
+                return Return::Deadline;
+            }
+            let entry = Entry {
+                injected,
+                intercepts: self.intercepts(),
+                interrupt_window: false,
+                nmi_window: self.queue.nmi_pending > 0,
+                instructions: SLICE,
+            };
+            let exit = self.processor.enter(&mut self.memory, &entry);
+            self.complete_interrupts(exit.original);
+            if let Some(why) = self.handle_exit(exit.reason) {
+                return why;
+            }
+        }
+    }
+
+    /// #NM is intercepted while the guest uses XFD, so that the host's IA32_XFD_ERR is never lost.
+    fn intercepts(&self) -> u32 {
+        if self.processor.msrs.xfd != 0 { INTERCEPTS | 1 << vector::NM } else { INTERCEPTS }
+    }
+
+    fn handle_exit(&mut self, reason: ExitReason) -> Option<Return> {
+        match reason {
+            ExitReason::Exception(event) => self.reflect(event),
+            ExitReason::Io { port, size, input, string, rep, length, .. } => {
+                let io = PendingIo { size, input, string, rep, length, data: Vec::new() };
+                return self.exit_for_io(port, io);
+            }
+            ExitReason::StageTwo { gpa, write } => {
+                // The host's memory refuses the access, or there is none.
+                let beyond = gpa >= self.memory.size();
+                return Some(if beyond { Return::Mmio { gpa, write } } else { Return::Fault { gpa } });
+            }
+            ExitReason::Halt => return Some(Return::Halt),
+            ExitReason::TripleFault => return Some(Return::Shutdown),
+            ExitReason::UnknownInstruction { text, rip } => {
+                return Some(Return::UnknownInstruction { text, rip });
+            }
+            ExitReason::Budget | ExitReason::InterruptWindow | ExitReason::NmiWindow => {}
+        }
+        None
+    }
+
+    /// An intercepted exception goes to the guest through the queue: `handle_exception_nmi`.
+    fn reflect(&mut self, event: Event) {
+        let payload = matches!(event.vector, vector::DB | vector::NM).then_some(event.data);
+        self.queue.exception = Some(QueuedException {
+            event_type: event.event_type,
+            nested: event.nested,
+            length: event.length,
+            ..QueuedException::pending(event.vector, event.error_code, payload)
+        });
+    }
+}

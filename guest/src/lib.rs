@@ -23,7 +23,7 @@
 //!     use super::*;
 //!     act! {
 //!         name: "pf.read-unmapped",            // prefix of the symbols .start, .act and .after
-//!         set: ["movabs rdi, {address}"],      // any register but RAX and RDX, flags left alone
+//!         set: ["movabs rdi, {address}"],      // any register but RAX, RDX and RSP
 //!         armed: [],                           // between the doorbell and the act: TF, DX
 //!         act: ["mov rbx, [rdi]"],             // the one instruction that raises the event
 //!         address = const 0x80_0000_1A58_u64,

@@ -1,28 +1,43 @@
 //! Verdicts in the mailbox, and lines on the serial port.
 
 use crate::serial;
-use protocol::delivery::Delivery;
+use core::sync::atomic::{Ordering::SeqCst, compiler_fence};
 use protocol::doorbell::Doorbell;
 use protocol::field::Field;
 use protocol::mailbox::{HostFlags, MISMATCHES, Mailbox, Mismatch, Verdict};
 use x86_64::instructions::port::Port;
 
-/// Reads a field of the mailbox.
+/// Reads a number of the mailbox.
 macro_rules! mail {
-    ($($field:tt)+) => {
+    ($field:ident) => {
         // SAFETY: the mailbox is a static; the host changes it only at doorbells.
-        unsafe { (&raw const (*$crate::layout::MAILBOX.get()).$($field)+).read_volatile() }
+        unsafe { (&raw const (*$crate::layout::MAILBOX.get()).$field).read_volatile() }
     };
 }
-/// Writes a field of the mailbox.
+/// Reads an array of the mailbox. Not volatile, which would unroll the copy; doorbells are fences.
+macro_rules! mail_array {
+    ($field:ident) => {
+        // SAFETY: as above.
+        unsafe { (&raw const (*$crate::layout::MAILBOX.get()).$field).read() }
+    };
+}
+/// Writes a number of the mailbox.
 macro_rules! set_mail {
+    ($field:ident = $value:expr) => {{
+        let value = $value;
+        // SAFETY: as above.
+        unsafe { (&raw mut (*$crate::layout::MAILBOX.get()).$field).write_volatile(value) }
+    }};
+}
+/// Writes an array of the mailbox, or one item of it.
+macro_rules! set_mail_array {
     ($field:ident $([$index:expr])? = $value:expr) => {{
         let value = $value;
         // SAFETY: as above.
-        unsafe { (&raw mut (*$crate::layout::MAILBOX.get()).$field $([$index])?).write_volatile(value) }
+        unsafe { (&raw mut (*$crate::layout::MAILBOX.get()).$field $([$index])?).write(value) }
     }};
 }
-pub(crate) use mail;
+pub(crate) use {mail, mail_array};
 
 /// What the host has said.
 pub(crate) fn host() -> HostFlags {
@@ -31,8 +46,11 @@ pub(crate) fn host() -> HostFlags {
 
 /// Rings the doorbell.
 pub(crate) fn ring(doorbell: Doorbell) {
+    // The host reads and writes the mailbox while this OUT lasts; the compiler does not know it.
+    compiler_fence(SeqCst);
     // SAFETY: nobody but the host listens there.
     unsafe { Port::<u32>::new(protocol::port::DOORBELL).write(doorbell.encode()) }
+    compiler_fence(SeqCst);
 }
 
 /// Forgets the last case. What the host writes (`disturbances`) is its own to clear.
@@ -41,19 +59,21 @@ pub(crate) fn clear() {
     set_mail!(verdict = Verdict::None as u32);
     set_mail!(compared = 0);
     set_mail!(mismatch_count = 0);
-    set_mail!(reason = Mailbox::EMPTY.reason);
-    set_mail!(deliveries = [Delivery::default(); _]);
-    set_mail!(mismatches = [Mismatch::default(); MISMATCHES]);
+    set_mail_array!(reason = Mailbox::EMPTY.reason);
+    set_mail_array!(deliveries = Mailbox::EMPTY.deliveries);
+    set_mail_array!(mismatches = Mailbox::EMPTY.mismatches);
 }
 
 /// Records one comparison of the first delivery.
+// Inlined at each comparison it would be a third of the image.
+#[inline(never)]
 pub(crate) fn compared(field: Field, expected: u64, got: u64) {
     set_mail!(compared = mail!(compared) + 1);
     if expected != got {
         let count = mail!(mismatch_count);
         set_mail!(mismatch_count = count + 1);
         if let Some(index) = ((count as usize) < MISMATCHES).then_some(count as usize) {
-            set_mail!(mismatches[index] = Mismatch { field: field as u32, delivery: 0, expected, got });
+            set_mail_array!(mismatches[index] = Mismatch { field: field as u32, delivery: 0, expected, got });
         }
     }
 }
@@ -68,7 +88,7 @@ pub(crate) fn verdict_because(verdict: Verdict, reason: core::fmt::Arguments<'_>
     let mut place = Reason { bytes: Mailbox::EMPTY.reason, length: 0 };
     // A cut reason is still a reason.
     let _ = core::fmt::write(&mut place, reason);
-    set_mail!(reason = place.bytes);
+    set_mail_array!(reason = place.bytes);
     self::verdict(verdict);
 }
 
@@ -90,14 +110,15 @@ impl core::fmt::Write for Reason {
 
 /// Prints what the mailbox says about a case that has been judged.
 pub(crate) fn print(image: &str, case: &str) {
-    let reason = mail!(reason);
+    let reason = mail_array!(reason);
     let reason = protocol::text::read(&reason).unwrap_or_default();
     match Verdict::from_number(mail!(verdict)) {
         Some(Verdict::Pass) => serial::line(format_args!("PASS: {image}/{case}")),
         Some(Verdict::Skip) => serial::line(format_args!("SKIP: {image}/{case}: {reason}")),
         Some(Verdict::Fail) => {
-            for index in 0..MISMATCHES.min(mail!(mismatch_count) as usize) {
-                let Mismatch { field, expected, got, .. } = mail!(mismatches[index]);
+            let mismatches = mail_array!(mismatches);
+            for mismatch in mismatches.iter().take(mail!(mismatch_count) as usize) {
+                let Mismatch { field, expected, got, .. } = *mismatch;
                 let field = Field::from_number(field).map_or("?", Field::name);
                 serial::line(format_args!(
                     "FAIL: {image}/{case}: {field} expected {expected:#x}, got {got:#x}"
@@ -110,7 +131,7 @@ pub(crate) fn print(image: &str, case: &str) {
 
 /// Prints each captured delivery as a FRAME line.
 pub(crate) fn print_frames(image: &str, case: &str, delivery: &str) {
-    for (n, d) in mail!(deliveries).iter().enumerate().take(mail!(entries) as usize) {
+    for (n, d) in mail_array!(deliveries).iter().enumerate().take(mail!(entries) as usize) {
         let [q0, q1, q2, q3, q4, q5, q6, q7] = d.frame;
         serial::line(format_args!(
             "FRAME {image}/{case} {n} {delivery} {q0:016x} {q1:016x} {q2:016x} {q3:016x} {q4:016x} {q5:016x} \

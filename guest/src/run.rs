@@ -5,7 +5,9 @@ use crate::entry::stubs::{self, IDT_STUBS};
 use crate::entry::{fred_setup, idt};
 use crate::judge::{Machine, Places, Seen, disturbed::RESTING, judge};
 use crate::options::{DeliveryMode, Options, parse};
-use crate::report::{clear, compared, host, mail, print, print_frames, ring, verdict, verdict_because};
+use crate::report::{
+    clear, compared, host, mail, mail_array, print, print_frames, ring, verdict, verdict_because,
+};
 use crate::{act, boot, exit::exit, features, layout, paging, registers, segments, serial};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use protocol::delivery::Delivery;
@@ -152,11 +154,11 @@ fn act_and_judge(index: u32, case: &Case, machine: Machine) {
         gs_base: layout::GS_BASE,
         kernel_gs_base: layout::KERNEL_GS_BASE,
     };
-    let disturbances = mail!(disturbances);
+    let disturbances = mail_array!(disturbances);
     let count = (mail!(disturbance_count) as usize).min(DISTURBANCES);
     let seen = Seen {
         entries: mail!(entries),
-        deliveries: &mail!(deliveries),
+        deliveries: &mail_array!(deliveries),
         after,
         disturbances: &disturbances[..count],
     };

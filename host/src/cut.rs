@@ -38,8 +38,19 @@ pub struct Cut {
     pub queue: String,
     /// RIP at the cut.
     pub rip: u64,
-    /// The event did not wait: after the proved cut the guest ran on to the end of the case.
-    pub ran_on: bool,
+    /// What a second KVM_RUN made of the event.
+    pub second_run: SecondRun,
+}
+
+/// What became of a cut event when KVM_RUN was entered again with the stop still in place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecondRun {
+    /// It failed in the same way with the same state, or was not tried.
+    Kept,
+    /// The event was gone: the guest ran to the end of the case.
+    RanOn,
+    /// It failed again, and the event was not the same any more.
+    Changed(String),
 }
 
 /// The delivery was not cut.
@@ -77,7 +88,7 @@ impl Look {
 
     fn cut(&self, proof: Proof, phase: Phase) -> Cut {
         let queue = Queue(&self.events).to_string();
-        Cut { proof, phase, queue, rip: self.regs.rip, ran_on: false }
+        Cut { proof, phase, queue, rip: self.regs.rip, second_run: SecondRun::Kept }
     }
 }
 
@@ -133,11 +144,15 @@ fn block_frame(session: &mut Session<'_>, case: &Case) -> Result<Cut, NoCut> {
     };
     let mut cut = first.cut(proof, Phase::After);
     match session.advance_past_input()? {
-        Stopped::Doorbell(Doorbell::Done(_)) if session.entries()? == 0 => cut.ran_on = true,
-        second => {
-            expect_fault(second, page)?;
-            if Look::at(session)? != first {
-                return Err(NoCut::Unproved("a second KVM_RUN changed the state of the cut".into()));
+        Stopped::Doorbell(Doorbell::Done(_)) if session.entries()? == 0 => {
+            cut.second_run = SecondRun::RanOn;
+        }
+        stopped => {
+            expect_fault(stopped, page)?;
+            let second = Look::at(session)?;
+            if second != first {
+                let place = session.image().describe_address(second.regs.rip);
+                cut.second_run = SecondRun::Changed(format!("{} at {place}", Queue(&second.events)));
             }
         }
     }

@@ -5,6 +5,7 @@
 //! holds for is itself a failure, so that the list cannot outlive its reasons.
 
 use crate::facts::HostFacts;
+use crate::pattern;
 use crate::result::{Outcome, Report};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -31,10 +32,12 @@ pub struct KnownIssue {
     pub machine: String,
     /// Exact ids of scenarios.
     pub scenarios: Vec<String>,
-    /// What failed, exactly: `field expected X, got Y`, joined by `; `, or the report's reason.
+    /// What failed, exactly: `field expected X, got Y`, joined by `; `, or the report's reason. `*`
+    /// stands for any text: for addresses, which move whenever the images are built anew.
     pub failure: String,
-    /// Host facts that must hold, by name; `kernel` is compared as a prefix.
-    pub host: BTreeMap<String, String>,
+    /// Host facts that must hold, by name: one of the values each. See
+    /// [`HostFacts::holds`](crate::facts::HostFacts::holds).
+    pub host: BTreeMap<String, Vec<String>>,
     /// Why it happens.
     pub reason: String,
     /// Where it is written down.
@@ -94,7 +97,7 @@ impl KnownIssues {
             }
             Outcome::Fail | Outcome::Error => {
                 let failure = failure_text(report);
-                if let Some(issue) = entries.find(|issue| issue.failure == failure) {
+                if let Some(issue) = entries.find(|issue| pattern::matches(&issue.failure, &failure)) {
                     report.outcome = Outcome::Known;
                     report.reason = Some(format!("{}: {} ({})", issue.name, issue.reason, issue.reference));
                 }
@@ -108,7 +111,7 @@ impl KnownIssue {
     fn concerns(&self, report: &Report, facts: &HostFacts) -> bool {
         self.machine == report.machine
             && self.scenarios.contains(&report.id)
-            && self.host.iter().all(|(name, value)| facts.holds(name, value))
+            && self.host.iter().all(|(name, values)| values.iter().any(|value| facts.holds(name, value)))
     }
 }
 
@@ -132,7 +135,7 @@ mod tests {
         machine = "kvm"
         scenarios = ["pf/x:idt:nopayload:io:migrate"]
         failure = "RFLAGS expected 0x10002, got 0x2"
-        host = { kernel = "6.18." }
+        host = { kernel = ["6.17.", "6.18."] }
         reason = "RF is lost"
         reference = "here"
     "#;

@@ -12,7 +12,7 @@
 //! | [`verdict`], [`result`], [`known`] | the guest's verdict, the record, the known issues |
 //! | [`run`] | one scenario, many scenarios, worker processes |
 //! | [`report`], [`facts`] | what people and programs read |
-//! | [`cli`] | the command line |
+//! | [`cli`], [`pattern`] | the command line; `*` in filters and known issues |
 
 pub mod boot;
 pub mod cli;
@@ -24,6 +24,7 @@ pub mod image;
 pub mod images;
 pub mod known;
 pub mod machine;
+pub mod pattern;
 pub mod probe;
 pub mod report;
 pub mod result;

@@ -17,6 +17,7 @@ pub mod cpuid;
 mod debug;
 mod delivery;
 pub mod event;
+pub mod hypervisor;
 pub mod memory;
 mod mmu;
 pub mod msr;

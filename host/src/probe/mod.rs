@@ -70,3 +70,27 @@ pub fn probe(machine: &dyn Machine, payload: bool) -> Result<StopSupport, VcpuEr
         io: stops::io(guest::Guest::start(machine, payload, guest::Act::InputUnderTrap)?)?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::model::ModelMachine;
+
+    #[test]
+    fn every_stop_works_on_the_model() {
+        for behaviour in model::hypervisor::behaviour::ALL {
+            for payload in [true, false] {
+                let support = probe(&ModelMachine::new(behaviour), payload).unwrap();
+                let all = StopSupport { block: Support::Works, cancel: Support::Works, io: Support::Works };
+                assert_eq!(support, all, "{} payload {payload}", behaviour.name);
+            }
+        }
+    }
+
+    #[test]
+    fn what_went_wrong_is_a_sentence() {
+        let wrong = Support::Wrong("the #UD became a double fault in the guest".into());
+        assert_eq!(wrong.to_string(), "the #UD became a double fault in the guest");
+        assert!(!wrong.works() && !Support::Silent.works() && Support::Works.works());
+    }
+}

@@ -1,7 +1,7 @@
 //! One scenario on one machine.
 
 use crate::boot::boot;
-use crate::cut::{self, Cut, NoCut};
+use crate::cut::{self, NoCut, SecondRun};
 use crate::disturb::disturb;
 use crate::image::{Case, Image};
 use crate::machine::Machine;
@@ -172,17 +172,23 @@ impl<'a> Run<'_, '_, 'a> {
         }
         expect(session, armed, Doorbell::Armed(self.index))?;
         self.seen("armed", self.case.act);
-        if let Plan::Cut(..) = self.scenario.plan
-            && self.cut(session, report)?.ran_on
-        {
-            return self.judge(session, report);
+        if let Plan::Cut(..) = self.scenario.plan {
+            match self.cut(session, report)? {
+                SecondRun::Kept => {}
+                SecondRun::RanOn => return self.judge(session, report),
+                SecondRun::Changed(after) => {
+                    report.outcome = Outcome::Fail;
+                    report.reason = Some(format!("the event in flight changed at the second KVM_RUN, to {after}"));
+                    return Ok(());
+                }
+            }
         }
         let done = session.advance_past_input()?;
         expect(session, done, Doorbell::Done(self.index))?;
         self.judge(session, report)
     }
 
-    fn cut(&mut self, session: &mut Session<'_>, report: &mut Report) -> Result<Cut, Trouble> {
+    fn cut(&mut self, session: &mut Session<'_>, report: &mut Report) -> Result<SecondRun, Trouble> {
         let Plan::Cut(stop, action) = self.scenario.plan else {
             return Err(Trouble::NoCut("the plan has no stop".to_owned()));
         };
@@ -190,8 +196,8 @@ impl<'a> Run<'_, '_, 'a> {
         report.cut = Some(cut.proof);
         report.queue = Some(format!("{} at {}", cut.queue, self.image.describe_address(cut.rip)));
         self.seen("cut", cut.rip);
-        if cut.ran_on {
-            return Ok(cut);
+        if cut.second_run != SecondRun::Kept {
+            return Ok(cut.second_run);
         }
         if action.disturb {
             disturb(session, cut.phase, has_xfd(self.runner.machine))?;
@@ -200,7 +206,7 @@ impl<'a> Run<'_, '_, 'a> {
         if action.migrate {
             self.migrate(session, report)?;
         }
-        Ok(cut)
+        Ok(cut.second_run)
     }
 
     fn seen(&self, state: &str, rip: u64) {

@@ -31,8 +31,9 @@ pub struct Behaviour {
     pub origin: &'static str,
     /// Whether every scenario must pass with it.
     pub correct: bool,
-    /// A pending exception becomes injected: its event data, from its vector and payload.
-    pub promote: fn(vector: u8, payload: Option<u64>) -> u64,
+    /// A pending exception's payload is delivered to the registers: the event data that is kept,
+    /// from vector and payload.
+    pub deliver: fn(vector: u8, payload: u64) -> u64,
     /// An injection is set up: what is written to INJECTED_EVENT_DATA, from the vector, the event
     /// data kept in the queue, and the registers.
     pub inject: fn(vector: u8, data: u64, registers: &EventRegisters) -> u64,
@@ -67,7 +68,7 @@ pub const CORRECT: Behaviour = Behaviour {
               injected exceptions",
     origin: "Sean Christopherson, review of \"Virtualize FRED event_data\", Mar 2026, its gaps closed",
     correct: true,
-    promote: |_, payload| payload.unwrap_or(0),
+    deliver: |_, payload| payload,
     inject: |_, data, _| data,
     requeue: |original| Some(original.data),
     cancel: |injected| injected.data,
@@ -142,7 +143,7 @@ pub const PAYLOAD_REUSE_LITERAL: Behaviour = Behaviour {
     origin: "Sean Christopherson, review of \"Virtualize FRED event_data\", Mar 2026, taken literally",
     correct: false,
     // A pending #DB's payload is delivered to DR6, and thereby cleared, before it is injected.
-    promote: |number, payload| if number == vector::DB { 0 } else { payload.unwrap_or(0) },
+    deliver: |number, payload| if number == vector::DB { 0 } else { payload },
     // The requeue forces has_payload = false.
     requeue: |_| Some(0),
     // The payload was consumed when the injection was set up.

@@ -27,14 +27,9 @@ impl Vm {
         if self.exception_payload {
             return;
         }
-        if let Some(exception) = &mut self.queue.exception
-            && exception.stage == Stage::Pending
-            && let Some(payload) = exception.payload.take()
-        {
-            // The event data is decided by the payload that is now gone from the queue.
-            exception.data = (self.behaviour.promote)(exception.vector, Some(payload));
-            let number = exception.vector;
-            self.deliver_payload(number, payload);
+        if let Some(mut exception) = self.queue.exception.filter(|e| e.stage == Stage::Pending) {
+            self.deliver_payload(&mut exception);
+            self.queue.exception = Some(exception);
         }
     }
 

@@ -43,10 +43,7 @@ impl Vm {
         if exception.sets_rf() {
             self.processor.rflags |= rflags::RF;
         }
-        exception.data = (self.behaviour.promote)(exception.vector, exception.payload);
-        if let Some(payload) = exception.payload.take() {
-            self.deliver_payload(exception.vector, payload);
-        }
+        self.deliver_payload(&mut exception);
         if exception.vector == vector::DB {
             self.processor.dr7 &= !Dr7::GD;
         }
@@ -54,10 +51,12 @@ impl Vm {
         self.queue.exception = Some(exception);
     }
 
-    /// The register effects of an exception that hardware did not deliver itself:
+    /// The register effects of an exception that hardware did not deliver itself, once:
     /// `kvm_deliver_exception_payload`.
-    pub(super) fn deliver_payload(&mut self, number: u8, payload: u64) {
-        match number {
+    pub(super) fn deliver_payload(&mut self, exception: &mut QueuedException) {
+        let Some(payload) = exception.payload.take() else { return };
+        exception.data = (self.behaviour.deliver)(exception.vector, payload);
+        match exception.vector {
             vector::PF => self.processor.cr2 = payload,
             vector::DB => self.processor.dr6 = merge_into_dr6(self.processor.dr6, payload),
             // #NM: hardware wrote IA32_XFD_ERR before the intercept was looked at.

@@ -27,8 +27,8 @@ use super::Machine;
 use crate::vcpu::{PAGE, Vcpu, VcpuError, VmConfig};
 use error::{call, refusal};
 use kvm_bindings::{
-    CpuId, KVM_API_VERSION, KVM_CAP_EXCEPTION_PAYLOAD, KVM_CAP_XSAVE2, KVM_MAX_CPUID_ENTRIES, kvm_cpuid_entry2,
-    kvm_enable_cap, kvm_userspace_memory_region,
+    CpuId, KVM_API_VERSION, KVM_CAP_EXCEPTION_PAYLOAD, KVM_CAP_XSAVE2, KVM_MAX_CPUID_ENTRIES,
+    kvm_cpuid_entry2, kvm_enable_cap, kvm_userspace_memory_region,
 };
 use kvm_ioctls::{Kvm, VmFd};
 use memory::GuestMemory;
@@ -98,14 +98,12 @@ impl KvmMachine {
         }
         let vm = self.create_vm()?;
         // The order is KVM's: addresses and capabilities of the VM before its first vCPU.
-        vm.set_identity_map_address(IDENTITY_MAP_ADDRESS).map_err(|e| call("KVM_SET_IDENTITY_MAP_ADDR", e))?;
+        vm.set_identity_map_address(IDENTITY_MAP_ADDRESS)
+            .map_err(|e| call("KVM_SET_IDENTITY_MAP_ADDR", e))?;
         vm.set_tss_address(TSS_ADDRESS).map_err(|e| call("KVM_SET_TSS_ADDR", e))?;
         if config.exception_payload {
-            let cap = kvm_enable_cap {
-                cap: KVM_CAP_EXCEPTION_PAYLOAD,
-                args: [1, 0, 0, 0],
-                ..Default::default()
-            };
+            let cap =
+                kvm_enable_cap { cap: KVM_CAP_EXCEPTION_PAYLOAD, args: [1, 0, 0, 0], ..Default::default() };
             vm.enable_cap(&cap).map_err(|e| call("KVM_ENABLE_CAP(KVM_CAP_EXCEPTION_PAYLOAD)", e))?;
         }
         let memory = GuestMemory::new(config.memory_size)?;
@@ -133,7 +131,9 @@ fn check_memory_size(size: u64) -> Result<(), VcpuError> {
     if size == 0 || !size.is_multiple_of(PAGE as u64) || size > IDENTITY_MAP_ADDRESS {
         return Err(refusal(
             "KVM_SET_USER_MEMORY_REGION",
-            format!("guest memory of {size:#x} bytes: it must be a multiple of 4096, from 4096 to {IDENTITY_MAP_ADDRESS:#x}"),
+            format!(
+                "guest memory of {size:#x} bytes: it must be a multiple of 4096, from 4096 to {IDENTITY_MAP_ADDRESS:#x}"
+            ),
         ));
     }
     Ok(())

@@ -318,7 +318,7 @@ mod tests {
             "FAIL: db/single-step: event data expected 0x4000, got",
             "FAIL: db/single-step: event data expected 0x40FAIL: 00, got 0x0",
             "FRAME pf/read 0 idt 0000000000000000",
-            "FRAME pf/read 0 gdt 0 0 0 0 0 0 0 0 0 0 0",
+            "FRAME pf/read 0 idt 0 0 0 0 0 0 0 0 0 0 0",
             "SUMMARY: pf: 1 passed, 2 skipped",
             "SUMMARY: pf: x passed, 0 failed, 0 skipped",
         ] {

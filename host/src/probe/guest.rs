@@ -22,24 +22,20 @@ const ACT_STACK_TOP: u64 = 0x9000;
 /// The page that the frame goes to and nothing else touches.
 pub(super) const FRAME_PAGE: u64 = 0xA000;
 const FRAME_STACK_TOP: u64 = FRAME_PAGE + 0x1000;
-/// Where the saved RIP is: below SS, RSP, RFLAGS and CS, with or without an error code under it.
-const SAVED_RIP: u64 = FRAME_STACK_TOP - 5 * 8;
 const DOUBLE_FAULT_STACK_TOP: u64 = 0xD000;
 
 const CODE_SELECTOR: u16 = 0x08;
 const DATA_SELECTOR: u16 = 0x10;
 const TSS_SELECTOR: u16 = 0x18;
 
-/// The handler writes here first, then to [`DONE`].
+/// The handler writes here.
 const ENTERED: u16 = 0x10;
-const DONE: u16 = 0x11;
 const DOUBLE_FAULT: u16 = 0x12;
 /// The port that [`Act::InputUnderTrap`] reads.
 pub(super) const INPUT: u16 = 0x20;
 
 const UNDEFINED: u64 = CODE;
 const INPUT_ACT: u64 = CODE + 0x10;
-const AFTER_INPUT: u64 = INPUT_ACT + 2;
 const HANDLER: u64 = CODE + 0x40;
 const DOUBLE_FAULT_HANDLER: u64 = CODE + 0x60;
 
@@ -47,12 +43,12 @@ const DOUBLE_FAULT_HANDLER: u64 = CODE + 0x60;
 const UNDEFINED_CODE: [u8; 4] = [0x0F, 0x0B, 0xEB, 0xFE];
 /// IN AL, [`INPUT`]; NOP; then a loop that a lost event reaches.
 const INPUT_CODE: [u8; 5] = [0xE4, INPUT as u8, 0x90, 0xEB, 0xFE];
-/// OUT [`ENTERED`], AL; OUT [`DONE`], AL; a loop.
-const HANDLER_CODE: [u8; 6] = [0xE6, ENTERED as u8, 0xE6, DONE as u8, 0xEB, 0xFE];
+/// OUT [`ENTERED`], AL; a loop.
+const HANDLER_CODE: [u8; 4] = [0xE6, ENTERED as u8, 0xEB, 0xFE];
 /// OUT [`DOUBLE_FAULT`], AL; a loop.
 const DOUBLE_FAULT_CODE: [u8; 4] = [0xE6, DOUBLE_FAULT as u8, 0xEB, 0xFE];
 
-/// How long one stop may take, deliveries included.
+/// How long one stop may take.
 const TIME_LIMIT: Duration = Duration::from_millis(500);
 
 /// What the guest starts with.
@@ -78,23 +74,13 @@ impl Act {
             Self::InputUnderTrap => rflags::FIXED | rflags::TF,
         }
     }
-
-    /// The RIP that the frame must hold.
-    fn saved_rip(self) -> u64 {
-        match self {
-            Self::Undefined => UNDEFINED,
-            Self::InputUnderTrap => AFTER_INPUT,
-        }
-    }
 }
 
 /// How a run of the guest went on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// The handler was entered, once, with the right RIP saved.
+    /// The handler was entered.
     Delivered,
-    /// The handler was entered, but not as it should have been.
-    Misdelivered(String),
     /// The guest's #DF handler was entered.
     DoubleFault,
     /// Anything else.
@@ -127,33 +113,18 @@ impl Guest {
         Ok(Self { vcpu, act })
     }
 
-    /// Runs in `mode` and tells a delivery from other exits; a delivery is followed to its end.
+    /// Runs in `mode` and tells a delivery from other exits.
     pub(super) fn run(&mut self, mode: RunMode) -> Result<Progress, VcpuError> {
-        let exit = self.vcpu.run(mode)?;
-        Ok(match exit {
-            Exit::IoOut { port: ENTERED, .. } => self.follow_delivery()?,
+        Ok(match self.vcpu.run(mode)? {
+            Exit::IoOut { port: ENTERED, .. } => Progress::Delivered,
             Exit::IoOut { port: DOUBLE_FAULT, .. } => Progress::DoubleFault,
             other => Progress::Exit(other),
         })
     }
 
-    fn follow_delivery(&mut self) -> Result<Progress, VcpuError> {
-        let mut saved_rip = [0; 8];
-        self.vcpu.read_memory(SAVED_RIP, &mut saved_rip)?;
-        let (saved_rip, expected) = (u64::from_le_bytes(saved_rip), self.act.saved_rip());
-        if saved_rip != expected {
-            return Ok(Progress::Misdelivered(format!(
-                "the handler was entered with RIP {saved_rip:#x} saved, expected {expected:#x}"
-            )));
-        }
-        Ok(match self.vcpu.run(RunMode::Normal)? {
-            Exit::IoOut { port: DONE, .. } => Progress::Delivered,
-            Exit::IoOut { port: ENTERED, .. } => {
-                Progress::Misdelivered("the event was delivered a second time".into())
-            }
-            Exit::IoOut { port: DOUBLE_FAULT, .. } => Progress::DoubleFault,
-            other => Progress::Exit(other),
-        })
+    /// Whether the guest is still where it started: nothing of it has run, and no handler either.
+    pub(super) fn is_at_act(&self) -> Result<bool, VcpuError> {
+        Ok(self.vcpu.regs()?.rip == self.act.rip())
     }
 
     /// Changes what the page that the frame goes to allows.

@@ -2,8 +2,9 @@
 //!
 //! A tiny guest of this module's own is stopped in every way and let go again, through the
 //! KVM-shaped trait only, so that the model is probed by the same steps as a real KVM. The answer
-//! decides between running a scenario and skipping it with a reason; what a machine gets wrong
-//! *after* a stop that works is for the scenarios to find.
+//! decides between running a scenario and skipping it with a reason. So the probe asks only whether
+//! the machine *stops* there: whether the event survives the stop is the scenarios' question, and a
+//! probe that judged it would turn the very failure they look for into a skip.
 //!
 //! The guest uses the IDT: the stops act below event delivery, and a KVM that can do them for one
 //! mode can do them for both. Every run has a deadline, but an ill KVM can spin where no signal
@@ -14,13 +15,14 @@ mod stops;
 
 use crate::machine::Machine;
 use crate::vcpu::VcpuError;
+use guest::{Act, Guest};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Whether a stop works on a machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Support {
-    /// The guest stopped with the event in the queue, and was delivered it once afterwards.
+    /// The guest stopped in mid-delivery.
     Works,
     /// The machine took no notice: the event was delivered as if there had been no stop.
     Silent,
@@ -65,9 +67,9 @@ pub struct StopSupport {
 /// stop that goes wrong is a [`Support`], not an error.
 pub fn probe(machine: &dyn Machine, payload: bool) -> Result<StopSupport, VcpuError> {
     Ok(StopSupport {
-        block: stops::block(guest::Guest::start(machine, payload, guest::Act::Undefined)?)?,
-        cancel: stops::cancel(guest::Guest::start(machine, payload, guest::Act::Undefined)?, payload)?,
-        io: stops::io(guest::Guest::start(machine, payload, guest::Act::InputUnderTrap)?)?,
+        block: stops::block(Guest::start(machine, payload, Act::Undefined)?)?,
+        cancel: stops::cancel(Guest::start(machine, payload, Act::Undefined)?, payload)?,
+        io: stops::io(Guest::start(machine, payload, Act::InputUnderTrap)?)?,
     })
 }
 

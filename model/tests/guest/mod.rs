@@ -1,42 +1,42 @@
 //! A flat 64-bit guest for tests: identity paging with 4-KiB pages over the first 2 MiB, a GDT, a
 //! TSS, an IDT whose every gate leads to its own HLT, and FRED when asked for.
-#![allow(dead_code, reason = "each test uses its part")]
+#![allow(dead_code, missing_debug_implementations, reason = "each test uses its part")]
 
 use iced_x86::code_asm::CodeAssembler;
 use model::cpuid::default_table;
 use model::memory::Memory;
 use model::processor::{DescriptorTable, Entry, Exit, ExitReason, Processor, Segment};
 
-pub const CODE: u64 = 0x10_0000;
-pub const STACK: u64 = 0x18_0000;
-pub const DATA: u64 = 0x19_0000;
+pub(crate) const CODE: u64 = 0x10_0000;
+pub(crate) const STACK: u64 = 0x18_0000;
+pub(crate) const DATA: u64 = 0x19_0000;
 /// The page behind DATA's page; free to unmap.
-pub const NEXT: u64 = DATA + 0x1000;
-pub const PML4: u64 = 0x1000;
-pub const PDPT: u64 = 0x2000;
-pub const PD: u64 = 0x3000;
-pub const PT: u64 = 0x4000;
-pub const GDT: u64 = 0x5000;
-pub const TSS: u64 = 0x6000;
-pub const IDT: u64 = 0x7000;
+pub(crate) const NEXT: u64 = DATA + 0x1000;
+pub(crate) const PML4: u64 = 0x1000;
+pub(crate) const PDPT: u64 = 0x2000;
+pub(crate) const PD: u64 = 0x3000;
+pub(crate) const PT: u64 = 0x4000;
+pub(crate) const GDT: u64 = 0x5000;
+pub(crate) const TSS: u64 = 0x6000;
+pub(crate) const IDT: u64 = 0x7000;
 /// Handler of IDT vector v: HANDLERS + 16 * v, a HLT.
-pub const HANDLERS: u64 = 0x8000;
+pub(crate) const HANDLERS: u64 = 0x8000;
 /// FRED's entry page: a HLT at 0 and at 0x100.
-pub const ENTRY: u64 = 0xA000;
+pub(crate) const ENTRY: u64 = 0xA000;
 /// IA32_FRED_RSP0..3.
-pub const FRED_RSP: [u64; 4] = [0xC000, 0xD000, 0xE000, 0xF000];
+pub(crate) const FRED_RSP: [u64; 4] = [0xC000, 0xD000, 0xE000, 0xF000];
 /// The TSS's RSP0 and IST1.
-pub const RSP0: u64 = 0x11000;
-pub const IST1: u64 = 0x12000;
+pub(crate) const RSP0: u64 = 0x11000;
+pub(crate) const IST1: u64 = 0x12000;
 
-pub const KERNEL_CS: u16 = 0x08;
-pub const KERNEL_SS: u16 = 0x10;
-pub const USER_SS: u16 = 0x23;
-pub const USER_CS: u16 = 0x2B;
+pub(crate) const KERNEL_CS: u16 = 0x08;
+pub(crate) const KERNEL_SS: u16 = 0x10;
+pub(crate) const USER_SS: u16 = 0x23;
+pub(crate) const USER_CS: u16 = 0x2B;
 
-pub struct Guest {
-    pub cpu: Processor,
-    pub memory: Memory,
+pub(crate) struct Guest {
+    pub(crate) cpu: Processor,
+    pub(crate) memory: Memory,
 }
 
 fn segment(selector: u16, segment_type: u8, l: bool) -> Segment {
@@ -56,7 +56,7 @@ fn segment(selector: u16, segment_type: u8, l: bool) -> Segment {
 
 impl Guest {
     /// At CPL 0 in IDT mode; RIP at CODE, which holds HLTs.
-    pub fn idt() -> Self {
+    pub(crate) fn idt() -> Self {
         let mut memory = Memory::new(0x20_0000);
         let mut put = |at: u64, value: u64| memory.write(at, &value.to_le_bytes()).unwrap();
         put(PML4, PDPT | 7);
@@ -83,6 +83,8 @@ impl Guest {
         }
         put(TSS + 4, RSP0);
         put(TSS + 36, IST1);
+        // No I/O permission bitmap inside the limit.
+        put(TSS + 0x60, 0x0068_0000_0000_0000);
         for vector in 0..256 {
             let handler = HANDLERS + 16 * vector;
             put(IDT + 16 * vector, handler & 0xFFFF | 0x0000_8E00_0008_0000 | (handler >> 16) << 48);
@@ -115,7 +117,7 @@ impl Guest {
     }
 
     /// The same with FRED on.
-    pub fn fred() -> Self {
+    pub(crate) fn fred() -> Self {
         let mut guest = Self::idt();
         guest.cpu.cr4 |= 1 << 32;
         guest.cpu.msrs.fred.rsp = FRED_RSP;
@@ -124,14 +126,14 @@ impl Guest {
     }
 
     /// The same at CPL 3.
-    pub fn in_ring_3(mut self) -> Self {
+    pub(crate) fn in_ring_3(mut self) -> Self {
         self.cpu.segments.cs = segment(USER_CS, 11, true);
         self.cpu.segments.ss = segment(USER_SS, 3, false);
         self
     }
 
     /// With a program at CODE, HLTs behind it.
-    pub fn with(mut self, program: impl FnOnce(&mut CodeAssembler)) -> Self {
+    pub(crate) fn with(mut self, program: impl FnOnce(&mut CodeAssembler)) -> Self {
         let mut a = CodeAssembler::new(64).unwrap();
         program(&mut a);
         let bytes = a.assemble(CODE).unwrap();
@@ -140,43 +142,43 @@ impl Guest {
     }
 
     /// With raw bytes at CODE.
-    pub fn with_bytes(mut self, bytes: &[u8]) -> Self {
+    pub(crate) fn with_bytes(mut self, bytes: &[u8]) -> Self {
         self.memory.write(CODE, bytes).unwrap();
         self
     }
 
-    pub fn put(&mut self, at: u64, value: u64) {
+    pub(crate) fn put(&mut self, at: u64, value: u64) {
         self.memory.write(at, &value.to_le_bytes()).unwrap();
     }
 
-    pub fn get(&self, at: u64) -> u64 {
+    pub(crate) fn get(&self, at: u64) -> u64 {
         let mut bytes = [0; 8];
         self.memory.read(at, &mut bytes).unwrap();
         u64::from_le_bytes(bytes)
     }
 
     /// Changes the page-table entry of a 4-KiB page.
-    pub fn map(&mut self, page: u64, flags: u64) {
+    pub(crate) fn map(&mut self, page: u64, flags: u64) {
         self.put(PT + (page >> 12) * 8, page & !0xFFF | flags);
     }
 
-    pub fn run(&mut self) -> Exit {
+    pub(crate) fn run(&mut self) -> Exit {
         self.enter(Entry { instructions: 1000, ..Entry::default() })
     }
 
-    pub fn enter(&mut self, entry: Entry) -> Exit {
+    pub(crate) fn enter(&mut self, entry: Entry) -> Exit {
         self.cpu.enter(&mut self.memory, &entry)
     }
 
     /// Runs to a HLT; the eight quadwords at the stack pointer then.
-    pub fn frame(&mut self) -> [u64; 8] {
+    pub(crate) fn frame(&mut self) -> [u64; 8] {
         let exit = self.run();
         assert_eq!(exit.reason, ExitReason::Halt, "{exit:x?}");
         self.top()
     }
 
     /// The eight quadwords at the stack pointer.
-    pub fn top(&self) -> [u64; 8] {
+    pub(crate) fn top(&self) -> [u64; 8] {
         std::array::from_fn(|n| self.get(self.cpu.gpr[4] + 8 * n as u64))
     }
 }

@@ -1,0 +1,150 @@
+//! #DB: its event data, DR6 and DR7, and when it comes.
+
+mod guest;
+
+use guest::{CODE, DATA, Guest};
+use iced_x86::code_asm::*;
+use model::event::Event;
+use model::processor::{Entry, ExitReason};
+
+const TF: u64 = 0x100;
+
+/// DR7 with breakpoint 0 on 8-byte writes.
+const WRITE_0: u64 = 0x9_0402;
+/// DR7 with breakpoint 0 on execution.
+const EXECUTE_0: u64 = 0x402;
+
+#[test]
+fn single_step_traps_behind_the_instruction() {
+    let mut g = Guest::fred().with(|a| a.nop().unwrap());
+    g.cpu.rflags |= TF;
+    let frame = g.frame();
+    assert_eq!(frame, [0, CODE + 1, 0x08, 0x102, 0x18_0000, 0x0203_0001_0000_0010, 0x4000, 0]);
+    assert_eq!(g.cpu.dr6, 0xFFFF_4FF0);
+}
+
+#[test]
+fn event_data_holds_nothing_of_earlier_debug_exceptions() {
+    let mut g = Guest::fred().with(|a| a.nop().unwrap());
+    g.cpu.rflags |= TF;
+    // BT and BD are left over.
+    g.cpu.dr6 = 0xFFFF_AFF0;
+    assert_eq!(g.frame()[6], 0x4000);
+    assert_eq!(g.cpu.dr6, 0xFFFF_EFF0);
+}
+
+#[test]
+fn a_step_and_a_data_breakpoint_are_one_exception() {
+    let mut g = Guest::fred().with(|a| a.mov(dword_ptr(DATA + 4), eax).unwrap());
+    g.cpu.rflags |= TF;
+    g.cpu.dr[0] = DATA;
+    g.cpu.dr7 = WRITE_0;
+    // B3 is left over, BLD and RTM happened before.
+    g.cpu.dr6 = 0xFFFE_07F8;
+    let frame = g.frame();
+    assert_eq!(frame[6], 0x4001);
+    assert_eq!(g.cpu.dr6, 0xFFFF_47F1, "B3 is gone, RTM is back at 1, BLD stays");
+}
+
+#[test]
+fn data_breakpoints_match_what_they_overlap() {
+    let hit = |address: u64, watched: u64, control: u64, write: bool| {
+        let mut g = Guest::fred().with(|a| {
+            if write {
+                a.mov(word_ptr(address), ax).unwrap();
+            } else {
+                a.mov(ax, word_ptr(address)).unwrap();
+            }
+        });
+        g.cpu.dr[0] = watched;
+        g.cpu.dr7 = control;
+        let exit = g.run();
+        assert_eq!(exit.reason, ExitReason::Halt);
+        (g.cpu.dr6 & 1 != 0).then(|| g.top()[6])
+    };
+    assert_eq!(hit(DATA + 7, DATA, WRITE_0, true), Some(1));
+    assert_eq!(hit(DATA + 8, DATA, WRITE_0, true), None);
+    assert_eq!(hit(DATA - 1, DATA, WRITE_0, true), Some(1));
+    assert_eq!(hit(DATA - 2, DATA, WRITE_0, true), None);
+    assert_eq!(hit(DATA, DATA, WRITE_0, false), None, "a read");
+    assert_eq!(hit(DATA, DATA, 0xB_0402, false), Some(1), "read or write");
+    assert_eq!(hit(DATA, DATA + 1, 0x1_0402, true), Some(1), "one byte");
+    assert_eq!(hit(DATA, DATA, 0x9_0400, true), None, "not enabled");
+}
+
+#[test]
+fn an_execution_breakpoint_is_a_fault_that_leaves_rf() {
+    let mut g = Guest::fred().with(|a| {
+        a.nop().unwrap();
+        a.nop().unwrap();
+    });
+    g.cpu.dr[0] = CODE + 1;
+    g.cpu.dr7 = EXECUTE_0;
+    assert_eq!(g.frame(), [0, CODE + 1, 0x08, 2, 0x18_0000, 0x0203_0001_0000_0010, 1, 0]);
+    // With RF the instruction runs, and RF is gone behind it.
+    g.cpu.rip = CODE + 1;
+    g.cpu.rflags = 0x1_0002;
+    g.cpu.halted = false;
+    g.cpu.gpr[4] = 0x18_0000;
+    assert_eq!(g.run().reason, ExitReason::Halt);
+    assert_eq!((g.cpu.rip, g.cpu.rflags), (CODE + 3, 2));
+}
+
+#[test]
+fn general_detect_is_a_fault_that_clears_gd() {
+    let mut g = Guest::fred().with(|a| a.mov(rax, dr6).unwrap());
+    g.cpu.gpr[0] = 7;
+    g.cpu.dr7 = 0x2400;
+    let frame = g.frame();
+    assert_eq!((frame[1], frame[3], frame[6]), (CODE, 2, 0x2000));
+    assert_eq!((g.cpu.dr6, g.cpu.dr7, g.cpu.gpr[0]), (0xFFFF_2FF0, 0x400, 7));
+}
+
+#[test]
+fn popf_that_sets_tf_traps_after_the_next_instruction() {
+    let mut g = Guest::fred().with(|a| {
+        a.push(0x102).unwrap();
+        a.popfq().unwrap();
+        a.nop().unwrap();
+    });
+    let frame = g.frame();
+    assert_eq!((frame[1], frame[6]), (CODE + 7, 0x4000));
+}
+
+#[test]
+fn mov_ss_holds_debug_traps_back() {
+    let mut g = Guest::fred().with(|a| {
+        a.mov(eax, 0x10).unwrap();
+        a.mov(ss, eax).unwrap();
+        a.nop().unwrap();
+    });
+    g.put(DATA, 0x10);
+    g.cpu.rflags |= TF;
+    g.enter(Entry { instructions: 1, ..Entry::default() });
+    g.cpu.pending_debug = 0;
+    let frame = g.frame();
+    assert_eq!((frame[1], frame[6]), (CODE + 8, 0x4000));
+}
+
+#[test]
+fn an_intercepted_debug_exception_has_touched_nothing() {
+    let mut g = Guest::fred().with(|a| a.nop().unwrap());
+    g.cpu.rflags |= TF;
+    g.cpu.dr7 = 0x2400;
+    let exit = g.enter(Entry { intercepts: 1 << 1, ..Entry::default() });
+    assert_eq!(exit.reason, ExitReason::Exception(Event::debug(0x4000)));
+    assert_eq!((exit.original, exit.instructions), (None, 1));
+    assert_eq!((g.cpu.dr6, g.cpu.dr7, g.cpu.rip), (0xFFFF_0FF0, 0x2400, CODE + 1));
+    assert_eq!(g.cpu.pending_debug, 0);
+}
+
+#[test]
+fn each_iteration_of_rep_traps() {
+    let mut g = Guest::fred().with(|a| a.rep().stosb().unwrap());
+    g.cpu.rflags |= TF;
+    g.cpu.gpr[1] = 2;
+    g.cpu.gpr[7] = DATA;
+    let frame = g.frame();
+    assert_eq!((frame[1], frame[3], frame[6]), (CODE, 0x1_0102, 0x4000));
+    assert_eq!((g.cpu.gpr[1], g.cpu.gpr[7]), (1, DATA + 1));
+}

@@ -35,7 +35,8 @@ impl Processor {
             };
             let length = dr7.length(index);
             let start = self.dr[usize::from(index)] & !(length - 1);
-            watched && linear.wrapping_sub(start) < length || watched && start.wrapping_sub(linear) < size
+            let overlaps = linear.wrapping_sub(start) < length || start.wrapping_sub(linear) < size;
+            watched && overlaps
         });
     }
 

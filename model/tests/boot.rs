@@ -1,5 +1,7 @@
 //! From a PVH entry, 32-bit protected mode without paging, to 64-bit code.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot set itself up has failed")]
+
 mod guest;
 
 use guest::{GDT, Guest, PML4};
@@ -15,7 +17,8 @@ fn protected_mode_to_long_mode() {
     g.cpu.cr4 = 0;
     g.cpu.efer = 0;
     g.cpu.gdtr = DescriptorTable::default();
-    let flat = Segment { limit: 0xFFFF_FFFF, present: true, s: true, db: true, g: true, ..Segment::default() };
+    let flat =
+        Segment { limit: 0xFFFF_FFFF, present: true, s: true, db: true, g: true, ..Segment::default() };
     g.cpu.segments.cs = Segment { selector: 0x10, segment_type: 11, ..flat };
     for s in [&mut g.cpu.segments.ds, &mut g.cpu.segments.es, &mut g.cpu.segments.ss] {
         *s = Segment { selector: 0x18, segment_type: 3, ..flat };

@@ -32,10 +32,7 @@ fn page_fault_from_ring_3() {
     g.cpu.msrs.kernel_gs_base = 0x5555;
     g.cpu.segments.gs.base = 0x6666;
     let frame = g.frame();
-    assert_eq!(
-        frame,
-        [7, CODE, 0x2B, 0x1_0002, STACK, 0x0203_000E_0000_0023, 0x19_1000, 0]
-    );
+    assert_eq!(frame, [7, CODE, 0x2B, 0x1_0002, STACK, 0x0203_000E_0000_0023, 0x19_1000, 0]);
     assert_eq!(g.cpu.gpr[4], FRED_RSP[0] - 64);
     assert_eq!(g.cpu.rip, ENTRY + 1);
     assert_eq!((g.cpu.segments.cs.selector, g.cpu.segments.ss.selector), (0x08, 0x10));

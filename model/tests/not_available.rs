@@ -1,5 +1,7 @@
 //! #NM: by CR0.TS, by CR0.EM, by IA32_XFD.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot set itself up has failed")]
+
 mod guest;
 
 use guest::{CODE, DATA, Guest};
@@ -60,10 +62,9 @@ fn emulation_means_nm_for_x87_and_ud_for_sse() {
 
 #[test]
 fn tile_data_under_xfd() {
-    for program in [
-        |a: &mut CodeAssembler| a.tilezero(tmm0),
-        |a: &mut CodeAssembler| a.tileloadd(tmm0, ptr(rax + rbx)),
-    ] {
+    for program in
+        [|a: &mut CodeAssembler| a.tilezero(tmm0), |a: &mut CodeAssembler| a.tileloadd(tmm0, ptr(rax + rbx))]
+    {
         let mut g = with_tile_config(Guest::fred().with(|a| {
             a.ldtilecfg(ptr(DATA)).unwrap();
             program(a).unwrap();

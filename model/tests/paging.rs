@@ -1,5 +1,7 @@
 //! #PF's error codes, and accessed and dirty bits.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot set itself up has failed")]
+
 mod guest;
 
 use guest::{CODE, Guest, NEXT, PD, PDPT, PT};

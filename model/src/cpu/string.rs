@@ -88,7 +88,7 @@ fn repeat(p: &mut Processor, m: &mut Memory, d: &Decoded, iteration: Iteration, 
             return Ok(());
         }
         iteration(p, m, &item)?;
-        p.set_gpr(1, item.address_size, count - 1 & mask(item.address_size));
+        p.set_gpr(1, item.address_size, (count - 1) & mask(item.address_size));
         if count == 1 || compares && p.flag(ZF) != equal {
             return Ok(());
         }

@@ -1,6 +1,7 @@
 //! A flat 64-bit guest for tests: identity paging with 4-KiB pages over the first 2 MiB, a GDT, a
 //! TSS, an IDT whose every gate leads to its own HLT, and FRED when asked for.
 #![allow(dead_code, missing_debug_implementations, reason = "each test uses its part")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 use iced_x86::code_asm::CodeAssembler;
 use model::cpuid::default_table;
@@ -105,8 +106,14 @@ impl Guest {
         for s in [&mut cpu.segments.ds, &mut cpu.segments.es, &mut cpu.segments.ss] {
             *s = segment(KERNEL_SS, 3, false);
         }
-        cpu.segments.tr =
-            Segment { selector: 0x30, base: TSS, limit: 0x67, segment_type: 11, present: true, ..Default::default() };
+        cpu.segments.tr = Segment {
+            selector: 0x30,
+            base: TSS,
+            limit: 0x67,
+            segment_type: 11,
+            present: true,
+            ..Default::default()
+        };
         cpu.gdtr = DescriptorTable { base: GDT, limit: 0x3F };
         cpu.idtr = DescriptorTable { base: IDT, limit: 0xFFF };
         // Ring 0 from 0x08, ring 3 from 0x1B (32-bit), SS 0x23, CS 0x2B.

@@ -2,6 +2,7 @@
 
 use crate::machine::kvm;
 use serde::Serialize;
+use std::path::Path;
 
 /// What results depend on and a reader of them must know.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -25,9 +26,9 @@ pub struct HostFacts {
 }
 
 impl HostFacts {
-    /// Asks the host.
-    pub fn gather() -> Self {
-        let facts = kvm::facts();
+    /// Asks the host, and the KVM behind `device`.
+    pub fn gather(device: &Path) -> Self {
+        let facts = kvm::facts(device);
         Self {
             cpu: facts.cpu,
             vendor: facts.vendor,

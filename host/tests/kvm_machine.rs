@@ -1,9 +1,10 @@
 //! The kvm machine on this host's /dev/kvm. Without one every test here says so and tests nothing.
 #![expect(clippy::unwrap_used, reason = "the helpers belong to tests, which may panic")]
 
+use std::path::Path;
 use kvm_bindings::{KVM_VCPUEVENT_VALID_PAYLOAD, kvm_regs};
 use midflight::machine::Machine;
-use midflight::machine::kvm::{KvmMachine, KvmVcpu};
+use midflight::machine::kvm::{DEVICE, KvmMachine, KvmVcpu};
 use midflight::probe::{Support, probe};
 use midflight::vcpu::{Exit, PAGE, Protection, RunMode, Vcpu, VcpuError, VmConfig};
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ const CODE: u64 = 0x1000;
 const MEMORY: u64 = 0x1_0000;
 
 fn machine() -> Option<KvmMachine> {
-    match KvmMachine::open() {
+    match KvmMachine::open(Path::new(DEVICE)) {
         Ok(machine) => Some(machine),
         Err(error) => {
             eprintln!("skipped, nothing tested: {error}");

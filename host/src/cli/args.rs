@@ -1,5 +1,6 @@
 //! Options and their meaning.
 
+use crate::machine::kvm::DEVICE;
 use crate::scenario::Delivery;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -17,6 +18,9 @@ pub struct Cli {
     /// Image file to use instead of the built-in images (repeatable)
     #[arg(long = "image", value_name = "FILE", global = true)]
     pub images: Vec<PathBuf>,
+    /// The KVM device
+    #[arg(long, value_name = "FILE", global = true, default_value = DEVICE)]
+    pub kvm: PathBuf,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,

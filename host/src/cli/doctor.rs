@@ -7,14 +7,14 @@ use crate::machine::qemu::Qemu;
 use crate::probe::StopSupport;
 use crate::run::worker::{Worker, WorkerOptions};
 use std::io::{Write, stdout};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How long one question may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-pub(super) fn doctor(files: &[PathBuf]) -> Result<u8, CliError> {
-    let facts = kvm::facts();
+pub(super) fn doctor(files: &[PathBuf], device: &Path) -> Result<u8, CliError> {
+    let facts = kvm::facts(device);
     let mut output = stdout().lock();
     writeln!(output, "midflight  {}", env!("CARGO_PKG_VERSION"))?;
     match images::load(files) {
@@ -29,7 +29,7 @@ pub(super) fn doctor(files: &[PathBuf]) -> Result<u8, CliError> {
     let modules = if facts.modules.is_empty() { "none loaded".to_owned() } else { facts.modules.join(" ") };
     writeln!(output, "kvm        {modules}")?;
     writeln!(output, "model      works everywhere, FRED and IDT; it tests the tests")?;
-    kvm_section(&mut output, &facts, files)?;
+    kvm_section(&mut output, &facts, files, device)?;
     writeln!(output, "fred       {}", fred(&facts))?;
     match Qemu::find() {
         Ok(qemu) => match qemu.version(Instant::now() + PATIENCE) {
@@ -41,7 +41,12 @@ pub(super) fn doctor(files: &[PathBuf]) -> Result<u8, CliError> {
     Ok(0)
 }
 
-fn kvm_section(output: &mut impl Write, facts: &Facts, files: &[PathBuf]) -> Result<(), CliError> {
+fn kvm_section(
+    output: &mut impl Write,
+    facts: &Facts,
+    files: &[PathBuf],
+    device: &Path,
+) -> Result<(), CliError> {
     let kvm = match &facts.kvm {
         Ok(kvm) => kvm,
         Err(error) => {
@@ -49,7 +54,7 @@ fn kvm_section(output: &mut impl Write, facts: &Facts, files: &[PathBuf]) -> Res
             return Ok(());
         }
     };
-    let options = WorkerOptions { images: files.to_vec(), timeout: PATIENCE, frames: false };
+    let options = WorkerOptions { kvm: device.to_owned(), images: files.to_vec(), timeout: PATIENCE, frames: false };
     for payload in [true, false] {
         let title = if payload { "stops" } else { "  nopayload" };
         // A worker of its own for each: one that hangs is killed.

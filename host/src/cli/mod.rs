@@ -20,6 +20,7 @@ use crate::run::worker::{WorkerError, serve};
 use crate::vcpu::VcpuError;
 use args::{Command, WorkerArgs};
 use std::io::{BufReader, stdin, stdout};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// The command cannot be carried out: exit code 2.
@@ -70,11 +71,11 @@ pub enum CliError {
 /// Carries out a command line.
 pub fn main(cli: Cli) -> ExitCode {
     let done = match cli.command {
-        Command::Run(args) => run::run(&args, &cli.images),
+        Command::Run(args) => run::run(&args, &cli.images, &cli.kvm),
         Command::List(args) => list::list(&args, &cli.images),
         Command::Mutants(args) => mutants::mutants(&args, &cli.images),
-        Command::Doctor => doctor::doctor(&cli.images),
-        Command::Worker(args) => worker(&args, &cli.images),
+        Command::Doctor => doctor::doctor(&cli.images, &cli.kvm),
+        Command::Worker(args) => worker(&args, &cli.images, &cli.kvm),
     };
     match done {
         Ok(code) => ExitCode::from(code),
@@ -85,13 +86,13 @@ pub fn main(cli: Cli) -> ExitCode {
     }
 }
 
-fn worker(args: &WorkerArgs, files: &[std::path::PathBuf]) -> Result<u8, CliError> {
+fn worker(args: &WorkerArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, CliError> {
     let images: Vec<Image> = images::load(files).or_else(|error| match error {
         // A probe needs none.
         ImagesError::None => Ok(Vec::new()),
         other => Err(other),
     })?;
-    let machine = KvmMachine::open()?;
+    let machine = KvmMachine::open(kvm)?;
     serve(&machine, &images, args.timeout, args.frames, BufReader::new(stdin()), stdout())?;
     Ok(0)
 }

@@ -19,24 +19,24 @@ use crate::scenario::{Plan, Scenario};
 use indicatif::{ProgressBar, ProgressStyle};
 use model::hypervisor::behaviour::{self, Behaviour};
 use std::io::{BufWriter, Write, stdout};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-pub(super) fn run(args: &RunArgs, files: &[PathBuf]) -> Result<u8, CliError> {
+pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, CliError> {
     let behaviour = behaviour_of(args)?;
     let images = images::load(files)?;
     let known = known_issues(args)?;
     let mut scenarios = select::select(&images, &args.filters)?;
     with_delivery(&mut scenarios, args.delivery);
     let machine = if args.behaviour.is_some() { Some(MachineName::Model) } else { args.machine };
-    let mut facts = HostFacts::gather();
+    let mut facts = HostFacts::gather(kvm);
     let qemu = qemu::Qemu::find();
     if let Ok(qemu) = &qemu {
         facts.emulator = qemu.version(Instant::now() + args.timeout).unwrap_or_default();
     }
-    require(&args.require, &qemu)?;
+    require(&args.require, kvm, &qemu)?;
 
-    let run = Run { args, files, images: &images, behaviour };
+    let run = Run { args, files, kvm, images: &images, behaviour };
     let mut reports = Vec::new();
     if machine.is_none_or(|name| name == MachineName::Model) {
         reports.extend(run.on_model(scenarios.clone())?);
@@ -66,6 +66,7 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf]) -> Result<u8, CliError> {
 struct Run<'a> {
     args: &'a RunArgs,
     files: &'a [PathBuf],
+    kvm: &'a Path,
     images: &'a [Image],
     behaviour: &'static Behaviour,
 }
@@ -88,12 +89,13 @@ impl Run<'_> {
     }
 
     fn on_kvm(&self, scenarios: Vec<(usize, Scenario)>, asked: bool) -> Result<Vec<Report>, CliError> {
-        let machine = match KvmMachine::open() {
+        let machine = match KvmMachine::open(self.kvm) {
             Ok(machine) => machine,
             Err(error) if asked => return Err(error.into()),
             Err(error) => return Ok(skip_all(&scenarios, "kvm", &error.to_string())),
         };
         let options = WorkerOptions {
+            kvm: self.kvm.to_owned(),
             images: self.files.to_vec(),
             timeout: self.args.timeout,
             frames: self.args.frames,
@@ -194,18 +196,18 @@ fn known_issues(args: &RunArgs) -> Result<KnownIssues, CliError> {
 }
 
 /// Checks `--require`: what it names must be there on a machine that is not the model.
-fn require(needs: &[String], qemu: &Result<qemu::Qemu, qemu::QemuError>) -> Result<(), CliError> {
+fn require(needs: &[String], kvm: &Path, qemu: &Result<qemu::Qemu, qemu::QemuError>) -> Result<(), CliError> {
     for need in needs {
         let unmet = |reason: String| CliError::Required { need: need.clone(), reason };
         match need.as_str() {
-            "kvm" => drop(KvmMachine::open().map_err(|error| unmet(error.to_string()))?),
+            "kvm" => drop(KvmMachine::open(kvm).map_err(|error| unmet(error.to_string()))?),
             "qemu" => {
                 if let Err(error) = qemu {
                     return Err(unmet(error.to_string()));
                 }
             }
             "fred" | "xfd" | "amx" => {
-                let machine = KvmMachine::open().map_err(|error| unmet(error.to_string()))?;
+                let machine = KvmMachine::open(kvm).map_err(|error| unmet(error.to_string()))?;
                 if !met_needs(&machine).names().any(|met| met == need) {
                     return Err(unmet("KVM on this host does not offer it; see `midflight doctor`".into()));
                 }

@@ -14,13 +14,13 @@ pub fn write(output: &mut impl Write, reports: &[Report], host: &HostFacts) -> R
     for report in reports {
         match report.outcome {
             Outcome::Fail | Outcome::Error => failure(output, report)?,
-            Outcome::Known => known(output, report)?,
-            Outcome::Pass | Outcome::Skip => {}
+            Outcome::Pass | Outcome::Skip | Outcome::Known => {}
         }
         for frame in &report.frames {
             writeln!(output, "{frame}")?;
         }
     }
+    known(output, reports)?;
     skips(output, reports)?;
     table(output, reports)?;
     conclusion(output, reports, host)
@@ -43,9 +43,19 @@ fn failure(output: &mut impl Write, report: &Report) -> Result<()> {
     writeln!(output, "    again: {}", report.command())
 }
 
-fn known(output: &mut impl Write, report: &Report) -> Result<()> {
-    let reason = report.reason.as_deref().unwrap_or("");
-    writeln!(output, "KNOWN: {} on {}: {reason}", report.id, subject(report))
+fn known(output: &mut impl Write, reports: &[Report]) -> Result<()> {
+    let mut reasons: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    for report in reports.iter().filter(|report| report.outcome == Outcome::Known) {
+        let key = (report.machine.as_str(), report.reason.as_deref().unwrap_or(""));
+        reasons.entry(key).or_default().push(&report.id);
+    }
+    for ((machine, reason), ids) in reasons {
+        writeln!(output, "KNOWN: {} on {machine}: {reason}", ids.len())?;
+        for id in ids {
+            writeln!(output, "    {id}")?;
+        }
+    }
+    Ok(())
 }
 
 fn subject(report: &Report) -> String {

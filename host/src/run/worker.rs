@@ -98,6 +98,8 @@ fn run(runner: &mut Runner<'_>, images: &[Image], id: &str) -> Answer {
 /// How workers are started.
 #[derive(Clone, Debug)]
 pub struct WorkerOptions {
+    /// The KVM device.
+    pub kvm: PathBuf,
     /// Image files, or none for the embedded images.
     pub images: Vec<PathBuf>,
     /// How long a scenario may take.
@@ -230,6 +232,7 @@ fn died(mut process: Process, seen: String) -> WorkerError {
 fn start(options: &WorkerOptions) -> std::io::Result<Process> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("worker").arg("--timeout").arg(options.timeout.as_secs_f64().to_string());
+    command.arg("--kvm").arg(&options.kvm);
     for image in &options.images {
         command.arg("--image").arg(image);
     }

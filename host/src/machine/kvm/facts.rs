@@ -9,6 +9,7 @@ use kvm_bindings::{
     KVM_CAP_MEMORY_FAULT_INFO, KVM_CAP_NESTED_STATE, KVM_CAP_READONLY_MEM, KVM_CAP_XSAVE2,
 };
 use std::fs;
+use std::path::Path;
 
 /// This host, as far as the results depend on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,8 +63,8 @@ const CAPABILITIES: [(&str, u32); 8] = [
     ("KVM_CAP_GUEST_MEMFD", KVM_CAP_GUEST_MEMFD),
 ];
 
-/// Asks this host. What cannot be found out is an empty text, `false` or the error of opening KVM.
-pub fn facts() -> Facts {
+/// Asks this host, and the KVM behind `device`. What cannot be found out is an empty text, `false` or the error of opening KVM.
+pub fn facts(device: &Path) -> Facts {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     Facts {
         cpu: cpuinfo_value(&cpuinfo, "model name").to_owned(),
@@ -72,7 +73,7 @@ pub fn facts() -> Facts {
         modules: modules(),
         fred_in_cpu: cpu_has_fred(),
         fred_in_kernel: cpuinfo_value(&cpuinfo, "flags").split(' ').any(|flag| flag == "fred"),
-        kvm: KvmMachine::open().map(|machine| machine.facts()),
+        kvm: KvmMachine::open(device).map(|machine| machine.facts()),
     }
 }
 

@@ -32,6 +32,12 @@ use kvm_bindings::{
 };
 use kvm_ioctls::{Kvm, VmFd};
 use memory::GuestMemory;
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// Where KVM is.
+pub const DEVICE: &str = "/dev/kvm";
 
 /// Where kvm_intel without unrestricted guest keeps three pages of its own; guest memory ends below.
 const TSS_ADDRESS: usize = 0xFFFB_D000;
@@ -47,18 +53,21 @@ pub struct KvmMachine {
 }
 
 impl KvmMachine {
-    /// Opens /dev/kvm and asks it what it supports.
+    /// Opens the device (usually [`DEVICE`]) and asks it what it supports.
     ///
     /// Asks the kernel for AMX in guests first: KVM_GET_SUPPORTED_CPUID hides AMX without that
     /// permission, and the first vCPU of the process freezes it.
     ///
     /// # Errors
-    /// When /dev/kvm is missing, may not be opened or is no KVM that this program knows.
-    pub fn open() -> Result<Self, VcpuError> {
-        let kvm = Kvm::new().map_err(|error| call("open /dev/kvm", error))?;
+    /// When the device is missing, may not be opened or is no KVM that this program knows.
+    pub fn open(device: &Path) -> Result<Self, VcpuError> {
+        let path = CString::new(device.as_os_str().as_bytes())
+            .map_err(|_| refusal("open /dev/kvm", "the path holds a NUL byte".into()))?;
+        let kvm = Kvm::new_with_path(path).map_err(|error| call("open /dev/kvm", error))?;
         let version = kvm.get_api_version();
         if version != KVM_API_VERSION as i32 {
-            return Err(refusal("KVM_GET_API_VERSION", format!("version {version} instead of 12")));
+            let what = format!("{} answers {version} instead of 12; it is no KVM", device.display());
+            return Err(refusal("KVM_GET_API_VERSION", what));
         }
         sys::permit_guest_amx();
         let cpuid =

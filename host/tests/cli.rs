@@ -1,0 +1,196 @@
+//! The command line: exit codes, reports, and bad input.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers belong to tests, which may panic")]
+
+mod midflight_binary;
+
+use midflight_binary::{Ran, embedded, file, midflight};
+use serde_json::Value;
+
+fn refused(ran: &Ran, sentence: &str) {
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.stderr.contains(sentence), "{ran:?}");
+    assert!(!ran.stderr.contains("panicked"), "{ran:?}");
+}
+
+#[test]
+fn an_unknown_scenario_is_an_error() {
+    if embedded("pf").is_some() {
+        refused(&midflight(&["run", "pf/no-such-case:fred:cold"]), "no scenario matches");
+        refused(&midflight(&["list", "nothing-like-that"]), "no scenario matches");
+        refused(&midflight(&["run", "--machine", "qemu", "pf/*:fred:*"]), "no scenario is left");
+    }
+}
+
+#[test]
+fn a_build_without_images_says_how_to_get_them() {
+    if midflight::images::EMBEDDED.is_empty() {
+        refused(&midflight(&["run"]), "make images");
+    }
+}
+
+#[test]
+fn options_that_make_no_sense_are_errors() {
+    refused(&midflight(&["run", "--behaviour", "stock", "--machine", "kvm"]), "--behaviour is for the model");
+    refused(&midflight(&["run", "--behaviour", "no-such"]), "there is no behaviour `no-such`");
+    refused(&midflight(&["run", "--timeout", "0"]), "seconds");
+    refused(&midflight(&["run", "--machine", "abacus"]), "abacus");
+    if embedded("pf").is_some() {
+        refused(&midflight(&["run", "--require", "colour"]), "there is no such need");
+        refused(&midflight(&["run", "--known-issues", "/no/such/file"]), "/no/such/file");
+    }
+}
+
+#[test]
+fn a_missing_kvm_is_an_error_only_when_it_was_asked_for() {
+    if embedded("pf").is_none() {
+        return;
+    }
+    let without = ["--kvm", "/no/such/device"];
+    let sentence = "open /dev/kvm failed: No such file";
+    refused(&midflight(&["run", "--machine", "kvm", without[0], without[1]]), sentence);
+    refused(&midflight(&["run", "--require", "kvm", without[0], without[1]]), sentence);
+    refused(&midflight(&["run", "--require", "fred", without[0], without[1]]), sentence);
+    // Something that is there and is no KVM.
+    refused(&midflight(&["run", "--machine", "kvm", "--kvm", "/dev/null"]), "it is no KVM");
+    let ran = midflight(&["run", "pf/read-unmapped:idt:cold", without[0], without[1]]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.stdout.contains(&format!("SKIP: 1 on kvm: {sentence}")), "{ran:?}");
+}
+
+#[test]
+fn a_kvm_without_permission_is_a_sentence() {
+    if embedded("pf").is_none() {
+        return;
+    }
+    let device = file("not-for-you", b"");
+    let mut permissions = std::fs::metadata(&device).unwrap().permissions();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0);
+    std::fs::set_permissions(&device, permissions).unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_midflight"));
+    // Root may open everything: become nobody where that is possible.
+    let root = std::fs::metadata("/proc/self").map(|m| std::os::unix::fs::MetadataExt::uid(&m)).unwrap() == 0;
+    let device = if root { std::path::PathBuf::from("/root") } else { device };
+    if root {
+        std::os::unix::process::CommandExt::uid(&mut command, 65534);
+    }
+    command.args(["run", "--machine", "kvm", "--kvm"]).arg(device.join(if root { "kvm" } else { "" }));
+    let stdio = std::process::Stdio::piped;
+    match command.stdout(stdio()).stderr(stdio()).spawn() {
+        Ok(child) => refused(&midflight_binary::finish(child), "Permission denied (errno 13): add yourself"),
+        Err(error) => eprintln!("skipped, nothing tested: the binary cannot be run as nobody here: {error}"),
+    }
+}
+
+#[test]
+fn a_run_of_skips_says_that_nothing_was_tested() {
+    if embedded("pf").is_some() {
+        let ran = midflight(&["run", "pf/read-unmapped:fred:cold", "--kvm", "/no/such/device"]);
+        assert!(!ran.stdout.contains("nothing tested"), "{ran:?}");
+        let known = file("no-issues.toml", b"");
+        let filter = "nm/ldtilecfg-xfd:idt:cold";
+        let ran = midflight(&["run", filter, "--machine", "qemu", "--known-issues", known.to_str().unwrap()]);
+        if ran.code == 0 {
+            assert!(ran.stdout.contains("nothing tested"), "{ran:?}");
+        }
+    }
+}
+
+#[test]
+fn json_is_one_object_per_scenario_and_one_more() {
+    if embedded("pf").is_none() {
+        return;
+    }
+    let ran = midflight(&["run", "pf/read-unmapped:fred:*", "--machine", "model", "--format", "json", "--frames"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let objects: Vec<Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (summary, scenarios) = objects.split_last().unwrap();
+    let listed = midflight(&["list", "pf/read-unmapped:fred:*"]);
+    let ids: Vec<&str> = scenarios.iter().map(|object| object["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, listed.stdout.lines().collect::<Vec<_>>());
+    const KEYS: [&str; 16] = [
+        "id", "image", "case", "machine", "delivery", "payload", "behaviour", "stop", "action", "outcome",
+        "reason", "cut", "expected", "got", "duration_us", "frames",
+    ];
+    for object in scenarios {
+        for key in KEYS {
+            assert!(object.get(key).is_some(), "{key} is missing in {object}");
+        }
+    }
+    let cut = scenarios.iter().find(|object| object["stop"] == "block@frame").unwrap();
+    assert_eq!(cut["cut"], "queue");
+    let cancelled = scenarios.iter().find(|object| object["stop"] == "cancel").unwrap();
+    assert_eq!(cancelled["cut"], "synthetic");
+    assert!(scenarios[0]["cut"].is_null());
+    let frame: Vec<&str> = cut["frames"][0].as_str().unwrap().split(' ').collect();
+    assert_eq!(frame[..4], ["FRAME", "pf/read-unmapped", "0", "fred"]);
+    assert_eq!(frame.len(), 15);
+    assert_eq!(frame[9], "0203000e00000010");
+    assert_eq!(summary["totals"]["pass"], scenarios.len());
+    assert!(summary["host"]["kernel"].is_string());
+}
+
+#[test]
+fn junit_is_written() {
+    if embedded("pf").is_some() {
+        let ran = midflight(&["run", "pf/read-unmapped:fred:*", "--machine", "model", "--format", "junit"]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        assert!(ran.stdout.starts_with("<?xml") && ran.stdout.contains("failures=\"0\""), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_wrong_behaviour_fails_with_expected_got_and_a_command() {
+    if embedded("pf").is_some() {
+        let id = "pf/read-unmapped:fred:block@frame:migrate";
+        let ran = midflight(&["run", id, "--behaviour", "kernel-only-event-data"]);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert!(ran.stdout.contains("event data expected 0x8000001a58, got 0x0"), "{ran:?}");
+        assert!(ran.stdout.contains("the uAPI did not carry: event data"), "{ran:?}");
+        let again = format!("again: midflight run {id} --machine model --behaviour kernel-only-event-data");
+        assert!(ran.stdout.contains(&again), "{ran:?}");
+    }
+}
+
+#[test]
+fn the_model_never_excuses_anybody() {
+    if embedded("pf").is_some() {
+        let ran = midflight(&["run", "pf/read-unmapped:fred:cold", "--kvm", "/no/such/device"]);
+        assert!(ran.stdout.contains("these results test the tests, not your KVM"), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_known_issue_that_does_not_show_is_a_failure() {
+    if embedded("pf").is_none() || midflight(&["run", "pf/read-unmapped:idt:cold", "--machine", "kvm"]).code == 2 {
+        eprintln!("skipped, nothing tested: there is no KVM here");
+        return;
+    }
+    let list = file(
+        "imaginary.toml",
+        br#"
+            [[issue]]
+            name = "imaginary"
+            machine = "kvm"
+            scenarios = ["pf/read-unmapped:idt:cold"]
+            failure = "entries expected 0x1, got 0x0"
+            host = {}
+            reason = "none"
+            reference = "none"
+        "#,
+    );
+    let list = list.to_str().unwrap();
+    let ran =
+        midflight(&["run", "pf/read-unmapped:idt:cold", "--machine", "kvm", "--known-issues", list]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.stdout.contains("the known issue `imaginary` did not show"), "{ran:?}");
+}
+
+#[test]
+fn doctor_and_version_answer_on_every_host() {
+    let ran = midflight(&["doctor", "--kvm", "/no/such/device"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    for word in ["cpu ", "kernel ", "fred ", "qemu ", "open /dev/kvm failed"] {
+        assert!(ran.stdout.contains(word), "{word}: {ran:?}");
+    }
+    assert!(midflight(&["--version"]).stdout.starts_with("midflight "));
+}

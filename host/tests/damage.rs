@@ -1,0 +1,253 @@
+//! Deliberate damage: images that are broken, that lie, or that never end.
+//!
+//! The embedded images are patched: a judge whose literal is wrong, an act that raises nothing, an
+//! act that loops for ever. Each must be caught, on the model and, where it is, on KVM.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers belong to tests, which may panic")]
+
+mod midflight_binary;
+
+use midflight::image::Image;
+use midflight_binary::{Ran, embedded, file, finish, midflight};
+use std::process::{Command, Stdio};
+
+const CASE: &str = "pf/read-unmapped:idt:none";
+
+/// Where the bytes at guest-physical `address` lie in the file.
+fn offset_of(bytes: &[u8], address: u64) -> usize {
+    let elf = goblin::elf::Elf::parse(bytes).unwrap();
+    let holds = |h: &&goblin::elf::ProgramHeader| {
+        h.p_type == goblin::elf::program_header::PT_LOAD
+            && (h.p_paddr..h.p_paddr + h.p_filesz).contains(&address)
+    };
+    let header = elf.program_headers.iter().find(holds).unwrap();
+    usize::try_from(header.p_offset + address - header.p_paddr).unwrap()
+}
+
+/// The image `pf` with `code` in place of the act of `read-unmapped`.
+fn with_act(code: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = embedded("pf")?;
+    let image = Image::parse("pf", &bytes).unwrap();
+    let (_, case) = image.case("read-unmapped").unwrap();
+    let at = offset_of(&bytes, case.act);
+    let length = usize::try_from(case.after - case.act).unwrap();
+    assert!(code.len() <= length, "the act has {length} bytes");
+    bytes[at..at + length].fill(0x90);
+    bytes[at..at + code.len()].copy_from_slice(code);
+    Some(bytes)
+}
+
+fn run_on(machine: &str, image: &std::path::Path, more: &[&str]) -> Ran {
+    let image = image.to_str().unwrap();
+    let mut arguments = vec!["run", CASE, "--machine", machine, "--image", image];
+    arguments.extend(more);
+    midflight(&arguments)
+}
+
+fn have_kvm() -> bool {
+    let have = midflight(&["run", CASE, "--machine", "kvm"]).code != 2;
+    if !have {
+        eprintln!("skipped on KVM, nothing tested there: there is none here");
+    }
+    have
+}
+
+fn machines() -> Vec<&'static str> {
+    if have_kvm() { vec!["model", "kvm"] } else { vec!["model"] }
+}
+
+fn refused(image: &std::path::Path, sentence: &str) {
+    let ran = run_on("model", image, &[]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.stderr.contains(sentence) && !ran.stderr.contains("panicked"), "{ran:?}");
+}
+
+#[test]
+fn a_wrong_expectation_fails_with_expected_and_got() {
+    let Some(mut bytes) = embedded("pf") else { return };
+    // The literal that `read-unmapped` expects of the FRED frame's SS slot.
+    let literal = 0x0203_000E_0000_0010u64.to_le_bytes();
+    let places: Vec<usize> = (0..bytes.len() - 8).filter(|at| bytes[*at..*at + 8] == literal).collect();
+    assert!(!places.is_empty(), "the expectation is no literal of the image");
+    for at in places {
+        bytes[at + 4] = 0x0D;
+    }
+    let image = file("wrong-expectation", &bytes).to_str().unwrap().to_owned();
+    let ran = midflight(&["run", "pf/read-unmapped:fred:none", "--machine", "model", "--image", &image]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    let line = "SS expected 0x203000d00000010, got 0x203000e00000010";
+    assert!(ran.stdout.contains(line), "{ran:?}");
+}
+
+#[test]
+fn a_handler_that_never_runs_fails() {
+    let Some(bytes) = with_act(&[]) else { return };
+    let image = file("no-event", &bytes);
+    for machine in machines() {
+        let ran = run_on(machine, &image, &[]);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert!(ran.stdout.contains("entries expected 0x1, got 0x0"), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_cut_that_did_not_happen_is_an_error_and_no_pass() {
+    let Some(bytes) = with_act(&[]) else { return };
+    let image = file("no-cut", &bytes).to_str().unwrap().to_owned();
+    let id = "pf/read-unmapped:fred:block@frame:resume";
+    let ran = midflight(&["run", id, "--machine", "model", "--image", &image]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.stdout.contains("the delivery was not cut"), "{ran:?}");
+}
+
+#[test]
+fn a_guest_that_loops_for_ever_is_ended_with_its_address() {
+    // jmp $
+    let Some(bytes) = with_act(&[0xEB, 0xFE]) else { return };
+    let image = file("endless", &bytes);
+    for machine in machines() {
+        let ran = run_on(machine, &image, &["--timeout", "0.5"]);
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.stdout.contains("timeout: after 0.5 s the guest was still running"), "{ran:?}");
+        assert!(ran.stdout.contains("pf.read-unmapped.act"), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_guest_that_loops_under_qemu_is_ended() {
+    let Some(bytes) = with_act(&[0xEB, 0xFE]) else { return };
+    let image = file("endless-qemu", &bytes).to_str().unwrap().to_owned();
+    let arguments =
+        ["run", "pf/read-unmapped:idt:cold", "--machine", "qemu", "--image", &image, "--timeout", "1"];
+    let ran = midflight(&arguments);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    if ran.stderr.contains("not in PATH") {
+        eprintln!("skipped, nothing tested: there is no QEMU here");
+    } else {
+        assert!(ran.stdout.contains("timeout: the image did not end in time"), "{ran:?}");
+    }
+}
+
+/// The processes whose parent is `parent`.
+fn children(parent: u32) -> Vec<u32> {
+    let directories = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = directories.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // pid (name) state ppid …
+        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        after_name.split_whitespace().nth(1) == Some(&parent.to_string())
+    })
+    .collect()
+}
+
+fn is_alive(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !stat.is_empty() && !stat.contains(") Z ")
+}
+
+fn signal(name: &str, pid: u32) {
+    assert!(Command::new("kill").args([name, &pid.to_string()]).status().unwrap().success());
+}
+
+/// Starts a run of an endless guest on KVM and waits for the worker that has it.
+fn endless_on_kvm(name: &str, timeout: &str) -> Option<(std::process::Child, u32)> {
+    let bytes = with_act(&[0xEB, 0xFE])?;
+    if !have_kvm() {
+        return None;
+    }
+    let image = file(name, &bytes);
+    let child = Command::new(env!("CARGO_BIN_EXE_midflight"))
+        .args(["run", CASE, "--machine", "kvm", "--timeout", timeout, "--image"])
+        .arg(&image)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The first worker probes; the one that then burns processor time runs the guest.
+    for _ in 0..1000 {
+        for worker in children(child.id()) {
+            let stat = std::fs::read_to_string(format!("/proc/{worker}/stat")).unwrap_or_default();
+            let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, r)| r).split_whitespace().collect();
+            let ticks = |index: usize| fields.get(index).and_then(|f| f.parse::<u64>().ok()).unwrap_or(0);
+            if ticks(11) + ticks(12) >= 20 {
+                return Some((child, worker));
+            }
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("no worker is running the guest");
+}
+
+#[test]
+fn a_worker_that_hangs_is_killed_and_reported() {
+    let Some((child, worker)) = endless_on_kvm("hung-worker", "2") else { return };
+    signal("-STOP", worker);
+    let ran = finish(child);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.stdout.contains("timeout: the worker process did not answer"), "{ran:?}");
+    assert!(ran.stdout.contains("last seen armed at pf.read-unmapped.act"), "{ran:?}");
+    assert!(!is_alive(worker), "the worker is still there");
+}
+
+#[test]
+fn no_worker_outlives_a_parent_that_is_killed() {
+    let Some((mut child, worker)) = endless_on_kvm("orphan", "30") else { return };
+    child.kill().unwrap();
+    child.wait().unwrap();
+    for _ in 0..500 {
+        if !is_alive(worker) {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("the worker outlives its parent");
+}
+
+#[test]
+fn a_truncated_image_is_refused() {
+    let Some(bytes) = embedded("pf") else { return };
+    for length in [0, 1, 63, 64, 200, bytes.len() / 2] {
+        refused(&file(&format!("truncated-{length}"), &bytes[..length]), "ELF");
+    }
+}
+
+#[test]
+fn no_truncation_of_an_image_panics() {
+    let Some(bytes) = embedded("pf") else { return };
+    for length in (0..bytes.len()).step_by(7) {
+        // A cut behind everything that is used may leave a usable image; it may not panic.
+        let _ = Image::parse("truncated", &bytes[..length]);
+    }
+}
+
+#[test]
+fn an_image_outside_memory_is_refused() {
+    let Some(bytes) = embedded("pf") else { return };
+    let elf = goblin::elf::Elf::parse(&bytes).unwrap();
+    let load = elf.program_headers.iter().position(|h| h.p_type == 1).unwrap();
+    let header = usize::try_from(elf.header.e_phoff).unwrap() + load * 56;
+    // p_paddr, p_memsz, p_filesz, p_offset of Elf64_Phdr.
+    for (field, value) in [(24, 0x20_0000u64), (24, 0), (40, u64::MAX), (24, u64::MAX - 8), (32, u64::MAX)] {
+        let mut damaged = bytes.clone();
+        damaged[header + field..header + field + 8].copy_from_slice(&value.to_le_bytes());
+        refused(&file("outside-memory", &damaged), "has a segment at");
+    }
+    let mut damaged = bytes.clone();
+    damaged[header + 8..header + 16].copy_from_slice(&u64::MAX.to_le_bytes());
+    refused(&file("outside-file", &damaged), "ELF");
+}
+
+#[test]
+fn an_image_without_its_note_or_with_another_version_is_refused() {
+    let Some(bytes) = embedded("pf") else { return };
+    let name = b"midflight\0\0\0";
+    let at = (0..bytes.len() - 12).find(|at| bytes[*at..*at + 12] == *name).unwrap();
+    let mut damaged = bytes.clone();
+    damaged[at] = b'M';
+    refused(&file("no-note", &damaged), "has no midflight note");
+    let mut damaged = bytes.clone();
+    damaged[at + 12] = 99;
+    refused(&file("other-version", &damaged), "a midflight note of version 99");
+    refused(&file("no-elf", b"#!/bin/sh\n"), "ELF");
+    refused(std::path::Path::new("/no/such/image"), "cannot be read");
+}

@@ -189,6 +189,7 @@ impl Memory {
         }
     }
 
+    #[inline]
     fn store(&mut self, index: usize, offset: usize, bytes: &[u8]) {
         let page = self.pages[index].get_or_insert_with(|| Arc::new([0; PAGE]));
         Arc::make_mut(page)[offset..offset + bytes.len()].copy_from_slice(bytes);
@@ -288,7 +289,21 @@ impl Memory {
         }
     }
 
+    /// The same for a length known beforehand.
+    #[inline]
+    pub(crate) fn load_array<const N: usize>(&self, gpa: u64) -> [u8; N] {
+        let mut bytes = [0; N];
+        let (index, offset) = split(gpa);
+        if let Some(Some(page)) = self.pages.get(index)
+            && let Some(source) = page.get(offset..offset + N)
+        {
+            bytes.copy_from_slice(source);
+        }
+        bytes
+    }
+
     /// Writes inside one page after [`permit`](Self::permit).
+    #[inline]
     pub(crate) fn save(&mut self, gpa: u64, bytes: &[u8]) {
         let (index, offset) = split(gpa);
         if index < self.pages.len() {
@@ -300,6 +315,7 @@ impl Memory {
     }
 }
 
+#[inline]
 fn split(gpa: u64) -> (usize, usize) {
     (usize::try_from(gpa / PAGE as u64).unwrap_or(usize::MAX), gpa as usize % PAGE)
 }

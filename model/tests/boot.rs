@@ -64,6 +64,7 @@ fn protected_mode_to_long_mode() {
     assert_eq!(g.cpu.gpr[3], 0x1122_3344_5566_7788);
     assert_eq!((g.cpu.efer, g.cpu.cr4), (0xD01, 0x1_0000_0020));
     assert_eq!((g.cpu.segments.cs.selector, g.cpu.segments.cs.l), (0x08, true));
+    assert_eq!((g.cpu.segments.ds.limit, g.cpu.segments.ds.segment_type), (0xFFFF_FFFF, 3));
     assert_eq!((g.cpu.segments.tr.selector, g.cpu.segments.tr.base), (0x30, 0x6000));
     assert_eq!(g.get(GDT + 0x30), 0x0000_8B00_6000_0067, "the TSS is busy");
 }

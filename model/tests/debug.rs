@@ -150,3 +150,26 @@ fn each_iteration_of_rep_traps() {
     assert_eq!((frame[1], frame[3], frame[6]), (CODE, 0x1_0102, 0x4000));
     assert_eq!((g.cpu.gpr[1], g.cpu.gpr[7]), (1, DATA + 1));
 }
+
+#[test]
+fn a_breakpoint_on_mov_ss_waits_for_the_next_instruction() {
+    let make = |next: fn(&mut CodeAssembler)| {
+        let mut g = Guest::fred().with(|a| {
+            a.mov(ss, word_ptr(DATA)).unwrap();
+            next(a);
+        });
+        g.put(DATA, 0x10);
+        g.cpu.dr[0] = DATA;
+        g.cpu.dr7 = 0xB_0402;
+        g
+    };
+    let frame = make(|a| a.nop().unwrap()).frame();
+    assert_eq!((frame[1], frame[6]), (CODE + 8, 1));
+    // A software exception takes it along into its handler.
+    let mut g = make(|a| a.int3().unwrap());
+    let frame = g.frame();
+    assert_eq!((frame[1], frame[5], frame[6]), (guest::ENTRY + 0x100, 0x0203_0001_0000_0010, 1));
+    // A fault ends it.
+    let frame = make(|a| a.ud2().unwrap()).frame();
+    assert_eq!((frame[1], frame[5], frame[6]), (CODE + 7, 0x0203_0006_0000_0010, 0));
+}

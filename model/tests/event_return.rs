@@ -109,6 +109,12 @@ fn erets_establishes_blocking_by_sti_only_with_if() {
     };
     assert!(after_one(0x202));
     assert!(!after_one(0x2));
+    // It does not last: in the shadow of STI, ERETS ends it.
+    let mut g = returning(ERETS, changed(changed(TO_RING_0, 3, 0x202), 5, 0x1_0010));
+    g.cpu.rflags |= 0x200;
+    g.cpu.sti_blocking = true;
+    g.enter(model::processor::Entry { instructions: 1, ..Default::default() });
+    assert_eq!((g.cpu.rip, g.cpu.sti_blocking), (TARGET, false));
 }
 
 #[test]

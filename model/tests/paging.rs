@@ -140,6 +140,31 @@ fn changed_code_is_seen_at_once() {
 }
 
 #[test]
+fn code_changed_by_the_host_or_by_a_restore_is_seen_at_once() {
+    let mut g = Guest::fred().with(|a| a.mov(eax, 1).unwrap());
+    let before = g.memory.clone();
+    let mut run = |g: &mut Guest| {
+        (g.cpu.rip, g.cpu.halted) = (CODE, false);
+        assert_eq!(g.run().reason, ExitReason::Halt);
+        g.cpu.gpr[0]
+    };
+    assert_eq!(run(&mut g), 1);
+    g.memory.write(CODE + 1, &[2]).unwrap();
+    assert_eq!(run(&mut g), 2);
+    g.memory = before.clone();
+    assert_eq!(run(&mut g), 1);
+    g.memory.write(CODE + 1, &[3]).unwrap();
+    assert_eq!(run(&mut g), 3);
+    // Another physical page at the same linear address.
+    g.memory.write(NEXT, &[0xB8, 4, 0, 0, 0, 0xF4]).unwrap();
+    g.put(PT + (CODE >> 12) * 8, NEXT | 7);
+    assert_eq!(run(&mut g), 4);
+    let mut untouched = [0; 1];
+    before.read(CODE + 1, &mut untouched).unwrap();
+    assert_eq!(untouched, [1]);
+}
+
+#[test]
 fn large_pages() {
     let mut g = Guest::fred().with(|a| {
         a.mov(rax, 0x40_0123u64).unwrap();

@@ -22,18 +22,37 @@ struct CodePage {
 #[derive(Default)]
 pub(crate) struct DecodeCache {
     pages: Vec<Option<CodePage>>,
+    held: Option<Decoded>,
+}
+
+/// Where an instruction is kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    page: usize,
+    slot: usize,
 }
 
 impl DecodeCache {
-    /// The instruction at `offset` of the page at `index`, whose memory is now `page`.
+    /// Where the instruction at `offset` of the page at `index`, whose memory is now `page`, is kept.
     #[inline]
-    pub(crate) fn find(&self, index: usize, page: &Page, offset: usize, bits: u32) -> Option<&Decoded> {
+    pub(crate) fn find(&self, index: usize, page: &Page, offset: usize, bits: u32) -> Option<Place> {
         let code = self.pages.get(index)?.as_ref()?;
         if !Arc::ptr_eq(&code.source, page) || code.bits != bits {
             return None;
         }
-        let slot = code.slots[offset % PAGE];
-        code.decoded.get(usize::from(slot).wrapping_sub(1))
+        let slot = usize::from(code.slots[offset % PAGE]).checked_sub(1)?;
+        Some(Place { page: index, slot })
+    }
+
+    /// The instruction at a place that was just found; `None` never.
+    #[inline]
+    pub(crate) fn get(&self, place: Place) -> Option<&Decoded> {
+        self.pages.get(place.page)?.as_ref()?.decoded.get(place.slot)
+    }
+
+    /// Holds an instruction that cannot be kept, until the next one.
+    pub(crate) fn hold(&mut self, decoded: Decoded) -> &Decoded {
+        self.held.insert(decoded)
     }
 
     /// Keeps an instruction that lies in one page.

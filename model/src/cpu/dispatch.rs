@@ -2,15 +2,15 @@
 
 use super::decoded::{Decoded, Handler};
 use super::{
-    Step, Stop, amx, arithmetic, bit, control_flow, control_register, far, fpu, fred_return, io, iret, moves,
-    shift, string, system,
+    Step, Stop, amx, arithmetic, bit, control_flow, control_register, descriptor_table, far, fpu,
+    fred_return, io, iret, moves, shift, string, system,
 };
 use crate::memory::Memory;
 use crate::processor::Processor;
 use iced_x86::{Instruction, Mnemonic};
 
 /// Each family says which mnemonics it executes. Asked once for each decoded instruction.
-const FAMILIES: [fn(Mnemonic) -> Option<Handler>; 14] = [
+const FAMILIES: [fn(Mnemonic) -> Option<Handler>; 15] = [
     moves::handler,
     arithmetic::handler,
     shift::handler,
@@ -18,6 +18,7 @@ const FAMILIES: [fn(Mnemonic) -> Option<Handler>; 14] = [
     control_flow::handler,
     string::handler,
     system::handler,
+    descriptor_table::handler,
     control_register::handler,
     fred_return::handler,
     iret::handler,

@@ -1,6 +1,7 @@
 //! Instruction fetch.
 
 use super::Stop;
+use super::cache::DecodeCache;
 use super::decoded::{Decoded, Undecodable};
 use crate::event::Event;
 use crate::memory::{Memory, PAGE};
@@ -24,43 +25,49 @@ impl Processor {
     }
 
     /// The instruction at RIP.
-    pub(crate) fn fetch(&mut self, memory: &mut Memory) -> Result<Decoded, Stop> {
+    #[inline]
+    pub(crate) fn fetch<'c>(
+        &mut self,
+        memory: &mut Memory,
+        cache: &'c mut DecodeCache,
+    ) -> Result<&'c Decoded, Stop> {
         let linear = self.linear_code(self.rip)?;
         let bits = self.code_bits();
         let gpa = self.translate(memory, linear, Kind::Execute, self.privilege())?;
         let (index, offset) = ((gpa / PAGE as u64) as usize, gpa as usize % PAGE);
-        if let Some(page) = memory.page(index)
-            && let Some(found) = self.cache.find(index, page, offset, bits)
-            && self.ends_inside_limit(found.length)
+        let found = memory.page(index).and_then(|page| cache.find(index, page, offset, bits));
+        if let Some(place) = found
+            && cache.get(place).is_some_and(|decoded| self.ends_inside_limit(decoded.length))
         {
-            return Ok(*found);
+            return cache.get(place).ok_or(Stop::Unknown);
         }
+        let (decoded, inside) = self.decode(memory, gpa, bits)?;
+        if inside && let Some(page) = memory.page(index) {
+            cache.insert(index, page, offset, bits, decoded);
+        }
+        Ok(cache.hold(decoded))
+    }
+
+    /// Decodes the instruction at RIP, whose first byte is at `gpa`. The flag says whether all of it
+    /// lies in that page.
+    fn decode(&mut self, memory: &mut Memory, gpa: u64, bits: u32) -> Result<(Decoded, bool), Stop> {
         let mut bytes = [0; LONGEST];
-        let first = LONGEST.min(PAGE - offset);
+        let first = LONGEST.min(PAGE - gpa as usize % PAGE);
         memory.load(gpa, &mut bytes[..first]);
-        match Decoded::new(&bytes[..first], bits) {
-            Ok(decoded) => {
-                if !self.ends_inside_limit(decoded.length) {
-                    return Err(Stop::Fault(Event::gp(0)));
-                }
-                if let Some(page) = memory.page(index) {
-                    self.cache.insert(index, page, offset, bits, decoded);
-                }
-                Ok(decoded)
-            }
+        let mut inside = true;
+        let mut decoded = Decoded::new(&bytes[..first], bits);
+        if decoded.as_ref().err() == Some(&Undecodable::TooShort) && first < LONGEST {
+            let next = self.linear_code(self.rip.wrapping_add(first as u64))?;
+            let gpa = self.translate(memory, next, Kind::Execute, self.privilege())?;
+            memory.load(gpa, &mut bytes[first..]);
+            decoded = Decoded::new(&bytes, bits);
+            inside = false;
+        }
+        match decoded {
+            Ok(decoded) if self.ends_inside_limit(decoded.length) => Ok((decoded, inside)),
             Err(Undecodable::Invalid) => Err(Stop::Fault(Event::ud())),
-            // Longer than an instruction can be.
-            Err(Undecodable::TooShort) if first == LONGEST => Err(Stop::Fault(Event::gp(0))),
-            Err(Undecodable::TooShort) => {
-                let next = self.linear_code(self.rip.wrapping_add(first as u64))?;
-                let gpa = self.translate(memory, next, Kind::Execute, self.privilege())?;
-                memory.load(gpa, &mut bytes[first..]);
-                match Decoded::new(&bytes, bits) {
-                    Ok(decoded) if self.ends_inside_limit(decoded.length) => Ok(decoded),
-                    Ok(_) | Err(Undecodable::TooShort) => Err(Stop::Fault(Event::gp(0))),
-                    Err(Undecodable::Invalid) => Err(Stop::Fault(Event::ud())),
-                }
-            }
+            // Beyond the limit, or longer than an instruction can be.
+            Ok(_) | Err(Undecodable::TooShort) => Err(Stop::Fault(Event::gp(0))),
         }
     }
 

@@ -23,10 +23,11 @@ pub(crate) fn of_result(result: u64, size: u8) -> u64 {
 /// `a + b + carry` and its flags. The operands are no wider than `size` bytes.
 #[inline]
 pub(crate) fn add(a: u64, b: u64, carry: bool, size: u8) -> (u64, u64) {
-    let wide = u128::from(a) + u128::from(b) + u128::from(carry);
-    let result = wide as u64 & mask(size);
+    let (sum, first) = a.overflowing_add(b);
+    let (sum, second) = sum.overflowing_add(carry.into());
+    let result = sum & mask(size);
     let flags = of_result(result, size)
-        | flag(wide > u128::from(mask(size)), CF)
+        | flag(first || second || sum > mask(size), CF)
         | flag((a ^ b ^ result) & 0x10 != 0, AF)
         | flag((a ^ result) & (b ^ result) & sign_bit(size) != 0, OF);
     (result, flags)
@@ -35,9 +36,11 @@ pub(crate) fn add(a: u64, b: u64, carry: bool, size: u8) -> (u64, u64) {
 /// `a - b - borrow` and its flags. The operands are no wider than `size` bytes.
 #[inline]
 pub(crate) fn subtract(a: u64, b: u64, borrow: bool, size: u8) -> (u64, u64) {
-    let result = a.wrapping_sub(b).wrapping_sub(borrow.into()) & mask(size);
+    let (difference, first) = a.overflowing_sub(b);
+    let (difference, second) = difference.overflowing_sub(borrow.into());
+    let result = difference & mask(size);
     let flags = of_result(result, size)
-        | flag(u128::from(a) < u128::from(b) + u128::from(borrow), CF)
+        | flag(first || second, CF)
         | flag((a ^ b ^ result) & 0x10 != 0, AF)
         | flag((a ^ b) & (a ^ result) & sign_bit(size) != 0, OF);
     (result, flags)

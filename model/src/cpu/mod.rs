@@ -8,7 +8,7 @@
 //! | [`operand`], [`flags`] | what handlers share |
 //! | [`moves`], [`arithmetic`], [`shift`], [`bit`], [`control_flow`], [`string`] | the integer instructions |
 //! | [`far`], [`iret`], [`load_segment`] | segments |
-//! | [`system`], [`control_register`], [`fred_return`], [`io`] | the system |
+//! | [`system`], [`descriptor_table`], [`control_register`], [`fred_return`], [`io`] | the system |
 //! | [`fpu`], [`amx`] | extended state |
 
 pub(crate) mod amx;
@@ -18,6 +18,7 @@ pub(crate) mod cache;
 pub(crate) mod control_flow;
 pub(crate) mod control_register;
 pub(crate) mod decoded;
+pub(crate) mod descriptor_table;
 pub(crate) mod dispatch;
 pub(crate) mod far;
 pub(crate) mod fetch;

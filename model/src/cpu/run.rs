@@ -1,5 +1,6 @@
 //! One VM entry: instruction boundaries, and one instruction between two of them.
 
+use super::cache::DecodeCache;
 use super::decoded::Decoded;
 use super::{Step, Stop};
 use crate::event::Event;
@@ -44,6 +45,14 @@ impl PartialEq for Run {
 impl Processor {
     /// See [`Processor::enter`].
     pub(crate) fn enter_guest(&mut self, memory: &mut Memory, entry: &Entry) -> Exit {
+        // Outside the processor while it runs, so that an instruction is executed where it is kept.
+        let mut cache = std::mem::take(&mut self.cache);
+        let exit = self.run_guest(memory, entry, &mut cache);
+        self.cache = cache;
+        exit
+    }
+
+    fn run_guest(&mut self, memory: &mut Memory, entry: &Entry, cache: &mut DecodeCache) -> Exit {
         self.prepare();
         let mut executed = 0;
         let mut left = entry.instructions;
@@ -58,7 +67,7 @@ impl Processor {
             let event = match self.boundary(entry, left) {
                 Boundary::Exit(reason) => return exit(reason, None, executed),
                 Boundary::Deliver(event) => Some(event),
-                Boundary::Execute => match self.step(memory) {
+                Boundary::Execute => match self.step(memory, cache) {
                     Ok(()) => {
                         executed += 1;
                         None
@@ -71,6 +80,7 @@ impl Processor {
             if let Some(event) = event {
                 // INT n and its like are instructions that complete.
                 executed += u64::from(event.event_type.has_instruction_length());
+                self.forget_pending_debug(&event);
                 if let Err((reason, original)) = self.deliver_raised(memory, event, entry.intercepts) {
                     return exit(reason, original, executed);
                 }
@@ -87,8 +97,9 @@ impl Processor {
         self.rflags |= rflags::FIXED;
     }
 
-    /// What an entry with injection does to pending debug exceptions (SDM vol. 3, "Delivery of
-    /// pending debug exceptions after VM entry").
+    /// What an event does to pending debug exceptions that MOV SS holds back: a software interrupt or
+    /// exception leaves them to its handler, others end them (SDM vol. 3, "Delivery of pending debug
+    /// exceptions after VM entry").
     fn forget_pending_debug(&mut self, event: &Event) {
         let soft = matches!(event.event_type, EventType::SoftwareInterrupt | EventType::SoftwareException);
         if !(soft && self.mov_ss_blocking) {
@@ -121,11 +132,11 @@ impl Processor {
 
     /// Executes one instruction.
     #[inline]
-    fn step(&mut self, memory: &mut Memory) -> Step {
+    fn step(&mut self, memory: &mut Memory, cache: &mut DecodeCache) -> Step {
         if self.dr7 & fred::debug::Dr7::ENABLES != 0 {
             self.check_execution_breakpoints()?;
         }
-        let decoded = self.fetch(memory)?;
+        let decoded = self.fetch(memory, cache)?;
         let single_step = self.flag(rflags::TF);
         let run = &mut self.run;
         run.next_rip = self.rip.wrapping_add(decoded.length.into());
@@ -139,7 +150,7 @@ impl Processor {
         if !self.is_64_bit() {
             self.run.next_rip &= 0xFFFF_FFFF;
         }
-        (decoded.run)(self, memory, &decoded)?;
+        (decoded.run)(self, memory, decoded)?;
         self.complete(single_step);
         Ok(())
     }
@@ -147,7 +158,7 @@ impl Processor {
     /// The end of an instruction.
     #[inline]
     fn complete(&mut self, single_step: bool) {
-        let run = self.run;
+        let run = &self.run;
         if run.repeat {
             self.rflags |= rflags::RF;
         } else {
@@ -194,7 +205,9 @@ impl Processor {
                 ExitReason::UnknownInstruction { text: text.to_owned(), rip: self.rip }
             }
             Stop::Unknown | Stop::Fault(_) => {
-                let text = self.fetch(memory).map_or_else(|_| "?".to_owned(), |d| text(&d, self.rip));
+                let rip = self.rip;
+                let mut cache = DecodeCache::default();
+                let text = self.fetch(memory, &mut cache).map_or_else(|_| "?".to_owned(), |d| text(d, rip));
                 ExitReason::UnknownInstruction { text, rip: self.rip }
             }
         }

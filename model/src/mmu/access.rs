@@ -83,6 +83,16 @@ impl Memory {
     /// A resolved place of `size` bytes (1 to 8) as a little-endian number.
     #[inline]
     pub(crate) fn load_number(&self, place: &Place, size: usize) -> u64 {
+        if place.split >= size {
+            // Of a constant length, so that it is one load.
+            match size {
+                8 => return u64::from_le_bytes(self.load_array(place.first)),
+                4 => return u32::from_le_bytes(self.load_array(place.first)).into(),
+                2 => return u16::from_le_bytes(self.load_array(place.first)).into(),
+                1 => return u8::from_le_bytes(self.load_array(place.first)).into(),
+                _ => {}
+            }
+        }
         let mut bytes = [0; 8];
         self.load_place(place, &mut bytes[..size]);
         u64::from_le_bytes(bytes)
@@ -91,6 +101,15 @@ impl Memory {
     /// Stores the low `size` bytes (1 to 8) of a number.
     #[inline]
     pub(crate) fn store_number(&mut self, place: &Place, size: usize, value: u64) {
+        if place.split >= size {
+            match size {
+                8 => return self.save(place.first, &value.to_le_bytes()),
+                4 => return self.save(place.first, &(value as u32).to_le_bytes()),
+                2 => return self.save(place.first, &(value as u16).to_le_bytes()),
+                1 => return self.save(place.first, &[value as u8]),
+                _ => {}
+            }
+        }
         self.store_place(place, &value.to_le_bytes()[..size]);
     }
 }

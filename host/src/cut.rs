@@ -250,8 +250,8 @@ fn write_side_effects(session: &mut Session<'_>, event: &Cancel) -> Result<(), V
         }
         vector::DB => {
             let mut regs = session.vcpu.debug_regs()?;
-            regs.dr6 = (regs.dr6 & !Dr6::B | Dr6::ACTIVE_LOW | event.payload)
-                ^ (event.payload & Dr6::ACTIVE_LOW);
+            regs.dr6 =
+                (regs.dr6 & !Dr6::B | Dr6::ACTIVE_LOW | event.payload) ^ (event.payload & Dr6::ACTIVE_LOW);
             regs.dr7 &= !Dr7::GD;
             session.vcpu.set_debug_regs(&regs)
         }

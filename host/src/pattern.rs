@@ -32,7 +32,8 @@ mod tests {
         for filter in ["pf/", "block@frame", id, "pf/*", "*migrate", "pf/*:fred:*:migrate", "*"] {
             assert!(matches_id(filter, id), "{filter}");
         }
-        for filter in ["db/", "pf/*:idt:*", "fred*", "*resume", "pf/read-unmapped:fred:block@frame:migrate*x"] {
+        for filter in ["db/", "pf/*:idt:*", "fred*", "*resume", "pf/read-unmapped:fred:block@frame:migrate*x"]
+        {
             assert!(!matches_id(filter, id), "{filter}");
         }
         assert!(!matches("ab*b", "ab"));

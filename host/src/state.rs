@@ -17,9 +17,7 @@
 
 use crate::machine::Machine;
 use crate::vcpu::{MemoryImage, Msr, RunMode, Vcpu, VcpuError, VmConfig, Xsave};
-use kvm_bindings::{
-    kvm_debugregs, kvm_mp_state, kvm_regs, kvm_sregs, kvm_vcpu_events, kvm_xcrs,
-};
+use kvm_bindings::{kvm_debugregs, kvm_mp_state, kvm_regs, kvm_sregs, kvm_vcpu_events, kvm_xcrs};
 
 /// Everything a guest is, as far as the uAPI of its machine can say.
 #[derive(Clone, Debug)]

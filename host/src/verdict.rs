@@ -27,9 +27,7 @@ pub fn read(mailbox: &Mailbox, case: &Case, report: &mut Report) {
         Some(Verdict::Skip) => (Outcome::Skip, Some(reason())),
         Some(Verdict::Error) => (Outcome::Error, Some(reason())),
         Some(Verdict::None) => (Outcome::Error, Some("the guest rang Done without a verdict".to_owned())),
-        None => {
-            (Outcome::Error, Some(format!("the guest's verdict {} is no verdict", mailbox.verdict)))
-        }
+        None => (Outcome::Error, Some(format!("the guest's verdict {} is no verdict", mailbox.verdict))),
     };
     report.outcome = outcome;
     report.reason = reason;

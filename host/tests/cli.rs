@@ -100,7 +100,8 @@ fn json_is_one_object_per_scenario_and_one_more() {
     if embedded("pf").is_none() {
         return;
     }
-    let ran = midflight(&["run", "pf/read-unmapped:fred:*", "--machine", "model", "--format", "json", "--frames"]);
+    let ran =
+        midflight(&["run", "pf/read-unmapped:fred:*", "--machine", "model", "--format", "json", "--frames"]);
     assert_eq!(ran.code, 0, "{ran:?}");
     let objects: Vec<Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let (summary, scenarios) = objects.split_last().unwrap();
@@ -108,8 +109,22 @@ fn json_is_one_object_per_scenario_and_one_more() {
     let ids: Vec<&str> = scenarios.iter().map(|object| object["id"].as_str().unwrap()).collect();
     assert_eq!(ids, listed.stdout.lines().collect::<Vec<_>>());
     const KEYS: [&str; 16] = [
-        "id", "image", "case", "machine", "delivery", "payload", "behaviour", "stop", "action", "outcome",
-        "reason", "cut", "expected", "got", "duration_us", "frames",
+        "id",
+        "image",
+        "case",
+        "machine",
+        "delivery",
+        "payload",
+        "behaviour",
+        "stop",
+        "action",
+        "outcome",
+        "reason",
+        "cut",
+        "expected",
+        "got",
+        "duration_us",
+        "frames",
     ];
     for object in scenarios {
         for key in KEYS {
@@ -161,7 +176,9 @@ fn the_model_never_excuses_anybody() {
 
 #[test]
 fn a_known_issue_that_does_not_show_is_a_failure() {
-    if embedded("pf").is_none() || midflight(&["run", "pf/read-unmapped:idt:cold", "--machine", "kvm"]).code == 2 {
+    if embedded("pf").is_none()
+        || midflight(&["run", "pf/read-unmapped:idt:cold", "--machine", "kvm"]).code == 2
+    {
         eprintln!("skipped, nothing tested: there is no KVM here");
         return;
     }
@@ -179,8 +196,7 @@ fn a_known_issue_that_does_not_show_is_a_failure() {
         "#,
     );
     let list = list.to_str().unwrap();
-    let ran =
-        midflight(&["run", "pf/read-unmapped:idt:cold", "--machine", "kvm", "--known-issues", list]);
+    let ran = midflight(&["run", "pf/read-unmapped:idt:cold", "--machine", "kvm", "--known-issues", list]);
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.stdout.contains("the known issue `imaginary` did not show"), "{ran:?}");
 }

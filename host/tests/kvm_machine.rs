@@ -1,12 +1,12 @@
 //! The kvm machine on this host's /dev/kvm. Without one every test here says so and tests nothing.
 #![expect(clippy::unwrap_used, reason = "the helpers belong to tests, which may panic")]
 
-use std::path::Path;
 use kvm_bindings::{KVM_VCPUEVENT_VALID_PAYLOAD, kvm_regs};
 use midflight::machine::Machine;
 use midflight::machine::kvm::{DEVICE, KvmMachine, KvmVcpu};
 use midflight::probe::{Support, probe};
 use midflight::vcpu::{Exit, PAGE, Protection, RunMode, Vcpu, VcpuError, VmConfig};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 const CODE: u64 = 0x1000;

@@ -54,7 +54,8 @@ fn kvm_section(
             return Ok(());
         }
     };
-    let options = WorkerOptions { kvm: device.to_owned(), images: files.to_vec(), timeout: PATIENCE, frames: false };
+    let options =
+        WorkerOptions { kvm: device.to_owned(), images: files.to_vec(), timeout: PATIENCE, frames: false };
     for payload in [true, false] {
         let title = if payload { "stops" } else { "  nopayload" };
         // A worker of its own for each: one that hangs is killed.
@@ -72,8 +73,7 @@ fn kvm_section(
 
 fn stops(output: &mut impl Write, title: &str, support: &StopSupport) -> std::io::Result<()> {
     writeln!(output, "{title}")?;
-    for (name, support) in
-        [("block@frame", &support.block), ("cancel", &support.cancel), ("io", &support.io)]
+    for (name, support) in [("block@frame", &support.block), ("cancel", &support.cancel), ("io", &support.io)]
     {
         writeln!(output, "           {name:12} {support}")?;
     }

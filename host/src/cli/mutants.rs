@@ -58,7 +58,12 @@ fn kills(reports: &[Report]) -> Kills<'_> {
     kills
 }
 
-fn row(output: &mut impl Write, behaviour: &Behaviour, reports: &[Report], kills: &Kills<'_>) -> IoResult<()> {
+fn row(
+    output: &mut impl Write,
+    behaviour: &Behaviour,
+    reports: &[Report],
+    kills: &Kills<'_>,
+) -> IoResult<()> {
     let totals = Totals::of(reports);
     let kind = if behaviour.correct { "correct" } else { "wrong" };
     writeln!(

@@ -80,11 +80,8 @@ impl Run<'_> {
             with_payload: probe(&machine, true)?,
             without_payload: probe(&machine, false)?,
         };
-        let engine = Engine::Model {
-            behaviour: self.behaviour,
-            timeout: self.args.timeout,
-            frames: self.args.frames,
-        };
+        let engine =
+            Engine::Model { behaviour: self.behaviour, timeout: self.args.timeout, frames: self.args.frames };
         Ok(self.on_engine(&engine, &abilities, scenarios, Some(self.behaviour.name)))
     }
 
@@ -152,7 +149,13 @@ impl Run<'_> {
             let mine: Vec<&Scenario> =
                 scenarios.iter().filter(|(i, _)| *i == index).map(|(_, scenario)| scenario).collect();
             if !mine.is_empty() {
-                reports.extend(crate::run::qemu::run(&qemu, image, &mine, self.args.timeout, self.args.frames));
+                reports.extend(crate::run::qemu::run(
+                    &qemu,
+                    image,
+                    &mine,
+                    self.args.timeout,
+                    self.args.frames,
+                ));
                 bar.inc(mine.len() as u64);
             }
         }

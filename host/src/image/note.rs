@@ -62,7 +62,8 @@ pub(super) fn parse(descriptor: &[u8]) -> Result<Note, Problem> {
     }
     let (image, mut rest) = <ImageNote>::read_from_prefix(descriptor)
         .map_err(|_| Problem::BrokenNote("it ends within the image's description"))?;
-    if image.header_size as usize != size_of::<ImageNote>() || image.case_size as usize != size_of::<CaseNote>()
+    if image.header_size as usize != size_of::<ImageNote>()
+        || image.case_size as usize != size_of::<CaseNote>()
     {
         return Err(Problem::BrokenNote("its structures have other sizes than this version's"));
     }

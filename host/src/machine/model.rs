@@ -1,18 +1,16 @@
 //! The model behind the KVM-shaped trait: names and errors change, nothing else.
 
 use crate::machine::Machine;
-use crate::vcpu::{
-    Exit, MemoryImage, Msr, Protection, RunMode, Vcpu, VcpuError, VmConfig, Xsave,
-};
+use crate::vcpu::{Exit, MemoryImage, Msr, Protection, RunMode, Vcpu, VcpuError, VmConfig, Xsave};
 use kvm_bindings::{
     KVM_CPUID_FLAG_SIGNIFCANT_INDEX, kvm_cpuid_entry2, kvm_debugregs, kvm_mp_state, kvm_regs, kvm_sregs,
     kvm_vcpu_events, kvm_xcr, kvm_xcrs,
 };
 use model::cpuid::{CpuidEntry, CpuidTable, default_table};
+use model::hypervisor::Vm;
 use model::hypervisor::behaviour::Behaviour;
 use model::hypervisor::registers::MSRS;
 use model::hypervisor::run::{Mode, Return};
-use model::hypervisor::Vm;
 use model::memory::{Memory, OutsideMemory};
 use std::time::Instant;
 
@@ -160,8 +158,7 @@ impl Vcpu for ModelVcpu {
     }
 
     fn mp_state(&self) -> Result<kvm_mp_state, VcpuError> {
-        let mp_state =
-            if self.vm.processor.halted { kvm_bindings::KVM_MP_STATE_HALTED } else { 0 };
+        let mp_state = if self.vm.processor.halted { kvm_bindings::KVM_MP_STATE_HALTED } else { 0 };
         Ok(kvm_mp_state { mp_state })
     }
 

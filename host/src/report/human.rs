@@ -29,7 +29,11 @@ pub fn write(output: &mut impl Write, reports: &[Report], host: &HostFacts) -> R
 fn failure(output: &mut impl Write, report: &Report) -> Result<()> {
     writeln!(output, "{}: {} on {}", report.outcome.word().to_uppercase(), report.id, subject(report))?;
     for difference in &report.differences {
-        writeln!(output, "    {} expected {}, got {}", difference.field, difference.expected, difference.got)?;
+        writeln!(
+            output,
+            "    {} expected {}, got {}",
+            difference.field, difference.expected, difference.got
+        )?;
     }
     if let Some(reason) = &report.reason {
         writeln!(output, "    {reason}")?;

@@ -89,7 +89,12 @@ impl<'m> Runner<'m> {
     }
 
     /// A VM stopped at `Ready`, forked from the snapshot, which is taken the first time.
-    fn fork(&mut self, image: &Image, scenario: &Scenario, deadline: Instant) -> Result<Box<dyn Vcpu>, Trouble> {
+    fn fork(
+        &mut self,
+        image: &Image,
+        scenario: &Scenario,
+        deadline: Instant,
+    ) -> Result<Box<dyn Vcpu>, Trouble> {
         let key = (image.name.clone(), scenario.delivery, scenario.payload);
         if !self.snapshots.contains_key(&key) {
             let mut session = self.boot(image, scenario, deadline)?;
@@ -109,8 +114,7 @@ impl<'m> Runner<'m> {
         scenario: &Scenario,
         deadline: Instant,
     ) -> Result<Session<'i>, Trouble> {
-        let mut vcpu =
-            boot(self.machine, image, scenario.delivery, scenario.payload, HostFlags::PRESENT)?;
+        let mut vcpu = boot(self.machine, image, scenario.delivery, scenario.payload, HostFlags::PRESENT)?;
         vcpu.set_deadline(deadline);
         let mut session = Session::new(vcpu, image);
         match session.advance()? {
@@ -178,7 +182,8 @@ impl<'a> Run<'_, '_, 'a> {
                 SecondRun::RanOn => return self.judge(session, report),
                 SecondRun::Changed(after) => {
                     report.outcome = Outcome::Fail;
-                    report.reason = Some(format!("the event in flight changed at the second KVM_RUN, to {after}"));
+                    report.reason =
+                        Some(format!("the event in flight changed at the second KVM_RUN, to {after}"));
                     return Ok(());
                 }
             }

@@ -22,11 +22,8 @@ pub struct Abilities {
 }
 
 /// The CPUID feature behind a need; `None` where every machine here meets it.
-const FEATURES: [(Needs, Feature); 3] = [
-    (Needs::FRED, cpuid::FRED),
-    (Needs::XFD, cpuid::XFD),
-    (Needs::AMX, cpuid::AMX_TILE),
-];
+const FEATURES: [(Needs, Feature); 3] =
+    [(Needs::FRED, cpuid::FRED), (Needs::XFD, cpuid::XFD), (Needs::AMX, cpuid::AMX_TILE)];
 
 /// The needs that a machine with this CPUID meets.
 pub fn met_needs(machine: &dyn Machine) -> Needs {
@@ -79,9 +76,8 @@ impl Abilities {
         for (image, scenario) in scenarios {
             match self.skip_reason(&images[image], &scenario) {
                 None => run.push((image, scenario)),
-                Some(reason) => skipped.push(
-                    Report::new(&scenario, &self.machine, behaviour).concluded(Outcome::Skip, reason),
-                ),
+                Some(reason) => skipped
+                    .push(Report::new(&scenario, &self.machine, behaviour).concluded(Outcome::Skip, reason)),
             }
         }
         (run, skipped)

@@ -8,7 +8,13 @@ use std::time::{Duration, Instant};
 
 /// Boots `image` and reports on `scenarios`, cold ones of that image under the IDT. The timeout is
 /// for the whole boot; with `frames` the reports carry captured frames.
-pub fn run(qemu: &Qemu, image: &Image, scenarios: &[&Scenario], timeout: Duration, frames: bool) -> Vec<Report> {
+pub fn run(
+    qemu: &Qemu,
+    image: &Image,
+    scenarios: &[&Scenario],
+    timeout: Duration,
+    frames: bool,
+) -> Vec<Report> {
     let start = Instant::now();
     let ran = qemu.run(&image.file, "delivery=idt frames=1", Accelerator::Tcg, start + timeout);
     // One boot serves all cases: its time is shared out among them.

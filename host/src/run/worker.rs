@@ -137,7 +137,9 @@ pub enum WorkerError {
     #[error("a worker process cannot be run: {0}")]
     Io(#[from] std::io::Error),
     /// It did not answer in time and was killed.
-    #[error("timeout: the worker process did not answer within {limit:.1} s and was killed; the guest was last seen {seen}")]
+    #[error(
+        "timeout: the worker process did not answer within {limit:.1} s and was killed; the guest was last seen {seen}"
+    )]
     Hung {
         /// The bound, in seconds.
         limit: f64,

@@ -96,9 +96,8 @@ impl Vm {
         cpu.cr8 = sregs.cr8;
         cpu.efer = sregs.efer;
         cpu.msrs.apic_base = sregs.apic_base;
-        self.queue.interrupt = (0..=255u8).find(|vector| {
-            sregs.interrupt_bitmap[usize::from(vector / 64)] & 1 << (vector % 64) != 0
-        });
+        self.queue.interrupt = (0..=255u8)
+            .find(|vector| sregs.interrupt_bitmap[usize::from(vector / 64)] & 1 << (vector % 64) != 0);
     }
 
     fn interrupt_bitmap(&self) -> [u64; 4] {
@@ -154,7 +153,8 @@ impl Vm {
 }
 
 /// The MSRs that user space can reach, in an order that can be set again.
-pub const MSRS: [u32; 21] = [
+pub const MSRS: [u32; 22] = [
+    TSC,
     msr::STAR,
     msr::LSTAR,
     msr::CSTAR,
@@ -178,6 +178,7 @@ pub const MSRS: [u32; 21] = [
     msr::FRED_CONFIG,
 ];
 
+const TSC: u32 = 0x10;
 const SYSENTER_CS: u32 = 0x174;
 const SYSENTER_ESP: u32 = 0x175;
 const SYSENTER_EIP: u32 = 0x176;
@@ -200,6 +201,7 @@ fn place(cpu: &Processor, index: u32) -> Option<(u64, Place)> {
         msr::FS_BASE => field!(segments.fs.base),
         msr::GS_BASE => field!(segments.gs.base),
         msr::KERNEL_GS_BASE => field!(msrs.kernel_gs_base),
+        TSC => field!(msrs.tsc),
         SYSENTER_CS => field!(msrs.sysenter_cs),
         SYSENTER_ESP => field!(msrs.sysenter_esp),
         SYSENTER_EIP => field!(msrs.sysenter_eip),

@@ -1,0 +1,129 @@
+//! The figures of README.md: sizes of the images, and what a scenario costs.
+//!
+//! Each figure is printed beside its bound, and a bound that does not hold makes the run fail. The
+//! machines that this runs on are shared, so the times are medians of one run.
+#![expect(clippy::print_stdout, reason = "printing is what it is for")]
+
+use midflight::boot::boot;
+use midflight::image::{Image, LOWEST};
+use midflight::images;
+use midflight::machine::Machine;
+use midflight::machine::kvm::{DEVICE, KvmMachine};
+use midflight::machine::model::ModelMachine;
+use midflight::result::Outcome;
+use midflight::run::one::Runner;
+use midflight::scenario::{Delivery, Scenario};
+use midflight::session::{Session, Stopped};
+use model::hypervisor::behaviour::CORRECT;
+use protocol::doorbell::Doorbell;
+use protocol::mailbox::HostFlags;
+use std::error::Error;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+const TSC: u32 = 0x10;
+
+/// Prints figures and remembers whether each kept its bound.
+#[derive(Default)]
+struct Figures {
+    broken: bool,
+}
+
+impl Figures {
+    fn at_most(&mut self, what: &str, figure: f64, bound: f64, unit: &str) {
+        let verdict = if figure <= bound { "" } else { "  EXCEEDED" };
+        self.broken |= figure > bound;
+        println!("{what:52} {figure:>12.3} {unit:8} at most {bound}{verdict}");
+    }
+}
+
+fn main() -> ExitCode {
+    match figures() {
+        Ok(figures) if figures.broken => ExitCode::FAILURE,
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn figures() -> Result<Figures, Box<dyn Error>> {
+    let mut figures = Figures::default();
+    let images = images::load(&[])?;
+    for image in &images {
+        sizes(&mut figures, image)?;
+    }
+    let model = ModelMachine::new(&CORRECT);
+    let id = "pf/read-unmapped:fred:block@frame:migrate+disturb";
+    figures.at_most("one forked scenario, model", median_ms(&model, &images, id, 2000)?, 1.0, "ms");
+    match KvmMachine::open(Path::new(DEVICE)) {
+        Ok(kvm) => {
+            let resume = median_ms(&kvm, &images, "pf/read-unmapped:idt:cancel:resume", 200)?;
+            figures.at_most("one forked scenario, KVM, resume", resume, 10.0, "ms");
+            let migrate = median_ms(&kvm, &images, "pf/read-unmapped:idt:cancel:migrate", 200)?;
+            figures.at_most("one forked scenario, KVM, migrate", migrate, 20.0, "ms");
+        }
+        Err(error) => println!("no figures for KVM: {error}"),
+    }
+    figures.at_most("the whole default run", default_run()?.as_secs_f64(), 10.0, "s");
+    Ok(figures)
+}
+
+fn sizes(figures: &mut Figures, image: &Image) -> Result<(), Box<dyn Error>> {
+    let name = &image.name;
+    figures.at_most(&format!("{name}: image file"), image.file.len() as f64 / 1024.0, 64.0, "KiB");
+    let end = image.segments.iter().map(|s| s.address + s.size).max().unwrap_or(LOWEST);
+    figures.at_most(&format!("{name}: memory"), (end - LOWEST) as f64 / 1024.0, 512.0, "KiB");
+    for delivery in [Delivery::Fred, Delivery::Idt] {
+        let what = format!("{name}: entry to the first check, {delivery}");
+        figures.at_most(&what, instructions(image, delivery)? as f64, 20_000.0, "instr.");
+    }
+    Ok(())
+}
+
+/// Instructions from the entry to the first `Armed`; the model's TSC counts them.
+fn instructions(image: &Image, delivery: Delivery) -> Result<u64, Box<dyn Error>> {
+    let model = ModelMachine::new(&CORRECT);
+    let vcpu = boot(&model, image, delivery, true, HostFlags::PRESENT)?;
+    let mut session = Session::new(vcpu, image);
+    loop {
+        match session.advance()? {
+            Stopped::Doorbell(Doorbell::Armed(_)) => {
+                let tsc = session.vcpu.msrs(&[TSC])?;
+                return Ok(tsc.first().map_or(0, |msr| msr.value));
+            }
+            Stopped::Doorbell(_) => {}
+            other => return Err(format!("{} did not arm: {other:?}", image.name).into()),
+        }
+    }
+}
+
+fn median_ms(machine: &dyn Machine, images: &[Image], id: &str, runs: usize) -> Result<f64, Box<dyn Error>> {
+    let scenario: Scenario = id.parse()?;
+    let image = images.iter().find(|image| image.name == scenario.image).ok_or("the image is missing")?;
+    let mut runner = Runner::new(machine, None, Duration::from_secs(10));
+    // The first run boots and takes the snapshot.
+    runner.run(image, &scenario);
+    let mut times = Vec::with_capacity(runs);
+    for _ in 0..runs {
+        let start = Instant::now();
+        let report = runner.run(image, &scenario);
+        times.push(start.elapsed());
+        if report.outcome != Outcome::Pass {
+            return Err(format!("{id}: {:?}", report.reason).into());
+        }
+    }
+    times.sort_unstable();
+    Ok(times[times.len() / 2].as_secs_f64() * 1e3)
+}
+
+fn default_run() -> Result<Duration, Box<dyn Error>> {
+    let start = Instant::now();
+    let status = Command::new(env!("CARGO_BIN_EXE_midflight")).arg("run").stdout(Stdio::null()).status()?;
+    if !status.success() {
+        return Err(format!("the default run ended with {status}").into());
+    }
+    Ok(start.elapsed())
+}

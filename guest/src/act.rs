@@ -66,17 +66,19 @@ pub(crate) unsafe fn enter(start: u64, armed: u32) {
 /// Writes an act in ring 0 and names its places in a constant `ACT`.
 ///
 /// `set` gives registers their values (not RAX and RDX, which hold the doorbell's, nor RSP), then
-/// flags become 2 and the doorbell rings; `armed` is what must come after it (TF, a port in EDX);
-/// `act` is the instruction that raises the event. Operands follow as in `global_asm!`.
+/// flags become 2 and the doorbell rings; `armed` is what must come after it (TF, a port in EDX, a
+/// stack); `act` is the instruction that raises the event. `then`, where it is given, is the
+/// instruction that raises the second event: it begins with RSP and flags as `act` did, every
+/// other register lost. Operands follow as in `global_asm!`.
 #[macro_export]
 macro_rules! act {
     (
         name: $name:literal, set: [$($set:expr),*], armed: [$($armed:expr),*], act: [$($act:expr),*],
-        $($operands:tt)*
+        then: [$($then:expr),*], $($operands:tt)*
     ) => {
         ::core::arch::global_asm!(
             ".pushsection .text.acts, \"ax\", @progbits",
-            concat!(".globl \"", $name, ".start\", \"", $name, ".act\", \"", $name, ".after\""),
+            $crate::act_names!($name),
             concat!("\"", $name, ".start\":"),
             $($set,)*
             "push 2",
@@ -86,11 +88,22 @@ macro_rules! act {
             concat!("\"", $name, ".act\":"),
             $($act,)*
             concat!("\"", $name, ".after\":"),
+            $($then,)*
+            concat!("\"", $name, ".last\":"),
             "jmp act_leave",
             ".popsection",
             $($operands)*
         );
         $crate::act_places!($name);
+    };
+    (
+        name: $name:literal, set: [$($set:expr),*], armed: [$($armed:expr),*], act: [$($act:expr),*],
+        $($operands:tt)*
+    ) => {
+        $crate::act! {
+            name: $name, set: [$($set),*], armed: [$($armed),*], act: [$($act),*], then: [],
+            $($operands)*
+        }
     };
 }
 
@@ -103,7 +116,7 @@ macro_rules! act_ring3 {
     (name: $name:literal, set: [$($set:expr),*], act: [$($act:expr),*], $($operands:tt)*) => {
         ::core::arch::global_asm!(
             ".pushsection .text.acts, \"ax\", @progbits",
-            concat!(".globl \"", $name, ".start\", \"", $name, ".act\", \"", $name, ".after\""),
+            $crate::act_names!($name),
             concat!("\"", $name, ".start\":"),
             // ERETU's frame, whose middle is IRETQ's.
             "push 0",
@@ -129,6 +142,7 @@ macro_rules! act_ring3 {
             concat!("\"", $name, ".act\":"),
             $($act,)*
             concat!("\"", $name, ".after\":"),
+            concat!("\"", $name, ".last\":"),
             "ud2",
             ".popsection",
             act_user_stack = sym $crate::layout::USER_STACK,
@@ -137,6 +151,25 @@ macro_rules! act_ring3 {
             $($operands)*
         );
         $crate::act_places!($name);
+    };
+}
+
+/// The symbols of an act, global.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! act_names {
+    ($name:literal) => {
+        concat!(
+            ".globl \"",
+            $name,
+            ".start\", \"",
+            $name,
+            ".act\", \"",
+            $name,
+            ".after\", \"",
+            $name,
+            ".last\""
+        )
     };
 }
 
@@ -152,11 +185,14 @@ macro_rules! act_places {
             static FIRST: u8;
             #[link_name = concat!($name, ".after")]
             static BEHIND: u8;
+            #[link_name = concat!($name, ".last")]
+            static LAST: u8;
         }
         const ACT: $crate::case::Act = $crate::case::Act {
             start: $crate::address::Address::of(&raw const START),
             act: $crate::address::Address::of(&raw const FIRST),
             after: $crate::address::Address::of(&raw const BEHIND),
+            last: $crate::address::Address::of(&raw const LAST),
         };
     };
 }

@@ -19,17 +19,35 @@ pub struct Case {
     /// What the host should know.
     pub flags: CaseFlags,
     /// Brings the machine into the state the act needs. Runs last before the act; everything it
-    /// may change (debug registers, CR0.TS, XFD, XFD_ERR) is put right behind the case.
+    /// may change (debug registers, CR0.TS, XFD, XFD_ERR, and what `routes` sets) is put right
+    /// behind the case.
     pub prepare: fn(),
     /// The act.
     pub act: Act,
-    /// What must be delivered; `None` when the act must not raise anything.
-    pub event: Option<Event>,
-    /// What the registers must read at entry, or behind an act that raises nothing.
+    /// What must be delivered, in this order; empty when the act must not raise anything.
+    pub events: &'static [Event],
+    /// Whether the second event is raised inside the first one's handler, on its stack and stack
+    /// level; otherwise the handler has returned by then.
+    pub in_handler: bool,
+    /// What the registers must read at each entry, or behind an act that raises nothing.
     pub registers: Registers,
+    /// What else must be true behind the act, before anything is put right.
+    pub results: &'static [Outcome],
     /// How the host can bring the event about itself.
     pub cancel: Cancel,
 }
+
+/// A value behind an act.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome {
+    /// What it must be.
+    pub expected: u64,
+    /// What it is.
+    pub read: fn() -> u64,
+}
+
+/// The most outcomes that a case can have.
+pub const OUTCOMES: usize = 12;
 
 /// Where an act lies; [`act!`](crate::act!) makes one.
 #[derive(Clone, Copy, Debug)]
@@ -38,8 +56,10 @@ pub struct Act {
     pub start: Address,
     /// RIP of a fault.
     pub act: Address,
-    /// RIP of a trap, and where a handler returns to.
+    /// RIP of a trap, and where a handler returns to: the second act, if there is one.
     pub after: Address,
+    /// Behind the second act: where its handler returns to.
+    pub last: Address,
 }
 
 /// How the host can put the case's event into the queue at `Armed`. RIP, vector and error code
@@ -165,14 +185,14 @@ impl Case {
             name: fixed(self.name),
             rule: fixed(self.rule),
             needs: self.needs.bits(),
-            entries: self.event.is_some() as u32,
+            entries: self.events.len() as u32,
             act: self.act.act,
             after: self.act.after,
-            cancel: match (&self.event, self.cancel) {
-                (Some(event), Cancel::Payload { payload, rflags }) => CancelNote {
+            cancel: match (self.events, self.cancel) {
+                ([event, ..], Cancel::Payload { payload, rflags }) => CancelNote {
                     rip: match event.rip {
                         Rip::Act => self.act.act,
-                        Rip::After => self.act.after,
+                        Rip::After | Rip::Last => self.act.after,
                     },
                     payload: Address::new(payload),
                     rflags,
@@ -193,7 +213,6 @@ impl Case {
 mod tests {
     use super::*;
     use crate::judge::disturbed::RESTING;
-    use crate::judge::event::Stack;
 
     const TRAP: Case = Case {
         name: "step",
@@ -201,24 +220,27 @@ mod tests {
         needs: Needs::XFD,
         flags: CaseFlags::IO,
         prepare: || {},
-        act: Act { start: Address::new(1), act: Address::new(2), after: Address::new(3) },
-        event: Some(Event {
+        act: Act {
+            start: Address::new(1),
+            act: Address::new(2),
+            after: Address::new(3),
+            last: Address::new(3),
+        },
+        events: &[Event {
             vector: 1,
-            error_code: 0,
             rip: Rip::After,
-            cs: 8,
             rflags: 0x102,
-            rsp: Stack::Act,
             ss: 0x10,
             event_data: 0x4000,
-            csl: 1,
-            entry: 0x100,
-            idt_frame_bytes: 40,
-        }),
+            ..Event::FAULT
+        }],
+        in_handler: false,
         registers: RESTING,
+        results: &[],
         cancel: Cancel::Payload { payload: 0x4000, rflags: 0x100 },
     };
-    const QUIET: Case = Case { name: "quiet", event: None, ..TRAP };
+    const QUIET: Case = Case { name: "quiet", events: &[], ..TRAP };
+    const TWICE: Case = Case { name: "twice", events: &[Event::FAULT, Event::FAULT], ..TRAP };
 
     #[test]
     fn the_note_says_what_the_cases_say() {
@@ -235,13 +257,13 @@ mod tests {
             tss: at(0x90),
         };
         let image = Description { name: "db", rule: "r", spec: "s" };
-        let note = note(image, pages, &[TRAP, QUIET]);
-        assert_eq!((note.image.case_count, note.name_size, note.note_type), (2, 10, 1));
+        let note = note(image, pages, &[TRAP, QUIET, TWICE]);
+        assert_eq!((note.image.case_count, note.name_size, note.note_type), (3, 10, 1));
         assert_eq!(note.descriptor_size as usize, size_of_val(&note) - 24);
         assert_eq!((note.image.mailbox.value(), note.image.tss.value()), (0x10, 0x90));
-        let [trap, quiet] = note.cases;
+        let [trap, quiet, twice] = note.cases;
         assert_eq!(protocol::text::read(&trap.name), Some("step"));
-        assert_eq!((trap.entries, quiet.entries), (1, 0));
+        assert_eq!((trap.entries, quiet.entries, twice.entries), (1, 0, 2));
         assert_eq!((trap.cancel.present, quiet.cancel.present), (1, 0));
         assert_eq!((trap.cancel.rip.value(), trap.cancel.payload.value()), (3, 0x4000));
         assert_eq!((trap.cancel.rflags, trap.cancel.vector, trap.flags, trap.needs), (0x100, 1, 1, 2));

@@ -13,6 +13,7 @@
 //! | `entry` | FRED and IDT set-up, the stubs that capture |
 //! | `act` | how an act is written and entered |
 //! | `registers`, `features` | control, debug and model-specific registers; CPUID |
+//! | `routes` | which stack an event lands on, for a case that needs another than most |
 //! | `run`, `report`, `serial`, `exit` | the loop over cases, lines, the UART, the end |
 //!
 //! # Adding a case
@@ -32,7 +33,7 @@
 //! }
 //! ```
 //!
-//! 1. Write the rule it proves into `rule`, and the expectation into `event` and `registers`, as
+//! 1. Write the rule it proves into `rule`, and the expectation into `events` and `registers`, as
 //!    literals from the manual. Start from the image's constant for its vector and override.
 //! 2. Give `cancel` the payload, so that the host can bring the event about itself.
 //! 3. Name the module in the list of `image!`. Its place there is the case's index; there is no
@@ -67,6 +68,8 @@ pub mod paging;
 pub mod registers;
 #[cfg(target_os = "none")]
 mod report;
+#[cfg(target_os = "none")]
+pub mod routes;
 #[cfg(target_os = "none")]
 mod run;
 #[cfg(target_os = "none")]

@@ -1,6 +1,6 @@
 //! The run: set up, take cases one by one, end.
 
-use crate::case::{Case, Image};
+use crate::case::{Case, Image, OUTCOMES};
 use crate::entry::stubs::{self, IDT_STUBS};
 use crate::entry::{fred_setup, idt};
 use crate::judge::{Machine, Places, Seen, disturbed::RESTING, judge};
@@ -8,11 +8,12 @@ use crate::options::{DeliveryMode, Options, parse};
 use crate::report::{
     clear, compared, host, mail, mail_array, print, print_frames, ring, verdict, verdict_because,
 };
-use crate::{act, boot, exit::exit, features, layout, paging, registers, segments, serial};
+use crate::{act, boot, exit::exit, features, layout, paging, registers, routes, segments, serial};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use protocol::delivery::Delivery;
 use protocol::doorbell::Doorbell;
 use protocol::exit::ImageExit;
+use protocol::field::Field;
 use protocol::mailbox::{DISTURBANCES, HostFlags, Verdict};
 use protocol::need::Needs;
 use protocol::note::CaseFlags;
@@ -132,8 +133,12 @@ fn run_case(index: u32, case: &Case, setting: &Setting<'_>) {
 }
 
 fn act_and_judge(index: u32, case: &Case, machine: Machine) {
-    let resume = if case.flags.contains(CaseFlags::USER) { act::LEAVE } else { case.act.after };
-    stubs::RESUME.store(resume.value(), Relaxed);
+    // From ring 3 there is no way back to the act.
+    let user = case.flags.contains(CaseFlags::USER);
+    let [first, later] = if user { [act::LEAVE; 2] } else { [case.act.after, case.act.last] };
+    stubs::RESUME.store(first.value(), Relaxed);
+    stubs::RESUME_NEXT.store(later.value(), Relaxed);
+    stubs::STAY.store(case.in_handler as u32, Relaxed);
     registers::rest(RESTING.cr2, RESTING.dr6, machine.xfd);
     (case.prepare)();
     stubs::ACTING.store(1, Relaxed);
@@ -141,14 +146,22 @@ fn act_and_judge(index: u32, case: &Case, machine: Machine) {
     unsafe { act::enter(case.act.start.value(), Doorbell::Armed(index as u16).encode()) };
     stubs::ACTING.store(0, Relaxed);
     let after = registers_after(machine);
+    let mut results = [0; OUTCOMES];
+    for (result, outcome) in results.iter_mut().zip(case.results) {
+        *result = (outcome.read)();
+    }
     registers::rest(RESTING.cr2, RESTING.dr6, machine.xfd);
+    routes::rest();
 
     let places = Places {
         act: case.act.act.value(),
         after: case.act.after.value(),
+        last: case.act.last.value(),
         act_rsp: layout::ACT_RSP.value(),
         user_rsp: layout::USER_RSP.value(),
         frame_page_end: layout::FRAME_PAGE.end().value(),
+        other_stack_end: layout::OTHER_STACK.end().value(),
+        act_stack_end: layout::ACT_STACK.end().value(),
         entry_page: fred_setup::ENTRY_PAGE.value(),
         idt_stubs: IDT_STUBS.value(),
         gs_base: layout::GS_BASE,
@@ -162,7 +175,10 @@ fn act_and_judge(index: u32, case: &Case, machine: Machine) {
         after,
         disturbances: &disturbances[..count],
     };
-    judge(case.event.as_ref(), &case.registers, &places, machine, &seen, &mut compared);
+    judge(case.events, &case.registers, &places, machine, &seen, &mut compared);
+    for (outcome, got) in case.results.iter().zip(results) {
+        compared(0, Field::Result, outcome.expected, got);
+    }
     verdict(if mail!(mismatch_count) == 0 { Verdict::Pass } else { Verdict::Fail });
 }
 

@@ -8,6 +8,7 @@
 //! | 0x23 | ring-3 data | STAR 63:48 + 8 |
 //! | 0x2B | ring-3 code, 64-bit | STAR 63:48 + 16 |
 //! | 0x30 | TSS | |
+//! | 0x40 | ring-0 data, not present | cases of #NP and #SS |
 //!
 //! Interrupt stacks under the IDT:
 //!
@@ -17,8 +18,10 @@
 //! | 2 | #DF |
 //! | 3 | NMI, #MC |
 //! | 4 | every other |
+//! | 5 | a page that is not mapped: see [`crate::routes`] |
 
 use crate::layout::{DOUBLE_FAULT_STACK, FRAME_PAGE, GDT, NMI_STACK, OTHER_STACK, TSS};
+use crate::routes::UNMAPPED_TOP;
 use core::arch::asm;
 use x86_64::VirtAddr;
 use x86_64::instructions::tables::{lgdt, load_tss};
@@ -28,13 +31,15 @@ use x86_64::structures::gdt::SegmentSelector;
 /// IA32_STAR.
 pub(crate) const STAR: u64 = 0x001B_0008_0000_0000;
 /// IST of #PF, #DB and #NM.
-pub(crate) const IST_TESTED: u64 = 1;
+pub const IST_TESTED: u64 = 1;
 /// IST of #DF.
 pub(crate) const IST_DOUBLE_FAULT: u64 = 2;
 /// IST of NMI and #MC.
 pub(crate) const IST_NMI: u64 = 3;
 /// IST of every other event.
 pub(crate) const IST_OTHER: u64 = 4;
+/// IST without memory behind it.
+pub const IST_UNMAPPED: u64 = 5;
 
 /// Limit of a TSS without I/O permission map.
 const TSS_LIMIT: u64 = 103;
@@ -42,11 +47,17 @@ const TSS_LIMIT: u64 = 103;
 /// Loads GDT, TSS and the segment registers that matter.
 pub(crate) fn init() {
     let tss = TSS.start().value();
-    let stacks = [(1, &FRAME_PAGE), (2, &DOUBLE_FAULT_STACK), (3, &NMI_STACK), (4, &OTHER_STACK)];
-    for (ist, stack) in stacks {
+    let stacks = [
+        (IST_TESTED, FRAME_PAGE.end()),
+        (IST_DOUBLE_FAULT, DOUBLE_FAULT_STACK.end()),
+        (IST_NMI, NMI_STACK.end()),
+        (IST_OTHER, OTHER_STACK.end()),
+        (IST_UNMAPPED, UNMAPPED_TOP),
+    ];
+    for (ist, top) in stacks {
         // SAFETY: IST n lies at offset 0x1C + 8 n of the TSS (SDM vol. 3, "64-Bit Task State
         // Segment"), four bytes off alignment; only the processor reads it.
-        unsafe { ((tss + 0x1C + 8 * ist) as *mut u64).write_unaligned(stack.end().value()) };
+        unsafe { ((tss + 0x1C + 8 * ist) as *mut u64).write_unaligned(top.value()) };
     }
     // RSP0, for events from ring 3 without an IST; and no I/O permission map.
     // SAFETY: as above, offsets 4 and 0x66.
@@ -63,12 +74,13 @@ pub(crate) fn init() {
         0x00AF_FB00_0000_FFFF,
         TSS_LIMIT | (tss & 0xFF_FFFF) << 16 | 0x89 << 40 | (tss >> 24 & 0xFF) << 56,
         tss >> 32,
+        0x00CF_1300_0000_FFFF,
     ];
     let gdt = GDT.start().value();
     // SAFETY: the GDT's page is only read by the processor. Its first three descriptors equal
     // those in use, and the TSS descriptor describes the TSS filled in above.
     unsafe {
-        (gdt as *mut [u64; 8]).write_volatile(descriptors);
+        (gdt as *mut [u64; 9]).write_volatile(descriptors);
         lgdt(&DescriptorTablePointer {
             limit: size_of_val(&descriptors) as u16 - 1,
             base: VirtAddr::new(gdt),

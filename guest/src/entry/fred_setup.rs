@@ -28,11 +28,16 @@ pub(crate) fn init() {
     write_msr(STAR, crate::segments::STAR);
     // Some texts let IA32_FMASK mask flags for every FRED event; with 0 both readings agree.
     write_msr(FMASK, 0);
+    set_stacks();
+    set_cr4(CR4_FRED);
+}
+
+/// Gives the MSRs that say where events land their usual values, stack level 0 among them.
+pub(crate) fn set_stacks() {
     write_msr(FRED_RSP0, FRAME_PAGE.end().value());
     write_msr(FRED_RSP1, FRAME_PAGE.end().value());
     write_msr(FRED_RSP2, OTHER_STACK.end().value());
     write_msr(FRED_RSP3, DOUBLE_FAULT_STACK.end().value());
     write_msr(FRED_STKLVLS, LEVELS.0);
     write_msr(FRED_CONFIG, FredConfig(ENTRY_PAGE.value()).0);
-    set_cr4(CR4_FRED);
 }

@@ -10,25 +10,36 @@ use x86_64::structures::DescriptorTablePointer;
 const GATES: u64 = 32;
 /// Bytes of one stub.
 const STUB: u64 = 16;
-/// Present, DPL 0, 64-bit interrupt gate, selector 0x08.
-const GATE: u64 = 0x0000_8E00_0008_0000;
+/// Present, DPL 3 for INT n of ring 3, 64-bit interrupt gate, selector 0x08.
+const GATE: u64 = 0x0000_EE00_0008_0000;
 
 /// Fills the IDT and loads it. In FRED mode it stays unused.
 pub(crate) fn init() {
-    let idt = IDT.start().value();
     for vector in 0..GATES {
-        let ist = match vector {
-            1 | 7 | 14 => IST_TESTED,
-            8 => IST_DOUBLE_FAULT,
-            2 | 18 => IST_NMI,
-            _ => IST_OTHER,
-        };
-        let stub = IDT_STUBS.value() + STUB * vector;
-        let low = GATE | stub & 0xFFFF | ist << 32 | (stub >> 16 & 0xFFFF) << 48;
-        // SAFETY: the page has room for 256 gates of 16 bytes and only the processor reads it.
-        unsafe { ((idt + 16 * vector) as *mut [u64; 2]).write_volatile([low, stub >> 32]) };
+        set_usual_gate(vector);
     }
-    let pointer = DescriptorTablePointer { limit: (16 * GATES - 1) as u16, base: VirtAddr::new(idt) };
+    let pointer =
+        DescriptorTablePointer { limit: (16 * GATES - 1) as u16, base: VirtAddr::new(IDT.start().value()) };
     // SAFETY: every gate leads to a stub that captures and either returns to the act or ends the image.
     unsafe { x86_64::instructions::tables::lidt(&pointer) };
+}
+
+/// Gives the gate of a vector below 32 its usual interrupt stack.
+pub(crate) fn set_usual_gate(vector: u64) {
+    let ist = match vector {
+        1 | 7 | 14 => IST_TESTED,
+        8 => IST_DOUBLE_FAULT,
+        2 | 18 => IST_NMI,
+        _ => IST_OTHER,
+    };
+    set_gate(vector, ist);
+}
+
+/// Gives the gate of a vector below 32 an interrupt stack.
+pub(crate) fn set_gate(vector: u64, ist: u64) {
+    let stub = IDT_STUBS.value() + STUB * vector;
+    let low = GATE | stub & 0xFFFF | ist << 32 | (stub >> 16 & 0xFFFF) << 48;
+    let gate = IDT.start().value() + 16 * vector;
+    // SAFETY: the page has room for 256 gates of 16 bytes and only the processor reads it.
+    unsafe { (gate as *mut [u64; 2]).write_volatile([low, stub >> 32]) };
 }

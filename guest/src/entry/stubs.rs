@@ -26,8 +26,16 @@ pub(crate) const IDT_STUBS: Address = Address::of(&raw const idt_stubs);
 pub(crate) static XFD: AtomicU8 = AtomicU8::new(0);
 /// 1 while an act runs: an event at any other time is an error.
 pub(crate) static ACTING: AtomicU8 = AtomicU8::new(0);
-/// Where a stub goes back to.
+/// Where the stub of an act's first event goes back to.
 pub(crate) static RESUME: AtomicU64 = AtomicU64::new(0);
+/// Where the stub of every later one goes back to.
+pub(crate) static RESUME_NEXT: AtomicU64 = AtomicU64::new(0);
+/// 1 when the next stub must not return: [`RESUME`] is part of the handler.
+pub(crate) static STAY: AtomicU32 = AtomicU32::new(0);
+/// RCX at the last entry.
+pub(crate) static ENTRY_RCX: AtomicU64 = AtomicU64::new(0);
+/// R11 at the last entry.
+pub(crate) static ENTRY_R11: AtomicU64 = AtomicU64::new(0);
 /// How many stubs are running.
 static NESTING: AtomicU32 = AtomicU32::new(0);
 /// Where a delivery is captured that has no place in the mailbox.
@@ -93,6 +101,8 @@ core::arch::global_asm!(
     "mov ebx, 7",
     "mov r8d, 6",
     "capture:",
+    "mov [rip + {entry_rcx}], rcx",
+    "mov [rip + {entry_r11}], r11",
     "lea rsi, [rsp + 16]",
     "mov r9, rsi",
     "inc dword ptr [rip + {nesting}]",
@@ -180,11 +190,15 @@ core::arch::global_asm!(
     "mov edi, {ENDLESS}",
     "cmp r11d, {MOST_ENTRIES}",
     "ja 6f",
-    // Go back through the frame, every field put right: a wrong frame must become a verdict, not
-    // a crash. The saved stack level is 0, so ERETS drops the current one.
     "mov dword ptr [rip + {nesting}], 0",
     "mov rsp, r9",
     "mov rax, [rip + {resume}]",
+    "mov rcx, [rip + {resume_next}]",
+    "mov [rip + {resume}], rcx",
+    "btr dword ptr [rip + {stay}], 0",
+    "jc 11f",
+    // Go back through the frame, every field put right: a wrong frame must become a verdict, not
+    // a crash. The saved stack level is 0, so ERETS drops the current one.
     "mov [rsp + 8], rax",
     "mov qword ptr [rsp + 16], 0x08",
     "mov qword ptr [rsp + 24], 0x2",
@@ -196,6 +210,7 @@ core::arch::global_asm!(
     "add rsp, 8",
     "iretq",
     "7: .byte 0xF2, 0x0F, 0x01, 0xCA",
+    "11: jmp rax",
     "6:",
     "cmp dword ptr [rip + {nesting}], 2",
     "ja 8f",
@@ -216,6 +231,10 @@ core::arch::global_asm!(
     xfd = sym XFD,
     acting = sym ACTING,
     resume = sym RESUME,
+    resume_next = sym RESUME_NEXT,
+    stay = sym STAY,
+    entry_rcx = sym ENTRY_RCX,
+    entry_r11 = sym ENTRY_R11,
     act_stack = sym ACT_STACK,
     main_stack = sym MAIN_STACK,
     event_error = sym crate::run::event_error,

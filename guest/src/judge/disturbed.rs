@@ -8,6 +8,9 @@ use protocol::disturbance::{Disturbance, Phase, Register};
 pub struct Registers {
     /// CR2.
     pub cr2: u64,
+    /// How far above `cr2` the value may lie: the address that is reported when the push of a frame
+    /// faults is not pinned down.
+    pub cr2_span: u64,
     /// DR6.
     pub dr6: u64,
     /// DR7.
@@ -18,7 +21,7 @@ pub struct Registers {
 
 /// What every case starts with, and what an event that touches none of these registers leaves.
 pub const RESTING: Registers =
-    Registers { cr2: 0x0000_5EED_0000_0C42, dr6: 0xFFFF_0FF0, dr7: 0x400, xfd_err: 0 };
+    Registers { cr2: 0x0000_5EED_0000_0C42, cr2_span: 0, dr6: 0xFFFF_0FF0, dr7: 0x400, xfd_err: 0 };
 
 impl Registers {
     /// These registers, literals for an undisturbed delivery of `event`, as the host's
@@ -37,8 +40,10 @@ impl Registers {
             let value = disturbance.value;
             let before = phase == Phase::Before;
             match (register, event) {
-                (Register::Cr2, Some(Event { vector: 14, .. })) if before => self.cr2 = undisturbed.cr2,
-                (Register::Cr2, _) => self.cr2 = value,
+                (Register::Cr2, Some(Event { vector: 14, .. })) if before => {
+                    (self.cr2, self.cr2_span) = (undisturbed.cr2, undisturbed.cr2_span);
+                }
+                (Register::Cr2, _) => (self.cr2, self.cr2_span) = (value, 0),
                 (Register::Dr6, Some(Event { vector: 1, event_data, .. })) if before => {
                     self.dr6 = dr6_after(value, *event_data);
                 }

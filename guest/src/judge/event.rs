@@ -14,18 +14,49 @@ pub struct Event {
     pub cs: u64,
     /// Saved RFLAGS.
     pub rflags: u64,
+    /// Bits of the saved RFLAGS that no text pins down: any value is right there.
+    pub rflags_open: u64,
     /// Saved RSP.
     pub rsp: Stack,
     /// Frame, offset 0x28: SS selector, vector, type, flags.
     pub ss: u64,
     /// Frame, offset 0x30.
     pub event_data: u64,
+    /// How far above `event_data` the value may lie: the manual does not say which address of a
+    /// frame is reported when its push faults.
+    pub event_data_span: u64,
     /// Current stack level at entry.
     pub csl: u64,
     /// Offset of the entry point in the entry page: 0x100 from ring 0, 0 from ring 3.
     pub entry: u64,
+    /// Where FRED pushes the frame.
+    pub fred_top: Top,
+    /// Where the IDT pushes it.
+    pub idt_top: Top,
     /// What the IDT pushes: 48 bytes with an error code, 40 without.
     pub idt_frame_bytes: u64,
+}
+
+impl Event {
+    /// A fault without error code in ring 0, onto the frame page. What its vector decides (`vector`,
+    /// `ss`) must be overridden.
+    pub const FAULT: Self = Self {
+        vector: u64::MAX,
+        error_code: 0,
+        rip: Rip::Act,
+        cs: 0x0000_0000_0000_0008,
+        rflags: 0x0001_0002,
+        rflags_open: 0,
+        rsp: Stack::Act,
+        ss: u64::MAX,
+        event_data: 0,
+        event_data_span: 0,
+        csl: 1,
+        entry: 0x100,
+        fred_top: Top::Frame(0),
+        idt_top: Top::Frame(0),
+        idt_frame_bytes: 40,
+    };
 }
 
 /// RIP at an event.
@@ -33,15 +64,32 @@ pub struct Event {
 pub enum Rip {
     /// The act itself: a fault.
     Act,
-    /// The instruction behind it: a trap.
+    /// The instruction behind it: a trap, or a fault of the second act.
     After,
+    /// The instruction behind the second act.
+    Last,
 }
 
-/// The stack that an act runs on.
+/// RSP at an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stack {
-    /// Ring 0.
+    /// Where acts start in ring 0.
     Act,
-    /// Ring 3.
+    /// Where they start in ring 3.
     User,
+    /// So many bytes below the end of the frame page.
+    Frame(u64),
+    /// This address.
+    At(u64),
+}
+
+/// The end of a frame: so many bytes below the end of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Top {
+    /// The frame page: nothing else uses it.
+    Frame(u64),
+    /// The stack of events that no image is about.
+    Other(u64),
+    /// The act's own stack.
+    Act(u64),
 }

@@ -8,7 +8,7 @@ pub mod event;
 
 use crate::options::DeliveryMode;
 use disturbed::Registers;
-use event::{Event, Rip, Stack};
+use event::{Event, Rip, Stack, Top};
 use protocol::delivery::Delivery;
 use protocol::disturbance::Disturbance;
 use protocol::field::Field;
@@ -20,12 +20,18 @@ pub struct Places {
     pub act: u64,
     /// The instruction behind the act.
     pub after: u64,
+    /// The instruction behind the second act.
+    pub last: u64,
     /// RSP while an act runs in ring 0.
     pub act_rsp: u64,
     /// RSP while an act runs in ring 3.
     pub user_rsp: u64,
     /// Just past the frame page.
     pub frame_page_end: u64,
+    /// Just past the stack of other events.
+    pub other_stack_end: u64,
+    /// Just past the act stack.
+    pub act_stack_end: u64,
     /// The FRED entry page.
     pub entry_page: u64,
     /// The first of the IDT stubs, 16 bytes each.
@@ -34,6 +40,33 @@ pub struct Places {
     pub gs_base: u64,
     /// IA32_KERNEL_GS_BASE in ring 0.
     pub kernel_gs_base: u64,
+}
+
+impl Places {
+    fn rip(&self, rip: Rip) -> u64 {
+        match rip {
+            Rip::Act => self.act,
+            Rip::After => self.after,
+            Rip::Last => self.last,
+        }
+    }
+
+    fn stack(&self, stack: Stack) -> u64 {
+        match stack {
+            Stack::Act => self.act_rsp,
+            Stack::User => self.user_rsp,
+            Stack::Frame(below) => self.frame_page_end - below,
+            Stack::At(address) => address,
+        }
+    }
+
+    fn top(&self, top: Top) -> u64 {
+        match top {
+            Top::Frame(below) => self.frame_page_end - below,
+            Top::Other(below) => self.other_stack_end - below,
+            Top::Act(below) => self.act_stack_end - below,
+        }
+    }
 }
 
 /// What the machine is like.
@@ -58,32 +91,60 @@ pub struct Seen<'a> {
     pub disturbances: &'a [Disturbance],
 }
 
-/// Compares, and calls `compare` with every field: its name, the expected value, the value got.
+/// Compares, and calls `compare` with every field: the delivery since `Armed`, from 0, the field's
+/// name, the expected value, the value got.
 ///
-/// `event` is what must have happened; `None` means that the act must not raise anything, and the
-/// registers behind it are compared instead. An act that raised nothing though it had to gives
+/// `events` are what must have happened, in this order; empty means that the act must not raise
+/// anything, and the registers behind it are compared instead. A delivery that is missing gives
 /// one comparison, the number of entries, which differs.
+///
+/// `registers` hold at the first delivery and at every later one: an act's second event is one
+/// that leaves them alone.
 pub fn judge(
-    event: Option<&Event>,
+    events: &[Event],
     registers: &Registers,
     places: &Places,
     machine: Machine,
     seen: &Seen<'_>,
-    compare: &mut dyn FnMut(Field, u64, u64),
+    compare: &mut dyn FnMut(u32, Field, u64, u64),
 ) {
-    compare(Field::Entries, event.is_some() as u64, seen.entries as u64);
-    let got = match (event, seen.entries, seen.deliveries.first()) {
-        (None, 0, _) => &seen.after,
-        (_, 1.., Some(delivery)) => delivery,
-        _ => return,
-    };
-    if let Some(event) = event {
+    compare(0, Field::Entries, events.len() as u64, seen.entries as u64);
+    let registers = registers.disturbed(events.first(), seen.disturbances);
+    if events.is_empty() {
+        let got = seen.deliveries.first().filter(|_| seen.entries > 0).unwrap_or(&seen.after);
+        judge_registers(&registers, None, places, machine, got, &mut |field, expected, got| {
+            compare(0, field, expected, got);
+        });
+        compare(0, Field::Csl, 0, got.fred_config & 3);
+        return;
+    }
+    let captured = seen.deliveries.iter().take(seen.entries as usize);
+    for (index, (event, got)) in events.iter().zip(captured).enumerate() {
+        let compare = &mut |field, expected, got| compare(index as u32, field, expected, got);
         for (field, expected, got) in event_fields(event, places, machine.delivery, got) {
             compare(field, expected, got);
         }
+        judge_registers(&registers, Some(event), places, machine, got, compare);
     }
-    let registers = registers.disturbed(event, seen.disturbances);
-    compare(Field::Cr2, registers.cr2, got.cr2);
+}
+
+fn judge_registers(
+    registers: &Registers,
+    event: Option<&Event>,
+    places: &Places,
+    machine: Machine,
+    got: &Delivery,
+    compare: &mut dyn FnMut(Field, u64, u64),
+) {
+    let mut cr2 = within(registers.cr2, registers.cr2_span, got.cr2);
+    if let Some(Event { vector: 14, event_data, event_data_span: span @ 1.., .. }) = event
+        && registers.cr2_span != 0
+        && machine.delivery == DeliveryMode::Fred
+    {
+        // Whichever address it is, event data and CR2 have the same.
+        cr2 = within(*event_data, *span, got.frame[6]);
+    }
+    compare(Field::Cr2, cr2, got.cr2);
     compare(Field::Dr6, registers.dr6, got.dr6);
     compare(Field::Dr7, registers.dr7, got.dr7);
     if machine.xfd {
@@ -91,9 +152,11 @@ pub fn judge(
     }
     compare(Field::GsBase, places.gs_base, got.gs_base);
     compare(Field::KernelGsBase, places.kernel_gs_base, got.kernel_gs_base);
-    if event.is_none() {
-        compare(Field::Csl, 0, got.fred_config & 3);
-    }
+}
+
+/// The expectation for a value that may lie anywhere from `lowest` to `span` above it.
+fn within(lowest: u64, span: u64, got: u64) -> u64 {
+    if got.wrapping_sub(lowest) <= span { got } else { lowest }
 }
 
 /// The fields that the delivery alone decides: name, expected, got.
@@ -103,35 +166,33 @@ fn event_fields(
     delivery: DeliveryMode,
     got: &Delivery,
 ) -> [(Field, u64, u64); 13] {
-    let rip = match event.rip {
-        Rip::Act => places.act,
-        Rip::After => places.after,
-    };
-    let rsp = match event.rsp {
-        Stack::Act => places.act_rsp,
-        Stack::User => places.user_rsp,
-    };
     // The IDT's frame is FRED's without what FRED added: the upper parts of CS and SS, the event
     // data, the stack level.
-    let (cs, ss, event_data, csl, entry_point, frame_bytes) = match delivery {
-        DeliveryMode::Fred => {
-            (event.cs, event.ss, event.event_data, event.csl, places.entry_page + event.entry, 0x40)
-        }
+    let (cs, ss, event_data, csl, entry_point, entry_rsp) = match delivery {
+        DeliveryMode::Fred => (
+            event.cs,
+            event.ss,
+            within(event.event_data, event.event_data_span, got.frame[6]),
+            event.csl,
+            places.entry_page + event.entry,
+            places.top(event.fred_top) - 0x40,
+        ),
         DeliveryMode::Idt => (
             event.cs & 0xFFFF,
             event.ss & 0xFFFF,
             0,
             0,
             places.idt_stubs + 0x10 * event.vector,
-            event.idt_frame_bytes,
+            places.top(event.idt_top) - event.idt_frame_bytes,
         ),
     };
+    let rflags = event.rflags | got.frame[3] & event.rflags_open;
     [
         (Field::ErrorCode, event.error_code, got.frame[0]),
-        (Field::Rip, rip, got.frame[1]),
+        (Field::Rip, places.rip(event.rip), got.frame[1]),
         (Field::Cs, cs, got.frame[2]),
-        (Field::Rflags, event.rflags, got.frame[3]),
-        (Field::Rsp, rsp, got.frame[4]),
+        (Field::Rflags, rflags, got.frame[3]),
+        (Field::Rsp, places.stack(event.rsp), got.frame[4]),
         (Field::Ss, ss, got.frame[5]),
         (Field::EventData, event_data, got.frame[6]),
         (Field::Reserved, 0, got.frame[7]),
@@ -140,7 +201,7 @@ fn event_fields(
         // FRED sets RFLAGS to 2. An interrupt gate clears IF, TF, NT, VM and RF, and the acts run
         // with every other flag clear.
         (Field::EntryRflags, 0x2, got.entry_rflags),
-        (Field::EntryRsp, places.frame_page_end - frame_bytes, got.entry_rsp),
+        (Field::EntryRsp, entry_rsp, got.entry_rsp),
         (Field::Vector, event.vector, got.vector),
     ]
 }

@@ -15,6 +15,7 @@ pub(super) const PF: Event = Event {
     csl: 1,
     entry: 0x100,
     idt_frame_bytes: 48,
+    ..Event::FAULT
 };
 pub(super) const STEP: Event = Event {
     vector: 1,
@@ -32,9 +33,12 @@ pub(super) const NM_XFD: Event =
 const PLACES: Places = Places {
     act: 0x1000,
     after: 0x1003,
+    last: 0x1005,
     act_rsp: 0x2FD8,
     user_rsp: 0x3FD8,
     frame_page_end: 0x5000,
+    other_stack_end: 0x9000,
+    act_stack_end: 0x3000,
     entry_page: 0x6000,
     idt_stubs: 0x8000,
     gs_base: 0xAAAA,
@@ -72,27 +76,38 @@ fn idt_delivery() -> Delivery {
 
 /// Number of fields compared, and those that differ.
 fn run(
-    event: Option<&Event>,
+    events: &[Event],
     delivery: DeliveryMode,
     entries: u32,
     got: Delivery,
 ) -> (usize, Vec<(Field, u64, u64)>) {
+    let (compared, differing) = run_all(events, &REGISTERS, delivery, entries, &[got]);
+    (compared, differing.into_iter().map(|(_, field, expected, got)| (field, expected, got)).collect())
+}
+
+fn run_all(
+    events: &[Event],
+    registers: &Registers,
+    delivery: DeliveryMode,
+    entries: u32,
+    got: &[Delivery],
+) -> (usize, Vec<(u32, Field, u64, u64)>) {
     let (mut compared, mut differing) = (0, Vec::new());
-    let seen = Seen { entries, deliveries: &[got], after: got, disturbances: &[] };
-    let mut compare = |field, expected, got| {
+    let seen = Seen { entries, deliveries: got, after: got[0], disturbances: &[] };
+    let mut compare = |index, field, expected, got| {
         compared += 1;
         if expected != got {
-            differing.push((field, expected, got));
+            differing.push((index, field, expected, got));
         }
     };
-    judge(event, &REGISTERS, &PLACES, Machine { delivery, xfd: true }, &seen, &mut compare);
+    judge(events, registers, &PLACES, Machine { delivery, xfd: true }, &seen, &mut compare);
     (compared, differing)
 }
 
 #[test]
 fn the_right_frames_pass_with_every_field_compared() {
-    assert_eq!(run(Some(&PF), DeliveryMode::Fred, 1, fred_delivery()), (20, Vec::new()));
-    assert_eq!(run(Some(&PF), DeliveryMode::Idt, 1, idt_delivery()), (20, Vec::new()));
+    assert_eq!(run(&[PF], DeliveryMode::Fred, 1, fred_delivery()), (20, Vec::new()));
+    assert_eq!(run(&[PF], DeliveryMode::Idt, 1, idt_delivery()), (20, Vec::new()));
 }
 
 #[test]
@@ -116,13 +131,13 @@ fn a_wrong_value_in_each_captured_field_is_found_alone() {
     for (place, field) in fields {
         let mut got = fred_delivery();
         *place(&mut got) ^= 1;
-        let (_, differing) = run(Some(&PF), DeliveryMode::Fred, 1, got);
+        let (_, differing) = run(&[PF], DeliveryMode::Fred, 1, got);
         assert_eq!(differing.iter().map(|d| d.0).collect::<Vec<_>>(), [field]);
     }
     for index in 0..8 {
         let mut got = idt_delivery();
         got.frame[index] ^= 1 << 40;
-        let (_, differing) = run(Some(&PF), DeliveryMode::Idt, 1, got);
+        let (_, differing) = run(&[PF], DeliveryMode::Idt, 1, got);
         assert_eq!(differing.len(), 1, "quadword {index}");
         assert_eq!(Some(differing[0].0), Field::of_frame(index));
     }
@@ -130,22 +145,91 @@ fn a_wrong_value_in_each_captured_field_is_found_alone() {
 
 #[test]
 fn an_event_that_never_comes_fails() {
-    assert_eq!(run(Some(&PF), DeliveryMode::Fred, 0, fred_delivery()), (1, [(Field::Entries, 1, 0)].into()));
+    assert_eq!(run(&[PF], DeliveryMode::Fred, 0, fred_delivery()), (1, [(Field::Entries, 1, 0)].into()));
 }
 
 #[test]
 fn a_second_entry_fails() {
-    let (_, differing) = run(Some(&PF), DeliveryMode::Fred, 2, fred_delivery());
+    let (_, differing) = run(&[PF], DeliveryMode::Fred, 2, fred_delivery());
     assert_eq!(differing, [(Field::Entries, 1, 2)]);
 }
 
 #[test]
 fn a_case_without_event_compares_the_registers_behind_it() {
     let got = Delivery { fred_config: 0, ..fred_delivery() };
-    assert_eq!(run(None, DeliveryMode::Fred, 0, got), (8, Vec::new()));
-    let (_, differing) = run(None, DeliveryMode::Fred, 0, Delivery { xfd_err: 1 << 18, ..got });
+    assert_eq!(run(&[], DeliveryMode::Fred, 0, got), (8, Vec::new()));
+    let (_, differing) = run(&[], DeliveryMode::Fred, 0, Delivery { xfd_err: 1 << 18, ..got });
     assert_eq!(differing, [(Field::XfdErr, 0, 0x4_0000)]);
-    let (compared, differing) = run(None, DeliveryMode::Fred, 1, got);
+    let (compared, differing) = run(&[], DeliveryMode::Fred, 1, got);
     assert!(compared > 1);
     assert_eq!(differing, [(Field::Entries, 0, 1)]);
+}
+
+const UD: Event = Event {
+    vector: 6,
+    rip: Rip::After,
+    ss: 0x0203_0006_0000_0010,
+    csl: 2,
+    fred_top: Top::Other(0),
+    idt_top: Top::Other(0),
+    ..Event::FAULT
+};
+
+fn second_delivery() -> Delivery {
+    Delivery {
+        frame: [0, 0x1003, 0x8, 0x1_0002, 0x2FD8, 0x0203_0006_0000_0010, 0, 0],
+        entry_rsp: 0x8FC0,
+        fred_config: 0x6002,
+        vector: 6,
+        ..fred_delivery()
+    }
+}
+
+#[test]
+fn each_of_two_deliveries_is_compared_whole_and_named() {
+    let both = [fred_delivery(), second_delivery()];
+    let judge = |got: &[Delivery]| run_all(&[PF, UD], &REGISTERS, DeliveryMode::Fred, 2, got);
+    assert_eq!(judge(&both), (39, Vec::new()));
+    let mut stale = both;
+    stale[1].frame[6] = 0x7000;
+    assert_eq!(judge(&stale).1, [(1, Field::EventData, 0, 0x7000)]);
+    let (compared, differing) = run_all(&[PF, UD], &REGISTERS, DeliveryMode::Fred, 1, &both);
+    assert_eq!((compared, differing), (20, [(0, Field::Entries, 2, 1)].into()), "a missing one");
+}
+
+#[test]
+fn any_address_of_the_frame_that_faulted_is_accepted_if_cr2_has_the_same() {
+    let event = Event { event_data: 0x1FC0, event_data_span: 0x3F, ..PF };
+    let registers = Registers { cr2: 0x1FC0, cr2_span: 0x3F, ..REGISTERS };
+    let judge = |data, cr2, delivery| {
+        let mut got = if delivery == DeliveryMode::Fred { fred_delivery() } else { idt_delivery() };
+        got.cr2 = cr2;
+        if delivery == DeliveryMode::Fred {
+            got.frame[6] = data;
+        }
+        let (_, differing) = run_all(&[event], &registers, delivery, 1, &[got]);
+        differing.into_iter().map(|d| (d.1, d.2)).collect::<Vec<_>>()
+    };
+    for address in [0x1FC0, 0x1FF8, 0x1FFF] {
+        assert_eq!(judge(address, address, DeliveryMode::Fred), []);
+        assert_eq!(judge(0, address, DeliveryMode::Idt), []);
+    }
+    assert_eq!(judge(0x1FF8, 0x1FC0, DeliveryMode::Fred), [(Field::Cr2, 0x1FF8)]);
+    for address in [0x1FBF, 0x2000] {
+        assert_eq!(
+            judge(address, address, DeliveryMode::Fred),
+            [(Field::EventData, 0x1FC0), (Field::Cr2, 0x1FC0)]
+        );
+        assert_eq!(judge(0, address, DeliveryMode::Idt), [(Field::Cr2, 0x1FC0)]);
+    }
+}
+
+#[test]
+fn open_bits_of_rflags_are_not_judged_and_the_others_are() {
+    let event = Event { rflags: 0x2, rflags_open: 0x1_0000, ..PF };
+    for (rflags, wrong) in [(0x2, 0), (0x1_0002, 0), (0x1_0102, 1)] {
+        let mut got = fred_delivery();
+        got.frame[3] = rflags;
+        assert_eq!(run(&[event], DeliveryMode::Fred, 1, got).1.len(), wrong, "{rflags:#x}");
+    }
 }

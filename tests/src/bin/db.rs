@@ -49,6 +49,7 @@ const SINGLE_STEP: Event = Event {
     csl: 1,
     entry: 0x100,
     idt_frame_bytes: 40,
+    ..Event::FAULT
 };
 
 mod single_step {
@@ -65,9 +66,11 @@ mod single_step {
         rule: "TF: a trap behind the next instruction; data BS, and DR6.BS.",
         needs: Needs::empty(),
         flags: CaseFlags::empty(),
+        in_handler: false,
+        results: &[],
         prepare: || {},
         act: ACT,
-        event: Some(SINGLE_STEP),
+        events: &[SINGLE_STEP],
         registers: Registers { dr6: 0xFFFF_4FF0, ..RESTING },
         cancel: Cancel::Payload { payload: 0x4000, rflags: 0x100 },
     };
@@ -90,7 +93,7 @@ mod write_breakpoint {
             set_dr7(0x0009_0401);
         },
         act: ACT,
-        event: Some(Event { rflags: 0x2, event_data: 0x1, ..SINGLE_STEP }),
+        events: &[Event { rflags: 0x2, event_data: 0x1, ..SINGLE_STEP }],
         registers: Registers { dr6: 0xFFFF_0FF1, dr7: 0x0009_0401, ..RESTING },
         cancel: Cancel::Payload { payload: 0x1, rflags: 0 },
         ..single_step::CASE
@@ -110,7 +113,7 @@ mod step_and_breakpoint {
         rule: "TF and a data breakpoint on one instruction: one trap; data BS and B0.",
         prepare: write_breakpoint::CASE.prepare,
         act: ACT,
-        event: Some(Event { event_data: 0x4001, ..SINGLE_STEP }),
+        events: &[Event { event_data: 0x4001, ..SINGLE_STEP }],
         registers: Registers { dr6: 0xFFFF_4FF1, dr7: 0x0009_0401, ..RESTING },
         cancel: Cancel::Payload { payload: 0x4001, rflags: 0x100 },
         ..single_step::CASE
@@ -152,7 +155,7 @@ mod execution_breakpoint {
             set_dr7(0x401);
         },
         act: ACT,
-        event: Some(Event { rip: Rip::Act, rflags: 0x2, event_data: 0x1, ..SINGLE_STEP }),
+        events: &[Event { rip: Rip::Act, rflags: 0x2, event_data: 0x1, ..SINGLE_STEP }],
         registers: Registers { dr6: 0xFFFF_0FF1, dr7: 0x401, ..RESTING },
         cancel: Cancel::Payload { payload: 0x1, rflags: 0 },
         ..single_step::CASE
@@ -172,7 +175,7 @@ mod general_detect {
         rule: "A debug-register access under DR7.GD: a fault; data BD, and DR7.GD is clear at entry.",
         prepare: || set_dr7(0x2400),
         act: ACT,
-        event: Some(Event { rip: Rip::Act, rflags: 0x2, event_data: 0x2000, ..SINGLE_STEP }),
+        events: &[Event { rip: Rip::Act, rflags: 0x2, event_data: 0x2000, ..SINGLE_STEP }],
         registers: Registers { dr6: 0xFFFF_2FF0, dr7: 0x400, ..RESTING },
         cancel: Cancel::Payload { payload: 0x2000, rflags: 0 },
         ..single_step::CASE

@@ -44,6 +44,7 @@ const TASK_SWITCHED: Event = Event {
     csl: 1,
     entry: 0x100,
     idt_frame_bytes: 40,
+    ..Event::FAULT
 };
 
 /// TILEDATA, state component 18.
@@ -74,9 +75,11 @@ mod ts_movups {
         rule: "CR0.TS and an SSE instruction: data 0.",
         needs: Needs::empty(),
         flags: CaseFlags::empty(),
+        in_handler: false,
+        results: &[],
         prepare: set_task_switched,
         act: ACT,
-        event: Some(TASK_SWITCHED),
+        events: &[TASK_SWITCHED],
         registers: RESTING,
         cancel: Cancel::Payload { payload: 0x0, rflags: 0 },
     };
@@ -140,7 +143,7 @@ mod tilezero_xfd {
             write_msr(XFD, TILEDATA);
         },
         act: ACT,
-        event: Some(Event { event_data: 0x4_0000, ..TASK_SWITCHED }),
+        events: &[Event { event_data: 0x4_0000, ..TASK_SWITCHED }],
         registers: Registers { xfd_err: 0x4_0000, ..RESTING },
         cancel: Cancel::Payload { payload: 0x4_0000, rflags: 0 },
         ..ts_movups::CASE
@@ -172,7 +175,7 @@ mod ldtilecfg_xfd {
             write_msr(XFD, TILEDATA);
         },
         act: ACT,
-        event: None,
+        events: &[],
         cancel: Cancel::No,
         ..ts_movups::CASE
     };

@@ -47,6 +47,7 @@ const PAGE_FAULT: Event = Event {
     csl: 1,
     entry: 0x100,
     idt_frame_bytes: 48,
+    ..Event::FAULT
 };
 
 mod read_unmapped {
@@ -62,9 +63,11 @@ mod read_unmapped {
         rule: "A read of an unmapped page: error code 0, event data and CR2 the address.",
         needs: Needs::empty(),
         flags: CaseFlags::empty(),
+        in_handler: false,
+        results: &[],
         prepare: || {},
         act: ACT,
-        event: Some(Event { event_data: 0x0000_0080_0000_1A58, ..PAGE_FAULT }),
+        events: &[Event { event_data: 0x0000_0080_0000_1A58, ..PAGE_FAULT }],
         registers: Registers { cr2: 0x0000_0080_0000_1A58, ..RESTING },
         cancel: Cancel::Payload { payload: 0x0000_0080_0000_1A58, rflags: 0 },
     };
@@ -81,7 +84,7 @@ mod write_read_only {
     pub(super) const CASE: Case = Case {
         name: "write-read-only",
         rule: "A write to a read-only page with CR0.WP: error code 3, present and write.",
-        event: Some(Event { error_code: 0x3, event_data: 0x0000_0080_0000_2F10, ..PAGE_FAULT }),
+        events: &[Event { error_code: 0x3, event_data: 0x0000_0080_0000_2F10, ..PAGE_FAULT }],
         registers: Registers { cr2: 0x0000_0080_0000_2F10, ..RESTING },
         cancel: Cancel::Payload { payload: 0x0000_0080_0000_2F10, rflags: 0 },
         act: ACT,
@@ -104,7 +107,7 @@ mod fetch_nx {
         rule: "A fetch from a no-execute page: error code 0x11, and RIP is the page's address, not the jump's.",
         // The jump completes; the event is the next fetch's.
         act: Act { act: Address::new(0x0000_0080_0000_3040), ..ACT },
-        event: Some(Event { error_code: 0x11, event_data: 0x0000_0080_0000_3040, ..PAGE_FAULT }),
+        events: &[Event { error_code: 0x11, event_data: 0x0000_0080_0000_3040, ..PAGE_FAULT }],
         registers: Registers { cr2: 0x0000_0080_0000_3040, ..RESTING },
         cancel: Cancel::Payload { payload: 0x0000_0080_0000_3040, rflags: 0 },
         ..read_unmapped::CASE
@@ -123,7 +126,7 @@ mod read_high_canonical {
         name: "read-high-canonical",
         rule: "A read of an unmapped address in the upper half: all 64 bits arrive.",
         act: ACT,
-        event: Some(Event { event_data: 0xFFFF_9ABC_1234_5678, ..PAGE_FAULT }),
+        events: &[Event { event_data: 0xFFFF_9ABC_1234_5678, ..PAGE_FAULT }],
         registers: Registers { cr2: 0xFFFF_9ABC_1234_5678, ..RESTING },
         cancel: Cancel::Payload { payload: 0xFFFF_9ABC_1234_5678, rflags: 0 },
         ..read_unmapped::CASE
@@ -142,7 +145,7 @@ mod read_straddling {
         name: "read-straddling",
         rule: "A read that begins on a mapped page and ends on an unmapped one: the address is the second page's.",
         act: ACT,
-        event: Some(Event { event_data: 0x0000_0080_0000_5000, ..PAGE_FAULT }),
+        events: &[Event { event_data: 0x0000_0080_0000_5000, ..PAGE_FAULT }],
         registers: Registers { cr2: 0x0000_0080_0000_5000, ..RESTING },
         cancel: Cancel::Payload { payload: 0x0000_0080_0000_5000, rflags: 0 },
         ..read_unmapped::CASE
@@ -163,7 +166,7 @@ mod read_ring3 {
         flags: CaseFlags::USER,
         prepare: || {},
         act: ACT,
-        event: Some(Event {
+        events: &[Event {
             error_code: 0x4,
             event_data: 0x0000_0080_0000_1A58,
             cs: 0x0000_0000_0000_002B,
@@ -172,10 +175,11 @@ mod read_ring3 {
             csl: 0,
             entry: 0x0,
             ..PAGE_FAULT
-        }),
+        }],
         registers: Registers { cr2: 0x0000_0080_0000_1A58, ..RESTING },
         // `Armed` is rung in ring 0.
         cancel: Cancel::No,
+        ..read_unmapped::CASE
     };
 }
 
@@ -193,7 +197,7 @@ mod insb_unmapped {
         rule: "INSB to an unmapped page: error code 2, whether or not the port has been read by then.",
         flags: CaseFlags::IO,
         act: ACT,
-        event: Some(Event { error_code: 0x2, event_data: 0x0000_0080_0000_1C30, ..PAGE_FAULT }),
+        events: &[Event { error_code: 0x2, event_data: 0x0000_0080_0000_1C30, ..PAGE_FAULT }],
         registers: Registers { cr2: 0x0000_0080_0000_1C30, ..RESTING },
         cancel: Cancel::Payload { payload: 0x0000_0080_0000_1C30, rflags: 0 },
         ..read_unmapped::CASE

@@ -75,7 +75,18 @@ fn two_page_faults_are_a_double_fault_that_is_not_nested() {
     let frame = g.frame();
     assert_eq!(frame[0], 0);
     assert_eq!(frame[5..], [0x0203_0008_0000_0023, 0, 0]);
+    assert!((FRED_RSP[0] - 64..FRED_RSP[0]).contains(&g.cpu.cr2), "the second fault's address");
     assert_eq!(g.cpu.gpr[4], FRED_RSP[1] - 64);
+}
+
+#[test]
+fn an_intercepted_double_fault_is_no_exit_during_delivery() {
+    let mut g = Guest::fred().with(|a| a.mov(rax, qword_ptr(NEXT)).unwrap());
+    g.map(NEXT, 6);
+    g.map(STACK - 0x1000, 6);
+    let exit = g.enter(Entry { intercepts: 1 << 8, ..Entry::default() });
+    assert_eq!(exit.reason, ExitReason::Exception(Event::with_error_code(8, 0)));
+    assert_eq!(exit.original, None);
 }
 
 #[test]

@@ -158,8 +158,8 @@ fn cmpxchg_pair(p: &mut Processor, m: &mut Memory, d: &Decoded, half: u8) -> Ste
 }
 
 impl Processor {
-    /// CF and OF of a multiplication. SF, ZF, AF and PF are undefined; they are those of the low
-    /// half of the product, AF clear, as on the processors this was compared with.
+    /// CF and OF of a multiplication. The manual leaves SF, ZF, AF and PF undefined: SF and PF are
+    /// those of the low half of the product here, ZF and AF are 0.
     fn set_product_status(&mut self, overflow: bool, low: u64, size: u8) {
         let status = flags::of_result(low, size) & !(ZF | AF);
         self.set_status(status | if overflow { CF | OF } else { 0 });

@@ -156,7 +156,7 @@ fn endless_on_kvm(name: &str, timeout: &str) -> Option<(std::process::Child, u32
         return None;
     }
     let image = file(name, &bytes);
-    let child = Command::new(env!("CARGO_BIN_EXE_midflight"))
+    let mut child = Command::new(env!("CARGO_BIN_EXE_midflight"))
         .args(["run", CASE, "--machine", "kvm", "--timeout", timeout, "--image"])
         .arg(&image)
         .stdout(Stdio::piped())
@@ -175,7 +175,8 @@ fn endless_on_kvm(name: &str, timeout: &str) -> Option<(std::process::Child, u32
         }
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
-    panic!("no worker is running the guest");
+    child.kill().unwrap();
+    panic!("no worker is running the guest: {:?}", finish(child));
 }
 
 #[test]

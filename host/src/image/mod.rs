@@ -207,12 +207,12 @@ fn collect_notes<'a>(elf: &Elf<'_>, bytes: &'a [u8]) -> Result<Notes<'a>, Proble
     let mut notes = Notes { entry: None, descriptor: None };
     for header in elf.program_headers.iter().filter(|header| header.p_type == PT_NOTE) {
         let mut rest = file_range(bytes, header.p_offset, header.p_filesz)?;
-        while let Some((name, kind, descriptor, behind)) = next_note(rest) {
-            match (name, kind) {
+        while let Some((note, behind)) = next_note(rest) {
+            match (note.name, note.kind) {
                 (b"Xen\0", PVH_ENTRY) => {
-                    notes.entry = descriptor.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
+                    notes.entry = note.descriptor.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
                 }
-                (b"midflight\0", protocol::note::TYPE) => notes.descriptor = Some(descriptor),
+                (b"midflight\0", protocol::note::TYPE) => notes.descriptor = Some(note.descriptor),
                 _ => {}
             }
             rest = behind;
@@ -221,8 +221,16 @@ fn collect_notes<'a>(elf: &Elf<'_>, bytes: &'a [u8]) -> Result<Notes<'a>, Proble
     Ok(notes)
 }
 
-/// One ELF note: name with its NUL, type, descriptor, and what lies behind it.
-fn next_note(bytes: &[u8]) -> Option<(&[u8], u32, &[u8], &[u8])> {
+/// One ELF note.
+struct ElfNote<'a> {
+    /// With its NUL.
+    name: &'a [u8],
+    kind: u32,
+    descriptor: &'a [u8],
+}
+
+/// The first ELF note of `bytes`, and what lies behind it.
+fn next_note(bytes: &[u8]) -> Option<(ElfNote<'_>, &[u8])> {
     let word = |at: usize| bytes.get(at..at + 4)?.first_chunk().map(|b| u32::from_le_bytes(*b));
     let name_size = word(0)? as usize;
     let descriptor_size = word(4)? as usize;
@@ -232,7 +240,7 @@ fn next_note(bytes: &[u8]) -> Option<(&[u8], u32, &[u8], &[u8])> {
     let name = bytes.get(12..12 + name_size)?;
     let descriptor = bytes.get(descriptor_at..end)?;
     let behind = bytes.get(end.checked_next_multiple_of(4)?..).unwrap_or(&[]);
-    Some((name, kind, descriptor, behind))
+    Some((ElfNote { name, kind, descriptor }, behind))
 }
 
 fn file_range(bytes: &[u8], offset: u64, size: u64) -> Result<&[u8], Problem> {

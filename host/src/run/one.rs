@@ -23,12 +23,18 @@ pub struct Runner<'m> {
     machine: &'m dyn Machine,
     behaviour: Option<String>,
     timeout: Duration,
-    snapshots: HashMap<(String, Delivery, bool), VmState>,
+    snapshots: HashMap<SnapshotKey, VmState>,
     /// Whether reports carry captured frames.
     pub frames: bool,
     /// Told where the guest is whenever it stands still, so that somebody knows if it never does again.
-    pub on_seen: Option<Box<dyn Fn(&str) + 'm>>,
+    pub on_seen: Option<OnSeen<'m>>,
 }
+
+/// What a snapshot at `Ready` depends on: image, delivery, payload capability.
+type SnapshotKey = (String, Delivery, bool);
+
+/// Told where a guest is whenever it stands still.
+pub type OnSeen<'m> = Box<dyn Fn(&str) + 'm>;
 
 impl std::fmt::Debug for Runner<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

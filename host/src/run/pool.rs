@@ -35,15 +35,15 @@ pub fn run(
     scenarios: &[(usize, Scenario)],
     mut progress: impl FnMut(&Report),
 ) -> Vec<Report> {
-    let next = AtomicUsize::new(0);
+    let work = Work { images, scenarios, next: AtomicUsize::new(0) };
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(scenarios.len().max(1));
     let (sender, results) = channel();
     let mut reports: Vec<Option<Report>> = vec![None; scenarios.len()];
     std::thread::scope(|scope| {
         for _ in 0..threads {
             let sender = sender.clone();
-            let next = &next;
-            scope.spawn(move || work(engine, images, scenarios, next, &sender));
+            let work = &work;
+            scope.spawn(move || work.with(engine, &sender));
         }
         drop(sender);
         for (index, report) in results {
@@ -54,32 +54,37 @@ pub fn run(
     reports.into_iter().flatten().collect()
 }
 
-fn work(
-    engine: &Engine,
-    images: &[Image],
-    scenarios: &[(usize, Scenario)],
-    next: &AtomicUsize,
-    sender: &Sender<(usize, Report)>,
-) {
-    let each = |mut run: Box<dyn FnMut(&Image, &Scenario) -> Report + '_>| {
+/// The scenarios of a pool and how far they are.
+struct Work<'a> {
+    images: &'a [Image],
+    scenarios: &'a [(usize, Scenario)],
+    next: AtomicUsize,
+}
+
+impl Work<'_> {
+    /// Runs scenarios until none is left, or nobody wants their reports.
+    fn each(&self, sender: &Sender<(usize, Report)>, mut run: impl FnMut(&Image, &Scenario) -> Report) {
         loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some((image, scenario)) = scenarios.get(index) else { return };
-            if sender.send((index, run(&images[*image], scenario))).is_err() {
+            let index = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some((image, scenario)) = self.scenarios.get(index) else { return };
+            if sender.send((index, run(&self.images[*image], scenario))).is_err() {
                 return;
             }
         }
-    };
-    match engine {
-        Engine::Model { behaviour, timeout, frames } => {
-            let machine = ModelMachine::new(behaviour);
-            let mut runner = Runner::new(&machine, Some(behaviour.name.to_owned()), *timeout);
-            runner.frames = *frames;
-            each(Box::new(move |image, scenario| runner.run(image, scenario)));
-        }
-        Engine::Kvm(options) => {
-            let mut worker = Worker::new(options.clone());
-            each(Box::new(move |_, scenario| worker.run(scenario)));
+    }
+
+    fn with(&self, engine: &Engine, sender: &Sender<(usize, Report)>) {
+        match engine {
+            Engine::Model { behaviour, timeout, frames } => {
+                let machine = ModelMachine::new(behaviour);
+                let mut runner = Runner::new(&machine, Some(behaviour.name.to_owned()), *timeout);
+                runner.frames = *frames;
+                self.each(sender, |image, scenario| runner.run(image, scenario));
+            }
+            Engine::Kvm(options) => {
+                let mut worker = Worker::new(options.clone());
+                self.each(sender, |_, scenario| worker.run(scenario));
+            }
         }
     }
 }

@@ -143,7 +143,7 @@ fn changed_code_is_seen_at_once() {
 fn code_changed_by_the_host_or_by_a_restore_is_seen_at_once() {
     let mut g = Guest::fred().with(|a| a.mov(eax, 1).unwrap());
     let before = g.memory.clone();
-    let mut run = |g: &mut Guest| {
+    let run = |g: &mut Guest| {
         (g.cpu.rip, g.cpu.halted) = (CODE, false);
         assert_eq!(g.run().reason, ExitReason::Halt);
         g.cpu.gpr[0]

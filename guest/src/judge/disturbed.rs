@@ -13,6 +13,8 @@ pub struct Registers {
     pub cr2_span: u64,
     /// DR6.
     pub dr6: u64,
+    /// Bits of DR6 that no text pins down: any value is right there.
+    pub dr6_open: u64,
     /// DR7.
     pub dr7: u64,
     /// IA32_XFD_ERR, where it exists.
@@ -20,8 +22,14 @@ pub struct Registers {
 }
 
 /// What every case starts with, and what an event that touches none of these registers leaves.
-pub const RESTING: Registers =
-    Registers { cr2: 0x0000_5EED_0000_0C42, cr2_span: 0, dr6: 0xFFFF_0FF0, dr7: 0x400, xfd_err: 0 };
+pub const RESTING: Registers = Registers {
+    cr2: 0x0000_5EED_0000_0C42,
+    cr2_span: 0,
+    dr6: 0xFFFF_0FF0,
+    dr6_open: 0,
+    dr7: 0x400,
+    xfd_err: 0,
+};
 
 impl Registers {
     /// These registers, literals for an undisturbed delivery of `event`, as the host's

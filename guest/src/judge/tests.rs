@@ -225,11 +225,17 @@ fn any_address_of_the_frame_that_faulted_is_accepted_if_cr2_has_the_same() {
 }
 
 #[test]
-fn open_bits_of_rflags_are_not_judged_and_the_others_are() {
+fn open_bits_are_not_judged_and_the_others_are() {
     let event = Event { rflags: 0x2, rflags_open: 0x1_0000, ..PF };
     for (rflags, wrong) in [(0x2, 0), (0x1_0002, 0), (0x1_0102, 1)] {
         let mut got = fred_delivery();
         got.frame[3] = rflags;
         assert_eq!(run(&[event], DeliveryMode::Fred, 1, got).1.len(), wrong, "{rflags:#x}");
+    }
+    let registers = Registers { dr6: 0xFFFF_0FF4, dr6_open: 0xF, ..REGISTERS };
+    for (dr6, wrong) in [(0xFFFF_0FF4, 0), (0xFFFF_0FF0, 0), (0xFFFF_4FF0, 1)] {
+        let got = Delivery { dr6, ..fred_delivery() };
+        let (_, differing) = run_all(&[PF], &registers, DeliveryMode::Fred, 1, &[got]);
+        assert_eq!(differing.len(), wrong, "{dr6:#x}");
     }
 }

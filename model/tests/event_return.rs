@@ -187,7 +187,7 @@ fn fred_disables_swapgs_sysret_and_ring_changes_by_iret() {
     }
     let frame = g.frame();
     assert_eq!((frame[0], frame[5]), (0x28, GP));
-    let mut g = Guest::fred().with(|a| a.retfq().unwrap());
+    let mut g = Guest::fred().with_bytes(&[0x48, 0xCB]);
     for (n, word) in [CODE, USER_CS.into(), STACK, 0x23].into_iter().enumerate() {
         g.put(STACK + 8 * n as u64, word);
     }

@@ -14,6 +14,7 @@
 //! | `act` | how an act is written and entered |
 //! | `registers`, `features` | control, debug and model-specific registers; CPUID |
 //! | `routes` | which stack an event lands on, for a case that needs another than most |
+//! | `tiles` | a tile configuration, for cases of XFD |
 //! | `run`, `report`, `serial`, `exit` | the loop over cases, lines, the UART, the end |
 //!
 //! # Adding a case
@@ -76,3 +77,5 @@ mod run;
 mod segments;
 #[cfg(target_os = "none")]
 mod serial;
+#[cfg(target_os = "none")]
+pub mod tiles;

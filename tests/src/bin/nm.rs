@@ -50,18 +50,6 @@ const TASK_SWITCHED: Event = Event {
 /// TILEDATA, state component 18.
 const TILEDATA: u64 = 0x4_0000;
 
-/// Palette 1; tile 0 has one row of 64 bytes.
-#[repr(C, align(64))]
-struct TileConfiguration([u8; 64]);
-
-static TILES: TileConfiguration = TileConfiguration({
-    let mut bytes = [0; 64];
-    bytes[0] = 1;
-    bytes[16] = 64;
-    bytes[48] = 1;
-    bytes
-});
-
 mod ts_movups {
     use super::*;
     act! {
@@ -139,7 +127,7 @@ mod tilezero_xfd {
         // The configuration comes first: XFD does not keep TILEZERO's #UD away from unconfigured tiles.
         prepare: || {
             enable_components(XCR0_TILES);
-            load_tiles();
+            guest::tiles::load();
             write_msr(XFD, TILEDATA);
         },
         act: ACT,
@@ -148,13 +136,6 @@ mod tilezero_xfd {
         cancel: Cancel::Payload { payload: 0x4_0000, rflags: 0 },
         ..ts_movups::CASE
     };
-
-    fn load_tiles() {
-        // SAFETY: CPUID has announced tiles, XCR0 enables them, and the configuration is valid.
-        unsafe {
-            core::arch::asm!("ldtilecfg [{}]", in(reg) &raw const TILES, options(nostack, preserves_flags));
-        }
-    }
 }
 
 mod ldtilecfg_xfd {
@@ -164,7 +145,7 @@ mod ldtilecfg_xfd {
         set: ["lea rdi, [rip + {tiles}]"],
         armed: [],
         act: ["ldtilecfg [rdi]"],
-        tiles = sym TILES,
+        tiles = sym guest::tiles::ONE_ROW,
     }
     pub(super) const CASE: Case = Case {
         name: "ldtilecfg-xfd",

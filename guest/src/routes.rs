@@ -14,7 +14,7 @@ use crate::act::FRED_MODE;
 use crate::address::Address;
 use crate::entry::{fred_setup, idt};
 use crate::registers::{read_msr, write_msr};
-pub use crate::segments::{IST_TESTED as IST_FRAME, IST_UNMAPPED};
+pub use crate::segments::{IST_OTHER, IST_TESTED as IST_FRAME, IST_UNMAPPED};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use fred::config::StackLevels;
 use fred::msr::{FRED_CONFIG, FRED_RSP0, FRED_STKLVLS};

@@ -37,7 +37,7 @@ pub(crate) const IST_DOUBLE_FAULT: u64 = 2;
 /// IST of NMI and #MC.
 pub(crate) const IST_NMI: u64 = 3;
 /// IST of every other event.
-pub(crate) const IST_OTHER: u64 = 4;
+pub const IST_OTHER: u64 = 4;
 /// IST without memory behind it.
 pub const IST_UNMAPPED: u64 = 5;
 

@@ -178,7 +178,7 @@ fn skip_all(scenarios: &[(usize, Scenario)], machine: &str, reason: &str) -> Vec
 }
 
 fn behaviour_of(args: &RunArgs) -> Result<&'static Behaviour, CliError> {
-    let Some(name) = &args.behaviour else { return Ok(behaviour::ALL[0]) };
+    let Some(name) = &args.behaviour else { return Ok(&behaviour::CORRECT) };
     if let Some(machine) = args.machine.filter(|machine| *machine != MachineName::Model) {
         return Err(CliError::Usage(format!(
             "--behaviour is for the model; {} behaves as it does",
@@ -186,7 +186,7 @@ fn behaviour_of(args: &RunArgs) -> Result<&'static Behaviour, CliError> {
         )));
     }
     behaviour::by_name(name).ok_or_else(|| {
-        let names: Vec<_> = behaviour::ALL.iter().map(|behaviour| behaviour.name).collect();
+        let names: Vec<_> = behaviour::all().map(|behaviour| behaviour.name).collect();
         CliError::Usage(format!("there is no behaviour `{name}`; there are {}", names.join(", ")))
     })
 }

@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn every_stop_works_on_the_model() {
-        for behaviour in model::hypervisor::behaviour::ALL {
+        for behaviour in model::hypervisor::behaviour::all() {
             for payload in [true, false] {
                 let support = probe(&ModelMachine::new(behaviour), payload).unwrap();
                 let all = StopSupport { block: Support::Works, cancel: Support::Works, io: Support::Works };

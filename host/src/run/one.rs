@@ -11,6 +11,7 @@ use crate::session::{Session, Stopped};
 use crate::state::{self, VmState};
 use crate::vcpu::{Exit, Vcpu, VcpuError, VmConfig};
 use crate::verdict;
+use model::hypervisor::behaviour::overlay;
 use protocol::doorbell::Doorbell;
 use protocol::exit::ImageExit;
 use protocol::mailbox::HostFlags;
@@ -310,8 +311,7 @@ fn has_xfd(machine: &dyn Machine) -> bool {
 fn losses(state: &VmState, delivery: Delivery) -> Vec<String> {
     let events = &state.events;
     let mut losses = Vec::new();
-    let carries = events.exception_has_payload != 0
-        || events.flags & model::hypervisor::behaviour::VALID_EVENT_DATA != 0;
+    let carries = events.exception_has_payload != 0 || overlay::event_data(events).is_some();
     if delivery == Delivery::Fred && events.exception.injected != 0 && !carries {
         losses.push("event data of the injected exception".to_owned());
     }

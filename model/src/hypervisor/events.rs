@@ -1,7 +1,7 @@
 //! KVM_GET_VCPU_EVENTS and KVM_SET_VCPU_EVENTS.
 
 use super::Vm;
-use super::behaviour::{NESTED_AT, VALID_EVENT_DATA, VALID_NESTED};
+use super::behaviour::overlay::{self, VALID_EVENT_DATA, VALID_NESTED};
 use super::queue::{QueuedException, Stage, type_of_vector};
 use fred::event::vector;
 use kvm_bindings::{
@@ -28,7 +28,7 @@ impl Vm {
             return;
         }
         if let Some(mut exception) = self.queue.exception.filter(|e| e.stage == Stage::Pending) {
-            self.deliver_payload(&mut exception);
+            self.deliver_payload(&mut exception, self.behaviour.deliver_early);
             self.queue.exception = Some(exception);
         }
     }
@@ -60,24 +60,26 @@ impl Vm {
         let pending = exception.stage == Stage::Pending;
         // Without the capability, pending folds into injected; with it, they are told apart.
         let injected = !pending || !self.exception_payload;
-        if !exception.is_soft() {
+        if !exception.is_soft() || self.behaviour.exports_soft {
             events.exception.pending = u8::from(pending);
             events.exception.injected = u8::from(injected);
         }
         events.exception.nr = exception.vector;
         events.exception.has_error_code = u8::from(exception.error_code.is_some());
         events.exception.error_code = exception.error_code.unwrap_or(0);
-        if exception.nested {
-            events.flags |= VALID_NESTED;
-            events.reserved[NESTED_AT] = 1;
+        if exception.nested && self.behaviour.exports_nested {
+            overlay::set_nested(events);
         }
         match exception.payload {
             Some(payload) => {
                 events.exception_has_payload = 1;
                 events.exception_payload = payload;
             }
-            None if injected => (self.behaviour.export)(exception.data, events),
-            None => {}
+            None => {
+                if let Some(data) = exception.data.filter(|_| injected) {
+                    (self.behaviour.export)(data, events);
+                }
+            }
         }
     }
 
@@ -107,8 +109,8 @@ impl Vm {
             event_type: type_of_vector(events.exception.nr),
             error_code: (events.exception.has_error_code != 0).then_some(events.exception.error_code),
             payload: (pending && events.exception_has_payload != 0).then_some(events.exception_payload),
-            data: if injected { (self.behaviour.import)(events) } else { 0 },
-            nested: events.flags & VALID_NESTED != 0 && events.reserved[NESTED_AT] != 0,
+            data: injected.then(|| (self.behaviour.import)(events)),
+            nested: overlay::nested(events),
             // The uAPI carries no instruction length.
             length: 0,
         });

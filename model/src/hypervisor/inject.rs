@@ -1,8 +1,8 @@
 //! From the queue to the processor and back.
 
 use super::Vm;
-use super::behaviour::EventRegisters;
-use super::queue::{QueuedException, Stage, type_of_vector};
+use super::behaviour::{EventRegisters, Requeue};
+use super::queue::{QueuedException, Stage};
 use crate::event::Event;
 use fred::control::rflags;
 use fred::debug::{Dr6, Dr7};
@@ -24,17 +24,23 @@ impl Vm {
             return Some(event);
         }
         if self.queue.nmi_injected {
-            return Some(plain(vector::NMI, EventType::Nmi));
+            return Some(self.plain(vector::NMI, EventType::Nmi));
         }
         if let Some(number) = self.queue.interrupt {
-            return Some(plain(number, EventType::ExternalInterrupt));
+            return Some(self.plain(number, EventType::ExternalInterrupt));
         }
         if self.queue.nmi_pending > 0 && !self.processor.nmi_blocking && !self.processor.mov_ss_blocking {
             self.queue.nmi_pending -= 1;
             self.queue.nmi_injected = true;
-            return Some(plain(vector::NMI, EventType::Nmi));
+            return Some(self.plain(vector::NMI, EventType::Nmi));
         }
         None
+    }
+
+    /// An event without error code: an interrupt or an NMI.
+    fn plain(&mut self, vector: u8, event_type: EventType) -> Event {
+        let data = (self.behaviour.without_payload)(self.last_injected_data);
+        Event { vector, event_type, error_code: None, data, nested: false, length: 0 }
     }
 
     /// A pending exception becomes injected.
@@ -43,7 +49,10 @@ impl Vm {
         if exception.sets_rf() {
             self.processor.rflags |= rflags::RF;
         }
-        self.deliver_payload(&mut exception);
+        if exception.payload.is_none() && exception.data.is_none() {
+            exception.data = Some((self.behaviour.without_payload)(self.last_injected_data));
+        }
+        self.deliver_payload(&mut exception, self.behaviour.deliver);
         if exception.vector == vector::DB {
             self.processor.dr7 &= !Dr7::GD;
         }
@@ -52,11 +61,15 @@ impl Vm {
     }
 
     /// The register effects of an exception that hardware did not deliver itself, once:
-    /// `kvm_deliver_exception_payload`.
-    pub(super) fn deliver_payload(&mut self, exception: &mut QueuedException) {
+    /// `kvm_deliver_exception_payload`. `kept` says what event data remains of the payload.
+    pub(super) fn deliver_payload(&mut self, exception: &mut QueuedException, kept: fn(u8, u64) -> u64) {
         let Some(payload) = exception.payload.take() else { return };
-        exception.data = (self.behaviour.deliver)(exception.vector, payload);
-        match exception.vector {
+        exception.data = Some(kept(exception.vector, payload));
+        self.side_effects(exception.vector, payload);
+    }
+
+    fn side_effects(&mut self, number: u8, payload: u64) {
+        match number {
             vector::PF => self.processor.cr2 = payload,
             vector::DB => self.processor.dr6 = merge_into_dr6(self.processor.dr6, payload),
             // #NM: hardware wrote IA32_XFD_ERR before the intercept was looked at.
@@ -69,18 +82,27 @@ impl Vm {
         if self.behaviour.rf_when_injected && exception.sets_rf() {
             self.processor.rflags |= rflags::RF;
         }
-        let registers = EventRegisters {
-            cr2: self.processor.cr2,
-            dr6: self.processor.dr6,
-            xfd_err: self.processor.msrs.xfd_err,
-        };
+        let kept = exception.data.unwrap_or(0);
+        if self.behaviour.repeats_side_effects {
+            self.side_effects(exception.vector, kept);
+        }
+        let data = (self.behaviour.inject)(exception.vector, kept, &self.event_registers());
+        self.last_injected_data = data;
         Event {
             vector: exception.vector,
             event_type: exception.event_type,
             error_code: exception.error_code,
-            data: (self.behaviour.inject)(exception.vector, exception.data, &registers),
+            data,
             nested: exception.nested,
             length: exception.length,
+        }
+    }
+
+    pub(super) fn event_registers(&self) -> EventRegisters {
+        EventRegisters {
+            cr2: self.processor.cr2,
+            dr6: self.processor.dr6,
+            xfd_err: self.processor.msrs.xfd_err,
         }
     }
 
@@ -88,8 +110,8 @@ impl Vm {
     pub(super) fn cancel_injection(&mut self, injected: Option<Event>) {
         self.queue.clear_injected();
         if let Some(event) = injected {
-            let data = (self.behaviour.cancel)(&event);
-            self.requeue(event, data);
+            let data = (self.behaviour.cancel)(&event, self.last_original_data);
+            self.put_back(Event { data, ..event });
         }
     }
 
@@ -98,23 +120,27 @@ impl Vm {
     pub(super) fn complete_interrupts(&mut self, original: Option<Event>) {
         self.queue.clear_injected();
         let Some(event) = original else { return };
-        match event.event_type {
-            // These rely on the instruction running again.
-            EventType::PrivilegedSoftwareException | EventType::Other => {}
-            _ => {
-                if let Some(data) = (self.behaviour.requeue)(&event) {
-                    self.requeue(event, data);
-                }
-            }
+        self.last_original_data = event.data;
+        if !self.behaviour.keeps_sti_blocking {
+            self.processor.sti_blocking = false;
+        }
+        match (self.behaviour.requeue)(event) {
+            Requeue::Keep(event) => self.put_back(event),
+            Requeue::RunAgain => {}
+            Requeue::Lose => self.processor.skip_instruction(event.length),
         }
     }
 
-    fn requeue(&mut self, event: Event, data: u64) {
+    /// An event that was being delivered is to be injected again.
+    fn put_back(&mut self, event: Event) {
         match event.event_type {
             EventType::ExternalInterrupt => self.queue.interrupt = Some(event.vector),
             EventType::Nmi => {
                 self.queue.nmi_injected = true;
-                self.processor.nmi_blocking = false;
+                // The NMI blocks NMIs by being delivered, and it is not.
+                if self.behaviour.unblocks_requeued_nmi {
+                    self.processor.nmi_blocking = false;
+                }
             }
             EventType::SoftwareInterrupt => self.queue.soft_interrupt = Some(event),
             EventType::HardwareException
@@ -124,10 +150,10 @@ impl Vm {
                 self.queue.exception = Some(QueuedException {
                     stage: Stage::Injected,
                     vector: event.vector,
-                    event_type: type_of_vector(event.vector),
+                    event_type: event.event_type,
                     error_code: event.error_code,
                     payload: None,
-                    data,
+                    data: Some(event.data),
                     nested: event.nested,
                     length: event.length,
                 });
@@ -141,10 +167,6 @@ fn merge_into_dr6(dr6: u64, payload: u64) -> u64 {
     let merged = (dr6 & !Dr6::B | Dr6::ACTIVE_LOW | payload) ^ (payload & Dr6::ACTIVE_LOW);
     // Bit 12 of a payload says that an enabled breakpoint was hit and has no place in DR6.
     merged & !(1 << 12)
-}
-
-fn plain(vector: u8, event_type: EventType) -> Event {
-    Event { vector, event_type, error_code: None, data: 0, nested: false, length: 0 }
 }
 
 #[cfg(test)]

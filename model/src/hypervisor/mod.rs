@@ -43,6 +43,10 @@ pub struct Vm {
     /// Events in flight.
     pub queue: Queue,
     behaviour: &'static Behaviour,
+    /// What was last written to INJECTED_EVENT_DATA: the field keeps its value.
+    last_injected_data: u64,
+    /// What ORIGINAL_EVENT_DATA last held.
+    last_original_data: u64,
     /// KVM_CAP_EXCEPTION_PAYLOAD.
     exception_payload: bool,
     /// An exit for I/O that the next KVM_RUN completes.
@@ -63,6 +67,8 @@ impl Vm {
             memory: Memory::new(memory_size),
             queue: Queue::default(),
             behaviour,
+            last_injected_data: 0,
+            last_original_data: 0,
             exception_payload,
             pending_io: None,
             deadline: None,

@@ -25,8 +25,8 @@ pub struct QueuedException {
     pub error_code: Option<u32>,
     /// What is still to be written to CR2 or DR6; `None` once that is done.
     pub payload: Option<u64>,
-    /// Event data, from the moment the exception is injected.
-    pub data: u64,
+    /// Event data, once the payload has been delivered or the exception was put back.
+    pub data: Option<u64>,
     /// The exception was met while another event was delivered.
     pub nested: bool,
     /// Instruction length of a software exception, in bytes.
@@ -42,7 +42,7 @@ impl QueuedException {
             event_type: type_of_vector(vector),
             error_code,
             payload,
-            data: 0,
+            data: None,
             nested: false,
             length: 0,
         }

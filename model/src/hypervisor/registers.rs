@@ -137,7 +137,8 @@ impl Vm {
     /// # Errors
     /// When it does not exist.
     pub fn msr(&self, index: u32) -> Result<u64, InvalidMsr> {
-        place(&self.processor, index).map(|read| read.0).ok_or(InvalidMsr { index, value: 0 })
+        let (value, _) = place(&self.processor, index).ok_or(InvalidMsr { index, value: 0 })?;
+        Ok((self.behaviour.saves_msr)(index, value))
     }
 
     /// KVM_SET_MSRS for one MSR.

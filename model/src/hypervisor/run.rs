@@ -133,11 +133,17 @@ impl Vm {
 
     /// An intercepted exception goes to the guest through the queue: `handle_exception_nmi`.
     fn reflect(&mut self, event: Event) {
+        let event = (self.behaviour.intercept)(event, &self.event_registers());
         let payload = matches!(event.vector, vector::DB | vector::NM).then_some(event.data);
+        // A length without an event type that has one: the instruction counts as skipped.
+        let skipped = !event.event_type.has_instruction_length() && event.length != 0;
+        if skipped {
+            self.processor.skip_instruction(event.length);
+        }
         self.queue.exception = Some(QueuedException {
             event_type: event.event_type,
             nested: event.nested,
-            length: event.length,
+            length: if skipped { 0 } else { event.length },
             ..QueuedException::pending(event.vector, event.error_code, payload)
         });
     }

@@ -1,0 +1,156 @@
+//! Behaviours: one function for each place where KVM's flow can lose an event's data, and every
+//! known way to get one of them wrong.
+//!
+//! A behaviour is written as its difference from [`CORRECT`], so that it is wrong in one place
+//! only. The tests are judged by them: with a correct behaviour every scenario passes, with any
+//! other at least two cases fail.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`proposals`] | what was proposed on the KVM mailing list, and what kernels ship |
+//! | [`flaws`] | one behaviour for each failure mode |
+//! | [`overlay`] | fields of `kvm_vcpu_events` that no released kernel has |
+
+pub mod flaws;
+pub mod overlay;
+pub mod proposals;
+
+use crate::event::Event;
+use fred::event::EventType;
+use kvm_bindings::kvm_vcpu_events;
+
+/// The registers that hold something like event data, as they are when a function is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventRegisters {
+    /// CR2.
+    pub cr2: u64,
+    /// DR6.
+    pub dr6: u64,
+    /// IA32_XFD_ERR.
+    pub xfd_err: u64,
+}
+
+/// What becomes of an event whose delivery was interrupted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Requeue {
+    /// It is kept and injected again, as this event.
+    Keep(Event),
+    /// It is forgotten; the instruction that raised it runs again.
+    RunAgain,
+    /// It is forgotten, and the instruction is taken to be done.
+    Lose,
+}
+
+/// What a hypervisor does at each place where it could lose event data.
+#[derive(Clone, Copy, Debug)]
+pub struct Behaviour {
+    /// The name on command lines.
+    pub name: &'static str,
+    /// What it does, in one sentence.
+    pub summary: &'static str,
+    /// Where it comes from: mail subject and date, the series, or the kernel function.
+    pub origin: &'static str,
+    /// The failure modes it plays, as docs/behaviours.md numbers them; none for a correct one.
+    pub plays: &'static [&'static str],
+
+    /// An exception is intercepted and queued: the event, and the payload to queue with it.
+    pub intercept: fn(event: Event, registers: &EventRegisters) -> Event,
+    /// A pending exception's payload is delivered to the registers: the event data that is kept,
+    /// from vector and payload.
+    pub deliver: fn(vector: u8, payload: u64) -> u64,
+    /// The same where the capability is off and user space looks before the injection.
+    pub deliver_early: fn(vector: u8, payload: u64) -> u64,
+    /// A pending exception without payload is injected: its event data, from the event data that
+    /// was injected last.
+    pub without_payload: fn(last: u64) -> u64,
+    /// An injection is set up: what is written to INJECTED_EVENT_DATA, from the vector, the event
+    /// data kept in the queue, and the registers.
+    pub inject: fn(vector: u8, data: u64, registers: &EventRegisters) -> u64,
+    /// An exit interrupted a delivery: what becomes of the original event.
+    pub requeue: fn(original: Event) -> Requeue,
+    /// An entry was abandoned with the injection set up: the event data put back into the queue,
+    /// from the injected event and the event data of the last original event.
+    pub cancel: fn(injected: &Event, last_original: u64) -> u64,
+    /// KVM_GET_VCPU_EVENTS: how an injected exception's event data travels.
+    pub export: fn(data: u64, events: &mut kvm_vcpu_events),
+    /// KVM_SET_VCPU_EVENTS: the event data of an injected exception.
+    pub import: fn(events: &kvm_vcpu_events) -> u64,
+    /// Whether KVM_GET_VCPU_EVENTS shows INT3 and INTO, which run again as well.
+    pub exports_soft: bool,
+    /// Whether the nested bit travels in `kvm_vcpu_events`.
+    pub exports_nested: bool,
+    /// KVM_GET_MSRS: what user space reads of an MSR that has this value.
+    pub saves_msr: fn(index: u32, value: u64) -> u64,
+    /// Whether an injected exception's effects on CR2 and DR6 are repeated at each injection.
+    pub repeats_side_effects: bool,
+    /// Whether RF is set for a fault that is injected without having been pending here, as after a
+    /// migration that turned pending into injected.
+    pub rf_when_injected: bool,
+    /// Whether blocking by STI outlives an exit that interrupts a delivery.
+    pub keeps_sti_blocking: bool,
+    /// Whether an NMI that is requeued can be injected again: its own blocking is lifted.
+    pub unblocks_requeued_nmi: bool,
+}
+
+impl Behaviour {
+    /// Whether every scenario must pass with it.
+    pub const fn is_correct(&self) -> bool {
+        self.plays.is_empty()
+    }
+}
+
+/// What every behaviour but the wrong one of its places does: payload reuse with its gaps closed.
+pub const CORRECT: Behaviour = Behaviour {
+    name: "payload-reuse",
+    summary: "event data lives in the exception's payload, refilled on requeue and cancel, and travels with \
+              injected exceptions",
+    origin: "Sean Christopherson, review of \"Virtualize FRED event_data\", Mar 2026, its gaps closed",
+    plays: &[],
+    intercept: |event, _| event,
+    deliver: |_, payload| payload,
+    deliver_early: |_, payload| payload,
+    without_payload: |_| 0,
+    inject: |_, data, _| data,
+    requeue: |original| match original.event_type {
+        // There is no way to inject these as what they were: the instruction raises them again.
+        EventType::PrivilegedSoftwareException | EventType::Other => Requeue::RunAgain,
+        _ => Requeue::Keep(original),
+    },
+    cancel: |injected, _| injected.data,
+    export: |data, events| {
+        events.exception_has_payload = 1;
+        events.exception_payload = data;
+    },
+    import: |events| if events.exception_has_payload != 0 { events.exception_payload } else { 0 },
+    exports_soft: false,
+    exports_nested: true,
+    saves_msr: |_, value| value,
+    repeats_side_effects: false,
+    rf_when_injected: true,
+    keeps_sti_blocking: true,
+    unblocks_requeued_nmi: true,
+};
+
+/// Every behaviour, the default one first.
+pub fn all() -> impl Iterator<Item = &'static Behaviour> {
+    proposals::ALL.into_iter().chain(flaws::ALL)
+}
+
+/// The behaviour of that name.
+pub fn by_name(name: &str) -> Option<&'static Behaviour> {
+    all().find(|behaviour| behaviour.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique() {
+        for behaviour in all() {
+            assert_eq!(all().filter(|other| other.name == behaviour.name).count(), 1, "{}", behaviour.name);
+        }
+        assert!(by_name("payload-reuse").is_some_and(Behaviour::is_correct));
+        assert!(by_name("x").is_none());
+    }
+}

@@ -1,0 +1,130 @@
+//! What was proposed, and what kernels ship.
+
+use super::flaws::{INT1_RETYPED, RF_LOST, STALE_EVENT_DATA};
+use super::{Behaviour, CORRECT, EventRegisters, Requeue, overlay};
+use crate::event::Event;
+use fred::debug::Dr6;
+use fred::event::{EventType, vector};
+
+/// Every proposal, the default one first.
+pub const ALL: [&Behaviour; 8] = [
+    &CORRECT,
+    &UAPI_EVENT_DATA,
+    &RECOVER_FROM_REGISTERS,
+    &KERNEL_ONLY_EVENT_DATA,
+    &DROP_AND_REGENERATE,
+    &PAYLOAD_REUSE_LITERAL,
+    &STOCK,
+    &V9,
+];
+
+/// A uAPI that has a field for event data.
+pub const UAPI_EVENT_DATA: Behaviour = Behaviour {
+    name: "uapi-event-data",
+    summary: "event data is kept apart from the payload and has a field of its own in kvm_vcpu_events",
+    origin: "Sean Christopherson, review of \"Virtualize FRED event_data\", Mar 2026",
+    export: |data, events| overlay::set_event_data(events, data),
+    import: |events| overlay::event_data(events).unwrap_or(0),
+    ..CORRECT
+};
+
+/// Event data rebuilt from registers whenever it is needed.
+pub const RECOVER_FROM_REGISTERS: Behaviour = Behaviour {
+    name: "recover-from-registers",
+    summary: "event data is rebuilt from CR2, DR6 and XFD_ERR at each injection",
+    origin: "FRED series v2; again Xin Li, Jan 2026",
+    plays: &["F1", "F4", "F6"],
+    inject: |number, data, registers| match number {
+        vector::PF => registers.cr2,
+        vector::DB => from_dr6(registers),
+        vector::NM => registers.xfd_err,
+        _ => data,
+    },
+    ..CORRECT
+};
+
+/// Event data that user space never sees.
+pub const KERNEL_ONLY_EVENT_DATA: Behaviour = Behaviour {
+    name: "kernel-only-event-data",
+    summary: "event data survives the requeue inside the kernel but is not part of kvm_vcpu_events",
+    origin: "FRED series v3 to v9",
+    plays: &["F9"],
+    export: |_, _| {},
+    import: |_| 0,
+    ..CORRECT
+};
+
+/// The event is dropped in the hope that the processor raises it again.
+pub const DROP_AND_REGENERATE: Behaviour = Behaviour {
+    name: "drop-and-regenerate",
+    summary: "an exception whose delivery was interrupted is dropped: the instruction is to raise it again",
+    origin: "Xin Li, Jan 2026",
+    plays: &["F7", "F10"],
+    requeue: |original| match original.event_type {
+        EventType::HardwareException => Requeue::RunAgain,
+        _ => (CORRECT.requeue)(original),
+    },
+    ..CORRECT
+};
+
+/// The payload-reuse sketch without anything it does not say.
+pub const PAYLOAD_REUSE_LITERAL: Behaviour = Behaviour {
+    name: "payload-reuse-literal",
+    summary: "payload reuse as sketched: the payload is consumed by the first injection and nothing refills it",
+    origin: "Sean Christopherson, review of \"Virtualize FRED event_data\", Mar 2026, taken literally",
+    plays: &["F7", "F8", "F9"],
+    // A pending #DB's payload is delivered to DR6, and thereby cleared, before it is injected.
+    deliver: |number, payload| if number == vector::DB { 0 } else { payload },
+    // The requeue forces has_payload = false.
+    requeue: |original| (CORRECT.requeue)(Event { data: 0, ..original }),
+    // The payload was consumed when the injection was set up.
+    cancel: |_, _| 0,
+    // KVM_SET_VCPU_EVENTS clears has_payload unless the exception is pending.
+    import: |_| 0,
+    ..CORRECT
+};
+
+/// A released kernel that offers FRED all the same: nothing in its flow knows of event data.
+pub const STOCK: Behaviour = Behaviour {
+    name: "stock",
+    summary: "a kernel without the FRED series: no event data on requeue, on cancel and in the uAPI, no nested bit",
+    origin: "Linux 6.18, arch/x86/kvm",
+    plays: &["F7", "F8", "F9", "F12", "F13", "F23"],
+    requeue: |original| (CORRECT.requeue)(Event { data: 0, nested: false, ..original }),
+    cancel: |_, _| 0,
+    exports_nested: false,
+    intercept: INT1_RETYPED.intercept,
+    rf_when_injected: RF_LOST.rf_when_injected,
+    ..KERNEL_ONLY_EVENT_DATA
+};
+
+/// The FRED series as posted last.
+pub const V9: Behaviour = Behaviour {
+    name: "v9",
+    summary: "event data in the kernel only and never reset, INT1 retyped, RF lost without the capability",
+    origin: "\"Enable FRED with KVM VMX\" v9, Xin Li, 26 Oct 2025",
+    plays: &["F9", "F11", "F13", "F23"],
+    without_payload: STALE_EVENT_DATA.without_payload,
+    intercept: INT1_RETYPED.intercept,
+    rf_when_injected: RF_LOST.rf_when_injected,
+    ..KERNEL_ONLY_EVENT_DATA
+};
+
+/// #DB's event data as DR6 suggests it: right as long as nothing sticky was left there.
+pub(super) fn from_dr6(registers: &EventRegisters) -> u64 {
+    (registers.dr6 ^ Dr6::ACTIVE_LOW) & Dr6::VOLATILE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::flaws::DATA_FROM_DR6;
+    use super::*;
+
+    #[test]
+    fn deriving_from_dr6_repeats_what_was_sticky() {
+        let registers = EventRegisters { cr2: 0, dr6: 0xFFFF_EFF0, xfd_err: 0 };
+        assert_eq!((RECOVER_FROM_REGISTERS.inject)(1, 0x4000, &registers), 0xE000);
+        assert_eq!((DATA_FROM_DR6.inject)(1, 0x4000, &registers), 0xE000);
+        assert_eq!((CORRECT.inject)(1, 0x4000, &registers), 0x4000);
+    }
+}

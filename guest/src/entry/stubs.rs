@@ -210,7 +210,10 @@ core::arch::global_asm!(
     "add rsp, 8",
     "iretq",
     "7: .byte 0xF2, 0x0F, 0x01, 0xCA",
-    "11: jmp rax",
+    // Still in the handler, on its stack, with the flags of its entry.
+    "11: push 2",
+    "popfq",
+    "jmp rax",
     "6:",
     "cmp dword ptr [rip + {nesting}], 2",
     "ja 8f",

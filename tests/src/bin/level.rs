@@ -1,0 +1,400 @@
+//! Stack levels: events that come while the current stack level (CSL) is above 0.
+//!
+//! Rule: an event from ring 0 whose stack level is not above the CSL stays on the current stack,
+//! below RSP less the redzone of IA32_FRED_CONFIG bits 8:6, aligned down to 64 bytes; one whose
+//! level is above it gets that level's stack. The frame's CS slot has the CSL at the event, and
+//! ERETS goes back to the lesser of that and the CSL (SDM vol. 3 ch. 8, "FRED event delivery",
+//! "Determining the new stack level"; vol. 2, "ERETS"). Every FRED MSR keeps what was written.
+//!
+//! Known bugs this tells apart from it: FRED MSRs or the CSL not moved with the machine, RSP0 and
+//! SSP0 above all, which have no VMCS field of their own; the redzone forgotten, or taken where
+//! the stack is switched; the stack level of the frame or of the handler wrong.
+#![no_std]
+#![no_main]
+
+use guest::case::{Cancel, Case, Outcome};
+use guest::judge::disturbed::{RESTING, Registers};
+use guest::judge::event::{Event, Rip, Stack, Top};
+use guest::layout::FRAME_PAGE;
+use guest::protocol::need::Needs;
+use guest::protocol::note::CaseFlags;
+use guest::registers::{read_msr, write_msr};
+use guest::routes::{IST_FRAME, route, set_config, set_stack};
+use guest::{act, act_ring3};
+
+guest::image! {
+    name: "level",
+    rule: "Above stack level 0 an event stays on its stack, past the redzone, unless its level is higher.",
+    spec: "SDM vol. 3 ch. 8 FRED event delivery, MSRs; vol. 2 ERETS",
+    cases: [
+        same_level::CASE,
+        lower_level::CASE,
+        higher_level::CASE,
+        int_n_level1::CASE,
+        higher_in_handler::CASE,
+        same_in_handler::CASE,
+        erets_lowers::CASE,
+        erets_clamps::CASE,
+        msrs_ring0::CASE,
+        msrs_ring3::CASE,
+    ],
+}
+
+/// A page fault on stack level 1 while the CSL is 1, with RSP on the frame page.
+const PAGE_FAULT: Event = Event {
+    vector: 14,
+    error_code: 0x0,
+    cs: 0x0000_0000_0001_0008,
+    rsp: Stack::Frame(0x28),
+    ss: 0x0203_000E_0000_0010,
+    event_data: 0x0000_0080_0000_1A58,
+    csl: 1,
+    ..Event::FAULT
+};
+
+const FAULTED: Registers = Registers { cr2: 0x0000_0080_0000_1A58, ..RESTING };
+
+const RSP0: u32 = 0x1CC;
+const RSP1: u32 = 0x1CD;
+const RSP2: u32 = 0x1CE;
+const RSP3: u32 = 0x1CF;
+const STKLVLS: u32 = 0x1D0;
+const SSP1: u32 = 0x1D1;
+const SSP2: u32 = 0x1D2;
+const SSP3: u32 = 0x1D3;
+const SSP0: u32 = 0x6A4;
+
+/// Bits 11:0 of IA32_FRED_CONFIG: all but the entry page.
+fn config() -> u64 {
+    read_msr(0x1D4) & 0xFFF
+}
+
+mod same_level {
+    use super::*;
+    act! {
+        name: "level.same-level",
+        set: ["movabs rdi, 0x8000001A58"],
+        armed: ["lea rsp, [rip + {frame_page} + 0xFD8]"],
+        act: ["mov rbx, [rdi]"],
+        frame_page = sym FRAME_PAGE,
+    }
+    pub(super) const CASE: Case = Case {
+        name: "same-level",
+        rule: "#PF of level 1 at CSL 1: the current stack, below a redzone of 0xC0; SL 1 in the CS slot.",
+        needs: Needs::FRED,
+        flags: CaseFlags::empty(),
+        prepare: || set_config(0x0C1),
+        act: ACT,
+        // 0xFD8 - 0xC0 = 0xF18, aligned down.
+        events: &[Event { fred_top: Top::Frame(0x100), ..PAGE_FAULT }],
+        in_handler: false,
+        registers: FAULTED,
+        // Behind ERETS, to which the stub gave stack level 0.
+        results: &[Outcome { expected: 0x0C0, read: config }],
+        // RSP is put there behind `Armed`.
+        cancel: Cancel::No,
+    };
+}
+
+mod lower_level {
+    use super::*;
+    act! {
+        name: "level.lower-level",
+        set: [],
+        armed: ["push 0x102", "popfq"],
+        act: ["lea rsp, [rip + {frame_page} + 0xFD8]"],
+        frame_page = sym FRAME_PAGE,
+    }
+    pub(super) const CASE: Case = Case {
+        name: "lower-level",
+        rule: "A single step of level 1 at CSL 2: level 2 and its stack stay; the widest redzone, 0x1C0.",
+        prepare: || set_config(0x1C2),
+        act: ACT,
+        // 0xFD8 - 0x1C0 = 0xE18, aligned down.
+        events: &[Event {
+            vector: 1,
+            rip: Rip::After,
+            cs: 0x0000_0000_0002_0008,
+            rflags: 0x102,
+            ss: 0x0203_0001_0000_0010,
+            event_data: 0x4000,
+            csl: 2,
+            fred_top: Top::Frame(0x200),
+            ..PAGE_FAULT
+        }],
+        registers: Registers { dr6: 0xFFFF_4FF0, ..RESTING },
+        results: &[Outcome { expected: 0x1C0, read: config }],
+        ..same_level::CASE
+    };
+}
+
+mod higher_level {
+    use super::*;
+    act! { name: "level.higher-level", set: [], armed: [], act: ["ud2"], }
+    pub(super) const CASE: Case = Case {
+        name: "higher-level",
+        rule: "#UD of level 2 at CSL 1: RSP2 whole, without redzone; SL 1 in the CS slot.",
+        prepare: || {
+            set_config(0x1C1);
+            set_stack(2, FRAME_PAGE.end());
+        },
+        act: ACT,
+        events: &[Event {
+            vector: 6,
+            cs: 0x0000_0000_0001_0008,
+            ss: 0x0203_0006_0000_0010,
+            csl: 2,
+            ..Event::FAULT
+        }],
+        registers: RESTING,
+        results: &[Outcome { expected: 0x1C0, read: config }],
+        cancel: Cancel::Payload { payload: 0, rflags: 0 },
+        ..same_level::CASE
+    };
+}
+
+mod int_n_level1 {
+    use super::*;
+    act! {
+        name: "level.int-n-level1",
+        set: [],
+        armed: ["lea rsp, [rip + {frame_page} + 0xFD8]"],
+        act: [".byte 0xCD, 0x1F"],
+        frame_page = sym FRAME_PAGE,
+    }
+    pub(super) const CASE: Case = Case {
+        name: "int-n-level1",
+        rule: "INT 31 at CSL 1: it asks for level 0 and stays on level 1, below a redzone of 0x40.",
+        prepare: || set_config(0x041),
+        act: ACT,
+        // 0xFD8 - 0x40 = 0xF98, aligned down.
+        events: &[Event {
+            vector: 31,
+            rip: Rip::After,
+            rflags: 0x2,
+            ss: 0x2204_001F_0002_0010,
+            event_data: 0,
+            fred_top: Top::Frame(0x80),
+            ..PAGE_FAULT
+        }],
+        registers: RESTING,
+        results: &[Outcome { expected: 0x040, read: config }],
+        ..same_level::CASE
+    };
+}
+
+/// The first of two: a page fault at CSL 0, so that its handler is on level 1.
+const OUTER: Event = Event { cs: 0x0000_0000_0000_0008, rsp: Stack::Act, ..PAGE_FAULT };
+
+mod higher_in_handler {
+    use super::*;
+    act! {
+        name: "level.higher-in-handler",
+        set: ["movabs rdi, 0x8000001A58"],
+        armed: [],
+        act: ["mov rbx, [rdi]"],
+        then: ["ud2"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "higher-in-handler",
+        rule: "#UD of level 2 inside #PF's handler on level 1: SL 1, RSP2; RSP at the event is #PF's frame.",
+        prepare: || set_config(0x080),
+        act: ACT,
+        events: &[
+            OUTER,
+            Event {
+                vector: 6,
+                rip: Rip::After,
+                cs: 0x0000_0000_0001_0008,
+                rsp: Stack::Frame(0x40),
+                ss: 0x0203_0006_0000_0010,
+                csl: 2,
+                fred_top: Top::Other(0),
+                ..Event::FAULT
+            },
+        ],
+        in_handler: true,
+        results: &[Outcome { expected: 0x080, read: config }],
+        cancel: Cancel::Payload { payload: 0x0000_0080_0000_1A58, rflags: 0 },
+        ..same_level::CASE
+    };
+}
+
+mod same_in_handler {
+    use super::*;
+    act! {
+        name: "level.same-in-handler",
+        set: ["movabs rdi, 0x8000001A58"],
+        armed: [],
+        act: ["mov rbx, [rdi]"],
+        then: ["movabs al, [0x8000000000000000]"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "same-in-handler",
+        rule: "#GP(0) of level 1 inside #PF's handler on level 1: SL 1, below #PF's frame and a redzone of 0x80.",
+        prepare: || {
+            set_config(0x080);
+            route(13, 1, IST_FRAME);
+        },
+        act: ACT,
+        // The first frame ends at 0x1000 and begins at 0xFC0; less 0x80 that is 0xF40.
+        events: &[
+            OUTER,
+            Event {
+                vector: 13,
+                rip: Rip::After,
+                cs: 0x0000_0000_0001_0008,
+                rsp: Stack::Frame(0x40),
+                ss: 0x0203_000D_0000_0010,
+                csl: 1,
+                fred_top: Top::Frame(0xC0),
+                ..Event::FAULT
+            },
+        ],
+        ..higher_in_handler::CASE
+    };
+}
+
+/// An act that ERETS leads to, with this CS slot and RSP on the frame page, and that faults there.
+macro_rules! act_behind_erets {
+    (name: $name:literal, cs: $cs:literal) => {
+        act! {
+            name: $name,
+            set: ["movabs rdi, 0x8000001A58"],
+            armed: [
+                "push 0",
+                "push 0",
+                "push 0x10",
+                "lea rbx, [rip + {frame_page} + 0xFD8]",
+                "push rbx",
+                "push 2",
+                concat!("push ", $cs),
+                concat!("lea rbx, [rip + \"", $name, ".act\"]"),
+                "push rbx",
+                "push 0",
+                // ERETS
+                ".byte 0xF2, 0x0F, 0x01, 0xCA"
+            ],
+            act: ["mov rbx, [rdi]"],
+            frame_page = sym FRAME_PAGE,
+        }
+    };
+}
+
+mod erets_lowers {
+    use super::*;
+    act_behind_erets! { name: "level.erets-lowers", cs: "0x10008" }
+    pub(super) const CASE: Case = Case {
+        name: "erets-lowers",
+        rule: "ERETS from CSL 2 with SL 1: the #PF behind it comes at CSL 1.",
+        prepare: || set_config(0x002),
+        act: ACT,
+        events: &[Event { fred_top: Top::Frame(0x40), ..PAGE_FAULT }],
+        results: &[Outcome { expected: 0x000, read: config }],
+        ..same_level::CASE
+    };
+}
+
+mod erets_clamps {
+    use super::*;
+    act_behind_erets! { name: "level.erets-clamps", cs: "0x30008" }
+    pub(super) const CASE: Case = Case {
+        name: "erets-clamps",
+        rule: "ERETS from CSL 1 with SL 3: it does not raise the level, the #PF behind it comes at CSL 1.",
+        prepare: || set_config(0x001),
+        act: ACT,
+        events: erets_lowers::CASE.events,
+        results: erets_lowers::CASE.results,
+        ..same_level::CASE
+    };
+}
+
+mod msrs_ring0 {
+    use super::*;
+    act! {
+        name: "level.msrs-ring0",
+        set: ["movabs rdi, 0x8000001A58"],
+        armed: [],
+        act: ["mov rbx, [rdi]"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "msrs-ring0",
+        rule: "Every FRED MSR still has what was written, behind a #PF that used RSP1.",
+        prepare: || {
+            write_msr(RSP0, 0x0000_7A00_1111_0040);
+            write_msr(RSP2, 0xFFFF_8B22_2222_2080);
+            write_msr(RSP3, 0x0000_7C33_3333_30C0);
+            // Bits 29:28, #PF's: level 1.
+            write_msr(STKLVLS, 0xB4E1_9D27_163A_8C5D);
+            write_msr(SSP0, 0x0000_5D00_0000_4008);
+            write_msr(SSP1, 0x0000_5D11_1111_4010);
+            write_msr(SSP2, 0xFFFF_AD22_2222_4018);
+            write_msr(SSP3, 0x0000_5D33_3333_4020);
+            set_config(0x5C8);
+        },
+        act: ACT,
+        events: &[OUTER],
+        results: &[
+            Outcome { expected: 0x0000_7A00_1111_0040, read: || read_msr(RSP0) },
+            Outcome { expected: 0xFFFF_8B22_2222_2080, read: || read_msr(RSP2) },
+            Outcome { expected: 0x0000_7C33_3333_30C0, read: || read_msr(RSP3) },
+            Outcome { expected: 0xB4E1_9D27_163A_8C5D, read: || read_msr(STKLVLS) },
+            Outcome { expected: 0x0000_5D00_0000_4008, read: || read_msr(SSP0) },
+            Outcome { expected: 0x0000_5D11_1111_4010, read: || read_msr(SSP1) },
+            Outcome { expected: 0xFFFF_AD22_2222_4018, read: || read_msr(SSP2) },
+            Outcome { expected: 0x0000_5D33_3333_4020, read: || read_msr(SSP3) },
+            Outcome { expected: 0x5C8, read: config },
+        ],
+        cancel: Cancel::Payload { payload: 0x0000_0080_0000_1A58, rflags: 0 },
+        ..same_level::CASE
+    };
+}
+
+mod msrs_ring3 {
+    use super::*;
+    act_ring3! {
+        name: "level.msrs-ring3",
+        set: ["movabs rdi, 0x8000001A58"],
+        act: ["mov rbx, [rdi]"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "msrs-ring3",
+        rule: "Every FRED MSR still has what was written, behind a #PF from ring 3 that used RSP0.",
+        needs: Needs::FRED.union(Needs::USER),
+        flags: CaseFlags::USER,
+        prepare: || {
+            write_msr(RSP1, 0xFFFF_9A11_1111_1100);
+            write_msr(RSP2, 0x0000_6B22_2222_2140);
+            write_msr(RSP3, 0xFFFF_9C33_3333_3180);
+            // Bits 29:28, #PF's: level 2, which does not matter from ring 3.
+            write_msr(STKLVLS, 0x4B1E_62D8_E9C5_73A2);
+            write_msr(SSP0, 0xFFFF_CD00_0000_8028);
+            write_msr(SSP1, 0xFFFF_CD11_1111_8030);
+            write_msr(SSP2, 0x0000_3D22_2222_8038);
+            write_msr(SSP3, 0xFFFF_CD33_3333_8040);
+            set_config(0x240);
+        },
+        act: ACT,
+        events: &[Event {
+            error_code: 0x4,
+            cs: 0x0000_0000_0000_002B,
+            rsp: Stack::User,
+            ss: 0x0203_000E_0000_0023,
+            csl: 0,
+            entry: 0x0,
+            ..PAGE_FAULT
+        }],
+        results: &[
+            Outcome { expected: 0xFFFF_9A11_1111_1100, read: || read_msr(RSP1) },
+            Outcome { expected: 0x0000_6B22_2222_2140, read: || read_msr(RSP2) },
+            Outcome { expected: 0xFFFF_9C33_3333_3180, read: || read_msr(RSP3) },
+            Outcome { expected: 0x4B1E_62D8_E9C5_73A2, read: || read_msr(STKLVLS) },
+            Outcome { expected: 0xFFFF_CD00_0000_8028, read: || read_msr(SSP0) },
+            Outcome { expected: 0xFFFF_CD11_1111_8030, read: || read_msr(SSP1) },
+            Outcome { expected: 0x0000_3D22_2222_8038, read: || read_msr(SSP2) },
+            Outcome { expected: 0xFFFF_CD33_3333_8040, read: || read_msr(SSP3) },
+            Outcome { expected: 0x240, read: config },
+        ],
+        ..same_level::CASE
+    };
+}

@@ -31,6 +31,7 @@ guest::image! {
         read_straddling::CASE,
         read_ring3::CASE,
         insb_unmapped::CASE,
+        insw_read_only::CASE,
     ],
 }
 
@@ -200,6 +201,27 @@ mod insb_unmapped {
         events: &[Event { error_code: 0x2, event_data: 0x0000_0080_0000_1C30, ..PAGE_FAULT }],
         registers: Registers { cr2: 0x0000_0080_0000_1C30, ..RESTING },
         cancel: Cancel::Payload { payload: 0x0000_0080_0000_1C30, rflags: 0 },
+        ..read_unmapped::CASE
+    };
+}
+
+mod insw_read_only {
+    use super::*;
+    act! {
+        name: "pf.insw-read-only",
+        set: ["movabs rdi, 0x8000002C34"],
+        armed: ["mov edx, {port}"],
+        act: ["insw"],
+        port = const INPUT,
+    }
+    pub(super) const CASE: Case = Case {
+        name: "insw-read-only",
+        rule: "INSW to a read-only page with CR0.WP: error code 3, whether or not the port has been read by then.",
+        flags: CaseFlags::IO,
+        act: ACT,
+        events: &[Event { error_code: 0x3, event_data: 0x0000_0080_0000_2C34, ..PAGE_FAULT }],
+        registers: Registers { cr2: 0x0000_0080_0000_2C34, ..RESTING },
+        cancel: Cancel::Payload { payload: 0x0000_0080_0000_2C34, rflags: 0 },
         ..read_unmapped::CASE
     };
 }

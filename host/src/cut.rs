@@ -112,6 +112,7 @@ pub fn cut(
             cancel(session, &event, delivery, payload)
         }
         Stop::Io => io(session, case, payload),
+        Stop::Access(number, _) => access(session, case, number),
     }
 }
 
@@ -122,7 +123,7 @@ pub fn cut(
 pub fn release(session: &mut Session<'_>, stop: Stop) -> Result<(), VcpuError> {
     match stop {
         Stop::BlockFrame => session.vcpu.protect(session.image().frame_page, Protection::Open),
-        Stop::Cancel | Stop::Io => Ok(()),
+        Stop::Cancel | Stop::Io | Stop::Access(..) => Ok(()),
     }
 }
 
@@ -134,14 +135,7 @@ fn block_frame(session: &mut Session<'_>, case: &Case) -> Result<Cut, NoCut> {
     if first.entries != 0 {
         return Err(NoCut::Unproved("the page refused access only after a handler was entered".into()));
     }
-    let proof = if first.in_flight() {
-        Proof::Queue
-    } else if first.regs.rip == case.act || first.regs.rip == case.after {
-        Proof::Page
-    } else {
-        let place = session.image().describe_address(first.regs.rip);
-        return Err(NoCut::Unproved(format!("the queue is empty and RIP is at {place}, not at the act")));
-    };
+    let proof = prove(session, case, &first)?;
     let mut cut = first.cut(proof, Phase::After);
     match session.advance_past_input()? {
         Stopped::Doorbell(Doorbell::Done(_)) if session.entries()? == 0 => {
@@ -157,6 +151,49 @@ fn block_frame(session: &mut Session<'_>, case: &Case) -> Result<Cut, NoCut> {
         }
     }
     Ok(cut)
+}
+
+/// What proves that a refused access belongs to a delivery.
+fn prove(session: &Session<'_>, case: &Case, look: &Look) -> Result<Proof, NoCut> {
+    if look.in_flight() {
+        return Ok(Proof::Queue);
+    }
+    if look.regs.rip == case.act || look.regs.rip == case.after {
+        return Ok(Proof::Page);
+    }
+    let place = session.image().describe_address(look.regs.rip);
+    Err(NoCut::Unproved(format!("the queue is empty and RIP is at {place}, not at the act")))
+}
+
+/// Refuses one access of the delivery. What was refused belongs to a delivery for certain, so that
+/// the queue, or the page, only says which.
+fn access(session: &mut Session<'_>, case: &Case, number: u16) -> Result<Cut, NoCut> {
+    let Some(accesses) = session.vcpu.delivery_accesses() else {
+        return Err(NoCut::Unproved("this machine cannot refuse single accesses".into()));
+    };
+    accesses.refuse(number.into());
+    match session.advance_past_input()? {
+        Stopped::Exit(Exit::Fault { .. }) => {}
+        other => return Err(NoCut::Elsewhere(other)),
+    }
+    let look = Look::at(session)?;
+    if look.entries != 0 {
+        return Err(NoCut::Unproved("the access was refused only after a handler was entered".into()));
+    }
+    Ok(look.cut(prove(session, case, &look)?, Phase::After))
+}
+
+/// Refuses one access of the delivery's second try.
+///
+/// # Errors
+/// When no cut can be proved, or the event is not the same any more.
+pub fn cut_again(session: &mut Session<'_>, case: &Case, number: u16, first: &Cut) -> Result<Cut, NoCut> {
+    let mut second = access(session, case, number)?;
+    if (&second.queue, second.rip) != (&first.queue, first.rip) {
+        let place = session.image().describe_address(second.rip);
+        second.second_run = SecondRun::Changed(format!("{} at {place}", second.queue));
+    }
+    Ok(second)
 }
 
 fn expect_fault(stopped: Stopped, page: u64) -> Result<(), NoCut> {

@@ -211,8 +211,22 @@ pub trait Vcpu {
     fn save_memory(&self) -> Result<MemoryImage, VcpuError>;
     /// Replaces all of guest memory.
     fn load_memory(&mut self, image: &MemoryImage) -> Result<(), VcpuError>;
+    /// The memory accesses of event deliveries, where the machine can count and refuse each: no KVM
+    /// can, the model does.
+    fn delivery_accesses(&mut self) -> Option<&mut dyn DeliveryAccesses> {
+        None
+    }
     /// Changes what the page at guest-physical `address` (a multiple of 4096) allows the guest.
     fn protect(&mut self, address: u64, protection: Protection) -> Result<(), VcpuError>;
+}
+
+/// The memory accesses of event deliveries: page-walk reads, accessed and dirty updates, descriptor
+/// and TSS reads, frame stores.
+pub trait DeliveryAccesses {
+    /// Refuses the `n`-th access (from 0) of the next delivery, once.
+    fn refuse(&mut self, n: u64);
+    /// How many accesses the last delivery made.
+    fn count(&self) -> u64;
 }
 
 /// Guest memory as pages that several snapshots and machines can share. `None` is a page of zeros.

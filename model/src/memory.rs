@@ -223,7 +223,10 @@ impl Memory {
     /// Ends it; an access still to be refused is forgotten.
     pub(crate) fn end_delivery(&mut self) {
         self.delivery.active = false;
-        self.refuse = None;
+        // An exception that is intercepted has made no access, and is delivered later.
+        if self.delivery.accesses > 0 {
+            self.refuse = None;
+        }
     }
 
     /// From now on (or no longer) every access is the hypervisor's own: the second stage permits it.

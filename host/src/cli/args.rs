@@ -35,6 +35,8 @@ pub enum Command {
     List(ListArgs),
     /// Run every behaviour of the model and say which cases catch it
     Mutants(MutantsArgs),
+    /// Stop every memory access of each delivery, alone and in pairs, on the model
+    Explore(ExploreArgs),
     /// Say what this host can and cannot test
     Doctor,
     /// Run scenarios for a parent process
@@ -124,6 +126,29 @@ pub struct MutantsArgs {
     /// How long a scenario may take, in seconds
     #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
     pub timeout: Duration,
+}
+
+/// Options of `explore`.
+#[derive(Debug, Args)]
+pub struct ExploreArgs {
+    /// A part of `image/case:delivery`, or a pattern with `*`
+    #[arg(value_name = "FILTER")]
+    pub filters: Vec<String>,
+    /// Behaviour of the model
+    #[arg(long, value_name = "NAME")]
+    pub behaviour: Option<String>,
+    /// How many schedules at most
+    #[arg(long, default_value = "1000000")]
+    pub count: usize,
+    /// How long at most, in seconds
+    #[arg(long, value_name = "S", default_value = "60", value_parser = seconds)]
+    pub time: Duration,
+    /// How long a schedule may take, in seconds
+    #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
+    pub timeout: Duration,
+    /// Print the ids of the schedules instead of running them
+    #[arg(long)]
+    pub list: bool,
 }
 
 /// Options of `worker`.

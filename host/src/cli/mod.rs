@@ -5,6 +5,7 @@
 
 mod args;
 mod doctor;
+mod explore;
 mod list;
 mod mutants;
 mod run;
@@ -74,6 +75,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Run(args) => run::run(&args, &cli.images, &cli.kvm),
         Command::List(args) => list::list(&args, &cli.images),
         Command::Mutants(args) => mutants::mutants(&args, &cli.images),
+        Command::Explore(args) => explore::run(&args, &cli.images),
         Command::Doctor => doctor::doctor(&cli.images, &cli.kvm),
         Command::Worker(args) => worker(&args, &cli.images, &cli.kvm),
     };

@@ -79,6 +79,7 @@ impl Run<'_> {
             meets: met_needs(&machine),
             with_payload: probe(&machine, true)?,
             without_payload: probe(&machine, false)?,
+            accesses: true,
         };
         let engine =
             Engine::Model { behaviour: self.behaviour, timeout: self.args.timeout, frames: self.args.frames };
@@ -103,6 +104,7 @@ impl Run<'_> {
             meets: met_needs(&machine),
             with_payload: worker.probe(true)?,
             without_payload: worker.probe(false)?,
+            accesses: false,
         };
         drop(worker);
         Ok(self.on_engine(&Engine::Kvm(options), &abilities, scenarios, None))
@@ -164,7 +166,7 @@ impl Run<'_> {
     }
 }
 
-fn progress_bar(machine: &str, scenarios: usize) -> ProgressBar {
+pub(super) fn progress_bar(machine: &str, scenarios: usize) -> ProgressBar {
     let bar = ProgressBar::new(scenarios as u64);
     if let Ok(style) = ProgressStyle::with_template("{prefix:>6} [{elapsed}] {pos}/{len} {wide_msg}") {
         bar.set_style(style);
@@ -178,13 +180,20 @@ fn skip_all(scenarios: &[(usize, Scenario)], machine: &str, reason: &str) -> Vec
 }
 
 fn behaviour_of(args: &RunArgs) -> Result<&'static Behaviour, CliError> {
-    let Some(name) = &args.behaviour else { return Ok(&behaviour::CORRECT) };
-    if let Some(machine) = args.machine.filter(|machine| *machine != MachineName::Model) {
+    if let Some(machine) = args.machine.filter(|machine| *machine != MachineName::Model)
+        && args.behaviour.is_some()
+    {
         return Err(CliError::Usage(format!(
             "--behaviour is for the model; {} behaves as it does",
             machine.name()
         )));
     }
+    behaviour_named(args.behaviour.as_deref())
+}
+
+/// The behaviour of that name, or the default one.
+pub(super) fn behaviour_named(name: Option<&str>) -> Result<&'static Behaviour, CliError> {
+    let Some(name) = name else { return Ok(&behaviour::CORRECT) };
     behaviour::by_name(name).ok_or_else(|| {
         let names: Vec<_> = behaviour::all().map(|behaviour| behaviour.name).collect();
         CliError::Usage(format!("there is no behaviour `{name}`; there are {}", names.join(", ")))

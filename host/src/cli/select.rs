@@ -3,7 +3,7 @@
 use super::CliError;
 use crate::image::Image;
 use crate::pattern;
-use crate::scenario::{self, Scenario};
+use crate::scenario::{self, Plan, Scenario, Stop};
 
 /// Every scenario that one of `filters` matches, with the index of its image; all of them when
 /// there is no filter.
@@ -18,7 +18,12 @@ pub(super) fn select(images: &[Image], filters: &[String]) -> Result<Vec<(usize,
         .map(|(index, scenario)| (index, scenario.clone(), scenario.to_string()))
         .collect();
     let mut chosen = vec![filters.is_empty(); all.len()];
+    let mut beyond = Vec::new();
     for filter in filters {
+        if let Some(scenario) = ungenerated(images, filter) {
+            beyond.push(scenario);
+            continue;
+        }
         let exact = all.iter().any(|(_, _, id)| id == filter);
         let mut matched = false;
         for ((_, _, id), chosen) in all.iter().zip(&mut chosen) {
@@ -32,5 +37,14 @@ pub(super) fn select(images: &[Image], filters: &[String]) -> Result<Vec<(usize,
         }
     }
     let kept = all.into_iter().zip(chosen).filter(|(_, chosen)| *chosen);
-    Ok(kept.map(|((index, scenario, _), _)| (index, scenario)).collect())
+    Ok(kept.map(|((index, scenario, _), _)| (index, scenario)).chain(beyond).collect())
+}
+
+/// A scenario that exists and is not among those that run by default: `midflight explore` makes them.
+fn ungenerated(images: &[Image], id: &str) -> Option<(usize, Scenario)> {
+    let scenario: Scenario = id.parse().ok()?;
+    let index = images.iter().position(|image| image.name == scenario.image)?;
+    let (_, case) = images[index].case(&scenario.case)?;
+    let explored = matches!(scenario.plan, Plan::Cut(Stop::Access(..), _));
+    (explored && scenario::is_possible(case, scenario.delivery)).then_some((index, scenario))
 }

@@ -1,7 +1,9 @@
 //! The model behind the KVM-shaped trait: names and errors change, nothing else.
 
 use crate::machine::Machine;
-use crate::vcpu::{Exit, MemoryImage, Msr, Protection, RunMode, Vcpu, VcpuError, VmConfig, Xsave};
+use crate::vcpu::{
+    DeliveryAccesses, Exit, MemoryImage, Msr, Protection, RunMode, Vcpu, VcpuError, VmConfig, Xsave,
+};
 use kvm_bindings::{
     KVM_CPUID_FLAG_SIGNIFCANT_INDEX, kvm_cpuid_entry2, kvm_debugregs, kvm_mp_state, kvm_regs, kvm_sregs,
     kvm_vcpu_events, kvm_xcr, kvm_xcrs,
@@ -188,12 +190,26 @@ impl Vcpu for ModelVcpu {
         Ok(())
     }
 
+    fn delivery_accesses(&mut self) -> Option<&mut dyn DeliveryAccesses> {
+        Some(self)
+    }
+
     fn protect(&mut self, address: u64, protection: Protection) -> Result<(), VcpuError> {
         match protection {
             Protection::Blocked => self.vm.memory.block(address),
             Protection::Open => self.vm.memory.unblock(address),
         }
         Ok(())
+    }
+}
+
+impl DeliveryAccesses for ModelVcpu {
+    fn refuse(&mut self, n: u64) {
+        self.vm.memory.refuse_access(Some(n));
+    }
+
+    fn count(&self) -> u64 {
+        self.vm.memory.delivery_accesses()
     }
 }
 

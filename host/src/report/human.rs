@@ -26,7 +26,11 @@ pub fn write(output: &mut impl Write, reports: &[Report], host: &HostFacts) -> R
     conclusion(output, reports, host)
 }
 
-fn failure(output: &mut impl Write, report: &Report) -> Result<()> {
+/// Writes one failure: the fields, the queue at the cut, and the command that repeats it.
+///
+/// # Errors
+/// When `output` cannot be written.
+pub fn failure(output: &mut impl Write, report: &Report) -> Result<()> {
     writeln!(output, "{}: {} on {}", report.outcome.word().to_uppercase(), report.id, subject(report))?;
     for difference in &report.differences {
         writeln!(

@@ -2,12 +2,14 @@
 //!
 //! | module | does |
 //! |---|---|
+//! | [`explore`] | every memory access of a delivery as a stop |
 //! | [`one`] | one scenario on one machine |
 //! | [`plan`] | which scenarios run on which machine, and which are skipped and why |
 //! | [`pool`] | many scenarios, in threads (model) or worker processes (KVM) |
 //! | [`qemu`] | an image under QEMU, all its cases in one boot |
 //! | [`worker`] | the other side of a worker process |
 
+pub mod explore;
 pub mod one;
 pub mod plan;
 pub mod pool;

@@ -6,7 +6,7 @@ use crate::disturb::disturb;
 use crate::image::{Case, Image};
 use crate::machine::Machine;
 use crate::result::{Outcome, Report};
-use crate::scenario::{Delivery, Plan, Scenario};
+use crate::scenario::{Delivery, Plan, Scenario, Stop};
 use crate::session::{Session, Stopped};
 use crate::state::{self, VmState};
 use crate::vcpu::{Exit, Vcpu, VcpuError, VmConfig};
@@ -93,6 +93,18 @@ impl<'m> Runner<'m> {
         }
         report.duration_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
         report
+    }
+
+    /// How many memory accesses the last delivery of a scenario makes, or the last try of it;
+    /// `None` when the machine does not count them or the scenario does not get that far.
+    pub fn delivery_accesses(&mut self, image: &Image, scenario: &Scenario) -> Option<u16> {
+        let (index, case) = image.case(&scenario.case)?;
+        let mut report = Report::new(scenario, self.machine.name(), None);
+        let mut session = None;
+        let deadline = Instant::now() + self.timeout;
+        let mut run = Run { runner: self, image, case, index, scenario };
+        run.attempt(&mut session, &mut report, deadline).ok()?;
+        u16::try_from(session?.vcpu.delivery_accesses()?.count()).ok()
     }
 
     /// A VM stopped at `Ready`, forked from the snapshot, which is taken the first time.
@@ -218,7 +230,10 @@ impl<'a> Run<'_, '_, 'a> {
         if action.migrate {
             self.migrate(session, report)?;
         }
-        Ok(cut.second_run)
+        match stop {
+            Stop::Access(_, Some(second)) => Ok(cut::cut_again(session, self.case, second, &cut)?.second_run),
+            _ => Ok(cut.second_run),
+        }
     }
 
     fn seen(&self, state: &str, rip: u64) {

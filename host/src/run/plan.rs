@@ -19,6 +19,8 @@ pub struct Abilities {
     pub with_payload: StopSupport,
     /// Which stops work, with the capability off.
     pub without_payload: StopSupport,
+    /// Whether single memory accesses of a delivery can be refused.
+    pub accesses: bool,
 }
 
 /// The CPUID feature behind a need; `None` where every machine here meets it.
@@ -55,6 +57,10 @@ impl Abilities {
             Stop::BlockFrame => (&support.block, stop),
             Stop::Cancel => (&support.cancel, stop),
             Stop::Io => (&support.io, stop),
+            Stop::Access(..) if self.accesses => return None,
+            Stop::Access(..) => {
+                return Some(format!("{stop} needs a machine that can refuse single accesses"));
+            }
         };
         match support {
             Support::Works => None,

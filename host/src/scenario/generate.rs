@@ -6,7 +6,7 @@ use protocol::need::Needs;
 use protocol::note::CaseFlags;
 
 /// What is done at a cut, in the order of severity.
-const ACTIONS: [Action; 4] = [
+pub const ACTIONS: [Action; 4] = [
     Action { migrate: false, disturb: false },
     Action { migrate: true, disturb: false },
     Action { migrate: false, disturb: true },
@@ -42,8 +42,13 @@ pub fn needs(case: &Case, delivery: Delivery) -> Needs {
     }
 }
 
+/// Whether a case can be delivered so at all.
+pub fn is_possible(case: &Case, delivery: Delivery) -> bool {
+    delivery == Delivery::Fred || !case.needs.contains(Needs::FRED)
+}
+
 fn plans(case: &Case, delivery: Delivery, payload: bool) -> Vec<Plan> {
-    if delivery == Delivery::Idt && case.needs.contains(Needs::FRED) {
+    if !is_possible(case, delivery) {
         return Vec::new();
     }
     // The capability changes nothing before the first cut: one cold control is enough.

@@ -37,7 +37,8 @@ fn parse(text: &str) -> Result<Scenario, &'static str> {
         Some("block@frame") => Plan::Cut(Stop::BlockFrame, action(parts.next())?),
         Some("cancel") => Plan::Cut(Stop::Cancel, action(parts.next())?),
         Some("io") => Plan::Cut(Stop::Io, action(parts.next())?),
-        _ => return Err("its stop is none of `cold`, `none`, `block@frame`, `cancel`, `io`"),
+        Some(other) => Plan::Cut(access(other)?, action(parts.next())?),
+        None => return Err("it has no stop"),
     };
     if parts.next().is_some() {
         return Err("something follows the action");
@@ -46,6 +47,21 @@ fn parse(text: &str) -> Result<Scenario, &'static str> {
         return Err("it has no `image/`");
     }
     Ok(Scenario { image: image.to_owned(), case: case.to_owned(), delivery, payload, plan })
+}
+
+fn access(text: &str) -> Result<Stop, &'static str> {
+    const OTHER: &str =
+        "its stop is none of `cold`, `none`, `block@frame`, `cancel`, `io`, `access@N`, `access@N,M`";
+    let numbers = text.strip_prefix("access@").ok_or(OTHER)?;
+    let number = |text: &str| match text.parse::<u16>() {
+        // One spelling for each id: no sign, no leading zero.
+        Ok(number) if number.to_string() == text => Ok(number),
+        _ => Err("the number of its access is none"),
+    };
+    Ok(match numbers.split_once(',') {
+        Some((first, second)) => Stop::Access(number(first)?, Some(number(second)?)),
+        None => Stop::Access(number(numbers)?, None),
+    })
 }
 
 fn action(text: Option<&str>) -> Result<Action, &'static str> {
@@ -79,7 +95,8 @@ mod tests {
     #[test]
     fn every_plan_round_trips() {
         let mut plans = vec![Plan::Cold, Plan::None];
-        for stop in [Stop::BlockFrame, Stop::Cancel, Stop::Io] {
+        let accesses = [Stop::Access(0, None), Stop::Access(12, Some(7))];
+        for stop in [Stop::BlockFrame, Stop::Cancel, Stop::Io].into_iter().chain(accesses) {
             for (migrate, disturb) in [(false, false), (true, false), (false, true), (true, true)] {
                 plans.push(Plan::Cut(stop, Action { migrate, disturb }));
             }
@@ -91,7 +108,10 @@ mod tests {
                         Scenario { image: "db".into(), case: "single-step".into(), delivery, payload, plan };
                     let text = scenario.to_string();
                     assert_eq!(text.parse(), Ok(scenario), "{text}");
-                    assert!(text.chars().all(|c| c.is_ascii_alphanumeric() || "/:@+-".contains(c)), "{text}");
+                    assert!(
+                        text.chars().all(|c| c.is_ascii_alphanumeric() || "/:@+-,".contains(c)),
+                        "{text}"
+                    );
                 }
             }
         }
@@ -112,6 +132,11 @@ mod tests {
             "pf/x:fred:block@frame:evict",
             "pf/x:nopayload:fred:cold",
             "pf/x:fred:cancel:resume:resume",
+            "pf/x:fred:access@:resume",
+            "pf/x:fred:access@01:resume",
+            "pf/x:fred:access@1,:resume",
+            "pf/x:fred:access@1,2,3:resume",
+            "pf/x:fred:access@70000:resume",
         ] {
             assert!(text.parse::<Scenario>().is_err(), "{text}");
         }

@@ -6,9 +6,12 @@
 //! id       = image "/" case ":" delivery [ ":nopayload" ] ":" plan
 //! delivery = "fred" | "idt"
 //! plan     = "cold" | "none" | stop ":" action
-//! stop     = "block@frame" | "cancel" | "io"
+//! stop     = "block@frame" | "cancel" | "io" | "access@" number [ "," number ]
 //! action   = "resume" | "migrate" | "disturb" | "migrate+disturb"
 //! ```
+//!
+//! `access@N` refuses the N-th memory access (from 0) of the delivery, `access@N,M` also the M-th of
+//! the delivery's second try: on the model only, where `midflight explore` walks through all of them.
 //!
 //! `cold` runs from boot without any restore, `none` forks from the snapshot without any stop.
 //! `nopayload` leaves KVM_CAP_EXCEPTION_PAYLOAD off. Example:
@@ -17,7 +20,7 @@
 mod generate;
 mod id;
 
-pub use generate::{all, needs};
+pub use generate::{ACTIONS, all, is_possible, needs};
 pub use id::InvalidId;
 
 use std::fmt;
@@ -41,6 +44,8 @@ pub enum Stop {
     /// The instruction that raises the event waits for user-space I/O, which completes without
     /// entering the guest.
     Io,
+    /// One memory access of the delivery is refused, and perhaps one of its second try.
+    Access(u16, Option<u16>),
 }
 
 /// What is done with the guest while it is stopped.
@@ -89,11 +94,13 @@ impl fmt::Display for Delivery {
 
 impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::BlockFrame => "block@frame",
-            Self::Cancel => "cancel",
-            Self::Io => "io",
-        })
+        match self {
+            Self::BlockFrame => f.write_str("block@frame"),
+            Self::Cancel => f.write_str("cancel"),
+            Self::Io => f.write_str("io"),
+            Self::Access(first, None) => write!(f, "access@{first}"),
+            Self::Access(first, Some(second)) => write!(f, "access@{first},{second}"),
+        }
     }
 }
 

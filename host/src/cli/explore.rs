@@ -1,0 +1,72 @@
+//! `midflight explore`.
+
+use super::CliError;
+use super::args::ExploreArgs;
+use super::run::{behaviour_named, progress_bar};
+use crate::images;
+use crate::pattern;
+use crate::report::{Totals, human};
+use crate::result::Outcome;
+use crate::run::explore::{Bounds, explore, schedules};
+use std::io::{BufWriter, Write, stdout};
+use std::path::PathBuf;
+
+pub(super) fn run(args: &ExploreArgs, files: &[PathBuf]) -> Result<u8, CliError> {
+    let behaviour = behaviour_named(args.behaviour.as_deref())?;
+    let images = images::load(files)?;
+    let wanted =
+        |name: &str| args.filters.is_empty() || args.filters.iter().any(|f| pattern::matches_id(f, name));
+    let all = schedules(behaviour, &images, args.timeout, wanted);
+    if all.is_empty() {
+        return Err(CliError::NoMatch(args.filters.join(" ")));
+    }
+    let mut output = BufWriter::new(stdout().lock());
+    if args.list {
+        for scenario in all.iter().flat_map(|schedules| &schedules.scenarios).take(args.count) {
+            writeln!(output, "{scenario}")?;
+        }
+        output.flush()?;
+        return Ok(0);
+    }
+    let total: usize = all.iter().map(|schedules| schedules.scenarios.len()).sum();
+    let bar = progress_bar("explore", total.min(args.count));
+    let bounds = Bounds { count: args.count, time: args.time, timeout: args.timeout };
+    let explored = explore(behaviour, &images, all, bounds, |report| {
+        bar.inc(1);
+        bar.set_message(report.id.clone());
+    });
+    bar.finish_and_clear();
+
+    let mut reports = Vec::new();
+    writeln!(
+        output,
+        "{:40} {:>8} {:>9} {:>6} {:>6} {:>6}",
+        "case", "accesses", "schedules", "pass", "fail", "error"
+    )?;
+    for one in explored {
+        let Totals { pass, fail, error, .. } = Totals::of(&one.reports);
+        let (name, accesses, of) =
+            (&one.schedules.name, one.schedules.accesses, one.schedules.scenarios.len());
+        let ran =
+            if one.reports.len() == of { of.to_string() } else { format!("{}/{of}", one.reports.len()) };
+        writeln!(output, "{name:40} {accesses:>8} {ran:>9} {pass:>6} {fail:>6} {error:>6}")?;
+        reports.extend(one.reports);
+    }
+    writeln!(output)?;
+    let wrong = reports.iter().filter(|r| matches!(r.outcome, Outcome::Fail | Outcome::Error));
+    for report in wrong.take(SHOWN) {
+        human::failure(&mut output, report)?;
+    }
+    let totals = Totals::of(&reports);
+    let Totals { pass, fail, error, cuts, .. } = totals;
+    writeln!(output, "{pass} passed, {fail} failed, {error} errors; {cuts} cuts proved")?;
+    if reports.len() < total {
+        writeln!(output, "{} of {total} schedules ran: --count or --time was met", reports.len())?;
+    }
+    writeln!(output, "These results test the tests, not your KVM.")?;
+    output.flush()?;
+    Ok(totals.exit_code())
+}
+
+/// How many failures are shown whole; each is counted in the table.
+const SHOWN: usize = 20;

@@ -1,0 +1,128 @@
+//! Every memory access of a delivery as a stop, alone and in pairs, with every action: on the model.
+
+use crate::image::Image;
+use crate::machine::model::ModelMachine;
+use crate::result::Report;
+use crate::run::one::Runner;
+use crate::run::pool::{self, Engine};
+use crate::scenario::{self, ACTIONS, Action, Delivery, Plan, Scenario, Stop};
+use model::hypervisor::behaviour::Behaviour;
+use std::time::{Duration, Instant};
+
+/// What is explored, and within which bounds.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// How many schedules at most.
+    pub count: usize,
+    /// How long at most.
+    pub time: Duration,
+    /// How long one schedule may take.
+    pub timeout: Duration,
+}
+
+/// The schedules of one case and delivery, and how many accesses its delivery makes.
+#[derive(Clone, Debug)]
+pub struct Schedules {
+    /// Index of the image.
+    pub image: usize,
+    /// `image/case:delivery`.
+    pub name: String,
+    /// Memory accesses of the delivery.
+    pub accesses: u16,
+    /// The schedules: each access alone, then each pair, each with every action.
+    pub scenarios: Vec<Scenario>,
+}
+
+/// What became of the schedules of one case and delivery.
+#[derive(Clone, Debug)]
+pub struct Explored {
+    /// What was to be explored.
+    pub schedules: Schedules,
+    /// The reports of those that ran before a bound was met.
+    pub reports: Vec<Report>,
+}
+
+/// Finds the schedules of the cases that `wanted` accepts, in a fixed order.
+pub fn schedules(
+    behaviour: &'static Behaviour,
+    images: &[Image],
+    timeout: Duration,
+    wanted: impl Fn(&str) -> bool,
+) -> Vec<Schedules> {
+    let machine = ModelMachine::new(behaviour);
+    let mut runner = Runner::new(&machine, None, timeout);
+    let mut found = Vec::new();
+    for (index, image) in images.iter().enumerate() {
+        for case in image.cases.iter().filter(|case| case.entries > 0) {
+            for delivery in [Delivery::Fred, Delivery::Idt] {
+                let name = format!("{}/{}:{delivery}", image.name, case.name);
+                if !scenario::is_possible(case, delivery) || !wanted(&name) {
+                    continue;
+                }
+                let uncut = Scenario {
+                    image: image.name.clone(),
+                    case: case.name.clone(),
+                    delivery,
+                    payload: true,
+                    plan: Plan::None,
+                };
+                let accesses = runner.delivery_accesses(image, &uncut).unwrap_or(0);
+                let stops = stops(&mut runner, image, &uncut, accesses);
+                let cuts = stops.flat_map(|stop| ACTIONS.map(|action| Plan::Cut(stop, action)));
+                let scenarios = cuts.map(|plan| Scenario { plan, ..uncut.clone() }).collect();
+                found.push(Schedules { image: index, name, accesses, scenarios });
+            }
+        }
+    }
+    found
+}
+
+/// Each access alone, then each pair. A second try makes other accesses than the first: what the
+/// first has marked as accessed needs no update any more.
+fn stops(
+    runner: &mut Runner<'_>,
+    image: &Image,
+    uncut: &Scenario,
+    accesses: u16,
+) -> impl Iterator<Item = Stop> + use<> {
+    let alone = (0..accesses).map(|first| Stop::Access(first, None));
+    let mut pairs = Vec::new();
+    for first in 0..accesses {
+        let plan = Plan::Cut(Stop::Access(first, None), Action::default());
+        let again = runner.delivery_accesses(image, &Scenario { plan, ..uncut.clone() }).unwrap_or(0);
+        pairs.extend((0..again).map(|second| Stop::Access(first, Some(second))));
+    }
+    alone.chain(pairs)
+}
+
+/// Runs schedules until a bound is met; `progress` is told of each as it ends.
+pub fn explore(
+    behaviour: &'static Behaviour,
+    images: &[Image],
+    all: Vec<Schedules>,
+    bounds: Bounds,
+    mut progress: impl FnMut(&Report),
+) -> Vec<Explored> {
+    let end = Instant::now().checked_add(bounds.time);
+    let engine = Engine::Model { behaviour, timeout: bounds.timeout, frames: false };
+    let mut left = bounds.count;
+    let mut explored = Vec::new();
+    for schedules in all {
+        let mut reports = Vec::new();
+        // In slices, so that the bound on time is looked at.
+        for slice in schedules.scenarios.chunks(SLICE) {
+            if left == 0 || end.is_some_and(|end| Instant::now() >= end) {
+                break;
+            }
+            let slice = &slice[..slice.len().min(left)];
+            left -= slice.len();
+            let slice: Vec<_> = slice.iter().map(|scenario| (schedules.image, scenario.clone())).collect();
+            reports.extend(pool::run(&engine, images, &slice, &mut progress));
+        }
+        explored.push(Explored { schedules, reports });
+    }
+    explored
+}
+
+/// Schedules between two looks at the clock: well under a second.
+const SLICE: usize = 1000;

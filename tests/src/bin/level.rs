@@ -35,6 +35,7 @@ guest::image! {
         same_in_handler::CASE,
         erets_lowers::CASE,
         erets_clamps::CASE,
+        erets_clamps_to_0::CASE,
         msrs_ring0::CASE,
         msrs_ring3::CASE,
     ],
@@ -304,6 +305,21 @@ mod erets_clamps {
         prepare: || set_config(0x001),
         act: ACT,
         events: erets_lowers::CASE.events,
+        results: erets_lowers::CASE.results,
+        ..same_level::CASE
+    };
+}
+
+mod erets_clamps_to_0 {
+    use super::*;
+    act_behind_erets! { name: "level.erets-clamps-to-0", cs: "0x20008" }
+    pub(super) const CASE: Case = Case {
+        name: "erets-clamps-to-0",
+        rule: "ERETS from CSL 0 with SL 2: the #PF behind it comes at CSL 0 and gets RSP1 whole.",
+        prepare: || {},
+        act: ACT,
+        // RSP is on the same page and not used: the frame lies above it.
+        events: &[Event { cs: 0x0000_0000_0000_0008, ..PAGE_FAULT }],
         results: erets_lowers::CASE.results,
         ..same_level::CASE
     };

@@ -43,6 +43,7 @@ guest::image! {
         ring3_level2::CASE,
         ring3_level3::CASE,
         ring3_df::CASE,
+        ring3_df_level3::CASE,
     ],
 }
 
@@ -285,6 +286,15 @@ mod ring3_level3 {
     };
 }
 
+/// #DF from ring 3.
+const RING3_DOUBLE_FAULT: Event = Event {
+    cs: 0x0000_0000_0000_002B,
+    rsp: Stack::User,
+    ss: 0x0203_0008_0000_0023,
+    entry: 0x0,
+    ..DOUBLE_FAULT
+};
+
 mod ring3_df {
     use super::*;
     act_ring3! {
@@ -302,13 +312,28 @@ mod ring3_df {
             set_stack(2, FRAME_PAGE.end());
         },
         act: ACT,
-        events: &[Event {
-            cs: 0x0000_0000_0000_002B,
-            rsp: Stack::User,
-            ss: 0x0203_0008_0000_0023,
-            entry: 0x0,
-            ..DOUBLE_FAULT
-        }],
+        events: &[RING3_DOUBLE_FAULT],
         ..ring3_level1::CASE
+    };
+}
+
+mod ring3_df_level3 {
+    use super::*;
+    act_ring3! {
+        name: "nested.ring3-df-level3",
+        set: ["movabs rdi, 0x8000002A58"],
+        act: ["mov rbx, [rdi]"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "ring3-df-level3",
+        rule: "The same with level 3, and a protection violation as the first #PF: CR2 is still the second address.",
+        needs: Needs::USER.union(Needs::FRED),
+        prepare: || {
+            set_stack(0, UNMAPPED_TOP);
+            set_stack(3, FRAME_PAGE.end());
+        },
+        act: ACT,
+        events: &[Event { csl: 3, ..RING3_DOUBLE_FAULT }],
+        ..ring3_df::CASE
     };
 }

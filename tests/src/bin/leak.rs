@@ -3,7 +3,8 @@
 //! Rule: an event has its own event data and error code, and 0 where it has none (SDM vol. 3
 //! ch. 8, "FRED event data", "FRED stack frame"). Here the first event has event data and its
 //! delivery is the one that a host stops; the second comes when the first one's handler has
-//! returned, and has none. Both frames are judged whole.
+//! returned, and has none. Both frames are judged whole. Where the second is an event that an
+//! instruction asks for, only event data could be left over, and the case needs FRED.
 //!
 //! Known bugs this tells apart from it: event data or error code kept by the hypervisor across an
 //! interrupted delivery and not reset, so that the next event that it injects, or one that the
@@ -142,6 +143,7 @@ mod pf_then_int_n {
     pub(super) const CASE: Case = Case {
         name: "pf-then-int-n",
         rule: "#PF, then INT 31: no address and no error code in its frame.",
+        needs: Needs::FRED,
         act: ACT,
         events: &[PAGE_FAULT, INT_N],
         ..pf_then_ud::CASE
@@ -154,6 +156,7 @@ mod pf_then_int3 {
     pub(super) const CASE: Case = Case {
         name: "pf-then-int3",
         rule: "#PF, then INT3: no address and no error code in its frame.",
+        needs: Needs::FRED,
         act: ACT,
         events: &[PAGE_FAULT, INT3],
         ..pf_then_ud::CASE
@@ -166,7 +169,8 @@ mod pf_then_int1 {
     pub(super) const CASE: Case = Case {
         name: "pf-then-int1",
         rule: "#PF, then INT1: no address and no error code in its frame.",
-        // Under the IDT, and on stack level 1, INT1 would use the frame page again.
+        needs: Needs::FRED,
+        // On stack level 1 INT1 would use the frame page again.
         prepare: || guest::routes::route(1, 2, guest::routes::IST_OTHER),
         act: ACT,
         events: &[PAGE_FAULT, Event { vector: 1, ss: 0x1205_0001_0000_0010, ..INT3 }],
@@ -208,6 +212,7 @@ mod db_then_int_n {
     pub(super) const CASE: Case = Case {
         name: "db-then-int-n",
         rule: "A single step, then INT 31: no event data in its frame.",
+        needs: Needs::FRED,
         act: ACT,
         events: &[SINGLE_STEP, INT_N],
         ..db_then_ud::CASE

@@ -31,7 +31,11 @@ pub struct KnownIssue {
     /// The machine: `kvm` or `qemu`.
     pub machine: String,
     /// Exact ids of scenarios.
+    #[serde(default)]
     pub scenarios: Vec<String>,
+    /// `image/case:delivery`: every scenario of that case and delivery that can run at all.
+    #[serde(default)]
+    pub cases: Vec<String>,
     /// What failed, exactly: `field expected X, got Y`, joined by `; `, or the report's reason. `*`
     /// stands for any text: for addresses, which move whenever the images are built anew.
     pub failure: String,
@@ -74,7 +78,8 @@ impl KnownIssues {
             if issue.machine == "model" {
                 return Err(KnownIssuesError::Model(issue.name.clone()));
             }
-            for id in &issue.scenarios {
+            let of_cases = issue.cases.iter().map(|case| format!("{case}:cold"));
+            for id in issue.scenarios.iter().cloned().chain(of_cases) {
                 id.parse::<crate::scenario::Scenario>()
                     .map_err(|error| KnownIssuesError::Scenario { issue: issue.name.clone(), error })?;
             }
@@ -110,9 +115,13 @@ impl KnownIssues {
 impl KnownIssue {
     fn concerns(&self, report: &Report, facts: &HostFacts) -> bool {
         self.machine == report.machine
-            && self.scenarios.contains(&report.id)
+            && (self.scenarios.contains(&report.id) || self.cases.contains(&case_of(report)))
             && self.host.iter().all(|(name, values)| values.iter().any(|value| facts.holds(name, value)))
     }
+}
+
+fn case_of(report: &Report) -> String {
+    format!("{}/{}:{}", report.image, report.case, report.delivery)
 }
 
 /// How a failure is written in the list.
@@ -160,6 +169,16 @@ mod tests {
     }
 
     #[test]
+    fn a_case_stands_for_all_its_scenarios() {
+        let list = LIST.replace("scenarios = [\"pf/x:idt:nopayload:io:migrate\"]", "cases = [\"pf/x:idt\"]");
+        let issue = &KnownIssues::parse(&list).unwrap().issues[0];
+        let facts = HostFacts { kernel: "6.18.1".to_owned(), ..HostFacts::default() };
+        let concerns = |id: &str| issue.concerns(&Report::new(&id.parse().unwrap(), "kvm", None), &facts);
+        assert!(concerns("pf/x:idt:cold") && concerns("pf/x:idt:cancel:resume"));
+        assert!(!concerns("pf/x:fred:cold") && !concerns("pf/xx:idt:cold"));
+    }
+
+    #[test]
     fn an_issue_that_does_not_show_is_a_failure() {
         let report = judged(Outcome::Pass, "", "6.18.44");
         assert_eq!(report.outcome, Outcome::Fail);
@@ -171,6 +190,10 @@ mod tests {
     fn a_broken_list_is_refused() {
         assert!(KnownIssues::parse("[[issue]]\nname = 1").is_err());
         assert!(KnownIssues::parse(&LIST.replace("io:migrate", "io:fly")).is_err());
+        assert!(
+            KnownIssues::parse(&LIST.replace("scenarios = [", "cases = [\"pf/x:gdt\"]\nscenarios = ["))
+                .is_err()
+        );
         assert!(KnownIssues::parse(&LIST.replace("\"kvm\"", "\"model\"")).is_err());
     }
 

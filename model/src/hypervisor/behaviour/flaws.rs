@@ -8,22 +8,33 @@ use fred::debug::Dr6;
 use fred::event::{EventType, vector};
 use fred::msr;
 
-/// Every flaw that the images can tell from correct behaviour, in the order of the failure modes.
-pub const ALL: [&Behaviour; 14] = [
+/// Every flaw, in the order of the failure modes.
+pub const ALL: [&Behaviour; 25] = [
     &DATA_FROM_DR6,
     &INVERTED_POLARITY,
     &ENABLED_BREAKPOINT_BIT,
     &DATA_FROM_XFD_ERR,
+    &NM_DATA_LOST,
     &DATA_FROM_CR2,
     &LOST_ON_REQUEUE,
     &LOST_ON_CANCEL,
     &LOST_ON_SAVE,
     &SIDE_EFFECTS_REPEATED,
+    &STALE_EVENT_DATA,
+    &NESTED_LOST,
     &NESTED_INVENTED,
+    &INT1_RETYPED,
+    &LENGTH_LOST,
+    &SOFT_EVENT_EXPORTED,
+    &SOFT_EVENT_LOST,
+    &SYSCALL_LOST,
     &ERROR_CODE_LOST,
+    &STI_BLOCKING_LOST,
     &EARLY_PAYLOAD_LOST,
+    &FRED_MSRS_LOST,
     &AMD_DR6_PAYLOAD,
     &AMD_CANCEL_FIELD,
+    &RF_LOST,
 ];
 
 /// F1.

@@ -153,4 +153,13 @@ mod tests {
         assert!(by_name("payload-reuse").is_some_and(Behaviour::is_correct));
         assert!(by_name("x").is_none());
     }
+
+    #[test]
+    fn every_failure_mode_has_a_behaviour_of_its_own() {
+        for number in (1..=21).chain([23]) {
+            let mode = format!("F{number}");
+            let alone = |behaviour: &&Behaviour| behaviour.plays == [mode.as_str()];
+            assert!(all().any(|behaviour| alone(&behaviour)), "{mode}");
+        }
+    }
 }

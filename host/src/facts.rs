@@ -19,6 +19,9 @@ pub struct HostFacts {
     pub cpu_fred: bool,
     /// Whether KVM offers FRED to guests.
     pub kvm_fred: bool,
+    /// What this host runs inside of: `qemu-tcg 7.2` in QEMU without acceleration, another
+    /// hypervisor's CPUID signature otherwise; empty on hardware, or where it hides.
+    pub nested: String,
     /// The external emulator and its version; empty when there is none.
     pub emulator: String,
     /// midflight's version.
@@ -36,22 +39,53 @@ impl HostFacts {
             kvm_module: facts.modules.join(" "),
             cpu_fred: facts.fred_in_cpu,
             kvm_fred: facts.kvm.is_ok_and(|kvm| kvm.fred),
+            nested: nested(),
             emulator: String::new(),
             midflight: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
 
-    /// Whether a fact named in known-issues.toml holds. `kernel` and `emulator` are compared as
-    /// prefixes, `kvm_module` as one of the loaded modules; an unknown name never holds.
+    /// Whether a fact named in known-issues.toml holds. `kernel`, `nested` and `emulator` are
+    /// compared as prefixes, `kvm_module` as one of the loaded modules; an unknown name never holds.
     pub fn holds(&self, name: &str, value: &str) -> bool {
         match name {
             "vendor" => self.vendor == value,
             "kernel" => self.kernel.starts_with(value),
             "kvm_module" => self.kvm_module.split(' ').any(|module| module == value),
+            "nested" => !self.nested.is_empty() && self.nested.starts_with(value),
             "emulator" => self.emulator.starts_with(value),
             _ => false,
         }
     }
+}
+
+/// What TCG answers for the hypervisor's CPUID signature.
+const TCG: &str = "TCGTCGTCGTCG";
+/// QEMU's name for the machine, version included: `pc-i440fx-7.2`.
+const MACHINE_VERSION: &str = "/sys/class/dmi/id/product_version";
+
+fn nested() -> String {
+    match hypervisor_signature() {
+        Some(signature) if signature == TCG => {
+            let machine = std::fs::read_to_string(MACHINE_VERSION).unwrap_or_default();
+            let version = machine.trim().rsplit_once('-').map_or("", |(_, version)| version);
+            format!("qemu-tcg {version}").trim_end().to_owned()
+        }
+        other => other.unwrap_or_default(),
+    }
+}
+
+/// EBX, ECX, EDX of leaf 0x4000_0000 as text, where CPUID says that there is a hypervisor.
+#[cfg(target_arch = "x86_64")]
+fn hypervisor_signature() -> Option<String> {
+    use std::arch::x86_64::__cpuid;
+    const HYPERVISOR_PRESENT: u32 = 1 << 31;
+    if __cpuid(1).ecx & HYPERVISOR_PRESENT == 0 {
+        return None;
+    }
+    let leaf = __cpuid(0x4000_0000);
+    let bytes: Vec<u8> = [leaf.ebx, leaf.ecx, leaf.edx].into_iter().flat_map(u32::to_le_bytes).collect();
+    Some(String::from_utf8_lossy(&bytes).trim_end_matches('\0').to_owned())
 }
 
 #[cfg(test)]
@@ -68,6 +102,9 @@ mod tests {
         };
         assert!(facts.holds("kernel", "6.18.") && !facts.holds("kernel", "6.1."));
         assert!(facts.holds("kvm_module", "kvm_amd") && !facts.holds("kvm_module", "kvm_a"));
+        assert!(!facts.holds("nested", "qemu-tcg") && !facts.holds("nested", ""), "hardware");
+        let nested = HostFacts { nested: "qemu-tcg 7.2".into(), ..facts.clone() };
+        assert!(nested.holds("nested", "qemu-tcg 7.") && !nested.holds("nested", "qemu-tcg 8."));
         assert!(facts.holds("vendor", "AuthenticAMD") && !facts.holds("colour", "blue"));
     }
 }

@@ -11,6 +11,8 @@
 //! | [`cut`], [`disturb`], [`state`] | the stop and its proof, register rewriting, save and restore |
 //! | [`verdict`], [`result`], [`known`] | the guest's verdict, the record, the known issues |
 //! | [`run`] | one scenario, many scenarios, worker processes |
+//! | [`nested`] | a Linux kernel with its own KVM inside an emulator, and midflight inside that |
+//! | `process` | child processes |
 //! | [`report`], [`facts`] | what people and programs read |
 //! | [`cli`], [`pattern`] | the command line; `*` in filters and known issues |
 
@@ -24,8 +26,10 @@ pub mod image;
 pub mod images;
 pub mod known;
 pub mod machine;
+pub mod nested;
 pub mod pattern;
 pub mod probe;
+mod process;
 pub mod report;
 pub mod result;
 pub mod run;

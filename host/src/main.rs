@@ -4,5 +4,6 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    midflight::nested::init_if_asked();
     midflight::cli::main(midflight::cli::Cli::parse())
 }

@@ -1,8 +1,10 @@
 //! Options and their meaning.
 
 use crate::machine::kvm::DEVICE;
+use crate::nested::DEFAULT_EMULATOR;
 use crate::scenario::Delivery;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -39,6 +41,8 @@ pub enum Command {
     Explore(ExploreArgs),
     /// Say what this host can and cannot test
     Doctor,
+    /// Boot a Linux kernel in an emulator and run midflight there, on that kernel's KVM
+    Nested(NestedArgs),
     /// Run scenarios for a parent process
     #[command(hide = true)]
     Worker(WorkerArgs),
@@ -149,6 +153,29 @@ pub struct ExploreArgs {
     /// Print the ids of the schedules instead of running them
     #[arg(long)]
     pub list: bool,
+}
+
+/// Options of `nested`.
+#[derive(Debug, Args)]
+pub struct NestedArgs {
+    /// The kernel to boot, a bzImage; without it, the one that this host runs
+    #[arg(long, value_name = "VMLINUZ", requires = "modules")]
+    pub kernel: Option<PathBuf>,
+    /// The directory with its modules: lib/modules/VERSION, or a build tree
+    #[arg(long, value_name = "DIR", requires = "kernel")]
+    pub modules: Option<PathBuf>,
+    /// The emulator's command line; -serial, -kernel, -initrd and -append are added to it
+    #[arg(long, value_name = "CMD", default_value = DEFAULT_EMULATOR)]
+    pub emulator: String,
+    /// How long all of it may take, in seconds
+    #[arg(long, value_name = "S", default_value = "600", value_parser = seconds)]
+    pub timeout: Duration,
+    /// File to take along, at the same path inside (repeatable)
+    #[arg(long = "file", value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Arguments of the midflight inside, as in `-- run --machine kvm`
+    #[arg(last = true, required = true, value_name = "ARGS")]
+    pub arguments: Vec<OsString>,
 }
 
 /// Options of `worker`.

@@ -8,6 +8,7 @@ mod doctor;
 mod explore;
 mod list;
 mod mutants;
+mod nested;
 mod run;
 mod select;
 
@@ -17,6 +18,7 @@ use crate::image::Image;
 use crate::images::{self, ImagesError};
 use crate::known::KnownIssuesError;
 use crate::machine::kvm::KvmMachine;
+use crate::nested::NestedError;
 use crate::run::worker::{WorkerError, serve};
 use crate::vcpu::VcpuError;
 use args::{Command, WorkerArgs};
@@ -36,6 +38,9 @@ pub enum CliError {
     /// A worker process cannot be used.
     #[error(transparent)]
     Worker(#[from] WorkerError),
+    /// The nested host gave no result.
+    #[error(transparent)]
+    Nested(#[from] NestedError),
     /// The list of known issues cannot be used.
     #[error(transparent)]
     KnownIssues(#[from] KnownIssuesError),
@@ -77,6 +82,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Mutants(args) => mutants::mutants(&args, &cli.images),
         Command::Explore(args) => explore::run(&args, &cli.images),
         Command::Doctor => doctor::doctor(&cli.images, &cli.kvm),
+        Command::Nested(args) => nested::nested(&args, &cli.images),
         Command::Worker(args) => worker(&args, &cli.images, &cli.kvm),
     };
     match done {

@@ -8,13 +8,13 @@
 use crate::image::Image;
 use crate::machine::Machine;
 use crate::probe::{StopSupport, probe};
+use crate::process::die_with_parent;
 use crate::result::{Outcome, Report};
 use crate::run::one::Runner;
 use crate::scenario::Scenario;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -259,23 +259,4 @@ fn start(options: &WorkerOptions) -> std::io::Result<Process> {
         }
     });
     Ok(Process { child, input, answers })
-}
-
-/// The kernel kills the child when the thread that starts it ends.
-pub fn die_with_parent(command: &mut Command) {
-    let parent = std::process::id();
-    // SAFETY: prctl and getppid are async-signal-safe; nothing is allocated or locked between fork
-    // and exec.
-    unsafe {
-        command.pre_exec(move || {
-            if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
-                return Err(std::io::Error::last_os_error());
-            }
-            // The parent may have died before the call took effect.
-            if libc::getppid() as u32 != parent {
-                return Err(std::io::Error::from_raw_os_error(libc::ESRCH));
-            }
-            Ok(())
-        });
-    }
 }

@@ -6,13 +6,14 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `process` | a child that ends at a deadline, with its parent, and with bounded output |
+//! | `process` | the child process, with bounded output |
 //! | [`transcript`] | the image's lines -> verdicts, checked against the exit code |
 
 mod process;
 pub mod transcript;
 
-use std::path::PathBuf;
+use crate::process::MemoryFile;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 pub use transcript::{CaseOutcome, CaseRun, FailLine, FrameLine, ImageRun};
 
@@ -98,11 +99,7 @@ impl Qemu {
     /// # Errors
     /// [`QemuError::Missing`] when it is not there.
     pub fn find() -> Result<Self, QemuError> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let program = std::env::split_paths(&path)
-            .map(|directory| directory.join(PROGRAM))
-            .find(|program| process::is_executable(program))
-            .ok_or(QemuError::Missing)?;
+        let program = crate::process::find(Path::new(PROGRAM)).ok_or(QemuError::Missing)?;
         Ok(Self { program })
     }
 
@@ -127,7 +124,7 @@ impl Qemu {
         accelerator: Accelerator,
         deadline: Instant,
     ) -> Result<ImageRun, QemuError> {
-        let file = process::memory_file(image)?;
+        let file = MemoryFile::new(image).map_err(process::system("handing the image to QEMU"))?;
         let ended = process::run(&self.program, &arguments(&file.path(), append, accelerator), deadline)?;
         let Some(exit) = ended.status.code().and_then(transcript::exit_of) else {
             let says = ended.errors.trim();

@@ -1,0 +1,39 @@
+//! `midflight nested`.
+
+use super::CliError;
+use super::args::NestedArgs;
+use crate::nested::{self, Nested};
+use std::io::{stderr, stdout};
+use std::path::{Path, PathBuf};
+
+pub(super) fn nested(args: &NestedArgs, files: &[PathBuf]) -> Result<u8, CliError> {
+    if !files.is_empty() {
+        return Err(CliError::Usage(
+            "give --image behind `--`, and the file with --file in front of it: \
+             midflight nested --file FILE -- run --image FILE"
+                .to_owned(),
+        ));
+    }
+    let (kernel, modules) = match (&args.kernel, &args.modules) {
+        (Some(kernel), Some(modules)) => (kernel.clone(), modules.clone()),
+        _ => this_hosts_kernel()?,
+    };
+    let nested = Nested {
+        kernel,
+        modules,
+        emulator: args.emulator.clone(),
+        timeout: args.timeout,
+        files: args.files.clone(),
+        arguments: args.arguments.clone(),
+    };
+    Ok(nested::run(&nested, &mut stdout().lock(), &mut stderr().lock())?)
+}
+
+/// Where distributions put the kernel that is running, and its modules.
+fn this_hosts_kernel() -> Result<(PathBuf, PathBuf), CliError> {
+    let file = "/proc/sys/kernel/osrelease";
+    let release =
+        std::fs::read_to_string(file).map_err(|error| CliError::File { file: file.to_owned(), error })?;
+    let release = release.trim();
+    Ok((format!("/boot/vmlinuz-{release}").into(), Path::new("/lib/modules").join(release)))
+}

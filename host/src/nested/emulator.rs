@@ -1,0 +1,79 @@
+//! The emulator's command line.
+
+use super::NestedError;
+use std::path::{Path, PathBuf};
+
+/// The emulator where none is given: QEMU without acceleration, for it is to interpret SVM itself.
+///
+/// One thread, so that a run repeats; `pc`, which boots sooner than `q35`; a CPU model with SVM and
+/// nested paging.
+pub const DEFAULT_EMULATOR: &str = "qemu-system-x86_64 -accel tcg,thread=single -machine pc -cpu EPYC -m 512 \
+     -display none -nodefaults -no-user-config -no-reboot";
+
+/// The nested kernel's command line. Messages go to the first serial port and records to the second.
+/// What is behind `--` are arguments of `/init`, and so is what the kernel proper does not know, like
+/// nokaslr, which is for its decompressor.
+///
+/// After a panic the kernel restarts at once, and `-no-reboot` makes that the emulator's end. The
+/// mitigations only cost time here.
+const KERNEL_COMMAND_LINE: &str = "console=ttyS0 panic=-1 nokaslr mitigations=off quiet -- nested-init";
+/// The argument that makes process 1 that of a nested host.
+pub(super) const INIT_ARGUMENT: &str = "nested-init";
+
+/// The serial port for records, inside.
+pub(super) const RECORD_PORT: &str = "/dev/ttyS1";
+
+/// A program and its arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct CommandLine {
+    pub(super) program: PathBuf,
+    pub(super) arguments: Vec<String>,
+}
+
+/// `emulator` with what the nested host needs behind it: kernel, initrd and serial ports, the first
+/// to standard error and the second to standard output.
+pub(super) fn command_line(emulator: &str, kernel: &str, initrd: &str) -> Result<CommandLine, NestedError> {
+    let words = shlex::split(emulator).unwrap_or_default();
+    let Some((program, given)) = words.split_first() else {
+        return Err(NestedError::EmulatorCommand(emulator.to_owned()));
+    };
+    let program =
+        crate::process::find(Path::new(program)).ok_or_else(|| NestedError::NoEmulator(program.clone()))?;
+    let mut arguments = given.to_vec();
+    let ours = ["-serial", "file:/dev/stderr", "-serial", "stdio", "-kernel", kernel, "-initrd", initrd];
+    arguments.extend(ours.map(str::to_owned));
+    arguments.extend(["-append".to_owned(), KERNEL_COMMAND_LINE.to_owned()]);
+    Ok(CommandLine { program, arguments })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_given_comes_first_and_keeps_its_words() {
+        let line = command_line("sh -a 'b c' -m 1", "KERNEL", "INITRD").unwrap();
+        assert!(line.program.ends_with("sh") && line.program.is_absolute());
+        assert_eq!(line.arguments[..4], ["-a", "b c", "-m", "1"]);
+        assert_eq!(
+            line.arguments[4..12],
+            ["-serial", "file:/dev/stderr", "-serial", "stdio", "-kernel", "KERNEL", "-initrd", "INITRD"]
+        );
+        assert!(line.arguments[13].ends_with(&format!("-- {INIT_ARGUMENT}")));
+    }
+
+    #[test]
+    fn no_command_and_no_program_are_sentences() {
+        let sentence = |emulator| command_line(emulator, "", "").unwrap_err().to_string();
+        assert!(sentence("").starts_with("--emulator `` is no command line"));
+        assert!(sentence("qemu 'x").starts_with("--emulator `qemu 'x` is no command line"));
+        assert!(sentence("no-such-emulator -m 1").starts_with("no-such-emulator is not here: install QEMU"));
+    }
+
+    #[test]
+    fn the_default_is_split_as_meant() {
+        let words = shlex::split(DEFAULT_EMULATOR).unwrap();
+        assert_eq!(words[..3], ["qemu-system-x86_64", "-accel", "tcg,thread=single"]);
+        assert_eq!(words.last().unwrap(), "-no-reboot");
+    }
+}

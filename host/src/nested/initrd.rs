@@ -1,0 +1,192 @@
+//! What the nested kernel unpacks as its root: a newc archive.
+
+use super::modules::Module;
+use super::{Nested, NestedError, modules};
+use cpio::newc::{Builder, ModeFileType, trailer};
+use goblin::elf::Elf;
+use goblin::elf::program_header::PT_INTERP;
+use std::ffi::OsString;
+use std::io::Write;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+/// Where the modules are; their names sort in load order.
+pub(super) const MODULES: &str = "/nested/modules";
+/// The arguments, each ended by a zero byte, which none can hold.
+pub(super) const ARGUMENTS: &str = "/nested/arguments";
+/// Directories that process 1 mounts over.
+const MOUNT_POINTS: [&str; 4] = ["dev", "proc", "sys", "tmp"];
+
+const THIS_EXECUTABLE: &str = "/proc/self/exe";
+
+/// The archive.
+pub(super) fn pack(nested: &Nested) -> Result<Vec<u8>, NestedError> {
+    let init = read("this executable", Path::new(THIS_EXECUTABLE))?;
+    if !is_static(&init) {
+        return Err(NestedError::Dynamic);
+    }
+    let modules = modules::find(&nested.modules)?;
+    let mut files = Vec::new();
+    for file in &nested.files {
+        // As the arguments inside name them: nothing is resolved but the working directory.
+        let inside = std::path::absolute(file).map_err(unreadable("the file", file))?;
+        files.push((inside, read("the file", file)?));
+    }
+    archive(&init, &modules, &files, &nested.arguments)
+        .map_err(|error| NestedError::System { what: "packing the initrd", error })
+}
+
+/// The arguments in the file [`ARGUMENTS`].
+pub(super) fn arguments(bytes: &[u8]) -> Vec<OsString> {
+    let Some(bytes) = bytes.strip_suffix(&[0]) else { return Vec::new() };
+    bytes.split(|byte| *byte == 0).map(|argument| OsString::from_vec(argument.to_vec())).collect()
+}
+
+fn read(what: &'static str, file: &Path) -> Result<Vec<u8>, NestedError> {
+    std::fs::read(file).map_err(unreadable(what, file))
+}
+
+fn unreadable(what: &'static str, file: &Path) -> impl Fn(std::io::Error) -> NestedError {
+    move |error| NestedError::File { what, file: file.to_owned(), error }
+}
+
+/// Whether a program runs without a loader and libraries.
+fn is_static(program: &[u8]) -> bool {
+    Elf::parse(program).is_ok_and(|elf| elf.program_headers.iter().all(|header| header.p_type != PT_INTERP))
+}
+
+fn archive(
+    init: &[u8],
+    modules: &[Module],
+    files: &[(PathBuf, Vec<u8>)],
+    arguments: &[OsString],
+) -> std::io::Result<Vec<u8>> {
+    let mut archive = Archive::default();
+    for directory in MOUNT_POINTS {
+        archive.directory(Path::new(directory))?;
+    }
+    archive.file(Path::new("/init"), init)?;
+    for (index, module) in modules.iter().enumerate() {
+        let name = format!("{MODULES}/{index:02}-{}.ko", module.name);
+        archive.file(Path::new(&name), &module.bytes)?;
+    }
+    let mut list = Vec::new();
+    for argument in arguments {
+        list.extend_from_slice(argument.as_bytes());
+        list.push(0);
+    }
+    archive.file(Path::new(ARGUMENTS), &list)?;
+    for (path, bytes) in files {
+        archive.file(path, bytes)?;
+    }
+    trailer(archive.bytes)
+}
+
+#[derive(Default)]
+struct Archive {
+    bytes: Vec<u8>,
+    directories: Vec<PathBuf>,
+    entries: u32,
+}
+
+impl Archive {
+    fn file(&mut self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+        let path = path.strip_prefix("/").unwrap_or(path);
+        if let Some(parent) = path.parent() {
+            self.directory(parent)?;
+        }
+        self.entry(path, ModeFileType::Regular, bytes)
+    }
+
+    /// The directory and those above it, once each: the kernel makes none by itself.
+    fn directory(&mut self, path: &Path) -> std::io::Result<()> {
+        if path.as_os_str().is_empty() || self.directories.iter().any(|directory| directory == path) {
+            return Ok(());
+        }
+        if let Some(parent) = path.parent() {
+            self.directory(parent)?;
+        }
+        self.directories.push(path.to_owned());
+        self.entry(path, ModeFileType::Directory, &[])
+    }
+
+    fn entry(&mut self, path: &Path, kind: ModeFileType, bytes: &[u8]) -> std::io::Result<()> {
+        let invalid = |why| std::io::Error::new(std::io::ErrorKind::InvalidInput, why);
+        let name = path.to_str().ok_or_else(|| invalid(format!("{} is not UTF-8", path.display())))?;
+        let size = u32::try_from(bytes.len())
+            .map_err(|_| invalid(format!("{name} is too large for the archive format")))?;
+        // Entries with one number are links to one file.
+        self.entries += 1;
+        let builder = Builder::new(name).ino(self.entries).nlink(1).mode(0o755).set_mode_file_type(kind);
+        let mut writer = builder.write(std::mem::take(&mut self.bytes), size);
+        writer.write_all(bytes)?;
+        self.bytes = writer.finish()?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cpio::newc::Reader;
+    use std::io::Read;
+
+    fn listed(mut archive: &[u8]) -> Vec<(String, u32, Vec<u8>)> {
+        let mut entries = Vec::new();
+        loop {
+            let mut reader = Reader::new(archive).unwrap();
+            if reader.entry().is_trailer() {
+                return entries;
+            }
+            let mut bytes = Vec::new();
+            reader.read_to_end(&mut bytes).unwrap();
+            entries.push((reader.entry().name().to_owned(), reader.entry().mode(), bytes));
+            archive = reader.finish().unwrap();
+        }
+    }
+
+    #[test]
+    fn the_archive_has_everything_and_directories_come_first() {
+        let modules = [("kvm", b"KVM"), ("kvm_amd", b"AMD")]
+            .map(|(name, bytes)| Module { name: name.into(), bytes: bytes.to_vec() });
+        let files = [(PathBuf::from("/home/a/list.toml"), b"text".to_vec())];
+        let arguments = ["run".into(), "two words".into(), "".into(), OsString::from_vec(vec![0xFF])];
+        let entries = listed(&archive(b"ELF", &modules, &files, &arguments).unwrap());
+        let names: Vec<_> = entries.iter().map(|(name, ..)| name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "dev",
+                "proc",
+                "sys",
+                "tmp",
+                "init",
+                "nested",
+                "nested/modules",
+                "nested/modules/00-kvm.ko",
+                "nested/modules/01-kvm_amd.ko",
+                "nested/arguments",
+                "home",
+                "home/a",
+                "home/a/list.toml",
+            ]
+        );
+        let entry = |name: &str| entries.iter().find(|entry| entry.0 == name).unwrap().clone();
+        assert_eq!(entry("dev").1, 0o040755);
+        assert_eq!((entry("init").1, entry("init").2), (0o100755, b"ELF".to_vec()));
+        assert_eq!(entry("nested/arguments").2, b"run\0two words\0\0\xFF\0");
+        assert_eq!(super::arguments(&entry("nested/arguments").2), arguments);
+        assert_eq!(entry("home/a/list.toml").2, b"text");
+    }
+
+    #[test]
+    fn no_arguments_are_no_arguments() {
+        assert!(arguments(b"").is_empty());
+    }
+
+    #[test]
+    fn a_program_with_a_loader_is_not_static() {
+        assert!(!is_static(&std::fs::read("/bin/sh").unwrap()));
+        assert!(!is_static(b"no program"));
+    }
+}

@@ -1,0 +1,138 @@
+//! The nested host: a Linux kernel with its own KVM inside an emulator, and midflight inside that.
+//!
+//! It shows what a genuine kvm_amd (or kvm_intel) does on any machine, one without virtualization
+//! included. The kernel boots from an initrd made in memory: this very executable as `/init`, the
+//! modules of KVM, and the arguments. Nothing is installed and no file is left behind.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `outside` | boots the emulator, streams what comes back, says what went wrong |
+//! | `inside` | process 1 of the nested host |
+//! | `initrd` | what the kernel unpacks as its root |
+//! | `modules` | which modules KVM needs, decompressed, in load order |
+//! | `emulator` | the emulator's command line |
+//! | `console` | what the kernel's console says about an unhappy end |
+//! | `record` | what travels over the second serial port, framed, numbered and checksummed |
+
+mod console;
+mod emulator;
+mod initrd;
+mod inside;
+mod modules;
+mod outside;
+mod record;
+
+pub use emulator::DEFAULT_EMULATOR;
+pub use inside::init_if_asked;
+pub use modules::ModuleError;
+pub use outside::run;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What to boot, and what to run there.
+#[derive(Clone, Debug)]
+pub struct Nested {
+    /// A bootable kernel image (bzImage).
+    pub kernel: PathBuf,
+    /// The directory with that kernel's modules: `/lib/modules/VERSION`, or a build tree.
+    pub modules: PathBuf,
+    /// The emulator and its arguments, as one would type them: [`DEFAULT_EMULATOR`] is one.
+    pub emulator: String,
+    /// How long all of it may take.
+    pub timeout: Duration,
+    /// Files to take along, at the same absolute path inside.
+    pub files: Vec<PathBuf>,
+    /// Arguments of the midflight inside.
+    pub arguments: Vec<OsString>,
+}
+
+/// The nested host gave no result.
+#[derive(Debug, thiserror::Error)]
+pub enum NestedError {
+    /// A file cannot be read.
+    #[error("{what} {} cannot be read: {error}", file.display())]
+    File {
+        /// What it is.
+        what: &'static str,
+        /// Its name.
+        file: PathBuf,
+        /// What happened.
+        error: std::io::Error,
+    },
+    /// There is no kernel to boot.
+    #[error(
+        "there is no kernel at {}: give one with --kernel and its modules with --modules \
+         (`make nested-kernel` fetches Debian's)", .0.display()
+    )]
+    NoKernel(PathBuf),
+    /// The modules are no use.
+    #[error(transparent)]
+    Modules(#[from] ModuleError),
+    /// This executable needs libraries that the initrd does not have.
+    #[error(
+        "this midflight needs shared libraries, which the nested host does not have: use the static one \
+         that `make build` leaves at target/release/midflight"
+    )]
+    Dynamic,
+    /// `--emulator` is not a command line.
+    #[error("--emulator `{0}` is no command line: it is empty or a quote is not closed")]
+    EmulatorCommand(String),
+    /// The emulator is not there.
+    #[error(
+        "{0} is not here: install QEMU 7.2 or later (Debian: apt install qemu-system-x86) or use --emulator"
+    )]
+    NoEmulator(String),
+    /// A system call failed.
+    #[error("{what} failed: {error}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// The system's answer.
+        error: std::io::Error,
+    },
+    /// The emulator failed before anything came from inside.
+    #[error(
+        "the emulator ended with {status} before anything came from inside; QEMU 7.2 or later is needed; \
+         it says: {says}"
+    )]
+    EmulatorFailed {
+        /// The process's status.
+        status: String,
+        /// What it printed last.
+        says: String,
+    },
+    /// The kernel gave up.
+    #[error("the nested kernel gave up: {0}")]
+    Panic(String),
+    /// Nothing came back.
+    #[error("the nested host ended without a result ({status}); the last it said: {says}")]
+    NoResult {
+        /// The emulator's status.
+        status: String,
+        /// The last line of its console.
+        says: String,
+    },
+    /// The deadline passed.
+    #[error(
+        "timeout: the nested host did not finish within {limit} s and was killed, {stage}; the last it said: {says}"
+    )]
+    Timeout {
+        /// The bound in seconds.
+        limit: f64,
+        /// How far it had come.
+        stage: String,
+        /// The last line of its console.
+        says: String,
+    },
+    /// Midflight could not be run there.
+    #[error("inside the nested host: {0}")]
+    Inside(String),
+    /// The results cannot be trusted.
+    #[error("{0} records arrived damaged or were lost on the serial line: the results are incomplete")]
+    Damaged(u64),
+    /// The results cannot be passed on.
+    #[error("the results cannot be written: {0}")]
+    Output(std::io::Error),
+}

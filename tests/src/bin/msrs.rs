@@ -1,0 +1,148 @@
+//! FRED's MSRs: each keeps what was written, and moves with the machine.
+//!
+//! Rule: IA32_FRED_RSP0..3, IA32_FRED_STKLVLS, IA32_FRED_SSP0..3 and IA32_FRED_CONFIG hold what WRMSR
+//! put there (SDM vol. 3 ch. 8, "FRED MSRs"). IA32_FRED_SSP0 is IA32_PL0_SSP and exists with FRED
+//! where there are no shadow stacks. Here each has a value of its own, but for the stack pointer
+//! that the event itself uses: where the frame lands is its check.
+//!
+//! Known bugs this tells apart from it: an MSR that is not saved, or not restored; RSP0 and SSP0
+//! above all, which have no VMCS field and are easily taken for part of CET; bits of CONFIG lost.
+#![no_std]
+#![no_main]
+
+use guest::case::{Cancel, Case, Outcome};
+use guest::judge::disturbed::{RESTING, Registers};
+use guest::judge::event::{Event, Stack};
+use guest::protocol::need::Needs;
+use guest::protocol::note::CaseFlags;
+use guest::registers::{read_msr, write_msr};
+use guest::routes::set_config;
+use guest::{act, act_ring3};
+
+guest::image! {
+    name: "msrs",
+    rule: "Every FRED MSR keeps what was written, behind an event and across a migration.",
+    spec: "SDM vol. 3 ch. 8 FRED MSRs",
+    cases: [ring0::CASE, ring3::CASE],
+}
+
+/// A page fault from ring 0, at stack level 0.
+const PAGE_FAULT: Event = Event {
+    vector: 14,
+    error_code: 0x0,
+    cs: 0x0000_0000_0000_0008,
+    ss: 0x0203_000E_0000_0010,
+    event_data: 0x0000_0080_0000_1A58,
+    csl: 1,
+    ..Event::FAULT
+};
+
+const RSP0: u32 = 0x1CC;
+const RSP1: u32 = 0x1CD;
+const RSP2: u32 = 0x1CE;
+const RSP3: u32 = 0x1CF;
+const STKLVLS: u32 = 0x1D0;
+const SSP1: u32 = 0x1D1;
+const SSP2: u32 = 0x1D2;
+const SSP3: u32 = 0x1D3;
+const SSP0: u32 = 0x6A4;
+
+/// Bits 11:0 of IA32_FRED_CONFIG: all but the entry page.
+fn config() -> u64 {
+    read_msr(0x1D4) & 0xFFF
+}
+
+mod ring0 {
+    use super::*;
+    act! {
+        name: "msrs.ring0",
+        set: ["movabs rdi, 0x8000001A58"],
+        armed: [],
+        act: ["mov rbx, [rdi]"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "ring0",
+        rule: "Every FRED MSR still has what was written, behind a #PF that used RSP1.",
+        needs: Needs::FRED,
+        flags: CaseFlags::empty(),
+        prepare: || {
+            write_msr(RSP0, 0x0000_7A00_1111_0040);
+            write_msr(RSP2, 0xFFFF_8B22_2222_2080);
+            write_msr(RSP3, 0x0000_7C33_3333_30C0);
+            // Bits 29:28, #PF's: level 1.
+            write_msr(STKLVLS, 0xB4E1_9D27_163A_8C5D);
+            write_msr(SSP0, 0x0000_5D00_0000_4008);
+            write_msr(SSP1, 0x0000_5D11_1111_4010);
+            write_msr(SSP2, 0xFFFF_AD22_2222_4018);
+            write_msr(SSP3, 0x0000_5D33_3333_4020);
+            set_config(0x5C8);
+        },
+        act: ACT,
+        events: &[PAGE_FAULT],
+        in_handler: false,
+        registers: Registers { cr2: 0x0000_0080_0000_1A58, ..RESTING },
+        results: &[
+            Outcome { expected: 0x0000_7A00_1111_0040, read: || read_msr(RSP0) },
+            Outcome { expected: 0xFFFF_8B22_2222_2080, read: || read_msr(RSP2) },
+            Outcome { expected: 0x0000_7C33_3333_30C0, read: || read_msr(RSP3) },
+            Outcome { expected: 0xB4E1_9D27_163A_8C5D, read: || read_msr(STKLVLS) },
+            Outcome { expected: 0x0000_5D00_0000_4008, read: || read_msr(SSP0) },
+            Outcome { expected: 0x0000_5D11_1111_4010, read: || read_msr(SSP1) },
+            Outcome { expected: 0xFFFF_AD22_2222_4018, read: || read_msr(SSP2) },
+            Outcome { expected: 0x0000_5D33_3333_4020, read: || read_msr(SSP3) },
+            Outcome { expected: 0x5C8, read: config },
+        ],
+        cancel: Cancel::Payload { payload: 0x0000_0080_0000_1A58, rflags: 0 },
+    };
+}
+
+mod ring3 {
+    use super::*;
+    act_ring3! {
+        name: "msrs.ring3",
+        set: ["movabs rdi, 0x8000001A58"],
+        act: ["mov rbx, [rdi]"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "ring3",
+        rule: "Every FRED MSR still has what was written, behind a #PF from ring 3 that used RSP0.",
+        needs: Needs::FRED.union(Needs::USER),
+        flags: CaseFlags::USER,
+        prepare: || {
+            write_msr(RSP1, 0xFFFF_9A11_1111_1100);
+            write_msr(RSP2, 0x0000_6B22_2222_2140);
+            write_msr(RSP3, 0xFFFF_9C33_3333_3180);
+            // Bits 29:28, #PF's: level 2, which does not matter from ring 3.
+            write_msr(STKLVLS, 0x4B1E_62D8_E9C5_73A2);
+            write_msr(SSP0, 0xFFFF_CD00_0000_8028);
+            write_msr(SSP1, 0xFFFF_CD11_1111_8030);
+            write_msr(SSP2, 0x0000_3D22_2222_8038);
+            write_msr(SSP3, 0xFFFF_CD33_3333_8040);
+            set_config(0x240);
+        },
+        act: ACT,
+        events: &[Event {
+            error_code: 0x4,
+            cs: 0x0000_0000_0000_002B,
+            rsp: Stack::User,
+            ss: 0x0203_000E_0000_0023,
+            csl: 0,
+            entry: 0x0,
+            ..PAGE_FAULT
+        }],
+        results: &[
+            Outcome { expected: 0xFFFF_9A11_1111_1100, read: || read_msr(RSP1) },
+            Outcome { expected: 0x0000_6B22_2222_2140, read: || read_msr(RSP2) },
+            Outcome { expected: 0xFFFF_9C33_3333_3180, read: || read_msr(RSP3) },
+            Outcome { expected: 0x4B1E_62D8_E9C5_73A2, read: || read_msr(STKLVLS) },
+            Outcome { expected: 0xFFFF_CD00_0000_8028, read: || read_msr(SSP0) },
+            Outcome { expected: 0xFFFF_CD11_1111_8030, read: || read_msr(SSP1) },
+            Outcome { expected: 0x0000_3D22_2222_8038, read: || read_msr(SSP2) },
+            Outcome { expected: 0xFFFF_CD33_3333_8040, read: || read_msr(SSP3) },
+            Outcome { expected: 0x240, read: config },
+        ],
+        // `Armed` is rung in ring 0.
+        cancel: Cancel::No,
+        ..ring0::CASE
+    };
+}

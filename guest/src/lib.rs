@@ -37,7 +37,7 @@
 //! 1. Write the rule it proves into `rule`, and the expectation into `events` and `registers`, as
 //!    literals from the manual. Start from the image's constant for its vector and override.
 //!    A second event is the instruction in the act's `then`; `events` then has two. Where an event
-//!    must land elsewhere than most do, `prepare` says so through [`routes`].
+//!    must land elsewhere than most do, `prepare` says so through `routes`.
 //! 2. Give `cancel` the payload, so that the host can bring the event about itself.
 //! 3. Name the module in the list of `image!`. Its place there is the case's index; there is no
 //!    other list.

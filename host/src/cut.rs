@@ -138,9 +138,7 @@ fn block_frame(session: &mut Session<'_>, case: &Case) -> Result<Cut, NoCut> {
     let proof = prove(session, case, &first)?;
     let mut cut = first.cut(proof, Phase::After);
     match session.advance_past_input()? {
-        Stopped::Doorbell(Doorbell::Done(_)) if session.entries()? == 0 => {
-            cut.second_run = SecondRun::RanOn;
-        }
+        Stopped::Doorbell(Doorbell::Done(_)) => cut.second_run = SecondRun::RanOn,
         stopped => {
             expect_fault(stopped, page)?;
             let second = Look::at(session)?;

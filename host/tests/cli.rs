@@ -202,6 +202,24 @@ fn a_known_issue_that_does_not_show_is_a_failure() {
 }
 
 #[test]
+fn every_known_issue_names_scenarios_that_exist() {
+    if embedded("pf").is_none() {
+        return;
+    }
+    let listed = midflight(&["list"]).stdout;
+    let ids: Vec<&str> = listed.lines().collect();
+    for issue in midflight::known::KnownIssues::parse(midflight::known::BUILT_IN).unwrap().issues {
+        for id in &issue.scenarios {
+            assert!(ids.contains(&id.as_str()), "{}: {id}", issue.name);
+        }
+        for case in &issue.cases {
+            let prefix = format!("{case}:");
+            assert!(ids.iter().any(|id| id.starts_with(&prefix)), "{}: {case}", issue.name);
+        }
+    }
+}
+
+#[test]
 fn doctor_and_version_answer_on_every_host() {
     let ran = midflight(&["doctor", "--kvm", "/no/such/device"]);
     assert_eq!(ran.code, 0, "{ran:?}");

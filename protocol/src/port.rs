@@ -9,6 +9,9 @@ pub const DOORBELL: u16 = 0x6D66;
 ///
 /// Nothing answers there on a PC, where it reads as all ones.
 pub const INPUT: u16 = 0x6D70;
+/// Written between the last handler and the judge: the exit that it makes is where a hypervisor that
+/// still holds an event delivers it a second time, in time to be counted.
+pub const SETTLE: u16 = 0x6D6A;
 /// What every byte read from [`INPUT`] is on a machine of ours.
 pub const INPUT_BYTE: u8 = 0xA5;
 /// QEMU's isa-debug-exit, `iobase=0xf4,iosize=0x04`: see [`crate::exit`].

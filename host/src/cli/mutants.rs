@@ -6,8 +6,9 @@ use crate::images;
 use crate::report::Totals;
 use crate::result::{Outcome, Report};
 use crate::run::pool::{self, Engine};
+use crate::scenario::{Plan, Scenario};
 use model::hypervisor::behaviour::{self, Behaviour};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufWriter, Result as IoResult, Write, stdout};
 use std::path::PathBuf;
 
@@ -19,6 +20,7 @@ pub(super) fn mutants(args: &MutantsArgs, files: &[PathBuf]) -> Result<u8, CliEr
     let scenarios = select::select(&images, &[])?;
     let mut output = BufWriter::new(stdout().lock());
     let mut defects = Vec::new();
+    let mut useful = BTreeSet::new();
     for behaviour in behaviour::all() {
         let engine = Engine::Model { behaviour, timeout: args.timeout, frames: false };
         let reports = pool::run(&engine, &images, &scenarios, |_| {});
@@ -27,8 +29,12 @@ pub(super) fn mutants(args: &MutantsArgs, files: &[PathBuf]) -> Result<u8, CliEr
         if let Some(defect) = defect(behaviour, &reports, &kills) {
             defects.push(defect);
         }
+        if !behaviour.is_correct() {
+            useful.extend(reports.iter().filter(|r| r.outcome == Outcome::Fail).map(|r| r.id.clone()));
+        }
         output.flush()?;
     }
+    defects.extend(idle(&scenarios, &useful));
     writeln!(output)?;
     for defect in &defects {
         writeln!(output, "DEFECT: {defect}")?;
@@ -44,6 +50,20 @@ pub(super) fn mutants(args: &MutantsArgs, files: &[PathBuf]) -> Result<u8, CliEr
     writeln!(output, "These results test the tests, not your KVM.")?;
     output.flush()?;
     Ok(u8::from(!defects.is_empty()))
+}
+
+/// Scenarios with a cut that no wrong behaviour fails. Those without a cut check that machine and
+/// image agree at all: they are conformance checks.
+fn idle<'s>(
+    scenarios: &'s [(usize, Scenario)],
+    useful: &'s BTreeSet<String>,
+) -> impl Iterator<Item = String> + 's {
+    scenarios
+        .iter()
+        .filter(|(_, scenario)| matches!(scenario.plan, Plan::Cut(..)))
+        .map(|(_, scenario)| scenario.to_string())
+        .filter(|id| !useful.contains(id))
+        .map(|id| format!("{id} fails with no wrong behaviour"))
 }
 
 /// For each case that fails: how many of its scenarios do, and the first of them.

@@ -198,7 +198,14 @@ impl<'a> Run<'_, '_, 'a> {
         if let Plan::Cut(..) = self.scenario.plan {
             match self.cut(session, report)? {
                 SecondRun::Kept => {}
-                SecondRun::RanOn => return self.judge(session, report),
+                SecondRun::RanOn => {
+                    self.judge(session, report)?;
+                    if report.outcome == Outcome::Pass {
+                        let what = "the event was delivered while its page refused access";
+                        return Err(Trouble::NoCut(what.to_owned()));
+                    }
+                    return Ok(());
+                }
                 SecondRun::Changed(after) => {
                     report.outcome = Outcome::Fail;
                     report.reason =

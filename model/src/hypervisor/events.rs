@@ -113,6 +113,7 @@ impl Vm {
             nested: overlay::nested(events),
             // The uAPI carries no instruction length.
             length: 0,
+            delivered: false,
         });
         self.queue.interrupt = (events.interrupt.injected != 0).then_some(events.interrupt.nr);
         self.queue.soft_interrupt = None;

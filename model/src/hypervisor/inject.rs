@@ -118,7 +118,14 @@ impl Vm {
     /// After every exit: what the exit interrupted goes back into the queue, everything else that
     /// was injected has been delivered: `vmx_complete_interrupts`.
     pub(super) fn complete_interrupts(&mut self, original: Option<Event>) {
+        let delivered = self.queue.exception.filter(|e| e.stage == Stage::Injected && original.is_none());
         self.queue.clear_injected();
+        if let Some(exception) = delivered
+            && !self.behaviour.clears_delivered
+            && !exception.delivered
+        {
+            self.queue.exception = Some(QueuedException { delivered: true, ..exception });
+        }
         let Some(event) = original else { return };
         self.last_original_data = event.data;
         if !self.behaviour.keeps_sti_blocking {
@@ -156,6 +163,7 @@ impl Vm {
                     data: Some(event.data),
                     nested: event.nested,
                     length: event.length,
+                    delivered: false,
                 });
             }
         }

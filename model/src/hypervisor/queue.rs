@@ -31,6 +31,8 @@ pub struct QueuedException {
     pub nested: bool,
     /// Instruction length of a software exception, in bytes.
     pub length: u8,
+    /// It has been delivered already: only a wrong behaviour leaves such an exception here.
+    pub delivered: bool,
 }
 
 impl QueuedException {
@@ -45,6 +47,7 @@ impl QueuedException {
             data: None,
             nested: false,
             length: 0,
+            delivered: false,
         }
     }
 

@@ -5,7 +5,7 @@ use super::io::PendingIo;
 use super::queue::QueuedException;
 use crate::event::Event;
 use crate::processor::{Entry, ExitReason};
-use fred::event::vector;
+use fred::event::{EventType, vector};
 use std::time::Instant;
 
 /// How KVM_RUN is entered.
@@ -134,7 +134,10 @@ impl Vm {
     /// An intercepted exception goes to the guest through the queue: `handle_exception_nmi`.
     fn reflect(&mut self, event: Event) {
         let event = (self.behaviour.intercept)(event, &self.event_registers());
-        let payload = matches!(event.vector, vector::DB | vector::NM).then_some(event.data);
+        // INT1 has no condition to report, and sets no bit of DR6.
+        let reports = event.event_type == EventType::HardwareException
+            && matches!(event.vector, vector::DB | vector::NM);
+        let payload = reports.then_some(event.data);
         // A length without an event type that has one: the instruction counts as skipped.
         let skipped = !event.event_type.has_instruction_length() && event.length != 0;
         if skipped {

@@ -9,7 +9,7 @@ use fred::event::{EventType, vector};
 use fred::msr;
 
 /// Every flaw, in the order of the failure modes.
-pub const ALL: [&Behaviour; 25] = [
+pub const ALL: [&Behaviour; 26] = [
     &DATA_FROM_DR6,
     &INVERTED_POLARITY,
     &ENABLED_BREAKPOINT_BIT,
@@ -27,6 +27,7 @@ pub const ALL: [&Behaviour; 25] = [
     &LENGTH_LOST,
     &SOFT_EVENT_EXPORTED,
     &SOFT_EVENT_LOST,
+    &DELIVERED_TWICE,
     &SYSCALL_LOST,
     &ERROR_CODE_LOST,
     &STI_BLOCKING_LOST,
@@ -219,6 +220,16 @@ pub const SOFT_EVENT_LOST: Behaviour = Behaviour {
         EventType::SoftwareInterrupt | EventType::SoftwareException => Requeue::Lose,
         _ => (CORRECT.requeue)(original),
     },
+    ..CORRECT
+};
+
+/// F15 for every event that the hypervisor injects.
+pub const DELIVERED_TWICE: Behaviour = Behaviour {
+    name: "delivered-twice",
+    summary: "an injected exception stays in the queue once after it was delivered",
+    origin: "vmx_complete_interrupts without kvm_clear_exception_queue",
+    plays: &["F15"],
+    clears_delivered: false,
     ..CORRECT
 };
 

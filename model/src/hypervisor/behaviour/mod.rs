@@ -68,6 +68,8 @@ pub struct Behaviour {
     pub inject: fn(vector: u8, data: u64, registers: &EventRegisters) -> u64,
     /// An exit interrupted a delivery: what becomes of the original event.
     pub requeue: fn(original: Event) -> Requeue,
+    /// Whether the queue is cleared once an injected exception has been delivered.
+    pub clears_delivered: bool,
     /// An entry was abandoned with the injection set up: the event data put back into the queue,
     /// from the injected event and the event data of the last original event.
     pub cancel: fn(injected: &Event, last_original: u64) -> u64,
@@ -116,6 +118,7 @@ pub const CORRECT: Behaviour = Behaviour {
         EventType::PrivilegedSoftwareException | EventType::Other => Requeue::RunAgain,
         _ => Requeue::Keep(original),
     },
+    clears_delivered: true,
     cancel: |injected, _| injected.data,
     export: |data, events| {
         events.exception_has_payload = 1;

@@ -66,6 +66,11 @@ test-scenarios: build
 	$(MIDFLIGHT) run
 	$(MIDFLIGHT) mutants
 
+# The mutants matrix, as committed; a test compares.
+.PHONY: docs/behaviours.md
+docs/behaviours.md: build
+	$(MIDFLIGHT) mutants --markdown > $@
+
 # Sizes and speed: the figures of README.md.
 bench: build
 	$(STATIC) cargo bench --locked --target $(HOST_TARGET) -p midflight

@@ -220,6 +220,16 @@ fn every_known_issue_names_scenarios_that_exist() {
 }
 
 #[test]
+fn the_committed_matrix_is_the_one_that_the_suite_gives() {
+    if embedded("pf").is_some() {
+        let ran = midflight(&["mutants", "--markdown"]);
+        assert_eq!(ran.code, 0, "{}", ran.stdout);
+        let committed = include_str!("../../docs/behaviours.md");
+        assert!(ran.stdout == committed, "write it anew: make docs/behaviours.md");
+    }
+}
+
+#[test]
 fn doctor_and_version_answer_on_every_host() {
     let ran = midflight(&["doctor", "--kvm", "/no/such/device"]);
     assert_eq!(ran.code, 0, "{ran:?}");

@@ -127,6 +127,9 @@ pub struct ListArgs {
 /// Options of `mutants`.
 #[derive(Debug, Args)]
 pub struct MutantsArgs {
+    /// Print docs/behaviours.md instead of the full matrix
+    #[arg(long)]
+    pub markdown: bool,
     /// How long a scenario may take, in seconds
     #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
     pub timeout: Duration,

@@ -3,6 +3,7 @@
 //! | module | does |
 //! |---|---|
 //! | [`explore`] | every memory access of a delivery as a stop |
+//! | [`mutants`] | every behaviour of the model against every scenario |
 //! | [`one`] | one scenario on one machine |
 //! | [`plan`] | which scenarios run on which machine, and which are skipped and why |
 //! | [`pool`] | many scenarios, in threads (model) or worker processes (KVM) |
@@ -10,6 +11,7 @@
 //! | [`worker`] | the other side of a worker process |
 
 pub mod explore;
+pub mod mutants;
 pub mod one;
 pub mod plan;
 pub mod pool;

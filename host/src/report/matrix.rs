@@ -1,0 +1,132 @@
+//! The mutants matrix, for people and as docs/behaviours.md.
+
+use crate::run::mutants::{KILLS, Matrix, Row};
+use std::io::{Result, Write};
+
+/// Writes one row as it is done.
+///
+/// # Errors
+/// When `output` cannot be written.
+pub fn row(output: &mut impl Write, row: &Row) -> Result<()> {
+    let behaviour = row.behaviour;
+    let totals = &row.totals;
+    writeln!(
+        output,
+        "{} ({}): {} passed, {} failed, {} errors, {} skipped; {} cases fail",
+        behaviour.name,
+        if behaviour.is_correct() { "correct".to_owned() } else { behaviour.plays.join(" ") },
+        totals.pass,
+        totals.fail,
+        totals.error,
+        totals.skip,
+        row.kills.len()
+    )?;
+    writeln!(output, "    {}", behaviour.summary)?;
+    for (case, kill) in &row.kills {
+        let first = &kill.first;
+        write!(output, "    {case:26} {:3}  ", kill.scenarios)?;
+        match (&first.expected, &first.got, &first.reason) {
+            (Some(expected), Some(got), _) => write!(output, "expected {expected}, got {got}")?,
+            (_, _, Some(reason)) => write!(output, "{reason}")?,
+            _ => {}
+        }
+        writeln!(output, "  ({})", first.id)?;
+    }
+    for report in &row.errors {
+        writeln!(output, "    no verdict: {}: {}", report.id, report.reason.as_deref().unwrap_or(""))?;
+    }
+    output.flush()
+}
+
+/// Writes what the matrix comes to.
+///
+/// # Errors
+/// When `output` cannot be written.
+pub fn conclusion(output: &mut impl Write, matrix: &Matrix) -> Result<()> {
+    let defects = matrix.defects();
+    writeln!(output)?;
+    for defect in &defects {
+        writeln!(output, "DEFECT: {defect}")?;
+    }
+    if defects.is_empty() {
+        writeln!(
+            output,
+            "no survivor: every correct behaviour passes all of {} scenarios, every other fails at least {KILLS} \
+             cases, and every scenario with a cut fails with some wrong behaviour",
+            matrix.scenarios
+        )?;
+    }
+    writeln!(output, "These results test the tests, not your KVM.")
+}
+
+const HEAD: &str = "\
+# Behaviours, and what catches them
+
+Written by `midflight mutants --markdown`; a test compares it with what that prints. A behaviour is what
+the model's hypervisor layer does with event data; it plays the failure modes listed at the end. With a
+correct behaviour every scenario passes; any other must fail in at least two cases. These results test
+the tests, not anybody's KVM.
+
+";
+
+/// The failure modes that behaviours play. F22, nested virtualization, is not modelled.
+const FAILURE_MODES: [(&str, &str); 22] = [
+    ("F1", "#DB's event data is rebuilt from DR6"),
+    ("F2", "RTM and BLD have DR6's active-low sense in event data"),
+    ("F3", "bit 12 or BT leaks into #DB's event data"),
+    ("F4", "#NM's event data is a stale IA32_XFD_ERR"),
+    ("F5", "#NM's event data is lost"),
+    ("F6", "#PF's event data is read from CR2 again"),
+    ("F7", "event data is lost when an interrupted delivery is requeued"),
+    ("F8", "event data is lost when an entry is abandoned"),
+    ("F9", "event data is lost between KVM_GET_VCPU_EVENTS and KVM_SET_VCPU_EVENTS"),
+    ("F10", "side effects on CR2 and DR6 happen twice"),
+    ("F11", "an event without event data shows an earlier event's"),
+    ("F12", "the nested bit is lost or invented"),
+    ("F13", "INT1 is retyped"),
+    ("F14", "the instruction length is lost"),
+    ("F15", "an event is delivered twice or not at all"),
+    ("F16", "SYSCALL or SYSENTER is lost half-way"),
+    ("F17", "the error code is lost"),
+    ("F18", "blocking by STI or by NMI is lost"),
+    ("F19", "without KVM_CAP_EXCEPTION_PAYLOAD the event data is lost early"),
+    ("F20", "FRED MSRs or the current stack level do not migrate"),
+    ("F21", "AMD: DR6-based payload, #NM without data, the wrong field on cancel"),
+    ("F23", "RF is lost where pending becomes injected by a migration"),
+];
+
+/// Writes the matrix as docs/behaviours.md.
+///
+/// # Errors
+/// When `output` cannot be written.
+pub fn markdown(output: &mut impl Write, matrix: &Matrix) -> Result<()> {
+    write!(output, "{HEAD}")?;
+    writeln!(output, "| behaviour | plays | what it does | origin |\n|---|---|---|---|")?;
+    for Row { behaviour, .. } in &matrix.rows {
+        let plays = if behaviour.is_correct() { "correct".to_owned() } else { behaviour.plays.join(" ") };
+        writeln!(
+            output,
+            "| `{}` | {plays} | {} | {} |",
+            behaviour.name, behaviour.summary, behaviour.origin
+        )?;
+    }
+    writeln!(output, "\n## What catches each\n")?;
+    writeln!(output, "Of {} scenarios.\n", matrix.scenarios)?;
+    writeln!(output, "| behaviour | scenarios that fail | cases that fail |\n|---|---|---|")?;
+    for row in matrix.rows.iter().filter(|row| !row.behaviour.is_correct()) {
+        let cases: Vec<&str> = row.kills.keys().map(String::as_str).collect();
+        writeln!(
+            output,
+            "| `{}` | {} | {}: {} |",
+            row.behaviour.name,
+            row.totals.fail,
+            cases.len(),
+            cases.join(", ")
+        )?;
+    }
+    writeln!(output, "\n## Failure modes\n\n| | |\n|---|---|")?;
+    for (mode, what) in FAILURE_MODES {
+        writeln!(output, "| {mode} | {what} |")?;
+    }
+    output.flush()
+}

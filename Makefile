@@ -49,6 +49,16 @@ build: images
 run-tests: build
 	$(MIDFLIGHT) run
 
+# The same on kvm_amd, in a nested host: Debian's kernels, fetched and unpacked in target/nested, or
+# the one given with KERNEL=VMLINUZ MODULES=DIR. See docs/nested.md.
+export KERNEL MODULES
+NESTED_KERNELS ?= linux-image-cloud-amd64 linux-image-6.12-cloud-amd64
+NESTED_ARGS ?= run --machine kvm
+
+.PHONY: run-tests-nested
+run-tests-nested: build
+	scripts/run-tests-nested $(MIDFLIGHT) $(TARGET_DIR)/nested "$(NESTED_KERNELS)" $(NESTED_ARGS)
+
 test: test-style test-unit test-scenarios
 
 test-style: images

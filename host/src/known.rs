@@ -36,6 +36,10 @@ pub struct KnownIssue {
     /// `image/case:delivery`: every scenario of that case and delivery that can run at all.
     #[serde(default)]
     pub cases: Vec<String>,
+    /// Where it is not empty, [`cases`](Self::cases) means only scenarios with these stops, as reports
+    /// name them: `cold`, `none`, `block@frame`.
+    #[serde(default)]
+    pub stops: Vec<String>,
     /// What failed, exactly: `field expected X, got Y`, joined by `; `, or the report's reason. `*`
     /// stands for any text: for addresses, which move whenever the images are built anew.
     pub failure: String,
@@ -115,8 +119,13 @@ impl KnownIssues {
 impl KnownIssue {
     fn concerns(&self, report: &Report, facts: &HostFacts) -> bool {
         self.machine == report.machine
-            && (self.scenarios.contains(&report.id) || self.cases.contains(&case_of(report)))
+            && (self.scenarios.contains(&report.id) || self.concerns_case(report))
             && self.host.iter().all(|(name, values)| values.iter().any(|value| facts.holds(name, value)))
+    }
+
+    fn concerns_case(&self, report: &Report) -> bool {
+        let with_stop = self.stops.is_empty() || self.stops.contains(&report.stop);
+        with_stop && self.cases.contains(&case_of(report))
     }
 }
 
@@ -176,6 +185,12 @@ mod tests {
         let concerns = |id: &str| issue.concerns(&Report::new(&id.parse().unwrap(), "kvm", None), &facts);
         assert!(concerns("pf/x:idt:cold") && concerns("pf/x:idt:cancel:resume"));
         assert!(!concerns("pf/x:fred:cold") && !concerns("pf/xx:idt:cold"));
+
+        let list = list.replace("cases =", "stops = [\"cold\", \"block@frame\"]\ncases =");
+        let issue = &KnownIssues::parse(&list).unwrap().issues[0];
+        let concerns = |id: &str| issue.concerns(&Report::new(&id.parse().unwrap(), "kvm", None), &facts);
+        assert!(concerns("pf/x:idt:cold") && concerns("pf/x:idt:nopayload:block@frame:migrate"));
+        assert!(!concerns("pf/x:idt:none") && !concerns("pf/x:idt:cancel:resume"));
     }
 
     #[test]

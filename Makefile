@@ -81,6 +81,14 @@ test-scenarios: build
 docs/behaviours.md: build
 	$(MIDFLIGHT) mutants --markdown > $@
 
+# The long comparison of the model with this machine's processor, from another start each time.
+SOAK_EXECUTIONS ?= 1000000
+SOAK_SEED ?= $(shell date +%s)
+.PHONY: soak
+soak:
+	MIDFLIGHT_SILICON_EXECUTIONS=$(SOAK_EXECUTIONS) MIDFLIGHT_SILICON_SEED=$(SOAK_SEED) \
+		$(STATIC) cargo test $(HOST_BUILD) -p midflight-model --test silicon -- --nocapture
+
 # Sizes and speed: the figures of README.md.
 bench: build
 	$(STATIC) cargo bench --locked --target $(HOST_TARGET) -p midflight

@@ -58,8 +58,8 @@ pub fn default_table() -> CpuidTable {
     }
     // FPU DE PSE TSC MSR PAE CX8 SEP PGE CMOV PAT CLFSH FXSR SSE SSE2.
     let features = bits([0, 2, 3, 4, 5, 6, 8, 11, 13, 15, 16, 19, 24, 25, 26]);
-    // CX16 POPCNT XSAVE HYPERVISOR.
-    let more_features = bits([13, 23, 26, 31]);
+    // CX16 MOVBE POPCNT XSAVE HYPERVISOR.
+    let more_features = bits([13, 22, 23, 26, 31]);
     // SYSCALL NX PDPE1GB RDTSCP LM.
     let extended = bits([11, 20, 26, 27, 29]);
     CpuidTable {
@@ -67,8 +67,8 @@ pub fn default_table() -> CpuidTable {
             // "GenuineIntel"; the highest basic leaf is 0x1D.
             entry(0, None, [0x1D, 0x756E_6547, 0x6C65_746E, 0x4965_6E69]),
             entry(1, None, [0x000C_06F2, 0x0001_0800, more_features, features]),
-            // SMEP (7), SMAP (20); AMX-TILE is EDX[24].
-            entry(7, Some(0), [1, bits([7, 20]), 0, bits([24])]),
+            // BMI1 (3), SMEP (7), BMI2 (8), ADX (19), SMAP (20); AMX-TILE is EDX[24].
+            entry(7, Some(0), [1, bits([3, 7, 8, 19, 20]), 0, bits([24])]),
             // FRED, LKGS, WRMSRNS.
             entry(7, Some(1), [bits([17, 18, 19]), 0, 0, 0]),
             // XCR0: x87, SSE, XTILECFG, XTILEDATA. The area without compaction is 11008 bytes.
@@ -82,8 +82,8 @@ pub fn default_table() -> CpuidTable {
             entry(0x1D, Some(1), [0x0400_2000, 0x0008_0040, 0x10, 0]),
             entry(0x4000_0000, None, [0x4000_0000, 0, 0, 0]),
             entry(0x8000_0000, None, [0x8000_0008, 0, 0, 0]),
-            // LAHF-SAHF, LZCNT.
-            entry(0x8000_0001, None, [0, 0, bits([0, 5]), extended]),
+            // LAHF-SAHF, LZCNT, PREFETCHW.
+            entry(0x8000_0001, None, [0, 0, bits([0, 5, 8]), extended]),
             // 46 physical and 48 linear address bits.
             entry(0x8000_0008, None, [0x302E, 0, 0, 0]),
         ],

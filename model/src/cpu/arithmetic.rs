@@ -130,6 +130,9 @@ fn cmpxchg(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
 
 fn cmpxchg_pair(p: &mut Processor, m: &mut Memory, d: &Decoded, half: u8) -> Step {
     let size = usize::from(half) * 2;
+    if half == 8 && !p.run.offered.cx16 {
+        return Err(super::ud());
+    }
     if half == 8 && !p.effective_address(d).is_multiple_of(16) {
         return Err(super::gp0());
     }

@@ -7,7 +7,6 @@ use crate::memory::Memory;
 use crate::mmu::Kind;
 use crate::processor::Processor;
 use fred::control::rflags::{CF, ZF};
-use fred::cpuid::{Feature, Register};
 use iced_x86::Mnemonic;
 
 pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
@@ -41,11 +40,6 @@ pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
         _ => return None,
     })
 }
-
-const POPCNT: Feature = Feature { name: "POPCNT", leaf: 1, subleaf: 0, register: Register::Ecx, bit: 23 };
-const LZCNT: Feature =
-    Feature { name: "LZCNT", leaf: 0x8000_0001, subleaf: 0, register: Register::Ecx, bit: 5 };
-const BMI1: Feature = Feature { name: "BMI1", leaf: 7, subleaf: 0, register: Register::Ebx, bit: 3 };
 
 /// With a register offset, the bit string in memory reaches beyond the operand, to either side.
 fn bit_test(p: &mut Processor, m: &mut Memory, d: &Decoded, change: fn(u64, u64) -> u64, kind: Kind) -> Step {
@@ -96,21 +90,21 @@ fn count(p: &mut Processor, m: &mut Memory, d: &Decoded, number: fn(u64, u32) ->
 }
 
 fn tzcnt(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
-    if !p.cpuid.has(BMI1) {
+    if !p.run.offered.bmi1 {
         return scan(p, m, d, false);
     }
     count(p, m, d, |value, width| value.trailing_zeros().min(width))
 }
 
 fn lzcnt(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
-    if !p.cpuid.has(LZCNT) {
+    if !p.run.offered.lzcnt {
         return scan(p, m, d, true);
     }
     count(p, m, d, |value, width| value.leading_zeros() - (64 - width))
 }
 
 fn popcnt(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
-    if !p.cpuid.has(POPCNT) {
+    if !p.run.offered.popcnt {
         return Err(ud());
     }
     let source = p.read(m, d, 1)?;

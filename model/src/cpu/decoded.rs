@@ -5,7 +5,7 @@ use super::dispatch;
 use crate::memory::Memory;
 use crate::mmu::linear::seg;
 use crate::processor::Processor;
-use iced_x86::{Decoder, DecoderError, DecoderOptions, Instruction, OpKind, Register};
+use iced_x86::{CodeSize, Decoder, DecoderError, DecoderOptions, Instruction, OpKind, Register};
 
 /// Executes one instruction. Commits nothing before everything that can fault has succeeded.
 pub(crate) type Handler = fn(&mut Processor, &mut Memory, &Decoded) -> Step;
@@ -176,16 +176,26 @@ fn memory_operand(instruction: &Instruction) -> MemoryOperand {
         None => instruction.memory_displ_size() as u8,
     };
     MemoryOperand {
-        segment: match instruction.memory_segment() {
-            Register::None => seg::DS,
-            r => r.number() as u8,
-        },
+        segment: memory_segment(instruction),
         base: gpr(base),
         index: gpr(index),
         scale: instruction.memory_index_scale() as u8,
         rip_relative,
         address_size: if matches!(address_size, 2 | 4) { address_size } else { 8 },
         displacement: instruction.memory_displacement64(),
+    }
+}
+
+/// The segment of the memory operand. In 64-bit mode prefixes for ES, CS, SS and DS are ignored: the
+/// base register alone says whether a fault is #SS or #GP.
+pub(crate) fn memory_segment(instruction: &Instruction) -> u8 {
+    let segment = instruction.memory_segment();
+    if instruction.code_size() != CodeSize::Code64 || matches!(segment, Register::FS | Register::GS) {
+        return if segment == Register::None { seg::DS } else { segment.number() as u8 };
+    }
+    match instruction.memory_base() {
+        Register::RSP | Register::ESP | Register::RBP | Register::EBP => seg::SS,
+        _ => seg::DS,
     }
 }
 

@@ -2,19 +2,21 @@
 
 use super::decoded::{Decoded, Handler};
 use super::{
-    Step, Stop, amx, arithmetic, bit, control_flow, control_register, descriptor_table, far, fpu,
-    fred_return, io, iret, moves, shift, string, system,
+    Step, Stop, amx, arithmetic, bit, bmi, control_flow, control_register, descriptor_table, far, fpu,
+    fred_return, io, iret, moves, shift, stack, string, system,
 };
 use crate::memory::Memory;
 use crate::processor::Processor;
 use iced_x86::{Instruction, Mnemonic};
 
 /// Each family says which mnemonics it executes. Asked once for each decoded instruction.
-const FAMILIES: [fn(Mnemonic) -> Option<Handler>; 15] = [
+const FAMILIES: [fn(Mnemonic) -> Option<Handler>; 17] = [
     moves::handler,
+    stack::handler,
     arithmetic::handler,
     shift::handler,
     bit::handler,
+    bmi::handler,
     control_flow::handler,
     string::handler,
     system::handler,
@@ -35,6 +37,7 @@ pub(crate) fn handler(instruction: &Instruction) -> Handler {
 }
 
 fn unknown(p: &mut Processor, _: &mut Memory, d: &Decoded) -> Step {
+    p.require_offered(d)?;
     p.require_extension(d)?;
     Err(Stop::Unknown)
 }

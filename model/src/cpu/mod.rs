@@ -3,10 +3,10 @@
 //! | module | holds |
 //! |---|---|
 //! | [`decoded`], [`cache`], [`fetch`] | from bytes to a decoded instruction |
-//! | [`dispatch`] | which handler executes which instruction |
+//! | [`dispatch`], [`offered`] | which handler executes which instruction, which ones exist |
 //! | [`run`] | one entry: instruction boundaries, one instruction |
 //! | [`operand`], [`flags`] | what handlers share |
-//! | [`moves`], [`arithmetic`], [`shift`], [`bit`], [`control_flow`], [`string`] | the integer instructions |
+//! | [`moves`], [`stack`], [`arithmetic`], [`shift`], [`bit`], [`bmi`], [`control_flow`], [`string`] | the integer instructions |
 //! | [`far`], [`iret`], [`load_segment`] | segments |
 //! | [`system`], [`descriptor_table`], [`control_register`], [`fred_return`], [`io`] | the system |
 //! | [`fpu`], [`amx`] | extended state |
@@ -14,6 +14,7 @@
 pub(crate) mod amx;
 pub(crate) mod arithmetic;
 pub(crate) mod bit;
+pub(crate) mod bmi;
 pub(crate) mod cache;
 pub(crate) mod control_flow;
 pub(crate) mod control_register;
@@ -29,9 +30,11 @@ pub(crate) mod io;
 pub(crate) mod iret;
 pub(crate) mod load_segment;
 pub(crate) mod moves;
+pub(crate) mod offered;
 pub(crate) mod operand;
 pub(crate) mod run;
 pub(crate) mod shift;
+pub(crate) mod stack;
 pub(crate) mod string;
 pub(crate) mod system;
 

@@ -1,8 +1,8 @@
-//! Data moves, the stack, conversions.
+//! Data moves and conversions.
 
 use super::decoded::{Decoded, Handler, Operand};
 use super::operand::{mask, sign_bit, sign_extend};
-use super::{Step, Stop};
+use super::{Step, Stop, ud};
 use crate::memory::Memory;
 use crate::mmu::Kind;
 use crate::mmu::linear::seg;
@@ -18,11 +18,6 @@ pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
         M::Movsx | M::Movsxd => movsx,
         M::Lea => lea,
         M::Xchg => xchg,
-        M::Push => push,
-        M::Pop => pop,
-        M::Leave => leave,
-        M::Pushf | M::Pushfd | M::Pushfq => pushf,
-        M::Popf | M::Popfd | M::Popfq => popf,
         M::Lahf => lahf,
         M::Sahf => sahf,
         M::Cbw => |p, _, _| p.widen(1),
@@ -32,6 +27,7 @@ pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
         M::Cdq => |p, _, _| p.widen_into_rdx(4),
         M::Cqo => |p, _, _| p.widen_into_rdx(8),
         M::Bswap => bswap,
+        M::Movbe => movbe,
         M::Xlatb => xlatb,
         M::Cmovo
         | M::Cmovno
@@ -100,96 +96,7 @@ fn xchg(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     p.write(m, d, 1, old)
 }
 
-fn push(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
-    let value = match d.operands[0] {
-        Operand::Immediate => d.immediate,
-        _ => p.read(m, d, 0)?,
-    };
-    p.push(m, value, d.stack)
-}
-
-fn pop(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
-    let value = p.peek(m, 0, d.stack)?;
-    let above = p.stack_at(d.stack.into());
-    match d.operands[0] {
-        Operand::Segment(index) => {
-            p.load_segment(m, index, value as u16)?;
-            p.run.mov_ss = index == seg::SS;
-            p.run.no_single_step = index == seg::SS;
-            p.set_stack(above);
-        }
-        Operand::Memory => {
-            // An address that uses RSP is computed with its new value.
-            let old = p.gpr[4];
-            p.set_stack(above);
-            if let Err(stop) = p.write(m, d, 0, value) {
-                p.gpr[4] = old;
-                return Err(stop);
-            }
-        }
-        _ => {
-            p.set_stack(above);
-            p.write(m, d, 0, value)?;
-        }
-    }
-    Ok(())
-}
-
-fn leave(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
-    let size = if p.is_64_bit() { 8 } else { d.stack_size_of_leave() };
-    let frame = p.gpr(5, p.stack_size());
-    let place = p.data(m, seg::SS, frame, size.into(), Kind::Read)?;
-    let value = m.load_number(&place, size.into());
-    p.set_stack(frame);
-    let above = p.stack_at(size.into());
-    p.set_stack(above);
-    p.set_gpr(5, size, value);
-    Ok(())
-}
-
-impl Decoded {
-    fn stack_size_of_leave(&self) -> u8 {
-        if self.instruction.code() == iced_x86::Code::Leavew { 2 } else { 4 }
-    }
-}
-
-fn pushf(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
-    let image = p.rflags & !(rflags::RF | rflags::VM);
-    p.push(m, image, d.stack)
-}
-
-fn popf(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
-    let value = p.peek(m, 0, d.stack)?;
-    let above = p.stack_at(d.stack.into());
-    p.load_rflags(value, d.stack);
-    p.rflags &= !rflags::RF;
-    p.set_stack(above);
-    Ok(())
-}
-
 impl Processor {
-    /// Loads RFLAGS from a popped image of `size` bytes, as far as the CPL allows. RF and VM are
-    /// the caller's business: RF is loaded, VM kept.
-    pub(crate) fn load_rflags(&mut self, image: u64, size: u8) {
-        use rflags::{AC, AF, CF, DF, ID, IF, IOPL, NT, OF, PF, RF, SF, TF, ZF};
-        let mut loaded = CF | PF | AF | ZF | SF | TF | DF | OF | NT;
-        if size > 2 {
-            loaded |= AC | ID | RF;
-        }
-        if self.cpl() == 0 {
-            loaded |= IOPL;
-        }
-        if self.cpl() <= self.iopl() {
-            loaded |= IF;
-        }
-        self.rflags = self.rflags & !loaded | image & loaded | rflags::FIXED;
-    }
-
-    /// IOPL.
-    pub(crate) fn iopl(&self) -> u8 {
-        (self.rflags >> 12) as u8 & 3
-    }
-
     fn widen(&mut self, from: u8) -> Step {
         let value = sign_extend(self.gpr(0, from), from);
         self.set_gpr(0, from * 2, value);
@@ -225,6 +132,15 @@ fn bswap(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
         _ => return Err(Stop::Unknown),
     };
     p.write(m, d, 0, swapped)
+}
+
+fn movbe(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+    if !p.run.offered.movbe {
+        return Err(ud());
+    }
+    let value = p.read(m, d, 1)?;
+    let unused = 64 - 8 * u32::from(d.size[0]);
+    p.write(m, d, 0, value.swap_bytes() >> unused)
 }
 
 fn xlatb(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {

@@ -2,11 +2,17 @@
 
 use super::decoded::{Decoded, NO_REGISTER, Operand};
 use super::{Step, Stop};
+use crate::event::Event;
 use crate::memory::Memory;
 use crate::mmu::access::Place;
 use crate::mmu::linear::seg;
 use crate::mmu::{Kind, Privilege};
 use crate::processor::Processor;
+use fred::control::rflags;
+use fred::event::vector;
+
+/// CR0.AM: alignment is checked.
+const CR0_AM: u64 = 1 << 18;
 
 /// The low `size` bytes (1, 2, 4 or 8) set.
 #[inline]
@@ -105,9 +111,23 @@ impl Processor {
         kind: Kind,
     ) -> Result<Place, Stop> {
         let linear = self.linear(segment, offset, size, kind)?;
+        if self.flag(rflags::AC) {
+            self.check_alignment(linear, size)?;
+        }
         let place = self.resolve(memory, linear, size, kind, self.privilege())?;
         self.watch_data(linear, size as u64, kind);
         Ok(place)
+    }
+
+    /// #AC(0) for an item of 2, 4 or 8 bytes that is not aligned to its size, at CPL 3 with CR0.AM
+    /// and RFLAGS.AC (SDM vol. 3, "Interrupt 17").
+    #[cold]
+    fn check_alignment(&self, linear: u64, size: usize) -> Step {
+        let checked = self.cr0 & CR0_AM != 0 && self.cpl() == 3 && matches!(size, 2 | 4 | 8);
+        if checked && !linear.is_multiple_of(size as u64) {
+            return Err(Stop::Fault(Event::with_error_code(vector::AC, 0)));
+        }
+        Ok(())
     }
 
     /// Resolves the memory operand, `size` bytes, for an access.

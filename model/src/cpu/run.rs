@@ -30,6 +30,8 @@ pub(crate) struct Run {
     pub(crate) single_step: bool,
     /// MAXPHYADDR.
     pub(crate) physical_bits: u32,
+    /// What CPUID offers.
+    pub(crate) offered: super::offered::Offered,
     /// 1-GiB pages.
     pub(crate) page_1g: bool,
     /// The I/O string instruction of the last exit: its address size, segment, and REP.
@@ -93,6 +95,7 @@ impl Processor {
         self.tlb.flush();
         let physical = self.cpuid.get(0x8000_0008, 0)[0] & 0xFF;
         self.run.physical_bits = physical;
+        self.run.offered = super::offered::Offered::by(&self.cpuid);
         self.run.page_1g = self.cpuid.has(fred::cpuid::PAGE_1G);
         self.rflags |= rflags::FIXED;
     }

@@ -9,7 +9,7 @@ use crate::mmu::Kind;
 use crate::mmu::linear::seg;
 use crate::processor::Processor;
 use fred::control::rflags::{DF, TF, ZF};
-use iced_x86::{Instruction, Mnemonic, OpKind, Register};
+use iced_x86::{Instruction, Mnemonic, OpKind};
 
 pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
     use Mnemonic as M;
@@ -47,10 +47,7 @@ impl Item {
         };
         let count = instruction.op_count();
         let address_size = (0..count).find_map(|i| address_size(instruction.op_kind(i))).unwrap_or(8);
-        let segment = match instruction.memory_segment() {
-            Register::None => seg::DS,
-            r => r.number() as u8,
-        };
+        let segment = super::decoded::memory_segment(instruction);
         Self { size: instruction.memory_size().size() as u8, address_size, segment }
     }
 }

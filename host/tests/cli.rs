@@ -230,6 +230,51 @@ fn the_committed_matrix_is_the_one_that_the_suite_gives() {
 }
 
 #[test]
+fn trace_tells_where_the_event_data_went() {
+    if embedded("pf").is_none() {
+        return;
+    }
+    let id = "pf/read-unmapped:fred:block@frame:migrate";
+    let ran = midflight(&["trace", id, "--behaviour", "kernel-only-event-data"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    let mut rest = ran.stdout.as_str();
+    for line in [
+        "driver       armed at pf.read-unmapped.act",
+        "REFUSED by the second stage",
+        "interrupted  #PF (14) HardwareException, error code 0x0, event data 0x8000001a58",
+        "driver       cut at pf.read-unmapped.act",
+        "machine      a fresh VM",
+        "SET_VCPU_EVENTS  exception nr=14 pending=0 injected=1 error_code=0x0 has_payload=0",
+        "inject       #PF (14) HardwareException, error code 0x0, event data 0x0",
+        "handler      entered at",
+        "lost         event data of the injected exception",
+    ] {
+        let (_, behind) = rest.split_once(line).unwrap_or_else(|| panic!("{line}: {ran:?}"));
+        rest = behind;
+    }
+    assert_eq!(midflight(&["trace", "pf/"]).code, 2);
+    assert_eq!(midflight(&["trace", "pf/read-unmapped:fred:access@3,2:migrate"]).code, 0);
+}
+
+#[test]
+fn explore_prints_schedules_that_run_replays() {
+    if embedded("pf").is_none() {
+        return;
+    }
+    let listed = midflight(&["explore", "pf/read-unmapped:fred", "--list"]).stdout;
+    let ids: Vec<&str> = listed.lines().collect();
+    assert!(ids.len() > 100 && ids.contains(&"pf/read-unmapped:fred:access@3,2:migrate"), "{listed}");
+    let ran = midflight(&["run", ids[0], ids[ids.len() - 1], "--machine", "model"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.stdout.contains("2 passed, 0 failed") && ran.stdout.contains("2 cuts proved"), "{ran:?}");
+    let explored = midflight(&["explore", "pf/read-unmapped:fred", "--count", "40"]);
+    assert_eq!(explored.code, 0, "{explored:?}");
+    assert!(explored.stdout.contains("40 passed, 0 failed, 0 errors; 40 cuts proved"), "{explored:?}");
+    let id = "db/single-step:fred:access@4:resume";
+    assert_eq!(midflight(&["run", id, "--behaviour", "drop-and-regenerate"]).code, 1);
+}
+
+#[test]
 fn doctor_and_version_answer_on_every_host() {
     let ran = midflight(&["doctor", "--kvm", "/no/such/device"]);
     assert_eq!(ran.code, 0, "{ran:?}");

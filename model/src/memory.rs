@@ -46,6 +46,19 @@ pub struct Memory {
     delivery: Delivery,
     /// Whether the accesses are the hypervisor's own.
     unchecked: bool,
+    /// The accesses of the deliveries since the last look, while somebody wants to know them.
+    accesses: Option<Vec<Access>>,
+}
+
+/// A memory access of an event delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// Guest-physical address.
+    pub gpa: u64,
+    /// Whether it is a write.
+    pub write: bool,
+    /// Whether the second stage refused it.
+    pub refused: bool,
 }
 
 /// Where the count of a delivery's accesses stands.
@@ -72,6 +85,7 @@ impl Clone for Memory {
             refuse: self.refuse,
             delivery: self.delivery,
             unchecked: false,
+            accesses: None,
         }
     }
 }
@@ -94,6 +108,7 @@ impl Memory {
             refuse: None,
             delivery: Delivery::default(),
             unchecked: false,
+            accesses: None,
         }
     }
 
@@ -175,6 +190,16 @@ impl Memory {
         self.delivery.accesses
     }
 
+    /// Whether the accesses of deliveries are recorded, for [`take_accesses`](Self::take_accesses).
+    pub fn record_accesses(&mut self, on: bool) {
+        self.accesses = on.then(Vec::new);
+    }
+
+    /// The accesses of the deliveries since recording began or they were last taken.
+    pub fn take_accesses(&mut self) -> Vec<Access> {
+        self.accesses.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
     fn check(&self, address: u64, length: usize) -> Result<(), OutsideMemory> {
         match address.checked_add(length as u64) {
             Some(end) if end <= self.size() => Ok(()),
@@ -246,17 +271,18 @@ impl Memory {
         if self.unchecked {
             return Ok(());
         }
-        if self.blocked.get(index).copied().unwrap_or(true) {
-            return Err(Refused { gpa, write });
-        }
+        let mut refused = self.blocked.get(index).copied().unwrap_or(true);
         if self.delivery.active {
-            if self.refuse == Some(self.delivery.accesses) {
+            if !refused && self.refuse == Some(self.delivery.accesses) {
                 self.refuse = None;
-                return Err(Refused { gpa, write });
+                refused = true;
             }
-            self.delivery.accesses += 1;
+            if let Some(accesses) = &mut self.accesses {
+                accesses.push(Access { gpa, write, refused });
+            }
+            self.delivery.accesses += u64::from(!refused);
         }
-        Ok(())
+        if refused { Err(Refused { gpa, write }) } else { Ok(()) }
     }
 
     /// Reads a page-table entry and remembers that its page is one that walks read.

@@ -39,6 +39,8 @@ pub enum Command {
     Mutants(MutantsArgs),
     /// Stop every memory access of each delivery, alone and in pairs, on the model
     Explore(ExploreArgs),
+    /// Tell the story of one scenario on the model, step by step
+    Trace(TraceArgs),
     /// Say what this host can and cannot test
     Doctor,
     /// Boot a Linux kernel in an emulator and run midflight there, on that kernel's KVM
@@ -179,6 +181,19 @@ pub struct NestedArgs {
     /// Arguments of the midflight inside, as in `-- run --machine kvm`
     #[arg(last = true, required = true, value_name = "ARGS")]
     pub arguments: Vec<OsString>,
+}
+
+/// Options of `trace`.
+#[derive(Debug, Args)]
+pub struct TraceArgs {
+    /// The id of a scenario
+    pub scenario: String,
+    /// Behaviour of the model
+    #[arg(long, value_name = "NAME")]
+    pub behaviour: Option<String>,
+    /// How long it may take, in seconds
+    #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
+    pub timeout: Duration,
 }
 
 /// Options of `worker`.

@@ -11,6 +11,7 @@ mod mutants;
 mod nested;
 mod run;
 mod select;
+mod trace;
 
 pub use args::Cli;
 
@@ -81,12 +82,15 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::List(args) => list::list(&args, &cli.images),
         Command::Mutants(args) => mutants::mutants(&args, &cli.images),
         Command::Explore(args) => explore::run(&args, &cli.images),
+        Command::Trace(args) => trace::trace(&args, &cli.images),
         Command::Doctor => doctor::doctor(&cli.images, &cli.kvm),
         Command::Nested(args) => nested::nested(&args, &cli.images),
         Command::Worker(args) => worker(&args, &cli.images, &cli.kvm),
     };
     match done {
         Ok(code) => ExitCode::from(code),
+        // Whoever read the report has seen enough of it.
+        Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("midflight: {error}");
             ExitCode::from(2)

@@ -13,6 +13,7 @@ use model::hypervisor::Vm;
 use model::hypervisor::behaviour::Behaviour;
 use model::hypervisor::registers::MSRS;
 use model::hypervisor::run::{Mode, Return};
+use model::hypervisor::story::Story;
 use model::memory::{Memory, OutsideMemory};
 use std::time::Instant;
 
@@ -20,13 +21,22 @@ use std::time::Instant;
 #[derive(Debug)]
 pub struct ModelMachine {
     behaviour: &'static Behaviour,
+    story: Option<Story>,
     cpuid: Vec<kvm_cpuid_entry2>,
 }
 
 impl ModelMachine {
     /// The model with `behaviour`.
     pub fn new(behaviour: &'static Behaviour) -> Self {
-        Self { behaviour, cpuid: default_table().entries.iter().map(to_kvm).collect() }
+        Self { behaviour, story: None, cpuid: default_table().entries.iter().map(to_kvm).collect() }
+    }
+}
+
+impl ModelMachine {
+    /// The same, telling what happens to events.
+    #[must_use]
+    pub fn telling(self, story: Story) -> Self {
+        Self { story: Some(story), ..self }
     }
 }
 
@@ -45,7 +55,11 @@ impl Machine for ModelMachine {
 
     fn create(&self, config: &VmConfig) -> Result<Box<dyn Vcpu>, VcpuError> {
         let cpuid = CpuidTable { entries: config.cpuid.iter().map(from_kvm).collect() };
-        let vm = Vm::new(config.memory_size, cpuid, self.behaviour, config.exception_payload);
+        let mut vm = Vm::new(config.memory_size, cpuid, self.behaviour, config.exception_payload);
+        if let Some(story) = &self.story {
+            story.line("machine      a fresh VM".to_owned());
+            vm.tell(story.clone());
+        }
         Ok(Box::new(ModelVcpu { vm }))
     }
 }

@@ -53,6 +53,7 @@ impl Vm {
         events.nmi.injected = u8::from(self.queue.nmi_injected);
         events.nmi.pending = self.queue.nmi_pending;
         events.nmi.masked = u8::from(self.processor.nmi_blocking);
+        self.tell_events("GET_VCPU_EVENTS", &events);
         events
     }
 
@@ -94,6 +95,7 @@ impl Vm {
             | KVM_VCPUEVENT_VALID_PAYLOAD
             | VALID_NESTED
             | VALID_EVENT_DATA;
+        self.tell_events("SET_VCPU_EVENTS", events);
         if events.flags & !known != 0 || payload_flag && !self.exception_payload {
             return Err(InvalidEvents::Flags(events.flags));
         }

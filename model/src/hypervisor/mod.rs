@@ -15,6 +15,7 @@
 //! | [`events`] | KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS |
 //! | [`registers`] | the other GET and SET ioctls |
 //! | [`run`] | KVM_RUN |
+//! | [`story`] | nothing: what `midflight trace` prints |
 //! | [`io`] | `complete_userspace_io` |
 
 pub mod behaviour;
@@ -24,6 +25,7 @@ pub mod io;
 pub mod queue;
 pub mod registers;
 pub mod run;
+pub mod story;
 mod xsave;
 
 use crate::cpuid::CpuidTable;
@@ -52,6 +54,9 @@ pub struct Vm {
     /// An exit for I/O that the next KVM_RUN completes.
     pending_io: Option<io::PendingIo>,
     deadline: Option<Instant>,
+    story: Option<story::Story>,
+    /// Since the story was begun.
+    handler_entered: bool,
 }
 
 impl Vm {
@@ -72,6 +77,8 @@ impl Vm {
             exception_payload,
             pending_io: None,
             deadline: None,
+            story: None,
+            handler_entered: false,
         }
     }
 

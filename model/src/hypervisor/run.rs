@@ -83,6 +83,7 @@ impl Vm {
             let injected = self.check_and_inject();
             if mode == Mode::SignalPending {
                 self.cancel_injection(injected);
+                self.tell_queue("after the abandoned entry");
                 return Return::Interrupted;
             }
             if self.deadline.is_some_and(|at| Instant::now() >= at) {
@@ -94,10 +95,15 @@ impl Vm {
                 intercepts: self.intercepts(),
                 interrupt_window: false,
                 nmi_window: self.queue.nmi_pending > 0,
-                instructions: SLICE,
+                instructions: self.slice(SLICE, injected.is_some()),
             };
+            self.tell_entry(entry.injected.as_ref());
             let exit = self.processor.enter(&mut self.memory, &entry);
+            self.tell_exit(&exit);
             self.complete_interrupts(exit.original);
+            if exit.original.is_some() {
+                self.tell_queue("after the requeue");
+            }
             if let Some(why) = self.handle_exit(exit.reason) {
                 return why;
             }

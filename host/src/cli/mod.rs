@@ -89,8 +89,8 @@ pub fn main(cli: Cli) -> ExitCode {
     };
     match done {
         Ok(code) => ExitCode::from(code),
-        // Whoever read the report has seen enough of it.
-        Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        // Whoever read the report has seen enough of it; nobody is told what it came to.
+        Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::from(2),
         Err(error) => {
             eprintln!("midflight: {error}");
             ExitCode::from(2)

@@ -63,7 +63,7 @@ pub struct Report {
     pub payload: bool,
     /// The model's behaviour; null on other machines.
     pub behaviour: Option<String>,
-    /// `cold`, `none`, `block@frame`, `cancel` or `io`.
+    /// `cold`, `none`, `block@frame`, `cancel`, `io`, `access@N` or `access@N,M`.
     pub stop: String,
     /// What was done at the cut; null where there was none.
     pub action: Option<String>,

@@ -73,8 +73,8 @@ pub fn default_table() -> CpuidTable {
             entry(7, Some(1), [bits([17, 18, 19]), 0, 0, 0]),
             // XCR0: x87, SSE, XTILECFG, XTILEDATA. The area without compaction is 11008 bytes.
             entry(0xD, Some(0), [0x0006_0003, 0x2B00, 0x2B00, 0]),
-            // XFD is EAX[4].
-            entry(0xD, Some(1), [bits([4]), 0, 0, 0]),
+            // XSAVEC (1), XFD (4); EBX is that of XCR0, as in sub-leaf 0.
+            entry(0xD, Some(1), [bits([1, 4]), 0x2B00, 0, 0]),
             entry(0xD, Some(17), [0x40, 0xAC0, 0b10, 0]),
             entry(0xD, Some(18), [0x2000, 0xB00, 0b110, 0]),
             // Palette 1: 8192 bytes in all, 1024 a tile, 64 a row, 8 tiles of 16 rows.

@@ -4,7 +4,7 @@ use crate::cpu::{Step, Stop};
 use crate::event::Event;
 use crate::mmu::Kind;
 use crate::processor::Processor;
-use fred::control::rflags;
+use fred::control::{CR4_DE, rflags};
 use fred::debug::{BreakOn, Dr6, Dr7};
 
 impl Processor {
@@ -40,6 +40,20 @@ impl Processor {
         });
     }
 
+    /// See [`Processor::io_breakpoints`].
+    pub(crate) fn hit_by_port(&self, port: u16, size: u8) -> u64 {
+        if self.cr4 & CR4_DE == 0 {
+            return 0;
+        }
+        let (port, size) = (u64::from(port), u64::from(size));
+        self.hits(|index, dr7| {
+            let length = dr7.length(index);
+            let start = self.dr[usize::from(index)] & !(length - 1);
+            let overlaps = port.wrapping_sub(start) < length || start.wrapping_sub(port) < size;
+            dr7.break_on(index) == BreakOn::Io && overlaps
+        })
+    }
+
     /// B0..B3 of the enabled breakpoints that `hit` says are met.
     fn hits(&self, hit: impl Fn(u8, Dr7) -> bool) -> u64 {
         let dr7 = Dr7(self.dr7);
@@ -48,12 +62,13 @@ impl Processor {
 
     /// What a #DB with these conditions does to DR6 and DR7 before it is delivered (SDM vol. 3,
     /// "Debug status register"): B0..B3 are rewritten, BD and BS (and BT) only ever set, RTM and
-    /// BLD are active low, DR7.GD is cleared.
+    /// BLD are active low, DR7.GD and IA32_DEBUGCTL.BTF are cleared.
     pub(crate) fn record_debug_conditions(&mut self, data: u64) {
         let mut dr6 = self.dr6 & !Dr6::B | Dr6::RTM;
         dr6 &= !(data & Dr6::ACTIVE_LOW);
         dr6 |= data & (Dr6::B | Dr6::BD | Dr6::BS);
         self.dr6 = dr6;
         self.dr7 &= !Dr7::GD;
+        self.msrs.debugctl &= !crate::msr::BTF;
     }
 }

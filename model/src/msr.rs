@@ -15,6 +15,10 @@ pub const SYSENTER_CS: u32 = 0x174;
 pub const SYSENTER_ESP: u32 = 0x175;
 /// IA32_SYSENTER_EIP.
 pub const SYSENTER_EIP: u32 = 0x176;
+/// IA32_DEBUGCTL.
+pub const DEBUGCTL: u32 = 0x1D9;
+/// IA32_DEBUGCTL.BTF: RFLAGS.TF traps behind taken branches only.
+pub const BTF: u64 = 1 << 1;
 /// IA32_PAT.
 pub const PAT: u32 = 0x277;
 /// IA32_TSC_AUX.
@@ -46,6 +50,7 @@ impl Processor {
             SYSENTER_ESP => m.sysenter_esp,
             SYSENTER_EIP => m.sysenter_eip,
             PAT => m.pat,
+            DEBUGCTL => m.debugctl,
             msr::EFER => self.efer,
             msr::STAR => m.star,
             msr::LSTAR => m.lstar,
@@ -86,6 +91,7 @@ impl Processor {
             msr::FMASK | TSC_AUX | SYSENTER_CS => require(value >> 32 == 0)?,
             PAT => require(value.to_le_bytes().iter().all(|kind| matches!(kind, 0 | 1 | 4..=7)))?,
             msr::XFD | msr::XFD_ERR => require(value & !XFD_SUPPORTED == 0)?,
+            DEBUGCTL => require(value & !BTF == 0)?,
             msr::EFER => require(self.efer_is_valid(value))?,
             _ => {}
         }
@@ -97,6 +103,7 @@ impl Processor {
             SYSENTER_ESP => m.sysenter_esp = value,
             SYSENTER_EIP => m.sysenter_eip = value,
             PAT => m.pat = value,
+            DEBUGCTL => m.debugctl = value,
             msr::EFER => self.efer = value & !EFER_LMA | self.efer & EFER_LMA,
             msr::STAR => m.star = value,
             msr::LSTAR => m.lstar = value,

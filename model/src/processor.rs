@@ -40,6 +40,8 @@ pub struct Msrs {
     pub tsc_aux: u64,
     pub apic_base: u64,
     pub xfd: u64,
+    /// IA32_DEBUGCTL: BTF alone.
+    pub debugctl: u64,
     pub xfd_err: u64,
     pub fred: FredMsrs,
 }
@@ -256,6 +258,15 @@ impl Processor {
     /// MOV SS and clears RF. Does not raise the single-step trap.
     pub fn skip_instruction(&mut self, length: u8) {
         self.advance(length);
+    }
+
+    /// B0..B3 of the I/O breakpoints (CR4.DE) that an IN, OUT, INS or OUTS of `size` bytes at `port`
+    /// hits: the conditions of the #DB trap behind the instruction.
+    ///
+    /// Every such instruction is an exit, so whoever emulates it decides whether the guest gets the
+    /// trap. KVM does not look at I/O breakpoints.
+    pub fn io_breakpoints(&self, port: u16, size: u8) -> u64 {
+        self.hit_by_port(port, size)
     }
 
     /// One VM entry to one VM exit.

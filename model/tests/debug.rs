@@ -4,7 +4,7 @@
 
 mod guest;
 
-use guest::{CODE, DATA, Guest};
+use guest::{CODE, DATA, Guest, NEXT};
 use iced_x86::code_asm::*;
 use model::event::Event;
 use model::processor::{Entry, ExitReason};
@@ -172,4 +172,66 @@ fn a_breakpoint_on_mov_ss_waits_for_the_next_instruction() {
     // A fault ends it.
     let frame = make(|a| a.ud2().unwrap()).frame();
     assert_eq!((frame[1], frame[5], frame[6]), (CODE + 7, 0x0203_0006_0000_0010, 0));
+}
+
+#[test]
+fn a_breakpoint_under_mov_ss_is_merged_into_the_next_one() {
+    let mut g = Guest::fred().with(|a| {
+        a.mov(ss, word_ptr(DATA)).unwrap();
+        a.mov(dword_ptr(NEXT), eax).unwrap();
+    });
+    g.put(DATA, 0x10);
+    (g.cpu.dr[0], g.cpu.dr[2]) = (DATA, NEXT);
+    // Breakpoint 0 on reads and writes of 8 bytes, 2 on writes of 4.
+    g.cpu.dr7 = 0xD0B_0422;
+    let frame = g.frame();
+    assert_eq!((frame[1], frame[6]), (CODE + 16, 0b101));
+    assert_eq!(g.cpu.dr6, 0xFFFF_0FF5);
+}
+
+#[test]
+fn btf_traps_behind_taken_branches_only() {
+    let mut g = Guest::fred().with(|a| {
+        let mut to = a.create_label();
+        a.nop().unwrap();
+        a.jc(to).unwrap();
+        a.jmp(to).unwrap();
+        a.nop().unwrap();
+        a.set_label(&mut to).unwrap();
+        a.nop().unwrap();
+    });
+    g.cpu.rflags |= TF;
+    g.cpu.msrs.debugctl = 2;
+    let frame = g.frame();
+    assert_eq!((frame[1], frame[6], g.cpu.msrs.debugctl), (CODE + 6, 0x4000, 0));
+}
+
+#[test]
+fn io_breakpoints_need_cr4_de_and_match_ports() {
+    let mut g = Guest::fred();
+    g.cpu.dr[1] = 0x3F9;
+    // Breakpoint 1 on I/O of 2 bytes.
+    g.cpu.dr7 = 0x60_0408;
+    assert_eq!(
+        (g.cpu.io_breakpoints(0x3F8, 1), g.cpu.io_breakpoints(0x3F7, 2), g.cpu.io_breakpoints(0x3FA, 4)),
+        (2, 2, 0)
+    );
+    g.cpu.cr4 &= !8;
+    assert_eq!(g.cpu.io_breakpoints(0x3F8, 1), 0);
+}
+
+#[test]
+fn alignment_is_checked_in_ring_3_with_am_and_ac() {
+    let make = |am: u64, ac: u64, address: u64| {
+        let mut g = Guest::fred().in_ring_3().with(|a| a.mov(eax, dword_ptr(address)).unwrap());
+        g.cpu.cr0 |= am;
+        g.cpu.rflags |= ac;
+        g
+    };
+    let frame = make(1 << 18, 1 << 18, DATA + 2).frame();
+    assert_eq!((frame[0], frame[1], frame[5]), (0, CODE, 0x0203_0011_0000_0023));
+    for (am, ac, address) in [(0, 1 << 18, DATA + 2), (1 << 18, 0, DATA + 2), (1 << 18, 1 << 18, DATA + 4)] {
+        // The HLT behind it is #GP.
+        assert_eq!(make(am, ac, address).frame()[5], 0x0203_000D_0000_0023);
+    }
 }

@@ -85,6 +85,11 @@ fn is_valid(config: &[u8; 64]) -> bool {
     config[0] == 1 && config[2..16].iter().all(|byte| *byte == 0) && tiles && unused
 }
 
+/// Whether XRSTOR takes a configuration as it is.
+pub(super) fn is_valid_or_initial(config: &[u8]) -> bool {
+    <&[u8; 64]>::try_from(config).is_ok_and(is_valid)
+}
+
 fn ldtilecfg(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     p.require_amx()?;
     let place = p.memory_operand(m, d, 64, Kind::Read)?;

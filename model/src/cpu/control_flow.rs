@@ -64,6 +64,7 @@ impl Processor {
     /// Makes `target` the next RIP of a near branch whose operand size is `size` bytes.
     #[inline]
     pub(crate) fn branch_to(&mut self, target: u64, size: u8) -> Step {
+        self.run.branched = true;
         if self.is_64_bit() {
             if !is_canonical(target) {
                 return Err(gp0());
@@ -207,6 +208,7 @@ fn syscall(p: &mut Processor, _: &mut Memory, d: &Decoded) -> Step {
     }
     p.gpr[1] = p.run.next_rip;
     p.gpr[11] = p.rflags & !rflags::RF;
+    p.run.branched = true;
     p.run.next_rip = p.msrs.lstar;
     p.rflags = p.rflags & !(p.msrs.fmask | rflags::RF) | rflags::FIXED;
     p.run.no_single_step = !p.flag(rflags::TF);
@@ -223,17 +225,18 @@ fn sysret(p: &mut Processor, _: &mut Memory, d: &Decoded) -> Step {
         return Err(gp0());
     }
     let long = d.instruction.code() == Code::Sysretq;
-    if !long {
-        return Err(Stop::Unknown);
-    }
-    if !is_canonical(p.gpr[1]) {
+    if long && !is_canonical(p.gpr[1]) {
         return Err(gp0());
     }
-    p.run.next_rip = p.gpr[1];
+    p.run.branched = true;
+    p.run.next_rip = if long { p.gpr[1] } else { p.gpr(1, 4) };
     let kept = 0x3C_7FD7;
     p.rflags = p.gpr[11] & kept | rflags::FIXED;
     let base = (p.msrs.star >> 48) as u16;
-    p.load_flat(base.wrapping_add(16) | 3, base.wrapping_add(8) | 3, 3);
+    let cs = if long { base.wrapping_add(16) } else { base };
+    p.load_flat(cs | 3, base.wrapping_add(8) | 3, 3);
+    p.segments.cs.l = long;
+    p.segments.cs.db = !long;
     Ok(())
 }
 

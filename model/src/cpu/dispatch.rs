@@ -3,14 +3,14 @@
 use super::decoded::{Decoded, Handler};
 use super::{
     Step, Stop, amx, arithmetic, bit, bmi, control_flow, control_register, descriptor_table, far, fpu,
-    fred_return, io, iret, moves, shift, stack, string, system,
+    fred_return, io, iret, moves, shift, stack, string, system, xsave,
 };
 use crate::memory::Memory;
 use crate::processor::Processor;
 use iced_x86::{Instruction, Mnemonic};
 
 /// Each family says which mnemonics it executes. Asked once for each decoded instruction.
-const FAMILIES: [fn(Mnemonic) -> Option<Handler>; 17] = [
+const FAMILIES: [fn(Mnemonic) -> Option<Handler>; 18] = [
     moves::handler,
     stack::handler,
     arithmetic::handler,
@@ -28,6 +28,7 @@ const FAMILIES: [fn(Mnemonic) -> Option<Handler>; 17] = [
     io::handler,
     fpu::handler,
     amx::handler,
+    xsave::handler,
 ];
 
 /// The handler of an instruction; one that the model does not know stops with its text.

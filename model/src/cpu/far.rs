@@ -160,6 +160,7 @@ pub(super) fn jmp(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     let (selector, offset, size) = pointer(p, m, d)?;
     let segment = p.far_target(m, selector, offset)?;
     p.segments.cs = segment;
+    p.run.branched = true;
     p.run.next_rip = offset & mask(size);
     Ok(())
 }
@@ -174,6 +175,7 @@ pub(super) fn call(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
         return Err(stop);
     }
     p.segments.cs = segment;
+    p.run.branched = true;
     p.run.next_rip = offset;
     Ok(())
 }
@@ -191,6 +193,7 @@ fn retf(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     if p.is_real_mode() {
         let above = p.stack_at(2 * step + released);
         p.segments.cs = Segment { selector, base: u64::from(selector) << 4, ..p.segments.cs };
+        p.run.branched = true;
         p.run.next_rip = offset;
         p.set_stack(above);
         return Ok(());
@@ -213,6 +216,7 @@ fn retf(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
         p.set_stack(rsp.wrapping_add(released as u64));
         p.drop_privileged_segments();
     }
+    p.run.branched = true;
     p.run.next_rip = offset & mask(size);
     Ok(())
 }

@@ -197,7 +197,7 @@ fn fxrstor(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
 }
 
 /// Reserved bits of MXCSR raise #GP(0).
-fn check_mxcsr(value: u32) -> Step {
+pub(super) fn check_mxcsr(value: u32) -> Step {
     if value >> 16 == 0 { Ok(()) } else { Err(gp0()) }
 }
 

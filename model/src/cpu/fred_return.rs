@@ -61,6 +61,7 @@ fn erets(p: &mut Processor, m: &mut Memory, _: &Decoded) -> Step {
     // A higher level is clamped.
     let level = config.csl().min(frame.cs.stack_level());
     p.msrs.fred.config = config.with_csl(level).0;
+    p.run.branched = true;
     p.run.next_rip = frame.rip;
     p.rflags = frame.rflags;
     p.run.keep_rf = true;
@@ -110,6 +111,7 @@ fn eretu(p: &mut Processor, m: &mut Memory, _: &Decoded) -> Step {
     };
     p.segments.cs = cs;
     p.segments.ss = ss;
+    p.run.branched = true;
     p.run.next_rip = rip;
     p.rflags = frame.rflags;
     p.run.keep_rf = true;

@@ -71,6 +71,7 @@ fn iret(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     if outward {
         p.drop_privileged_segments();
     }
+    p.run.branched = true;
     p.run.next_rip = rip & mask(size);
     p.nmi_blocking = false;
     Ok(())

@@ -9,7 +9,7 @@
 //! | [`moves`], [`stack`], [`arithmetic`], [`shift`], [`bit`], [`bmi`], [`control_flow`], [`string`] | the integer instructions |
 //! | [`far`], [`iret`], [`load_segment`] | segments |
 //! | [`system`], [`descriptor_table`], [`control_register`], [`fred_return`], [`io`] | the system |
-//! | [`fpu`], [`amx`] | extended state |
+//! | [`fpu`], [`amx`], [`xsave`] | extended state |
 
 pub(crate) mod amx;
 pub(crate) mod arithmetic;
@@ -37,6 +37,7 @@ pub(crate) mod shift;
 pub(crate) mod stack;
 pub(crate) mod string;
 pub(crate) mod system;
+pub(crate) mod xsave;
 
 pub(crate) use run::Run;
 

@@ -5,6 +5,7 @@ use super::decoded::Decoded;
 use super::{Step, Stop};
 use crate::event::Event;
 use crate::memory::Memory;
+use crate::msr::BTF;
 use crate::processor::{Entry, Exit, ExitReason, Processor};
 use fred::control::rflags;
 use fred::event::EventType;
@@ -24,6 +25,8 @@ pub(crate) struct Run {
     pub(crate) keep_rf: bool,
     /// An iteration of a REP instruction that is not the last: RIP stays, RF is set.
     pub(crate) repeat: bool,
+    /// The instruction is a branch that was taken.
+    pub(crate) branched: bool,
     /// The instruction is not followed by its single-step trap.
     pub(crate) no_single_step: bool,
     /// A single-step trap follows at once, whatever TF was before.
@@ -149,6 +152,7 @@ impl Processor {
         run.keep_rf = false;
         run.repeat = false;
         run.no_single_step = false;
+        run.branched = false;
         run.single_step = false;
         if !self.is_64_bit() {
             self.run.next_rip &= 0xFFFF_FFFF;
@@ -175,7 +179,8 @@ impl Processor {
         if run.breakpoints != 0 {
             self.pending_debug |= run.breakpoints;
         }
-        if single_step && !run.no_single_step || run.single_step {
+        let step = single_step && !run.no_single_step && (run.branched || self.msrs.debugctl & BTF == 0);
+        if step || run.single_step {
             self.pending_debug |= fred::data::DebugData::BS;
         }
         self.msrs.tsc = self.msrs.tsc.wrapping_add(1);

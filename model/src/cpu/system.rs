@@ -141,7 +141,11 @@ fn wrmsr(p: &mut Processor, _: &mut Memory, _: &Decoded) -> Step {
 fn cpuid(p: &mut Processor, _: &mut Memory, _: &Decoded) -> Step {
     const OSXSAVE: u32 = 1 << 27;
     let leaf = p.gpr(0, 4) as u32;
-    let [eax, ebx, mut ecx, edx] = p.cpuid.get(leaf, p.gpr(1, 4) as u32);
+    let subleaf = p.gpr(1, 4) as u32;
+    let [eax, mut ebx, mut ecx, edx] = p.cpuid.get(leaf, subleaf);
+    if leaf == 0xD && subleaf <= 1 && ebx != 0 {
+        ebx = p.xsave_size(p.xcr0, subleaf == 1);
+    }
     if leaf == 1 {
         ecx &= !OSXSAVE;
         if p.cr4 & CR4_OSXSAVE != 0 {

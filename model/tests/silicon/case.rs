@@ -28,13 +28,13 @@ pub(crate) fn build(form: Form, c: &Choices, codes: &HashSet<Code>) -> Option<Bu
     let mut state = State::new(c.memory);
     state.gpr = c.gpr;
     state.rflags = 0x202 | c.flags & STATUS;
-    if c.one_of(0, 16) == 0 {
+    if c.one_of(0, 16) == 15 {
         state.rflags |= TF;
     }
-    if c.one_of(1, 16) == 0 {
+    if c.one_of(1, 16) == 15 {
         state.rflags |= AC;
     }
-    if c.one_of(2, 4) == 0 {
+    if c.one_of(2, 4) == 3 {
         state.rflags |= DF;
     }
     state.gpr[4] = match c.places[3] {

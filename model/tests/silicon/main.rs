@@ -48,6 +48,8 @@ struct Comparison {
     native: Native,
     machine: Machine,
     executions: u64,
+    /// Executions up to the first that differed; those behind it made it smaller.
+    first: Option<u64>,
     /// For each form: executions, and how many completed.
     counts: BTreeMap<String, (u64, u64)>,
 }
@@ -115,6 +117,7 @@ fn the_model_agrees_with_this_processor() {
         native: Native::start().expect("a child process"),
         machine: Machine::new(),
         executions: 0,
+        first: None,
         counts: forms.iter().map(|form| (name(*form), (0, 0))).collect(),
     });
     let config = Config {
@@ -147,6 +150,8 @@ fn the_model_agrees_with_this_processor() {
                     "{text}; registers {:x?}, RFLAGS {:x}",
                     built.case.before.gpr, built.case.before.rflags
                 );
+                let done = comparison.executions;
+                comparison.first.get_or_insert(done);
                 if go_on {
                     failures.borrow_mut().insert(name(form), text);
                     return Ok(());
@@ -163,7 +168,8 @@ fn the_model_agrees_with_this_processor() {
     let done = comparison.executions;
     eprintln!("{} forms, {done} executions, seed {seed}", forms.len());
     if let Err(TestError::Fail(reason, choices)) = outcome {
-        panic!("after {done} executions: {reason}\n{choices:x?}");
+        let first = comparison.first.unwrap_or(done);
+        panic!("execution {first} (made smaller by {done}): {reason}\n{choices:x?}");
     }
     outcome.expect("proptest");
     let failures = failures.into_inner();

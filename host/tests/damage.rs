@@ -124,6 +124,7 @@ fn a_guest_that_loops_under_qemu_is_ended() {
         eprintln!("skipped, nothing tested: there is no QEMU here");
     } else {
         assert!(ran.stdout.contains("timeout: the image did not end in time"), "{ran:?}");
+        assert!(ran.stdout.contains("the guest was at pf.read-unmapped.act (0x"), "{ran:?}");
     }
 }
 

@@ -34,15 +34,20 @@ pub fn run(
                     let verdict = run.cases.iter().find(|verdict| of_case(&verdict.case));
                     conclude(report, verdict.map(|verdict| &verdict.outcome), &run.errors)
                 }
-                Err(error) => report.concluded(Outcome::Error, explain(error)),
+                Err(error) => report.concluded(Outcome::Error, explain(error, image)),
             }
         })
         .collect()
 }
 
-fn explain(error: &QemuError) -> String {
+fn explain(error: &QemuError, image: &Image) -> String {
     match error {
-        QemuError::Timeout { .. } => format!("timeout: {error}"),
+        QemuError::Timeout { rip: Some(rip), .. } => {
+            format!("timeout: {error}; the guest was at {}", image.describe_address(*rip))
+        }
+        QemuError::Timeout { rip: None, .. } => {
+            format!("timeout: {error}; QEMU did not say where the guest was")
+        }
         _ => error.to_string(),
     }
 }

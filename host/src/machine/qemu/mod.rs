@@ -6,13 +6,16 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | `monitor` | asks a QEMU that is late where its guest is |
 //! | `process` | the child process, with bounded output |
 //! | [`transcript`] | the image's lines -> verdicts, checked against the exit code |
 
+mod monitor;
 mod process;
 pub mod transcript;
 
 use crate::process::MemoryFile;
+use monitor::Monitor;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 pub use transcript::{CaseOutcome, CaseRun, FailLine, FrameLine, ImageRun};
@@ -59,6 +62,8 @@ pub enum QemuError {
     Timeout {
         /// The last line on the serial port, or `(none)`.
         last_line: String,
+        /// The guest's RIP, where QEMU said it.
+        rip: Option<u64>,
     },
     /// More output than any image prints.
     #[error("the image printed more than {limit} bytes and was killed")]
@@ -108,7 +113,7 @@ impl Qemu {
     /// # Errors
     /// When the program cannot be run or does not answer before `deadline`.
     pub fn version(&self, deadline: Instant) -> Result<String, QemuError> {
-        let ended = process::run(&self.program, &["--version".into()], deadline)?;
+        let ended = process::run(&self.program, &["--version".into()], None, deadline)?;
         Ok(ended.output.lines().next().unwrap_or_default().trim().to_owned())
     }
 
@@ -125,7 +130,10 @@ impl Qemu {
         deadline: Instant,
     ) -> Result<ImageRun, QemuError> {
         let file = MemoryFile::new(image).map_err(process::system("handing the image to QEMU"))?;
-        let ended = process::run(&self.program, &arguments(&file.path(), append, accelerator), deadline)?;
+        let monitor = Monitor::new().map_err(process::system("making a socket for QEMU's monitor"))?;
+        let mut arguments = arguments(&file.path(), append, accelerator);
+        arguments.extend(monitor.arguments());
+        let ended = process::run(&self.program, &arguments, Some(monitor), deadline)?;
         let Some(exit) = ended.status.code().and_then(transcript::exit_of) else {
             let says = ended.errors.trim();
             return Err(QemuError::UnexpectedExit {

@@ -1,6 +1,7 @@
 //! QEMU as a child process with bounded output.
 
 use super::QemuError;
+use super::monitor::Monitor;
 use crate::process::{Child, Event};
 use std::path::Path;
 use std::process::{Command, ExitStatus};
@@ -24,7 +25,14 @@ pub(super) fn system(what: &'static str) -> impl Fn(std::io::Error) -> QemuError
 }
 
 /// Runs `program` to its end, or kills it at `deadline`.
-pub(super) fn run(program: &Path, arguments: &[String], deadline: Instant) -> Result<Ended, QemuError> {
+///
+/// A child that is late is asked through its monitor, if it has one, where its guest is.
+pub(super) fn run(
+    program: &Path,
+    arguments: &[String],
+    mut monitor: Option<Monitor>,
+    deadline: Instant,
+) -> Result<Ended, QemuError> {
     let mut command = Command::new(program);
     command.args(arguments);
     let mut child = Child::start(command).map_err(system("starting QEMU"))?;
@@ -33,7 +41,10 @@ pub(super) fn run(program: &Path, arguments: &[String], deadline: Instant) -> Re
         match child.next(deadline).map_err(system("reading QEMU's output"))? {
             Event::Output(bytes) => output.extend(bytes),
             Event::Errors(bytes) => errors.extend(bytes),
-            Event::Late => return Err(timeout(&String::from_utf8_lossy(&output))),
+            Event::Late => {
+                let rip = monitor.as_mut().and_then(Monitor::rip);
+                return Err(timeout(&String::from_utf8_lossy(&output), rip));
+            }
             Event::Ended(status) => {
                 let [output, errors] =
                     [output, errors].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
@@ -46,9 +57,9 @@ pub(super) fn run(program: &Path, arguments: &[String], deadline: Instant) -> Re
     }
 }
 
-fn timeout(output: &str) -> QemuError {
+fn timeout(output: &str, rip: Option<u64>) -> QemuError {
     let last_line = output.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("(none)");
-    QemuError::Timeout { last_line: last_line.to_owned() }
+    QemuError::Timeout { last_line: last_line.to_owned(), rip }
 }
 
 #[cfg(test)]
@@ -57,7 +68,7 @@ mod tests {
     use std::time::Duration;
 
     fn shell(script: &str, limit: Duration) -> Result<Ended, QemuError> {
-        run(Path::new("/bin/sh"), &["-c".into(), script.into()], Instant::now() + limit)
+        run(Path::new("/bin/sh"), &["-c".into(), script.into()], None, Instant::now() + limit)
     }
 
     #[test]
@@ -72,7 +83,7 @@ mod tests {
         for script in ["echo last; exec sleep 60", "echo last; exec >&- 2>&-; exec sleep 60"] {
             let start = Instant::now();
             let error = shell(script, Duration::from_millis(400)).unwrap_err();
-            assert_eq!(error, QemuError::Timeout { last_line: "last".into() });
+            assert_eq!(error, QemuError::Timeout { last_line: "last".into(), rip: None });
             assert!(start.elapsed() < Duration::from_secs(5));
         }
     }

@@ -5,6 +5,10 @@ const KEPT: usize = 64 << 10;
 /// What a kernel that gives up prints.
 const PANIC: &str = "Kernel panic - not syncing: ";
 
+/// QEMU's complaint about each feature that a CPU model has and its emulation has not: expected, and
+/// never the reason of anything here.
+const NOISE: &str = "warning: TCG doesn't support requested feature";
+
 /// The end of what was said.
 #[derive(Debug, Default)]
 pub(super) struct Console {
@@ -43,10 +47,12 @@ impl Console {
         lines[lines.len().saturating_sub(count)..].iter().map(|line| (*line).to_owned()).collect()
     }
 
-    /// Everything that is kept, without control characters: it may go to a terminal.
+    /// Everything that is kept, without control characters, for it may go to a terminal, and without
+    /// noise.
     fn text(&self) -> String {
         let text = String::from_utf8_lossy(&self.bytes);
-        text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
+        let lines = text.split_inclusive('\n').filter(|line| !line.contains(NOISE));
+        lines.flat_map(str::chars).filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
     }
 }
 
@@ -58,6 +64,8 @@ mod tests {
     fn a_panic_is_found_among_other_lines() {
         let mut console = Console::default();
         assert_eq!((console.panic(), console.last_line().as_str()), (None, "(nothing)"));
+        console.add(b"qemu: warning: TCG doesn't support requested feature: x [bit 1]\n");
+        assert_eq!(console.last_line(), "(nothing)");
         console.add(b"[ 1.0] x\r\n[ 2.0] Kernel panic - not ");
         console.add(b"syncing: No working init found.\r\n[ 2.1] CPU: 0\r\n\x1b[0m\r\n");
         assert_eq!(console.panic().as_deref(), Some("No working init found."));

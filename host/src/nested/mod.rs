@@ -64,7 +64,7 @@ pub enum NestedError {
     /// There is no kernel to boot.
     #[error(
         "there is no kernel at {}: give one with --kernel and its modules with --modules \
-         (`make nested-kernel` fetches Debian's)", .0.display()
+         (`make run-tests-nested` fetches Debian's)", .0.display()
     )]
     NoKernel(PathBuf),
     /// The modules are no use.

@@ -111,7 +111,7 @@ pub fn cut(
             };
             cancel(session, &event, delivery, payload)
         }
-        Stop::Io => io(session, case, payload),
+        Stop::Io => io(session, case),
         Stop::Access(number, _) => access(session, case, number),
     }
 }
@@ -202,7 +202,7 @@ fn expect_fault(stopped: Stopped, page: u64) -> Result<(), NoCut> {
     }
 }
 
-fn io(session: &mut Session<'_>, case: &Case, payload: bool) -> Result<Cut, NoCut> {
+fn io(session: &mut Session<'_>, case: &Case) -> Result<Cut, NoCut> {
     match session.advance()? {
         Stopped::Input => {}
         other => return Err(NoCut::Elsewhere(other)),
@@ -221,8 +221,10 @@ fn io(session: &mut Session<'_>, case: &Case, payload: bool) -> Result<Cut, NoCu
     if look.entries != 0 || !(pending || look.in_flight()) {
         return Err(NoCut::Unproved("the input was completed and the queue shows no event".into()));
     }
-    // Without the capability looking at the queue has delivered the payload to the registers.
-    let phase = if pending && payload { Phase::Before } else { Phase::After };
+    // The registers are written when the payload leaves the queue: at delivery, when somebody looks
+    // at the queue without the capability, and on older kernels (6.1) as soon as it is queued.
+    let waiting = pending && look.events.exception.injected == 0 && look.events.exception_has_payload != 0;
+    let phase = if waiting { Phase::Before } else { Phase::After };
     Ok(look.cut(Proof::Queue, phase))
 }
 

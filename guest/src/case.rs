@@ -24,7 +24,8 @@ pub struct Case {
     pub prepare: fn(),
     /// The act.
     pub act: Act,
-    /// What must be delivered, in this order; empty when the act must not raise anything.
+    /// What must be delivered, in this order; empty when the act must not raise anything. Behind
+    /// an event, one with its entry point as RIP: see [`Rip::Entry`].
     pub events: &'static [Event],
     /// Whether the second event is raised inside the first one's handler, on its stack and stack
     /// level; otherwise the handler has returned by then.
@@ -192,7 +193,7 @@ impl Case {
                 ([event, ..], Cancel::Payload { payload, rflags }) => CancelNote {
                     rip: match event.rip {
                         Rip::Act => self.act.act,
-                        Rip::After | Rip::Last => self.act.after,
+                        Rip::After | Rip::Last | Rip::Entry(_) => self.act.after,
                     },
                     payload: Address::new(payload),
                     rflags,

@@ -2,9 +2,10 @@
 
 use crate::serial;
 use core::sync::atomic::{Ordering::SeqCst, compiler_fence};
+use protocol::delivery::Delivery;
 use protocol::doorbell::Doorbell;
 use protocol::field::Field;
-use protocol::mailbox::{HostFlags, MISMATCHES, Mailbox, Mismatch, Verdict};
+use protocol::mailbox::{DELIVERIES, HostFlags, MISMATCHES, Mailbox, Mismatch, Verdict};
 use x86_64::instructions::port::Port;
 
 /// Reads a number of the mailbox.
@@ -76,6 +77,11 @@ pub(crate) fn compared(delivery: u32, field: Field, expected: u64, got: u64) {
             set_mail_array!(mismatches[index] = Mismatch { field: field as u32, delivery, expected, got });
         }
     }
+}
+
+/// Puts what was captured into another order.
+pub(crate) fn set_deliveries(deliveries: &[Delivery; DELIVERIES]) {
+    set_mail_array!(deliveries = *deliveries);
 }
 
 /// Records a verdict without a reason.

@@ -47,6 +47,13 @@ pub fn set_config(bits: u64) {
     write_msr(FRED_CONFIG, fred_setup::ENTRY_PAGE.value() | bits);
 }
 
+/// External interrupts enter on stack level `level`. Under the IDT nothing happens.
+pub fn set_interrupt_level(level: u64) {
+    if FRED_MODE.load(Relaxed) == 1 {
+        set_config(level << 9);
+    }
+}
+
 /// Puts everything right.
 pub(crate) fn rest() {
     let gates = GATES.swap(0, Relaxed);

@@ -3,10 +3,12 @@
 use crate::case::{Case, Image, OUTCOMES};
 use crate::entry::stubs::{self, IDT_STUBS};
 use crate::entry::{fred_setup, idt};
+use crate::judge::event::{Event, Rip};
 use crate::judge::{Machine, Places, Seen, disturbed::RESTING, judge};
 use crate::options::{DeliveryMode, Options, parse};
 use crate::report::{
-    clear, compared, host, mail, mail_array, print, print_frames, ring, verdict, verdict_because,
+    clear, compared, host, mail, mail_array, print, print_frames, ring, set_deliveries, verdict,
+    verdict_because,
 };
 use crate::{act, boot, exit::exit, features, layout, paging, registers, routes, segments, serial};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -14,7 +16,7 @@ use protocol::delivery::Delivery;
 use protocol::doorbell::Doorbell;
 use protocol::exit::ImageExit;
 use protocol::field::Field;
-use protocol::mailbox::{DISTURBANCES, HostFlags, Verdict};
+use protocol::mailbox::{DELIVERIES, DISTURBANCES, HostFlags, Verdict};
 use protocol::need::Needs;
 use protocol::note::CaseFlags;
 
@@ -48,7 +50,9 @@ pub(crate) extern "sysv64" fn main(magic: u32, information: u32) -> ! {
         Ok(options) => options,
         Err(wrong) => error(format_args!("{wrong}")),
     };
-    let met = features::met();
+    let mut met = features::met();
+    // Nobody injects anything into an image that runs alone.
+    met.set(Needs::NMI | Needs::INTERRUPT, host().contains(HostFlags::PRESENT));
     let fred = met.contains(Needs::FRED);
     let delivery = match options.delivery {
         Some(DeliveryMode::Fred) if !fred => error(format_args!(
@@ -139,6 +143,7 @@ fn act_and_judge(index: u32, case: &Case, machine: Machine) {
     stubs::RESUME.store(first.value(), Relaxed);
     stubs::RESUME_NEXT.store(later.value(), Relaxed);
     stubs::STAY.store(case.in_handler as u32, Relaxed);
+    stubs::THROUGH.store(case.events.iter().any(|event| matches!(event.rip, Rip::Entry(_))) as u32, Relaxed);
     registers::rest(RESTING.cr2, RESTING.dr6, machine.xfd);
     (case.prepare)();
     stubs::ACTING.store(1, Relaxed);
@@ -169,9 +174,12 @@ fn act_and_judge(index: u32, case: &Case, machine: Machine) {
     };
     let disturbances = mail_array!(disturbances);
     let count = (mail!(disturbance_count) as usize).min(DISTURBANCES);
+    let mut deliveries = mail_array!(deliveries);
+    put_in_order(case.events, mail!(entries), &mut deliveries);
+    set_deliveries(&deliveries);
     let seen = Seen {
         entries: mail!(entries),
-        deliveries: &mail_array!(deliveries),
+        deliveries: &deliveries,
         after,
         disturbances: &disturbances[..count],
     };
@@ -180,6 +188,17 @@ fn act_and_judge(index: u32, case: &Case, machine: Machine) {
         compared(0, Field::Result, outcome.expected, got);
     }
     verdict(if mail!(mismatch_count) == 0 { Verdict::Pass } else { Verdict::Fail });
+}
+
+/// An event that came before a handler's first instruction was captured before that handler had
+/// captured its own.
+fn put_in_order(events: &[Event], entries: u32, deliveries: &mut [Delivery; DELIVERIES]) {
+    for (index, event) in events.iter().enumerate().skip(1).take(DELIVERIES - 1) {
+        let came = (index as u32) < entries && deliveries[index - 1].vector == event.vector;
+        if matches!(event.rip, Rip::Entry(_)) && came {
+            deliveries.swap(index - 1, index);
+        }
+    }
 }
 
 /// The registers behind an act, in a delivery's form.

@@ -24,6 +24,7 @@ pub mod disturb;
 pub mod facts;
 pub mod image;
 pub mod images;
+pub mod inject;
 pub mod known;
 pub mod machine;
 pub mod nested;

@@ -16,6 +16,8 @@ pub struct Session<'i> {
     pub vcpu: Box<dyn Vcpu>,
     image: &'i Image,
     devices: Devices,
+    /// An external interrupt that waits until the guest can take it: an interrupt controller's line.
+    interrupt: Option<u8>,
 }
 
 /// Why the guest does not run at the moment.
@@ -40,7 +42,7 @@ impl std::fmt::Debug for Session<'_> {
 impl<'i> Session<'i> {
     /// A session on a VM that holds `image`.
     pub fn new(vcpu: Box<dyn Vcpu>, image: &'i Image) -> Self {
-        Self { vcpu, image, devices: Devices::default() }
+        Self { vcpu, image, devices: Devices::default(), interrupt: None }
     }
 
     /// The image that runs.
@@ -54,7 +56,14 @@ impl<'i> Session<'i> {
     /// When KVM_RUN fails in a way that is no exit.
     pub fn advance(&mut self) -> Result<Stopped, VcpuError> {
         loop {
+            self.vcpu.request_interrupt_window(self.interrupt.is_some());
             let exit = self.vcpu.run(RunMode::Normal)?;
+            if exit == Exit::InterruptWindow
+                && let Some(vector) = self.interrupt.take()
+            {
+                self.vcpu.interrupt(vector)?;
+                continue;
+            }
             match self.devices.serve(&exit) {
                 Some(Access::Doorbell(doorbell)) => return Ok(Stopped::Doorbell(doorbell)),
                 Some(Access::Ended(byte)) => return Ok(Stopped::Ended(byte)),
@@ -82,6 +91,11 @@ impl<'i> Session<'i> {
                 other => return Ok(other),
             }
         }
+    }
+
+    /// From now on an external interrupt waits, and the guest gets it as soon as it can take it.
+    pub fn raise_interrupt(&mut self, vector: u8) {
+        self.interrupt = Some(vector);
     }
 
     /// Completes the I/O exit that the guest is stopped at, without entering it.
@@ -137,7 +151,7 @@ impl<'i> Session<'i> {
         self.devices.serial_text()
     }
 
-    /// The guest moves on in another VM: the devices stay with the session.
+    /// The guest moves on in another VM: devices and a waiting interrupt stay with the session.
     pub fn replace_vcpu(&mut self, vcpu: Box<dyn Vcpu>) {
         self.vcpu = vcpu;
     }

@@ -75,6 +75,8 @@ pub enum Exit {
         /// Whether it is a write.
         write: bool,
     },
+    /// The guest can take an external interrupt: see [`Vcpu::request_interrupt_window`].
+    InterruptWindow,
     /// HLT.
     Halt,
     /// Triple fault.
@@ -167,6 +169,15 @@ pub trait Vcpu {
     fn set_deadline(&mut self, at: Instant);
     /// The items that answer an [`Exit::IoIn`], `size * count` bytes.
     fn set_io_data(&mut self, data: &[u8]) -> Result<(), VcpuError>;
+
+    /// KVM_NMI: the guest takes it as soon as NMIs are not blocked.
+    fn nmi(&mut self) -> Result<(), VcpuError>;
+    /// KVM_INTERRUPT: the next entry injects it. Only right behind [`Exit::InterruptWindow`]; at any
+    /// other time it takes the place of whatever is being injected.
+    fn interrupt(&mut self, vector: u8) -> Result<(), VcpuError>;
+    /// From now on [`run`](Self::run) returns [`Exit::InterruptWindow`] as soon as the guest can take
+    /// an external interrupt, or no longer does: `request_interrupt_window`.
+    fn request_interrupt_window(&mut self, wanted: bool);
 
     /// KVM_GET_REGS.
     fn regs(&self) -> Result<kvm_regs, VcpuError>;

@@ -16,19 +16,22 @@ bitflags::bitflags! {
         const CET = 1 << 4;
         /// NMIs that the host injects.
         const NMI = 1 << 5;
+        /// External interrupts that the host injects.
+        const INTERRUPT = 1 << 6;
     }
 }
 
 impl Needs {
     /// The need's name on command lines and in reasons, lower case.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        const NAMES: [(Needs, &str); 6] = [
+        const NAMES: [(Needs, &str); 7] = [
             (Needs::FRED, "fred"),
             (Needs::XFD, "xfd"),
             (Needs::AMX, "amx"),
             (Needs::USER, "user"),
             (Needs::CET, "cet"),
             (Needs::NMI, "nmi"),
+            (Needs::INTERRUPT, "interrupt"),
         ];
         NAMES.into_iter().filter(move |(need, _)| self.contains(*need)).map(|(_, name)| name)
     }

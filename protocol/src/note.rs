@@ -84,8 +84,23 @@ bitflags::bitflags! {
         const IO = 1 << 0;
         /// The act runs in ring 3.
         const USER = 1 << 1;
+        /// The host injects an NMI at `Armed`: it is the act's event.
+        const NMI_AT_ARMED = 1 << 2;
+        /// The host injects an NMI while the delivery is stopped.
+        const NMI_AT_CUT = 1 << 3;
+        /// The host blocks NMIs at `Armed`.
+        const BLOCK_NMI = 1 << 4;
+        /// The host raises external interrupt [`INTERRUPT`] at `Armed`.
+        const INTERRUPT_AT_ARMED = 1 << 5;
+        /// The host raises external interrupt [`INTERRUPT`] while the delivery is stopped.
+        const INTERRUPT_AT_CUT = 1 << 6;
+        /// Any of the above that the host does: without a host, or a cut, the case has no event.
+        const INJECTED = 0x7C;
     }
 }
+
+/// The vector of the external interrupts that the host raises.
+pub const INTERRUPT: u8 = 31;
 
 /// What the host needs in order to put the case's event into the queue itself, at `Armed`.
 #[derive(Clone, Copy, Debug, FromBytes, Immutable, KnownLayout)]

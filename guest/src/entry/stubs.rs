@@ -32,6 +32,9 @@ pub(crate) static RESUME: AtomicU64 = AtomicU64::new(0);
 pub(crate) static RESUME_NEXT: AtomicU64 = AtomicU64::new(0);
 /// 1 when the next stub must not return: [`RESUME`] is part of the handler.
 pub(crate) static STAY: AtomicU32 = AtomicU32::new(0);
+/// 1 when an NMI's stub must return by its frame as it is: it came before a handler's first
+/// instruction, which needs no register but RSP.
+pub(crate) static THROUGH: AtomicU32 = AtomicU32::new(0);
 /// RCX at the last entry.
 pub(crate) static ENTRY_RCX: AtomicU64 = AtomicU64::new(0);
 /// R11 at the last entry.
@@ -192,6 +195,14 @@ core::arch::global_asm!(
     "ja 6f",
     "mov dword ptr [rip + {nesting}], 0",
     "mov rsp, r9",
+    "mov r11d, 0x10",
+    "cmp dword ptr [r10 + {VECTOR}], 2",
+    "jne 12f",
+    "cmp dword ptr [rip + {through}], 0",
+    "jne 13f",
+    // Bit 18: the return ends blocking by NMI, as every IRETQ does.
+    "mov r11d, 0x40010",
+    "12:",
     "mov rax, [rip + {resume}]",
     "mov rcx, [rip + {resume_next}]",
     "mov [rip + {resume}], rcx",
@@ -204,8 +215,8 @@ core::arch::global_asm!(
     "mov qword ptr [rsp + 24], 0x2",
     "lea rax, [rip + {act_stack} + {ACT_RSP}]",
     "mov [rsp + 32], rax",
-    "mov qword ptr [rsp + 40], 0x10",
-    "cmp r8d, 8",
+    "mov [rsp + 40], r11",
+    "13: cmp r8d, 8",
     "je 7f",
     "add rsp, 8",
     "iretq",
@@ -236,6 +247,7 @@ core::arch::global_asm!(
     resume = sym RESUME,
     resume_next = sym RESUME_NEXT,
     stay = sym STAY,
+    through = sym THROUGH,
     entry_rcx = sym ENTRY_RCX,
     entry_r11 = sym ENTRY_R11,
     act_stack = sym ACT_STACK,

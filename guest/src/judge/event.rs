@@ -68,6 +68,8 @@ pub enum Rip {
     After,
     /// The instruction behind the second act.
     Last,
+    /// The first instruction of this vector's handler, from ring 0: the event came before it ran.
+    Entry(u64),
 }
 
 /// RSP at an event.
@@ -79,6 +81,9 @@ pub enum Stack {
     User,
     /// So many bytes below the end of the frame page.
     Frame(u64),
+    /// Where the handler of an event on the frame page starts, whose frame under the IDT has so many
+    /// bytes.
+    Handler(u64),
     /// This address.
     At(u64),
 }

@@ -43,19 +43,27 @@ pub struct Places {
 }
 
 impl Places {
-    fn rip(&self, rip: Rip) -> u64 {
+    fn rip(&self, rip: Rip, delivery: DeliveryMode) -> u64 {
         match rip {
             Rip::Act => self.act,
             Rip::After => self.after,
             Rip::Last => self.last,
+            Rip::Entry(vector) => match delivery {
+                DeliveryMode::Fred => self.entry_page + 0x100,
+                DeliveryMode::Idt => self.idt_stubs + 0x10 * vector,
+            },
         }
     }
 
-    fn stack(&self, stack: Stack) -> u64 {
+    fn stack(&self, stack: Stack, delivery: DeliveryMode) -> u64 {
         match stack {
             Stack::Act => self.act_rsp,
             Stack::User => self.user_rsp,
             Stack::Frame(below) => self.frame_page_end - below,
+            Stack::Handler(idt_frame_bytes) => match delivery {
+                DeliveryMode::Fred => self.frame_page_end - 0x40,
+                DeliveryMode::Idt => self.frame_page_end - idt_frame_bytes,
+            },
             Stack::At(address) => address,
         }
     }
@@ -193,10 +201,10 @@ fn event_fields(
     };
     [
         (Field::ErrorCode, event.error_code, got.frame[0]),
-        (Field::Rip, places.rip(event.rip), got.frame[1]),
+        (Field::Rip, places.rip(event.rip, delivery), got.frame[1]),
         (Field::Cs, cs, got.frame[2]),
         (Field::Rflags, open(event.rflags, event.rflags_open, got.frame[3]), got.frame[3]),
-        (Field::Rsp, places.stack(event.rsp), got.frame[4]),
+        (Field::Rsp, places.stack(event.rsp, delivery), got.frame[4]),
         (Field::Ss, ss, got.frame[5]),
         (Field::EventData, event_data, got.frame[6]),
         (Field::Reserved, 0, got.frame[7]),

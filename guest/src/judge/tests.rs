@@ -239,3 +239,17 @@ fn open_bits_are_not_judged_and_the_others_are() {
         assert_eq!(differing.len(), wrong, "{dr6:#x}");
     }
 }
+
+#[test]
+fn an_event_before_a_handlers_first_instruction_has_its_entry_point_and_its_stack() {
+    let event = Event { rip: Rip::Entry(14), rsp: Stack::Handler(48), ..PF };
+    let mut got = fred_delivery();
+    (got.frame[1], got.frame[4]) = (0x6100, 0x4FC0);
+    assert_eq!(run(&[event], DeliveryMode::Fred, 1, got).1, []);
+    let mut got = idt_delivery();
+    (got.frame[1], got.frame[4]) = (0x80E0, 0x4FD0);
+    assert_eq!(run(&[event], DeliveryMode::Idt, 1, got).1, []);
+    (got.frame[1], got.frame[4]) = (0x80E2, 0x4FD8);
+    let differing = [(Field::Rip, 0x80E0, 0x80E2), (Field::Rsp, 0x4FD0, 0x4FD8)];
+    assert_eq!(run(&[event], DeliveryMode::Idt, 1, got).1, differing);
+}

@@ -81,6 +81,7 @@ impl Vcpu for ModelVcpu {
             Return::Input { port, size } => Exit::IoIn { port, size, count: 1 },
             Return::Fault { gpa } => Exit::Fault { gpa: Some(gpa) },
             Return::Mmio { gpa, write } => Exit::Mmio { address: gpa, write },
+            Return::InterruptWindow => Exit::InterruptWindow,
             Return::Halt => Exit::Halt,
             Return::Shutdown => Exit::Shutdown,
             Return::Interrupted => Exit::Interrupted,
@@ -95,6 +96,20 @@ impl Vcpu for ModelVcpu {
 
     fn set_io_data(&mut self, data: &[u8]) -> Result<(), VcpuError> {
         if self.vm.set_io_data(data) { Ok(()) } else { Err(invalid("answering an input exit")) }
+    }
+
+    fn nmi(&mut self) -> Result<(), VcpuError> {
+        self.vm.nmi();
+        Ok(())
+    }
+
+    fn interrupt(&mut self, vector: u8) -> Result<(), VcpuError> {
+        self.vm.interrupt(vector);
+        Ok(())
+    }
+
+    fn request_interrupt_window(&mut self, wanted: bool) {
+        self.vm.request_interrupt_window(wanted);
     }
 
     fn regs(&self) -> Result<kvm_regs, VcpuError> {

@@ -1,10 +1,11 @@
 //! One try of each stop.
 
 use super::Support;
-use super::guest::{Guest, INPUT, Progress};
+use super::guest::{Guest, INPUT, Progress, WINDOW_OPEN};
 use crate::vcpu::{Exit, Protection, RunMode, VcpuError};
 use fred::event::vector;
 use kvm_bindings::KVM_VCPUEVENT_VALID_PAYLOAD;
+use protocol::note::INTERRUPT;
 
 /// Payload of the #PF that [`cancel`] sets: an address that the guest never uses.
 const FAULT_ADDRESS: u64 = 0x1234_5000;
@@ -91,10 +92,53 @@ pub(super) fn io(mut guest: Guest) -> Result<Support, VcpuError> {
     Ok(Support::Works)
 }
 
+/// Whether an NMI behind an injected exception comes before the first instruction of its handler.
+///
+/// It is no stop; but a machine that has no such window delivers the NMI some time later, and no
+/// frame can be expected then.
+pub(super) fn nmi(mut guest: Guest) -> Result<Support, VcpuError> {
+    let mut events = guest.vcpu.events()?;
+    events.exception.nr = vector::PF;
+    events.exception.has_error_code = 1;
+    events.exception.injected = 1;
+    if let Err(error) = guest.vcpu.set_events(&events).and_then(|()| guest.vcpu.nmi()) {
+        return Ok(Support::NotOffered(error.to_string()));
+    }
+    Ok(match guest.run(RunMode::Normal)? {
+        Progress::Nmi => Support::Works,
+        Progress::Delivered => Support::Wrong(
+            "an NMI behind an injected exception came later than before its handler's first instruction"
+                .into(),
+        ),
+        other => Support::Wrong(format!("{} with an NMI behind it", sentence("#PF", &other))),
+    })
+}
+
+/// Whether the machine says at once that the guest can take an external interrupt, and injects it.
+pub(super) fn interrupt(mut guest: Guest) -> Result<Support, VcpuError> {
+    guest.vcpu.request_interrupt_window(true);
+    match guest.run(RunMode::Normal)? {
+        Progress::Exit(Exit::InterruptWindow) if guest.vcpu.regs()?.rip == WINDOW_OPEN => {}
+        _ => {
+            let what = "the machine did not stop between STI's shadow and CLI, where the guest can take an interrupt";
+            return Ok(Support::Wrong(what.into()));
+        }
+    }
+    guest.vcpu.request_interrupt_window(false);
+    if let Err(error) = guest.vcpu.interrupt(INTERRUPT) {
+        return Ok(Support::NotOffered(error.to_string()));
+    }
+    match guest.run(RunMode::Normal)? {
+        Progress::Delivered => Ok(Support::Works),
+        other => Ok(Support::Wrong(sentence("interrupt", &other))),
+    }
+}
+
 fn sentence(event: &str, progress: &Progress) -> String {
     match progress {
         Progress::Delivered => format!("the {event} was delivered"),
         Progress::DoubleFault => format!("the {event} became a double fault in the guest"),
+        Progress::Nmi => format!("an NMI came instead of the {event}"),
         Progress::Exit(Exit::Shutdown) => format!("the {event} became a triple fault"),
         Progress::Exit(Exit::Fault { .. }) => {
             format!("KVM_RUN failed with EFAULT elsewhere than at the {event}")

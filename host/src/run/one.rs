@@ -4,6 +4,7 @@ use crate::boot::boot;
 use crate::cut::{self, NoCut, SecondRun};
 use crate::disturb::disturb;
 use crate::image::{Case, Image};
+use crate::inject;
 use crate::machine::Machine;
 use crate::result::{Outcome, Report};
 use crate::scenario::{Delivery, Plan, Scenario, Stop};
@@ -195,6 +196,7 @@ impl<'a> Run<'_, '_, 'a> {
         }
         expect(session, armed, Doorbell::Armed(self.index))?;
         self.seen("armed", self.case.act);
+        inject::at_armed(session, self.case.flags)?;
         if let Plan::Cut(..) = self.scenario.plan {
             match self.cut(session, report)? {
                 SecondRun::Kept => {}
@@ -230,6 +232,7 @@ impl<'a> Run<'_, '_, 'a> {
         if cut.second_run != SecondRun::Kept {
             return Ok(cut.second_run);
         }
+        inject::at_cut(session, self.case.flags)?;
         if action.disturb {
             disturb(session, cut.phase, has_xfd(self.runner.machine))?;
         }

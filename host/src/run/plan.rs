@@ -29,7 +29,8 @@ const FEATURES: [(Needs, Feature); 3] =
 
 /// The needs that a machine with this CPUID meets.
 pub fn met_needs(machine: &dyn Machine) -> Needs {
-    let mut meets = Needs::USER;
+    // NMIs and interrupts are the probe's to find out.
+    let mut meets = Needs::USER | Needs::NMI | Needs::INTERRUPT;
     for (need, feature) in FEATURES {
         let leaf = machine
             .cpuid()
@@ -53,6 +54,12 @@ impl Abilities {
         }
         let Plan::Cut(stop, _) = scenario.plan else { return None };
         let support = if scenario.payload { &self.with_payload } else { &self.without_payload };
+        for (need, injection) in [(Needs::NMI, &support.nmi), (Needs::INTERRUPT, &support.interrupt)] {
+            if case.needs.contains(need) && !injection.works() {
+                let names: Vec<_> = need.names().collect();
+                return Some(format!("needs {}: {injection}", names.join(", ")));
+            }
+        }
         let (support, stop) = match stop {
             Stop::BlockFrame => (&support.block, stop),
             Stop::Cancel => (&support.cancel, stop),

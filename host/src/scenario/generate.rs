@@ -52,7 +52,9 @@ fn plans(case: &Case, delivery: Delivery, payload: bool) -> Vec<Plan> {
         return Vec::new();
     }
     // The capability changes nothing before the first cut: one cold control is enough.
-    let mut plans = if payload { vec![Plan::Cold, Plan::None] } else { Vec::new() };
+    // What the host injects, it injects into a cut.
+    let control = payload && !case.flags.intersects(CaseFlags::INJECTED);
+    let mut plans = if control { vec![Plan::Cold, Plan::None] } else { Vec::new() };
     if case.entries == 0 {
         return plans;
     }

@@ -34,14 +34,14 @@ pub(crate) fn finish(mut child: Child) -> Ran {
         let mut text = String::new();
         err.read_to_string(&mut text).map(|_| text)
     });
-    let bound = Instant::now() + Duration::from_secs(60);
+    let bound = Instant::now() + Duration::from_secs(180);
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
             break status;
         }
         if Instant::now() > bound {
             child.kill().unwrap();
-            panic!("midflight did not end within a minute");
+            panic!("midflight did not end within three minutes");
         }
         std::thread::sleep(Duration::from_millis(5));
     };

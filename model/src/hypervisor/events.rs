@@ -51,8 +51,10 @@ impl Vm {
         events.interrupt.nr = self.queue.interrupt.unwrap_or(0);
         events.interrupt.shadow = self.shadow();
         events.nmi.injected = u8::from(self.queue.nmi_injected);
-        events.nmi.pending = self.queue.nmi_pending;
-        events.nmi.masked = u8::from(self.processor.nmi_blocking);
+        if self.behaviour.saves_pending_nmi {
+            events.nmi.pending = self.queue.nmi_pending;
+        }
+        events.nmi.masked = u8::from(self.processor.nmi_blocking && self.behaviour.saves_nmi_blocking);
         self.tell_events("GET_VCPU_EVENTS", &events);
         events
     }

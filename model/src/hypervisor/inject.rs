@@ -143,10 +143,12 @@ impl Vm {
         match event.event_type {
             EventType::ExternalInterrupt => self.queue.interrupt = Some(event.vector),
             EventType::Nmi => {
-                self.queue.nmi_injected = true;
-                // The NMI blocks NMIs by being delivered, and it is not.
-                if self.behaviour.unblocks_requeued_nmi {
-                    self.processor.nmi_blocking = false;
+                // The NMI blocks NMIs by being injected, and it is not delivered.
+                self.processor.nmi_blocking = !self.behaviour.unblocks_requeued_nmi;
+                if self.processor.nmi_blocking {
+                    self.queue.nmi_pending = 1;
+                } else {
+                    self.queue.nmi_injected = true;
                 }
             }
             EventType::SoftwareInterrupt => self.queue.soft_interrupt = Some(event),

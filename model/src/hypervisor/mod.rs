@@ -51,6 +51,8 @@ pub struct Vm {
     last_original_data: u64,
     /// KVM_CAP_EXCEPTION_PAYLOAD.
     exception_payload: bool,
+    /// `request_interrupt_window` of `struct kvm_run`.
+    interrupt_window: bool,
     /// An exit for I/O that the next KVM_RUN completes.
     pending_io: Option<io::PendingIo>,
     deadline: Option<Instant>,
@@ -75,6 +77,7 @@ impl Vm {
             last_injected_data: 0,
             last_original_data: 0,
             exception_payload,
+            interrupt_window: false,
             pending_io: None,
             deadline: None,
             story: None,
@@ -85,5 +88,23 @@ impl Vm {
     /// From now on [`run`](Self::run) returns [`run::Return::Deadline`] once `at` has passed.
     pub fn set_deadline(&mut self, at: Instant) {
         self.deadline = Some(at);
+    }
+
+    /// KVM_NMI: `process_nmi` lets one NMI wait behind one that is blocked or on its way, and else two.
+    pub fn nmi(&mut self) {
+        let limit = if self.processor.nmi_blocking || self.queue.nmi_injected { 1 } else { 2 };
+        self.queue.nmi_pending = (self.queue.nmi_pending + 1).min(limit);
+    }
+
+    /// KVM_INTERRUPT without an interrupt controller in the kernel: the next entry injects it, and
+    /// whether the guest can take it is user space's to know.
+    pub fn interrupt(&mut self, vector: u8) {
+        self.queue.interrupt = Some(vector);
+    }
+
+    /// From now on [`run`](Self::run) returns, or does not, [`run::Return::InterruptWindow`] as soon
+    /// as the guest can take an interrupt.
+    pub fn request_interrupt_window(&mut self, wanted: bool) {
+        self.interrupt_window = wanted;
     }
 }

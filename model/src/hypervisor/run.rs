@@ -50,6 +50,8 @@ pub enum Return {
         /// Whether it is a write.
         write: bool,
     },
+    /// The guest can take an interrupt.
+    InterruptWindow,
     /// HLT.
     Halt,
     /// Triple fault.
@@ -93,7 +95,7 @@ impl Vm {
             let entry = Entry {
                 injected,
                 intercepts: self.intercepts(),
-                interrupt_window: false,
+                interrupt_window: self.interrupt_window,
                 nmi_window: self.queue.nmi_pending > 0,
                 instructions: self.slice(SLICE, injected.is_some()),
             };
@@ -132,7 +134,8 @@ impl Vm {
             ExitReason::UnknownInstruction { text, rip } => {
                 return Some(Return::UnknownInstruction { text, rip });
             }
-            ExitReason::Budget | ExitReason::InterruptWindow | ExitReason::NmiWindow => {}
+            ExitReason::InterruptWindow => return Some(Return::InterruptWindow),
+            ExitReason::Budget | ExitReason::NmiWindow => {}
         }
         None
     }

@@ -3,7 +3,7 @@
 use crate::vcpu::Exit;
 use kvm_bindings::{
     KVM_EXIT_HLT, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_INTR, KVM_EXIT_IO, KVM_EXIT_IO_OUT,
-    KVM_EXIT_MEMORY_FAULT, KVM_EXIT_MMIO, KVM_EXIT_SHUTDOWN, kvm_run,
+    KVM_EXIT_IRQ_WINDOW_OPEN, KVM_EXIT_MEMORY_FAULT, KVM_EXIT_MMIO, KVM_EXIT_SHUTDOWN, kvm_run,
 };
 
 /// Where the kernel wants the items that answer an IN: offset and length in the kvm_run mapping.
@@ -18,6 +18,7 @@ pub(super) fn decode(run: &mut kvm_run, mapping: usize) -> (Exit, Option<InputAr
     let exit = match run.exit_reason {
         KVM_EXIT_IO => return decode_io(run, mapping),
         KVM_EXIT_MMIO => decode_mmio(run),
+        KVM_EXIT_IRQ_WINDOW_OPEN => Exit::InterruptWindow,
         KVM_EXIT_HLT => Exit::Halt,
         KVM_EXIT_SHUTDOWN => Exit::Shutdown,
         KVM_EXIT_INTR => Exit::Interrupted,
@@ -92,6 +93,7 @@ mod tests {
     fn simple_exits_have_their_names() {
         for (reason, exit) in [
             (5, Exit::Halt),
+            (7, Exit::InterruptWindow),
             (8, Exit::Shutdown),
             (10, Exit::Interrupted),
             (9, Exit::Other { reason: 9 }),

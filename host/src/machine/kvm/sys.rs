@@ -6,6 +6,8 @@ use std::os::fd::{AsRawFd, RawFd};
 
 /// `_IO(KVMIO, 0x80)`.
 const KVM_RUN: libc::c_ulong = 0xAE80;
+/// `_IOW(KVMIO, 0x86, struct kvm_interrupt)`: 4 bytes.
+const KVM_INTERRUPT: libc::c_ulong = 0x4004_AE86;
 /// `_IOW(KVMIO, 0x8B, struct kvm_signal_mask)`: the structure's fixed part is 4 bytes.
 const KVM_SET_SIGNAL_MASK: libc::c_ulong = 0x4004_AE8B;
 /// `_IOR(KVMIO, 0xA4, struct kvm_xsave)`: 4096 bytes.
@@ -34,6 +36,14 @@ pub(super) fn run(vcpu: &impl AsRawFd) -> Result<(), i32> {
     // mapping, which kvm-ioctls keeps alive with the descriptor.
     let result = unsafe { libc::ioctl(vcpu.as_raw_fd(), KVM_RUN as _, 0) };
     if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(0)) }
+}
+
+/// KVM_INTERRUPT, of a VM without an interrupt controller in the kernel.
+pub(super) fn interrupt(vcpu: &impl AsRawFd, vector: u8) -> Result<(), VcpuError> {
+    let interrupt = u32::from(vector);
+    // SAFETY: the argument points at `struct kvm_interrupt`, one 32-bit number, which outlives the call.
+    let result = unsafe { libc::ioctl(vcpu.as_raw_fd(), KVM_INTERRUPT as _, &raw const interrupt) };
+    if result == 0 { Ok(()) } else { Err(last("KVM_INTERRUPT")) }
 }
 
 /// `struct kvm_signal_mask` with the kernel's 64-signal set behind it.

@@ -98,6 +98,18 @@ impl Vcpu for KvmVcpu {
         Ok(())
     }
 
+    fn nmi(&mut self) -> Result<(), VcpuError> {
+        self.fd.nmi().map_err(|e| call("KVM_NMI", e))
+    }
+
+    fn interrupt(&mut self, vector: u8) -> Result<(), VcpuError> {
+        sys::interrupt(&self.fd, vector)
+    }
+
+    fn request_interrupt_window(&mut self, wanted: bool) {
+        self.fd.get_kvm_run().request_interrupt_window = u8::from(wanted);
+    }
+
     fn regs(&self) -> Result<kvm_regs, VcpuError> {
         self.fd.get_regs().map_err(|e| call("KVM_GET_REGS", e))
     }

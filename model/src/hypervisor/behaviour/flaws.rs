@@ -9,7 +9,7 @@ use fred::event::{EventType, vector};
 use fred::msr;
 
 /// Every flaw, in the order of the failure modes.
-pub const ALL: [&Behaviour; 26] = [
+pub const ALL: [&Behaviour; 30] = [
     &DATA_FROM_DR6,
     &INVERTED_POLARITY,
     &ENABLED_BREAKPOINT_BIT,
@@ -31,6 +31,10 @@ pub const ALL: [&Behaviour; 26] = [
     &SYSCALL_LOST,
     &ERROR_CODE_LOST,
     &STI_BLOCKING_LOST,
+    &REQUEUED_NMI_BLOCKED,
+    &PENDING_NMI_LOST,
+    &NMI_BLOCKING_LOST,
+    &INTERRUPT_LOST,
     &EARLY_PAYLOAD_LOST,
     &FRED_MSRS_LOST,
     &AMD_DR6_PAYLOAD,
@@ -263,6 +267,49 @@ pub const STI_BLOCKING_LOST: Behaviour = Behaviour {
     origin: "vmx_set_interrupt_shadow on every exit",
     plays: &["F18"],
     keeps_sti_blocking: false,
+    ..CORRECT
+};
+
+/// F18, an NMI that blocks itself.
+pub const REQUEUED_NMI_BLOCKED: Behaviour = Behaviour {
+    name: "requeued-nmi-blocked",
+    summary: "an NMI whose delivery was interrupted waits for the end of the blocking that it began itself",
+    origin: "__vmx_complete_interrupts without vmx_set_nmi_mask(vcpu, false)",
+    plays: &["F18"],
+    unblocks_requeued_nmi: false,
+    ..CORRECT
+};
+
+/// F18, an NMI behind the event that was stopped.
+pub const PENDING_NMI_LOST: Behaviour = Behaviour {
+    name: "pending-nmi-lost",
+    summary: "KVM_GET_VCPU_EVENTS does not show an NMI that waits",
+    origin: "kvm_vcpu_ioctl_x86_get_vcpu_events without process_nmi",
+    plays: &["F18"],
+    saves_pending_nmi: false,
+    ..CORRECT
+};
+
+/// F18, blocking by NMI.
+pub const NMI_BLOCKING_LOST: Behaviour = Behaviour {
+    name: "nmi-blocking-lost",
+    summary: "KVM_GET_VCPU_EVENTS does not show blocking by NMI",
+    origin: "kvm_vcpu_ioctl_x86_get_vcpu_events without nmi.masked",
+    plays: &["F18"],
+    saves_nmi_blocking: false,
+    ..CORRECT
+};
+
+/// F18, an external interrupt.
+pub const INTERRUPT_LOST: Behaviour = Behaviour {
+    name: "interrupt-lost",
+    summary: "an external interrupt whose delivery was interrupted is not requeued",
+    origin: "__vmx_complete_interrupts without INTR_TYPE_EXT_INTR",
+    plays: &["F18"],
+    requeue: |original| match original.event_type {
+        EventType::ExternalInterrupt => Requeue::Lose,
+        _ => (CORRECT.requeue)(original),
+    },
     ..CORRECT
 };
 

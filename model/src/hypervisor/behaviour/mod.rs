@@ -92,6 +92,10 @@ pub struct Behaviour {
     pub keeps_sti_blocking: bool,
     /// Whether an NMI that is requeued can be injected again: its own blocking is lifted.
     pub unblocks_requeued_nmi: bool,
+    /// Whether KVM_GET_VCPU_EVENTS shows NMIs that wait.
+    pub saves_pending_nmi: bool,
+    /// Whether KVM_GET_VCPU_EVENTS shows blocking by NMI.
+    pub saves_nmi_blocking: bool,
 }
 
 impl Behaviour {
@@ -132,6 +136,8 @@ pub const CORRECT: Behaviour = Behaviour {
     rf_when_injected: true,
     keeps_sti_blocking: true,
     unblocks_requeued_nmi: true,
+    saves_pending_nmi: true,
+    saves_nmi_blocking: true,
 };
 
 /// Every behaviour, the default one first.

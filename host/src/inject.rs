@@ -1,0 +1,39 @@
+//! NMIs and external interrupts that the host injects because a case asks for them.
+
+use crate::session::Session;
+use crate::vcpu::VcpuError;
+use protocol::note::{CaseFlags, INTERRUPT};
+
+/// What a case asks for at `Armed`.
+///
+/// # Errors
+/// When the machine refuses it.
+pub fn at_armed(session: &mut Session<'_>, flags: CaseFlags) -> Result<(), VcpuError> {
+    if flags.contains(CaseFlags::BLOCK_NMI) {
+        session.complete_io()?;
+        let mut events = session.vcpu.events()?;
+        events.nmi.masked = 1;
+        session.vcpu.set_events(&events)?;
+    }
+    if flags.contains(CaseFlags::NMI_AT_ARMED) {
+        session.vcpu.nmi()?;
+    }
+    if flags.contains(CaseFlags::INTERRUPT_AT_ARMED) {
+        session.raise_interrupt(INTERRUPT);
+    }
+    Ok(())
+}
+
+/// What a case asks for while its delivery is stopped.
+///
+/// # Errors
+/// When the machine refuses it.
+pub fn at_cut(session: &mut Session<'_>, flags: CaseFlags) -> Result<(), VcpuError> {
+    if flags.contains(CaseFlags::NMI_AT_CUT) {
+        session.vcpu.nmi()?;
+    }
+    if flags.contains(CaseFlags::INTERRUPT_AT_CUT) {
+        session.raise_interrupt(INTERRUPT);
+    }
+    Ok(())
+}

@@ -1,0 +1,280 @@
+//! NMIs and external interrupts: stopped in mid-delivery, and waiting behind an event that is.
+//!
+//! Rule: an NMI that waits while another event is delivered comes at the first instruction of that
+//! event's handler; its frame has event type 2, no error code, no event data, and bit 18 in the SS
+//! slot. From its delivery on NMIs are blocked, until an IRETQ, or until an ERETS or ERETU whose
+//! frame has bit 18 (SDM vol. 3 ch. 8, "FRED stack frame", "FRED and NMI blocking"; ch. 7,
+//! "Handling Multiple NMIs"). An external interrupt (type 0) waits until IF is 1 and the
+//! instruction behind STI has completed.
+//!
+//! Known bugs this tells apart from it: an NMI that is requeued and stays blocked by itself; an NMI
+//! that waits, or blocking by NMI, not moved with the machine; an interrupt whose delivery was
+//! stopped lost, or lost because it was injected beside an exception; event data of the event
+//! before in the frame.
+//!
+//! The host injects; there is no such case without it.
+#![no_std]
+#![no_main]
+
+use guest::act;
+use guest::case::{Cancel, Case};
+use guest::judge::disturbed::{RESTING, Registers};
+use guest::judge::event::{Event, Rip, Stack, Top};
+use guest::protocol::need::Needs;
+use guest::protocol::note::CaseFlags;
+use guest::routes::{IST_FRAME, IST_OTHER, route, set_interrupt_level};
+
+guest::image! {
+    name: "nmi",
+    rule: "NMIs and interrupts come once, whole, and not before they may.",
+    spec: "SDM vol. 3 ch. 8 FRED stack frame; ch. 7 Handling Multiple NMIs",
+    cases: [
+        nmi::CASE,
+        nmi_then_nmi::CASE,
+        behind_pf::CASE,
+        behind_gp::CASE,
+        blocked_behind_pf::CASE,
+        blocked_behind_ud::CASE,
+        interrupt::CASE,
+        interrupt_behind_sti::CASE,
+        interrupt_behind_pf::CASE,
+    ],
+}
+
+/// An NMI at the act, on the frame page.
+const NMI: Event = Event {
+    vector: 2,
+    rip: Rip::Act,
+    rflags: 0x2,
+    ss: 0x0202_0002_0004_0010,
+    event_data: 0,
+    csl: 1,
+    ..Event::FAULT
+};
+
+/// An NMI at the first instruction of #PF's handler, which is on stack level 1; on the stack that is
+/// nobody's in particular.
+const NMI_IN_HANDLER: Event = Event {
+    rip: Rip::Entry(14),
+    cs: 0x0000_0000_0001_0008,
+    rsp: Stack::Handler(48),
+    csl: 2,
+    fred_top: Top::Other(0),
+    idt_top: Top::Other(0),
+    ..NMI
+};
+
+/// A write to an unmapped page.
+const PAGE_FAULT: Event = Event {
+    vector: 14,
+    error_code: 0x2,
+    ss: 0x0203_000E_0000_0010,
+    event_data: 0x0000_0080_0000_1A58,
+    idt_frame_bytes: 48,
+    ..Event::FAULT
+};
+
+/// External interrupt 31, on the frame page.
+const INTERRUPT: Event = Event { vector: 31, rflags: 0x202, ss: 0x0200_001F_0000_0010, ..NMI };
+
+const FAULTED: Registers = Registers { cr2: 0x0000_0080_0000_1A58, ..RESTING };
+
+mod nmi {
+    use super::*;
+    act! { name: "nmi.nmi", set: [], armed: [], act: ["nop"], }
+    pub(super) const CASE: Case = Case {
+        name: "nmi",
+        rule: "An NMI stopped in mid-delivery: type 2, bit 18, no event data.",
+        needs: Needs::NMI,
+        flags: CaseFlags::NMI_AT_ARMED,
+        prepare: || route(2, 1, IST_FRAME),
+        act: ACT,
+        events: &[NMI],
+        in_handler: false,
+        registers: RESTING,
+        results: &[],
+        cancel: Cancel::No,
+    };
+}
+
+mod nmi_then_nmi {
+    use super::*;
+    act! { name: "nmi.nmi-then-nmi", set: [], armed: [], act: ["nop"], then: ["nop"], }
+    pub(super) const CASE: Case = Case {
+        name: "nmi-then-nmi",
+        rule: "A second NMI while the first is stopped: it comes behind the first one's return.",
+        flags: CaseFlags::NMI_AT_ARMED.union(CaseFlags::NMI_AT_CUT),
+        act: ACT,
+        events: &[NMI, Event { rip: Rip::After, ..NMI }],
+        ..nmi::CASE
+    };
+}
+
+mod behind_pf {
+    use super::*;
+    act! {
+        name: "nmi.behind-pf",
+        set: ["movabs rdi, 0x8000001A58"],
+        armed: [],
+        act: ["mov [rdi], rbx"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "behind-pf",
+        rule: "An NMI while #PF is stopped: #PF's frame whole, the NMI at its handler's first instruction.",
+        flags: CaseFlags::NMI_AT_CUT,
+        prepare: || route(2, 2, IST_OTHER),
+        act: ACT,
+        events: &[PAGE_FAULT, NMI_IN_HANDLER],
+        registers: FAULTED,
+        cancel: Cancel::Payload { payload: 0x0000_0080_0000_1A58, rflags: 0 },
+        ..nmi::CASE
+    };
+}
+
+mod behind_gp {
+    use super::*;
+    act! {
+        name: "nmi.behind-gp",
+        set: ["mov ecx, 0xFFF8"],
+        armed: [],
+        act: ["mov ds, ecx"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "behind-gp",
+        rule: "An NMI while #GP is stopped: no error code in its frame.",
+        prepare: || {
+            route(2, 2, IST_OTHER);
+            route(13, 1, IST_FRAME);
+        },
+        act: ACT,
+        events: &[
+            Event { vector: 13, error_code: 0xFFF8, ss: 0x0203_000D_0000_0010, event_data: 0, ..PAGE_FAULT },
+            Event { rip: Rip::Entry(13), ..NMI_IN_HANDLER },
+        ],
+        registers: RESTING,
+        cancel: Cancel::Payload { payload: 0, rflags: 0 },
+        ..behind_pf::CASE
+    };
+}
+
+/// An act whose second part unblocks NMIs by an ERETS to behind itself, with bit 18 in the SS slot.
+macro_rules! act_then_unblock {
+    (name: $name:literal, set: [$($set:expr),*], act: [$($act:expr),*]) => {
+        act! {
+            name: $name,
+            set: [$($set),*],
+            armed: [],
+            act: [$($act),*],
+            then: [
+                "push 0",
+                "push 0",
+                "push 0x40010",
+                "lea rbx, [rsp + 24]",
+                "push rbx",
+                "push 2",
+                "push 0x8",
+                concat!("lea rbx, [rip + \"", $name, ".last\"]"),
+                "push rbx",
+                "push 0",
+                // ERETS
+                ".byte 0xF2, 0x0F, 0x01, 0xCA"
+            ],
+        }
+    };
+}
+
+/// Behind the ERETS, on the stack that is nobody's in particular.
+const UNBLOCKED: Event =
+    Event { rip: Rip::Last, cs: 0x0000_0000_0000_0008, rsp: Stack::Act, ..NMI_IN_HANDLER };
+
+mod blocked_behind_pf {
+    use super::*;
+    act_then_unblock! {
+        name: "nmi.blocked-behind-pf",
+        set: ["movabs rdi, 0x8000001A58"],
+        act: ["mov [rdi], rbx"]
+    }
+    pub(super) const CASE: Case = Case {
+        name: "blocked-behind-pf",
+        rule: "NMIs blocked, #PF stopped: its ERETS leaves them blocked, one with bit 18 lets the NMI come.",
+        // IRETQ unblocks always.
+        needs: Needs::NMI.union(Needs::FRED),
+        flags: CaseFlags::BLOCK_NMI.union(CaseFlags::NMI_AT_CUT),
+        act: ACT,
+        events: &[PAGE_FAULT, UNBLOCKED],
+        ..behind_pf::CASE
+    };
+}
+
+mod blocked_behind_ud {
+    use super::*;
+    act_then_unblock! { name: "nmi.blocked-behind-ud", set: [], act: ["ud2"] }
+    pub(super) const CASE: Case = Case {
+        name: "blocked-behind-ud",
+        rule: "NMIs blocked, #UD stopped: the NMI comes behind the ERETS with bit 18, not before.",
+        prepare: || {
+            route(2, 2, IST_OTHER);
+            route(6, 1, IST_FRAME);
+        },
+        act: ACT,
+        events: &[Event { vector: 6, ss: 0x0203_0006_0000_0010, ..Event::FAULT }, UNBLOCKED],
+        registers: RESTING,
+        cancel: Cancel::Payload { payload: 0, rflags: 0 },
+        ..blocked_behind_pf::CASE
+    };
+}
+
+mod interrupt {
+    use super::*;
+    act! { name: "nmi.interrupt", set: [], armed: ["push 0x202", "popfq"], act: ["nop"], }
+    pub(super) const CASE: Case = Case {
+        name: "interrupt",
+        rule: "An external interrupt stopped in mid-delivery: type 0, IF saved as 1.",
+        needs: Needs::INTERRUPT,
+        flags: CaseFlags::INTERRUPT_AT_ARMED,
+        prepare: || {
+            route(31, 1, IST_FRAME);
+            set_interrupt_level(1);
+        },
+        act: ACT,
+        events: &[INTERRUPT],
+        ..nmi::CASE
+    };
+}
+
+mod interrupt_behind_sti {
+    use super::*;
+    act! { name: "nmi.interrupt-behind-sti", set: [], armed: ["sti"], act: ["nop"], }
+    pub(super) const CASE: Case = Case {
+        name: "interrupt-behind-sti",
+        rule: "An external interrupt that waits for STI: behind the next instruction, bit 16 clear.",
+        act: ACT,
+        events: &[Event { rip: Rip::After, ..INTERRUPT }],
+        ..interrupt::CASE
+    };
+}
+
+mod interrupt_behind_pf {
+    use super::*;
+    act! {
+        name: "nmi.interrupt-behind-pf",
+        set: ["movabs rdi, 0x8000001A58"],
+        armed: ["push 0x202", "popfq"],
+        act: ["mov [rdi], rbx"],
+        then: ["sti", "nop"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "interrupt-behind-pf",
+        rule: "An interrupt while #PF is stopped with IF set: not in its handler, and not in STI's shadow.",
+        flags: CaseFlags::INTERRUPT_AT_CUT,
+        prepare: || set_interrupt_level(2),
+        act: ACT,
+        events: &[
+            Event { rflags: 0x0001_0202, ..PAGE_FAULT },
+            Event { rip: Rip::Last, csl: 2, fred_top: Top::Other(0), idt_top: Top::Other(0), ..INTERRUPT },
+        ],
+        registers: FAULTED,
+        cancel: Cancel::Payload { payload: 0x0000_0080_0000_1A58, rflags: 0x200 },
+        ..interrupt::CASE
+    };
+}

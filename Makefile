@@ -92,6 +92,13 @@ soak:
 # Sizes and speed: the figures of README.md.
 bench: build
 	$(STATIC) cargo bench --locked --target $(HOST_TARGET) -p midflight
+	cargo bench --locked -p midflight-model
+
+# Random bytes as code, for ten minutes; needs a nightly compiler and cargo-fuzz.
+FUZZ_SECONDS ?= 600
+.PHONY: fuzz
+fuzz:
+	cd fuzz && cargo +nightly fuzz run model_step -- -max_total_time=$(FUZZ_SECONDS) -max_len=200
 
 clean:
 	cargo clean

@@ -23,6 +23,22 @@ struct CodePage {
 pub(crate) struct DecodeCache {
     pages: Vec<Option<CodePage>>,
     held: Option<Decoded>,
+    pub(crate) window: Window,
+}
+
+/// The page that instructions were last fetched from, and the conditions under which the next fetch
+/// from it needs no translation: see [`Processor::fetch_again`](crate::processor::Processor).
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Window {
+    /// Linear page number.
+    pub(crate) page: u64,
+    /// Index of the guest-physical page.
+    pub(crate) index: usize,
+    /// What memory's translations were; 0, which no memory has, before the first fetch.
+    pub(crate) epoch: u64,
+    /// What the TLB's were.
+    pub(crate) generation: u64,
+    pub(crate) cpl: u8,
 }
 
 /// Where an instruction is kept.
@@ -33,6 +49,16 @@ pub(crate) struct Place {
 }
 
 impl DecodeCache {
+    /// The 64-bit instruction at `offset` of the window's page, whose memory is now `page`.
+    #[inline]
+    pub(crate) fn in_window(&self, page: &Page, offset: usize) -> Option<&Decoded> {
+        let code = self.pages.get(self.window.index)?.as_ref()?;
+        if !Arc::ptr_eq(&code.source, page) || code.bits != 64 {
+            return None;
+        }
+        code.decoded.get(usize::from(code.slots[offset % PAGE]).wrapping_sub(1))
+    }
+
     /// Where the instruction at `offset` of the page at `index`, whose memory is now `page`, is kept.
     #[inline]
     pub(crate) fn find(&self, index: usize, page: &Page, offset: usize, bits: u32) -> Option<Place> {

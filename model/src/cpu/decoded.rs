@@ -55,6 +55,9 @@ pub(crate) struct MemoryOperand {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Decoded {
     pub(crate) run: Handler,
+    /// It changes general-purpose registers, status flags, memory and RIP at most: see
+    /// [`is_plain`](super::plain::is_plain).
+    pub(crate) plain: bool,
     /// Length in bytes.
     pub(crate) length: u8,
     pub(crate) operands: [Operand; 3],
@@ -109,6 +112,7 @@ impl Decoded {
         }
         Self {
             run: dispatch::handler(&instruction),
+            plain: super::plain::is_plain(&instruction),
             length: instruction.len() as u8,
             operands,
             size,

@@ -1,7 +1,7 @@
 //! Instruction fetch.
 
 use super::Stop;
-use super::cache::DecodeCache;
+use super::cache::{DecodeCache, Window};
 use super::decoded::{Decoded, Undecodable};
 use crate::event::Event;
 use crate::memory::{Memory, PAGE};
@@ -35,6 +35,13 @@ impl Processor {
         let bits = self.code_bits();
         let gpa = self.translate(memory, linear, Kind::Execute, self.privilege())?;
         let (index, offset) = ((gpa / PAGE as u64) as usize, gpa as usize % PAGE);
+        cache.window = Window {
+            page: self.rip >> 12,
+            index,
+            epoch: memory.epoch(),
+            generation: self.tlb.generation(),
+            cpl: self.cpl(),
+        };
         let found = memory.page(index).and_then(|page| cache.find(index, page, offset, bits));
         if let Some(place) = found
             && cache.get(place).is_some_and(|decoded| self.ends_inside_limit(decoded.length))
@@ -46,6 +53,21 @@ impl Processor {
             cache.insert(index, page, offset, bits, decoded);
         }
         Ok(cache.hold(decoded))
+    }
+
+    /// The instruction at RIP when it was decoded before and nothing can have changed since: the same
+    /// page by the same translation with the same right, and the same bytes in it.
+    #[inline]
+    pub(crate) fn fetch_again<'c>(&self, memory: &Memory, cache: &'c DecodeCache) -> Option<&'c Decoded> {
+        let window = &cache.window;
+        let same = self.rip >> 12 == window.page
+            && memory.epoch() == window.epoch
+            && self.tlb.generation() == window.generation
+            && self.cpl() == window.cpl;
+        if !same || !self.is_64_bit() {
+            return None;
+        }
+        cache.in_window(memory.page(window.index)?, self.rip as usize % PAGE)
     }
 
     /// Decodes the instruction at RIP, whose first byte is at `gpa`. The flag says whether all of it

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`decoded`], [`cache`], [`fetch`] | from bytes to a decoded instruction |
 //! | [`dispatch`], [`offered`] | which handler executes which instruction, which ones exist |
-//! | [`run`] | one entry: instruction boundaries, one instruction |
+//! | [`run`], [`plain`] | one entry: instruction boundaries, one instruction, runs of plain ones |
 //! | [`operand`], [`flags`] | what handlers share |
 //! | [`moves`], [`stack`], [`arithmetic`], [`shift`], [`bit`], [`bmi`], [`control_flow`], [`string`] | the integer instructions |
 //! | [`far`], [`iret`], [`load_segment`] | segments |
@@ -32,6 +32,7 @@ pub(crate) mod load_segment;
 pub(crate) mod moves;
 pub(crate) mod offered;
 pub(crate) mod operand;
+pub(crate) mod plain;
 pub(crate) mod run;
 pub(crate) mod shift;
 pub(crate) mod stack;

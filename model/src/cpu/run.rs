@@ -69,17 +69,24 @@ impl Processor {
             }
         }
         loop {
-            let event = match self.boundary(entry, left) {
-                Boundary::Exit(reason) => return exit(reason, None, executed),
-                Boundary::Deliver(event) => Some(event),
-                Boundary::Execute => match self.step(memory, cache) {
-                    Ok(()) => {
-                        executed += 1;
-                        None
-                    }
-                    Err(Stop::Fault(event)) => Some(event),
-                    Err(stop) => return exit(self.stopped(memory, stop), None, executed),
+            let (done, outcome) = self.run_plain(memory, cache, entry, left);
+            executed += done;
+            left -= done;
+            let outcome = match outcome {
+                Err(stop) => Err(stop),
+                Ok(()) => match self.boundary(entry, left) {
+                    Boundary::Exit(reason) => return exit(reason, None, executed),
+                    Boundary::Deliver(event) => Err(Stop::Fault(event)),
+                    Boundary::Execute => self.step(memory, cache),
                 },
+            };
+            let event = match outcome {
+                Ok(()) => {
+                    executed += 1;
+                    None
+                }
+                Err(Stop::Fault(event)) => Some(event),
+                Err(stop) => return exit(self.stopped(memory, stop), None, executed),
             };
             left -= 1;
             if let Some(event) = event {
@@ -144,16 +151,8 @@ impl Processor {
         }
         let decoded = self.fetch(memory, cache)?;
         let single_step = self.flag(rflags::TF);
-        let run = &mut self.run;
-        run.next_rip = self.rip.wrapping_add(decoded.length.into());
-        run.breakpoints = 0;
-        run.sti = false;
-        run.mov_ss = false;
-        run.keep_rf = false;
-        run.repeat = false;
-        run.no_single_step = false;
-        run.branched = false;
-        run.single_step = false;
+        begin(&mut self.run);
+        self.run.next_rip = self.rip.wrapping_add(decoded.length.into());
         if !self.is_64_bit() {
             self.run.next_rip &= 0xFFFF_FFFF;
         }
@@ -220,6 +219,19 @@ impl Processor {
             }
         }
     }
+}
+
+/// Before an instruction: it has asked for nothing yet.
+#[inline]
+pub(super) fn begin(run: &mut Run) {
+    run.breakpoints = 0;
+    run.sti = false;
+    run.mov_ss = false;
+    run.keep_rf = false;
+    run.repeat = false;
+    run.no_single_step = false;
+    run.branched = false;
+    run.single_step = false;
 }
 
 enum Boundary {

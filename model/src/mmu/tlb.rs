@@ -40,6 +40,12 @@ impl Tlb {
         self.generation += 1;
     }
 
+    /// A number that changes with every flush.
+    #[inline]
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
     #[inline]
     pub(crate) fn find(&self, linear: u64, epoch: u64) -> Option<Translation> {
         let page = linear >> 12;

@@ -45,6 +45,9 @@ impl HostFacts {
         }
     }
 
+    /// The facts that known-issues.toml may name.
+    pub const NAMES: [&'static str; 5] = ["vendor", "kernel", "kvm_module", "nested", "emulator"];
+
     /// Whether a fact named in known-issues.toml holds. `kernel`, `nested` and `emulator` are
     /// compared as prefixes, `kvm_module` as one of the loaded modules; an unknown name never holds.
     pub fn holds(&self, name: &str, value: &str) -> bool {

@@ -66,6 +66,9 @@ pub enum KnownIssuesError {
         /// What is wrong.
         error: crate::scenario::InvalidId,
     },
+    /// An entry holds for every host, or names a fact that does not exist.
+    #[error("known-issues.toml: issue `{0}` names no host fact, or one that does not exist")]
+    Host(String),
     /// The model is never excused.
     #[error("known-issues.toml: issue `{0}` is for the model; the model has no known issues")]
     Model(String),
@@ -81,6 +84,11 @@ impl KnownIssues {
         for issue in &list.issues {
             if issue.machine == "model" {
                 return Err(KnownIssuesError::Model(issue.name.clone()));
+            }
+            if issue.host.is_empty()
+                || !issue.host.keys().all(|name| HostFacts::NAMES.contains(&name.as_str()))
+            {
+                return Err(KnownIssuesError::Host(issue.name.clone()));
             }
             let of_cases = issue.cases.iter().map(|case| format!("{case}:cold"));
             for id in issue.scenarios.iter().cloned().chain(of_cases) {
@@ -210,6 +218,8 @@ mod tests {
                 .is_err()
         );
         assert!(KnownIssues::parse(&LIST.replace("\"kvm\"", "\"model\"")).is_err());
+        assert!(KnownIssues::parse(&LIST.replace("{ kernel = [\"6.17.\", \"6.18.\"] }", "{}")).is_err());
+        assert!(KnownIssues::parse(&LIST.replace("kernel =", "colonel =")).is_err());
     }
 
     #[test]

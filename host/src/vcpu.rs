@@ -236,8 +236,6 @@ pub trait Vcpu {
 pub trait DeliveryAccesses {
     /// Refuses the `n`-th access (from 0) of the next delivery, once.
     fn refuse(&mut self, n: u64);
-    /// How many accesses the last delivery made.
-    fn count(&self) -> u64;
 }
 
 /// Guest memory as pages that several snapshots and machines can share. `None` is a page of zeros.

@@ -9,7 +9,7 @@ use protocol::text;
 
 /// Puts the verdict in `mailbox` into `report`.
 ///
-/// A pass is believed only with at least one field compared, none different, and exactly the
+/// A pass is believed only with whole deliveries compared, no field different, and exactly the
 /// number of deliveries that the case states.
 pub fn read(mailbox: &Mailbox, case: &Case, report: &mut Report) {
     report.compared = mailbox.compared;
@@ -61,9 +61,15 @@ fn differences(mailbox: &Mailbox) -> Vec<Difference> {
         .collect()
 }
 
+/// A judge that compares less than the frame, the registers and the entry has not judged a delivery.
+const FIELDS_OF_A_DELIVERY: u32 = 16;
+/// What the judge of a case without any delivery still has: registers, and that there was none.
+const LEAST_COMPARED: u32 = 4;
+
 fn disbelief(mailbox: &Mailbox, case: &Case) -> Option<String> {
-    if mailbox.compared == 0 {
-        return Some("the guest says pass and compared nothing".to_owned());
+    let least = LEAST_COMPARED.max(FIELDS_OF_A_DELIVERY * case.entries);
+    if mailbox.compared < least {
+        return Some(format!("the guest says pass and compared {} fields, not {least}", mailbox.compared));
     }
     if mailbox.mismatch_count != 0 {
         return Some(format!("the guest says pass with {} fields different", mailbox.mismatch_count));
@@ -107,6 +113,7 @@ mod tests {
     fn a_pass_is_believed_only_when_something_was_compared() {
         assert_eq!(judged(|_| {}).outcome, Outcome::Pass);
         assert_eq!(judged(|m| m.compared = 0).outcome, Outcome::Error);
+        assert_eq!(judged(|m| m.compared = 15).outcome, Outcome::Error);
         assert_eq!(judged(|m| m.entries = 0).outcome, Outcome::Error);
         assert_eq!(judged(|m| m.entries = 2).outcome, Outcome::Error);
         assert_eq!(judged(|m| m.mismatch_count = 1).outcome, Outcome::Error);

@@ -20,7 +20,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use model::hypervisor::behaviour::{self, Behaviour};
 use std::io::{BufWriter, Write, stdout};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, CliError> {
     let behaviour = behaviour_of(args)?;
@@ -32,7 +32,10 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, C
     let mut facts = HostFacts::gather(kvm);
     let qemu = qemu::Qemu::find();
     if let Ok(qemu) = &qemu {
-        facts.emulator = qemu.version(Instant::now() + args.timeout).unwrap_or_default();
+        // Known issues depend on it: a QEMU that does not say its version is no machine to judge.
+        facts.emulator = qemu
+            .version(Instant::now() + PATIENCE)
+            .map_err(|error| CliError::Usage(format!("QEMU does not say its version: {error}")))?;
     }
     require(&args.require, kvm, &qemu)?;
 
@@ -99,11 +102,17 @@ impl Run<'_> {
             frames: self.args.frames,
         };
         let mut worker = Worker::new(options.clone());
+        let probed = worker.probe(true).and_then(|with| Ok((with, worker.probe(false)?)));
+        let (with_payload, without_payload) = match probed {
+            Ok(support) => support,
+            // What the other machines gave must not be lost with it.
+            Err(error) => return Ok(conclude_all(&scenarios, "kvm", Outcome::Error, &error.to_string())),
+        };
         let abilities = Abilities {
             machine: "kvm".to_owned(),
             meets: met_needs(&machine),
-            with_payload: worker.probe(true)?,
-            without_payload: worker.probe(false)?,
+            with_payload,
+            without_payload,
             accesses: false,
         };
         drop(worker);
@@ -166,6 +175,9 @@ impl Run<'_> {
     }
 }
 
+/// How long QEMU may take to say its version.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 pub(super) fn progress_bar(machine: &str, scenarios: usize) -> ProgressBar {
     let bar = ProgressBar::new(scenarios as u64);
     if let Ok(style) = ProgressStyle::with_template("{prefix:>6} [{elapsed}] {pos}/{len} {wide_msg}") {
@@ -175,8 +187,17 @@ pub(super) fn progress_bar(machine: &str, scenarios: usize) -> ProgressBar {
 }
 
 fn skip_all(scenarios: &[(usize, Scenario)], machine: &str, reason: &str) -> Vec<Report> {
-    let skip = |scenario| Report::new(scenario, machine, None).concluded(Outcome::Skip, reason.to_owned());
-    scenarios.iter().map(|(_, scenario)| skip(scenario)).collect()
+    conclude_all(scenarios, machine, Outcome::Skip, reason)
+}
+
+fn conclude_all(
+    scenarios: &[(usize, Scenario)],
+    machine: &str,
+    outcome: Outcome,
+    reason: &str,
+) -> Vec<Report> {
+    let one = |scenario| Report::new(scenario, machine, None).concluded(outcome, reason.to_owned());
+    scenarios.iter().map(|(_, scenario)| one(scenario)).collect()
 }
 
 fn behaviour_of(args: &RunArgs) -> Result<&'static Behaviour, CliError> {

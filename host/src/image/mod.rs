@@ -122,6 +122,9 @@ impl Image {
         let file = path.display().to_string();
         let fail = |problem| ImageError { file: file.clone(), problem };
         let metadata = std::fs::metadata(path).map_err(|e| fail(Problem::Unreadable(e.to_string())))?;
+        if !metadata.is_file() {
+            return Err(fail(Problem::Unreadable("it is not a regular file".to_owned())));
+        }
         let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
         if size > LARGEST_FILE {
             return Err(fail(Problem::TooLarge(size)));

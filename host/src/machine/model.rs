@@ -236,10 +236,6 @@ impl DeliveryAccesses for ModelVcpu {
     fn refuse(&mut self, n: u64) {
         self.vm.memory.refuse_access(Some(n));
     }
-
-    fn count(&self) -> u64 {
-        self.vm.memory.delivery_accesses()
-    }
 }
 
 /// What KVM answers to arguments that make no sense.

@@ -2,7 +2,7 @@
 
 use crate::image::{Case, Image};
 use crate::machine::model::ModelMachine;
-use crate::result::Report;
+use crate::result::{Outcome, Report};
 use crate::run::one::Runner;
 use crate::run::pool::{self, Engine};
 use crate::scenario::{self, ACTIONS, Action, Delivery, Plan, Scenario, Stop};
@@ -69,10 +69,10 @@ pub fn schedules(
                     payload: true,
                     plan: Plan::None,
                 };
-                let accesses = runner.delivery_accesses(image, &uncut).unwrap_or(0);
-                let stops = stops(&mut runner, image, &uncut, accesses);
-                let cuts = stops.flat_map(|stop| ACTIONS.map(|action| Plan::Cut(stop, action)));
-                let scenarios = cuts.map(|plan| Scenario { plan, ..uncut.clone() }).collect();
+                let mut runs = |stop| run(&mut runner, image, &uncut, stop);
+                let accesses = count(|n| runs(Stop::Access(n, None)).cut.is_some());
+                let scenarios =
+                    plans(accesses, &mut runs).map(|plan| Scenario { plan, ..uncut.clone() }).collect();
                 found.push(Schedules { image: index, name, accesses, scenarios });
             }
         }
@@ -80,23 +80,51 @@ pub fn schedules(
     found
 }
 
-/// Each access alone, then each pair. A second try makes other accesses than the first: what the
-/// first has marked as accessed needs no update any more.
-fn stops(
-    runner: &mut Runner<'_>,
-    image: &Image,
-    uncut: &Scenario,
-    accesses: u16,
-) -> impl Iterator<Item = Stop> + use<> {
-    let alone = (0..accesses).map(|first| Stop::Access(first, None));
-    let mut pairs = Vec::new();
-    for first in 0..accesses {
-        let plan = Plan::Cut(Stop::Access(first, None), Action::default());
-        let again = runner.delivery_accesses(image, &Scenario { plan, ..uncut.clone() }).unwrap_or(0);
-        pairs.extend((0..again).map(|second| Stop::Access(first, Some(second))));
-    }
-    alone.chain(pairs)
+fn run(runner: &mut Runner<'_>, image: &Image, uncut: &Scenario, stop: Stop) -> Report {
+    let plan = Plan::Cut(stop, Action::default());
+    runner.run(image, &Scenario { plan, ..uncut.clone() })
 }
+
+/// Each access alone, then each pair, with every action.
+///
+/// A second try makes other accesses than the first: what the first has marked as accessed needs no
+/// update any more. And where a delivery meets an exception, the accesses before that belong to
+/// another event than the case's: its registers are still to be written, and a second try goes on to
+/// the exception. Such an access is refused alone, and no register rewritten.
+fn plans(accesses: u16, mut run: impl FnMut(Stop) -> Report) -> impl Iterator<Item = Plan> {
+    let queues: Vec<Option<String>> =
+        (0..accesses).map(|first| run(Stop::Access(first, None)).queue).collect();
+    let (mut alone, mut pairs) = (Vec::new(), Vec::new());
+    for (first, queue) in (0..accesses).zip(&queues) {
+        let of_the_case = Some(queue) == queues.last();
+        let actions = ACTIONS.into_iter().filter(|action| of_the_case || !action.disturb);
+        alone.extend(actions.map(|action| Plan::Cut(Stop::Access(first, None), action)));
+        if of_the_case {
+            let again = count(|n| run(Stop::Access(first, Some(n))).outcome != Outcome::Error);
+            let stops = (0..again).map(|second| Stop::Access(first, Some(second)));
+            pairs.extend(stops.flat_map(|stop| ACTIONS.map(|action| Plan::Cut(stop, action))));
+        }
+    }
+    alone.into_iter().chain(pairs)
+}
+
+/// How many accesses a delivery makes: the number of the first one that is never met.
+fn count(mut meets: impl FnMut(u16) -> bool) -> u16 {
+    let (mut met, mut beyond) = (0, 1);
+    while beyond < MOST && meets(beyond - 1) {
+        met = beyond;
+        beyond *= 2;
+    }
+    // At least `met` accesses, and fewer than `beyond`.
+    while beyond - met > 1 {
+        let middle = met + (beyond - met) / 2;
+        if meets(middle - 1) { met = middle } else { beyond = middle }
+    }
+    met
+}
+
+/// More accesses than any delivery makes.
+const MOST: u16 = 1 << 12;
 
 /// Runs schedules until a bound is met; `progress` is told of each as it ends.
 pub fn explore(
@@ -129,3 +157,15 @@ pub fn explore(
 
 /// Schedules between two looks at the clock: well under a second.
 const SLICE: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::count;
+
+    #[test]
+    fn a_count_is_exact() {
+        for accesses in 0..70 {
+            assert_eq!(count(|n| n < accesses), accesses);
+        }
+    }
+}

@@ -12,6 +12,7 @@ use crate::session::{Session, Stopped};
 use crate::state::{self, VmState};
 use crate::vcpu::{Exit, Vcpu, VcpuError, VmConfig};
 use crate::verdict;
+use fred::event::vector;
 use model::hypervisor::behaviour::overlay;
 use protocol::doorbell::Doorbell;
 use protocol::exit::ImageExit;
@@ -92,20 +93,11 @@ impl<'m> Runner<'m> {
                 report = report.concluded(Outcome::Error, reason);
             }
         }
+        if matches!(scenario.plan, Plan::Cut(..)) && report.cut.is_none() && report.outcome == Outcome::Pass {
+            report = report.concluded(Outcome::Error, "the guest says pass and no cut was proved".to_owned());
+        }
         report.duration_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
         report
-    }
-
-    /// How many memory accesses the last delivery of a scenario makes, or the last try of it;
-    /// `None` when the machine does not count them or the scenario does not get that far.
-    pub fn delivery_accesses(&mut self, image: &Image, scenario: &Scenario) -> Option<u16> {
-        let (index, case) = image.case(&scenario.case)?;
-        let mut report = Report::new(scenario, self.machine.name(), None);
-        let mut session = None;
-        let deadline = Instant::now() + self.timeout;
-        let mut run = Run { runner: self, image, case, index, scenario };
-        run.attempt(&mut session, &mut report, deadline).ok()?;
-        u16::try_from(session?.vcpu.delivery_accesses()?.count()).ok()
     }
 
     /// A VM stopped at `Ready`, forked from the snapshot, which is taken the first time.
@@ -191,18 +183,23 @@ impl<'a> Run<'_, '_, 'a> {
         session.choose_case(self.index)?;
         let armed = session.advance()?;
         if armed == Stopped::Doorbell(Doorbell::Done(self.index)) {
-            // A skip or an error of the guest: it has not armed.
-            return self.judge(session, report);
+            // A skip or an error of the guest: it has not armed, and has nothing to judge.
+            self.judge(session, report)?;
+            return match report.outcome {
+                Outcome::Skip | Outcome::Error => Ok(()),
+                _ => Err(Trouble::NoCut("the guest judged a case that it had not armed".to_owned())),
+            };
         }
         expect(session, armed, Doorbell::Armed(self.index))?;
         self.seen("armed", self.case.act);
         inject::at_armed(session, self.case.flags)?;
         if let Plan::Cut(..) = self.scenario.plan {
-            match self.cut(session, report)? {
+            match self.cut(session, report, deadline)? {
                 SecondRun::Kept => {}
                 SecondRun::RanOn => {
                     self.judge(session, report)?;
-                    if report.outcome == Outcome::Pass {
+                    if report.outcome != Outcome::Fail {
+                        report.cut = None;
                         let what = "the event was delivered while its page refused access";
                         return Err(Trouble::NoCut(what.to_owned()));
                     }
@@ -221,7 +218,12 @@ impl<'a> Run<'_, '_, 'a> {
         self.judge(session, report)
     }
 
-    fn cut(&mut self, session: &mut Session<'_>, report: &mut Report) -> Result<SecondRun, Trouble> {
+    fn cut(
+        &mut self,
+        session: &mut Session<'_>,
+        report: &mut Report,
+        deadline: Instant,
+    ) -> Result<SecondRun, Trouble> {
         let Plan::Cut(stop, action) = self.scenario.plan else {
             return Err(Trouble::NoCut("the plan has no stop".to_owned()));
         };
@@ -238,7 +240,7 @@ impl<'a> Run<'_, '_, 'a> {
         }
         cut::release(session, stop)?;
         if action.migrate {
-            self.migrate(session, report)?;
+            self.migrate(session, report, deadline)?;
         }
         match stop {
             Stop::Access(_, Some(second)) => Ok(cut::cut_again(session, self.case, second, &cut)?.second_run),
@@ -253,15 +255,18 @@ impl<'a> Run<'_, '_, 'a> {
     }
 
     /// The guest moves to a fresh VM and vCPU in this process.
-    fn migrate(&self, session: &mut Session<'_>, report: &mut Report) -> Result<(), VcpuError> {
+    fn migrate(
+        &self,
+        session: &mut Session<'_>,
+        report: &mut Report,
+        deadline: Instant,
+    ) -> Result<(), VcpuError> {
         let machine = self.runner.machine;
         let config = self.runner.config(self.scenario);
         let state = state::save(session.vcpu.as_mut(), machine, &config)?;
         report.losses = losses(&state, self.scenario.delivery);
         let mut vcpu = state::restore(machine, &state)?;
-        if let Some(deadline) = Instant::now().checked_add(self.runner.timeout) {
-            vcpu.set_deadline(deadline);
-        }
+        vcpu.set_deadline(deadline);
         session.replace_vcpu(vcpu);
         Ok(())
     }
@@ -336,8 +341,9 @@ fn has_xfd(machine: &dyn Machine) -> bool {
 fn losses(state: &VmState, delivery: Delivery) -> Vec<String> {
     let events = &state.events;
     let mut losses = Vec::new();
+    let has_data = matches!(events.exception.nr, vector::PF | vector::DB | vector::NM);
     let carries = events.exception_has_payload != 0 || overlay::event_data(events).is_some();
-    if delivery == Delivery::Fred && events.exception.injected != 0 && !carries {
+    if delivery == Delivery::Fred && events.exception.injected != 0 && has_data && !carries {
         losses.push("event data of the injected exception".to_owned());
     }
     losses

@@ -32,12 +32,24 @@ pub fn run(
                         report.frames = mine.map(|frame| frame.line.clone()).collect();
                     }
                     let verdict = run.cases.iter().find(|verdict| of_case(&verdict.case));
-                    conclude(report, verdict.map(|verdict| &verdict.outcome), &run.errors)
+                    let report = conclude(report, verdict.map(|verdict| &verdict.outcome), &run.errors);
+                    let captured = run.frames.iter().filter(|frame| of_case(&frame.case)).count();
+                    believe(report, image, captured)
                 }
                 Err(error) => report.concluded(Outcome::Error, explain(error, image)),
             }
         })
         .collect()
+}
+
+/// A pass is believed only with as many captured frames as the case states deliveries.
+fn believe(report: Report, image: &Image, captured: usize) -> Report {
+    let stated = image.case(&report.case).map_or(0, |(_, case)| case.entries);
+    if report.outcome == Outcome::Pass && usize::try_from(stated) != Ok(captured) {
+        let why = format!("the image says pass with {captured} frames captured; the case has {stated}");
+        return report.concluded(Outcome::Error, why);
+    }
+    report
 }
 
 fn explain(error: &QemuError, image: &Image) -> String {

@@ -186,11 +186,13 @@ impl Worker {
     /// Runs a scenario; a worker that fails is the scenario's error.
     pub fn run(&mut self, scenario: &Scenario) -> Report {
         let error = match self.ask(&Request::Run(scenario.to_string())) {
-            Ok(Answer::Report(report)) => return *report,
+            Ok(Answer::Report(report)) if report.id == scenario.to_string() => return *report,
             Ok(Answer::Failed(why)) => WorkerError::Failed(why),
             Ok(_) => WorkerError::Confused,
             Err(error) => error,
         };
+        // Whatever it says next belongs to no question: the next one goes to a fresh process.
+        self.process = None;
         Report::new(scenario, "kvm", None).concluded(Outcome::Error, error.to_string())
     }
 

@@ -9,11 +9,11 @@ use kvm_bindings::{
     kvm_vcpu_events, kvm_xcr, kvm_xcrs,
 };
 use model::cpuid::{CpuidEntry, CpuidTable, default_table};
-use model::hypervisor::Vm;
 use model::hypervisor::behaviour::Behaviour;
 use model::hypervisor::registers::MSRS;
 use model::hypervisor::run::{Mode, Return};
 use model::hypervisor::story::Story;
+use model::hypervisor::{SharedDecoded, Vm};
 use model::memory::{Memory, OutsideMemory};
 use std::time::Instant;
 
@@ -22,13 +22,19 @@ use std::time::Instant;
 pub struct ModelMachine {
     behaviour: &'static Behaviour,
     story: Option<Story>,
+    decoded: SharedDecoded,
     cpuid: Vec<kvm_cpuid_entry2>,
 }
 
 impl ModelMachine {
     /// The model with `behaviour`.
     pub fn new(behaviour: &'static Behaviour) -> Self {
-        Self { behaviour, story: None, cpuid: default_table().entries.iter().map(to_kvm).collect() }
+        Self {
+            behaviour,
+            story: None,
+            decoded: SharedDecoded::default(),
+            cpuid: default_table().entries.iter().map(to_kvm).collect(),
+        }
     }
 }
 
@@ -56,6 +62,7 @@ impl Machine for ModelMachine {
     fn create(&self, config: &VmConfig) -> Result<Box<dyn Vcpu>, VcpuError> {
         let cpuid = CpuidTable { entries: config.cpuid.iter().map(from_kvm).collect() };
         let mut vm = Vm::new(config.memory_size, cpuid, self.behaviour, config.exception_payload);
+        vm.share_decoded(&self.decoded);
         if let Some(story) = &self.story {
             story.line("machine      a fresh VM".to_owned());
             vm.tell(story.clone());

@@ -28,11 +28,14 @@ pub mod run;
 pub mod story;
 mod xsave;
 
+use crate::cpu::cache::DecodeCache;
 use crate::cpuid::CpuidTable;
 use crate::memory::Memory;
 use crate::processor::Processor;
 pub use behaviour::Behaviour;
 use queue::Queue;
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Instant;
 
 /// A virtual machine with one vCPU.
@@ -56,12 +59,30 @@ pub struct Vm {
     /// An exit for I/O that the next KVM_RUN completes.
     pending_io: Option<io::PendingIo>,
     deadline: Option<Instant>,
+    decoded: Option<SharedDecoded>,
     story: Option<story::Story>,
     /// Since the story was begun.
     handler_entered: bool,
 }
 
+/// Decoded instructions that several VMs of one thread share: forks of one snapshot execute the same
+/// pages, and a page is decoded once for all of them. A page that one of them writes is its own from
+/// then on, so that nothing shared can be stale for another.
+#[derive(Clone, Debug, Default)]
+pub struct SharedDecoded(Rc<RefCell<DecodeCache>>);
+
 impl Vm {
+    /// Shares decoded instructions with other VMs.
+    pub fn share_decoded(&mut self, decoded: &SharedDecoded) {
+        self.decoded = Some(decoded.clone());
+    }
+
+    /// Takes the shared instructions for a run, or gives them back.
+    fn swap_decoded(&mut self) {
+        if let Some(SharedDecoded(shared)) = &self.decoded {
+            std::mem::swap(&mut self.processor.cache, &mut shared.borrow_mut());
+        }
+    }
     /// A VM with `memory_size` bytes of memory and a processor in its reset state.
     pub fn new(
         memory_size: u64,
@@ -80,6 +101,7 @@ impl Vm {
             interrupt_window: false,
             pending_io: None,
             deadline: None,
+            decoded: None,
             story: None,
             handler_entered: false,
         }

@@ -77,6 +77,13 @@ const INTERCEPTS: u32 = 1 << vector::DB | 1 << vector::UD | 1 << vector::AC | 1 
 impl Vm {
     /// KVM_RUN.
     pub fn run(&mut self, mode: Mode) -> Return {
+        self.swap_decoded();
+        let why = self.run_until_return(mode);
+        self.swap_decoded();
+        why
+    }
+
+    fn run_until_return(&mut self, mode: Mode) -> Return {
         self.complete_io();
         if mode == Mode::ImmediateExit {
             return Return::Interrupted;

@@ -74,8 +74,14 @@ fn machine(mode: u8, seed: u64) -> (Processor, Memory) {
     for s in [&mut cpu.segments.ds, &mut cpu.segments.es, &mut cpu.segments.ss] {
         *s = segment(data, 3, false);
     }
-    cpu.segments.tr =
-        Segment { selector: 0x30, base: 0x6000, limit: 0x67, segment_type: 11, present: true, ..Segment::default() };
+    cpu.segments.tr = Segment {
+        selector: 0x30,
+        base: 0x6000,
+        limit: 0x67,
+        segment_type: 11,
+        present: true,
+        ..Segment::default()
+    };
     cpu.gdtr = DescriptorTable { base: 0x5000, limit: 0x3F };
     cpu.idtr = DescriptorTable { base: 0x7000, limit: 0xFFF };
     cpu.msrs.star = 0x001B_0008_0000_0000;

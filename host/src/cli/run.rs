@@ -101,7 +101,8 @@ impl Run<'_> {
             timeout: self.args.timeout,
             frames: self.args.frames,
         };
-        let mut worker = Worker::new(options.clone());
+        // A probe has a guest of its own and needs no image.
+        let mut worker = Worker::new(WorkerOptions { images: Vec::new(), ..options.clone() });
         let probed = worker.probe(true).and_then(|with| Ok((with, worker.probe(false)?)));
         let (with_payload, without_payload) = match probed {
             Ok(support) => support,

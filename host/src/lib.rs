@@ -8,7 +8,7 @@
 //! | [`probe`] | which stops a machine can do |
 //! | [`boot`], [`devices`], [`session`] | a guest and what it talks to |
 //! | [`scenario`] | ids, and every scenario of an image |
-//! | [`cut`], [`disturb`], [`state`] | the stop and its proof, register rewriting, save and restore |
+//! | [`cut`], [`queue`], [`disturb`], [`state`] | the stop and its proof, what the queue held, register rewriting, save and restore |
 //! | [`verdict`], [`result`], [`known`] | the guest's verdict, the record, the known issues |
 //! | [`run`] | one scenario, many scenarios, worker processes |
 //! | [`nested`] | a Linux kernel with its own KVM inside an emulator, and midflight inside that |
@@ -31,6 +31,7 @@ pub mod nested;
 pub mod pattern;
 pub mod probe;
 mod process;
+pub mod queue;
 pub mod report;
 pub mod result;
 pub mod run;

@@ -15,7 +15,7 @@ use midflight::run::one::Runner;
 use midflight::scenario::{Delivery, Scenario};
 use midflight::session::{Session, Stopped};
 use midflight::state;
-use midflight::vcpu::{PAGE, VmConfig};
+use midflight::vcpu::{PAGE, VmConfig, VmKind};
 use model::hypervisor::behaviour::CORRECT;
 use protocol::doorbell::Doorbell;
 use protocol::mailbox::HostFlags;
@@ -127,8 +127,12 @@ fn parked_kib(image: &Image) -> Result<f64, Box<dyn Error>> {
     let vcpu = boot(&model, image, Delivery::Fred, true, HostFlags::PRESENT)?;
     let mut session = Session::new(vcpu, image);
     while session.advance()? != Stopped::Doorbell(Doorbell::Ready) {}
-    let config =
-        VmConfig { memory_size: MEMORY_SIZE, cpuid: model.cpuid().to_vec(), exception_payload: true };
+    let config = VmConfig {
+        memory_size: MEMORY_SIZE,
+        cpuid: model.cpuid().to_vec(),
+        exception_payload: true,
+        kind: VmKind::Plain,
+    };
     let snapshot = state::save(session.vcpu.as_mut(), &model, &config)?;
     let mut fork = Session::new(state::restore(&model, &snapshot)?, image);
     while fork.advance()? != Stopped::Doorbell(Doorbell::Armed(0)) {}

@@ -4,7 +4,7 @@
 use crate::image::{Image, MEMORY_SIZE};
 use crate::machine::Machine;
 use crate::scenario::Delivery;
-use crate::vcpu::{Vcpu, VcpuError, VmConfig};
+use crate::vcpu::{Vcpu, VcpuError, VmConfig, VmKind};
 use fred::control::{CR0_ET, CR0_PE, rflags};
 use kvm_bindings::{kvm_regs, kvm_segment};
 use protocol::mailbox::{HostFlags, Mailbox};
@@ -32,6 +32,7 @@ pub fn boot(
         memory_size: MEMORY_SIZE,
         cpuid: machine.cpuid().to_vec(),
         exception_payload,
+        kind: VmKind::Plain,
     })?;
     for segment in &image.segments {
         vcpu.write_memory(segment.address, &segment.bytes)?;

@@ -63,7 +63,7 @@ pub struct Report {
     pub payload: bool,
     /// The model's behaviour; null on other machines.
     pub behaviour: Option<String>,
-    /// `cold`, `none`, `block@frame`, `cancel`, `io`, `access@N` or `access@N,M`.
+    /// `cold`, `none`, or a stop as ids have it.
     pub stop: String,
     /// What was done at the cut; null where there was none.
     pub action: Option<String>,
@@ -73,7 +73,9 @@ pub struct Report {
     pub reason: Option<String>,
     /// The kind of proof that the delivery was cut; null where it was not.
     pub cut: Option<Proof>,
-    /// What the queue held at the cut.
+    /// How many cuts were proved: more than one where the delivery was stopped again, or in a storm.
+    pub cuts: u32,
+    /// What the queue held at the last cut.
     pub queue: Option<String>,
     /// `field value` of the first field that differed.
     pub expected: Option<String>,
@@ -113,6 +115,7 @@ impl Report {
             outcome: Outcome::Error,
             reason: None,
             cut: None,
+            cuts: 0,
             queue: None,
             expected: None,
             got: None,

@@ -55,9 +55,17 @@ impl<'i> Session<'i> {
     /// # Errors
     /// When KVM_RUN fails in a way that is no exit.
     pub fn advance(&mut self) -> Result<Stopped, VcpuError> {
+        self.advance_in(RunMode::Normal)
+    }
+
+    /// As [`advance`](Self::advance), with KVM_RUN entered in `mode` each time.
+    ///
+    /// # Errors
+    /// As [`advance`](Self::advance).
+    pub fn advance_in(&mut self, mode: RunMode) -> Result<Stopped, VcpuError> {
         loop {
             self.vcpu.request_interrupt_window(self.interrupt.is_some());
-            let exit = self.vcpu.run(RunMode::Normal)?;
+            let exit = self.vcpu.run(mode)?;
             if exit == Exit::InterruptWindow
                 && let Some(vector) = self.interrupt.take()
             {
@@ -126,11 +134,12 @@ impl<'i> Session<'i> {
         Ok(u32::from_le_bytes(bytes))
     }
 
-    /// Tells the guest which case to run next.
+    /// Tells the guest which case to run next, and the judge that nothing was rewritten yet.
     ///
     /// # Errors
     /// When the mailbox cannot be written.
     pub fn choose_case(&mut self, index: u16) -> Result<(), VcpuError> {
+        self.note_disturbances(&[])?;
         let at = self.image.mailbox + offset_of!(Mailbox, case) as u64;
         self.vcpu.write_memory(at, &u32::from(index).to_le_bytes())
     }

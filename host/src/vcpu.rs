@@ -8,7 +8,7 @@
 use kvm_bindings::{
     kvm_cpuid_entry2, kvm_debugregs, kvm_mp_state, kvm_regs, kvm_sregs, kvm_vcpu_events, kvm_xcrs,
 };
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// One MSR and its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,20 @@ pub struct VmConfig {
     pub cpuid: Vec<kvm_cpuid_entry2>,
     /// Whether KVM_CAP_EXCEPTION_PAYLOAD is enabled.
     pub exception_payload: bool,
+    /// What else its memory can do.
+    pub kind: VmKind,
+}
+
+/// What a virtual machine's memory can do beyond holding bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum VmKind {
+    /// Nothing.
+    #[default]
+    Plain,
+    /// Pages that the guest writes are logged in a dirty ring: KVM_CAP_DIRTY_LOG_RING.
+    DirtyRing,
+    /// Pages have the private attribute: KVM_X86_SW_PROTECTED_VM, KVM_CAP_MEMORY_ATTRIBUTES.
+    Protected,
 }
 
 /// How KVM_RUN is entered.
@@ -45,6 +59,9 @@ pub enum RunMode {
     /// A signal is pending, unblocked only inside KVM_RUN (KVM_SET_SIGNAL_MASK): the entry is
     /// prepared, injection included, then cancelled, and KVM_RUN returns [`Exit::Interrupted`].
     SignalPending,
+    /// Run, and a signal comes after this time: KVM_RUN then returns [`Exit::Interrupted`] from
+    /// wherever it is. The model's guest time is its count of instructions, not the clock.
+    SignalAfter(Duration),
 }
 
 /// Why KVM_RUN returned.
@@ -91,6 +108,8 @@ pub enum Exit {
         /// Guest-physical address.
         gpa: Option<u64>,
     },
+    /// KVM_EXIT_DIRTY_RING_FULL: the guest is not entered before the dirty ring has room again.
+    DirtyRingFull,
     /// KVM_EXIT_INTERNAL_ERROR.
     InternalError {
         /// `suberror`: 1 is an emulation failure, 3 a failed event delivery.
@@ -117,8 +136,19 @@ pub enum Exit {
 pub enum Protection {
     /// Everything.
     Open,
-    /// Nothing: PROT_NONE on the host's mapping, a non-present second-stage entry.
+    /// Nothing: PROT_NONE on the host's mapping. KVM_RUN returns [`Exit::Fault`].
     Blocked,
+    /// Nothing before somebody provides the page: userfaultfd. Whoever watches it signals the vCPU,
+    /// so that KVM_RUN returns [`Exit::Interrupted`].
+    Userfault,
+    /// There is no memory slot. A delivery that meets it ends in [`Exit::InternalError`], on KVMs
+    /// that stop there at all.
+    Hole,
+    /// The memory slot is read-only. A delivery that writes there ends as in [`Hole`](Self::Hole).
+    ReadOnly,
+    /// The page has the private attribute and no private memory: [`Exit::Fault`], always with
+    /// KVM_EXIT_MEMORY_FAULT. For a [`VmKind::Protected`].
+    Private,
 }
 
 /// An ioctl, or its counterpart in the model, refused.
@@ -227,8 +257,34 @@ pub trait Vcpu {
     fn delivery_accesses(&mut self) -> Option<&mut dyn DeliveryAccesses> {
         None
     }
-    /// Changes what the page at guest-physical `address` (a multiple of 4096) allows the guest.
+    /// Changes what the page at guest-physical `address` (a multiple of 4096) allows the guest. At
+    /// most one page at a time allows less than everything.
     fn protect(&mut self, address: u64, protection: Protection) -> Result<(), VcpuError>;
+    /// Takes the page at guest-physical `address` away from the guest's mapping, contents kept: the
+    /// next guest access leaves the guest, and the kernel maps the page again by itself
+    /// (MADV_DONTNEED).
+    fn evict(&mut self, address: u64) -> Result<(), VcpuError>;
+    /// Whether the page at guest-physical `address` is in the guest's mapping: after an
+    /// [`evict`](Self::evict), whether the guest has met its absence since.
+    fn is_resident(&self, address: u64) -> Result<bool, VcpuError>;
+    /// The dirty ring of a [`VmKind::DirtyRing`].
+    fn dirty_ring(&mut self) -> Option<&mut dyn DirtyRing> {
+        None
+    }
+}
+
+/// The ring in which the guest's writes are logged, a page at a time.
+///
+/// # Errors
+/// Every method returns [`VcpuError`] when the ioctl behind it fails.
+pub trait DirtyRing {
+    /// How many pages it holds.
+    fn used(&self) -> u32;
+    /// Takes the oldest `count` pages out, or all that there are, and logs the next write to each of
+    /// them again: KVM_RESET_DIRTY_RINGS.
+    fn take_out(&mut self, count: u32) -> Result<(), VcpuError>;
+    /// Logs the next write to every page again without taking anything out.
+    fn log_again(&mut self) -> Result<(), VcpuError>;
 }
 
 /// The memory accesses of event deliveries: page-walk reads, accessed and dirty updates, descriptor

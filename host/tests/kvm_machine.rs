@@ -4,8 +4,9 @@
 use kvm_bindings::{KVM_VCPUEVENT_VALID_PAYLOAD, kvm_regs};
 use midflight::machine::Machine;
 use midflight::machine::kvm::{DEVICE, KvmMachine, KvmVcpu};
-use midflight::probe::{Support, probe};
-use midflight::vcpu::{Exit, PAGE, Protection, RunMode, Vcpu, VcpuError, VmConfig};
+use midflight::probe::{Question, Support, ask};
+use midflight::scenario::{Place, Stop};
+use midflight::vcpu::{Exit, PAGE, Protection, RunMode, Vcpu, VcpuError, VmConfig, VmKind};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -23,8 +24,12 @@ fn machine() -> Option<KvmMachine> {
 }
 
 fn empty(machine: &KvmMachine, payload: bool) -> KvmVcpu {
-    let config =
-        VmConfig { memory_size: MEMORY, cpuid: machine.cpuid().to_vec(), exception_payload: payload };
+    let config = VmConfig {
+        memory_size: MEMORY,
+        cpuid: machine.cpuid().to_vec(),
+        exception_payload: payload,
+        kind: VmKind::Plain,
+    };
     let mut vcpu = machine.create_vcpu(&config).unwrap();
     vcpu.set_deadline(Instant::now() + Duration::from_secs(2));
     vcpu
@@ -118,14 +123,10 @@ fn a_pending_signal_stops_an_endless_loop_once() {
 fn a_stop_that_needs_only_the_queue_works_on_every_kvm() {
     let Some(machine) = machine() else { return };
     for payload in [true, false] {
-        let support = probe(&machine, payload).unwrap();
-        eprintln!(
-            "payload {payload}: block: {}; cancel: {}; io: {}",
-            support.block, support.cancel, support.io
-        );
-        assert_eq!(support.cancel, Support::Works);
-        assert_eq!(support.io, Support::Works);
-        assert_ne!(support.block, Support::Silent);
+        let support = |stop| ask(&machine, payload, Question::Stop(stop)).unwrap();
+        assert_eq!(support(Stop::Cancel), Support::Works);
+        assert_eq!(support(Stop::Io), Support::Works);
+        assert_ne!(support(Stop::Block(Place::Frame)), Support::Silent);
     }
 }
 
@@ -204,7 +205,8 @@ fn memory_moves_into_another_machine_and_a_blocked_page_moves_too() {
 fn impossible_memory_is_refused_before_the_kernel_sees_it() {
     let Some(machine) = machine() else { return };
     for memory_size in [0, 4097, 0x1_0000_0000] {
-        let config = VmConfig { memory_size, cpuid: Vec::new(), exception_payload: true };
+        let config =
+            VmConfig { memory_size, cpuid: Vec::new(), exception_payload: true, kind: VmKind::Plain };
         let sentence = machine.create_vcpu(&config).unwrap_err().to_string();
         assert!(sentence.contains("must be a multiple of 4096"), "{sentence}");
     }

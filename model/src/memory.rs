@@ -38,6 +38,8 @@ pub struct Memory {
     pages: Vec<Option<Page>>,
     /// Whether the second stage refuses the page.
     blocked: Vec<bool>,
+    /// Whether the second stage refuses writes to the page.
+    write_protected: Vec<bool>,
     /// Whether a page walk read the page since [`Self::epoch`] began.
     walked: Vec<bool>,
     /// A number that no other state of any memory's translations has: see [`Self::epoch`].
@@ -80,6 +82,7 @@ impl Clone for Memory {
         Self {
             pages: self.pages.clone(),
             blocked: self.blocked.clone(),
+            write_protected: self.write_protected.clone(),
             walked: vec![false; self.pages.len()],
             epoch: next_epoch(),
             refuse: self.refuse,
@@ -103,6 +106,7 @@ impl Memory {
         Self {
             pages,
             blocked: vec![false; count],
+            write_protected: vec![false; count],
             walked: vec![false; count],
             epoch: next_epoch(),
             refuse: None,
@@ -174,6 +178,25 @@ impl Memory {
     /// Whether the page that holds `gpa` is blocked.
     pub fn is_blocked(&self, gpa: u64) -> bool {
         self.blocked.get(split(gpa).0).copied().unwrap_or(false)
+    }
+
+    /// Makes the page that holds `gpa` refuse guest writes, or no longer. Outside memory: no effect.
+    pub fn write_protect(&mut self, gpa: u64, protected: bool) {
+        if let Some(page) = self.write_protected.get_mut(split(gpa).0) {
+            *page = protected;
+            self.forget_translations();
+        }
+    }
+
+    /// Makes every page refuse guest writes.
+    pub fn write_protect_all(&mut self) {
+        self.write_protected.fill(true);
+        self.forget_translations();
+    }
+
+    /// Whether the page that holds `gpa` refuses guest writes.
+    pub fn is_write_protected(&self, gpa: u64) -> bool {
+        self.write_protected.get(split(gpa).0).copied().unwrap_or(false)
     }
 
     /// Refuses the `n`-th memory access (0-based) of the next event delivery, once; `None` refuses
@@ -271,7 +294,8 @@ impl Memory {
         if self.unchecked {
             return Ok(());
         }
-        let mut refused = self.blocked.get(index).copied().unwrap_or(true);
+        let mut refused = self.blocked.get(index).copied().unwrap_or(true)
+            || write && self.write_protected.get(index).copied().unwrap_or(true);
         if self.delivery.active {
             if !refused && self.refuse == Some(self.delivery.accesses) {
                 self.refuse = None;

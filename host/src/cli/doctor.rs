@@ -73,9 +73,8 @@ fn kvm_section(
 
 fn stops(output: &mut impl Write, title: &str, support: &StopSupport) -> std::io::Result<()> {
     writeln!(output, "{title}")?;
-    for (name, support) in [("block@frame", &support.block), ("cancel", &support.cancel), ("io", &support.io)]
-    {
-        writeln!(output, "           {name:12} {support}")?;
+    for (question, support) in &support.0 {
+        writeln!(output, "           {:16} {support}", question.to_string())?;
     }
     Ok(())
 }

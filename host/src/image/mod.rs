@@ -105,6 +105,12 @@ pub enum Problem {
 }
 
 impl Image {
+    /// Guest-physical address of the page at a place.
+    pub fn page(&self, place: crate::scenario::Place) -> u64 {
+        let _ = place;
+        self.frame_page
+    }
+
     /// Reads an image from the bytes of its file; `file` is used in errors.
     ///
     /// # Errors

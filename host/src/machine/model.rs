@@ -2,7 +2,8 @@
 
 use crate::machine::Machine;
 use crate::vcpu::{
-    DeliveryAccesses, Exit, MemoryImage, Msr, Protection, RunMode, Vcpu, VcpuError, VmConfig, Xsave,
+    DeliveryAccesses, DirtyRing, Exit, MemoryImage, Msr, Protection, RunMode, Vcpu, VcpuError, VmConfig,
+    VmKind, Xsave,
 };
 use kvm_bindings::{
     KVM_CPUID_FLAG_SIGNIFCANT_INDEX, kvm_cpuid_entry2, kvm_debugregs, kvm_mp_state, kvm_regs, kvm_sregs,
@@ -12,10 +13,11 @@ use model::cpuid::{CpuidEntry, CpuidTable, default_table};
 use model::hypervisor::behaviour::Behaviour;
 use model::hypervisor::registers::MSRS;
 use model::hypervisor::run::{Mode, Return};
+use model::hypervisor::second_stage::{DirtyRing as DirtyPages, Refusal};
 use model::hypervisor::story::Story;
 use model::hypervisor::{SharedDecoded, Vm};
 use model::memory::{Memory, OutsideMemory};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The model with a behaviour.
 #[derive(Debug)]
@@ -63,6 +65,9 @@ impl Machine for ModelMachine {
         let cpuid = CpuidTable { entries: config.cpuid.iter().map(from_kvm).collect() };
         let mut vm = Vm::new(config.memory_size, cpuid, self.behaviour, config.exception_payload);
         vm.share_decoded(&self.decoded);
+        if config.kind == VmKind::DirtyRing {
+            vm.log_dirty_pages();
+        }
         if let Some(story) = &self.story {
             story.line("machine      a fresh VM".to_owned());
             vm.tell(story.clone());
@@ -82,12 +87,15 @@ impl Vcpu for ModelVcpu {
             RunMode::Normal => Mode::Normal,
             RunMode::ImmediateExit => Mode::ImmediateExit,
             RunMode::SignalPending => Mode::SignalPending,
+            RunMode::SignalAfter(time) => Mode::SignalAfter(exits(time)),
         };
         Ok(match self.vm.run(mode) {
             Return::Output { port, size, data } => Exit::IoOut { port, size, data },
             Return::Input { port, size } => Exit::IoIn { port, size, count: 1 },
             Return::Fault { gpa } => Exit::Fault { gpa: Some(gpa) },
             Return::Mmio { gpa, write } => Exit::Mmio { address: gpa, write },
+            Return::DirtyRingFull => Exit::DirtyRingFull,
+            Return::InternalError { suberror } => Exit::InternalError { suberror, data: Vec::new() },
             Return::InterruptWindow => Exit::InterruptWindow,
             Return::Halt => Exit::Halt,
             Return::Shutdown => Exit::Shutdown,
@@ -222,7 +230,7 @@ impl Vcpu for ModelVcpu {
     }
 
     fn load_memory(&mut self, image: &MemoryImage) -> Result<(), VcpuError> {
-        self.vm.memory = Memory::from_pages(image.pages.clone());
+        self.vm.replace_memory(Memory::from_pages(image.pages.clone()));
         Ok(())
     }
 
@@ -231,12 +239,53 @@ impl Vcpu for ModelVcpu {
     }
 
     fn protect(&mut self, address: u64, protection: Protection) -> Result<(), VcpuError> {
-        match protection {
-            Protection::Blocked => self.vm.memory.block(address),
-            Protection::Open => self.vm.memory.unblock(address),
-        }
+        let refusal = match protection {
+            Protection::Open => {
+                self.vm.open();
+                return Ok(());
+            }
+            Protection::Blocked | Protection::Private => Refusal::Blocked,
+            Protection::Userfault => Refusal::Userfault,
+            Protection::Hole => Refusal::Hole,
+            Protection::ReadOnly => Refusal::ReadOnly,
+        };
+        self.vm.refuse(address, refusal);
         Ok(())
     }
+
+    fn evict(&mut self, address: u64) -> Result<(), VcpuError> {
+        self.vm.evict(address);
+        Ok(())
+    }
+
+    fn is_resident(&self, address: u64) -> Result<bool, VcpuError> {
+        Ok(self.vm.is_resident(address))
+    }
+
+    fn dirty_ring(&mut self) -> Option<&mut dyn DirtyRing> {
+        self.vm.dirty_ring().is_some().then_some(self)
+    }
+}
+
+impl DirtyRing for ModelVcpu {
+    fn used(&self) -> u32 {
+        self.vm.dirty_ring().map_or(0, DirtyPages::used)
+    }
+
+    fn take_out(&mut self, count: u32) -> Result<(), VcpuError> {
+        self.vm.take_out_of_dirty_ring(count);
+        Ok(())
+    }
+
+    fn log_again(&mut self) -> Result<(), VcpuError> {
+        self.vm.log_dirty_pages_again();
+        Ok(())
+    }
+}
+
+/// A time as a number of exits: the model's guest leaves it seldom, so that few make a long time.
+fn exits(time: Duration) -> u32 {
+    time.subsec_micros() % 4
 }
 
 impl DeliveryAccesses for ModelVcpu {

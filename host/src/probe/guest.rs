@@ -1,17 +1,19 @@
-//! The probe's guest: 64 KiB, one 2-MiB identity page, an IDT whose gates switch stacks through IST.
+//! The probe's guest: 256 KiB, one 2-MiB identity page, an IDT whose gates switch stacks through IST.
+//! The page that frames go to has page tables of its own.
 //!
 //! It starts in 64-bit mode at its act; there is no boot. Its code is a few bytes that KVM's
 //! instruction emulator knows as well as any processor.
 
 use crate::machine::Machine;
-use crate::vcpu::{Exit, Protection, RunMode, Vcpu, VcpuError, VmConfig};
+use crate::scenario::Place;
+use crate::vcpu::{Exit, RunMode, Vcpu, VcpuError, VmConfig, VmKind};
 use fred::control::{CR0_ET, CR0_NE, CR0_PE, CR0_PG, CR0_WP, CR4_PAE, EFER_LMA, EFER_LME, rflags};
 use fred::event::vector;
 use kvm_bindings::{kvm_dtable, kvm_regs, kvm_segment};
 use protocol::note::INTERRUPT;
 use std::time::{Duration, Instant};
 
-const MEMORY_SIZE: u64 = 0x1_0000;
+const MEMORY_SIZE: u64 = 0x20_0000;
 const PML4: u64 = 0x1000;
 const PDPT: u64 = 0x2000;
 const PAGE_DIRECTORY: u64 = 0x3000;
@@ -21,8 +23,13 @@ const TSS: u64 = 0x6000;
 const CODE: u64 = 0x7000;
 const ACT_STACK_TOP: u64 = 0x9000;
 /// The page that the frame goes to and nothing else touches.
-pub(super) const FRAME_PAGE: u64 = 0xA000;
-const FRAME_STACK_TOP: u64 = FRAME_PAGE + 0x1000;
+const FRAME_PAGE: u64 = 0xA000;
+/// Where the processor finds it: the first page of PML4 entry 2.
+const FRAME_LINEAR: u64 = 2 << 39;
+const FRAME_STACK_TOP: u64 = FRAME_LINEAR + 0x1000;
+const FRAME_PDPT: u64 = 0xD000;
+const FRAME_PD: u64 = 0xE000;
+const FRAME_PT: u64 = 0xF000;
 const DOUBLE_FAULT_STACK_TOP: u64 = 0xD000;
 
 const CODE_SELECTOR: u16 = 0x08;
@@ -111,11 +118,17 @@ pub(super) struct Guest {
 
 impl Guest {
     /// A fresh virtual machine with the guest at its act.
-    pub(super) fn start(machine: &dyn Machine, payload: bool, act: Act) -> Result<Self, VcpuError> {
+    pub(super) fn start(
+        machine: &dyn Machine,
+        payload: bool,
+        kind: VmKind,
+        act: Act,
+    ) -> Result<Self, VcpuError> {
         let mut vcpu = machine.create(&VmConfig {
             memory_size: MEMORY_SIZE,
             cpuid: machine.cpuid().to_vec(),
             exception_payload: payload,
+            kind,
         })?;
         load(vcpu.as_mut())?;
         set_system_registers(vcpu.as_mut())?;
@@ -144,9 +157,17 @@ impl Guest {
         Ok(self.vcpu.regs()?.rip == self.act.rip())
     }
 
-    /// Changes what the page that the frame goes to allows.
-    pub(super) fn protect_frame(&mut self, protection: Protection) -> Result<(), VcpuError> {
-        self.vcpu.protect(FRAME_PAGE, protection)
+    /// Guest-physical address of the page at a place.
+    pub(super) fn page(place: Place) -> u64 {
+        match place {
+            Place::Frame => FRAME_PAGE,
+            Place::Pt => FRAME_PT,
+            Place::Pd => FRAME_PD,
+            Place::Pdpt => FRAME_PDPT,
+            Place::Idt => IDT,
+            Place::Gdt => GDT,
+            Place::Tss => TSS,
+        }
     }
 }
 
@@ -157,7 +178,10 @@ fn load(vcpu: &mut dyn Vcpu) -> Result<(), VcpuError> {
         let bytes: Vec<u8> = quadwords.iter().flat_map(|quadword| quadword.to_le_bytes()).collect();
         vcpu.write_memory(address, &bytes)
     };
-    put(PML4, &[PDPT | PRESENT_WRITABLE])?;
+    put(PML4, &[PDPT | PRESENT_WRITABLE, 0, FRAME_PDPT | PRESENT_WRITABLE])?;
+    put(FRAME_PDPT, &[FRAME_PD | PRESENT_WRITABLE])?;
+    put(FRAME_PD, &[FRAME_PT | PRESENT_WRITABLE])?;
+    put(FRAME_PT, &[FRAME_PAGE | PRESENT_WRITABLE])?;
     put(PDPT, &[PAGE_DIRECTORY | PRESENT_WRITABLE])?;
     put(PAGE_DIRECTORY, &[PRESENT_WRITABLE | LARGE])?;
     // Flat 64-bit code, flat data, and a busy 64-bit TSS in two quadwords.

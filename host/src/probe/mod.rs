@@ -8,13 +8,14 @@
 //!
 //! The guest uses the IDT: the stops act below event delivery, and a KVM that can do them for one
 //! mode can do them for both. Every run has a deadline, but an ill KVM can spin where no signal
-//! reaches it: probe in a worker process with a hard kill behind it.
+//! reaches it: ask each question of a worker process with a hard kill behind it.
 
 mod guest;
 mod stops;
 
 use crate::machine::Machine;
-use crate::vcpu::VcpuError;
+use crate::scenario::{Place, Stop};
+use crate::vcpu::{VcpuError, VmKind};
 use guest::{Act, Guest};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -49,34 +50,92 @@ impl fmt::Display for Support {
     }
 }
 
-/// Which stops work on a machine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StopSupport {
-    /// `block@frame`: the page that the frame goes to refuses every access.
-    pub block: Support,
-    /// `cancel`: an event set by the host, and an entry abandoned because of a signal.
-    pub cancel: Support,
-    /// `io`: an event raised by an I/O instruction that is completed without entering the guest.
-    pub io: Support,
-    /// NMIs that the host injects.
-    pub nmi: Support,
-    /// External interrupts that the host injects.
-    pub interrupt: Support,
+/// What a machine can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Question {
+    /// Does this stop work?
+    Stop(Stop),
+    /// Can the host inject NMIs?
+    Nmi,
+    /// Can the host inject external interrupts?
+    Interrupt,
 }
 
-/// Tries every stop on `machine`, with KVM_CAP_EXCEPTION_PAYLOAD on or off.
+impl Question {
+    /// Everything that there is to ask, with KVM_CAP_EXCEPTION_PAYLOAD on or off. Off, only what has
+    /// scenarios of that kind.
+    pub fn all(payload: bool) -> Vec<Self> {
+        let mut stops = vec![Stop::Block(Place::Frame), Stop::Cancel, Stop::Io];
+        if payload {
+            stops.extend(Place::ALL.into_iter().skip(1).map(Stop::Block));
+            for how in [Stop::Evict, Stop::Userfault, Stop::Hole, Stop::Private] {
+                stops.extend(Place::ALL.map(how));
+            }
+            stops.extend([Stop::ReadOnly(Place::Frame), Stop::Ring]);
+        }
+        stops.into_iter().map(Self::Stop).chain([Self::Nmi, Self::Interrupt]).collect()
+    }
+}
+
+impl fmt::Display for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stop(stop) => write!(f, "{stop}"),
+            Self::Nmi => f.write_str("nmi"),
+            Self::Interrupt => f.write_str("interrupt"),
+        }
+    }
+}
+
+/// What a machine answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StopSupport(pub Vec<(Question, Support)>);
+
+impl StopSupport {
+    /// The answer to a question that was asked.
+    pub fn to(&self, question: Question) -> Option<&Support> {
+        self.0.iter().find(|(asked, _)| *asked == question).map(|(_, support)| support)
+    }
+}
+
+/// Asks `machine` everything, with KVM_CAP_EXCEPTION_PAYLOAD on or off.
+///
+/// # Errors
+/// As [`ask`].
+pub fn probe(machine: &dyn Machine, payload: bool) -> Result<StopSupport, VcpuError> {
+    let answers =
+        Question::all(payload).into_iter().map(|question| Ok((question, ask(machine, payload, question)?)));
+    answers.collect::<Result<_, _>>().map(StopSupport)
+}
+
+/// Tries one stop on `machine`.
 ///
 /// # Errors
 /// When the guest cannot be made at all: no virtual machine, no memory, its registers refused. A
 /// stop that goes wrong is a [`Support`], not an error.
-pub fn probe(machine: &dyn Machine, payload: bool) -> Result<StopSupport, VcpuError> {
-    Ok(StopSupport {
-        block: stops::block(Guest::start(machine, payload, Act::Undefined)?)?,
-        cancel: stops::cancel(Guest::start(machine, payload, Act::Undefined)?, payload)?,
-        io: stops::io(Guest::start(machine, payload, Act::InputUnderTrap)?)?,
-        nmi: every_time(|| stops::nmi(Guest::start(machine, payload, Act::Undefined)?))?,
-        interrupt: every_time(|| stops::interrupt(Guest::start(machine, payload, Act::Window)?))?,
-    })
+pub fn ask(machine: &dyn Machine, payload: bool, question: Question) -> Result<Support, VcpuError> {
+    let plain = |act| Guest::start(machine, payload, VmKind::Plain, act);
+    match question {
+        Question::Nmi => every_time(|| stops::nmi(plain(Act::Undefined)?)),
+        Question::Interrupt => every_time(|| stops::interrupt(plain(Act::Window)?)),
+        Question::Stop(stop) => {
+            let act = if stop == Stop::Io { Act::InputUnderTrap } else { Act::Undefined };
+            let kind = stop.vm_kind();
+            let guest = match Guest::start(machine, payload, kind, act) {
+                // Plain VMs can be made, or nothing can.
+                Err(error) if kind != VmKind::Plain => return Ok(Support::NotOffered(error.to_string())),
+                guest => guest?,
+            };
+            match (stop, stop.place(), stop.protection()) {
+                (_, Some(place), Some(protection)) => stops::refused(guest, place, protection),
+                (_, Some(place), None) => stops::evict(guest, place),
+                (Stop::Ring, ..) => stops::ring(guest),
+                (Stop::Io, ..) => stops::io(guest),
+                _ => stops::cancel(guest, payload),
+            }
+        }
+    }
 }
 
 /// Whether a machine works each time: one that delivers when it happens to look does so sometimes.
@@ -100,15 +159,11 @@ mod tests {
     fn every_stop_works_on_the_model() {
         for behaviour in model::hypervisor::behaviour::all() {
             for payload in [true, false] {
-                let support = probe(&ModelMachine::new(behaviour), payload).unwrap();
-                let all = StopSupport {
-                    block: Support::Works,
-                    cancel: Support::Works,
-                    io: Support::Works,
-                    nmi: Support::Works,
-                    interrupt: Support::Works,
-                };
-                assert_eq!(support, all, "{} payload {payload}", behaviour.name);
+                let StopSupport(answers) = probe(&ModelMachine::new(behaviour), payload).unwrap();
+                assert!(answers.len() > 4);
+                for (question, support) in answers {
+                    assert_eq!(support, Support::Works, "{}: {question} payload {payload}", behaviour.name);
+                }
             }
         }
     }

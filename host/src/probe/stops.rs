@@ -2,6 +2,8 @@
 
 use super::Support;
 use super::guest::{Guest, INPUT, Progress, WINDOW_OPEN};
+use crate::cut::{DELIVERY_EVENT, NotFilled, fill_dirty_ring};
+use crate::scenario::Place;
 use crate::vcpu::{Exit, Protection, RunMode, VcpuError};
 use fred::event::vector;
 use kvm_bindings::KVM_VCPUEVENT_VALID_PAYLOAD;
@@ -10,19 +12,78 @@ use protocol::note::INTERRUPT;
 /// Payload of the #PF that [`cancel`] sets: an address that the guest never uses.
 const FAULT_ADDRESS: u64 = 0x1234_5000;
 
-/// `block@frame`: UD2 while the frame's page refuses every access.
+/// A page that the delivery of UD2's exception touches, and nothing else, refuses it.
 ///
-/// Only delivery touches that page, so a run that fails at UD2 was stopped in delivery. Neither the
-/// queue nor a second run is asked: what becomes of the exception then is for the scenarios to judge.
-pub(super) fn block(mut guest: Guest) -> Result<Support, VcpuError> {
-    if let Err(error) = guest.protect_frame(Protection::Blocked) {
+/// So a run that ends because of the page, at UD2, was stopped in delivery. Neither the queue nor a
+/// second run is asked: what becomes of the exception then is for the scenarios to judge.
+pub(super) fn refused(mut guest: Guest, place: Place, protection: Protection) -> Result<Support, VcpuError> {
+    if let Err(error) = guest.vcpu.protect(Guest::page(place), protection) {
         return Ok(Support::NotOffered(error.to_string()));
     }
-    match guest.run(RunMode::Normal)? {
-        Progress::Exit(Exit::Fault { .. }) if guest.is_at_act()? => Ok(Support::Works),
-        Progress::Delivered => Ok(Support::Silent),
-        other => Ok(Support::Wrong(format!("{} with its frame page blocked", sentence("#UD", &other)))),
+    let what = match protection {
+        Protection::Hole => "with no memory slot for the page",
+        Protection::ReadOnly => "with the page in a read-only memory slot",
+        Protection::Userfault => "with the page missing and a signal pending",
+        _ => "with the page blocked",
+    };
+    Ok(match (protection, guest.run(RunMode::Normal)?) {
+        (_, Progress::Delivered) => Support::Silent,
+        (Protection::Blocked | Protection::Private, Progress::Exit(Exit::Fault { .. }))
+        | (Protection::Userfault, Progress::Exit(Exit::Interrupted))
+        | (
+            Protection::Hole | Protection::ReadOnly,
+            Progress::Exit(Exit::InternalError { suberror: DELIVERY_EVENT, .. }),
+        ) if guest.is_at_act()? => Support::Works,
+        (_, other) => Support::Wrong(format!("{} {what}", sentence("#UD", &other))),
+    })
+}
+
+/// A page that the delivery touches leaves the guest's mapping, and the kernel maps it again.
+pub(super) fn evict(mut guest: Guest, place: Place) -> Result<Support, VcpuError> {
+    let page = Guest::page(place);
+    if let Err(error) = guest.vcpu.evict(page) {
+        return Ok(Support::NotOffered(error.to_string()));
     }
+    if guest.vcpu.is_resident(page)? {
+        return Ok(Support::NotOffered("the page cannot be taken out of the guest's mapping".into()));
+    }
+    Ok(match guest.run(RunMode::Normal)? {
+        // An event that was lost on the way is a scenario's failure; a page that nobody missed is
+        // no stop.
+        _ if guest.vcpu.is_resident(page)? => Support::Works,
+        Progress::Delivered => Support::Wrong("the #UD was delivered without the missing page".into()),
+        other => Support::Wrong(format!("{} with its page evicted", sentence("#UD", &other))),
+    })
+}
+
+/// `ring`: the page of the frame is the one that fills the dirty ring.
+pub(super) fn ring(mut guest: Guest) -> Result<Support, VcpuError> {
+    match fill_dirty_ring(guest.vcpu.as_mut()) {
+        Ok(()) => {}
+        Err(NotFilled::Vcpu(error)) => return Ok(Support::NotOffered(error.to_string())),
+        Err(other) => return Ok(Support::Wrong(other.to_string())),
+    }
+    let page = Guest::page(Place::Frame);
+    guest.vcpu.evict(page)?;
+    // More than there are beyond the limit.
+    for _ in 0..64 {
+        if let Some(ring) = guest.vcpu.dirty_ring() {
+            ring.take_out(1)?;
+        }
+        match guest.run(RunMode::Normal)? {
+            Progress::Exit(Exit::DirtyRingFull) if !guest.vcpu.is_resident(page)? => {}
+            Progress::Exit(Exit::DirtyRingFull) if guest.is_at_act()? => return Ok(Support::Works),
+            Progress::Exit(Exit::DirtyRingFull) => {
+                let what = "the #UD was delivered before KVM_RUN returned because of the full dirty ring";
+                return Ok(Support::Wrong(what.into()));
+            }
+            Progress::Delivered => return Ok(Support::Silent),
+            other => {
+                return Ok(Support::Wrong(format!("{} with the dirty ring full", sentence("#UD", &other))));
+            }
+        }
+    }
+    Ok(Support::Wrong("the dirty ring was full, however much was taken out".into()))
 }
 
 /// `cancel`: a #PF set by the host, and a signal pending inside KVM_RUN.

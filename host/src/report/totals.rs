@@ -26,7 +26,9 @@ impl Totals {
         let mut totals = Self::default();
         for report in reports {
             *totals.count_of(report.outcome) += 1;
-            totals.cuts += usize::from(report.cut.is_some());
+            if report.cut.is_some() {
+                totals.cuts += report.cuts as usize;
+            }
         }
         totals
     }

@@ -81,7 +81,7 @@ pub fn schedules(
 }
 
 fn run(runner: &mut Runner<'_>, image: &Image, uncut: &Scenario, stop: Stop) -> Report {
-    let plan = Plan::Cut(stop, Action::default());
+    let plan = Plan::Cut(stop, Action::RESUME);
     runner.run(image, &Scenario { plan, ..uncut.clone() })
 }
 

@@ -1,16 +1,17 @@
 //! One scenario on one machine.
 
 use crate::boot::boot;
-use crate::cut::{self, NoCut, SecondRun};
+use crate::cut::{self, Cut, NoCut, SecondRun};
 use crate::disturb::disturb;
 use crate::image::{Case, Image};
 use crate::inject;
 use crate::machine::Machine;
 use crate::result::{Outcome, Report};
-use crate::scenario::{Delivery, Plan, Scenario, Stop};
+use crate::run::storm::{Storm, StormBounds};
+use crate::scenario::{Action, Delivery, Migration, Plan, Scenario, Stop};
 use crate::session::{Session, Stopped};
 use crate::state::{self, VmState};
-use crate::vcpu::{Exit, Vcpu, VcpuError, VmConfig};
+use crate::vcpu::{Exit, Vcpu, VcpuError, VmConfig, VmKind};
 use crate::verdict;
 use fred::event::vector;
 use model::hypervisor::behaviour::overlay;
@@ -29,6 +30,8 @@ pub struct Runner<'m> {
     snapshots: HashMap<SnapshotKey, VmState>,
     /// Whether reports carry captured frames.
     pub frames: bool,
+    /// How long storms last.
+    pub storm: StormBounds,
     /// Told where the guest is whenever it stands still, so that somebody knows if it never does again.
     pub on_seen: Option<OnSeen<'m>>,
 }
@@ -76,7 +79,8 @@ impl From<NoCut> for Trouble {
 impl<'m> Runner<'m> {
     /// A runner; each scenario may take `timeout`.
     pub fn new(machine: &'m dyn Machine, behaviour: Option<String>, timeout: Duration) -> Self {
-        Self { machine, behaviour, timeout, snapshots: HashMap::new(), frames: false, on_seen: None }
+        let storm = StormBounds::DEFAULT;
+        Self { machine, behaviour, timeout, snapshots: HashMap::new(), frames: false, storm, on_seen: None }
     }
 
     /// Runs one scenario of `image`.
@@ -110,11 +114,12 @@ impl<'m> Runner<'m> {
         let key = (image.name.clone(), scenario.delivery, scenario.payload);
         if !self.snapshots.contains_key(&key) {
             let mut session = self.boot(image, scenario, deadline)?;
-            let config = self.config(scenario);
+            let config = VmConfig { kind: VmKind::Plain, ..self.config(scenario) };
             let state = state::save(session.vcpu.as_mut(), self.machine, &config)?;
             self.snapshots.insert(key.clone(), state);
         }
-        let mut vcpu = state::restore(self.machine, &self.snapshots[&key])?;
+        let state = VmState { config: self.config(scenario), ..self.snapshots[&key].clone() };
+        let mut vcpu = state::restore(self.machine, &state)?;
         vcpu.set_deadline(deadline);
         Ok(vcpu)
     }
@@ -140,6 +145,10 @@ impl<'m> Runner<'m> {
             memory_size: crate::image::MEMORY_SIZE,
             cpuid: self.machine.cpuid().to_vec(),
             exception_payload: scenario.payload,
+            kind: match scenario.plan {
+                Plan::Cut(stop, _) => stop.vm_kind(),
+                Plan::Cold | Plan::None => VmKind::Plain,
+            },
         }
     }
 }
@@ -193,58 +202,137 @@ impl<'a> Run<'_, '_, 'a> {
         expect(session, armed, Doorbell::Armed(self.index))?;
         self.seen("armed", self.case.act);
         inject::at_armed(session, self.case.flags)?;
-        if let Plan::Cut(..) = self.scenario.plan {
-            match self.cut(session, report, deadline)? {
-                SecondRun::Kept => {}
-                SecondRun::RanOn => {
-                    self.judge(session, report)?;
-                    if report.outcome != Outcome::Fail {
-                        report.cut = None;
-                        let what = "the event was delivered while its page refused access";
-                        return Err(Trouble::NoCut(what.to_owned()));
-                    }
-                    return Ok(());
-                }
+        let evicted = match self.scenario.plan {
+            Plan::Cut(Stop::Storm(seed), action) => {
+                return self.storm(session, report, seed, action, deadline);
+            }
+            Plan::Cut(Stop::Evict(place), _) => Some(cut::evict(session, place)?),
+            Plan::Cut(stop, action) => match self.cut(session, report, stop, action, deadline)? {
+                SecondRun::Kept => None,
+                SecondRun::RanOn => return self.judge_lost(session, report),
                 SecondRun::Changed(after) => {
                     report.outcome = Outcome::Fail;
                     report.reason =
                         Some(format!("the event in flight changed at the second KVM_RUN, to {after}"));
                     return Ok(());
                 }
-            }
-        }
+            },
+            Plan::Cold | Plan::None => None,
+        };
         let done = session.advance_past_input()?;
         expect(session, done, Doorbell::Done(self.index))?;
+        if let Some(evicted) = evicted {
+            self.record(report, &evicted.prove(session)?);
+        }
         self.judge(session, report)
+    }
+
+    /// The guest ran on from a second KVM_RUN: its event must be gone.
+    fn judge_lost(&self, session: &Session<'_>, report: &mut Report) -> Result<(), Trouble> {
+        self.judge(session, report)?;
+        if report.outcome != Outcome::Fail {
+            report.cut = None;
+            let what = "the event was delivered while its page refused access";
+            return Err(Trouble::NoCut(what.to_owned()));
+        }
+        Ok(())
+    }
+
+    fn record(&self, report: &mut Report, cut: &Cut) {
+        report.cut = Some(cut.proof);
+        report.cuts += 1;
+        report.queue = Some(format!("{} at {}", cut.queue, self.image.describe_address(cut.rip)));
+        self.seen("cut", cut.rip);
     }
 
     fn cut(
         &mut self,
         session: &mut Session<'_>,
         report: &mut Report,
+        stop: Stop,
+        action: Action,
         deadline: Instant,
     ) -> Result<SecondRun, Trouble> {
-        let Plan::Cut(stop, action) = self.scenario.plan else {
-            return Err(Trouble::NoCut("the plan has no stop".to_owned()));
-        };
-        let cut = cut::cut(session, self.case, stop, self.scenario.delivery, self.scenario.payload)?;
-        report.cut = Some(cut.proof);
-        report.queue = Some(format!("{} at {}", cut.queue, self.image.describe_address(cut.rip)));
-        self.seen("cut", cut.rip);
+        let mut cut = cut::cut(session, self.case, stop, self.scenario.delivery, self.scenario.payload)?;
+        self.record(report, &cut);
+        inject::at_cut(session, self.case.flags)?;
+        for _ in 0..action.again {
+            if cut.second_run != SecondRun::Kept {
+                return Ok(cut.second_run);
+            }
+            self.act(session, report, stop, action, &cut, deadline)?;
+            cut = cut::cut_again(session, self.case, stop, &cut)?;
+            self.record(report, &cut);
+        }
         if cut.second_run != SecondRun::Kept {
             return Ok(cut.second_run);
         }
-        inject::at_cut(session, self.case.flags)?;
+        self.act(session, report, stop, action, &cut, deadline)?;
+        match stop {
+            Stop::Access(_, Some(_)) => Ok(cut::cut_again(session, self.case, stop, &cut)?.second_run),
+            _ => Ok(SecondRun::Kept),
+        }
+    }
+
+    /// What is done at a cut.
+    fn act(
+        &self,
+        session: &mut Session<'_>,
+        report: &mut Report,
+        stop: Stop,
+        action: Action,
+        cut: &Cut,
+        deadline: Instant,
+    ) -> Result<(), Trouble> {
         if action.disturb {
             disturb(session, cut.phase, has_xfd(self.runner.machine))?;
         }
         cut::release(session, stop)?;
-        if action.migrate {
-            self.migrate(session, report, deadline)?;
+        match action.migrate {
+            None => Ok(()),
+            Some(Migration::Here) => Ok(self.migrate(session, report, deadline)?),
+            Some(Migration::Process) => {
+                Err(Trouble::NoCut("moving to another process is not built yet".into()))
+            }
         }
-        match stop {
-            Stop::Access(_, Some(second)) => Ok(cut::cut_again(session, self.case, second, &cut)?.second_run),
-            _ => Ok(cut.second_run),
+    }
+
+    /// The case runs again and again, and signals come at random times, until enough of them have met
+    /// its event half-way.
+    fn storm(
+        &mut self,
+        session: &mut Session<'_>,
+        report: &mut Report,
+        seed: u32,
+        action: Action,
+        deadline: Instant,
+    ) -> Result<(), Trouble> {
+        let mut storm = Storm::new(seed, &self.scenario.to_string());
+        let end = Instant::now() + self.runner.storm.time;
+        loop {
+            if let Some(cut) = storm.strike(session)? {
+                self.record(report, &cut);
+                self.act(session, report, Stop::Storm(seed), action, &cut, deadline)?;
+                let done = session.advance_past_input()?;
+                expect(session, done, Doorbell::Done(self.index))?;
+            }
+            self.judge(session, report)?;
+            if report.outcome != Outcome::Pass {
+                report.reason.get_or_insert_with(|| format!("in run {} of the storm", storm.runs));
+                return Ok(());
+            }
+            if report.cuts >= self.runner.storm.cuts {
+                return Ok(());
+            }
+            if Instant::now() >= end {
+                let (cuts, wanted) = (report.cuts, self.runner.storm.cuts);
+                report.cut = None;
+                let what = format!("{cuts} of {} runs were cut in time, {wanted} were wanted", storm.runs);
+                return Err(Trouble::NoCut(what));
+            }
+            session.choose_case(self.index)?;
+            let armed = session.advance()?;
+            expect(session, armed, Doorbell::Armed(self.index))?;
         }
     }
 

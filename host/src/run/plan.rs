@@ -2,7 +2,7 @@
 
 use crate::image::Image;
 use crate::machine::Machine;
-use crate::probe::{StopSupport, Support};
+use crate::probe::{Question, StopSupport, Support};
 use crate::result::{Outcome, Report};
 use crate::scenario::{self, Delivery, Plan, Scenario, Stop};
 use fred::cpuid::{self, Feature};
@@ -54,26 +54,30 @@ impl Abilities {
         }
         let Plan::Cut(stop, _) = scenario.plan else { return None };
         let support = if scenario.payload { &self.with_payload } else { &self.without_payload };
-        for (need, injection) in [(Needs::NMI, &support.nmi), (Needs::INTERRUPT, &support.interrupt)] {
+        for (need, question) in [(Needs::NMI, Question::Nmi), (Needs::INTERRUPT, Question::Interrupt)] {
+            let Some(injection) = support.to(question) else { continue };
             if case.needs.contains(need) && !injection.works() {
                 let names: Vec<_> = need.names().collect();
                 return Some(format!("needs {}: {injection}", names.join(", ")));
             }
         }
-        let (support, stop) = match stop {
-            Stop::BlockFrame => (&support.block, stop),
-            Stop::Cancel => (&support.cancel, stop),
-            Stop::Io => (&support.io, stop),
+        let support = match stop {
+            // A signal ends KVM_RUN everywhere; whether it meets an event is the storm's to find out.
+            Stop::Storm(_) => return None,
             Stop::Access(..) if self.accesses => return None,
             Stop::Access(..) => {
                 return Some(format!("{stop} needs a machine that can refuse single accesses"));
             }
+            _ => support.to(Question::Stop(stop)),
         };
         match support {
-            Support::Works => None,
-            Support::Silent => Some(format!("{stop} is resolved silently by this {}", self.machine)),
-            Support::NotOffered(why) => Some(format!("{stop} is not offered: {why}")),
-            Support::Wrong(why) => Some(format!("{stop} does not work on this {}: {why}", self.machine)),
+            Some(Support::Works) => None,
+            Some(Support::Silent) => Some(format!("{stop} is resolved silently by this {}", self.machine)),
+            Some(Support::NotOffered(why)) => Some(format!("{stop} is not offered: {why}")),
+            Some(Support::Wrong(why)) => {
+                Some(format!("{stop} does not work on this {}: {why}", self.machine))
+            }
+            None => Some(format!("{stop} was not probed, so it cannot be relied on")),
         }
     }
 

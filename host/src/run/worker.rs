@@ -7,7 +7,7 @@
 
 use crate::image::Image;
 use crate::machine::Machine;
-use crate::probe::{StopSupport, probe};
+use crate::probe::{Question, StopSupport, Support, ask};
 use crate::process::die_with_parent;
 use crate::result::{Outcome, Report};
 use crate::run::one::Runner;
@@ -24,8 +24,8 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Request {
-    /// Which stops work, with KVM_CAP_EXCEPTION_PAYLOAD on or off.
-    Probe(bool),
+    /// Whether a stop works, with KVM_CAP_EXCEPTION_PAYLOAD on or off.
+    Probe(Question, bool),
     /// Run a scenario, given by its id.
     Run(String),
 }
@@ -35,7 +35,7 @@ pub enum Request {
 #[serde(rename_all = "lowercase")]
 pub enum Answer {
     /// To [`Request::Probe`].
-    Support(StopSupport),
+    Support(Support),
     /// To [`Request::Run`].
     Report(Box<Report>),
     /// The request could not be carried out.
@@ -65,7 +65,7 @@ pub fn serve(
     }));
     for line in input.lines() {
         let answer = match serde_json::from_str(&line?) {
-            Ok(Request::Probe(payload)) => match probe(machine, payload) {
+            Ok(Request::Probe(question, payload)) => match ask(machine, payload, question) {
                 Ok(support) => Answer::Support(support),
                 Err(error) => Answer::Failed(error.to_string()),
             },
@@ -171,16 +171,29 @@ impl Worker {
         Self { options, process: None }
     }
 
-    /// Asks which stops work.
+    /// Asks which stops work. A stop at which the process had to be killed, or died, is one that does
+    /// not.
     ///
     /// # Errors
-    /// When there is no answer.
+    /// When there is no answer to any question.
     pub fn probe(&mut self, payload: bool) -> Result<StopSupport, WorkerError> {
-        match self.ask(&Request::Probe(payload))? {
-            Answer::Support(support) => Ok(support),
-            Answer::Failed(why) => Err(WorkerError::Failed(why)),
-            _ => Err(WorkerError::Confused),
+        let mut answers = Vec::new();
+        for question in Question::all(payload) {
+            let support = match self.ask(&Request::Probe(question, payload)) {
+                Ok(Answer::Support(support)) => support,
+                Ok(Answer::Failed(why)) => return Err(WorkerError::Failed(why)),
+                Ok(_) => return Err(WorkerError::Confused),
+                Err(WorkerError::Hung { limit, .. }) => Support::Wrong(format!(
+                    "KVM_RUN did not come back within {limit:.0} s, whatever was signalled; its process was killed"
+                )),
+                Err(WorkerError::Died { status, .. }) if !answers.is_empty() => {
+                    Support::Wrong(format!("its process ended by itself ({status})"))
+                }
+                Err(error) => return Err(error),
+            };
+            answers.push((question, support));
         }
+        Ok(StopSupport(answers))
     }
 
     /// Runs a scenario; a worker that fails is the scenario's error.

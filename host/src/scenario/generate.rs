@@ -1,17 +1,18 @@
 //! Every scenario of an image.
 
-use super::{Action, Delivery, Plan, Scenario, Stop};
+use super::{Action, Delivery, Place, Plan, Scenario, Stop};
 use crate::image::{Case, Image};
 use protocol::need::Needs;
 use protocol::note::CaseFlags;
 
 /// What is done at a cut, in the order of severity.
-pub const ACTIONS: [Action; 4] = [
-    Action { migrate: false, disturb: false },
-    Action { migrate: true, disturb: false },
-    Action { migrate: false, disturb: true },
-    Action { migrate: true, disturb: true },
-];
+pub const ACTIONS: [Action; 4] = [Action::RESUME, Action::MIGRATE, Action::DISTURB, Action::MIGRATE_DISTURB];
+
+/// The same at a stop that comes out as `block@frame` does, with one thing of each kind.
+const FEWER: [Action; 2] = [Action::RESUME, Action::MIGRATE_DISTURB];
+
+/// An entry abandoned, or a page refused, again and again.
+const AGAIN: [Action; 1] = [Action { again: 3, ..Action::MIGRATE }];
 
 /// Every scenario of an image, in a fixed order: by case, delivery, payload, plan.
 pub fn all(image: &Image) -> Vec<Scenario> {
@@ -58,15 +59,49 @@ fn plans(case: &Case, delivery: Delivery, payload: bool) -> Vec<Plan> {
     if case.entries == 0 {
         return plans;
     }
-    let mut cut = |stop| plans.extend(ACTIONS.map(|action| Plan::Cut(stop, action)));
-    cut(Stop::BlockFrame);
+    let mut cut = |stop, actions: &[Action]| {
+        plans.extend(actions.iter().map(|action| Plan::Cut(stop, *action)));
+    };
+    cut(Stop::Block(Place::Frame), &ACTIONS);
     // Without the capability no payload can be queued, and under FRED an exception without its
     // payload has no event data that anybody could expect.
     if case.cancel.is_some() && (payload || delivery == Delivery::Idt) {
-        cut(Stop::Cancel);
+        cut(Stop::Cancel, &ACTIONS);
     }
     if case.flags.contains(CaseFlags::IO) {
-        cut(Stop::Io);
+        cut(Stop::Io, &ACTIONS);
+    }
+    // What follows stops a delivery where `block@frame` does, in another way or a little earlier:
+    // the capability has been looked at.
+    if !payload {
+        return plans;
+    }
+    let mut cut = |stop, actions: &[Action]| {
+        plans.extend(actions.iter().map(|action| Plan::Cut(stop, *action)));
+    };
+    cut(Stop::Block(Place::Frame), &AGAIN);
+    if case.cancel.is_some() {
+        cut(Stop::Cancel, &AGAIN);
+    }
+    for place in places(case, delivery) {
+        if place != Place::Frame {
+            cut(Stop::Block(place), &FEWER);
+        }
+        for how in [Stop::Private, Stop::Userfault, Stop::Hole] {
+            cut(how(place), &FEWER);
+        }
+        cut(Stop::Evict(place), &[Action::RESUME]);
+    }
+    cut(Stop::ReadOnly(Place::Frame), &FEWER);
+    // What waits at `Armed` would come while the ring is filled, and a storm runs a case many times.
+    if !case.flags.intersects(CaseFlags::INJECTED) {
+        cut(Stop::Ring, &FEWER);
+        cut(Stop::Storm(0), &[Action::RESUME, Action::MIGRATE]);
     }
     plans
+}
+
+/// The pages that the case's delivery touches, and its act does not.
+fn places(_case: &Case, delivery: Delivery) -> impl Iterator<Item = Place> {
+    Place::ALL.into_iter().filter(move |place| place.is_touched(delivery) && *place == Place::Frame)
 }

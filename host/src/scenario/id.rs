@@ -34,10 +34,12 @@ fn parse(text: &str) -> Result<Scenario, &'static str> {
     let plan = match parts.next() {
         Some("cold") => Plan::Cold,
         Some("none") => Plan::None,
-        Some("block@frame") => Plan::Cut(Stop::BlockFrame, action(parts.next())?),
-        Some("cancel") => Plan::Cut(Stop::Cancel, action(parts.next())?),
-        Some("io") => Plan::Cut(Stop::Io, action(parts.next())?),
-        Some(other) => Plan::Cut(access(other)?, action(parts.next())?),
+        Some(stop) => {
+            let stop: Stop = stop.parse()?;
+            let action: Action = parts.next().ok_or("it has no action")?.parse()?;
+            check(stop, action, delivery)?;
+            Plan::Cut(stop, action)
+        }
         None => return Err("it has no stop"),
     };
     if parts.next().is_some() {
@@ -49,33 +51,23 @@ fn parse(text: &str) -> Result<Scenario, &'static str> {
     Ok(Scenario { image: image.to_owned(), case: case.to_owned(), delivery, payload, plan })
 }
 
-fn access(text: &str) -> Result<Stop, &'static str> {
-    const OTHER: &str =
-        "its stop is none of `cold`, `none`, `block@frame`, `cancel`, `io`, `access@N`, `access@N,M`";
-    let numbers = text.strip_prefix("access@").ok_or(OTHER)?;
-    let number = |text: &str| match text.parse::<u16>() {
-        // One spelling for each id: no sign, no leading zero.
-        Ok(number) if number.to_string() == text => Ok(number),
-        _ => Err("the number of its access is none"),
-    };
-    Ok(match numbers.split_once(',') {
-        Some((first, second)) => Stop::Access(number(first)?, Some(number(second)?)),
-        None => Stop::Access(number(numbers)?, None),
-    })
-}
-
-fn action(text: Option<&str>) -> Result<Action, &'static str> {
-    match text {
-        Some("resume") => Ok(Action::default()),
-        Some("migrate") => Ok(Action { migrate: true, disturb: false }),
-        Some("disturb") => Ok(Action { migrate: false, disturb: true }),
-        Some("migrate+disturb") => Ok(Action { migrate: true, disturb: true }),
-        _ => Err("its action is none of `resume`, `migrate`, `disturb`, `migrate+disturb`"),
+/// Stops and actions that do not go together.
+fn check(stop: Stop, action: Action, delivery: Delivery) -> Result<(), &'static str> {
+    if !stop.stands_still() && action != Action::RESUME {
+        return Err("where the guest does not stand still for the host, it can only be resumed");
     }
+    if action.again > 0 && !stop.is_repeatable() {
+        return Err("its stop cannot be repeated");
+    }
+    if stop.place().is_some_and(|place| !place.is_touched(delivery)) {
+        return Err("its delivery does not touch the place of its stop");
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Migration, Place};
     use super::*;
 
     #[test]
@@ -85,7 +77,7 @@ mod tests {
             case: "read-unmapped".to_owned(),
             delivery: Delivery::Fred,
             payload: true,
-            plan: Plan::Cut(Stop::BlockFrame, Action { migrate: true, disturb: true }),
+            plan: Plan::Cut(Stop::Block(Place::Frame), Action::MIGRATE_DISTURB),
         };
         assert_eq!(scenario.to_string(), "pf/read-unmapped:fred:block@frame:migrate+disturb");
         let cold = Scenario { payload: false, plan: Plan::Cold, delivery: Delivery::Idt, ..scenario };
@@ -95,21 +87,42 @@ mod tests {
     #[test]
     fn every_plan_round_trips() {
         let mut plans = vec![Plan::Cold, Plan::None];
-        let accesses = [Stop::Access(0, None), Stop::Access(12, Some(7))];
-        for stop in [Stop::BlockFrame, Stop::Cancel, Stop::Io].into_iter().chain(accesses) {
-            for (migrate, disturb) in [(false, false), (true, false), (false, true), (true, true)] {
-                plans.push(Plan::Cut(stop, Action { migrate, disturb }));
+        let places = Place::ALL.into_iter().flat_map(|place| {
+            [Stop::Block, Stop::Private, Stop::Userfault, Stop::Hole, Stop::ReadOnly].map(|stop| stop(place))
+        });
+        let others = [
+            Stop::Ring,
+            Stop::Cancel,
+            Stop::Io,
+            Stop::Storm(0),
+            Stop::Storm(7),
+            Stop::Access(0, None),
+            Stop::Access(12, Some(7)),
+        ];
+        for stop in places.chain(others) {
+            let repeats = if stop.is_repeatable() { [0, 3].as_slice() } else { &[0] };
+            for migrate in [None, Some(Migration::Here), Some(Migration::Process)] {
+                for (disturb, &again) in
+                    [false, true].into_iter().flat_map(|d| repeats.iter().map(move |a| (d, a)))
+                {
+                    plans.push(Plan::Cut(stop, Action { migrate, disturb, again }));
+                }
             }
         }
+        plans.extend(Place::ALL.map(|place| Plan::Cut(Stop::Evict(place), Action::RESUME)));
         for plan in plans {
             for delivery in [Delivery::Fred, Delivery::Idt] {
+                let place = if let Plan::Cut(stop, _) = plan { stop.place() } else { None };
+                if place.is_some_and(|place| !place.is_touched(delivery)) {
+                    continue;
+                }
                 for payload in [true, false] {
                     let scenario =
                         Scenario { image: "db".into(), case: "single-step".into(), delivery, payload, plan };
                     let text = scenario.to_string();
                     assert_eq!(text.parse(), Ok(scenario), "{text}");
                     assert!(
-                        text.chars().all(|c| c.is_ascii_alphanumeric() || "/:@+-,".contains(c)),
+                        text.chars().all(|c| c.is_ascii_alphanumeric() || "/:@+-,=".contains(c)),
                         "{text}"
                     );
                 }
@@ -132,6 +145,17 @@ mod tests {
             "pf/x:fred:block@frame:evict",
             "pf/x:nopayload:fred:cold",
             "pf/x:fred:cancel:resume:resume",
+            "pf/x:fred:block@cr3:resume",
+            "pf/x:fred:block@idt:resume",
+            "pf/x:idt:evict@frame:migrate",
+            "pf/x:idt:ring:again=2",
+            "pf/x:idt:cancel:resume+again=2",
+            "pf/x:idt:cancel:again=0",
+            "pf/x:idt:cancel:disturb+migrate",
+            "pf/x:idt:cancel:migrate+migrate",
+            "pf/x:idt:cancel:migrate+migrate-process",
+            "pf/x:idt:storm=0:resume",
+            "pf/x:idt:storm=01:resume",
             "pf/x:fred:access@:resume",
             "pf/x:fred:access@01:resume",
             "pf/x:fred:access@1,:resume",

@@ -6,9 +6,15 @@
 //! id       = image "/" case ":" delivery [ ":nopayload" ] ":" plan
 //! delivery = "fred" | "idt"
 //! plan     = "cold" | "none" | stop ":" action
-//! stop     = "block@frame" | "cancel" | "io" | "access@" number [ "," number ]
-//! action   = "resume" | "migrate" | "disturb" | "migrate+disturb"
+//! stop     = how "@" place | "ring" | "cancel" | "io" | "storm" [ "=" seed ]
+//!          | "access@" number [ "," number ]
+//! how      = "block" | "private" | "uffd" | "hole" | "read-only" | "evict"
+//! place    = "frame" | "pt" | "pd" | "pdpt" | "idt" | "gdt" | "tss"
+//! action   = "resume" | part *( "+" part )
+//! part     = "migrate" | "migrate-process" | "disturb" | "again=" number
 //! ```
+//!
+//! The parts of an action stand in this order, each once at most.
 //!
 //! `access@N` refuses the N-th memory access (from 0) of the delivery, `access@N,M` also the M-th of
 //! the delivery's second try: on the model only, where `midflight explore` walks through all of them.
@@ -17,11 +23,15 @@
 //! `nopayload` leaves KVM_CAP_EXCEPTION_PAYLOAD off. Example:
 //! `pf/read-unmapped:fred:block@frame:migrate+disturb`.
 
+mod action;
 mod generate;
 mod id;
+mod stop;
 
+pub use action::{Action, Migration};
 pub use generate::{ACTIONS, all, is_possible, needs};
 pub use id::InvalidId;
+pub use stop::{Place, Stop};
 
 use std::fmt;
 
@@ -32,29 +42,6 @@ pub enum Delivery {
     Fred,
     /// Through the IDT.
     Idt,
-}
-
-/// Where a delivery is stopped, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Stop {
-    /// The page that the frame is pushed to refuses access.
-    BlockFrame,
-    /// The host queues the event itself and abandons the entry that injects it.
-    Cancel,
-    /// The instruction that raises the event waits for user-space I/O, which completes without
-    /// entering the guest.
-    Io,
-    /// One memory access of the delivery is refused, and perhaps one of its second try.
-    Access(u16, Option<u16>),
-}
-
-/// What is done with the guest while it is stopped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Action {
-    /// It moves to a fresh VM.
-    pub migrate: bool,
-    /// CR2, DR6 and XFD_ERR are rewritten so that they disagree with the event.
-    pub disturb: bool,
 }
 
 /// What happens between `Armed` and the handler.
@@ -88,29 +75,6 @@ impl fmt::Display for Delivery {
         f.write_str(match self {
             Self::Fred => "fred",
             Self::Idt => "idt",
-        })
-    }
-}
-
-impl fmt::Display for Stop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::BlockFrame => f.write_str("block@frame"),
-            Self::Cancel => f.write_str("cancel"),
-            Self::Io => f.write_str("io"),
-            Self::Access(first, None) => write!(f, "access@{first}"),
-            Self::Access(first, Some(second)) => write!(f, "access@{first},{second}"),
-        }
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match (self.migrate, self.disturb) {
-            (false, false) => "resume",
-            (true, false) => "migrate",
-            (false, true) => "disturb",
-            (true, true) => "migrate+disturb",
         })
     }
 }

@@ -15,6 +15,7 @@
 //! | [`events`] | KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS |
 //! | [`registers`] | the other GET and SET ioctls |
 //! | [`run`] | KVM_RUN |
+//! | [`second_stage`] | `kvm_mmu_page_fault`, memory slots, the dirty ring |
 //! | [`story`] | nothing: what `midflight trace` prints |
 //! | [`io`] | `complete_userspace_io` |
 
@@ -25,6 +26,7 @@ pub mod io;
 pub mod queue;
 pub mod registers;
 pub mod run;
+pub mod second_stage;
 pub mod story;
 mod xsave;
 
@@ -59,6 +61,11 @@ pub struct Vm {
     /// An exit for I/O that the next KVM_RUN completes.
     pending_io: Option<io::PendingIo>,
     deadline: Option<Instant>,
+    /// The page that refuses the guest, and why.
+    refused: Option<(u64, second_stage::Refusal)>,
+    /// The page that was evicted and not met since.
+    evicted: Option<u64>,
+    dirty_ring: Option<second_stage::DirtyRing>,
     decoded: Option<SharedDecoded>,
     story: Option<story::Story>,
     /// Since the story was begun.
@@ -101,6 +108,9 @@ impl Vm {
             interrupt_window: false,
             pending_io: None,
             deadline: None,
+            refused: None,
+            evicted: None,
+            dirty_ring: None,
             decoded: None,
             story: None,
             handler_entered: false,
@@ -110,6 +120,15 @@ impl Vm {
     /// From now on [`run`](Self::run) returns [`run::Return::Deadline`] once `at` has passed.
     pub fn set_deadline(&mut self, at: Instant) {
         self.deadline = Some(at);
+    }
+
+    /// Replaces all of guest memory. Nothing refuses the guest any more; a dirty ring starts empty.
+    pub fn replace_memory(&mut self, memory: Memory) {
+        self.memory = memory;
+        (self.refused, self.evicted) = (None, None);
+        if self.dirty_ring.is_some() {
+            self.log_dirty_pages();
+        }
     }
 
     /// KVM_NMI: `process_nmi` lets one NMI wait behind one that is blocked or on its way, and else two.

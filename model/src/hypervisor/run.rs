@@ -17,6 +17,9 @@ pub enum Mode {
     ImmediateExit,
     /// A signal is pending: the entry is prepared, injection included, then cancelled.
     SignalPending,
+    /// A signal comes after so many exits, and every exception leaves the guest on its way to its
+    /// handler, as it does where KVM has no second stage or emulates.
+    SignalAfter(u32),
 }
 
 /// Why KVM_RUN returned.
@@ -52,6 +55,13 @@ pub enum Return {
     },
     /// The guest can take an interrupt.
     InterruptWindow,
+    /// The dirty ring has no room.
+    DirtyRingFull,
+    /// KVM_EXIT_INTERNAL_ERROR.
+    InternalError {
+        /// Why.
+        suberror: u32,
+    },
     /// HLT.
     Halt,
     /// Triple fault.
@@ -88,7 +98,17 @@ impl Vm {
         if mode == Mode::ImmediateExit {
             return Return::Interrupted;
         }
+        let mut exits = 0;
         loop {
+            if self.is_dirty_ring_full() {
+                return Return::DirtyRingFull;
+            }
+            if let Mode::SignalAfter(limit) = mode
+                && exits >= limit
+            {
+                return Return::Interrupted;
+            }
+            exits += 1;
             let injected = self.check_and_inject();
             if mode == Mode::SignalPending {
                 self.cancel_injection(injected);
@@ -101,7 +121,7 @@ impl Vm {
             }
             let entry = Entry {
                 injected,
-                intercepts: self.intercepts(),
+                intercepts: if matches!(mode, Mode::SignalAfter(_)) { u32::MAX } else { self.intercepts() },
                 interrupt_window: self.interrupt_window,
                 nmi_window: self.queue.nmi_pending > 0,
                 instructions: self.slice(SLICE, injected.is_some()),
@@ -113,7 +133,7 @@ impl Vm {
             if exit.original.is_some() {
                 self.tell_queue("after the requeue");
             }
-            if let Some(why) = self.handle_exit(exit.reason) {
+            if let Some(why) = self.handle_exit(exit.reason, exit.original.is_some()) {
                 return why;
             }
         }
@@ -124,7 +144,7 @@ impl Vm {
         if self.processor.msrs.xfd != 0 { INTERCEPTS | 1 << vector::NM } else { INTERCEPTS }
     }
 
-    fn handle_exit(&mut self, reason: ExitReason) -> Option<Return> {
+    fn handle_exit(&mut self, reason: ExitReason, in_delivery: bool) -> Option<Return> {
         match reason {
             ExitReason::Exception(event) => self.reflect(event),
             ExitReason::Io { port, size, input, string, rep, length, .. } => {
@@ -132,9 +152,7 @@ impl Vm {
                 return self.exit_for_io(port, io);
             }
             ExitReason::StageTwo { gpa, write } => {
-                // The host's memory refuses the access, or there is none.
-                let beyond = gpa >= self.memory.size();
-                return Some(if beyond { Return::Mmio { gpa, write } } else { Return::Fault { gpa } });
+                return self.second_stage_violation(gpa, write, in_delivery);
             }
             ExitReason::Halt => return Some(Return::Halt),
             ExitReason::TripleFault => return Some(Return::Shutdown),
@@ -152,7 +170,7 @@ impl Vm {
         let event = (self.behaviour.intercept)(event, &self.event_registers());
         // INT1 has no condition to report, and sets no bit of DR6.
         let reports = event.event_type == EventType::HardwareException
-            && matches!(event.vector, vector::DB | vector::NM);
+            && matches!(event.vector, vector::DB | vector::NM | vector::PF);
         let payload = reports.then_some(event.data);
         // A length without an event type that has one: the instruction counts as skipped.
         let skipped = !event.event_type.has_instruction_length() && event.length != 0;

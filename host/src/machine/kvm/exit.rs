@@ -2,8 +2,9 @@
 
 use crate::vcpu::Exit;
 use kvm_bindings::{
-    KVM_EXIT_HLT, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_INTR, KVM_EXIT_IO, KVM_EXIT_IO_OUT,
-    KVM_EXIT_IRQ_WINDOW_OPEN, KVM_EXIT_MEMORY_FAULT, KVM_EXIT_MMIO, KVM_EXIT_SHUTDOWN, kvm_run,
+    KVM_EXIT_DIRTY_RING_FULL, KVM_EXIT_HLT, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_INTR, KVM_EXIT_IO,
+    KVM_EXIT_IO_OUT, KVM_EXIT_IRQ_WINDOW_OPEN, KVM_EXIT_MEMORY_FAULT, KVM_EXIT_MMIO, KVM_EXIT_SHUTDOWN,
+    kvm_run,
 };
 
 /// Where the kernel wants the items that answer an IN: offset and length in the kvm_run mapping.
@@ -22,6 +23,7 @@ pub(super) fn decode(run: &mut kvm_run, mapping: usize) -> (Exit, Option<InputAr
         KVM_EXIT_HLT => Exit::Halt,
         KVM_EXIT_SHUTDOWN => Exit::Shutdown,
         KVM_EXIT_INTR => Exit::Interrupted,
+        KVM_EXIT_DIRTY_RING_FULL => Exit::DirtyRingFull,
         KVM_EXIT_INTERNAL_ERROR => decode_internal(run),
         reason => Exit::Other { reason },
     };
@@ -97,7 +99,8 @@ mod tests {
             (8, Exit::Shutdown),
             (10, Exit::Interrupted),
             (9, Exit::Other { reason: 9 }),
-            (31, Exit::Other { reason: 31 }),
+            (31, Exit::DirtyRingFull),
+            (32, Exit::Other { reason: 32 }),
         ] {
             assert_eq!(decode(&mut with_reason(reason), 4096), (exit, None));
         }

@@ -1,11 +1,11 @@
 //! Guest memory: one memfd with two mappings.
 //!
-//! The guest's mapping is what the memory slot names, and what [`GuestMemory::protect`] closes. The
+//! The guest's mapping is what the memory slot names, and what [`GuestMemory::block`] closes. The
 //! host's mapping always works: a blocked page can still be read, written, saved and restored.
 
 use super::error::last;
 use super::sys;
-use crate::vcpu::{MemoryImage, PAGE, Protection, VcpuError};
+use crate::vcpu::{MemoryImage, PAGE, VcpuError};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 
@@ -113,16 +113,33 @@ impl GuestMemory {
         Ok(())
     }
 
-    pub(super) fn protect(&mut self, address: u64, protection: Protection) -> Result<(), VcpuError> {
-        let offset = self.offset(address, PAGE)?;
-        let protection = match protection {
-            Protection::Open => libc::PROT_READ | libc::PROT_WRITE,
-            Protection::Blocked => libc::PROT_NONE,
-        };
+    /// Address of the page at `address` in the guest's mapping.
+    pub(super) fn guest_page(&self, address: u64) -> Result<u64, VcpuError> {
+        Ok(self.guest_address() + self.offset(address, PAGE)? as u64)
+    }
+
+    /// Whether the guest's mapping of the page at `address` refuses every access.
+    pub(super) fn block(&mut self, address: u64, blocked: bool) -> Result<(), VcpuError> {
+        let page = self.guest_page(address)? as *mut libc::c_void;
+        let protection = if blocked { libc::PROT_NONE } else { libc::PROT_READ | libc::PROT_WRITE };
         // SAFETY: the page is inside the guest's mapping, which this process itself never accesses,
         // so no access of ours can start to fault.
-        let result = unsafe { libc::mprotect(self.guest.start.add(offset).cast(), PAGE, protection) };
-        if result == 0 { Ok(()) } else { Err(last("mprotect")) }
+        if unsafe { libc::mprotect(page, PAGE, protection) } == 0 { Ok(()) } else { Err(last("mprotect")) }
+    }
+
+    /// Takes the page at `address` out of the guest's mapping; the file keeps it.
+    pub(super) fn evict(&mut self, address: u64) -> Result<(), VcpuError> {
+        let page = self.guest_page(address)? as *mut libc::c_void;
+        // A mapping of its own for the page, of which this is a harmless difference: a fault on a
+        // neighbour would else map it as well.
+        for advice in [libc::MADV_DONTFORK, libc::MADV_DONTNEED] {
+            // SAFETY: the page is inside the guest's mapping, which this process itself never
+            // accesses, and shared memory keeps its contents.
+            if unsafe { libc::madvise(page, PAGE, advice) } != 0 {
+                return Err(last("madvise"));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -188,11 +205,30 @@ mod tests {
     #[test]
     fn a_blocked_page_still_works_for_the_host() {
         let mut memory = GuestMemory::new(2 * 4096).unwrap();
-        memory.protect(4096, Protection::Blocked).unwrap();
+        memory.block(4096, true).unwrap();
         memory.write(4096, b"here").unwrap();
         let mut bytes = [0; 4];
         memory.read(4096, &mut bytes).unwrap();
         assert_eq!(&bytes, b"here");
+    }
+
+    #[test]
+    fn an_evicted_page_leaves_the_mapping_and_keeps_its_contents() {
+        let mut memory = GuestMemory::new(4 * 4096).unwrap();
+        memory.write(4096, b"here").unwrap();
+        let page = memory.guest_page(4096).unwrap();
+        let touch = |page: u64| {
+            // SAFETY: a page of the mapping made above.
+            unsafe { std::ptr::with_exposed_provenance::<u8>(page as usize).read_volatile() }
+        };
+        assert_eq!(touch(page), b'h');
+        assert_eq!(sys::is_mapped(page), Ok(true));
+        memory.evict(4096).unwrap();
+        assert_eq!(sys::is_mapped(page), Ok(false));
+        touch(memory.guest_page(0).unwrap());
+        touch(memory.guest_page(8192).unwrap());
+        assert_eq!(sys::is_mapped(page), Ok(false), "a neighbour's fault does not map it");
+        assert_eq!(touch(page), b'h');
     }
 
     #[test]
@@ -201,7 +237,7 @@ mod tests {
         let outside = VcpuError::OutsideMemory { address: 4090, length: 7, memory_size: 4096 };
         assert_eq!(memory.read(4090, &mut [0; 7]), Err(outside));
         assert!(memory.write(u64::MAX, &[0; 2]).is_err());
-        assert!(memory.protect(4096, Protection::Blocked).is_err());
+        assert!(memory.block(4096, true).is_err());
         let two = MemoryImage { pages: vec![None; 2] };
         assert!(memory.load(&two).is_err());
     }

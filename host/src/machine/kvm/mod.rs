@@ -5,6 +5,9 @@
 //! | `memory` | guest memory: one memfd with a mapping for the guest and one for us |
 //! | `vcpu` | [`KvmVcpu`]: the KVM-shaped trait by real ioctls |
 //! | `exit` | `struct kvm_run` -> [`crate::vcpu::Exit`] |
+//! | `slots` | memory slots: one, or one page apart |
+//! | `userfault` | a page that userfaultfd watches |
+//! | `ring` | the dirty ring |
 //! | `signal` | the deadline's timer and the signal that cancels an entry |
 //! | `msrs` | the MSRs to save and restore |
 //! | `facts` | what reports and `midflight doctor` say about this host's KVM |
@@ -16,22 +19,27 @@ mod exit;
 mod facts;
 mod memory;
 mod msrs;
+mod ring;
 mod signal;
+mod slots;
 mod sys;
+mod userfault;
 mod vcpu;
 
 pub use facts::{Capability, Facts, KvmFacts, facts};
 pub use vcpu::KvmVcpu;
 
 use super::Machine;
-use crate::vcpu::{PAGE, Vcpu, VcpuError, VmConfig};
+use crate::vcpu::{PAGE, Vcpu, VcpuError, VmConfig, VmKind};
 use error::{call, refusal};
 use kvm_bindings::{
-    CpuId, KVM_API_VERSION, KVM_CAP_EXCEPTION_PAYLOAD, KVM_CAP_XSAVE2, KVM_MAX_CPUID_ENTRIES,
-    kvm_cpuid_entry2, kvm_enable_cap, kvm_userspace_memory_region,
+    CpuId, KVM_API_VERSION, KVM_CAP_EXCEPTION_PAYLOAD, KVM_CAP_VM_TYPES, KVM_CAP_XSAVE2,
+    KVM_MAX_CPUID_ENTRIES, KVM_X86_SW_PROTECTED_VM, kvm_cpuid_entry2, kvm_enable_cap,
 };
 use kvm_ioctls::{Kvm, VmFd};
 use memory::GuestMemory;
+use ring::Ring;
+use slots::Slots;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -83,13 +91,24 @@ impl KvmMachine {
         self.kvm.check_extension_raw(KVM_CAP_EXCEPTION_PAYLOAD.into()) > 0
     }
 
-    fn create_vm(&self) -> Result<VmFd, VcpuError> {
+    fn create_vm(&self, kind: VmKind) -> Result<VmFd, VcpuError> {
+        let kind = if kind == VmKind::Protected { self.protected_vm()? } else { 0 };
         loop {
-            match self.kvm.create_vm() {
+            match self.kvm.create_vm_with_type(kind) {
                 Err(error) if error.errno() == libc::EINTR => {}
                 other => return other.map_err(|error| call("KVM_CREATE_VM", error)),
             }
         }
+    }
+
+    /// The VM type whose pages can have the private attribute.
+    fn protected_vm(&self) -> Result<u64, VcpuError> {
+        let types = self.kvm.check_extension_raw(KVM_CAP_VM_TYPES.into());
+        if types >> KVM_X86_SW_PROTECTED_VM & 1 == 0 {
+            let what = "this kernel has no VM whose pages can be private: CONFIG_KVM_SW_PROTECTED_VM";
+            return Err(refusal("KVM_CREATE_VM(KVM_X86_SW_PROTECTED_VM)", what.into()));
+        }
+        Ok(KVM_X86_SW_PROTECTED_VM.into())
     }
 
     /// [`Machine::create`] with the type known.
@@ -105,7 +124,7 @@ impl KvmMachine {
                     .into(),
             ));
         }
-        let vm = self.create_vm()?;
+        let vm = self.create_vm(config.kind)?;
         // The order is KVM's: addresses and capabilities of the VM before its first vCPU.
         vm.set_identity_map_address(IDENTITY_MAP_ADDRESS)
             .map_err(|e| call("KVM_SET_IDENTITY_MAP_ADDR", e))?;
@@ -116,23 +135,17 @@ impl KvmMachine {
             vm.enable_cap(&cap).map_err(|e| call("KVM_ENABLE_CAP(KVM_CAP_EXCEPTION_PAYLOAD)", e))?;
         }
         let memory = GuestMemory::new(config.memory_size)?;
-        let region = kvm_userspace_memory_region {
-            slot: 0,
-            flags: 0,
-            guest_phys_addr: 0,
-            memory_size: config.memory_size,
-            userspace_addr: memory.guest_address(),
-        };
-        // SAFETY: the region is `memory`'s guest mapping, which lives in the same KvmVcpu as the VM's
-        // file descriptors and is unmapped after they are closed (field order).
-        unsafe { vm.set_user_memory_region(region) }.map_err(|e| call("KVM_SET_USER_MEMORY_REGION", e))?;
+        let logs = config.kind == VmKind::DirtyRing;
+        let ring_size = if logs { Some(ring::enable(&vm)?) } else { None };
+        let slots = Slots::new(&vm, &memory, logs)?;
         let fd = vm.create_vcpu(0).map_err(|e| call("KVM_CREATE_VCPU", e))?;
         let cpuid = CpuId::from_entries(&config.cpuid)
             .map_err(|_| refusal("KVM_SET_CPUID2", format!("{} entries are too many", config.cpuid.len())))?;
         fd.set_cpuid2(&cpuid).map_err(|e| call("KVM_SET_CPUID2", e))?;
         // The size is 0 where the capability does not exist; it grows with the guest's AMX permission.
         let xsave_size = usize::try_from(vm.check_extension_raw(KVM_CAP_XSAVE2.into())).unwrap_or(0);
-        Ok(KvmVcpu::new(fd, vm, memory, xsave_size))
+        let ring = ring_size.map(|size| Ring::map(&fd, size)).transpose()?;
+        Ok(KvmVcpu::new(fd, vm, memory, slots, ring, xsave_size))
     }
 }
 

@@ -17,7 +17,8 @@ use std::ptr::null_mut;
 use std::sync::OnceLock;
 use std::time::Instant;
 
-fn deadline_signal() -> i32 {
+/// Ends KVM_RUN on the thread that it is sent to.
+pub(super) fn deadline_signal() -> i32 {
     libc::SIGRTMIN()
 }
 

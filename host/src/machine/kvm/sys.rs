@@ -18,6 +18,24 @@ const KVM_SET_XSAVE: libc::c_ulong = 0x5000_AEA5;
 /// `_IOR(KVMIO, 0xCF, struct kvm_xsave)`.
 const KVM_GET_XSAVE2: libc::c_ulong = 0x9000_AECF;
 
+/// `_IO(KVMIO, 0xC7)`.
+const KVM_RESET_DIRTY_RINGS: libc::c_ulong = 0xAEC7;
+
+/// `_IOWR(0xAA, 0x3F, struct uffdio_api)`: 24 bytes.
+const UFFDIO_API: libc::c_ulong = 0xC018_AA3F;
+/// `_IOWR(0xAA, 0x00, struct uffdio_register)`: 32 bytes.
+const UFFDIO_REGISTER: libc::c_ulong = 0xC020_AA00;
+/// `_IOR(0xAA, 0x01, struct uffdio_range)`: 16 bytes.
+const UFFDIO_UNREGISTER: libc::c_ulong = 0x8010_AA01;
+/// `_IOWR(0xAA, 0x07, struct uffdio_continue)`: 32 bytes.
+const UFFDIO_CONTINUE: libc::c_ulong = 0xC020_AA07;
+/// The version of userfaultfd's interface.
+const UFFD_API: u64 = 0xAA;
+/// Faults on shared memory whose page is in its file and not in the mapping are reported.
+const UFFD_FEATURE_MINOR_SHMEM: u64 = 1 << 10;
+/// The range's minor faults.
+const UFFDIO_REGISTER_MODE_MINOR: u64 = 1 << 2;
+
 /// `arch_prctl`: which dynamically enabled state components the host supports.
 const ARCH_GET_XCOMP_SUPP: libc::c_long = 0x1021;
 /// `arch_prctl`: ask for one of them in guests.
@@ -104,6 +122,66 @@ pub(super) fn permit_guest_amx() {
     }
 }
 
+/// KVM_RESET_DIRTY_RINGS.
+pub(super) fn reset_dirty_rings(vm: &impl AsRawFd) -> Result<(), VcpuError> {
+    // SAFETY: the call takes no argument; it reads the rings' flags, which user space has set.
+    let result = unsafe { libc::ioctl(vm.as_raw_fd(), KVM_RESET_DIRTY_RINGS as _, 0) };
+    if result >= 0 { Ok(()) } else { Err(last("KVM_RESET_DIRTY_RINGS")) }
+}
+
+/// UFFDIO_API; whether minor faults of shared memory can be watched.
+pub(super) fn userfault_api(fd: &impl AsRawFd) -> Result<bool, VcpuError> {
+    // api, features, ioctls.
+    let mut api = [UFFD_API, UFFD_FEATURE_MINOR_SHMEM, 0_u64];
+    // SAFETY: the argument is `struct uffdio_api`, three 64-bit numbers that outlive the call.
+    match unsafe { libc::ioctl(fd.as_raw_fd(), UFFDIO_API as _, api.as_mut_ptr()) } {
+        0 => Ok(api[1] & UFFD_FEATURE_MINOR_SHMEM != 0),
+        // What a kernel answers that does not know the feature.
+        _ => match last("UFFDIO_API") {
+            VcpuError::Call { errno: libc::EINVAL, .. } => Ok(false),
+            error => Err(error),
+        },
+    }
+}
+
+/// UFFDIO_REGISTER of `length` bytes at `start` for minor faults.
+pub(super) fn userfault_register(fd: &impl AsRawFd, start: u64, length: u64) -> Result<(), VcpuError> {
+    // range, mode, ioctls.
+    let mut register = [start, length, UFFDIO_REGISTER_MODE_MINOR, 0_u64];
+    // SAFETY: the argument is `struct uffdio_register`, four 64-bit numbers that outlive the call.
+    let result = unsafe { libc::ioctl(fd.as_raw_fd(), UFFDIO_REGISTER as _, register.as_mut_ptr()) };
+    if result == 0 { Ok(()) } else { Err(last("UFFDIO_REGISTER")) }
+}
+
+/// UFFDIO_CONTINUE: maps the pages that the file has, and wakes whoever waits for them.
+pub(super) fn userfault_continue(fd: &impl AsRawFd, start: u64, length: u64) -> Result<(), VcpuError> {
+    // range, mode, mapped.
+    let mut range = [start, length, 0_u64, 0];
+    // SAFETY: the argument is `struct uffdio_continue`, four 64-bit numbers that outlive the call.
+    let result = unsafe { libc::ioctl(fd.as_raw_fd(), UFFDIO_CONTINUE as _, range.as_mut_ptr()) };
+    if result == 0 { Ok(()) } else { Err(last("UFFDIO_CONTINUE")) }
+}
+
+/// UFFDIO_UNREGISTER: faults are the kernel's own again. It fails only when the range is not watched.
+pub(super) fn userfault_unregister(fd: &impl AsRawFd, start: u64, length: u64) {
+    let range = [start, length];
+    // SAFETY: the argument is `struct uffdio_range`, two 64-bit numbers that outlive the call.
+    unsafe { libc::ioctl(fd.as_raw_fd(), UFFDIO_UNREGISTER as _, range.as_ptr()) };
+}
+
+/// Whether the page at `address` of this process is mapped: bit 63 of its entry in
+/// /proc/self/pagemap (Documentation/admin-guide/mm/pagemap.rst).
+pub(super) fn is_mapped(address: u64) -> Result<bool, VcpuError> {
+    use std::os::unix::fs::FileExt;
+    let mut entry = [0; 8];
+    let read = std::fs::File::open("/proc/self/pagemap")
+        .and_then(|file| file.read_exact_at(&mut entry, address / 4096 * 8));
+    match read {
+        Ok(()) => Ok(u64::from_le_bytes(entry) >> 63 != 0),
+        Err(error) => Err(errno_of("reading /proc/self/pagemap", error.raw_os_error().unwrap_or(0))),
+    }
+}
+
 /// A memfd of `size` bytes.
 pub(super) fn memfd(size: u64) -> Result<std::os::fd::OwnedFd, VcpuError> {
     use std::os::fd::FromRawFd;
@@ -161,6 +239,12 @@ mod tests {
         assert_eq!(KVM_GET_XSAVE, ioc(2, 0xA4, 4096));
         assert_eq!(KVM_SET_XSAVE, ioc(1, 0xA5, 4096));
         assert_eq!(KVM_GET_XSAVE2, ioc(2, 0xCF, 4096));
+        assert_eq!(KVM_RESET_DIRTY_RINGS, ioc(0, 0xC7, 0));
+        let uffd = |direction, number, size| ioc(direction, number, size) & !0xFF00 | 0xAA00;
+        assert_eq!(UFFDIO_API, uffd(3, 0x3F, 24));
+        assert_eq!(UFFDIO_REGISTER, uffd(3, 0x00, 32));
+        assert_eq!(UFFDIO_UNREGISTER, uffd(2, 0x01, 16));
+        assert_eq!(UFFDIO_CONTINUE, uffd(3, 0x07, 32));
         assert_eq!(size_of::<SignalMask>(), 12);
     }
 

@@ -3,12 +3,15 @@
 use super::error::{call, errno_of, refusal};
 use super::exit::{self, InputArea};
 use super::memory::GuestMemory;
-use super::signal::{Cut, Running};
+use super::ring::Ring;
+use super::signal::{self, Cut, Running};
+use super::slots::Slots;
 use super::sys;
-use crate::vcpu::{Exit, MemoryImage, Msr, Protection, RunMode, Vcpu, VcpuError, Xsave};
+use super::userfault::Userfault;
+use crate::vcpu::{DirtyRing, Exit, MemoryImage, Msr, PAGE, Protection, RunMode, Vcpu, VcpuError, Xsave};
 use kvm_bindings::{
-    KVM_EXIT_UNKNOWN, Msrs, kvm_debugregs, kvm_mp_state, kvm_msr_entry, kvm_regs, kvm_sregs, kvm_vcpu_events,
-    kvm_xcrs,
+    KVM_EXIT_UNKNOWN, KVM_MEMORY_ATTRIBUTE_PRIVATE, Msrs, kvm_debugregs, kvm_memory_attributes, kvm_mp_state,
+    kvm_msr_entry, kvm_regs, kvm_sregs, kvm_vcpu_events, kvm_xcrs,
 };
 use kvm_ioctls::{VcpuFd, VmFd};
 use std::time::Instant;
@@ -16,10 +19,16 @@ use std::time::Instant;
 /// A virtual machine with one vCPU on /dev/kvm.
 #[derive(Debug)]
 pub struct KvmVcpu {
-    // The order is the order of dropping: KVM lets go of guest memory before it is unmapped.
+    // The order is the order of dropping: KVM lets go of guest memory before it is unmapped, and the
+    // mappings of the dirty ring and the page that is watched are their own.
     fd: VcpuFd,
     vm: VmFd,
     memory: GuestMemory,
+    slots: Slots,
+    ring: Option<Ring>,
+    /// The page that does not allow the guest everything, and what it allows.
+    refused: Option<(u64, Protection)>,
+    userfault: Option<Userfault>,
     /// Bytes that KVM_GET_XSAVE2 writes; 0 where it does not exist.
     xsave_size: usize,
     deadline: Option<Instant>,
@@ -28,8 +37,49 @@ pub struct KvmVcpu {
 }
 
 impl KvmVcpu {
-    pub(super) fn new(fd: VcpuFd, vm: VmFd, memory: GuestMemory, xsave_size: usize) -> Self {
-        Self { fd, vm, memory, xsave_size, deadline: None, input: None }
+    pub(super) fn new(
+        fd: VcpuFd,
+        vm: VmFd,
+        memory: GuestMemory,
+        slots: Slots,
+        ring: Option<Ring>,
+        xsave_size: usize,
+    ) -> Self {
+        let (refused, userfault) = (None, None);
+        Self { fd, vm, memory, slots, ring, refused, userfault, xsave_size, deadline: None, input: None }
+    }
+
+    /// [`enter`](Self::enter), with somebody who watches the page that is watched.
+    fn enter_watched(&mut self) -> Result<Exit, VcpuError> {
+        match self.userfault.take() {
+            None => self.enter(),
+            Some(userfault) => {
+                let exit = userfault.run(signal::deadline_signal(), || self.enter());
+                self.userfault = Some(userfault);
+                exit?
+            }
+        }
+    }
+
+    /// The page that does not allow the guest everything does so again.
+    fn open(&mut self) -> Result<(), VcpuError> {
+        let Some((address, protection)) = self.refused.take() else { return Ok(()) };
+        match protection {
+            Protection::Open => Ok(()),
+            Protection::Blocked => self.memory.block(address, false),
+            Protection::Userfault => {
+                self.userfault = None;
+                Ok(())
+            }
+            Protection::Hole | Protection::ReadOnly => self.slots.unite(&self.vm, &self.memory),
+            Protection::Private => self.set_attributes(address, 0),
+        }
+    }
+
+    fn set_attributes(&self, address: u64, attributes: u32) -> Result<(), VcpuError> {
+        let attributes =
+            kvm_memory_attributes { address, size: PAGE as u64, attributes: attributes.into(), flags: 0 };
+        self.vm.set_memory_attributes(attributes).map_err(|e| call("KVM_SET_MEMORY_ATTRIBUTES", e))
     }
 
     /// KVM_RUN and what its result means.
@@ -64,19 +114,23 @@ impl KvmVcpu {
 impl Vcpu for KvmVcpu {
     fn run(&mut self, mode: RunMode) -> Result<Exit, VcpuError> {
         let immediate_exit = &raw mut self.fd.get_kvm_run().immediate_exit;
-        let (_running, passed) = Running::new(immediate_exit, self.deadline)?;
+        let signal_at = match mode {
+            RunMode::SignalAfter(time) => Some(Instant::now() + time),
+            _ => None,
+        };
+        let until = self.deadline.into_iter().chain(signal_at).min();
+        let (_running, passed) = Running::new(immediate_exit, until)?;
         match mode {
-            RunMode::Normal if passed => Ok(Exit::Deadline),
-            RunMode::Normal => {
-                let exit = self.enter()?;
-                let late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
-                Ok(if exit == Exit::Interrupted && late { Exit::Deadline } else { exit })
-            }
             RunMode::ImmediateExit => {
                 self.fd.set_kvm_immediate_exit(1);
                 self.enter()
             }
             RunMode::SignalPending => self.enter_with_signal(),
+            RunMode::Normal | RunMode::SignalAfter(_) => {
+                let exit = if passed { Exit::Interrupted } else { self.enter_watched()? };
+                let late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+                Ok(if exit == Exit::Interrupted && late { Exit::Deadline } else { exit })
+            }
         }
     }
 
@@ -211,7 +265,48 @@ impl Vcpu for KvmVcpu {
     }
 
     fn protect(&mut self, address: u64, protection: Protection) -> Result<(), VcpuError> {
-        self.memory.protect(address, protection)
+        let page = self.memory.guest_page(address)?;
+        self.open()?;
+        // Noted first: whatever fails half-way is undone by the next call, or goes with the VM.
+        self.refused = Some((address, protection));
+        match protection {
+            Protection::Open => Ok(()),
+            Protection::Blocked => self.memory.block(address, true),
+            Protection::Userfault => {
+                self.userfault = Some(Userfault::watch(page)?);
+                self.memory.evict(address)
+            }
+            Protection::Hole | Protection::ReadOnly => {
+                self.slots.set_apart(&self.vm, &self.memory, address, protection)
+            }
+            Protection::Private => self.set_attributes(address, KVM_MEMORY_ATTRIBUTE_PRIVATE),
+        }
+    }
+
+    fn evict(&mut self, address: u64) -> Result<(), VcpuError> {
+        self.memory.evict(address)
+    }
+
+    fn is_resident(&self, address: u64) -> Result<bool, VcpuError> {
+        sys::is_mapped(self.memory.guest_page(address)?)
+    }
+
+    fn dirty_ring(&mut self) -> Option<&mut dyn DirtyRing> {
+        self.ring.is_some().then_some(self)
+    }
+}
+
+impl DirtyRing for KvmVcpu {
+    fn used(&self) -> u32 {
+        self.ring.as_ref().map_or(0, Ring::used)
+    }
+
+    fn take_out(&mut self, count: u32) -> Result<(), VcpuError> {
+        self.ring.as_mut().map_or(Ok(()), |ring| ring.take_out(&self.vm, count))
+    }
+
+    fn log_again(&mut self) -> Result<(), VcpuError> {
+        self.slots.log_again(&self.vm, &self.memory)
     }
 }
 

@@ -1,0 +1,98 @@
+//! The dirty ring: `Documentation/virt/kvm/api.rst`, KVM_CAP_DIRTY_LOG_RING.
+
+use super::error::{call, last, refusal};
+use super::sys;
+use crate::vcpu::{PAGE, VcpuError};
+use kvm_bindings::{KVM_CAP_DIRTY_LOG_RING, KVM_CAP_DIRTY_LOG_RING_ACQ_REL, kvm_dirty_gfn, kvm_enable_cap};
+use kvm_ioctls::{VcpuFd, VmFd};
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Where the ring is in the vCPU's descriptor, in pages: KVM_DIRTY_LOG_PAGE_OFFSET.
+const PAGE_OFFSET: usize = 64;
+/// Sizes to ask for, in bytes, smallest first: the kernel refuses one that its reserve does not fit
+/// into, 64 entries and with page-modification logging 512 more.
+const SIZES: [usize; 2] = [PAGE, 4 * PAGE];
+/// The kernel has logged a page here: KVM_DIRTY_GFN_F_DIRTY.
+const DIRTY: u32 = 1 << 0;
+/// User space is done with it: KVM_DIRTY_GFN_F_RESET.
+const RESET: u32 = 1 << 1;
+
+/// Switches the ring on, before the VM has a vCPU; returns its size in bytes.
+pub(super) fn enable(vm: &VmFd) -> Result<usize, VcpuError> {
+    let offered = |cap: u32| usize::try_from(vm.check_extension_raw(cap.into())).unwrap_or(0);
+    let caps = [KVM_CAP_DIRTY_LOG_RING, KVM_CAP_DIRTY_LOG_RING_ACQ_REL];
+    let Some(cap) = caps.into_iter().find(|cap| offered(*cap) > 0) else {
+        let what = "this kernel has no dirty ring: it came with Linux 5.11".to_owned();
+        return Err(refusal("KVM_ENABLE_CAP(KVM_CAP_DIRTY_LOG_RING)", what));
+    };
+    let mut refused = None;
+    for size in SIZES.into_iter().filter(|size| *size <= offered(cap)) {
+        let enable = kvm_enable_cap { cap, args: [size as u64, 0, 0, 0], ..Default::default() };
+        match vm.enable_cap(&enable) {
+            Ok(()) => return Ok(size),
+            Err(error) => refused = Some(call("KVM_ENABLE_CAP(KVM_CAP_DIRTY_LOG_RING)", error)),
+        }
+    }
+    Err(refused.unwrap_or_else(|| {
+        refusal("KVM_ENABLE_CAP(KVM_CAP_DIRTY_LOG_RING)", "every ring is too large for it".to_owned())
+    }))
+}
+
+/// A vCPU's ring, mapped.
+#[derive(Debug)]
+pub(super) struct Ring {
+    entries: *mut kvm_dirty_gfn,
+    count: usize,
+    /// The first entry that has not been taken out.
+    next: usize,
+}
+
+impl Ring {
+    /// Maps the ring of `size` bytes.
+    pub(super) fn map(vcpu: &VcpuFd, size: usize) -> Result<Self, VcpuError> {
+        // SAFETY: a new mapping at an address of the kernel's choice replaces nothing.
+        let start = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                size,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED,
+                vcpu.as_raw_fd(),
+                (PAGE_OFFSET * PAGE) as libc::off_t,
+            )
+        };
+        if start == libc::MAP_FAILED {
+            return Err(last("mmap of the dirty ring"));
+        }
+        Ok(Self { entries: start.cast(), count: size / size_of::<kvm_dirty_gfn>(), next: 0 })
+    }
+
+    fn flags(&self, index: usize) -> &AtomicU32 {
+        // SAFETY: the index is below `count`, so the entry is in the mapping, which lives as long as
+        // `self`; kernel and user space share the aligned word, and both access it as an atomic.
+        unsafe { AtomicU32::from_ptr(&raw mut (*self.entries.add(index % self.count)).flags) }
+    }
+
+    /// Entries logged and not taken out.
+    pub(super) fn used(&self) -> u32 {
+        let dirty = |index: usize| self.flags(index).load(Ordering::Acquire) & (DIRTY | RESET) == DIRTY;
+        (self.next..self.next + self.count).take_while(|index| dirty(*index)).count() as u32
+    }
+
+    /// Takes the oldest `count` entries out, or all that there are.
+    pub(super) fn take_out(&mut self, vm: &VmFd, count: u32) -> Result<(), VcpuError> {
+        for _ in 0..self.used().min(count) {
+            self.flags(self.next).store(RESET, Ordering::Release);
+            self.next = (self.next + 1) % self.count;
+        }
+        sys::reset_dirty_rings(vm)
+    }
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is ours and nothing points into it any more.
+        unsafe { libc::munmap(self.entries.cast(), self.count * size_of::<kvm_dirty_gfn>()) };
+    }
+}

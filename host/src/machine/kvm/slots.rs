@@ -1,0 +1,111 @@
+//! Memory slots: one for all of guest memory, or the same with one page apart.
+
+use super::error::call;
+use super::memory::GuestMemory;
+use crate::vcpu::{PAGE, Protection, VcpuError};
+use kvm_bindings::{KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY, kvm_userspace_memory_region};
+use kvm_ioctls::VmFd;
+
+/// Below the page that is apart, and the whole when none is.
+const WHOLE: u32 = 0;
+/// The page that is apart.
+const APART: u32 = 1;
+/// Above it.
+const ABOVE: u32 = 2;
+
+/// The slots of a VM.
+#[derive(Debug)]
+pub(super) struct Slots {
+    /// Flags of every slot.
+    flags: u32,
+    /// Whether there are more slots than the one.
+    split: bool,
+}
+
+impl Slots {
+    /// One slot with all of `memory`; `log_dirty` logs what the guest writes.
+    pub(super) fn new(vm: &VmFd, memory: &GuestMemory, log_dirty: bool) -> Result<Self, VcpuError> {
+        let flags = if log_dirty { KVM_MEM_LOG_DIRTY_PAGES } else { 0 };
+        let slots = Self { flags, split: false };
+        slots.set(vm, memory, WHOLE, 0..memory.size(), 0)?;
+        Ok(slots)
+    }
+
+    /// Sets the page at `address` apart: without a slot, or in a read-only one.
+    ///
+    /// A slot cannot change its size, so it goes and comes back: the vCPU does not run meanwhile.
+    pub(super) fn set_apart(
+        &mut self,
+        vm: &VmFd,
+        memory: &GuestMemory,
+        address: u64,
+        protection: Protection,
+    ) -> Result<(), VcpuError> {
+        self.unite(vm, memory)?;
+        self.remove(vm, memory, WHOLE)?;
+        self.split = true;
+        let behind = address + PAGE as u64;
+        self.set(vm, memory, WHOLE, 0..address, 0)?;
+        self.set(vm, memory, ABOVE, behind..memory.size(), 0)?;
+        match protection {
+            Protection::ReadOnly => self.set(vm, memory, APART, address..behind, KVM_MEM_READONLY),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes all of memory one slot again.
+    pub(super) fn unite(&mut self, vm: &VmFd, memory: &GuestMemory) -> Result<(), VcpuError> {
+        if !std::mem::take(&mut self.split) {
+            return Ok(());
+        }
+        for slot in [WHOLE, APART, ABOVE] {
+            self.remove(vm, memory, slot)?;
+        }
+        self.set(vm, memory, WHOLE, 0..memory.size(), 0)
+    }
+
+    /// Logs the next write to every page again: logging that is switched on write-protects them.
+    pub(super) fn log_again(&self, vm: &VmFd, memory: &GuestMemory) -> Result<(), VcpuError> {
+        let quiet = Self { flags: 0, split: false };
+        quiet.set(vm, memory, WHOLE, 0..memory.size(), 0)?;
+        self.set(vm, memory, WHOLE, 0..memory.size(), 0)
+    }
+
+    fn remove(&self, vm: &VmFd, memory: &GuestMemory, slot: u32) -> Result<(), VcpuError> {
+        let region = kvm_userspace_memory_region {
+            slot,
+            userspace_addr: memory.guest_address(),
+            ..Default::default()
+        };
+        // SAFETY: a slot of no size takes memory away and adds none.
+        let removed = unsafe { vm.set_user_memory_region(region) };
+        match removed {
+            // It was not there.
+            Err(error) if error.errno() == libc::EINVAL => Ok(()),
+            other => other.map_err(|error| call("KVM_SET_USER_MEMORY_REGION", error)),
+        }
+    }
+
+    fn set(
+        &self,
+        vm: &VmFd,
+        memory: &GuestMemory,
+        slot: u32,
+        range: std::ops::Range<u64>,
+        flags: u32,
+    ) -> Result<(), VcpuError> {
+        if range.is_empty() {
+            return Ok(());
+        }
+        let region = kvm_userspace_memory_region {
+            slot,
+            flags: self.flags | flags,
+            guest_phys_addr: range.start,
+            memory_size: range.end - range.start,
+            userspace_addr: memory.guest_address() + range.start,
+        };
+        // SAFETY: the region is part of `memory`'s guest mapping, which lives in the same KvmVcpu as
+        // the VM's file descriptors and is unmapped after they are closed (field order).
+        unsafe { vm.set_user_memory_region(region) }.map_err(|e| call("KVM_SET_USER_MEMORY_REGION", e))
+    }
+}

@@ -1,0 +1,95 @@
+//! A page that userfaultfd watches: `Documentation/admin-guide/mm/userfaultfd.rst`.
+//!
+//! The page stays in the memfd and leaves the guest's mapping, so that the guest's next access is a
+//! *minor* fault, which the kernel reports and waits with. A watcher thread signals the vCPU then. A
+//! kernel that does not let a signal end that wait (before Linux 6.2) is let go on by the watcher a
+//! moment later, and finds the signal at the next entry: the event is in the queue either way.
+
+use super::error::{errno_of, last, refusal};
+use super::sys;
+use crate::vcpu::{PAGE, VcpuError};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::time::Duration;
+
+/// How long a signalled KVM_RUN may take to return before its fault is resolved.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// One watched page; no longer watched when dropped.
+#[derive(Debug)]
+pub(super) struct Userfault {
+    fd: OwnedFd,
+    /// The page's address in the guest's mapping.
+    page: u64,
+}
+
+impl Userfault {
+    /// Watches the page at `page` of a shared memfd mapping, which must then leave the mapping.
+    pub(super) fn watch(page: u64) -> Result<Self, VcpuError> {
+        // SAFETY: makes a descriptor and touches no memory of ours.
+        let fd = unsafe { libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC | libc::O_NONBLOCK) };
+        let Ok(fd) = i32::try_from(fd) else { return Err(errno_of("userfaultfd", libc::EBADF)) };
+        if fd < 0 {
+            return Err(match last("userfaultfd") {
+                VcpuError::Call { call, errno: errno @ libc::EPERM, .. } => VcpuError::Call {
+                    call,
+                    errno,
+                    message: "this process may not watch faults that the kernel takes".into(),
+                    advice: ": run as root, or set vm.unprivileged_userfaultfd to 1",
+                },
+                error => error,
+            });
+        }
+        // SAFETY: the descriptor is new and nobody else's.
+        let watched = Self { fd: unsafe { OwnedFd::from_raw_fd(fd) }, page };
+        if !sys::userfault_api(&watched.fd)? {
+            let what = "this kernel reports no minor faults of shared memory: it came with Linux 5.14";
+            return Err(refusal("UFFDIO_API", what.into()));
+        }
+        sys::userfault_register(&watched.fd, page, PAGE as u64)?;
+        Ok(watched)
+    }
+
+    /// Runs `enter`; a fault on the page signals the calling thread with `signal` meanwhile.
+    pub(super) fn run<T>(&self, signal: i32, enter: impl FnOnce() -> T) -> Result<T, VcpuError> {
+        let failed = |errno: rustix::io::Errno| errno_of("eventfd", errno.raw_os_error());
+        let done = eventfd(0, EventfdFlags::CLOEXEC).map_err(failed)?;
+        // SAFETY: gettid has no preconditions.
+        let thread = unsafe { libc::gettid() };
+        Ok(std::thread::scope(|scope| {
+            scope.spawn(|| self.watcher(&done, thread, signal));
+            let result = enter();
+            // Cannot fail: the counter is far from its end.
+            let _ = rustix::io::write(&done, &1_u64.to_ne_bytes());
+            result
+        }))
+    }
+
+    fn watcher(&self, done: &OwnedFd, thread: i32, signal: i32) {
+        let mut both = [PollFd::new(&self.fd, PollFlags::IN), PollFd::new(done, PollFlags::IN)];
+        while poll(&mut both, None).is_err_and(|errno| errno == rustix::io::Errno::INTR) {}
+        if !both[1].revents().is_empty() {
+            return;
+        }
+        // SAFETY: signals a thread of this process, which waits for us before it ends.
+        unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, signal) };
+        let patience = Timespec { tv_sec: 0, tv_nsec: PATIENCE.subsec_nanos().into() };
+        let mut one = [PollFd::new(done, PollFlags::IN)];
+        if poll(&mut one, Some(&patience)).is_ok_and(|ready| ready == 0) {
+            self.resolve();
+        }
+    }
+
+    /// Gives the page back: whoever waits for it goes on.
+    pub(super) fn resolve(&self) {
+        // Fails only when the page is there already.
+        let _ = sys::userfault_continue(&self.fd, self.page, PAGE as u64);
+    }
+}
+
+impl Drop for Userfault {
+    fn drop(&mut self) {
+        self.resolve();
+        sys::userfault_unregister(&self.fd, self.page, PAGE as u64);
+    }
+}

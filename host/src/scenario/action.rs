@@ -1,0 +1,86 @@
+//! What is done with the guest while it is stopped.
+
+use super::stop::number;
+use std::fmt;
+use std::str::FromStr;
+
+/// What is done with the guest while it is stopped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Action {
+    /// It moves.
+    pub migrate: Option<Migration>,
+    /// CR2, DR6 and XFD_ERR are rewritten so that they disagree with the event.
+    pub disturb: bool,
+    /// How often the delivery is stopped again in the same way, with the same done each time.
+    pub again: u8,
+}
+
+/// Where a guest moves to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Migration {
+    /// A fresh VM in this process.
+    Here,
+    /// A fresh VM in another process.
+    Process,
+}
+
+impl Action {
+    /// Nothing is done.
+    pub const RESUME: Self = Self { migrate: None, disturb: false, again: 0 };
+    /// The guest moves to a fresh VM in this process.
+    pub const MIGRATE: Self = Self { migrate: Some(Migration::Here), ..Self::RESUME };
+    /// The guest moves to a fresh VM in another process.
+    pub const MIGRATE_PROCESS: Self = Self { migrate: Some(Migration::Process), ..Self::RESUME };
+    /// Registers are rewritten.
+    pub const DISTURB: Self = Self { disturb: true, ..Self::RESUME };
+    /// Registers are rewritten, and the guest moves to a fresh VM in this process.
+    pub const MIGRATE_DISTURB: Self = Self { disturb: true, ..Self::MIGRATE };
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        let mut part = |f: &mut fmt::Formatter<'_>, text: &dyn fmt::Display| {
+            write!(f, "{separator}{text}")?;
+            separator = "+";
+            Ok(())
+        };
+        match self.migrate {
+            Some(Migration::Here) => part(f, &"migrate")?,
+            Some(Migration::Process) => part(f, &"migrate-process")?,
+            None => {}
+        }
+        if self.disturb {
+            part(f, &"disturb")?;
+        }
+        match (self.again, *self == Self::RESUME) {
+            (_, true) => part(f, &"resume"),
+            (0, false) => Ok(()),
+            (again, false) => part(f, &format_args!("again={again}")),
+        }
+    }
+}
+
+impl FromStr for Action {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut action = Self::RESUME;
+        for part in text.split('+') {
+            match part {
+                "resume" => {}
+                "migrate" => action.migrate = Some(Migration::Here),
+                "migrate-process" => action.migrate = Some(Migration::Process),
+                "disturb" => action.disturb = true,
+                _ => {
+                    let again = part.strip_prefix("again=").and_then(number::<u8>);
+                    action.again = again.ok_or(
+                        "its action is not made of `resume`, `migrate`, `migrate-process`, `disturb`, `again=N`",
+                    )?;
+                }
+            }
+        }
+        // One spelling for each id.
+        if action.to_string() == text { Ok(action) } else { Err("the parts of its action are in no order") }
+    }
+}

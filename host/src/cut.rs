@@ -122,13 +122,13 @@ pub fn cut(
 /// When the page cannot be opened.
 pub fn release(session: &mut Session<'_>, stop: Stop) -> Result<(), VcpuError> {
     match stop {
-        Stop::BlockFrame => session.vcpu.protect(session.image().frame_page, Protection::Open),
+        Stop::BlockFrame => session.vcpu.protect(session.image().pages.frame, Protection::Open),
         Stop::Cancel | Stop::Io | Stop::Access(..) => Ok(()),
     }
 }
 
 fn block_frame(session: &mut Session<'_>, case: &Case) -> Result<Cut, NoCut> {
-    let page = session.image().frame_page;
+    let page = session.image().pages.frame;
     session.vcpu.protect(page, Protection::Blocked)?;
     expect_fault(session.advance_past_input()?, page)?;
     let first = Look::at(session)?;

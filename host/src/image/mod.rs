@@ -1,9 +1,11 @@
 //! Images: a guest's ELF file, read without trusting anything in it.
 
 mod note;
+mod pages;
 mod symbols;
 
 pub use note::{Cancel, Case};
+pub use pages::DeliveryPages;
 
 use goblin::elf::Elf;
 use goblin::elf::header::{EM_X86_64, ET_EXEC};
@@ -30,8 +32,8 @@ pub struct Image {
     pub cases: Vec<Case>,
     /// Guest-physical address of the mailbox.
     pub mailbox: u64,
-    /// Guest-physical address of the page that only the delivery under test touches.
-    pub frame_page: u64,
+    /// The pages that the delivery under test touches.
+    pub pages: DeliveryPages,
     /// The 32-bit entry point of the PVH note.
     pub entry: u32,
     /// What to load: address, bytes of the file, size in memory.
@@ -165,7 +167,7 @@ impl Image {
             spec: note.spec,
             cases: note.cases,
             mailbox: note.mailbox,
-            frame_page: note.frame_page,
+            pages: note.pages,
             entry,
             segments,
             file: bytes.to_vec(),

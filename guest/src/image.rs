@@ -1,12 +1,15 @@
 //! What makes a list of cases an image.
 
-use crate::case::Pages;
-use crate::layout::{ACT_STACK, FRAME_PAGE, GDT, IDT, MAILBOX, PAGE_TABLES, TSS};
+use crate::layout::{ACT_STACK, FRAME_PAGE, FRAME_TABLES, GDT, IDT, MAILBOX, PAGE, PAGE_TABLES, TSS};
+use crate::note::Pages;
 
 /// The pages that the note names.
 pub const PAGES: Pages = Pages {
     mailbox: crate::address::Address::of(&raw const MAILBOX),
     frame_page: FRAME_PAGE.start(),
+    frame_pdpt: FRAME_TABLES.start(),
+    frame_pd: FRAME_TABLES.start().plus(PAGE),
+    frame_pt: FRAME_TABLES.start().plus(2 * PAGE),
     act_stack: ACT_STACK.start(),
     page_tables: PAGE_TABLES.start(),
     page_tables_end: PAGE_TABLES.end(),
@@ -30,8 +33,8 @@ macro_rules! image {
         static NOTE: $crate::protocol::note::Note<
             $crate::address::Address,
             { [$(stringify!($case)),*].len() },
-        > = $crate::case::note(
-            $crate::case::Description { name: $name, rule: $rule, spec: $spec },
+        > = $crate::note::note(
+            $crate::note::Description { name: $name, rule: $rule, spec: $spec },
             $crate::image::PAGES,
             &[$($case),*],
         );

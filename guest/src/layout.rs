@@ -1,7 +1,7 @@
 //! Pages that stand alone: stacks, page tables, descriptor tables, the mailbox.
 //!
-//! Each is a page of its own, identity-mapped, so that a host can block one and know what touches
-//! it.
+//! Each is a page of its own, identity-mapped but for the frame page, so that a host can block one
+//! and know what touches it.
 
 use crate::address::Address;
 use core::cell::UnsafeCell;
@@ -34,8 +34,11 @@ impl<const N: usize> Pages<N> {
     }
 }
 
-/// Where the frame of the event under test lands: nothing else uses this page.
+/// Where the frame of the event under test lands: nothing else uses this page. Its linear address is
+/// [`FRAME_STACK`] and no other.
 pub static FRAME_PAGE: Pages<1> = Pages::zeroed();
+/// PDPT, PD and PT of [`FRAME_STACK`]: nothing else is reached by them.
+pub static FRAME_TABLES: Pages<3> = Pages::zeroed();
 /// The stack that acts run on in ring 0.
 pub static ACT_STACK: Pages<1> = Pages::zeroed();
 /// The stack that acts run on in ring 3.
@@ -48,7 +51,8 @@ pub static DOUBLE_FAULT_STACK: Pages<1> = Pages::zeroed();
 pub static NMI_STACK: Pages<1> = Pages::zeroed();
 /// The stack of every event that no image is about.
 pub static OTHER_STACK: Pages<1> = Pages::zeroed();
-/// PML4, then PDPT, PD and PT of the identity map, then PDPT, PD and PT of the windows.
+/// PML4, then PDPT, PD and PT of the identity map, then PDPT, PD and PT of the windows. The PML4 is
+/// every address's, the frame stack's too.
 pub static PAGE_TABLES: Pages<7> = Pages::zeroed();
 /// The GDT.
 pub static GDT: Pages<1> = Pages::zeroed();
@@ -58,6 +62,12 @@ pub static IDT: Pages<1> = Pages::zeroed();
 pub static TSS: Pages<1> = Pages::zeroed();
 /// The page behind the windows that are mapped.
 pub static WINDOW_PAGE: Pages<1> = Pages::zeroed();
+
+/// The linear address of [`FRAME_PAGE`]. A PML4 entry of its own, so that the tables below it are
+/// walked for this stack alone.
+pub const FRAME_STACK: u64 = 0x0000_0100_0000_0000;
+/// Just past the frame stack: its top.
+pub const FRAME_TOP: Address = Address::new(FRAME_STACK).plus(PAGE);
 
 /// How far below their stack's end acts start: not a multiple of 16, so that a frame which saved
 /// an aligned RSP shows.

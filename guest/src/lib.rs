@@ -7,7 +7,8 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`case`], [`judge`], [`options`] | portable: declaration of a case, the comparison, the command line |
+//! | [`case`], [`note`] | portable: declaration of a case, and the note made of it |
+//! | [`judge`], [`options`] | portable: the comparison, the command line |
 //! | `boot` | the 32-bit entry (PVH and Multiboot2), page tables, the command line's place |
 //! | `segments`, `paging`, `layout` | selectors, GDT and TSS; windows for faults; pages and stacks |
 //! | `entry` | FRED and IDT set-up, the stubs that capture |
@@ -47,6 +48,7 @@
 pub mod address;
 pub mod case;
 pub mod judge;
+pub mod note;
 pub mod options;
 
 pub use protocol;

@@ -10,9 +10,14 @@
 //! | 4 | 0x80_0000_4000 | writable |
 //! | 5 | 0x80_0000_5000 | not |
 //!
-//! Pages 2, 3 and 4 show the same memory. Every other linear address above 2 MiB is unmapped.
+//! Pages 2, 3 and 4 show the same memory. At 1 TiB is the frame stack, by tables of its own
+//! ([`FRAME_TABLES`]); the identity map leaves its page out. Every other linear address above 2 MiB is
+//! unmapped.
 
-use crate::layout::{PAGE_TABLES, USER_STACK, WINDOW_PAGE};
+use crate::boot::entry::{LEAF, TABLE};
+use crate::layout::{
+    FRAME_PAGE, FRAME_STACK, FRAME_TABLES, PAGE, PAGE_TABLES, Pages, USER_STACK, WINDOW_PAGE,
+};
 use core::arch::asm;
 
 /// The first window.
@@ -33,48 +38,76 @@ const WRITE: u64 = 1 << 1;
 const USER: u64 = 1 << 2;
 const NX: u64 = 1 << 63;
 
-/// Which page of [`PAGE_TABLES`] is the last level of the identity map, and of the windows.
+/// Which page of [`PAGE_TABLES`] is the PML4, and the last level of the identity map and of the windows.
+const PML4: usize = 0;
 const IDENTITY: usize = 3;
 const WINDOW: usize = 6;
+/// Which page of [`FRAME_TABLES`] is the PDPT, and so on.
+const PDPT: usize = 0;
+const PD: usize = 1;
+const PT: usize = 2;
 
 unsafe extern "C" {
     static user_start: u8;
     static user_end: u8;
 }
 
-/// Maps the windows, and opens the pages that ring 3 uses.
+/// Maps the frame stack and the windows, and opens the pages that ring 3 uses.
 pub(crate) fn init() {
+    map_frame_stack();
     let page = WINDOW_PAGE.start().value();
     // SAFETY: the window page is only ever reached through raw pointers and windows.
     unsafe { (page as *mut u8).add(UD2_OFFSET as usize).cast::<[u8; 2]>().write_volatile([0x0F, 0x0B]) };
     for (address, flags) in
         [(READ_ONLY, PRESENT), (NO_EXECUTE, PRESENT | WRITE | NX), (WRITABLE, PRESENT | WRITE)]
     {
-        set(WINDOW, address, page | flags);
+        set(&PAGE_TABLES, WINDOW, address, page | flags);
     }
     let (start, end) = (&raw const user_start, &raw const user_end);
-    for page in (start.addr()..end.addr()).step_by(crate::layout::PAGE) {
-        set(IDENTITY, page as u64, page as u64 | PRESENT | USER);
+    for page in (start.addr()..end.addr()).step_by(PAGE) {
+        set(&PAGE_TABLES, IDENTITY, page as u64, page as u64 | PRESENT | USER);
     }
     let stack = USER_STACK.start().value();
-    set(IDENTITY, stack, stack | PRESENT | WRITE | USER | NX);
+    set(&PAGE_TABLES, IDENTITY, stack, stack | PRESENT | WRITE | USER | NX);
+}
+
+/// Makes the next access to the frame stack walk its tables: INVLPG drops what is cached of them too.
+pub(crate) fn forget_frame_stack() {
+    invalidate(FRAME_STACK);
+}
+
+fn map_frame_stack() {
+    let table = |page: usize| FRAME_TABLES.start().plus(page * PAGE).value() | TABLE;
+    write(&PAGE_TABLES, PML4, (FRAME_STACK >> 39) as usize, table(PDPT));
+    write(&FRAME_TABLES, PDPT, 0, table(PD));
+    write(&FRAME_TABLES, PD, 0, table(PT));
+    let page = FRAME_PAGE.start().value();
+    set(&FRAME_TABLES, PT, FRAME_STACK, page | LEAF | NX);
+    set(&PAGE_TABLES, IDENTITY, page, 0);
 }
 
 /// One byte of physical memory, wherever it is.
 pub(crate) fn peek(physical: u64) -> u8 {
-    set(WINDOW, WINDOWS, physical & !0xFFF | PRESENT);
+    set(&PAGE_TABLES, WINDOW, WINDOWS, physical & !0xFFF | PRESENT);
     // SAFETY: the window was mapped just now; reading memory that the boot loader owns is harmless.
     unsafe { core::ptr::with_exposed_provenance::<u8>((WINDOWS | physical & 0xFFF) as usize).read_volatile() }
 }
 
-/// Writes the last-level entry of `address` in the given page of [`PAGE_TABLES`].
-fn set(table: usize, address: u64, entry: u64) {
-    let entries = PAGE_TABLES.start().plus(table * crate::layout::PAGE).value() as *mut u64;
-    let index = (address >> 12 & 0x1FF) as usize;
-    // SAFETY: the index is below 512 and nothing holds a reference into page tables. The windows
-    // and the user pages hold nothing that compiled code refers to.
-    unsafe {
-        entries.add(index).write_volatile(entry);
-        asm!("invlpg [{}]", in(reg) address, options(nostack, preserves_flags));
-    }
+/// Writes the last-level entry of `address` in one page of `tables`.
+fn set<const N: usize>(tables: &'static Pages<N>, page: usize, address: u64, entry: u64) {
+    write(tables, page, (address >> 12 & 0x1FF) as usize, entry);
+    invalidate(address);
+}
+
+/// Writes entry `index`, below 512, in one page of `tables`.
+fn write<const N: usize>(tables: &'static Pages<N>, page: usize, index: usize, entry: u64) {
+    let entries = tables.start().plus(page * PAGE).value() as *mut u64;
+    // SAFETY: the callers' indices are below 512 and nothing holds a reference into page tables. The
+    // windows, the frame stack and the user pages hold nothing that compiled code refers to.
+    unsafe { entries.add(index).write_volatile(entry) }
+}
+
+fn invalidate(address: u64) {
+    // SAFETY: what is dropped is walked again.
+    unsafe { asm!("invlpg [{}]", in(reg) address, options(nostack, preserves_flags)) }
 }

@@ -9,6 +9,9 @@
 //! | INT n, SYSCALL from ring 0 | level 0: the stack that is in use | by vector |
 //!
 //! What a case's `prepare` changes here is put right behind the case.
+//!
+//! Stacks reach the frame page at [`crate::layout::FRAME_STACK`] only, by page tables that serve
+//! nothing else.
 
 use crate::act::FRED_MODE;
 use crate::address::Address;

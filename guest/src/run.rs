@@ -38,9 +38,10 @@ struct Setting<'a> {
 
 /// Compiled code begins here; `magic` and `information` are EAX and EBX at entry.
 pub(crate) extern "sysv64" fn main(magic: u32, information: u32) -> ! {
+    // The stacks first: the IDT leads to them.
+    paging::init();
     segments::init();
     idt::init();
-    paging::init();
     let mut line = [0; 512];
     let line = boot::info::command_line(magic, information, &mut line);
     if !host().contains(HostFlags::PRESENT) || host().contains(HostFlags::SERIAL) {
@@ -146,6 +147,7 @@ fn act_and_judge(index: u32, case: &Case, machine: Machine) {
     stubs::THROUGH.store(case.events.iter().any(|event| matches!(event.rip, Rip::Entry(_))) as u32, Relaxed);
     registers::rest(RESTING.cr2, RESTING.dr6, machine.xfd);
     (case.prepare)();
+    paging::forget_frame_stack();
     stubs::ACTING.store(1, Relaxed);
     // SAFETY: a case's act is an act, and RESUME was set above.
     unsafe { act::enter(case.act.start.value(), Doorbell::Armed(index as u16).encode()) };
@@ -164,7 +166,7 @@ fn act_and_judge(index: u32, case: &Case, machine: Machine) {
         last: case.act.last.value(),
         act_rsp: layout::ACT_RSP.value(),
         user_rsp: layout::USER_RSP.value(),
-        frame_page_end: layout::FRAME_PAGE.end().value(),
+        frame_stack_end: layout::FRAME_TOP.value(),
         other_stack_end: layout::OTHER_STACK.end().value(),
         act_stack_end: layout::ACT_STACK.end().value(),
         entry_page: fred_setup::ENTRY_PAGE.value(),

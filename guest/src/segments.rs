@@ -20,7 +20,7 @@
 //! | 4 | every other |
 //! | 5 | a page that is not mapped: see [`crate::routes`] |
 
-use crate::layout::{DOUBLE_FAULT_STACK, FRAME_PAGE, GDT, NMI_STACK, OTHER_STACK, TSS};
+use crate::layout::{DOUBLE_FAULT_STACK, FRAME_TOP, GDT, NMI_STACK, OTHER_STACK, TSS};
 use crate::routes::UNMAPPED_TOP;
 use core::arch::asm;
 use x86_64::VirtAddr;
@@ -48,7 +48,7 @@ const TSS_LIMIT: u64 = 103;
 pub(crate) fn init() {
     let tss = TSS.start().value();
     let stacks = [
-        (IST_TESTED, FRAME_PAGE.end()),
+        (IST_TESTED, FRAME_TOP),
         (IST_DOUBLE_FAULT, DOUBLE_FAULT_STACK.end()),
         (IST_NMI, NMI_STACK.end()),
         (IST_OTHER, OTHER_STACK.end()),

@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn an_empty_mailbox_says_who_it_is() {
-        assert_eq!(&Mailbox::EMPTY.as_bytes()[..12], b"midmail\0\x01\0\0\0");
+        assert_eq!(&Mailbox::EMPTY.as_bytes()[..12], b"midmail\0\x02\0\0\0");
     }
 
     #[test]

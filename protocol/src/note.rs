@@ -35,11 +35,19 @@ pub struct ImageNote<A = u64> {
     pub mailbox: A,
     /// The page that only the delivery under test touches: the event's frame lands on it.
     pub frame_page: A,
+    /// The PDPT by which the frame page is reached. This table and the two below it serve that page
+    /// alone: from `Armed` to the handler nothing but the delivery under test looks into them. The
+    /// PML4 page above them serves every address.
+    pub frame_pdpt: A,
+    /// The page directory by which the frame page is reached.
+    pub frame_pd: A,
+    /// The page table by which the frame page is reached.
+    pub frame_pt: A,
     /// Lowest byte of the act stack.
     pub act_stack: A,
-    /// The page tables' first page.
+    /// The other page tables' first page, the PML4.
     pub page_tables: A,
-    /// Just past the page tables' last page.
+    /// Just past their last page.
     pub page_tables_end: A,
     /// The FRED entry page.
     pub entry_page: A,
@@ -94,7 +102,17 @@ bitflags::bitflags! {
         const INTERRUPT_AT_ARMED = 1 << 5;
         /// The host raises external interrupt [`INTERRUPT`] while the delivery is stopped.
         const INTERRUPT_AT_CUT = 1 << 6;
-        /// Any of the above that the host does: without a host, or a cut, the case has no event.
+        /// The uAPI does not show the case's first event while it is half-way: event types 4, 5, 6
+        /// and 7, which an instruction asks for.
+        const SOFT = 1 << 7;
+        /// Between `Armed` and the delivery the guest itself reads a descriptor of the GDT: an access
+        /// to that page need not be the delivery's. No case touches IDT or TSS there.
+        const TOUCHES_GDT = 1 << 9;
+        /// The case's first event is met while another is delivered. Only it goes to the frame page,
+        /// but either may read IDT, GDT and TSS: what is stopped there is the other one, whose effects
+        /// on CR2 and the queue are not those of the case's event.
+        const NESTED = 1 << 10;
+        /// All that the host injects: without a host, or a cut, the case has no event.
         const INJECTED = 0x7C;
     }
 }

@@ -1,4 +1,4 @@
 //! From the boot loader to compiled code.
 
-mod entry;
+pub(crate) mod entry;
 pub(crate) mod info;

@@ -1,6 +1,6 @@
 //! FRED: MSRs and CR4.FRED.
 
-use crate::layout::{DOUBLE_FAULT_STACK, FRAME_PAGE, OTHER_STACK};
+use crate::layout::{DOUBLE_FAULT_STACK, FRAME_TOP, OTHER_STACK};
 use crate::registers::{set_cr4, write_msr};
 use fred::config::{FredConfig, StackLevels};
 use fred::control::CR4_FRED;
@@ -34,8 +34,8 @@ pub(crate) fn init() {
 
 /// Gives the MSRs that say where events land their usual values, stack level 0 among them.
 pub(crate) fn set_stacks() {
-    write_msr(FRED_RSP0, FRAME_PAGE.end().value());
-    write_msr(FRED_RSP1, FRAME_PAGE.end().value());
+    write_msr(FRED_RSP0, FRAME_TOP.value());
+    write_msr(FRED_RSP1, FRAME_TOP.value());
     write_msr(FRED_RSP2, OTHER_STACK.end().value());
     write_msr(FRED_RSP3, DOUBLE_FAULT_STACK.end().value());
     write_msr(FRED_STKLVLS, LEVELS.0);

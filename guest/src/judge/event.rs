@@ -79,19 +79,19 @@ pub enum Stack {
     Act,
     /// Where they start in ring 3.
     User,
-    /// So many bytes below the end of the frame page.
+    /// So many bytes below the end of the frame stack.
     Frame(u64),
-    /// Where the handler of an event on the frame page starts, whose frame under the IDT has so many
+    /// Where the handler of an event on the frame stack starts, whose frame under the IDT has so many
     /// bytes.
     Handler(u64),
     /// This address.
     At(u64),
 }
 
-/// The end of a frame: so many bytes below the end of a page.
+/// The end of a frame: so many bytes below the end of a stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Top {
-    /// The frame page: nothing else uses it.
+    /// The frame stack, which is the frame page: nothing else uses it.
     Frame(u64),
     /// The stack of events that no image is about.
     Other(u64),

@@ -26,8 +26,8 @@ pub struct Places {
     pub act_rsp: u64,
     /// RSP while an act runs in ring 3.
     pub user_rsp: u64,
-    /// Just past the frame page.
-    pub frame_page_end: u64,
+    /// Just past the frame stack, the linear address of the frame page.
+    pub frame_stack_end: u64,
     /// Just past the stack of other events.
     pub other_stack_end: u64,
     /// Just past the act stack.
@@ -59,10 +59,10 @@ impl Places {
         match stack {
             Stack::Act => self.act_rsp,
             Stack::User => self.user_rsp,
-            Stack::Frame(below) => self.frame_page_end - below,
+            Stack::Frame(below) => self.frame_stack_end - below,
             Stack::Handler(idt_frame_bytes) => match delivery {
-                DeliveryMode::Fred => self.frame_page_end - 0x40,
-                DeliveryMode::Idt => self.frame_page_end - idt_frame_bytes,
+                DeliveryMode::Fred => self.frame_stack_end - 0x40,
+                DeliveryMode::Idt => self.frame_stack_end - idt_frame_bytes,
             },
             Stack::At(address) => address,
         }
@@ -70,7 +70,7 @@ impl Places {
 
     fn top(&self, top: Top) -> u64 {
         match top {
-            Top::Frame(below) => self.frame_page_end - below,
+            Top::Frame(below) => self.frame_stack_end - below,
             Top::Other(below) => self.other_stack_end - below,
             Top::Act(below) => self.act_stack_end - below,
         }

@@ -36,7 +36,7 @@ const PLACES: Places = Places {
     last: 0x1005,
     act_rsp: 0x2FD8,
     user_rsp: 0x3FD8,
-    frame_page_end: 0x5000,
+    frame_stack_end: 0x5000,
     other_stack_end: 0x9000,
     act_stack_end: 0x3000,
     entry_page: 0x6000,

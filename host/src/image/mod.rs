@@ -1,10 +1,13 @@
 //! Images: a guest's ELF file, read without trusting anything in it.
 
 mod note;
+mod pages;
 mod symbols;
 
 pub use note::{Cancel, Case};
+pub use pages::DeliveryPages;
 
+use crate::scenario::Place;
 use goblin::elf::Elf;
 use goblin::elf::header::{EM_X86_64, ET_EXEC};
 use goblin::elf::program_header::{PT_LOAD, PT_NOTE};
@@ -30,8 +33,8 @@ pub struct Image {
     pub cases: Vec<Case>,
     /// Guest-physical address of the mailbox.
     pub mailbox: u64,
-    /// Guest-physical address of the page that only the delivery under test touches.
-    pub frame_page: u64,
+    /// The pages that the delivery under test touches.
+    pub pages: DeliveryPages,
     /// The 32-bit entry point of the PVH note.
     pub entry: u32,
     /// What to load: address, bytes of the file, size in memory.
@@ -106,9 +109,16 @@ pub enum Problem {
 
 impl Image {
     /// Guest-physical address of the page at a place.
-    pub fn page(&self, place: crate::scenario::Place) -> u64 {
-        let _ = place;
-        self.frame_page
+    pub fn page(&self, place: Place) -> u64 {
+        match place {
+            Place::Frame => self.pages.frame,
+            Place::Pt => self.pages.pt,
+            Place::Pd => self.pages.pd,
+            Place::Pdpt => self.pages.pdpt,
+            Place::Idt => self.pages.idt,
+            Place::Gdt => self.pages.gdt,
+            Place::Tss => self.pages.tss,
+        }
     }
 
     /// Reads an image from the bytes of its file; `file` is used in errors.
@@ -171,7 +181,7 @@ impl Image {
             spec: note.spec,
             cases: note.cases,
             mailbox: note.mailbox,
-            frame_page: note.frame_page,
+            pages: note.pages,
             entry,
             segments,
             file: bytes.to_vec(),

@@ -1,6 +1,6 @@
 //! The image's note, as plain values.
 
-use super::{Problem, inside};
+use super::{DeliveryPages, Problem};
 use protocol::need::Needs;
 use protocol::note::{CancelNote, CaseFlags, CaseNote, ImageNote};
 use protocol::text;
@@ -23,7 +23,7 @@ pub struct Case {
     pub after: u64,
     /// How the host synthesises its event, if it can.
     pub cancel: Option<Cancel>,
-    /// The stop `io` applies, the act runs in ring 3.
+    /// Which stops apply, what the host injects, where the act runs.
     pub flags: CaseFlags,
 }
 
@@ -48,10 +48,8 @@ pub(super) struct Note {
     pub(super) spec: String,
     pub(super) cases: Vec<Case>,
     pub(super) mailbox: u64,
-    pub(super) frame_page: u64,
+    pub(super) pages: DeliveryPages,
 }
-
-const PAGE: u64 = 4096;
 
 pub(super) fn parse(descriptor: &[u8]) -> Result<Note, Problem> {
     let version = descriptor.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
@@ -67,12 +65,7 @@ pub(super) fn parse(descriptor: &[u8]) -> Result<Note, Problem> {
     {
         return Err(Problem::BrokenNote("its structures have other sizes than this version's"));
     }
-    if !image.frame_page.is_multiple_of(PAGE) || !inside(image.frame_page, PAGE) {
-        return Err(Problem::BrokenNote("the frame page is not a page of the image's memory"));
-    }
-    if !inside(image.mailbox, PAGE) || !image.mailbox.is_multiple_of(PAGE) {
-        return Err(Problem::BrokenNote("the mailbox is not a page of the image's memory"));
-    }
+    let pages = DeliveryPages::of(&image)?;
     let mut cases = Vec::new();
     for _ in 0..image.case_count {
         let (case, behind) = <CaseNote>::read_from_prefix(rest)
@@ -89,7 +82,7 @@ pub(super) fn parse(descriptor: &[u8]) -> Result<Note, Problem> {
         spec: sentence(&image.spec)?,
         cases,
         mailbox: image.mailbox,
-        frame_page: image.frame_page,
+        pages,
     })
 }
 

@@ -8,9 +8,6 @@ use protocol::note::CaseFlags;
 /// What is done at a cut, in the order of severity.
 pub const ACTIONS: [Action; 4] = [Action::RESUME, Action::MIGRATE, Action::DISTURB, Action::MIGRATE_DISTURB];
 
-/// The same at a stop that comes out as `block@frame` does, with one thing of each kind.
-const FEWER: [Action; 2] = [Action::RESUME, Action::MIGRATE_DISTURB];
-
 /// An entry abandoned, or a page refused, again and again.
 const AGAIN: [Action; 1] = [Action { again: 3, ..Action::MIGRATE }];
 
@@ -85,23 +82,33 @@ fn plans(case: &Case, delivery: Delivery, payload: bool) -> Vec<Plan> {
     }
     for place in places(case, delivery) {
         if place != Place::Frame {
-            cut(Stop::Block(place), &FEWER);
+            cut(Stop::Block(place), &actions(case, place));
         }
         for how in [Stop::Private, Stop::Userfault, Stop::Hole] {
-            cut(how(place), &FEWER);
+            cut(how(place), &actions(case, place));
         }
         cut(Stop::Evict(place), &[Action::RESUME]);
     }
-    cut(Stop::ReadOnly(Place::Frame), &FEWER);
+    cut(Stop::ReadOnly(Place::Frame), &actions(case, Place::Frame));
     // What waits at `Armed` would come while the ring is filled, and a storm runs a case many times.
     if !case.flags.intersects(CaseFlags::INJECTED) {
-        cut(Stop::Ring, &FEWER);
+        cut(Stop::Ring, &actions(case, Place::Frame));
         cut(Stop::Storm(0), &[Action::RESUME, Action::MIGRATE]);
     }
     plans
 }
 
 /// The pages that the case's delivery touches, and its act does not.
-fn places(_case: &Case, delivery: Delivery) -> impl Iterator<Item = Place> {
-    Place::ALL.into_iter().filter(move |place| place.is_touched(delivery) && *place == Place::Frame)
+fn places(case: &Case, delivery: Delivery) -> impl Iterator<Item = Place> {
+    let by_act = case.flags.contains(CaseFlags::TOUCHES_GDT);
+    let touched = move |place: &Place| place.is_touched(delivery) && !(*place == Place::Gdt && by_act);
+    Place::ALL.into_iter().filter(touched)
+}
+
+/// What is done where a page refuses the delivery, with one thing of each kind. Where the case's event
+/// is met while another is delivered, the tables refuse that other one, whose registers are still to be
+/// written by the case's: they are left alone.
+fn actions(case: &Case, place: Place) -> [Action; 2] {
+    let another = place.is_table() && case.flags.contains(CaseFlags::NESTED);
+    [Action::RESUME, if another { Action::MIGRATE } else { Action::MIGRATE_DISTURB }]
 }

@@ -101,6 +101,7 @@ mod not_present {
     pub(super) const CASE: Case = Case {
         name: "not-present",
         rule: "A data segment that is not present: #NP(0x40).",
+        flags: CaseFlags::TOUCHES_GDT,
         prepare: || route(11, 1, IST_FRAME),
         act: ACT,
         events: &[Event { vector: 11, error_code: 0x40, ss: 0x0203_000B_0000_0010, ..GENERAL_PROTECTION }],
@@ -114,6 +115,7 @@ mod stack_not_present {
     pub(super) const CASE: Case = Case {
         name: "stack-not-present",
         rule: "A stack segment that is not present: #SS(0x40), and SS stays.",
+        flags: CaseFlags::TOUCHES_GDT,
         prepare: || route(12, 1, IST_FRAME),
         act: ACT,
         events: &[Event { vector: 12, error_code: 0x40, ss: 0x0203_000C_0000_0010, ..GENERAL_PROTECTION }],

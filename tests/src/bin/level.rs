@@ -16,7 +16,7 @@ use guest::act;
 use guest::case::{Cancel, Case, Outcome};
 use guest::judge::disturbed::{RESTING, Registers};
 use guest::judge::event::{Event, Rip, Stack, Top};
-use guest::layout::FRAME_PAGE;
+use guest::layout::{FRAME_STACK, FRAME_TOP};
 use guest::protocol::need::Needs;
 use guest::protocol::note::CaseFlags;
 use guest::registers::read_msr;
@@ -63,9 +63,9 @@ mod same_level {
     act! {
         name: "level.same-level",
         set: ["movabs rdi, 0x8000001A58"],
-        armed: ["lea rsp, [rip + {frame_page} + 0xFD8]"],
+        armed: ["movabs rsp, {rsp}"],
         act: ["mov rbx, [rdi]"],
-        frame_page = sym FRAME_PAGE,
+        rsp = const FRAME_STACK + 0xFD8,
     }
     pub(super) const CASE: Case = Case {
         name: "same-level",
@@ -91,8 +91,8 @@ mod lower_level {
         name: "level.lower-level",
         set: [],
         armed: ["push 0x102", "popfq"],
-        act: ["lea rsp, [rip + {frame_page} + 0xFD8]"],
-        frame_page = sym FRAME_PAGE,
+        act: ["movabs rsp, {rsp}"],
+        rsp = const FRAME_STACK + 0xFD8,
     }
     pub(super) const CASE: Case = Case {
         name: "lower-level",
@@ -125,7 +125,7 @@ mod higher_level {
         rule: "#UD of level 2 at CSL 1: RSP2 whole, without redzone; SL 1 in the CS slot.",
         prepare: || {
             set_config(0x1C1);
-            set_stack(2, FRAME_PAGE.end());
+            set_stack(2, FRAME_TOP);
         },
         act: ACT,
         events: &[Event {
@@ -147,9 +147,9 @@ mod int_n_level1 {
     act! {
         name: "level.int-n-level1",
         set: [],
-        armed: ["lea rsp, [rip + {frame_page} + 0xFD8]"],
+        armed: ["movabs rsp, {rsp}"],
         act: [".byte 0xCD, 0x1F"],
-        frame_page = sym FRAME_PAGE,
+        rsp = const FRAME_STACK + 0xFD8,
     }
     pub(super) const CASE: Case = Case {
         name: "int-n-level1",
@@ -254,7 +254,7 @@ macro_rules! act_behind_erets {
                 "push 0",
                 "push 0",
                 "push 0x10",
-                "lea rbx, [rip + {frame_page} + 0xFD8]",
+                "movabs rbx, {rsp}",
                 "push rbx",
                 "push 2",
                 concat!("push ", $cs),
@@ -265,7 +265,7 @@ macro_rules! act_behind_erets {
                 ".byte 0xF2, 0x0F, 0x01, 0xCA"
             ],
             act: ["mov rbx, [rdi]"],
-            frame_page = sym FRAME_PAGE,
+            rsp = const FRAME_STACK + 0xFD8,
         }
     };
 }

@@ -20,7 +20,7 @@ use guest::case::{Cancel, Case};
 use guest::features::XCR0_TILES;
 use guest::judge::disturbed::{RESTING, Registers};
 use guest::judge::event::{Event, Rip, Stack};
-use guest::layout::{FRAME_PAGE, OTHER_STACK};
+use guest::layout::{FRAME_TOP, OTHER_STACK};
 use guest::protocol::need::Needs;
 use guest::protocol::note::CaseFlags;
 use guest::registers::{XFD, enable_components, set_task_switched, write_msr};
@@ -86,7 +86,7 @@ fn fault_on_push(vector: u8, first: u8, second: u8) {
     route(vector, first, IST_UNMAPPED);
     set_stack(first, UNMAPPED_TOP);
     route(14, second, IST_FRAME);
-    set_stack(second, FRAME_PAGE.end());
+    set_stack(second, FRAME_TOP);
 }
 
 mod ud_level1 {
@@ -225,7 +225,7 @@ mod pf_df_level2 {
             route(14, 1, IST_UNMAPPED);
             set_stack(1, UNMAPPED_TOP);
             route(8, 2, IST_FRAME);
-            set_stack(2, FRAME_PAGE.end());
+            set_stack(2, FRAME_TOP);
         },
         act: ACT,
         events: &[DOUBLE_FAULT],
@@ -309,7 +309,7 @@ mod ring3_df {
             route(14, 1, IST_UNMAPPED);
             set_stack(0, UNMAPPED_TOP);
             route(8, 2, IST_FRAME);
-            set_stack(2, FRAME_PAGE.end());
+            set_stack(2, FRAME_TOP);
         },
         act: ACT,
         events: &[RING3_DOUBLE_FAULT],
@@ -330,7 +330,7 @@ mod ring3_df_level3 {
         needs: Needs::USER.union(Needs::FRED),
         prepare: || {
             set_stack(0, UNMAPPED_TOP);
-            set_stack(3, FRAME_PAGE.end());
+            set_stack(3, FRAME_TOP);
         },
         act: ACT,
         events: &[Event { csl: 3, ..RING3_DOUBLE_FAULT }],

@@ -17,7 +17,7 @@
 use guest::case::{Cancel, Case};
 use guest::judge::disturbed::{RESTING, Registers};
 use guest::judge::event::{Event, Rip, Stack, Top};
-use guest::layout::FRAME_PAGE;
+use guest::layout::FRAME_STACK;
 use guest::protocol::need::Needs;
 use guest::protocol::note::CaseFlags;
 use guest::routes::{IST_FRAME, route};
@@ -79,10 +79,9 @@ macro_rules! act_on_frame_page {
         act! {
             name: $name,
             set: [],
-            armed: ["lea rsp, [rip + {frame_page} + {RSP}]"],
+            armed: ["movabs rsp, {rsp}"],
             act: [$($act),*],
-            frame_page = sym FRAME_PAGE,
-            RSP = const 0xFD8,
+            rsp = const FRAME_STACK + 0xFD8,
         }
     };
 }

@@ -14,7 +14,7 @@
 use guest::case::{Cancel, Case, Outcome};
 use guest::judge::disturbed::RESTING;
 use guest::judge::event::{Event, Rip, Stack, Top};
-use guest::layout::FRAME_PAGE;
+use guest::layout::FRAME_STACK;
 use guest::protocol::need::Needs;
 use guest::protocol::note::CaseFlags;
 use guest::registers::{r11_at_entry, rcx_at_entry, write_msr};
@@ -94,9 +94,9 @@ mod syscall_ring0 {
     act! {
         name: "syscall.syscall-ring0",
         set: ["movabs rcx, 0xC0DEC0DE12345678", "movabs r11, 0x1111222233334444"],
-        armed: ["lea rsp, [rip + {frame_page} + 0xFD8]"],
+        armed: ["movabs rsp, {rsp}"],
         act: ["syscall"],
-        frame_page = sym FRAME_PAGE,
+        rsp = const FRAME_STACK + 0xFD8,
     }
     pub(super) const CASE: Case = Case {
         name: "syscall-ring0",
@@ -128,9 +128,9 @@ mod sysenter_ring0 {
     act! {
         name: "syscall.sysenter-ring0",
         set: [],
-        armed: ["lea rsp, [rip + {frame_page} + 0xFD8]"],
+        armed: ["movabs rsp, {rsp}"],
         act: ["sysenter"],
-        frame_page = sym FRAME_PAGE,
+        rsp = const FRAME_STACK + 0xFD8,
     }
     pub(super) const CASE: Case = Case {
         name: "sysenter-ring0",

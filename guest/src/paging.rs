@@ -36,6 +36,8 @@ pub const UD2_OFFSET: u64 = 0x40;
 const PRESENT: u64 = 1 << 0;
 const WRITE: u64 = 1 << 1;
 const USER: u64 = 1 << 2;
+/// Accessed and dirty: an update of either would be a write in the middle of something else.
+const USED: u64 = 0b11 << 5;
 const NX: u64 = 1 << 63;
 
 /// Which page of [`PAGE_TABLES`] is the PML4, and the last level of the identity map and of the windows.
@@ -65,10 +67,10 @@ pub(crate) fn init() {
     }
     let (start, end) = (&raw const user_start, &raw const user_end);
     for page in (start.addr()..end.addr()).step_by(PAGE) {
-        set(&PAGE_TABLES, IDENTITY, page as u64, page as u64 | PRESENT | USER);
+        set(&PAGE_TABLES, IDENTITY, page as u64, page as u64 | PRESENT | USER | USED);
     }
     let stack = USER_STACK.start().value();
-    set(&PAGE_TABLES, IDENTITY, stack, stack | PRESENT | WRITE | USER | NX);
+    set(&PAGE_TABLES, IDENTITY, stack, stack | PRESENT | WRITE | USER | NX | USED);
 }
 
 /// Makes the next access to the frame stack walk its tables: INVLPG drops what is cached of them too.

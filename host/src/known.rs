@@ -37,7 +37,7 @@ pub struct KnownIssue {
     #[serde(default)]
     pub cases: Vec<String>,
     /// Where it is not empty, [`cases`](Self::cases) means only scenarios with these stops, as reports
-    /// name them: `cold`, `none`, `block@frame`.
+    /// name them: `cold`, `none`, `block@frame`, or with `*` for any place: `evict@*`.
     #[serde(default)]
     pub stops: Vec<String>,
     /// What failed, exactly: `field expected X, got Y`, joined by `; `, or the report's reason. `*`
@@ -132,7 +132,8 @@ impl KnownIssue {
     }
 
     fn concerns_case(&self, report: &Report) -> bool {
-        let with_stop = self.stops.is_empty() || self.stops.contains(&report.stop);
+        let with_stop =
+            self.stops.is_empty() || self.stops.iter().any(|stop| pattern::matches(stop, &report.stop));
         with_stop && self.cases.contains(&case_of(report))
     }
 }
@@ -199,6 +200,13 @@ mod tests {
         let concerns = |id: &str| issue.concerns(&Report::new(&id.parse().unwrap(), "kvm", None), &facts);
         assert!(concerns("pf/x:idt:cold") && concerns("pf/x:idt:nopayload:block@frame:migrate"));
         assert!(!concerns("pf/x:idt:none") && !concerns("pf/x:idt:cancel:resume"));
+        assert!(!concerns("pf/x:idt:block@pt:resume"));
+
+        let list = list.replace("block@frame", "block@*");
+        let issue = &KnownIssues::parse(&list).unwrap().issues[0];
+        let report = |id: &str| Report::new(&id.parse().unwrap(), "kvm", None);
+        assert!(issue.concerns(&report("pf/x:idt:block@pt:resume"), &facts));
+        assert!(!issue.concerns(&report("pf/x:idt:evict@pt:resume"), &facts));
     }
 
     #[test]

@@ -73,11 +73,21 @@ fn plans(case: &Case, delivery: Delivery, payload: bool) -> Vec<Plan> {
     if !payload {
         return plans;
     }
+    plans.extend(others(case, delivery));
+    plans
+}
+
+fn others(case: &Case, delivery: Delivery) -> Vec<Plan> {
+    let mut plans = Vec::new();
     let mut cut = |stop, actions: &[Action]| {
         plans.extend(actions.iter().map(|action| Plan::Cut(stop, *action)));
     };
-    cut(Stop::Block(Place::Frame), &AGAIN);
-    if case.cancel.is_some() {
+    // What the host injects, it injects once, into a cut that it sees.
+    let at_cut = case.flags.intersects(CaseFlags::NMI_AT_CUT | CaseFlags::INTERRUPT_AT_CUT);
+    if !at_cut {
+        cut(Stop::Block(Place::Frame), &AGAIN);
+    }
+    if case.cancel.is_some() && !at_cut {
         cut(Stop::Cancel, &AGAIN);
     }
     for place in places(case, delivery) {
@@ -87,12 +97,17 @@ fn plans(case: &Case, delivery: Delivery, payload: bool) -> Vec<Plan> {
         for how in [Stop::Private, Stop::Userfault, Stop::Hole] {
             cut(how(place), &actions(case, place));
         }
-        cut(Stop::Evict(place), &[Action::RESUME]);
+        if !at_cut {
+            cut(Stop::Evict(place), &[Action::RESUME]);
+        }
     }
     cut(Stop::ReadOnly(Place::Frame), &actions(case, Place::Frame));
-    // What waits at `Armed` would come while the ring is filled, and a storm runs a case many times.
+    // What waits at `Armed` would come while the ring is filled.
     if !case.flags.intersects(CaseFlags::INJECTED) {
         cut(Stop::Ring, &actions(case, Place::Frame));
+    }
+    // A storm runs a case many times, and knows a cut by the queue.
+    if !case.flags.intersects(CaseFlags::INJECTED | CaseFlags::SOFT) {
         cut(Stop::Storm(0), &[Action::RESUME, Action::MIGRATE]);
     }
     plans

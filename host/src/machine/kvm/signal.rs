@@ -147,12 +147,13 @@ impl Running {
     /// Announces that this thread is about to run the vCPU whose `immediate_exit` is given, until
     /// `deadline` at the latest. The second value says whether the deadline has already passed.
     pub(super) fn new(immediate_exit: *mut u8, deadline: Option<Instant>) -> Result<(Self, bool), VcpuError> {
+        // The timer first: a signal of its earlier setting must not meet this run.
+        if let Some(deadline) = deadline {
+            with_timer(|timer| timer.set(deadline, Instant::now()))?;
+        }
         let running = Self { immediate_exit, _thread: PhantomData };
         RUNNING.set(immediate_exit);
-        let Some(deadline) = deadline else { return Ok((running, false)) };
-        let now = Instant::now();
-        with_timer(|timer| timer.set(deadline, now))?;
-        Ok((running, now >= deadline))
+        Ok((running, deadline.is_some_and(|deadline| Instant::now() >= deadline)))
     }
 }
 

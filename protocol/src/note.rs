@@ -94,6 +94,9 @@ bitflags::bitflags! {
         const INTERRUPT_AT_ARMED = 1 << 5;
         /// The host raises external interrupt [`INTERRUPT`] while the delivery is stopped.
         const INTERRUPT_AT_CUT = 1 << 6;
+        /// A pure conformance check: it holds machine and image to the rule, and no known way of
+        /// treating events in flight wrongly can fail it.
+        const CONFORMANCE = 1 << 8;
         /// Any of the above that the host does: without a host, or a cut, the case has no event.
         const INJECTED = 0x7C;
     }

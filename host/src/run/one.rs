@@ -227,7 +227,7 @@ impl<'a> Run<'_, '_, 'a> {
         let Plan::Cut(stop, action) = self.scenario.plan else {
             return Err(Trouble::NoCut("the plan has no stop".to_owned()));
         };
-        let cut = cut::cut(session, self.case, stop, self.scenario.delivery, self.scenario.payload)?;
+        let mut cut = cut::cut(session, self.case, stop, self.scenario.delivery, self.scenario.payload)?;
         report.cut = Some(cut.proof);
         report.queue = Some(format!("{} at {}", cut.queue, self.image.describe_address(cut.rip)));
         self.seen("cut", cut.rip);
@@ -235,6 +235,8 @@ impl<'a> Run<'_, '_, 'a> {
             return Ok(cut.second_run);
         }
         inject::at_cut(session, self.case.flags)?;
+        // What waits behind the event from now on is no change of the event.
+        cut.queue = cut::queue(session)?;
         if action.disturb {
             disturb(session, cut.phase, has_xfd(self.runner.machine))?;
         }

@@ -89,9 +89,15 @@ soak:
 	MIDFLIGHT_SILICON_EXECUTIONS=$(SOAK_EXECUTIONS) MIDFLIGHT_SILICON_SEED=$(SOAK_SEED) \
 		$(STATIC) cargo test $(HOST_BUILD) -p midflight-model --test silicon -- --nocapture
 
+# The image that speed is measured with; no midflight carries it.
+SPEED_IMAGE := $(TARGET_DIR)/$(GUEST_TARGET)/guest/examples/speed
+.PHONY: speed-image
+speed-image: guest-target
+	cargo build --locked --profile guest --target $(GUEST_TARGET) -p midflight-tests --example speed
+
 # Sizes and speed: the figures of README.md.
-bench: build
-	$(STATIC) cargo bench --locked --target $(HOST_TARGET) -p midflight
+bench: build speed-image
+	MIDFLIGHT_SPEED_IMAGE=$(SPEED_IMAGE) $(STATIC) cargo bench --locked --target $(HOST_TARGET) -p midflight
 	cargo bench --locked -p midflight-model
 
 # Random bytes as code, for ten minutes; needs a nightly compiler and cargo-fuzz.

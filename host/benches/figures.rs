@@ -18,7 +18,7 @@ use midflight::state;
 use midflight::vcpu::{PAGE, VmConfig, VmKind};
 use model::hypervisor::behaviour::CORRECT;
 use protocol::doorbell::Doorbell;
-use protocol::mailbox::HostFlags;
+use protocol::mailbox::{HostFlags, Verdict};
 use std::error::Error;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
@@ -70,6 +70,10 @@ fn figures() -> Result<Figures, Box<dyn Error>> {
     figures.at_most("one forked scenario, model", median_ms(&model, &images, id, 2000)?, 1.0, "ms");
     let per_second = 2000.0 / (on_processor()? - before).as_secs_f64();
     figures.at_least("forked scenarios, model, processor time", per_second, 5_000.0, "/s");
+    match std::env::var_os("MIDFLIGHT_SPEED_IMAGE") {
+        Some(file) => speed(&mut figures, Path::new(&file))?,
+        None => println!("no speed of the model: MIDFLIGHT_SPEED_IMAGE names no image; use make bench"),
+    }
     let first = images.iter().find(|image| image.name == "pf").ok_or("the image pf is missing")?;
     figures.at_most("memory of a fork parked at its act", parked_kib(first)?, 64.0, "KiB");
     match KvmMachine::open(Path::new(DEVICE)) {
@@ -104,14 +108,42 @@ fn instructions(image: &Image, delivery: Delivery) -> Result<u64, Box<dyn Error>
     let mut session = Session::new(vcpu, image);
     loop {
         match session.advance()? {
-            Stopped::Doorbell(Doorbell::Armed(_)) => {
-                let tsc = session.vcpu.msrs(&[TSC])?;
-                return Ok(tsc.first().map_or(0, |msr| msr.value));
-            }
+            Stopped::Doorbell(Doorbell::Armed(_)) => return tsc(&session),
             Stopped::Doorbell(_) => {}
             other => return Err(format!("{} did not arm: {other:?}", image.name).into()),
         }
     }
+}
+
+/// Instructions a second of the image `speed`: from its choice of a case to `Armed`, boot excluded.
+fn speed(figures: &mut Figures, file: &Path) -> Result<(), Box<dyn Error>> {
+    let image = Image::read(file)?;
+    let model = ModelMachine::new(&CORRECT);
+    let vcpu = boot(&model, &image, Delivery::Fred, true, HostFlags::PRESENT)?;
+    let mut session = Session::new(vcpu, &image);
+    while session.advance()? != Stopped::Doorbell(Doorbell::Ready) {}
+    session.choose_case(0)?;
+    let (counted, time) = (tsc(&session)?, on_processor()?);
+    let armed = session.advance()?;
+    let (instructions, time) = (tsc(&session)? - counted, on_processor()? - time);
+    if armed != Stopped::Doorbell(Doorbell::Armed(0)) {
+        return Err(format!("the image speed did not arm: {armed:?}").into());
+    }
+    // Speed counts for nothing if what was computed is wrong.
+    while session.advance()? != Stopped::Doorbell(Doorbell::Done(0)) {}
+    let mailbox = session.mailbox()?;
+    if Verdict::from_number(mailbox.verdict) != Some(Verdict::Pass) {
+        return Err("the image speed came to something else than a processor does".into());
+    }
+    // One instruction at least a step of each round.
+    figures.at_least("mixed integer kernel: instructions", instructions as f64 / 1e6, 300.0, "million");
+    let per_second = instructions as f64 / time.as_secs_f64() / 1e6;
+    figures.at_least("mixed integer kernel, an image, processor time", per_second, 50.0, "M/s");
+    Ok(())
+}
+
+fn tsc(session: &Session<'_>) -> Result<u64, Box<dyn Error>> {
+    Ok(session.vcpu.msrs(&[TSC])?.first().map_or(0, |msr| msr.value))
 }
 
 /// Processor time of this thread: what other programs take on a shared machine is not in it.

@@ -272,6 +272,11 @@ fn explore_prints_schedules_that_run_replays() {
     let explored = midflight(&["explore", "pf/read-unmapped:fred", "--count", "40"]);
     assert_eq!(explored.code, 0, "{explored:?}");
     assert!(explored.stdout.contains("40 passed, 0 failed, 0 errors; 40 cuts proved"), "{explored:?}");
+    // Cases in which the host injects as well: at `Armed`, and into the cut.
+    for case in ["nmi/nmi:fred", "nmi/behind-pf:fred", "nmi/interrupt-behind-sti:idt"] {
+        let explored = midflight(&["explore", case, "--count", "100"]);
+        assert!(explored.stdout.contains("100 passed, 0 failed, 0 errors; 100 cuts proved"), "{explored:?}");
+    }
     let id = "db/single-step:fred:access@4:resume";
     assert_eq!(midflight(&["run", id, "--behaviour", "drop-and-regenerate"]).code, 1);
 }

@@ -264,7 +264,7 @@ impl Processor {
     /// hits: the conditions of the #DB trap behind the instruction.
     ///
     /// Every such instruction is an exit, so whoever emulates it decides whether the guest gets the
-    /// trap. KVM does not look at I/O breakpoints.
+    /// trap. The hypervisor layer here raises it; KVM does not look at I/O breakpoints.
     pub fn io_breakpoints(&self, port: u16, size: u8) -> u64 {
         self.hit_by_port(port, size)
     }

@@ -112,6 +112,9 @@ bitflags::bitflags! {
         /// but either may read IDT, GDT and TSS: what is stopped there is the other one, whose effects
         /// on CR2 and the queue are not those of the case's event.
         const NESTED = 1 << 10;
+        /// A pure conformance check: it holds machine and image to the rule, and no known way of
+        /// treating events in flight wrongly can fail it.
+        const CONFORMANCE = 1 << 8;
         /// All that the host injects: without a host, or a cut, the case has no event.
         const INJECTED = 0x7C;
     }

@@ -115,6 +115,14 @@ impl Look {
     }
 }
 
+/// The event queue as user space sees it now, for people.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn queue(session: &mut Session<'_>) -> Result<String, VcpuError> {
+    Ok(Queue(&session.vcpu.events()?).to_string())
+}
+
 /// Cuts the delivery of `case`, whose `Armed` has just rung.
 ///
 /// # Errors

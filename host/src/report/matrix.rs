@@ -52,7 +52,7 @@ pub fn conclusion(output: &mut impl Write, matrix: &Matrix) -> Result<()> {
         writeln!(
             output,
             "no survivor: every correct behaviour passes all of {} scenarios, every other fails at least {KILLS} \
-             cases, and every scenario with a cut fails with some wrong behaviour",
+             cases, and every scenario fails with some wrong behaviour, the marked conformance checks excepted",
             matrix.scenarios
         )?;
     }

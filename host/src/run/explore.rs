@@ -1,13 +1,12 @@
 //! Every memory access of a delivery as a stop, alone and in pairs, with every action: on the model.
 
-use crate::image::{Case, Image};
+use crate::image::Image;
 use crate::machine::model::ModelMachine;
 use crate::result::{Outcome, Report};
 use crate::run::one::Runner;
 use crate::run::pool::{self, Engine};
 use crate::scenario::{self, ACTIONS, Action, Delivery, Plan, Scenario, Stop};
 use model::hypervisor::behaviour::Behaviour;
-use protocol::note::CaseFlags;
 use std::time::{Duration, Instant};
 
 /// What is explored, and within which bounds.
@@ -54,9 +53,7 @@ pub fn schedules(
     let mut runner = Runner::new(&machine, None, timeout);
     let mut found = Vec::new();
     for (index, image) in images.iter().enumerate() {
-        // What the host injects would have to be counted without a cut.
-        let explorable = |case: &&Case| case.entries > 0 && !case.flags.intersects(CaseFlags::INJECTED);
-        for case in image.cases.iter().filter(explorable) {
+        for case in image.cases.iter().filter(|case| case.entries > 0) {
             for delivery in [Delivery::Fred, Delivery::Idt] {
                 let name = format!("{}/{}:{delivery}", image.name, case.name);
                 if !scenario::is_possible(case, delivery) || !wanted(&name) {

@@ -6,6 +6,7 @@ use crate::result::{Outcome, Report};
 use crate::run::pool::{self, Engine};
 use crate::scenario::{self, Plan, Scenario};
 use model::hypervisor::behaviour::{self, Behaviour};
+use protocol::note::CaseFlags;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -19,8 +20,7 @@ pub struct Matrix {
     pub rows: Vec<Row>,
     /// How many scenarios ran with each.
     pub scenarios: usize,
-    /// Scenarios with a cut that no wrong behaviour fails. Those without a cut check that machine
-    /// and image agree at all: they are conformance checks.
+    /// What catches no wrong behaviour and is not marked so, or the other way round: a sentence each.
     pub idle: Vec<String>,
 }
 
@@ -67,15 +67,52 @@ impl Matrix {
             progress(&row);
             rows.push(row);
         }
-        let cut = scenarios.iter().filter(|(_, scenario)| matches!(scenario.plan, Plan::Cut(..)));
-        let idle = cut.map(|(_, scenario)| scenario.to_string()).filter(|id| !useful.contains(id)).collect();
+        let mut idle = Vec::new();
+        for (index, image) in images.iter().enumerate() {
+            for case in &image.cases {
+                let mine = scenarios.iter().filter(|(i, s)| *i == index && s.case == case.name);
+                let used = mine.map(|(_, scenario)| {
+                    let id = scenario.to_string();
+                    Used { cut: matches!(scenario.plan, Plan::Cut(..)), useful: useful.contains(&id), id }
+                });
+                let marked = case.flags.contains(CaseFlags::CONFORMANCE);
+                let name = format!("{}/{}", image.name, case.name);
+                idle.extend(idle_of(&name, marked, &used.collect::<Vec<_>>()));
+            }
+        }
         Self { rows, scenarios: scenarios.len(), idle }
     }
 
     /// What is wrong with the suite, or with the model: a sentence each.
     pub fn defects(&self) -> Vec<String> {
         let of_rows = self.rows.iter().filter_map(Row::defect);
-        of_rows.chain(self.idle.iter().map(|id| format!("{id} fails with no wrong behaviour"))).collect()
+        of_rows.chain(self.idle.iter().cloned()).collect()
+    }
+}
+
+/// A scenario, and whether some wrong behaviour fails it.
+struct Used {
+    id: String,
+    cut: bool,
+    useful: bool,
+}
+
+/// What a case's scenarios that catch nothing say about its mark. A scenario with a cut answers for
+/// itself, one without by its case: it is the control of those with one.
+fn idle_of(name: &str, marked: bool, scenarios: &[Used]) -> Vec<String> {
+    let useful = scenarios.iter().find(|scenario| scenario.useful);
+    match (marked, useful) {
+        (true, Some(Used { id, .. })) => vec![format!(
+            "{name} is marked as a pure conformance check, and {id} fails with a wrong behaviour: the mark is stale"
+        )],
+        (true, None) => Vec::new(),
+        (false, None) => vec![format!(
+            "{name} fails with no wrong behaviour and is not marked as a pure conformance check"
+        )],
+        (false, Some(_)) => {
+            let idle = scenarios.iter().filter(|scenario| scenario.cut && !scenario.useful);
+            idle.map(|scenario| format!("{} fails with no wrong behaviour", scenario.id)).collect()
+        }
     }
 }
 
@@ -113,5 +150,41 @@ impl Row {
             return Some(format!("{name} is wrong and only {} cases fail", kills.len()));
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn used(cut: bool, useful: bool) -> Used {
+        let id = format!("db/step:fred:{}", if cut { "cancel:resume" } else { "cold" });
+        Used { id, cut, useful }
+    }
+
+    #[test]
+    fn a_case_that_catches_nothing_is_marked_or_a_defect() {
+        let controls = [used(false, false), used(false, false)];
+        assert_eq!(idle_of("db/step", true, &controls), [""; 0]);
+        let [defect] = &idle_of("db/step", false, &controls)[..] else { panic!() };
+        assert!(defect.contains("db/step fails with no wrong behaviour and is not marked"), "{defect}");
+        // With cuts that catch nothing either.
+        assert_eq!(idle_of("db/step", true, &[used(false, false), used(true, false)]), [""; 0]);
+        assert_eq!(idle_of("db/step", false, &[used(false, false), used(true, false)]).len(), 1);
+    }
+
+    #[test]
+    fn a_stale_mark_is_a_defect() {
+        for useful in [used(false, true), used(true, true)] {
+            let [defect] = &idle_of("db/step", true, &[used(false, false), useful])[..] else { panic!() };
+            assert!(defect.contains("the mark is stale"), "{defect}");
+        }
+    }
+
+    #[test]
+    fn a_cut_answers_for_itself_and_a_control_by_its_case() {
+        assert_eq!(idle_of("db/step", false, &[used(false, false), used(true, true)]), [""; 0]);
+        let idle = idle_of("db/step", false, &[used(false, true), used(true, false)]);
+        assert_eq!(idle, ["db/step:fred:cancel:resume fails with no wrong behaviour"]);
     }
 }

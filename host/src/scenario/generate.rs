@@ -106,8 +106,8 @@ fn others(case: &Case, delivery: Delivery) -> Vec<Plan> {
     if !case.flags.intersects(CaseFlags::INJECTED) {
         cut(Stop::Ring, &actions(case, Place::Frame));
     }
-    // A storm runs a case many times, and knows a cut by the queue.
-    if !case.flags.intersects(CaseFlags::INJECTED | CaseFlags::SOFT) {
+    // A storm runs a case many times, knows a cut by the queue, and looks at the first event only.
+    if case.entries == 1 && !case.flags.intersects(CaseFlags::INJECTED | CaseFlags::SOFT) {
         cut(Stop::Storm(0), &[Action::RESUME, Action::MIGRATE]);
     }
     plans

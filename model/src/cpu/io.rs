@@ -146,9 +146,9 @@ impl Processor {
         kind: Kind,
     ) -> Result<crate::mmu::access::Place, Event> {
         self.prepare();
+        self.run.breakpoints = 0;
         memory.set_unchecked(true);
-        let linear = self.linear(segment, offset, size.max(1).into(), kind);
-        let place = linear.and_then(|l| self.resolve(memory, l, size.into(), kind, self.privilege()));
+        let place = self.data(memory, segment, offset, size.max(1).into(), kind);
         memory.set_unchecked(false);
         place.map_err(|stop| match stop {
             Stop::Fault(event) => event,

@@ -5,7 +5,7 @@ use fred::event::{EventType, vector};
 
 /// What is delivered next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Escalation {
+pub(crate) enum Escalation {
     /// The exception that was met, in place of the event.
     Nested,
     /// #DF.
@@ -35,7 +35,7 @@ fn class(event: &Event) -> Class {
 }
 
 /// What follows when `second` is met while `first` is delivered.
-pub(super) fn escalate(first: &Event, second: &Event) -> Escalation {
+pub(crate) fn escalate(first: &Event, second: &Event) -> Escalation {
     match (class(first), class(second)) {
         (Class::DoubleFault, Class::Contributory | Class::PageFault | Class::DoubleFault) => {
             Escalation::TripleFault

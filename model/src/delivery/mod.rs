@@ -1,7 +1,7 @@
 //! Event delivery: register effects, intercepts, the delivery itself, and what happens when it
 //! meets an exception or is interrupted.
 
-mod double_fault;
+pub(crate) mod double_fault;
 mod fred_delivery;
 mod idt;
 

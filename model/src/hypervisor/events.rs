@@ -1,7 +1,7 @@
 //! KVM_GET_VCPU_EVENTS and KVM_SET_VCPU_EVENTS.
 
 use super::Vm;
-use super::behaviour::overlay::{self, VALID_EVENT_DATA, VALID_NESTED};
+use super::behaviour::overlay::{self, VALID_NESTED};
 use super::queue::{QueuedException, Stage, type_of_vector};
 use fred::event::vector;
 use kvm_bindings::{
@@ -70,7 +70,7 @@ impl Vm {
         events.exception.nr = exception.vector;
         events.exception.has_error_code = u8::from(exception.error_code.is_some());
         events.exception.error_code = exception.error_code.unwrap_or(0);
-        if exception.nested && self.behaviour.exports_nested {
+        if exception.nested && self.behaviour.overlay & VALID_NESTED != 0 {
             overlay::set_nested(events);
         }
         match exception.payload {
@@ -95,8 +95,7 @@ impl Vm {
         let known = KVM_VCPUEVENT_VALID_NMI_PENDING
             | KVM_VCPUEVENT_VALID_SHADOW
             | KVM_VCPUEVENT_VALID_PAYLOAD
-            | VALID_NESTED
-            | VALID_EVENT_DATA;
+            | self.behaviour.overlay;
         self.tell_events("SET_VCPU_EVENTS", events);
         if events.flags & !known != 0 || payload_flag && !self.exception_payload {
             return Err(InvalidEvents::Flags(events.flags));

@@ -11,30 +11,37 @@ use fred::event::{EventType, vector};
 impl Vm {
     /// Chooses the event that the next entry injects: `kvm_check_and_inject_events`.
     ///
-    /// What is injected already goes first; a pending exception has its register effects now and
-    /// becomes injected.
+    /// An exception goes first, injected already or pending: a pending one was met while an NMI or an
+    /// interrupt was delivered, and takes its place, or it belongs to the instruction before. It has
+    /// its register effects now and becomes injected.
     pub(super) fn check_and_inject(&mut self) -> Option<Event> {
-        if self.queue.exception.is_some_and(|e| e.stage == Stage::Pending) && !self.queue.in_flight() {
+        if self.queue.exception.is_some_and(|e| e.stage == Stage::Pending) {
             self.promote();
         }
-        if let Some(exception) = self.queue.exception.filter(|e| e.stage == Stage::Injected) {
+        if let Some(exception) = self.queue.exception {
             return Some(self.exception_event(&exception));
-        }
-        if let Some(event) = self.queue.soft_interrupt {
-            return Some(event);
         }
         if self.queue.nmi_injected {
             return Some(self.plain(vector::NMI, EventType::Nmi));
         }
+        if let Some(event) = self.queue.soft_interrupt {
+            return Some(event);
+        }
         if let Some(number) = self.queue.interrupt {
             return Some(self.plain(number, EventType::ExternalInterrupt));
         }
-        if self.queue.nmi_pending > 0 && !self.processor.nmi_blocking && !self.processor.mov_ss_blocking {
+        if self.queue.nmi_pending > 0 && !self.nmi_blocked() {
             self.queue.nmi_pending -= 1;
             self.queue.nmi_injected = true;
             return Some(self.plain(vector::NMI, EventType::Nmi));
         }
         None
+    }
+
+    /// `vmx_nmi_blocked`: VMX refuses an entry that injects an NMI under any of the three.
+    fn nmi_blocked(&self) -> bool {
+        let cpu = &self.processor;
+        cpu.nmi_blocking || cpu.sti_blocking || cpu.mov_ss_blocking
     }
 
     /// An event without error code: an interrupt or an NMI.

@@ -4,13 +4,16 @@ use super::Vm;
 use super::queue::QueuedException;
 use super::run::Return;
 use crate::event::Event;
+use crate::msr::BTF;
 use fred::control::rflags;
-use fred::debug::Dr6;
+use fred::data::DebugData;
 use fred::event::vector;
 
 /// An I/O instruction that user space has been asked to serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingIo {
+    /// Port.
+    pub port: u16,
     /// Bytes of one item: 1, 2 or 4.
     pub size: u8,
     /// IN or INS.
@@ -39,8 +42,8 @@ impl Vm {
     }
 
     /// The exit of an I/O instruction; `None` when an OUTS could not read its item.
-    pub(super) fn exit_for_io(&mut self, port: u16, mut io: PendingIo) -> Option<Return> {
-        let size = io.size;
+    pub(super) fn exit_for_io(&mut self, mut io: PendingIo) -> Option<Return> {
+        let (port, size) = (io.port, io.size);
         io.data = vec![0xFF; usize::from(size)];
         if io.input {
             self.pending_io = Some(io);
@@ -85,14 +88,25 @@ impl Vm {
         self.queue.exception = Some(QueuedException::pending(event.vector, event.error_code, payload));
     }
 
-    /// `kvm_skip_emulated_instruction`: with TF set the single step is queued, not trapped.
+    /// `kvm_skip_emulated_instruction`: what the instruction has met of debug conditions is queued as
+    /// one #DB, not trapped. KVM itself looks at TF alone.
     fn finish_instruction(&mut self, io: &PendingIo) {
-        let single_step = self.processor.rflags & rflags::TF != 0;
-        if !(io.rep && self.processor.gpr[RCX] != 0) {
-            self.processor.skip_instruction(io.length);
-        }
+        let cpu = &mut self.processor;
+        let single_step = cpu.rflags & rflags::TF != 0 && cpu.msrs.debugctl & BTF == 0;
+        let held_back = std::mem::take(&mut cpu.pending_debug);
+        let mut conditions =
+            held_back | cpu.io_breakpoints(io.port, io.size) | std::mem::take(&mut cpu.run.breakpoints);
         if single_step {
-            self.queue.exception = Some(QueuedException::pending(vector::DB, None, Some(Dr6::BS)));
+            conditions |= DebugData::BS;
+        }
+        if io.rep && cpu.gpr[RCX] != 0 {
+            // Between two iterations, as the processor would have it.
+            cpu.rflags |= rflags::RF;
+        } else {
+            cpu.skip_instruction(io.length);
+        }
+        if conditions != 0 {
+            self.queue.exception = Some(QueuedException::pending(vector::DB, None, Some(conditions)));
         }
     }
 }

@@ -51,6 +51,11 @@ impl QueuedException {
         }
     }
 
+    /// What it is an instance of: vector and type alone.
+    pub fn event(&self) -> Event {
+        Event { event_type: self.event_type, ..Event::exception(self.vector) }
+    }
+
     /// Whether KVM takes the exception for a soft one, which runs again instead of being saved:
     /// `kvm_exception_is_soft`.
     pub fn is_soft(&self) -> bool {

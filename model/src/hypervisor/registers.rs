@@ -76,7 +76,7 @@ impl Vm {
         }
     }
 
-    /// KVM_SET_SREGS.
+    /// KVM_SET_SREGS. An interrupt that is queued stays when `interrupt_bitmap` is empty.
     pub fn set_sregs(&mut self, sregs: &kvm_sregs) {
         let cpu = &mut self.processor;
         cpu.segments.cs = from_kvm(&sregs.cs);
@@ -96,8 +96,9 @@ impl Vm {
         cpu.cr8 = sregs.cr8;
         cpu.efer = sregs.efer;
         cpu.msrs.apic_base = sregs.apic_base;
-        self.queue.interrupt = (0..=255u8)
+        let queued = (0..=255u8)
             .find(|vector| sregs.interrupt_bitmap[usize::from(vector / 64)] & 1 << (vector % 64) != 0);
+        self.queue.interrupt = queued.or(self.queue.interrupt);
     }
 
     fn interrupt_bitmap(&self) -> [u64; 4] {

@@ -3,6 +3,7 @@
 use super::Vm;
 use super::io::PendingIo;
 use super::queue::QueuedException;
+use crate::delivery::double_fault::{Escalation, escalate};
 use crate::event::Event;
 use crate::processor::{Entry, ExitReason};
 use fred::event::{EventType, vector};
@@ -81,8 +82,6 @@ pub enum Return {
 
 /// How many instructions run between two looks at the clock: some milliseconds.
 const SLICE: u64 = 200_000;
-/// The exceptions that KVM intercepts whatever the guest does (`vmx_update_exception_bitmap`).
-const INTERCEPTS: u32 = 1 << vector::DB | 1 << vector::UD | 1 << vector::AC | 1 << vector::MC;
 
 impl Vm {
     /// KVM_RUN.
@@ -121,7 +120,10 @@ impl Vm {
             }
             let entry = Entry {
                 injected,
-                intercepts: if matches!(mode, Mode::SignalAfter(_)) { u32::MAX } else { self.intercepts() },
+                intercepts: match mode {
+                    Mode::SignalAfter(_) => u32::MAX,
+                    _ => (self.behaviour.intercepts)(self.processor.msrs.xfd),
+                },
                 interrupt_window: self.interrupt_window,
                 nmi_window: self.queue.nmi_pending > 0,
                 instructions: self.slice(SLICE, injected.is_some()),
@@ -139,17 +141,12 @@ impl Vm {
         }
     }
 
-    /// #NM is intercepted while the guest uses XFD, so that the host's IA32_XFD_ERR is never lost.
-    fn intercepts(&self) -> u32 {
-        if self.processor.msrs.xfd != 0 { INTERCEPTS | 1 << vector::NM } else { INTERCEPTS }
-    }
-
     fn handle_exit(&mut self, reason: ExitReason, in_delivery: bool) -> Option<Return> {
         match reason {
-            ExitReason::Exception(event) => self.reflect(event),
+            ExitReason::Exception(event) => return self.reflect(event),
             ExitReason::Io { port, size, input, string, rep, length, .. } => {
-                let io = PendingIo { size, input, string, rep, length, data: Vec::new() };
-                return self.exit_for_io(port, io);
+                let io = PendingIo { port, size, input, string, rep, length, data: Vec::new() };
+                return self.exit_for_io(io);
             }
             ExitReason::StageTwo { gpa, write } => {
                 return self.second_stage_violation(gpa, write, in_delivery);
@@ -166,22 +163,44 @@ impl Vm {
     }
 
     /// An intercepted exception goes to the guest through the queue: `handle_exception_nmi`.
-    fn reflect(&mut self, event: Event) {
+    fn reflect(&mut self, event: Event) -> Option<Return> {
         let event = (self.behaviour.intercept)(event, &self.event_registers());
         // INT1 has no condition to report, and sets no bit of DR6.
         let reports = event.event_type == EventType::HardwareException
-            && matches!(event.vector, vector::DB | vector::NM | vector::PF);
+            && matches!(event.vector, vector::DB | vector::PF | vector::NM);
         let payload = reports.then_some(event.data);
         // A length without an event type that has one: the instruction counts as skipped.
         let skipped = !event.event_type.has_instruction_length() && event.length != 0;
         if skipped {
             self.processor.skip_instruction(event.length);
         }
-        self.queue.exception = Some(QueuedException {
+        self.queue_behind_injected(QueuedException {
             event_type: event.event_type,
             nested: event.nested,
             length: if skipped { 0 } else { event.length },
             ..QueuedException::pending(event.vector, event.error_code, payload)
-        });
+        })
+    }
+
+    /// What the queue makes of an exception that was met while the one it holds was delivered:
+    /// `kvm_multiple_exception`.
+    fn queue_behind_injected(&mut self, met: QueuedException) -> Option<Return> {
+        let escalation = self.queue.exception.map(|first| escalate(&first.event(), &met.event()));
+        self.queue.exception = match escalation {
+            None | Some(Escalation::Nested) => Some(met),
+            Some(Escalation::DoubleFault) => {
+                // KVM drops the second exception's payload here. The processor writes CR2 for a #PF
+                // that becomes #DF.
+                if let Some(address) = met.payload.filter(|_| met.vector == vector::PF) {
+                    self.processor.cr2 = address;
+                }
+                Some(QueuedException::pending(vector::DF, Some(0), None))
+            }
+            Some(Escalation::TripleFault) => {
+                self.queue.exception = None;
+                return Some(Return::Shutdown);
+            }
+        };
+        None
     }
 }

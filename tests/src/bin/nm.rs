@@ -156,6 +156,7 @@ mod ldtilecfg_xfd {
             write_msr(XFD, TILEDATA);
         },
         act: ACT,
+        flags: CaseFlags::CONFORMANCE,
         events: &[],
         cancel: Cancel::No,
         ..ts_movups::CASE

@@ -9,9 +9,11 @@
 //! |---|---|
 //! | [`proposals`] | what was proposed on the KVM mailing list, and what kernels ship |
 //! | [`flaws`] | one behaviour for each failure mode |
+//! | [`intercepts`] | which exceptions are intercepted, and that it makes no difference |
 //! | [`overlay`] | fields of `kvm_vcpu_events` that no released kernel has |
 
 pub mod flaws;
+pub mod intercepts;
 pub mod overlay;
 pub mod proposals;
 
@@ -53,6 +55,8 @@ pub struct Behaviour {
     /// The failure modes it plays, as docs/behaviours.md numbers them; none for a correct one.
     pub plays: &'static [&'static str],
 
+    /// The exception bitmap: which exceptions are intercepted while IA32_XFD has this value.
+    pub intercepts: fn(xfd: u64) -> u32,
     /// An exception is intercepted and queued: the event, and the payload to queue with it.
     pub intercept: fn(event: Event, registers: &EventRegisters) -> Event,
     /// A pending exception's payload is delivered to the registers: the event data that is kept,
@@ -79,8 +83,8 @@ pub struct Behaviour {
     pub import: fn(events: &kvm_vcpu_events) -> u64,
     /// Whether KVM_GET_VCPU_EVENTS shows INT3 and INTO, which run again as well.
     pub exports_soft: bool,
-    /// Whether the nested bit travels in `kvm_vcpu_events`.
-    pub exports_nested: bool,
+    /// The flags of [`overlay`] that its `kvm_vcpu_events` has: any other is EINVAL.
+    pub overlay: u32,
     /// KVM_GET_MSRS: what user space reads of an MSR that has this value.
     pub saves_msr: fn(index: u32, value: u64) -> u64,
     /// Whether an injected exception's effects on CR2 and DR6 are repeated at each injection.
@@ -112,6 +116,7 @@ pub const CORRECT: Behaviour = Behaviour {
               injected exceptions",
     origin: "Sean Christopherson, review of \"Virtualize FRED event_data\", Mar 2026, its gaps closed",
     plays: &[],
+    intercepts: intercepts::usual,
     intercept: |event, _| event,
     deliver: |_, payload| payload,
     deliver_early: |_, payload| payload,
@@ -130,7 +135,7 @@ pub const CORRECT: Behaviour = Behaviour {
     },
     import: |events| if events.exception_has_payload != 0 { events.exception_payload } else { 0 },
     exports_soft: false,
-    exports_nested: true,
+    overlay: overlay::VALID_NESTED,
     saves_msr: |_, value| value,
     repeats_side_effects: false,
     rf_when_injected: true,
@@ -142,7 +147,7 @@ pub const CORRECT: Behaviour = Behaviour {
 
 /// Every behaviour, the default one first.
 pub fn all() -> impl Iterator<Item = &'static Behaviour> {
-    proposals::ALL.into_iter().chain(flaws::ALL)
+    proposals::ALL.into_iter().chain(intercepts::ALL).chain(flaws::ALL)
 }
 
 /// The behaviour of that name.

@@ -23,6 +23,7 @@ pub const UAPI_EVENT_DATA: Behaviour = Behaviour {
     name: "uapi-event-data",
     summary: "event data is kept apart from the payload and has a field of its own in kvm_vcpu_events",
     origin: "Sean Christopherson, review of \"Virtualize FRED event_data\", Mar 2026",
+    overlay: overlay::VALID_NESTED | overlay::VALID_EVENT_DATA,
     export: |data, events| overlay::set_event_data(events, data),
     import: |events| overlay::event_data(events).unwrap_or(0),
     ..CORRECT
@@ -92,7 +93,7 @@ pub const STOCK: Behaviour = Behaviour {
     plays: &["F7", "F8", "F9", "F12", "F13", "F23"],
     requeue: |original| (CORRECT.requeue)(Event { data: 0, nested: false, ..original }),
     cancel: |_, _| 0,
-    exports_nested: false,
+    overlay: 0,
     intercept: INT1_RETYPED.intercept,
     rf_when_injected: RF_LOST.rf_when_injected,
     ..KERNEL_ONLY_EVENT_DATA

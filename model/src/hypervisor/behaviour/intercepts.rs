@@ -1,0 +1,40 @@
+//! Which exceptions are intercepted.
+//!
+//! KVM's exception bitmap depends on what the host does: on debugging, on paging, on XFD. An exception
+//! that is intercepted reaches the guest through the queue, any other without it, and the guest must
+//! not be able to tell.
+
+use super::flaws::INT1_RETYPED;
+use super::{Behaviour, CORRECT};
+use fred::event::vector;
+
+/// A behaviour for each extreme.
+pub const ALL: [&Behaviour; 2] = [&INTERCEPT_EVERYTHING, &INTERCEPT_NOTHING];
+
+/// What KVM intercepts whatever the guest does, and #NM while the guest uses XFD, so that the host's
+/// IA32_XFD_ERR is never lost (`vmx_update_exception_bitmap`).
+pub fn usual(xfd: u64) -> u32 {
+    let always = 1 << vector::DB | 1 << vector::UD | 1 << vector::AC | 1 << vector::MC;
+    if xfd != 0 { always | 1 << vector::NM } else { always }
+}
+
+/// Every exception goes through the queue.
+pub const INTERCEPT_EVERYTHING: Behaviour = Behaviour {
+    name: "intercept-everything",
+    summary: "payload reuse with every exception intercepted, as while the host debugs the guest and shadows its \
+              page tables",
+    origin: "vmx_update_exception_bitmap",
+    intercepts: |_| u32::MAX,
+    ..CORRECT
+};
+
+/// No exception does: nothing can be retyped.
+pub const INTERCEPT_NOTHING: Behaviour = Behaviour {
+    name: "intercept-nothing",
+    summary: "payload reuse with no exception intercepted: INT1 keeps its type although `int1-retyped` would \
+              queue it as a #DB",
+    origin: "review of the FRED series: its INT1 test passes with #DB interception off",
+    intercepts: |_| 0,
+    intercept: INT1_RETYPED.intercept,
+    ..CORRECT
+};

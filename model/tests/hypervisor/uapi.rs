@@ -1,0 +1,49 @@
+//! The shape of `kvm_vcpu_events` belongs to the behaviour.
+
+use super::{Guest, vm};
+use kvm_bindings::kvm_vcpu_events;
+use model::hypervisor::behaviour::overlay::{VALID_EVENT_DATA, VALID_NESTED};
+use model::hypervisor::behaviour::{all, by_name};
+use model::hypervisor::events::InvalidEvents;
+
+/// Flags 0x40 and 0x80 of the extended structure: who takes them, and who says EINVAL.
+#[test]
+fn flags_that_the_structure_does_not_have_are_refused() {
+    assert_eq!((VALID_NESTED, VALID_EVENT_DATA), (0x40, 0x80));
+    for (name, nested, event_data) in [
+        ("payload-reuse", true, false),
+        ("uapi-event-data", true, true),
+        ("v9", true, false),
+        ("kernel-only-event-data", true, false),
+        ("stock", false, false),
+    ] {
+        for (flag, taken) in [(0x40, nested), (0x80, event_data)] {
+            let mut vm = vm(Guest::fred(), by_name(name).unwrap());
+            let mut events = kvm_vcpu_events { flags: flag, ..Default::default() };
+            (events.exception.injected, events.exception.nr) = (1, 14);
+            let refused = Err(InvalidEvents::Flags(flag));
+            assert_eq!(vm.set_events(&events), if taken { Ok(()) } else { refused }, "{name}, {flag:#x}");
+            assert_eq!(vm.queue.exception.is_some(), taken, "{name}: all or nothing");
+        }
+    }
+}
+
+/// What GET says, SET of the same behaviour takes.
+#[test]
+fn every_behaviour_takes_its_own_structure() {
+    for behaviour in all() {
+        let mut g = Guest::fred().with_bytes(&[0x0F, 0x0B]);
+        g.map(crate::guest::STACK - 0x1000, 6);
+        g.cpu.msrs.fred.stklvls = 1 << 28;
+        let mut source = vm(g, behaviour);
+        // The nested #PF's push.
+        source.memory.block(0xD000 - 64);
+        assert!(matches!(
+            source.run(model::hypervisor::run::Mode::Normal),
+            model::hypervisor::run::Return::Fault { .. }
+        ));
+        let events = source.events();
+        let mut target = vm(Guest::fred(), behaviour);
+        assert_eq!(target.set_events(&events), Ok(()), "{}", behaviour.name);
+    }
+}

@@ -13,8 +13,6 @@ use crate::session::{Session, Stopped};
 use crate::state::{self, VmState};
 use crate::vcpu::{Exit, Vcpu, VcpuError, VmConfig, VmKind};
 use crate::verdict;
-use fred::event::vector;
-use model::hypervisor::behaviour::overlay;
 use protocol::doorbell::Doorbell;
 use protocol::exit::ImageExit;
 use protocol::mailbox::HostFlags;
@@ -97,6 +95,7 @@ impl<'m> Runner<'m> {
                 report = report.concluded(Outcome::Error, reason);
             }
         }
+        report.blame_restore();
         if matches!(scenario.plan, Plan::Cut(..)) && report.cut.is_none() && report.outcome == Outcome::Pass {
             report = report.concluded(Outcome::Error, "the guest says pass and no cut was proved".to_owned());
         }
@@ -352,10 +351,11 @@ impl<'a> Run<'_, '_, 'a> {
         let machine = self.runner.machine;
         let config = self.runner.config(self.scenario);
         let state = state::save(session.vcpu.as_mut(), machine, &config)?;
-        report.losses = losses(&state, self.scenario.delivery);
-        let mut vcpu = state::restore(machine, &state)?;
-        vcpu.set_deadline(deadline);
-        session.replace_vcpu(vcpu);
+        report.lose(state::losses(&state, self.scenario.delivery, report.cut));
+        let mut restored = state::restore_and_check(machine, &state)?;
+        report.note_restore(&mut restored);
+        restored.vcpu.set_deadline(deadline);
+        session.replace_vcpu(restored.vcpu);
         Ok(())
     }
 
@@ -423,16 +423,4 @@ fn ended(session: Option<&Session<'_>>, byte: u8) -> String {
 
 fn has_xfd(machine: &dyn Machine) -> bool {
     machine.msr_indices().contains(&fred::msr::XFD_ERR)
-}
-
-/// What `state` cannot carry to another machine.
-fn losses(state: &VmState, delivery: Delivery) -> Vec<String> {
-    let events = &state.events;
-    let mut losses = Vec::new();
-    let has_data = matches!(events.exception.nr, vector::PF | vector::DB | vector::NM);
-    let carries = events.exception_has_payload != 0 || overlay::event_data(events).is_some();
-    if delivery == Delivery::Fred && events.exception.injected != 0 && has_data && !carries {
-        losses.push("event data of the injected exception".to_owned());
-    }
-    losses
 }

@@ -8,6 +8,7 @@
 use kvm_bindings::{
     kvm_cpuid_entry2, kvm_debugregs, kvm_mp_state, kvm_regs, kvm_sregs, kvm_sregs2, kvm_vcpu_events, kvm_xcrs,
 };
+use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 
 /// One MSR and its value.
@@ -37,7 +38,7 @@ pub struct VmConfig {
 }
 
 /// What a virtual machine's memory can do beyond holding bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum VmKind {
     /// Nothing.
     #[default]

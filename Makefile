@@ -100,11 +100,12 @@ bench: build speed-image
 	MIDFLIGHT_SPEED_IMAGE=$(SPEED_IMAGE) $(STATIC) cargo bench --locked --target $(HOST_TARGET) -p midflight
 	cargo bench --locked -p midflight-model
 
-# Random bytes as code, for ten minutes; needs a nightly compiler and cargo-fuzz.
+# Random bytes as code, and as streams, ten minutes each; needs a nightly compiler and cargo-fuzz.
 FUZZ_SECONDS ?= 600
 .PHONY: fuzz
 fuzz:
 	cd fuzz && cargo +nightly fuzz run model_step -- -max_total_time=$(FUZZ_SECONDS) -max_len=200
+	cd fuzz && cargo +nightly fuzz run snapshot_stream -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096
 
 clean:
 	cargo clean

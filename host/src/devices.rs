@@ -3,8 +3,9 @@
 use crate::vcpu::Exit;
 use protocol::doorbell::Doorbell;
 use protocol::port;
-use vm_superio::Serial;
-use vm_superio::Trigger;
+use serde::{Deserialize, Serialize};
+use vm_superio::serial::NoEvents;
+use vm_superio::{Serial, SerialState, Trigger};
 
 /// How much serial output is kept; a guest that writes more is cut off there.
 pub const SERIAL_LIMIT: usize = 64 << 10;
@@ -52,7 +53,7 @@ pub enum Access {
 
 /// Every device.
 pub struct Devices {
-    serial: Serial<NoInterrupt, vm_superio::serial::NoEvents, Lines>,
+    serial: Serial<NoInterrupt, NoEvents, Lines>,
 }
 
 impl std::fmt::Debug for Devices {
@@ -67,7 +68,90 @@ impl Default for Devices {
     }
 }
 
+/// What the devices hold, as it travels.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DevicesState {
+    /// The serial port's registers: divisor (low, high), IER, IIR, LCR, LSR, MCR, MSR, scratch.
+    pub serial: [u8; 9],
+    /// What waits to be read by the guest.
+    #[serde(with = "serde_bytes")]
+    pub serial_input: Vec<u8>,
+    /// What the guest has written.
+    #[serde(with = "serde_bytes")]
+    pub serial_output: Vec<u8>,
+    /// An external interrupt that waits until the guest can take it.
+    pub interrupt: Option<u8>,
+}
+
+/// The serial port's FIFO, in bytes.
+const SERIAL_FIFO: usize = 64;
+
+impl DevicesState {
+    /// Whether devices can hold this.
+    ///
+    /// # Errors
+    /// A sentence about what they cannot.
+    pub fn check(&self) -> Result<(), String> {
+        for (what, length, most) in [
+            ("input", self.serial_input.len(), SERIAL_FIFO),
+            ("output", self.serial_output.len(), SERIAL_LIMIT),
+        ] {
+            if length > most {
+                return Err(format!("{length} bytes of serial {what}, of which {most} are kept"));
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Devices {
+    /// What the devices hold, for [`from_state`](Self::from_state).
+    pub fn state(&self, interrupt: Option<u8>) -> DevicesState {
+        let state = self.serial.state();
+        DevicesState {
+            serial: [
+                state.baud_divisor_low,
+                state.baud_divisor_high,
+                state.interrupt_enable,
+                state.interrupt_identification,
+                state.line_control,
+                state.line_status,
+                state.modem_control,
+                state.modem_status,
+                state.scratch,
+            ],
+            serial_input: state.in_buffer,
+            serial_output: self.serial.writer().bytes.clone(),
+            interrupt,
+        }
+    }
+
+    /// Devices that hold what others held.
+    ///
+    /// # Errors
+    /// A sentence, when they cannot: see [`DevicesState::check`].
+    pub fn from_state(state: &DevicesState) -> Result<Self, String> {
+        state.check()?;
+        let [low, high, ier, iir, lcr, lsr, mcr, msr, scratch] = state.serial;
+        let registers = SerialState {
+            baud_divisor_low: low,
+            baud_divisor_high: high,
+            interrupt_enable: ier,
+            interrupt_identification: iir,
+            line_control: lcr,
+            line_status: lsr,
+            modem_control: mcr,
+            modem_status: msr,
+            scratch,
+            in_buffer: state.serial_input.clone(),
+        };
+        let lines = Lines { bytes: state.serial_output.clone() };
+        match Serial::from_state(&registers, NoInterrupt, NoEvents, lines) {
+            Ok(serial) => Ok(Self { serial }),
+            Err(_) => Err("the serial port cannot hold its state".to_owned()),
+        }
+    }
+
     /// Serves an I/O exit; `None` when the exit is not for I/O.
     pub fn serve(&mut self, exit: &Exit) -> Option<Access> {
         match exit {

@@ -9,8 +9,10 @@
 //! | [`boot`], [`devices`], [`session`] | a guest and what it talks to |
 //! | [`scenario`] | ids, and every scenario of an image |
 //! | [`cut`], [`queue`], [`disturb`], [`state`] | the stop and its proof, what the queue held, register rewriting, save and restore |
+//! | [`stream`] | a stopped guest as bytes |
 //! | [`verdict`], [`result`], [`known`] | the guest's verdict, the record, the known issues |
 //! | [`run`] | one scenario, many scenarios, worker processes |
+//! | [`migration`] | a guest goes on in another process, or on another host |
 //! | [`nested`] | a Linux kernel with its own KVM inside an emulator, and midflight inside that |
 //! | `process` | child processes |
 //! | [`report`], [`facts`] | what people and programs read |
@@ -27,6 +29,7 @@ pub mod images;
 pub mod inject;
 pub mod known;
 pub mod machine;
+pub mod migration;
 pub mod nested;
 pub mod pattern;
 pub mod probe;
@@ -38,5 +41,6 @@ pub mod run;
 pub mod scenario;
 pub mod session;
 pub mod state;
+pub mod stream;
 pub mod vcpu;
 pub mod verdict;

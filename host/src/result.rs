@@ -1,6 +1,7 @@
 //! What became of a scenario: the record that travels from workers, into reports and into JSON.
 
 use crate::cut::Proof;
+use crate::state::Restored;
 use serde::{Deserialize, Serialize};
 
 /// What became of a scenario, least severe first.
@@ -87,6 +88,9 @@ pub struct Report {
     pub compared: u32,
     /// What the uAPI could not carry in a migration.
     pub losses: Vec<String>,
+    /// What read back otherwise after a restore: `expected` was saved, `got` was read back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restored: Vec<Difference>,
     /// Captured frames in the form of the guest's FRAME lines, where they were asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub frames: Vec<String>,
@@ -122,6 +126,7 @@ impl Report {
             differences: Vec::new(),
             compared: 0,
             losses: Vec::new(),
+            restored: Vec::new(),
             frames: Vec::new(),
             duration_us: 0,
         }
@@ -142,6 +147,53 @@ impl Report {
             self.got = Some(format!("{} {}", first.field, first.got));
         }
         self.differences = differences;
+    }
+
+    /// Notes what the uAPI could not carry; a guest that migrates often loses the same each time.
+    pub fn lose(&mut self, losses: Vec<String>) {
+        for loss in losses {
+            if !self.losses.contains(&loss) {
+                self.losses.push(loss);
+            }
+        }
+    }
+
+    /// Notes what a restore found.
+    pub fn note_restore(&mut self, restored: &mut Restored) {
+        self.lose(std::mem::take(&mut restored.losses));
+        for finding in std::mem::take(&mut restored.findings) {
+            if !self.restored.contains(&finding) {
+                self.restored.push(finding);
+            }
+        }
+    }
+
+    /// A machine on which a restored guest reads back otherwise than it was saved is wrong, whatever
+    /// the guest noticed of it.
+    pub fn blame_restore(&mut self) {
+        const NAMED: usize = 6;
+        if self.restored.is_empty() {
+            return;
+        }
+        let named = self.restored.iter().take(NAMED).map(|difference| {
+            let Difference { field, expected, got } = difference;
+            format!("{field}: {expected} was saved, {got} read back")
+        });
+        let mut sentence =
+            format!("the restored guest is not the saved one: {}", named.collect::<Vec<_>>().join("; "));
+        if let more @ 1.. = self.restored.len().saturating_sub(NAMED) {
+            sentence += &format!("; and {more} more");
+        }
+        if let Some(reason) = self.reason.take() {
+            sentence = format!("{reason}; {sentence}");
+        }
+        self.reason = Some(sentence);
+        if self.outcome != Outcome::Error {
+            self.outcome = Outcome::Fail;
+        }
+        let mut differences = std::mem::take(&mut self.differences);
+        differences.extend(self.restored.iter().cloned());
+        self.set_differences(differences);
     }
 
     /// The command that runs the scenario again.

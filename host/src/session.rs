@@ -1,6 +1,6 @@
 //! A guest that runs with its devices, from one thing worth knowing to the next.
 
-use crate::devices::{Access, Devices};
+use crate::devices::{Access, Devices, DevicesState};
 use crate::image::Image;
 use crate::vcpu::{Exit, RunMode, Vcpu, VcpuError};
 use protocol::disturbance::Disturbance;
@@ -158,6 +158,19 @@ impl<'i> Session<'i> {
     /// What the guest has written on the serial line.
     pub fn serial_text(&self) -> String {
         self.devices.serial_text()
+    }
+
+    /// What the devices hold, and the interrupt that waits.
+    pub fn devices_state(&self) -> DevicesState {
+        self.devices.state(self.interrupt)
+    }
+
+    /// A session that goes on where another one stood still.
+    ///
+    /// # Errors
+    /// A sentence, when the devices cannot hold `devices`.
+    pub fn resumed(vcpu: Box<dyn Vcpu>, image: &'i Image, devices: &DevicesState) -> Result<Self, String> {
+        Ok(Self { vcpu, image, devices: Devices::from_state(devices)?, interrupt: devices.interrupt })
     }
 
     /// The guest moves on in another VM: devices and a waiting interrupt stay with the session.

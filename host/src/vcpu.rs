@@ -6,8 +6,9 @@
 //! same question on both.
 
 use kvm_bindings::{
-    kvm_cpuid_entry2, kvm_debugregs, kvm_mp_state, kvm_regs, kvm_sregs, kvm_vcpu_events, kvm_xcrs,
+    kvm_cpuid_entry2, kvm_debugregs, kvm_mp_state, kvm_regs, kvm_sregs, kvm_sregs2, kvm_vcpu_events, kvm_xcrs,
 };
+use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 
 /// One MSR and its value.
@@ -37,7 +38,7 @@ pub struct VmConfig {
 }
 
 /// What a virtual machine's memory can do beyond holding bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum VmKind {
     /// Nothing.
     #[default]
@@ -217,6 +218,12 @@ pub trait Vcpu {
     fn sregs(&mut self) -> Result<kvm_sregs, VcpuError>;
     /// KVM_SET_SREGS.
     fn set_sregs(&mut self, sregs: &kvm_sregs) -> Result<(), VcpuError>;
+    /// Whether KVM_GET_SREGS2 and KVM_SET_SREGS2 exist: KVM_CAP_SREGS2.
+    fn offers_sregs2(&self) -> bool;
+    /// KVM_GET_SREGS2. Delivers a pending payload early where the capability is off.
+    fn sregs2(&mut self) -> Result<kvm_sregs2, VcpuError>;
+    /// KVM_SET_SREGS2. Leaves an interrupt that waits for injection alone.
+    fn set_sregs2(&mut self, sregs: &kvm_sregs2) -> Result<(), VcpuError>;
     /// KVM_GET_DEBUGREGS. Delivers a pending payload early where the capability is off.
     fn debug_regs(&mut self) -> Result<kvm_debugregs, VcpuError>;
     /// KVM_SET_DEBUGREGS.
@@ -241,6 +248,13 @@ pub trait Vcpu {
     fn mp_state(&self) -> Result<kvm_mp_state, VcpuError>;
     /// KVM_SET_MP_STATE.
     fn set_mp_state(&mut self, state: kvm_mp_state) -> Result<(), VcpuError>;
+
+    /// KVM_GET_TSC_KHZ: the rate of the guest's TSC in kHz; `None` where the machine has no such rate.
+    fn tsc_khz(&self) -> Result<Option<u32>, VcpuError>;
+    /// KVM_SET_TSC_KHZ.
+    fn set_tsc_khz(&mut self, rate: u32) -> Result<(), VcpuError>;
+    /// KVM_GET_CPUID2.
+    fn cpuid(&self) -> Result<Vec<kvm_cpuid_entry2>, VcpuError>;
 
     /// Size of guest memory in bytes.
     fn memory_size(&self) -> u64;

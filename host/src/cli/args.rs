@@ -48,6 +48,9 @@ pub enum Command {
     /// Run scenarios for a parent process
     #[command(hide = true)]
     Worker(WorkerArgs),
+    /// Receive a guest from a parent process
+    #[command(hide = true)]
+    Destination(DestinationArgs),
 }
 
 /// A machine by name.
@@ -205,6 +208,17 @@ pub struct WorkerArgs {
     /// Report each captured frame
     #[arg(long)]
     pub frames: bool,
+}
+
+/// Options of `destination`.
+#[derive(Debug, Args)]
+pub struct DestinationArgs {
+    /// The machine
+    #[arg(long)]
+    pub machine: MachineName,
+    /// Behaviour of the model
+    #[arg(long, value_name = "NAME")]
+    pub behaviour: Option<String>,
 }
 
 /// Longest timeout that makes sense, in seconds: a day.

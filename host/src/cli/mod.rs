@@ -7,6 +7,7 @@ mod args;
 mod doctor;
 mod explore;
 mod list;
+mod migrate;
 mod mutants;
 mod nested;
 mod run;
@@ -19,6 +20,8 @@ use crate::image::Image;
 use crate::images::{self, ImagesError};
 use crate::known::KnownIssuesError;
 use crate::machine::kvm::KvmMachine;
+use crate::migration::MigrationError;
+use crate::migration::process::Destination;
 use crate::nested::NestedError;
 use crate::run::worker::{WorkerError, serve};
 use crate::vcpu::VcpuError;
@@ -42,6 +45,9 @@ pub enum CliError {
     /// The nested host gave no result.
     #[error(transparent)]
     Nested(#[from] NestedError),
+    /// A guest cannot be received or sent.
+    #[error(transparent)]
+    Migration(#[from] MigrationError),
     /// The list of known issues cannot be used.
     #[error(transparent)]
     KnownIssues(#[from] KnownIssuesError),
@@ -85,6 +91,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Trace(args) => trace::trace(&args, &cli.images),
         Command::Doctor => doctor::doctor(&cli.images, &cli.kvm),
         Command::Nested(args) => nested::nested(&args, &cli.images),
+        Command::Destination(args) => migrate::destination(&args, &cli.kvm),
         Command::Worker(args) => worker(&args, &cli.images, &cli.kvm),
     };
     match done {
@@ -105,6 +112,14 @@ fn worker(args: &WorkerArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, CliErr
         other => Err(other),
     })?;
     let machine = KvmMachine::open(kvm)?;
-    serve(&machine, &images, args.timeout, args.frames, BufReader::new(stdin()), stdout())?;
+    serve(
+        &machine,
+        &Destination::on_kvm(kvm),
+        &images,
+        args.timeout,
+        args.frames,
+        BufReader::new(stdin()),
+        stdout(),
+    )?;
     Ok(0)
 }

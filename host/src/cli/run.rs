@@ -18,6 +18,7 @@ use crate::run::worker::{Worker, WorkerOptions};
 use crate::scenario::{Plan, Scenario};
 use indicatif::{ProgressBar, ProgressStyle};
 use model::hypervisor::behaviour::{self, Behaviour};
+use std::collections::HashMap;
 use std::io::{BufWriter, Write, stdout};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -127,7 +128,8 @@ impl Run<'_> {
         scenarios: Vec<(usize, Scenario)>,
         behaviour: Option<&str>,
     ) -> Vec<Report> {
-        let order: Vec<String> = scenarios.iter().map(|(_, scenario)| scenario.to_string()).collect();
+        let ids = scenarios.iter().map(|(_, scenario)| scenario.to_string());
+        let order: HashMap<String, usize> = ids.zip(0..).collect();
         let (run, mut reports) = abilities.split(scenarios, self.images, behaviour);
         let bar = progress_bar(&abilities.machine, run.len());
         reports.extend(pool::run(engine, self.images, &run, |report| {
@@ -135,8 +137,7 @@ impl Run<'_> {
             bar.set_message(report.id.clone());
         }));
         bar.finish_and_clear();
-        let place = |report: &Report| order.iter().position(|id| *id == report.id);
-        reports.sort_by_cached_key(place);
+        reports.sort_by_key(|report| order.get(&report.id));
         reports
     }
 

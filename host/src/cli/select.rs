@@ -3,7 +3,7 @@
 use super::CliError;
 use crate::image::Image;
 use crate::pattern;
-use crate::scenario::{self, Plan, Scenario, Stop};
+use crate::scenario::{self, Scenario};
 
 /// Every scenario that one of `filters` matches, with the index of its image; all of them when
 /// there is no filter.
@@ -20,10 +20,6 @@ pub(super) fn select(images: &[Image], filters: &[String]) -> Result<Vec<(usize,
     let mut chosen = vec![filters.is_empty(); all.len()];
     let mut beyond = Vec::new();
     for filter in filters {
-        if let Some(scenario) = ungenerated(images, filter) {
-            beyond.push(scenario);
-            continue;
-        }
         let exact = all.iter().any(|(_, _, id)| id == filter);
         let mut matched = false;
         for ((_, _, id), chosen) in all.iter().zip(&mut chosen) {
@@ -31,6 +27,10 @@ pub(super) fn select(images: &[Image], filters: &[String]) -> Result<Vec<(usize,
                 *chosen = true;
                 matched = true;
             }
+        }
+        if !matched && let Some(scenario) = ungenerated(images, filter) {
+            beyond.push(scenario);
+            matched = true;
         }
         if !matched {
             return Err(CliError::NoMatch(filter.clone()));
@@ -40,11 +40,11 @@ pub(super) fn select(images: &[Image], filters: &[String]) -> Result<Vec<(usize,
     Ok(kept.map(|((index, scenario, _), _)| (index, scenario)).chain(beyond).collect())
 }
 
-/// A scenario that exists and is not among those that run by default: `midflight explore` makes them.
+/// A scenario that makes sense and is not among those that run by default: what `midflight explore`
+/// makes, another seed, another action.
 fn ungenerated(images: &[Image], id: &str) -> Option<(usize, Scenario)> {
     let scenario: Scenario = id.parse().ok()?;
     let index = images.iter().position(|image| image.name == scenario.image)?;
     let (_, case) = images[index].case(&scenario.case)?;
-    let explored = matches!(scenario.plan, Plan::Cut(Stop::Access(..), _));
-    (explored && scenario::is_possible(case, scenario.delivery)).then_some((index, scenario))
+    scenario::applies(case, scenario.delivery, scenario.payload, scenario.plan).then_some((index, scenario))
 }

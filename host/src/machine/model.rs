@@ -1,13 +1,14 @@
 //! The model behind the KVM-shaped trait: names and errors change, nothing else.
 
 use crate::machine::Machine;
+use crate::state::{first_form, second_form};
 use crate::vcpu::{
     DeliveryAccesses, DirtyRing, Exit, MemoryImage, Msr, Protection, RunMode, Vcpu, VcpuError, VmConfig,
     VmKind, Xsave,
 };
 use kvm_bindings::{
     KVM_CPUID_FLAG_SIGNIFCANT_INDEX, kvm_cpuid_entry2, kvm_debugregs, kvm_mp_state, kvm_regs, kvm_sregs,
-    kvm_vcpu_events, kvm_xcr, kvm_xcrs,
+    kvm_sregs2, kvm_vcpu_events, kvm_xcr, kvm_xcrs,
 };
 use model::cpuid::{CpuidEntry, CpuidTable, default_table};
 use model::hypervisor::behaviour::Behaviour;
@@ -145,6 +146,22 @@ impl Vcpu for ModelVcpu {
         Ok(())
     }
 
+    fn offers_sregs2(&self) -> bool {
+        true
+    }
+
+    fn sregs2(&mut self) -> Result<kvm_sregs2, VcpuError> {
+        // It has no PAE paging, and so no PDPTRs.
+        Ok(second_form(&self.vm.sregs(), None))
+    }
+
+    fn set_sregs2(&mut self, sregs: &kvm_sregs2) -> Result<(), VcpuError> {
+        let interrupt = self.vm.queue.interrupt;
+        self.vm.set_sregs(&first_form(sregs));
+        self.vm.queue.interrupt = interrupt;
+        Ok(())
+    }
+
     fn debug_regs(&mut self) -> Result<kvm_debugregs, VcpuError> {
         Ok(self.vm.debug_regs())
     }
@@ -211,6 +228,19 @@ impl Vcpu for ModelVcpu {
     fn set_mp_state(&mut self, state: kvm_mp_state) -> Result<(), VcpuError> {
         self.vm.processor.halted = state.mp_state == kvm_bindings::KVM_MP_STATE_HALTED;
         Ok(())
+    }
+
+    fn tsc_khz(&self) -> Result<Option<u32>, VcpuError> {
+        // It counts instructions.
+        Ok(None)
+    }
+
+    fn set_tsc_khz(&mut self, _: u32) -> Result<(), VcpuError> {
+        Ok(())
+    }
+
+    fn cpuid(&self) -> Result<Vec<kvm_cpuid_entry2>, VcpuError> {
+        Ok(self.vm.processor.cpuid.entries.iter().map(to_kvm).collect())
     }
 
     fn memory_size(&self) -> u64 {

@@ -2,19 +2,20 @@
 
 use crate::boot::boot;
 use crate::cut::{self, Cut, NoCut, SecondRun};
+use crate::devices::DevicesState;
 use crate::disturb::disturb;
 use crate::image::{Case, Image};
 use crate::inject;
 use crate::machine::Machine;
+use crate::migration::{MigrationError, Moved};
 use crate::result::{Outcome, Report};
 use crate::run::storm::{Storm, StormBounds};
 use crate::scenario::{Action, Delivery, Migration, Plan, Scenario, Stop};
 use crate::session::{Session, Stopped};
 use crate::state::{self, VmState};
+use crate::stream::{Errand, Guest};
 use crate::vcpu::{Exit, Vcpu, VcpuError, VmConfig, VmKind};
 use crate::verdict;
-use fred::event::vector;
-use model::hypervisor::behaviour::overlay;
 use protocol::doorbell::Doorbell;
 use protocol::exit::ImageExit;
 use protocol::mailbox::HostFlags;
@@ -34,10 +35,15 @@ pub struct Runner<'m> {
     pub storm: StormBounds,
     /// Told where the guest is whenever it stands still, so that somebody knows if it never does again.
     pub on_seen: Option<OnSeen<'m>>,
+    /// Another process, for guests that move to one.
+    pub elsewhere: Option<Elsewhere<'m>>,
 }
 
 /// What a snapshot at `Ready` depends on: image, delivery, payload capability.
 type SnapshotKey = (String, Delivery, bool);
+
+/// Does a guest's errand elsewhere.
+pub type Elsewhere<'m> = Box<dyn Fn(&Guest, &Image) -> Result<Moved, MigrationError> + 'm>;
 
 /// Told where a guest is whenever it stands still.
 pub type OnSeen<'m> = Box<dyn Fn(&str) + 'm>;
@@ -60,6 +66,12 @@ enum Trouble {
     /// The cut did not happen.
     #[error("the delivery was not cut: {0}")]
     NoCut(String),
+    /// The guest went on elsewhere and was not judged there.
+    #[error("{0}")]
+    Elsewhere(String),
+    /// None: the guest went on elsewhere, and its report came back.
+    #[error("the guest was judged elsewhere")]
+    Judged,
 }
 
 impl From<NoCut> for Trouble {
@@ -79,8 +91,16 @@ impl From<NoCut> for Trouble {
 impl<'m> Runner<'m> {
     /// A runner; each scenario may take `timeout`.
     pub fn new(machine: &'m dyn Machine, behaviour: Option<String>, timeout: Duration) -> Self {
-        let storm = StormBounds::DEFAULT;
-        Self { machine, behaviour, timeout, snapshots: HashMap::new(), frames: false, storm, on_seen: None }
+        Self {
+            machine,
+            behaviour,
+            timeout,
+            snapshots: HashMap::new(),
+            frames: false,
+            storm: StormBounds::DEFAULT,
+            on_seen: None,
+            elsewhere: None,
+        }
     }
 
     /// Runs one scenario of `image`.
@@ -97,10 +117,37 @@ impl<'m> Runner<'m> {
                 report = report.concluded(Outcome::Error, reason);
             }
         }
+        report.blame_restore();
         if matches!(scenario.plan, Plan::Cut(..)) && report.cut.is_none() && report.outcome == Outcome::Pass {
             report = report.concluded(Outcome::Error, "the guest says pass and no cut was proved".to_owned());
         }
         report.duration_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        report
+    }
+
+    /// Runs a guest that was stopped elsewhere to the end of its case, and judges it; `report` is what
+    /// is known of it.
+    pub fn finish(
+        &mut self,
+        image: &Image,
+        scenario: &Scenario,
+        mut vcpu: Box<dyn Vcpu>,
+        devices: &DevicesState,
+        mut report: Report,
+    ) -> Report {
+        let Some((index, case)) = image.case(&scenario.case) else {
+            let reason = format!("image {} has no case {}", image.name, scenario.case);
+            return report.concluded(Outcome::Error, reason);
+        };
+        vcpu.set_deadline(Instant::now() + self.timeout);
+        let session = match Session::resumed(vcpu, image, devices) {
+            Ok(session) => session,
+            Err(reason) => return report.concluded(Outcome::Error, reason),
+        };
+        let mut session = Some(session);
+        let run = Run { runner: self, image, case, index, scenario };
+        let done = session.as_mut().map_or(Ok(()), |session| run.to_done(session, &mut report));
+        run.settle(done, session.as_ref(), &mut report);
         report
     }
 
@@ -166,11 +213,18 @@ impl<'a> Run<'_, '_, 'a> {
     fn conclude(&mut self, report: &mut Report, start: Instant) {
         let deadline = start + self.runner.timeout;
         let mut session = None;
-        let (outcome, reason) = match self.attempt(&mut session, report, deadline) {
-            Ok(()) => return,
+        let done = self.attempt(&mut session, report, deadline);
+        self.settle(done, session.as_ref(), report);
+    }
+
+    /// What an end without a verdict means.
+    fn settle(&self, done: Result<(), Trouble>, session: Option<&Session<'_>>, report: &mut Report) {
+        let (outcome, reason) = match done {
+            Ok(()) | Err(Trouble::Judged) => return,
+            Err(Trouble::Elsewhere(why)) => (Outcome::Error, why),
             Err(Trouble::Vcpu(error)) => (Outcome::Error, error.to_string()),
             Err(Trouble::NoCut(why)) => (Outcome::Error, format!("the delivery was not cut: {why}")),
-            Err(Trouble::Stopped(stopped)) => self.describe(session.as_ref(), &stopped),
+            Err(Trouble::Stopped(stopped)) => self.describe(session, &stopped),
         };
         report.outcome = outcome;
         report.reason = Some(reason);
@@ -231,6 +285,12 @@ impl<'a> Run<'_, '_, 'a> {
         Ok(())
     }
 
+    fn to_done(&self, session: &mut Session<'_>, report: &mut Report) -> Result<(), Trouble> {
+        let done = session.advance_past_input()?;
+        expect(session, done, Doorbell::Done(self.index))?;
+        self.judge(session, report)
+    }
+
     /// The guest ran on from where its delivery was stopped: its event must be gone.
     fn judge_lost(&self, session: &Session<'_>, report: &mut Report) -> Result<(), Trouble> {
         self.judge(session, report)?;
@@ -268,28 +328,29 @@ impl<'a> Run<'_, '_, 'a> {
             if cut.second_run != SecondRun::Kept {
                 return Ok(cut.second_run);
             }
-            self.act(session, report, stop, action, &cut, deadline)?;
+            self.act(session, report, (stop, action), &cut, false, deadline)?;
             cut = cut::cut_again(session, self.case, stop, &cut)?;
             self.record(report, &cut);
         }
         if cut.second_run != SecondRun::Kept {
             return Ok(cut.second_run);
         }
-        self.act(session, report, stop, action, &cut, deadline)?;
+        let last = !matches!(stop, Stop::Access(_, Some(_)));
+        self.act(session, report, (stop, action), &cut, last, deadline)?;
         match stop {
             Stop::Access(_, Some(_)) => Ok(cut::cut_again(session, self.case, stop, &cut)?.second_run),
             _ => Ok(SecondRun::Kept),
         }
     }
 
-    /// What is done at a cut.
+    /// What is done at a cut; `last` says that the guest then only has to run to the end of its case.
     fn act(
         &self,
         session: &mut Session<'_>,
         report: &mut Report,
-        stop: Stop,
-        action: Action,
+        (stop, action): (Stop, Action),
         cut: &Cut,
+        last: bool,
         deadline: Instant,
     ) -> Result<(), Trouble> {
         if action.disturb {
@@ -299,9 +360,7 @@ impl<'a> Run<'_, '_, 'a> {
         match action.migrate {
             None => Ok(()),
             Some(Migration::Here) => Ok(self.migrate(session, report, deadline)?),
-            Some(Migration::Process) => {
-                Err(Trouble::NoCut("moving to another process is not built yet".into()))
-            }
+            Some(Migration::Process) => self.move_elsewhere(session, report, last, deadline),
         }
     }
 
@@ -320,7 +379,7 @@ impl<'a> Run<'_, '_, 'a> {
         loop {
             if let Some(cut) = storm.strike(session)? {
                 self.record(report, &cut);
-                self.act(session, report, Stop::Storm(seed), action, &cut, deadline)?;
+                self.act(session, report, (Stop::Storm(seed), action), &cut, false, deadline)?;
                 let done = session.advance_past_input()?;
                 expect(session, done, Doorbell::Done(self.index))?;
             }
@@ -350,6 +409,46 @@ impl<'a> Run<'_, '_, 'a> {
         }
     }
 
+    /// The guest moves to another process, and is judged there; a guest that has more to meet than the
+    /// end of its case comes back.
+    fn move_elsewhere(
+        &self,
+        session: &mut Session<'_>,
+        report: &mut Report,
+        last: bool,
+        deadline: Instant,
+    ) -> Result<(), Trouble> {
+        let Some(elsewhere) = &self.runner.elsewhere else {
+            return Err(Trouble::Elsewhere(
+                "this run has no other process for the guest to go to".to_owned(),
+            ));
+        };
+        let machine = self.runner.machine;
+        let state = state::save(session.vcpu.as_mut(), machine, &self.runner.config(self.scenario))?;
+        report.lose(state::losses(&state, self.scenario.delivery, report.cut));
+        let guest = Guest {
+            errand: if last { Errand::Finish } else { Errand::Return },
+            time_left: deadline.saturating_duration_since(Instant::now()),
+            frames: self.runner.frames,
+            report: report.clone(),
+            image: self.image.file.clone(),
+            devices: session.devices_state(),
+            state,
+        };
+        let moved = elsewhere(&guest, self.image).map_err(|error| Trouble::Elsewhere(error.to_string()))?;
+        let (Moved::Judged(answer) | Moved::Returned(Guest { report: answer, .. })) = &moved;
+        if answer.id != report.id {
+            return Err(Trouble::Elsewhere(format!("the destination answers about {}", answer.id)));
+        }
+        *report = answer.clone();
+        let Moved::Returned(guest) = moved else { return Err(Trouble::Judged) };
+        let mut restored = state::restore_and_check(machine, &guest.state)?;
+        report.note_restore(&mut restored);
+        restored.vcpu.set_deadline(deadline);
+        session.replace_vcpu(restored.vcpu);
+        Ok(())
+    }
+
     /// The guest moves to a fresh VM and vCPU in this process.
     fn migrate(
         &self,
@@ -360,10 +459,11 @@ impl<'a> Run<'_, '_, 'a> {
         let machine = self.runner.machine;
         let config = self.runner.config(self.scenario);
         let state = state::save(session.vcpu.as_mut(), machine, &config)?;
-        report.losses = losses(&state, self.scenario.delivery);
-        let mut vcpu = state::restore(machine, &state)?;
-        vcpu.set_deadline(deadline);
-        session.replace_vcpu(vcpu);
+        report.lose(state::losses(&state, self.scenario.delivery, report.cut));
+        let mut restored = state::restore_and_check(machine, &state)?;
+        report.note_restore(&mut restored);
+        restored.vcpu.set_deadline(deadline);
+        session.replace_vcpu(restored.vcpu);
         Ok(())
     }
 
@@ -431,16 +531,4 @@ fn ended(session: Option<&Session<'_>>, byte: u8) -> String {
 
 fn has_xfd(machine: &dyn Machine) -> bool {
     machine.msr_indices().contains(&fred::msr::XFD_ERR)
-}
-
-/// What `state` cannot carry to another machine.
-fn losses(state: &VmState, delivery: Delivery) -> Vec<String> {
-    let events = &state.events;
-    let mut losses = Vec::new();
-    let has_data = matches!(events.exception.nr, vector::PF | vector::DB | vector::NM);
-    let carries = events.exception_has_payload != 0 || overlay::event_data(events).is_some();
-    if delivery == Delivery::Fred && events.exception.injected != 0 && has_data && !carries {
-        losses.push("event data of the injected exception".to_owned());
-    }
-    losses
 }

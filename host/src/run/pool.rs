@@ -2,6 +2,7 @@
 
 use crate::image::Image;
 use crate::machine::model::ModelMachine;
+use crate::migration::process::{Destination, move_through_process};
 use crate::result::Report;
 use crate::run::one::Runner;
 use crate::run::worker::{Worker, WorkerOptions};
@@ -79,6 +80,9 @@ impl Work<'_> {
                 let machine = ModelMachine::new(behaviour);
                 let mut runner = Runner::new(&machine, Some(behaviour.name.to_owned()), *timeout);
                 runner.frames = *frames;
+                let destination = Destination::on_model(behaviour.name);
+                runner.elsewhere =
+                    Some(Box::new(move |guest, image| move_through_process(&destination, guest, image)));
                 self.each(sender, |image, scenario| runner.run(image, scenario));
             }
             Engine::Kvm(options) => {

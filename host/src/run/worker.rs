@@ -7,6 +7,7 @@
 
 use crate::image::Image;
 use crate::machine::Machine;
+use crate::migration::process::{Destination, move_through_process};
 use crate::probe::{Question, StopSupport, Support, ask};
 use crate::process::die_with_parent;
 use crate::result::{Outcome, Report};
@@ -44,12 +45,13 @@ pub enum Answer {
     Seen(String),
 }
 
-/// Serves requests from `input` until it ends.
+/// Serves requests from `input` until it ends; guests that move to another process go to `destination`.
 ///
 /// # Errors
 /// When the parent can no longer be read from or written to.
 pub fn serve(
     machine: &dyn Machine,
+    destination: &Destination,
     images: &[Image],
     timeout: Duration,
     frames: bool,
@@ -59,6 +61,7 @@ pub fn serve(
     let output = RefCell::new(output);
     let mut runner = Runner::new(machine, None, timeout);
     runner.frames = frames;
+    runner.elsewhere = Some(Box::new(|guest, image| move_through_process(destination, guest, image)));
     runner.on_seen = Some(Box::new(|place| {
         // A parent that is gone is noticed when the answer is written.
         let _ = send(&mut *output.borrow_mut(), &Answer::Seen(place.to_owned()));

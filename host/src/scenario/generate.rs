@@ -1,5 +1,6 @@
 //! Every scenario of an image.
 
+use super::applies::applies;
 use super::{Action, Delivery, Place, Plan, Scenario, Stop};
 use crate::image::{Case, Image};
 use protocol::need::Needs;
@@ -8,8 +9,12 @@ use protocol::note::CaseFlags;
 /// What is done at a cut, in the order of severity.
 pub const ACTIONS: [Action; 4] = [Action::RESUME, Action::MIGRATE, Action::DISTURB, Action::MIGRATE_DISTURB];
 
+/// The same where another kind of stop has been through all of it, with one thing of each kind.
+const FEWER: [Action; 2] = [Action::RESUME, Action::MIGRATE_DISTURB];
+/// Where registers must be left alone.
+const UNDISTURBED: [Action; 2] = [Action::RESUME, Action::MIGRATE];
 /// An entry abandoned, or a page refused, again and again.
-const AGAIN: [Action; 1] = [Action { again: 3, ..Action::MIGRATE }];
+const AGAIN: Action = Action { again: 3, ..Action::MIGRATE };
 
 /// Every scenario of an image, in a fixed order: by case, delivery, payload, plan.
 pub fn all(image: &Image) -> Vec<Scenario> {
@@ -17,7 +22,8 @@ pub fn all(image: &Image) -> Vec<Scenario> {
     for case in &image.cases {
         for delivery in [Delivery::Fred, Delivery::Idt] {
             for payload in [true, false] {
-                for plan in plans(case, delivery, payload) {
+                let plans = if payload { with_payload(case) } else { without_payload() };
+                for plan in plans.into_iter().filter(|plan| applies(case, delivery, payload, *plan)) {
                     scenarios.push(Scenario {
                         image: image.name.clone(),
                         case: case.name.clone(),
@@ -40,90 +46,40 @@ pub fn needs(case: &Case, delivery: Delivery) -> Needs {
     }
 }
 
-/// Whether a case can be delivered so at all.
-pub fn is_possible(case: &Case, delivery: Delivery) -> bool {
-    delivery == Delivery::Fred || !case.needs.contains(Needs::FRED)
-}
-
-fn plans(case: &Case, delivery: Delivery, payload: bool) -> Vec<Plan> {
-    if !is_possible(case, delivery) {
-        return Vec::new();
-    }
-    // The capability changes nothing before the first cut: one cold control is enough.
-    // What the host injects, it injects into a cut.
-    let control = payload && !case.flags.intersects(CaseFlags::INJECTED);
-    let mut plans = if control { vec![Plan::Cold, Plan::None] } else { Vec::new() };
-    if case.entries == 0 {
-        return plans;
-    }
+/// The plans with KVM_CAP_EXCEPTION_PAYLOAD, which may or may not apply to the case.
+fn with_payload(case: &Case) -> Vec<Plan> {
+    let mut plans = vec![Plan::Cold, Plan::None];
     let mut cut = |stop, actions: &[Action]| {
         plans.extend(actions.iter().map(|action| Plan::Cut(stop, *action)));
     };
-    cut(Stop::Block(Place::Frame), &ACTIONS);
-    // Without the capability no payload can be queued, and under FRED an exception without its
-    // payload has no event data that anybody could expect.
-    if case.cancel.is_some() && (payload || delivery == Delivery::Idt) {
-        cut(Stop::Cancel, &ACTIONS);
+    for stop in [Stop::Block(Place::Frame), Stop::Cancel, Stop::Io] {
+        cut(stop, &ACTIONS);
+        cut(stop, &[Action::MIGRATE_PROCESS]);
+        if stop != Stop::Io {
+            cut(stop, &[AGAIN]);
+        }
     }
-    if case.flags.contains(CaseFlags::IO) {
-        cut(Stop::Io, &ACTIONS);
-    }
-    // What follows stops a delivery where `block@frame` does, in another way or a little earlier:
-    // the capability has been looked at.
-    if !payload {
-        return plans;
-    }
-    plans.extend(others(case, delivery));
-    plans
-}
-
-fn others(case: &Case, delivery: Delivery) -> Vec<Plan> {
-    let mut plans = Vec::new();
-    let mut cut = |stop, actions: &[Action]| {
-        plans.extend(actions.iter().map(|action| Plan::Cut(stop, *action)));
-    };
-    // What the host injects, it injects once, into a cut that it sees.
-    let at_cut = case.flags.intersects(CaseFlags::NMI_AT_CUT | CaseFlags::INTERRUPT_AT_CUT);
-    if !at_cut {
-        cut(Stop::Block(Place::Frame), &AGAIN);
-    }
-    if case.cancel.is_some() && !at_cut {
-        cut(Stop::Cancel, &AGAIN);
-    }
-    for place in places(case, delivery) {
+    for place in Place::ALL {
+        // Where the case's event is met while another is delivered, a table refuses that other one.
+        let another = place.is_table() && case.flags.contains(CaseFlags::NESTED);
+        let actions = if another { UNDISTURBED } else { FEWER };
         if place != Place::Frame {
-            cut(Stop::Block(place), &actions(case, place));
+            cut(Stop::Block(place), &actions);
         }
         for how in [Stop::Private, Stop::Userfault, Stop::Hole] {
-            cut(how(place), &actions(case, place));
+            cut(how(place), &actions);
         }
-        if !at_cut {
-            cut(Stop::Evict(place), &[Action::RESUME]);
-        }
+        cut(Stop::Evict(place), &[Action::RESUME]);
     }
-    cut(Stop::ReadOnly(Place::Frame), &actions(case, Place::Frame));
-    // What waits at `Armed` would come while the ring is filled.
-    if !case.flags.intersects(CaseFlags::INJECTED) {
-        cut(Stop::Ring, &actions(case, Place::Frame));
-    }
-    // A storm runs a case many times, knows a cut by the queue, and looks at the first event only.
-    if case.entries == 1 && !case.flags.intersects(CaseFlags::INJECTED | CaseFlags::SOFT) {
-        cut(Stop::Storm(0), &[Action::RESUME, Action::MIGRATE]);
-    }
+    cut(Stop::ReadOnly(Place::Frame), &FEWER);
+    cut(Stop::Ring, &FEWER);
+    cut(Stop::Storm(0), &UNDISTURBED);
     plans
 }
 
-/// The pages that the case's delivery touches, and its act does not.
-fn places(case: &Case, delivery: Delivery) -> impl Iterator<Item = Place> {
-    let by_act = case.flags.contains(CaseFlags::TOUCHES_GDT);
-    let touched = move |place: &Place| place.is_touched(delivery) && !(*place == Place::Gdt && by_act);
-    Place::ALL.into_iter().filter(touched)
-}
-
-/// What is done where a page refuses the delivery, with one thing of each kind. Where the case's event
-/// is met while another is delivered, the tables refuse that other one, whose registers are still to be
-/// written by the case's: they are left alone.
-fn actions(case: &Case, place: Place) -> [Action; 2] {
-    let another = place.is_table() && case.flags.contains(CaseFlags::NESTED);
-    [Action::RESUME, if another { Action::MIGRATE } else { Action::MIGRATE_DISTURB }]
+/// The plans without it. What happens before the first stop is the same, and the other stops leave
+/// the event where `block@frame` does.
+fn without_payload() -> Vec<Plan> {
+    let stops = [Stop::Block(Place::Frame), Stop::Cancel, Stop::Io];
+    stops.into_iter().flat_map(|stop| ACTIONS.map(|action| Plan::Cut(stop, action))).collect()
 }

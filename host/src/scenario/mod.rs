@@ -24,12 +24,14 @@
 //! `pf/read-unmapped:fred:block@frame:migrate+disturb`.
 
 mod action;
+mod applies;
 mod generate;
 mod id;
 mod stop;
 
 pub use action::{Action, Migration};
-pub use generate::{ACTIONS, all, is_possible, needs};
+pub use applies::{applies, is_possible};
+pub use generate::{ACTIONS, all, needs};
 pub use id::InvalidId;
 pub use stop::{Place, Stop};
 

@@ -70,8 +70,8 @@ impl Vm {
         events.exception.nr = exception.vector;
         events.exception.has_error_code = u8::from(exception.error_code.is_some());
         events.exception.error_code = exception.error_code.unwrap_or(0);
-        if exception.nested && self.behaviour.overlay & VALID_NESTED != 0 {
-            overlay::set_nested(events);
+        if self.behaviour.overlay & VALID_NESTED != 0 {
+            overlay::set_nested(events, exception.nested);
         }
         match exception.payload {
             Some(payload) => {

@@ -33,8 +33,8 @@ use super::Machine;
 use crate::vcpu::{PAGE, Vcpu, VcpuError, VmConfig, VmKind};
 use error::{call, refusal};
 use kvm_bindings::{
-    CpuId, KVM_API_VERSION, KVM_CAP_EXCEPTION_PAYLOAD, KVM_CAP_VM_TYPES, KVM_CAP_XSAVE2,
-    KVM_MAX_CPUID_ENTRIES, KVM_X86_SW_PROTECTED_VM, kvm_cpuid_entry2, kvm_enable_cap,
+    CpuId, KVM_API_VERSION, KVM_CAP_EXCEPTION_PAYLOAD, KVM_CAP_GET_TSC_KHZ, KVM_CAP_SREGS2, KVM_CAP_VM_TYPES,
+    KVM_CAP_XSAVE2, KVM_MAX_CPUID_ENTRIES, KVM_X86_SW_PROTECTED_VM, kvm_cpuid_entry2, kvm_enable_cap,
 };
 use kvm_ioctls::{Kvm, VmFd};
 use memory::GuestMemory;
@@ -43,6 +43,7 @@ use slots::Slots;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use vcpu::Offered;
 
 /// Where KVM is.
 pub const DEVICE: &str = "/dev/kvm";
@@ -58,6 +59,7 @@ pub struct KvmMachine {
     kvm: Kvm,
     cpuid: Vec<kvm_cpuid_entry2>,
     msr_indices: Vec<u32>,
+    offered: Offered,
 }
 
 impl KvmMachine {
@@ -83,7 +85,9 @@ impl KvmMachine {
         let cpuid = cpuid.as_slice().to_vec();
         let list = kvm.get_msr_index_list().map_err(|e| call("KVM_GET_MSR_INDEX_LIST", e))?;
         let msr_indices = msrs::to_migrate(list.as_slice(), &cpuid);
-        Ok(Self { kvm, cpuid, msr_indices })
+        let offers = |capability: u32| kvm.check_extension_raw(capability.into()) > 0;
+        let offered = Offered { sregs2: offers(KVM_CAP_SREGS2), tsc_khz: offers(KVM_CAP_GET_TSC_KHZ) };
+        Ok(Self { kvm, cpuid, msr_indices, offered })
     }
 
     /// Whether the kernel can keep an exception's payload apart from the registers.
@@ -145,7 +149,7 @@ impl KvmMachine {
         // The size is 0 where the capability does not exist; it grows with the guest's AMX permission.
         let xsave_size = usize::try_from(vm.check_extension_raw(KVM_CAP_XSAVE2.into())).unwrap_or(0);
         let ring = ring_size.map(|size| Ring::map(&fd, size)).transpose()?;
-        Ok(KvmVcpu::new(fd, vm, memory, slots, ring, xsave_size))
+        Ok(KvmVcpu::new(fd, vm, memory, slots, ring, xsave_size, self.offered))
     }
 }
 

@@ -23,7 +23,7 @@ const IBT: Feature = Feature { name: "IBT", leaf: 7, subleaf: 0, register: Regis
 ///
 /// CONFIG is set after the stack pointers and levels that its CSL field selects among; no write of
 /// one depends on another's value. XFD comes before XFD_ERR, which has no rule of its own.
-const LIST: [(u32, Condition); 33] = [
+const LIST: [(u32, Condition); 34] = [
     (0x10, Condition::Always),  // IA32_TIME_STAMP_COUNTER
     (0x3B, Condition::Always),  // IA32_TSC_ADJUST
     (0x48, Condition::Always),  // IA32_SPEC_CTRL
@@ -31,6 +31,7 @@ const LIST: [(u32, Condition); 33] = [
     (0x175, Condition::Always), // IA32_SYSENTER_ESP
     (0x176, Condition::Always), // IA32_SYSENTER_EIP
     (0x1A0, Condition::Always), // IA32_MISC_ENABLE
+    (0x1D9, Condition::Always), // IA32_DEBUGCTL
     (0x277, Condition::Always), // IA32_PAT
     (msr::STAR, Condition::Always),
     (msr::LSTAR, Condition::Always),

@@ -2,6 +2,7 @@
 
 use super::error::{errno_of, last};
 use crate::vcpu::VcpuError;
+use kvm_bindings::kvm_sregs2;
 use std::os::fd::{AsRawFd, RawFd};
 
 /// `_IO(KVMIO, 0x80)`.
@@ -17,6 +18,10 @@ const KVM_GET_XSAVE: libc::c_ulong = 0x9000_AEA4;
 const KVM_SET_XSAVE: libc::c_ulong = 0x5000_AEA5;
 /// `_IOR(KVMIO, 0xCF, struct kvm_xsave)`.
 const KVM_GET_XSAVE2: libc::c_ulong = 0x9000_AECF;
+/// `_IOR(KVMIO, 0xCC, struct kvm_sregs2)`: 320 bytes.
+const KVM_GET_SREGS2: libc::c_ulong = 0x8140_AECC;
+/// `_IOW(KVMIO, 0xCD, struct kvm_sregs2)`.
+const KVM_SET_SREGS2: libc::c_ulong = 0x4140_AECD;
 
 /// `_IO(KVMIO, 0xC7)`.
 const KVM_RESET_DIRTY_RINGS: libc::c_ulong = 0xAEC7;
@@ -104,6 +109,21 @@ pub(super) fn set_xsave(vcpu: &impl AsRawFd, area: &[u8], size: usize) -> Result
     // SAFETY: the kernel reads 4096 bytes, or as many as KVM_CAP_XSAVE2 said; the area is that long.
     let result = unsafe { libc::ioctl(vcpu.as_raw_fd(), KVM_SET_XSAVE as _, area.as_ptr()) };
     if result == 0 { Ok(()) } else { Err(last("KVM_SET_XSAVE")) }
+}
+
+/// KVM_GET_SREGS2, where KVM_CAP_SREGS2 exists.
+pub(super) fn get_sregs2(vcpu: &impl AsRawFd) -> Result<kvm_sregs2, VcpuError> {
+    let mut sregs = kvm_sregs2::default();
+    // SAFETY: the kernel writes one `struct kvm_sregs2` to the pointer, which outlives the call.
+    let result = unsafe { libc::ioctl(vcpu.as_raw_fd(), KVM_GET_SREGS2 as _, &raw mut sregs) };
+    if result == 0 { Ok(sregs) } else { Err(last("KVM_GET_SREGS2")) }
+}
+
+/// KVM_SET_SREGS2, where KVM_CAP_SREGS2 exists.
+pub(super) fn set_sregs2(vcpu: &impl AsRawFd, sregs: &kvm_sregs2) -> Result<(), VcpuError> {
+    // SAFETY: the kernel reads one `struct kvm_sregs2` from the pointer, which outlives the call.
+    let result = unsafe { libc::ioctl(vcpu.as_raw_fd(), KVM_SET_SREGS2 as _, std::ptr::from_ref(sregs)) };
+    if result == 0 { Ok(()) } else { Err(last("KVM_SET_SREGS2")) }
 }
 
 /// Asks for AMX tile data in guests where the host has it.
@@ -239,6 +259,8 @@ mod tests {
         assert_eq!(KVM_GET_XSAVE, ioc(2, 0xA4, 4096));
         assert_eq!(KVM_SET_XSAVE, ioc(1, 0xA5, 4096));
         assert_eq!(KVM_GET_XSAVE2, ioc(2, 0xCF, 4096));
+        assert_eq!(KVM_GET_SREGS2, ioc(2, 0xCC, size_of::<kvm_sregs2>() as u64));
+        assert_eq!(KVM_SET_SREGS2, ioc(1, 0xCD, size_of::<kvm_sregs2>() as u64));
         assert_eq!(KVM_RESET_DIRTY_RINGS, ioc(0, 0xC7, 0));
         let uffd = |direction, number, size| ioc(direction, number, size) & !0xFF00 | 0xAA00;
         assert_eq!(UFFDIO_API, uffd(3, 0x3F, 24));

@@ -10,11 +10,21 @@ use super::sys;
 use super::userfault::Userfault;
 use crate::vcpu::{DirtyRing, Exit, MemoryImage, Msr, PAGE, Protection, RunMode, Vcpu, VcpuError, Xsave};
 use kvm_bindings::{
-    KVM_EXIT_UNKNOWN, KVM_MEMORY_ATTRIBUTE_PRIVATE, Msrs, kvm_debugregs, kvm_memory_attributes, kvm_mp_state,
-    kvm_msr_entry, kvm_regs, kvm_sregs, kvm_vcpu_events, kvm_xcrs,
+    KVM_EXIT_UNKNOWN, KVM_MAX_CPUID_ENTRIES, KVM_MEMORY_ATTRIBUTE_PRIVATE, Msrs, kvm_cpuid_entry2,
+    kvm_debugregs, kvm_memory_attributes, kvm_mp_state, kvm_msr_entry, kvm_regs, kvm_sregs, kvm_sregs2,
+    kvm_vcpu_events, kvm_xcrs,
 };
 use kvm_ioctls::{VcpuFd, VmFd};
 use std::time::Instant;
+
+/// Ioctls that not every KVM has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Offered {
+    /// KVM_GET_SREGS2 and KVM_SET_SREGS2.
+    pub(super) sregs2: bool,
+    /// KVM_GET_TSC_KHZ.
+    pub(super) tsc_khz: bool,
+}
 
 /// A virtual machine with one vCPU on /dev/kvm.
 #[derive(Debug)]
@@ -31,6 +41,7 @@ pub struct KvmVcpu {
     userfault: Option<Userfault>,
     /// Bytes that KVM_GET_XSAVE2 writes; 0 where it does not exist.
     xsave_size: usize,
+    offered: Offered,
     deadline: Option<Instant>,
     /// Where the answer to the IN of the last exit goes.
     input: Option<InputArea>,
@@ -44,9 +55,22 @@ impl KvmVcpu {
         slots: Slots,
         ring: Option<Ring>,
         xsave_size: usize,
+        offered: Offered,
     ) -> Self {
         let (refused, userfault) = (None, None);
-        Self { fd, vm, memory, slots, ring, refused, userfault, xsave_size, deadline: None, input: None }
+        Self {
+            fd,
+            vm,
+            memory,
+            slots,
+            ring,
+            refused,
+            userfault,
+            xsave_size,
+            offered,
+            deadline: None,
+            input: None,
+        }
     }
 
     /// [`enter`](Self::enter), with somebody who watches the page that is watched.
@@ -98,6 +122,11 @@ impl KvmVcpu {
                 exit::decode_failure(self.fd.get_kvm_run(), errno).ok_or_else(|| errno_of("KVM_RUN", errno))
             }
         }
+    }
+
+    /// Without a LAPIC in the kernel KVM_RUN sets CR8 from `struct kvm_run`, and leaves it there.
+    fn keep_cr8(&mut self, value: u64) {
+        self.fd.get_kvm_run().cr8 = value;
     }
 
     /// [`enter`](Self::enter) with the cut signal pending and unblocked inside KVM_RUN.
@@ -177,7 +206,23 @@ impl Vcpu for KvmVcpu {
     }
 
     fn set_sregs(&mut self, sregs: &kvm_sregs) -> Result<(), VcpuError> {
-        self.fd.set_sregs(sregs).map_err(|e| call("KVM_SET_SREGS", e))
+        self.fd.set_sregs(sregs).map_err(|e| call("KVM_SET_SREGS", e))?;
+        self.keep_cr8(sregs.cr8);
+        Ok(())
+    }
+
+    fn offers_sregs2(&self) -> bool {
+        self.offered.sregs2
+    }
+
+    fn sregs2(&mut self) -> Result<kvm_sregs2, VcpuError> {
+        sys::get_sregs2(&self.fd)
+    }
+
+    fn set_sregs2(&mut self, sregs: &kvm_sregs2) -> Result<(), VcpuError> {
+        sys::set_sregs2(&self.fd, sregs)?;
+        self.keep_cr8(sregs.cr8);
+        Ok(())
     }
 
     fn debug_regs(&mut self) -> Result<kvm_debugregs, VcpuError> {
@@ -242,6 +287,22 @@ impl Vcpu for KvmVcpu {
 
     fn set_mp_state(&mut self, state: kvm_mp_state) -> Result<(), VcpuError> {
         self.fd.set_mp_state(state).map_err(|e| call("KVM_SET_MP_STATE", e))
+    }
+
+    fn tsc_khz(&self) -> Result<Option<u32>, VcpuError> {
+        if !self.offered.tsc_khz {
+            return Ok(None);
+        }
+        self.fd.get_tsc_khz().map(Some).map_err(|e| call("KVM_GET_TSC_KHZ", e))
+    }
+
+    fn set_tsc_khz(&mut self, rate: u32) -> Result<(), VcpuError> {
+        self.fd.set_tsc_khz(rate).map_err(|e| call("KVM_SET_TSC_KHZ", e))
+    }
+
+    fn cpuid(&self) -> Result<Vec<kvm_cpuid_entry2>, VcpuError> {
+        let table = self.fd.get_cpuid2(KVM_MAX_CPUID_ENTRIES).map_err(|e| call("KVM_GET_CPUID2", e))?;
+        Ok(table.as_slice().to_vec())
     }
 
     fn memory_size(&self) -> u64 {

@@ -18,10 +18,10 @@ pub fn nested(events: &kvm_vcpu_events) -> bool {
     events.flags & VALID_NESTED != 0 && events.reserved[NESTED_AT] != 0
 }
 
-/// Says that the exception is nested.
-pub fn set_nested(events: &mut kvm_vcpu_events) {
+/// Says whether the exception is nested.
+pub fn set_nested(events: &mut kvm_vcpu_events, nested: bool) {
     events.flags |= VALID_NESTED;
-    events.reserved[NESTED_AT] = 1;
+    events.reserved[NESTED_AT] = u8::from(nested);
 }
 
 /// The event data, if the field is valid.
@@ -37,6 +37,14 @@ pub fn set_event_data(events: &mut kvm_vcpu_events, data: u64) {
     events.reserved[EVENT_DATA_AT..EVENT_DATA_AT + 8].copy_from_slice(&data.to_le_bytes());
 }
 
+/// The same without any of these fields.
+pub fn without(events: &kvm_vcpu_events) -> kvm_vcpu_events {
+    let mut events = *events;
+    events.flags &= !(VALID_NESTED | VALID_EVENT_DATA);
+    events.reserved = Default::default();
+    events
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,9 +54,10 @@ mod tests {
         let mut events = kvm_vcpu_events::default();
         assert_eq!((nested(&events), event_data(&events)), (false, None));
         set_event_data(&mut events, 0x1122_3344_5566_7788);
-        set_nested(&mut events);
+        set_nested(&mut events, true);
         assert_eq!((nested(&events), event_data(&events)), (true, Some(0x1122_3344_5566_7788)));
         assert_eq!(events.reserved[25], 1);
+        assert_eq!(without(&events), kvm_vcpu_events::default());
         assert_eq!(events.reserved[3..11], [0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11]);
     }
 }

@@ -1,0 +1,101 @@
+//! Whatever bytes come as a stream, they are a guest or they are refused: no panic, and no more memory
+//! than a stream may have. A guest that is read is written as the same bytes, and the model restores
+//! it or refuses it.
+//!
+//! An even first byte: the rest as it is, which the checksums stop early. An odd one: the rest as
+//! payloads of the sections in their order, each behind two bytes of length, framed with checksums
+//! that fit; what is left out is taken from a guest that is sound.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use midflight::machine::Machine;
+use midflight::machine::model::ModelMachine;
+use midflight::result::Report;
+use midflight::scenario::Scenario;
+use midflight::state::{self, restore_and_check};
+use midflight::stream::{Errand, Guest, Kind, Reader, StreamError, Writer};
+use midflight::vcpu::{MemoryImage, VmConfig, VmKind};
+use model::hypervisor::behaviour::CORRECT;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+fn base(_: &[u8]) -> Result<MemoryImage, String> {
+    Ok(MemoryImage::default())
+}
+
+fn written(guest: &Guest) -> Result<Vec<u8>, StreamError> {
+    let mut bytes = Vec::new();
+    guest.write(&MemoryImage::default(), &mut Writer::new(&mut bytes)?)?;
+    Ok(bytes)
+}
+
+/// The payloads of a sound guest, each with its kind.
+static SOUND: LazyLock<Vec<(Kind, Vec<u8>)>> = LazyLock::new(|| sound().unwrap_or_default());
+
+fn sound() -> Option<Vec<(Kind, Vec<u8>)>> {
+    let machine = ModelMachine::new(&CORRECT);
+    let config =
+        VmConfig { memory_size: 0x8000, cpuid: machine.cpuid()[..2].to_vec(), exception_payload: true, kind: VmKind::Plain };
+    let mut vcpu = machine.create(&config).ok()?;
+    let mut state = state::read(vcpu.as_mut(), machine.msr_indices(), &config).ok()?;
+    state.xsave.0.truncate(4096);
+    let scenario: Scenario = "pf/read-unmapped:fred:block@frame:migrate".parse().ok()?;
+    let guest = Guest {
+        errand: Errand::Finish,
+        time_left: Duration::from_secs(1),
+        frames: false,
+        report: Report::new(&scenario, "model", None),
+        image: Vec::new(),
+        devices: Default::default(),
+        state,
+    };
+    let bytes = written(&guest).ok()?;
+    let mut reader = Reader::new(bytes.as_slice()).ok()?;
+    let mut payloads = Vec::new();
+    loop {
+        let (kind, payload) = reader.one_of(Kind::ALL).ok()?;
+        payloads.push((kind, payload));
+        if kind == Kind::End {
+            return Some(payloads);
+        }
+    }
+}
+
+fn framed(mut data: &[u8]) -> Result<Vec<u8>, StreamError> {
+    let mut bytes = Vec::new();
+    let mut writer = Writer::new(&mut bytes)?;
+    for (kind, sound) in SOUND.iter() {
+        let given = match data {
+            // All ones: the section is left as it is.
+            [0xFF, 0xFF, rest @ ..] => {
+                data = rest;
+                None
+            }
+            [low, high, rest @ ..] => {
+                let length = usize::from(u16::from_le_bytes([*low, *high])).min(rest.len());
+                let (payload, after) = rest.split_at(length);
+                data = after;
+                Some(payload)
+            }
+            _ => None,
+        };
+        writer.section(*kind, given.unwrap_or(sound))?;
+    }
+    Ok(bytes)
+}
+
+fuzz_target!(|data: &[u8]| {
+    let Some((mode, rest)) = data.split_first() else { return };
+    let bytes = if mode & 1 == 0 { rest.to_vec() } else { framed(rest).unwrap_or_default() };
+    let Ok(mut reader) = Reader::new(bytes.as_slice()) else { return };
+    let Ok(guest) = Guest::read(&mut reader, base) else { return };
+    let read = bytes.len() - reader.into_inner().len();
+    // The report's JSON may be spelled in other ways.
+    if let Ok(again) = written(&guest) {
+        let back = Guest::read(&mut Reader::new(again.as_slice()).unwrap(), base).unwrap();
+        assert_eq!(back.state.regs, guest.state.regs);
+        assert_eq!(back.state.memory.pages, guest.state.memory.pages);
+        assert!(again.len().abs_diff(read) <= 1 << 20);
+    }
+    let _ = restore_and_check(&ModelMachine::new(&CORRECT), &guest.state);
+});

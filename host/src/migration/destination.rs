@@ -1,0 +1,84 @@
+//! The side that receives a guest.
+
+use super::{MigrationError, answer, receive, refuse, send};
+use crate::image::Image;
+use crate::machine::Machine;
+use crate::result::Report;
+use crate::run::one::Runner;
+use crate::scenario::Scenario;
+use crate::state;
+use crate::stream::{Errand, Guest, Reader, Writer};
+use std::io::{Read, Write};
+
+/// Receives one guest, does what is asked, and answers; returns the report.
+///
+/// Nothing is made before the whole guest has been read and checked. Whatever goes wrong is sent to
+/// the source as a refusal, as far as it can be.
+///
+/// # Errors
+/// When the guest cannot be read, restored or answered for.
+pub fn serve(
+    machine: &dyn Machine,
+    behaviour: Option<&str>,
+    from: &mut Reader<impl Read>,
+    to: &mut Writer<impl Write>,
+) -> Result<Report, MigrationError> {
+    let done = receive(from)
+        .map_err(MigrationError::from_stream)
+        .and_then(|guest| arrive(machine, behaviour, guest));
+    match done {
+        Ok(Arrived { report, returned, image }) => {
+            answer(&report, to)?;
+            if let Some(guest) = returned {
+                send(&guest, &image, to)?;
+            }
+            Ok(report)
+        }
+        Err(error) => {
+            // Who sent nonsense, or is gone, may not hear of it.
+            let _ = refuse(&error.to_string(), to);
+            Err(error)
+        }
+    }
+}
+
+/// A guest that was taken care of.
+struct Arrived {
+    report: Report,
+    returned: Option<Guest>,
+    image: Image,
+}
+
+fn arrive(
+    machine: &dyn Machine,
+    behaviour: Option<&str>,
+    mut guest: Guest,
+) -> Result<Arrived, MigrationError> {
+    let refused = |why: String| MigrationError::Refused(why);
+    if guest.report.machine != machine.name() {
+        let why = format!("it was cut on {}, and this is {}", guest.report.machine, machine.name());
+        return Err(refused(why));
+    }
+    let scenario: Scenario = guest.report.id.parse().map_err(|error| refused(format!("{error}")))?;
+    let image = super::image_of(&guest.image).map_err(refused)?;
+    if image.name != scenario.image || image.case(&scenario.case).is_none() {
+        let why = format!("its image {} has no case {}/{}", image.name, scenario.image, scenario.case);
+        return Err(refused(why));
+    }
+    let mut restored = state::restore_and_check(machine, &guest.state).map_err(|e| refused(e.to_string()))?;
+    guest.report.note_restore(&mut restored);
+    let mut vcpu = restored.vcpu;
+    match guest.errand {
+        Errand::Finish => {
+            let mut runner = Runner::new(machine, behaviour.map(str::to_owned), guest.time_left);
+            runner.frames = guest.frames;
+            let report = runner.finish(&image, &scenario, vcpu, &guest.devices, guest.report);
+            Ok(Arrived { report, returned: None, image })
+        }
+        Errand::Return => {
+            guest.state = state::save(vcpu.as_mut(), machine, &guest.state.config)
+                .map_err(|error| refused(error.to_string()))?;
+            Ok(Arrived { report: guest.report.clone(), returned: Some(guest), image })
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Another process of this program as a destination.
+//!
+//! It is started for one guest, gets it over a socket pair, and is killed by the kernel when the
+//! thread that started it ends, and by us when it does not answer in time.
+
+use super::patient::Patient;
+use super::{MigrationError, Moved, answered, receive, send};
+use crate::image::Image;
+use crate::process::die_with_parent;
+use crate::stream::{Errand, Guest, Reader, StreamError, Writer};
+use std::ffi::OsString;
+use std::io::{self, BufReader, BufWriter};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How a destination process is started.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    /// This program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+}
+
+impl Destination {
+    /// This very program, on KVM behind `device`.
+    pub fn on_kvm(device: &Path) -> Self {
+        let arguments =
+            ["destination".into(), "--kvm".into(), device.into(), "--machine".into(), "kvm".into()];
+        Self { program: THIS.into(), arguments: arguments.into() }
+    }
+
+    /// This very program, on the model with a behaviour.
+    pub fn on_model(behaviour: &str) -> Self {
+        let arguments = ["destination", "--machine", "model", "--behaviour", behaviour];
+        Self { program: THIS.into(), arguments: arguments.map(OsString::from).into() }
+    }
+}
+
+/// The program that runs, even if its file was replaced meanwhile.
+const THIS: &str = "/proc/self/exe";
+
+/// How much longer than the guest's own deadline we wait: the destination's own comes first.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Does a guest's errand in another process.
+///
+/// # Errors
+/// When the process cannot be run, does not answer in time, or refuses the guest.
+pub fn move_through_process(
+    destination: &Destination,
+    guest: &Guest,
+    image: &Image,
+) -> Result<Moved, MigrationError> {
+    let deadline = Instant::now() + guest.time_left + GRACE;
+    let (ours, theirs) = UnixStream::pair().map_err(MigrationError::Start)?;
+    ours.set_nonblocking(true).map_err(MigrationError::Start)?;
+    let mut process = Process::start(destination, theirs).map_err(MigrationError::Start)?;
+    let reading = ours.try_clone().map_err(MigrationError::Start)?;
+    let to = Patient::new(OwnedFd::from(ours), deadline);
+    let from = Patient::new(OwnedFd::from(reading), deadline);
+    let sent = Writer::new(BufWriter::new(to)).and_then(|mut to| send(guest, image, &mut to));
+    // A destination that refuses stops reading: what it answers says more than the failed write.
+    let answer = Reader::new(BufReader::new(from)).map_err(MigrationError::from_stream);
+    let result = answer.and_then(|mut from| {
+        let report = answered(&mut from)?;
+        match guest.errand {
+            Errand::Finish => Ok(Moved::Judged(report)),
+            Errand::Return => receive(&mut from).map(Moved::Returned).map_err(MigrationError::from_stream),
+        }
+    });
+    match (result, sent) {
+        (Ok(answer), _) => Ok(answer),
+        (Err(MigrationError::Stream(error)), _) if is_gone(&error) => Err(process.died(error)),
+        (Err(error), _) => Err(error),
+    }
+}
+
+fn is_gone(error: &StreamError) -> bool {
+    matches!(error, StreamError::Truncated(_) | StreamError::Io(_))
+}
+
+/// The process; killed and reaped when dropped.
+struct Process(Child);
+
+impl Process {
+    fn start(destination: &Destination, socket: UnixStream) -> io::Result<Self> {
+        let mut command = Command::new(&destination.program);
+        command.args(&destination.arguments);
+        command
+            .stdin(OwnedFd::from(socket.try_clone()?))
+            .stdout(OwnedFd::from(socket))
+            .stderr(Stdio::inherit());
+        die_with_parent(&mut command);
+        command.spawn().map(Self)
+    }
+
+    fn died(&mut self, error: StreamError) -> MigrationError {
+        // It has closed its socket: it has ended, or is about to. Killing changes nothing then.
+        std::thread::sleep(Duration::from_millis(20));
+        let _ = self.0.kill();
+        let status = self.0.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
+        MigrationError::Died { status, error }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both fail only when the process is gone already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

@@ -1,0 +1,162 @@
+//! Save and restore.
+//!
+//! | module | holds |
+//! |---|---|
+//! | this one | [`VmState`], [`save`], and every law of the order of both directions |
+//! | [`restore`](self::restore()) | the steps of a restore as a table |
+//! | `compare` | what was saved against what reads back, by name |
+//! | `xsave` | the same for the XSAVE area |
+//! | `names` | names of MSRs |
+//! | [`losses`](self::losses()) | what the uAPI cannot carry at all |
+//!
+//! # The laws
+//!
+//! Saving, in this order:
+//! 1. An exit for I/O or MMIO is unfinished until KVM_RUN is entered again: it is completed with
+//!    `immediate_exit` before anything is read, else the guest would ring its doorbell twice.
+//! 2. MP_STATE before events: KVM_GET_MP_STATE may turn pending INIT and SIPI into state.
+//! 3. Events before the registers they change: without KVM_CAP_EXCEPTION_PAYLOAD, GET_VCPU_EVENTS,
+//!    GET_SREGS, GET_SREGS2 and GET_DEBUGREGS write a pending payload to CR2 or DR6. The first of
+//!    them changes the guest, and the others must see what it changed.
+//! 4. Memory last: nothing above runs the guest, and completing its I/O may have written to it.
+//!
+//! Restoring, always into a fresh VM, whose creation already obeys the first two:
+//! 1. The permission for AMX before the first vCPU of the process, which freezes it.
+//! 2. CPUID before SREGS, MSRs and XSAVE: it decides which registers, bits and components exist.
+//! 3. The TSC's rate before IA32_TIME_STAMP_COUNTER, which counts in it.
+//! 4. SREGS before MSRs: EFER and CR4.FRED come with it, in one call, so that CR4.FRED = 1 meets
+//!    EFER.LMA = 1, and FRED MSRs are written to a vCPU that uses them. SREGS would come before the
+//!    LAPIC too, and the LAPIC before MSRs: no interrupt controller is ever created in the kernel
+//!    here, so there is none to save. CR8 travels in SREGS, and has to be put into `struct kvm_run` as well
+//!    (the kvm machine does), from where KVM_RUN takes it when the kernel has no LAPIC.
+//! 5. SREGS2 in place of SREGS where it is offered: it carries the PDPTRs of PAE paging, which need
+//!    not be what memory says. It does not carry an interrupt that waits for injection; events do.
+//! 6. XCRS before XSAVE (the area's components must be enabled), XSAVE before MSRs (IA32_XFD would
+//!    refuse tile data).
+//! 7. REGS before events: KVM_SET_REGS clears a pending exception.
+//! 8. Events last of all, for they describe what the next entry does with everything else.
+//!
+//! Reading back follows the order of saving. It cannot disturb what it looks at: the calls of
+//! law 3 of saving change a *pending* exception without the payload capability, and without it
+//! KVM_SET_VCPU_EVENTS cannot make an exception pending.
+
+mod compare;
+mod losses;
+mod names;
+mod restore;
+mod xsave;
+
+pub use losses::losses;
+pub use restore::{ORDER, Restored, Step, restore, restore_and_check, restore_in};
+
+use crate::machine::Machine;
+use crate::vcpu::{MemoryImage, Msr, RunMode, Vcpu, VcpuError, VmConfig, Xsave};
+use kvm_bindings::{
+    KVM_SREGS2_FLAGS_PDPTRS_VALID, kvm_cpuid_entry2, kvm_debugregs, kvm_mp_state, kvm_regs, kvm_sregs,
+    kvm_sregs2, kvm_vcpu_events, kvm_xcrs,
+};
+
+/// Everything a guest is, as far as the uAPI of its machine can say.
+#[derive(Clone, Debug)]
+pub struct VmState {
+    /// What its VM was made of.
+    pub config: VmConfig,
+    /// What the guest's CPUID held, which need not be what was set: compared, not set.
+    pub cpuid: Vec<kvm_cpuid_entry2>,
+    /// Guest memory.
+    pub memory: MemoryImage,
+    /// The TSC's rate in kHz; `None` where the machine does not tell.
+    pub tsc_khz: Option<u32>,
+    /// MP state.
+    pub mp_state: kvm_mp_state,
+    /// Events in flight.
+    pub events: kvm_vcpu_events,
+    /// General-purpose registers.
+    pub regs: kvm_regs,
+    /// System registers.
+    pub sregs: kvm_sregs,
+    /// The page-directory-pointer registers of PAE paging; `None` outside it, and where
+    /// KVM_GET_SREGS2 is not offered.
+    pub pdptrs: Option<[u64; 4]>,
+    /// Debug registers.
+    pub debug_regs: kvm_debugregs,
+    /// Extended control registers; `None` where there is no XSAVE.
+    pub xcrs: Option<kvm_xcrs>,
+    /// Extended state.
+    pub xsave: Xsave,
+    /// MSRs.
+    pub msrs: Vec<Msr>,
+}
+
+/// Saves a VM.
+///
+/// # Errors
+/// When a GET fails.
+pub fn save(vcpu: &mut dyn Vcpu, machine: &dyn Machine, config: &VmConfig) -> Result<VmState, VcpuError> {
+    vcpu.run(RunMode::ImmediateExit)?;
+    read(vcpu, machine.msr_indices(), config)
+}
+
+/// Every GET, in the order of saving, of a guest that has no exit to complete.
+///
+/// # Errors
+/// When a GET fails.
+pub fn read(vcpu: &mut dyn Vcpu, msrs: &[u32], config: &VmConfig) -> Result<VmState, VcpuError> {
+    let mp_state = vcpu.mp_state()?;
+    let events = vcpu.events()?;
+    let (sregs, pdptrs) = system_registers(vcpu)?;
+    Ok(VmState {
+        config: config.clone(),
+        cpuid: vcpu.cpuid()?,
+        tsc_khz: vcpu.tsc_khz()?,
+        mp_state,
+        events,
+        regs: vcpu.regs()?,
+        sregs,
+        pdptrs,
+        debug_regs: vcpu.debug_regs()?,
+        xcrs: if has_xsave(config) { Some(vcpu.xcrs()?) } else { None },
+        xsave: vcpu.xsave()?,
+        msrs: vcpu.msrs(msrs)?,
+        memory: vcpu.save_memory()?,
+    })
+}
+
+/// By KVM_GET_SREGS2 where it is offered.
+fn system_registers(vcpu: &mut dyn Vcpu) -> Result<(kvm_sregs, Option<[u64; 4]>), VcpuError> {
+    if !vcpu.offers_sregs2() {
+        return Ok((vcpu.sregs()?, None));
+    }
+    let sregs2 = vcpu.sregs2()?;
+    let valid = sregs2.flags & u64::from(KVM_SREGS2_FLAGS_PDPTRS_VALID) != 0;
+    Ok((first_form(&sregs2), valid.then_some(sregs2.pdptrs)))
+}
+
+/// What both forms of the system registers have, field by field.
+macro_rules! common_form {
+    ($from:expr, $form:ident { $($extra:ident: $value:expr),* }) => {
+        $form {
+            cs: $from.cs, ds: $from.ds, es: $from.es, fs: $from.fs, gs: $from.gs, ss: $from.ss,
+            tr: $from.tr, ldt: $from.ldt, gdt: $from.gdt, idt: $from.idt,
+            cr0: $from.cr0, cr2: $from.cr2, cr3: $from.cr3, cr4: $from.cr4, cr8: $from.cr8,
+            efer: $from.efer, apic_base: $from.apic_base,
+            $($extra: $value),*
+        }
+    };
+}
+
+/// As `struct kvm_sregs`. An interrupt that waits for injection is in the events.
+pub(crate) fn first_form(from: &kvm_sregs2) -> kvm_sregs {
+    common_form!(from, kvm_sregs { interrupt_bitmap: [0; 4] })
+}
+
+/// As `struct kvm_sregs2`.
+pub(crate) fn second_form(from: &kvm_sregs, pdptrs: Option<[u64; 4]>) -> kvm_sregs2 {
+    let flags = if pdptrs.is_some() { KVM_SREGS2_FLAGS_PDPTRS_VALID.into() } else { 0 };
+    common_form!(from, kvm_sregs2 { flags: flags, pdptrs: pdptrs.unwrap_or_default() })
+}
+
+fn has_xsave(config: &VmConfig) -> bool {
+    let leaf = config.cpuid.iter().find(|entry| entry.function == fred::cpuid::XSAVE.leaf);
+    leaf.is_some_and(|leaf| leaf.ecx & fred::cpuid::XSAVE.mask() != 0)
+}

@@ -1,0 +1,151 @@
+//! The steps of a restore, as a table, and the check behind it.
+
+use super::{VmState, compare, read, second_form};
+use crate::machine::Machine;
+use crate::result::Difference;
+use crate::vcpu::{Vcpu, VcpuError};
+use kvm_bindings::kvm_vcpu_events;
+use model::hypervisor::behaviour::overlay;
+
+/// A step of a restore.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Guest memory.
+    Memory,
+    /// KVM_SET_TSC_KHZ, where the rate is another one than the fresh VM's.
+    TscKhz,
+    /// KVM_SET_SREGS2, or KVM_SET_SREGS.
+    Sregs,
+    /// KVM_SET_XCRS.
+    Xcrs,
+    /// KVM_SET_XSAVE.
+    Xsave,
+    /// KVM_SET_DEBUGREGS.
+    DebugRegs,
+    /// KVM_SET_MSRS.
+    Msrs,
+    /// KVM_SET_MP_STATE.
+    MpState,
+    /// KVM_SET_REGS.
+    Regs,
+    /// KVM_SET_VCPU_EVENTS.
+    Events,
+}
+
+/// The order that the laws of restoring give, which are written at the [module](super).
+pub const ORDER: [Step; 10] = [
+    Step::Memory,
+    Step::TscKhz,
+    Step::Sregs,
+    Step::Xcrs,
+    Step::Xsave,
+    Step::DebugRegs,
+    Step::Msrs,
+    Step::MpState,
+    Step::Regs,
+    Step::Events,
+];
+
+/// A guest in its new VM.
+pub struct Restored {
+    /// The new VM.
+    pub vcpu: Box<dyn Vcpu>,
+    /// What reads back otherwise than it was saved: the machine is wrong.
+    pub findings: Vec<Difference>,
+    /// What the new machine cannot hold, said by name.
+    pub losses: Vec<String>,
+}
+
+impl std::fmt::Debug for Restored {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Restored")
+            .field("findings", &self.findings)
+            .field("losses", &self.losses)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Restores a VM into a fresh one.
+///
+/// # Errors
+/// When the VM cannot be made or a SET fails.
+pub fn restore(machine: &dyn Machine, state: &VmState) -> Result<Box<dyn Vcpu>, VcpuError> {
+    Ok(restore_in(machine, state, &ORDER)?.vcpu)
+}
+
+/// Restores a VM into a fresh one, reads everything back, and compares.
+///
+/// # Errors
+/// When the VM cannot be made, or a SET or a GET fails.
+pub fn restore_and_check(machine: &dyn Machine, state: &VmState) -> Result<Restored, VcpuError> {
+    let mut restored = restore_in(machine, state, &ORDER)?;
+    restored.check(state)?;
+    Ok(restored)
+}
+
+/// Restores in an order of the caller's: any but [`ORDER`] breaks a law, which tests do on purpose.
+///
+/// # Errors
+/// When the VM cannot be made or a SET fails.
+pub fn restore_in(machine: &dyn Machine, state: &VmState, order: &[Step]) -> Result<Restored, VcpuError> {
+    let mut restored =
+        Restored { vcpu: machine.create(&state.config)?, findings: Vec::new(), losses: Vec::new() };
+    for step in order {
+        restored.take(*step, state)?;
+    }
+    Ok(restored)
+}
+
+impl Restored {
+    /// Reads everything back and compares it with what was saved.
+    ///
+    /// # Errors
+    /// When a GET fails.
+    pub fn check(&mut self, state: &VmState) -> Result<(), VcpuError> {
+        let msrs: Vec<u32> = state.msrs.iter().map(|msr| msr.index).collect();
+        let back = read(self.vcpu.as_mut(), &msrs, &state.config)?;
+        self.findings = compare::differences(state, &back);
+        Ok(())
+    }
+
+    fn take(&mut self, step: Step, state: &VmState) -> Result<(), VcpuError> {
+        let vcpu = self.vcpu.as_mut();
+        match step {
+            Step::Memory => vcpu.load_memory(&state.memory),
+            Step::TscKhz => match state.tsc_khz {
+                Some(rate) if vcpu.tsc_khz()? != Some(rate) => vcpu.set_tsc_khz(rate),
+                _ => Ok(()),
+            },
+            Step::Sregs if vcpu.offers_sregs2() => vcpu.set_sregs2(&second_form(&state.sregs, state.pdptrs)),
+            Step::Sregs => vcpu.set_sregs(&state.sregs),
+            Step::Xcrs => state.xcrs.as_ref().map_or(Ok(()), |xcrs| vcpu.set_xcrs(xcrs)),
+            Step::Xsave => vcpu.set_xsave(&state.xsave),
+            Step::DebugRegs => vcpu.set_debug_regs(&state.debug_regs),
+            Step::Msrs => vcpu.set_msrs(&state.msrs),
+            Step::MpState => vcpu.set_mp_state(state.mp_state),
+            Step::Regs => vcpu.set_regs(&state.regs),
+            Step::Events => self.events(&state.events),
+        }
+    }
+}
+
+impl Restored {
+    /// KVM_SET_VCPU_EVENTS. A field that no released kernel has (the nested bit, event data) is
+    /// offered to the machine and left out, as a loss, only if the machine refuses its flag.
+    fn events(&mut self, events: &kvm_vcpu_events) -> Result<(), VcpuError> {
+        let Err(refused) = self.vcpu.set_events(events) else { return Ok(()) };
+        let plain = overlay::without(events);
+        if plain == *events {
+            return Err(refused);
+        }
+        self.vcpu.set_events(&plain)?;
+        if overlay::nested(events) {
+            self.losses
+                .push("the nested bit: the new machine's kvm_vcpu_events has no place for it".to_owned());
+        }
+        if overlay::event_data(events).is_some() {
+            self.losses.push("event data: the new machine's kvm_vcpu_events has no place for it".to_owned());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,134 @@
+//! The XSAVE area: what was saved against what reads back, component by component.
+//!
+//! A component whose bit in XSTATE_BV is 0 is in its initial state, whatever its bytes say; and one
+//! that is in its initial state may or may not have its bit set. Neither can a guest tell.
+
+use kvm_bindings::kvm_cpuid_entry2;
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// CPUID's leaf about XSAVE; a sub-leaf from 2 on is a component, EAX its size, EBX its offset.
+pub(super) const LEAF: u32 = 0xD;
+/// XSTATE_BV.
+const HEADER: usize = 512;
+/// MXCSR lies in the middle of the x87 state and belongs to SSE (and AVX).
+const MXCSR: Range<usize> = 24..28;
+/// Components that are in the legacy area.
+const LEGACY: usize = 2;
+
+/// Where the state of each component lies that the guest's CPUID has. Bytes 28..32, MXCSR_MASK, are
+/// the processor's and no state; bytes 416..512 are software's.
+fn components(cpuid: &[kvm_cpuid_entry2]) -> Vec<(usize, String, Range<usize>)> {
+    let mut all = vec![
+        (0, "x87 control".to_owned(), 0..24),
+        (0, "x87 registers".to_owned(), 32..160),
+        (1, "XMM registers".to_owned(), 160..416),
+    ];
+    for entry in cpuid {
+        // ECX bit 0: a supervisor component, which has no place in the standard format.
+        if entry.function == LEAF && entry.index as usize >= LEGACY && entry.eax != 0 && entry.ecx & 1 == 0 {
+            let start = entry.ebx as usize;
+            let name = format!("XSAVE component {}", entry.index);
+            all.push((entry.index as usize, name, start..start.saturating_add(entry.eax as usize)));
+        }
+    }
+    all
+}
+
+/// Tells `found` of each component that differs: its name, and the first bytes that do.
+pub(super) fn compare(
+    cpuid: &[kvm_cpuid_entry2],
+    saved: &[u8],
+    back: &[u8],
+    mut found: impl FnMut(String, String, String),
+) {
+    for (number, name, range) in components(cpuid) {
+        let (was, is) = (bytes(saved, number, &range), bytes(back, number, &range));
+        if let Some(at) = (0..range.len()).find(|at| was[*at] != is[*at]) {
+            let text = |bytes: &[u8]| {
+                let end = (at + 8).min(bytes.len());
+                let hex: String = bytes[at..end].iter().map(|byte| format!("{byte:02x}")).collect();
+                format!("{hex} at byte {}", range.start + at)
+            };
+            found(name, text(&was), text(&is));
+        }
+    }
+    let (was, is) = (mxcsr(saved), mxcsr(back));
+    if was != is {
+        found("MXCSR".to_owned(), format!("{was:#x}"), format!("{is:#x}"));
+    }
+}
+
+fn has(area: &[u8], component: usize) -> bool {
+    let bits = area.get(HEADER..HEADER + 8).and_then(|bytes| bytes.first_chunk().copied());
+    component < 64 && bits.map_or(0, u64::from_le_bytes) >> component & 1 != 0
+}
+
+/// The bytes of a component, or those of its initial state.
+fn bytes<'a>(area: &'a [u8], component: usize, range: &Range<usize>) -> Cow<'a, [u8]> {
+    match area.get(range.clone()) {
+        Some(bytes) if has(area, component) => Cow::Borrowed(bytes),
+        _ => {
+            let mut initial = vec![0; range.len()];
+            if range.start == 0 {
+                initial[..2].copy_from_slice(&0x037F_u16.to_le_bytes());
+            }
+            Cow::Owned(initial)
+        }
+    }
+}
+
+/// XRSTOR takes MXCSR from the area where SSE or AVX is there, and XSAVE writes it for either.
+fn mxcsr(area: &[u8]) -> u32 {
+    let value = area.get(MXCSR).and_then(|bytes| bytes.first_chunk().copied()).map_or(0, u32::from_le_bytes);
+    if has(area, 1) || has(area, 2) { value } else { 0x1F80 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn area(bits: u64) -> Vec<u8> {
+        let mut area = vec![0; 4096];
+        area[HEADER..HEADER + 8].copy_from_slice(&bits.to_le_bytes());
+        area[MXCSR].copy_from_slice(&0x1F80_u32.to_le_bytes());
+        area[..2].copy_from_slice(&0x037F_u16.to_le_bytes());
+        area
+    }
+
+    fn found(saved: &[u8], back: &[u8]) -> Vec<(String, String, String)> {
+        let avx = kvm_cpuid_entry2 { function: LEAF, index: 2, eax: 256, ebx: 576, ..Default::default() };
+        let mut all = Vec::new();
+        compare(&[avx], saved, back, |name, was, is| all.push((name, was, is)));
+        all
+    }
+
+    #[test]
+    fn an_initial_component_is_equal_with_and_without_its_bit() {
+        let mut garbage = area(0b011);
+        garbage[576] = 9;
+        assert_eq!(found(&garbage, &area(0b111)), []);
+        garbage[HEADER] = 0b111;
+        let difference = (
+            "XSAVE component 2".into(),
+            "0900000000000000 at byte 576".into(),
+            "0000000000000000 at byte 576".into(),
+        );
+        assert_eq!(found(&garbage, &area(0b011)), [difference]);
+    }
+
+    #[test]
+    fn each_part_of_the_legacy_area_has_a_name() {
+        for (at, name) in [(2, "x87 control"), (24, "MXCSR"), (33, "x87 registers"), (175, "XMM registers")] {
+            let mut changed = area(0b011);
+            changed[at] ^= 0x40;
+            let names: Vec<_> = found(&area(0b011), &changed).into_iter().map(|(name, ..)| name).collect();
+            assert_eq!(names, [name], "byte {at}");
+        }
+        for at in [28, 470] {
+            let mut changed = area(0b011);
+            changed[at] ^= 0x40;
+            assert_eq!(found(&area(0b011), &changed), [], "byte {at} is no state");
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! A stopped guest as a stream of bytes.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `section` | the frame: header, sections, checksums |
+//! | `pages` | guest memory without what both sides have |
+//! | this one | [`Guest`]: which sections there are, in which order, and what in them is believed |
+//!
+//! Every section is there, once, in the order of [`Guest::write`]; a value that a machine lacks is an
+//! `Option` inside. Payloads are postcard's; kvm-bindings' own serde form of a structure is its bytes.
+//! A section is believed only if it is what its value is written as: padding, other lengths and
+//! other spellings of a number are refused. Nothing is made of a guest before all of it was read.
+
+mod pages;
+mod section;
+
+pub use pages::base_of;
+pub use section::{Kind, MOST_MEMORY, Reader, StreamError, VERSION, Writer};
+
+use crate::devices::DevicesState;
+use crate::result::Report;
+use crate::state::VmState;
+use crate::vcpu::{MemoryImage, Msr, PAGE, VmConfig, VmKind, Xsave};
+use kvm_bindings::{KVM_MAX_CPUID_ENTRIES, kvm_cpuid_entry2, kvm_xcrs};
+use pages::Pages;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::io::{Read, Write};
+use std::time::Duration;
+
+/// What is asked of a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Errand {
+    /// Run the guest to the end of its case, judge, and answer with the report.
+    Finish,
+    /// Restore the guest, save it again, and answer with it.
+    Return,
+}
+
+/// A stopped guest with everything that it needs to go on elsewhere.
+#[derive(Clone, Debug)]
+pub struct Guest {
+    /// What is asked of the destination.
+    pub errand: Errand,
+    /// How long it may take.
+    pub time_left: Duration,
+    /// Whether captured frames are wanted.
+    pub frames: bool,
+    /// The report as far as it is known.
+    pub report: Report,
+    /// The image's file: its note says where the mailbox is and what the case is.
+    pub image: Vec<u8>,
+    /// Devices, and an interrupt that waits.
+    pub devices: DevicesState,
+    /// The VM.
+    pub state: VmState,
+}
+
+/// MSRs that a stream can hold.
+const MOST_MSRS: usize = 512;
+/// Sizes that an XSAVE area can have, in bytes.
+const XSAVE_SIZES: std::ops::RangeInclusive<usize> = 4096..=(64 << 10);
+/// A destination's patience has an end, whatever the stream says.
+const LONGEST: Duration = Duration::from_secs(86_400);
+
+/// The errand, milliseconds left, whether frames are wanted, the report as JSON.
+type ErrandSection = (Errand, u64, bool, String);
+/// Memory in bytes, payload capability, what else memory can do, CPUID as set.
+type ConfigSection = (u64, bool, VmKind, Vec<kvm_cpuid_entry2>);
+
+impl Guest {
+    /// Writes the guest; `base` is memory with the image alone.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write<W: Write>(&self, base: &MemoryImage, to: &mut Writer<W>) -> Result<(), StreamError> {
+        let milliseconds = u64::try_from(self.time_left.as_millis()).unwrap_or(u64::MAX);
+        let report = serde_json::to_string(&self.report).map_err(|e| nonsense(Kind::Errand, e))?;
+        put(to, Kind::Errand, &(self.errand, milliseconds, self.frames, report))?;
+        to.section(Kind::Image, &self.image)?;
+        let VmState { config, cpuid, tsc_khz, mp_state, events, regs, sregs, pdptrs, .. } = &self.state;
+        put(to, Kind::Config, &(config.memory_size, config.exception_payload, config.kind, &config.cpuid))?;
+        put(to, Kind::Cpuid, cpuid)?;
+        put(to, Kind::TscRate, tsc_khz)?;
+        put(to, Kind::MpState, mp_state)?;
+        put(to, Kind::Events, events)?;
+        put(to, Kind::Regs, regs)?;
+        put(to, Kind::Sregs, &(sregs, pdptrs))?;
+        put(to, Kind::DebugRegs, &self.state.debug_regs)?;
+        put(to, Kind::Xcrs, &self.state.xcrs)?;
+        to.section(Kind::Xsave, &self.state.xsave.0)?;
+        let msrs: Vec<_> = self.state.msrs.iter().map(|msr| (msr.index, msr.value)).collect();
+        put(to, Kind::Msrs, &msrs)?;
+        put(to, Kind::Devices, &self.devices)?;
+        put(to, Kind::Memory, &Pages::of(&self.state.memory, base))?;
+        to.section(Kind::End, &[])?;
+        to.flush()
+    }
+
+    /// Reads a guest; `base` makes memory with the image alone of the image's file.
+    ///
+    /// # Errors
+    /// When anything in it is damaged, missing, out of order or makes no sense.
+    pub fn read<R: Read>(
+        from: &mut Reader<R>,
+        base: impl FnOnce(&[u8]) -> Result<MemoryImage, String>,
+    ) -> Result<Self, StreamError> {
+        let (errand, milliseconds, frames, report): ErrandSection = take(from, Kind::Errand)?;
+        let report = serde_json::from_str(&report).map_err(|e| nonsense(Kind::Errand, e))?;
+        let image = from.section(Kind::Image)?;
+        let (memory_size, exception_payload, kind, set): ConfigSection = take(from, Kind::Config)?;
+        let whole = memory_size.is_multiple_of(PAGE as u64);
+        if memory_size == 0 || memory_size > MOST_MEMORY || !whole {
+            let problem = format!("a guest with {memory_size:#x} bytes of memory");
+            return Err(nonsense(Kind::Config, problem));
+        }
+        let cpuid: Vec<kvm_cpuid_entry2> = take(from, Kind::Cpuid)?;
+        for (kind, table) in [(Kind::Config, &set), (Kind::Cpuid, &cpuid)] {
+            at_most(kind, table.len(), KVM_MAX_CPUID_ENTRIES)?;
+        }
+        let tsc_khz = take(from, Kind::TscRate)?;
+        let mp_state = take(from, Kind::MpState)?;
+        let events = take(from, Kind::Events)?;
+        let regs = take(from, Kind::Regs)?;
+        let (sregs, pdptrs) = take(from, Kind::Sregs)?;
+        let debug_regs = take(from, Kind::DebugRegs)?;
+        let xcrs: Option<kvm_xcrs> = take(from, Kind::Xcrs)?;
+        at_most(Kind::Xcrs, xcrs.map_or(0, |xcrs| xcrs.nr_xcrs as usize), kvm_xcrs::default().xcrs.len())?;
+        let xsave = Xsave(from.section(Kind::Xsave)?);
+        if !XSAVE_SIZES.contains(&xsave.0.len()) {
+            return Err(nonsense(Kind::Xsave, format!("an area of {} bytes", xsave.0.len())));
+        }
+        let msrs: Vec<(u32, u64)> = take(from, Kind::Msrs)?;
+        at_most(Kind::Msrs, msrs.len(), MOST_MSRS)?;
+        let devices: DevicesState = take(from, Kind::Devices)?;
+        devices.check().map_err(|problem| nonsense(Kind::Devices, problem))?;
+        let pages: Pages = take(from, Kind::Memory)?;
+        from.section(Kind::End)?;
+        let base = base(&image).map_err(|problem| nonsense(Kind::Image, problem))?;
+        let memory = pages.on(&base, (memory_size / PAGE as u64) as usize);
+        let state = VmState {
+            config: VmConfig { memory_size, cpuid: set, exception_payload, kind },
+            cpuid,
+            memory: memory.map_err(|problem| nonsense(Kind::Memory, problem))?,
+            tsc_khz,
+            mp_state,
+            events,
+            regs,
+            sregs,
+            pdptrs,
+            debug_regs,
+            xcrs,
+            xsave,
+            msrs: msrs.into_iter().map(|(index, value)| Msr { index, value }).collect(),
+        };
+        let time_left = Duration::from_millis(milliseconds).min(LONGEST);
+        Ok(Self { errand, time_left, frames, report, image, devices, state })
+    }
+}
+
+/// Writes a section with a value of postcard's.
+fn put<W: Write>(to: &mut Writer<W>, kind: Kind, value: &impl Serialize) -> Result<(), StreamError> {
+    to.section(kind, &postcard::to_stdvec(value).map_err(|e| nonsense(kind, e))?)
+}
+
+/// Reads a section with a value of postcard's, which must be written as it would be written here.
+fn take<T: DeserializeOwned + Serialize>(from: &mut Reader<impl Read>, kind: Kind) -> Result<T, StreamError> {
+    let payload = from.section(kind)?;
+    let value: T = postcard::from_bytes(&payload).map_err(|e| nonsense(kind, e))?;
+    if postcard::to_stdvec(&value).map_err(|e| nonsense(kind, e))? != payload {
+        return Err(nonsense(kind, "it has bytes that mean nothing"));
+    }
+    Ok(value)
+}
+
+fn at_most(kind: Kind, count: usize, most: usize) -> Result<(), StreamError> {
+    if count > most {
+        Err(nonsense(kind, format!("{count} entries, of which {most} are possible")))
+    } else {
+        Ok(())
+    }
+}
+
+pub(crate) fn nonsense(kind: Kind, problem: impl ToString) -> StreamError {
+    StreamError::Nonsense { section: kind.name(), problem: problem.to_string() }
+}
+
+#[cfg(test)]
+mod tests;

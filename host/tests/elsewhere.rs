@@ -1,0 +1,123 @@
+//! Guests that go on in another process.
+#![expect(clippy::unwrap_used, reason = "the helpers belong to tests, which may panic")]
+
+use midflight::image::Image;
+use midflight::images::EMBEDDED;
+use midflight::machine::Machine;
+use midflight::machine::kvm::{DEVICE, KvmMachine};
+use midflight::machine::model::ModelMachine;
+use midflight::migration::process::{Destination, move_through_process};
+use midflight::result::{Outcome, Report};
+use midflight::run::one::Runner;
+use midflight::scenario::Scenario;
+use model::hypervisor::behaviour::{Behaviour, CORRECT, by_name};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+fn image(name: &str) -> Option<Image> {
+    let Some((_, bytes)) = EMBEDDED.iter().find(|(file, _)| *file == name) else {
+        eprintln!("skipped, nothing tested: this build carries no image {name}");
+        return None;
+    };
+    Some(Image::parse(name, bytes).unwrap())
+}
+
+fn here(mut destination: Destination) -> Destination {
+    destination.program = env!("CARGO_BIN_EXE_midflight").into();
+    destination
+}
+
+fn run(
+    machine: &dyn Machine,
+    behaviour: Option<&Behaviour>,
+    destination: Destination,
+    id: &str,
+) -> Option<Report> {
+    let scenario: Scenario = id.parse().unwrap();
+    let image = image(&scenario.image)?;
+    let name = behaviour.map(|behaviour| behaviour.name.to_owned());
+    let mut runner = Runner::new(machine, name, Duration::from_secs(10));
+    runner.elsewhere = Some(Box::new(move |guest, image| move_through_process(&destination, guest, image)));
+    Some(runner.run(&image, &scenario))
+}
+
+fn on_model(behaviour: &'static Behaviour, id: &str) -> Option<Report> {
+    let destination = here(Destination::on_model(behaviour.name));
+    run(&ModelMachine::new(behaviour), Some(behaviour), destination, id)
+}
+
+#[test]
+fn a_cut_guest_is_judged_in_another_process() {
+    for id in [
+        "pf/read-unmapped:fred:block@frame:migrate-process+disturb",
+        "db/single-step:fred:block@frame:migrate-process",
+        "pf/read-unmapped:idt:nopayload:cancel:migrate-process",
+    ] {
+        let Some(report) = on_model(&CORRECT, id) else { return };
+        assert_eq!((report.outcome, &report.reason), (Outcome::Pass, &None), "{id}");
+        assert!(report.compared > 0 && report.cut.is_some(), "{id}: {report:#?}");
+    }
+}
+
+#[test]
+fn event_data_that_the_uapi_lost_is_noticed_there() {
+    let id = "pf/read-unmapped:fred:block@frame:migrate-process+disturb";
+    let Some(report) = on_model(by_name("kernel-only-event-data").unwrap(), id) else { return };
+    assert_eq!(report.outcome, Outcome::Fail);
+    assert!(report.expected.as_deref().unwrap().starts_with("event data"), "{report:#?}");
+    assert!(report.losses.iter().any(|loss| loss.starts_with("event data")), "{:?}", report.losses);
+}
+
+#[test]
+fn kvm_moves_between_processes() {
+    let machine = match KvmMachine::open(Path::new(DEVICE)) {
+        Ok(machine) => machine,
+        Err(error) => return eprintln!("skipped, nothing tested: {error}"),
+    };
+    for id in
+        ["pf/read-unmapped:idt:cancel:migrate-process", "pf/read-unmapped:idt:cancel:migrate-process+disturb"]
+    {
+        let destination = here(Destination::on_kvm(Path::new(DEVICE)));
+        let Some(report) = run(&machine, None, destination, id) else { return };
+        assert_eq!((report.outcome, &report.reason), (Outcome::Pass, &None), "{id}");
+    }
+}
+
+#[test]
+fn a_destination_that_does_not_answer_is_killed_in_time() {
+    let id = "pf/read-unmapped:fred:block@frame:migrate-process";
+    let scenario: Scenario = id.parse().unwrap();
+    let Some(image) = image("pf") else { return };
+    let silent = Destination { program: "/bin/sleep".into(), arguments: vec!["60".into()] };
+    let machine = ModelMachine::new(&CORRECT);
+    let mut runner = Runner::new(&machine, None, Duration::from_secs(1));
+    runner.elsewhere = Some(Box::new(move |guest, image| move_through_process(&silent, guest, image)));
+    let start = Instant::now();
+    let report = runner.run(&image, &scenario);
+    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+    assert_eq!(report.outcome, Outcome::Error);
+    assert!(report.reason.as_deref().unwrap().starts_with("timeout"), "{:?}", report.reason);
+}
+
+#[test]
+fn a_destination_that_dies_is_an_error_that_says_so() {
+    let id = "pf/read-unmapped:fred:block@frame:migrate-process";
+    for (script, sentence) in [("kill -9 $$", "signal: 9"), ("exit 3", "exit status: 3")] {
+        let arguments = ["-c".into(), script.into()];
+        let dying = Destination { program: "/bin/sh".into(), arguments: arguments.into() };
+        let Some(report) = run(&ModelMachine::new(&CORRECT), None, dying, id) else { return };
+        assert_eq!(report.outcome, Outcome::Error);
+        assert!(report.reason.as_deref().unwrap().contains(sentence), "{:?}", report.reason);
+    }
+}
+
+#[test]
+fn another_machine_refuses_the_guest() {
+    let destination = here(Destination::on_model("payload-reuse"));
+    let Ok(machine) = KvmMachine::open(Path::new(DEVICE)) else { return };
+    let Some(report) = run(&machine, None, destination, "pf/read-unmapped:idt:cancel:migrate-process") else {
+        return;
+    };
+    assert_eq!(report.outcome, Outcome::Error);
+    assert!(report.reason.as_deref().unwrap().contains("cut on kvm"), "{:?}", report.reason);
+}

@@ -10,7 +10,8 @@
 //! | [`scenario`] | ids, and every scenario of an image |
 //! | [`cut`], [`queue`], [`disturb`], [`state`] | the stop and its proof, what the queue held, register rewriting, save and restore |
 //! | [`verdict`], [`result`], [`known`] | the guest's verdict, the record, the known issues |
-//! | [`run`] | one scenario, many scenarios, worker processes |
+//! | [`decode`] | a captured delivery in words |
+//! | [`run`] | one scenario, many scenarios, two machines beside each other, worker processes |
 //! | [`nested`] | a Linux kernel with its own KVM inside an emulator, and midflight inside that |
 //! | `process` | child processes |
 //! | [`report`], [`facts`] | what people and programs read |
@@ -19,6 +20,7 @@
 pub mod boot;
 pub mod cli;
 pub mod cut;
+pub mod decode;
 pub mod devices;
 pub mod disturb;
 pub mod facts;

@@ -4,6 +4,7 @@
 //! harness or of its input.
 
 mod args;
+mod compare;
 mod doctor;
 mod explore;
 mod list;
@@ -83,6 +84,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Mutants(args) => mutants::mutants(&args, &cli.images),
         Command::Explore(args) => explore::run(&args, &cli.images),
         Command::Trace(args) => trace::trace(&args, &cli.images),
+        Command::Compare(args) => compare::compare(&args, &cli.images, &cli.kvm),
         Command::Doctor => doctor::doctor(&cli.images, &cli.kvm),
         Command::Nested(args) => nested::nested(&args, &cli.images),
         Command::Worker(args) => worker(&args, &cli.images, &cli.kvm),

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, CliError> {
     let behaviour = behaviour_of(args)?;
     let images = images::load(files)?;
-    let known = known_issues(args)?;
+    let known = known_issues(args.known_issues.as_deref())?;
     let mut scenarios = select::select(&images, &args.filters)?;
     with_delivery(&mut scenarios, args.delivery);
     let machine = if args.behaviour.is_some() { Some(MachineName::Model) } else { args.machine };
@@ -222,8 +222,9 @@ pub(super) fn behaviour_named(name: Option<&str>) -> Result<&'static Behaviour, 
     })
 }
 
-fn known_issues(args: &RunArgs) -> Result<KnownIssues, CliError> {
-    let Some(file) = &args.known_issues else { return Ok(KnownIssues::parse(BUILT_IN)?) };
+/// The list in `file`, or the built-in one.
+pub(super) fn known_issues(file: Option<&Path>) -> Result<KnownIssues, CliError> {
+    let Some(file) = file else { return Ok(KnownIssues::parse(BUILT_IN)?) };
     let text = std::fs::read_to_string(file)
         .map_err(|error| CliError::File { file: file.display().to_string(), error })?;
     Ok(KnownIssues::parse(&text)?)

@@ -34,6 +34,11 @@ pub struct Runner<'m> {
     pub storm: StormBounds,
     /// Told where the guest is whenever it stands still, so that somebody knows if it never does again.
     pub on_seen: Option<OnSeen<'m>>,
+    /// Shown the guest whenever its doorbell has rung.
+    pub on_doorbell: Option<OnDoorbell<'m>>,
+    /// The machines that a migration takes the guest to, one after the other; without any, a fresh VM
+    /// of its own machine. With some, a guest that nothing cuts migrates at `Armed`.
+    pub route: Vec<&'m dyn Machine>,
 }
 
 /// What a snapshot at `Ready` depends on: image, delivery, payload capability.
@@ -41,6 +46,8 @@ type SnapshotKey = (String, Delivery, bool);
 
 /// Told where a guest is whenever it stands still.
 pub type OnSeen<'m> = Box<dyn Fn(&str) + 'm>;
+/// Shown a guest whose doorbell has rung, before anything else is done with it.
+pub type OnDoorbell<'m> = Box<dyn Fn(Doorbell, &mut Session<'_>) -> Result<(), VcpuError> + 'm>;
 
 impl std::fmt::Debug for Runner<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -79,8 +86,17 @@ impl From<NoCut> for Trouble {
 impl<'m> Runner<'m> {
     /// A runner; each scenario may take `timeout`.
     pub fn new(machine: &'m dyn Machine, behaviour: Option<String>, timeout: Duration) -> Self {
-        let storm = StormBounds::DEFAULT;
-        Self { machine, behaviour, timeout, snapshots: HashMap::new(), frames: false, storm, on_seen: None }
+        Self {
+            machine,
+            behaviour,
+            timeout,
+            snapshots: HashMap::new(),
+            frames: false,
+            storm: StormBounds::DEFAULT,
+            on_seen: None,
+            on_doorbell: None,
+            route: Vec::new(),
+        }
     }
 
     /// Runs one scenario of `image`.
@@ -135,9 +151,16 @@ impl<'m> Runner<'m> {
         vcpu.set_deadline(deadline);
         let mut session = Session::new(vcpu, image);
         match session.advance()? {
-            Stopped::Doorbell(Doorbell::Ready) => Ok(session),
+            Stopped::Doorbell(Doorbell::Ready) => {
+                self.rang(Doorbell::Ready, &mut session)?;
+                Ok(session)
+            }
             other => Err(explain(&session, other)),
         }
+    }
+
+    fn rang(&self, doorbell: Doorbell, session: &mut Session<'_>) -> Result<(), VcpuError> {
+        self.on_doorbell.as_ref().map_or(Ok(()), |look| look(doorbell, session))
     }
 
     fn config(&self, scenario: &Scenario) -> VmConfig {
@@ -201,7 +224,11 @@ impl<'a> Run<'_, '_, 'a> {
         }
         expect(session, armed, Doorbell::Armed(self.index))?;
         self.seen("armed", self.case.act);
+        self.runner.rang(Doorbell::Armed(self.index), session)?;
         inject::at_armed(session, self.case.flags)?;
+        if self.scenario.plan == Plan::None && !self.runner.route.is_empty() {
+            self.migrate(session, report, deadline)?;
+        }
         let evicted = match self.scenario.plan {
             Plan::Cut(Stop::Storm(seed), action) => {
                 return self.storm(session, report, seed, action, deadline);
@@ -221,6 +248,7 @@ impl<'a> Run<'_, '_, 'a> {
         };
         let done = session.advance_past_input()?;
         expect(session, done, Doorbell::Done(self.index))?;
+        self.runner.rang(Doorbell::Done(self.index), session)?;
         self.judge(session, report)?;
         match evicted.map(|evicted| evicted.prove(session)) {
             Some(Ok(cut)) => self.record(report, &cut),
@@ -350,20 +378,27 @@ impl<'a> Run<'_, '_, 'a> {
         }
     }
 
-    /// The guest moves to a fresh VM and vCPU in this process.
+    /// The guest moves to a fresh VM and vCPU in this process, or to one after the other on the route.
     fn migrate(
         &self,
         session: &mut Session<'_>,
         report: &mut Report,
         deadline: Instant,
     ) -> Result<(), VcpuError> {
-        let machine = self.runner.machine;
         let config = self.runner.config(self.scenario);
-        let state = state::save(session.vcpu.as_mut(), machine, &config)?;
-        report.losses = losses(&state, self.scenario.delivery);
-        let mut vcpu = state::restore(machine, &state)?;
-        vcpu.set_deadline(deadline);
-        session.replace_vcpu(vcpu);
+        let mut source = self.runner.machine;
+        let route = match self.runner.route.as_slice() {
+            [] => std::slice::from_ref(&self.runner.machine),
+            route => route,
+        };
+        for &machine in route {
+            let state = state::save(session.vcpu.as_mut(), source, &config)?;
+            report.losses.extend(losses(&state, self.scenario.delivery));
+            let mut vcpu = state::restore(machine, &state)?;
+            vcpu.set_deadline(deadline);
+            session.replace_vcpu(vcpu);
+            source = machine;
+        }
         Ok(())
     }
 

@@ -242,6 +242,19 @@ mod tests {
     }
 
     #[test]
+    fn any_case_may_be_meant_for_comparisons_only() {
+        let scenarios = "scenarios = [\"pf/x:idt:nopayload:io:migrate\"]";
+        let with = |stops: &str| LIST.replace(scenarios, &format!("cases = [\"*/*:idt\"]\n{stops}"));
+        let list = KnownIssues::parse(&with("stops = [\"compare\"]")).unwrap();
+        assert!(list.issues[0].is_for_compare());
+        for stops in ["", "stops = [\"cold\"]", "stops = [\"compare\", \"cold\"]"] {
+            assert!(matches!(KnownIssues::parse(&with(stops)), Err(KnownIssuesError::Pattern(_))), "{stops}");
+        }
+        let both = with(&format!("stops = [\"compare\"]\n{scenarios}"));
+        assert!(KnownIssues::parse(&both).is_err(), "scenarios are not for comparisons");
+    }
+
+    #[test]
     fn an_issue_that_does_not_show_is_a_failure() {
         let report = judged(Outcome::Pass, "", "6.18.44");
         assert_eq!(report.outcome, Outcome::Fail);

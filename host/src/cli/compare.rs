@@ -14,7 +14,8 @@ use crate::probe::{StopSupport, probe};
 use crate::report::{Totals, compare as report, json};
 use crate::result::{Outcome, Report};
 use crate::run::across;
-use crate::run::compare::{self, Comparison, Excuses};
+use crate::run::compare::excuse::{Excuses, not_shown};
+use crate::run::compare::{self, Comparison};
 use crate::run::observe::observe;
 use crate::run::pair::{Pair, PairError, ROUTES, Subject};
 use crate::run::plan::{Abilities, met_needs, with_delivery};
@@ -188,8 +189,7 @@ impl Run<'_> {
         bar.finish_and_clear();
         let comparisons = comparisons.map_err(unavailable)?;
         let compared: Vec<_> = scenarios.iter().map(|(_, one)| one).zip(&comparisons).collect();
-        let not_shown =
-            if self.pair.has_kvm() { compare::not_shown(&compared, &excuses) } else { Vec::new() };
+        let not_shown = if self.pair.has_kvm() { not_shown(&compared, &excuses) } else { Vec::new() };
         let mut output = BufWriter::new(stdout().lock());
         match self.args.format {
             CompareFormat::Human => {

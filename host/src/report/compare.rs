@@ -129,14 +129,22 @@ fn honest(output: &mut impl Write, pair: &Pair) -> Result<()> {
 fn difference(output: &mut impl Write, comparison: &Comparison) -> Result<()> {
     let at = comparison.at.as_deref().unwrap_or("the end");
     writeln!(output, "DIFFERENT: {} at {at}", comparison.id)?;
-    for apart in &comparison.differences {
+    // Fields of deliveries are marked among all of their delivery.
+    for apart in comparison.differences.iter().filter(|apart| !apart.field.contains(": ")) {
         both(output, "    ", comparison, apart)?;
     }
     for (number, delivery) in comparison.deliveries.iter().enumerate() {
-        writeln!(output, "    delivery {number}:")?;
+        let [first, second] = &comparison.machines;
+        let only = match delivery.first() {
+            Some(Apart { first: None, .. }) => format!(", on {second} only"),
+            Some(Apart { second: None, .. }) => format!(", on {first} only"),
+            _ => String::new(),
+        };
+        writeln!(output, "    delivery {number}{only}:")?;
         for field in delivery {
-            if field.first == field.second {
-                writeln!(output, "        {:18} {}", field.field, text(&field.first))?;
+            if field.first == field.second || !only.is_empty() {
+                let value = field.first.as_ref().or(field.second.as_ref());
+                writeln!(output, "        {:18} {}", field.field, value.map_or("nothing", String::as_str))?;
             } else {
                 both(output, "      ! ", comparison, field)?;
             }

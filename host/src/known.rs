@@ -42,6 +42,9 @@ pub struct KnownIssue {
     /// `midflight compare` does.
     #[serde(default)]
     pub stops: Vec<String>,
+    /// Where it is not empty, [`cases`](Self::cases) means only scenarios with these actions.
+    #[serde(default)]
+    pub actions: Vec<String>,
     /// What failed, exactly: `field expected X, got Y`, joined by `; `, or the report's reason. `*`
     /// stands for any text: for addresses, which move whenever the images are built anew.
     pub failure: String,
@@ -166,7 +169,9 @@ impl KnownIssue {
     fn concerns_case(&self, report: &Report) -> bool {
         let with_stop =
             self.stops.is_empty() || self.stops.iter().any(|stop| pattern::matches(stop, &report.stop));
-        with_stop && self.cases.iter().any(|case| pattern::matches(case, &case_of(report)))
+        let of_action = |action: &String| self.actions.contains(action);
+        let with_action = self.actions.is_empty() || report.action.as_ref().is_some_and(of_action);
+        with_stop && with_action && self.cases.iter().any(|case| pattern::matches(case, &case_of(report)))
     }
 }
 
@@ -234,11 +239,17 @@ mod tests {
         assert!(!concerns("pf/x:idt:none") && !concerns("pf/x:idt:cancel:resume"));
         assert!(!concerns("pf/x:idt:block@pt:resume"));
 
-        let list = list.replace("block@frame", "block@*");
-        let issue = &KnownIssues::parse(&list).unwrap().issues[0];
+        let any_place = list.replace("block@frame", "block@*");
+        let issue = &KnownIssues::parse(&any_place).unwrap().issues[0];
         let report = |id: &str| Report::new(&id.parse().unwrap(), "kvm", None);
         assert!(issue.concerns(&report("pf/x:idt:block@pt:resume"), &facts));
         assert!(!issue.concerns(&report("pf/x:idt:evict@pt:resume"), &facts));
+
+        let list = list.replace("cases =", "actions = [\"migrate\"]\ncases =");
+        let issue = &KnownIssues::parse(&list).unwrap().issues[0];
+        let concerns = |id: &str| issue.concerns(&Report::new(&id.parse().unwrap(), "kvm", None), &facts);
+        assert!(concerns("pf/x:idt:block@frame:migrate"));
+        assert!(!concerns("pf/x:idt:block@frame:resume") && !concerns("pf/x:idt:cold"));
     }
 
     #[test]

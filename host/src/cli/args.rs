@@ -115,6 +115,9 @@ pub struct RunArgs {
     /// A list of known issues to use instead of the built-in one
     #[arg(long, value_name = "FILE")]
     pub known_issues: Option<PathBuf>,
+    /// What only you know of this host: fred_series=NAME, the FRED series its KVM was built with
+    #[arg(long = "host-fact", value_name = "NAME=VALUE")]
+    pub host_facts: Vec<String>,
 }
 
 /// Options of `list`.
@@ -237,6 +240,9 @@ pub struct CompareArgs {
     /// A list of known issues to use instead of the built-in one
     #[arg(long, value_name = "FILE")]
     pub known_issues: Option<PathBuf>,
+    /// What only you know of this host: fred_series=NAME, the FRED series its KVM was built with
+    #[arg(long = "host-fact", value_name = "NAME=VALUE")]
+    pub host_facts: Vec<String>,
 }
 
 /// Options of `worker`.

@@ -2,7 +2,7 @@
 
 use super::CliError;
 use super::args::{CompareArgs, CompareFormat, MachineName};
-use super::run::{behaviour_named, known_issues, progress_bar};
+use super::run::{behaviour_named, host_facts, known_issues, progress_bar};
 use crate::facts::HostFacts;
 use crate::image::Image;
 use crate::images;
@@ -29,12 +29,13 @@ use std::path::{Path, PathBuf};
 pub(super) fn compare(args: &CompareArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, CliError> {
     let pair = pair(args)?;
     let known = known_issues(args.known_issues.as_deref())?;
+    let facts = host_facts(kvm, &args.host_facts)?;
     let (images, files) = images(args.image.as_deref(), files)?;
     let scenarios_of = if args.migrate { across::scenarios } else { compare::scenarios };
     let scenarios = chosen(args, &images, scenarios_of)?;
     let machine = if pair.has_kvm() { Some(KvmMachine::open(kvm)?) } else { None };
     let options = WorkerOptions { kvm: kvm.to_owned(), images: files, timeout: args.timeout, frames: false };
-    let run = Run { args, pair, images: &images, options, facts: HostFacts::gather(kvm), known };
+    let run = Run { args, pair, images: &images, options, facts, known };
     let machine = machine.as_ref().map(|machine| machine as &dyn Machine);
     let abilities = run.abilities(machine)?;
     if args.migrate {

@@ -29,7 +29,7 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, C
     let mut scenarios = select::select(&images, &args.filters)?;
     with_delivery(&mut scenarios, args.delivery);
     let machine = if args.behaviour.is_some() { Some(MachineName::Model) } else { args.machine };
-    let mut facts = HostFacts::gather(kvm);
+    let mut facts = host_facts(kvm, &args.host_facts)?;
     let qemu = qemu::Qemu::find();
     if let Ok(qemu) = &qemu {
         // Known issues depend on it: a QEMU that does not say its version is no machine to judge.
@@ -55,6 +55,9 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, C
     }
     for report in &mut reports {
         known.apply(report, &facts);
+        if report.machine == MachineName::Kvm.name() {
+            report.vendor = Some(facts.vendor.clone());
+        }
     }
     let mut output = BufWriter::new(stdout().lock());
     match args.format {
@@ -220,6 +223,15 @@ pub(super) fn behaviour_named(name: Option<&str>) -> Result<&'static Behaviour, 
         let names: Vec<_> = behaviour::all().map(|behaviour| behaviour.name).collect();
         CliError::Usage(format!("there is no behaviour `{name}`; there are {}", names.join(", ")))
     })
+}
+
+/// What the host says, and what the user states.
+pub(super) fn host_facts(kvm: &Path, stated: &[String]) -> Result<HostFacts, CliError> {
+    let mut facts = HostFacts::gather(kvm);
+    for fact in stated {
+        facts.state(fact).map_err(|why| CliError::Usage(format!("--host-fact: {why}")))?;
+    }
+    Ok(facts)
 }
 
 /// The list in `file`, or the built-in one.

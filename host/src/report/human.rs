@@ -74,8 +74,8 @@ pub(super) fn known(output: &mut impl Write, reports: &[Report]) -> Result<()> {
 }
 
 fn subject(report: &Report) -> String {
-    match &report.behaviour {
-        Some(behaviour) => format!("{} ({behaviour})", report.machine),
+    match report.behaviour.as_ref().or(report.vendor.as_ref()) {
+        Some(variant) => format!("{} ({variant})", report.machine),
         None => report.machine.clone(),
     }
 }

@@ -13,7 +13,7 @@
 //! | [`pool`] | many scenarios, in threads (model) or worker processes (KVM) |
 //! | [`qemu`] | an image under QEMU, all its cases in one boot |
 //! | [`storm`] | signals at random times while a case runs again and again |
-//! | [`worker`] | the other side of a worker process |
+//! | [`serve`], [`worker`] | the two sides of a worker process |
 
 pub mod across;
 pub mod compare;
@@ -25,5 +25,6 @@ pub mod pair;
 pub mod plan;
 pub mod pool;
 pub mod qemu;
+pub mod serve;
 pub mod storm;
 pub mod worker;

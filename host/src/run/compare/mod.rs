@@ -5,6 +5,8 @@
 //! case; [`excuse`] says what explains a difference.
 
 pub mod excuse;
+#[cfg(test)]
+mod tests;
 
 use crate::decode::{NAMES, decode};
 use crate::image::Image;

@@ -24,6 +24,9 @@ pub struct HostFacts {
     pub nested: String,
     /// The external emulator and its version; empty when there is none.
     pub emulator: String,
+    /// Which FRED series this KVM was built with, such as `v9`: what no kernel says and the user states
+    /// with `--host-fact`. Empty where nobody did.
+    pub fred_series: String,
     /// midflight's version.
     pub midflight: String,
 }
@@ -41,12 +44,33 @@ impl HostFacts {
             kvm_fred: facts.kvm.is_ok_and(|kvm| kvm.fred),
             nested: nested(),
             emulator: String::new(),
+            fred_series: String::new(),
             midflight: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
 
     /// The facts that known-issues.toml may name.
-    pub const NAMES: [&'static str; 5] = ["vendor", "kernel", "kvm_module", "nested", "emulator"];
+    pub const NAMES: [&'static str; 6] =
+        ["vendor", "kernel", "kvm_module", "nested", "emulator", "fred_series"];
+
+    /// Takes a fact, `NAME=VALUE`, that only the user can know.
+    ///
+    /// # Errors
+    /// A sentence when it is no such fact.
+    pub fn state(&mut self, fact: &str) -> Result<(), String> {
+        match fact.split_once('=') {
+            Some(("fred_series", series)) if !series.is_empty() => {
+                series.clone_into(&mut self.fred_series);
+                Ok(())
+            }
+            Some((name, _)) if Self::NAMES.contains(&name) && name != "fred_series" => {
+                Err(format!("{name} is what the host says of itself; only fred_series can be stated"))
+            }
+            _ => {
+                Err(format!("`{fact}` is no fact that can be stated; the one there is, is fred_series=NAME"))
+            }
+        }
+    }
 
     /// Whether a fact named in known-issues.toml holds. `kernel`, `nested` and `emulator` are
     /// compared as prefixes, `kvm_module` as one of the loaded modules; an unknown name never holds.
@@ -57,6 +81,8 @@ impl HostFacts {
             "kvm_module" => self.kvm_module.split(' ').any(|module| module == value),
             "nested" => !self.nested.is_empty() && self.nested.starts_with(value),
             "emulator" => self.emulator.starts_with(value),
+            // What was stated of a KVM without FRED is wrong.
+            "fred_series" => self.kvm_fred && self.fred_series == value,
             _ => false,
         }
     }
@@ -94,6 +120,20 @@ fn hypervisor_signature() -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_no_host_says_can_be_stated() {
+        let mut facts = HostFacts::default();
+        facts.state("fred_series=v9").unwrap();
+        assert!(!facts.holds("fred_series", "v9"), "a KVM without FRED has no series");
+        facts.kvm_fred = true;
+        assert!(facts.holds("fred_series", "v9") && !facts.holds("fred_series", "v"));
+        assert!(facts.state("kernel=6.1").unwrap_err().contains("says of itself"));
+        for wrong in ["fred_series", "fred_series=", "colour=blue", ""] {
+            assert!(facts.state(wrong).unwrap_err().contains("no fact that can be stated"), "{wrong}");
+        }
+        assert!(!HostFacts { kvm_fred: true, ..HostFacts::default() }.holds("fred_series", "v9"));
+    }
 
     #[test]
     fn facts_are_compared_as_documented() {

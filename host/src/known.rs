@@ -33,13 +33,18 @@ pub struct KnownIssue {
     /// Exact ids of scenarios.
     #[serde(default)]
     pub scenarios: Vec<String>,
-    /// `image/case:delivery`: every scenario of that case and delivery that can run at all.
+    /// `image/case:delivery`: every scenario of that case and delivery that can run at all. In an
+    /// entry for `midflight compare` alone, `*` stands for any text.
     #[serde(default)]
     pub cases: Vec<String>,
     /// Where it is not empty, [`cases`](Self::cases) means only scenarios with these stops, as reports
-    /// name them: `cold`, `none`, `block@frame`, or with `*` for any place: `evict@*`.
+    /// name them: `cold`, `none`, `block@frame`, or with `*` for any place: `evict@*`. `compare` is what
+    /// `midflight compare` does.
     #[serde(default)]
     pub stops: Vec<String>,
+    /// Where it is not empty, [`cases`](Self::cases) means only scenarios with these actions.
+    #[serde(default)]
+    pub actions: Vec<String>,
     /// What failed, exactly: `field expected X, got Y`, joined by `; `, or the report's reason. `*`
     /// stands for any text: for addresses, which move whenever the images are built anew.
     pub failure: String,
@@ -69,6 +74,11 @@ pub enum KnownIssuesError {
     /// An entry holds for every host, or names a fact that does not exist.
     #[error("known-issues.toml: issue `{0}` names no host fact, or one that does not exist")]
     Host(String),
+    /// An entry for any case that is not for `midflight compare` alone.
+    #[error(
+        "known-issues.toml: issue `{0}`: `*` in `cases` needs `stops = [\"compare\"]`, and nothing else there"
+    )]
+    Pattern(String),
     /// The model is never excused.
     #[error("known-issues.toml: issue `{0}` is for the model; the model has no known issues")]
     Model(String),
@@ -90,6 +100,9 @@ impl KnownIssues {
             {
                 return Err(KnownIssuesError::Host(issue.name.clone()));
             }
+            if issue.cases.iter().any(|case| case.contains('*')) && !issue.is_for_compare() {
+                return Err(KnownIssuesError::Pattern(issue.name.clone()));
+            }
             let of_cases = issue.cases.iter().map(|case| format!("{case}:cold"));
             for id in issue.scenarios.iter().cloned().chain(of_cases) {
                 id.parse::<crate::scenario::Scenario>()
@@ -102,30 +115,52 @@ impl KnownIssues {
     /// Turns a described failure into [`Outcome::Known`], and a pass that an entry says is
     /// impossible into a failure.
     pub fn apply(&self, report: &mut Report, facts: &HostFacts) {
-        let mut entries = self.issues.iter().filter(|issue| issue.concerns(report, facts)).peekable();
-        let Some(first) = entries.peek().copied() else { return };
         match report.outcome {
             Outcome::Pass => {
+                let Some(issue) = self.issues.iter().find(|issue| issue.concerns(report, facts)) else {
+                    return;
+                };
                 report.outcome = Outcome::Fail;
-                report.reason = Some(format!(
-                    "the known issue `{}` did not show: remove the scenario from known-issues.toml",
-                    first.name
-                ));
+                report.reason = Some(not_shown(issue));
             }
             Outcome::Fail | Outcome::Error => {
-                let failure = failure_text(report);
-                if let Some(issue) = entries.find(|issue| pattern::matches(&issue.failure, &failure)) {
+                if let Some(issue) = self.explain(report, facts) {
                     report.outcome = Outcome::Known;
-                    report.reason = Some(format!("{}: {} ({})", issue.name, issue.reason, issue.reference));
+                    report.reason = Some(issue.to_string());
                 }
             }
             Outcome::Skip | Outcome::Known => {}
         }
     }
+
+    /// The entry that describes a failure, if there is one.
+    pub fn explain(&self, report: &Report, facts: &HostFacts) -> Option<&KnownIssue> {
+        let failure = failure_text(report);
+        self.issues
+            .iter()
+            .find(|issue| issue.concerns(report, facts) && pattern::matches(&issue.failure, &failure))
+    }
+}
+
+/// What is wrong with the list when an issue did not show.
+pub fn not_shown(issue: &KnownIssue) -> String {
+    format!("the known issue `{}` did not show: remove the scenario from known-issues.toml", issue.name)
+}
+
+impl std::fmt::Display for KnownIssue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {} ({})", self.name, self.reason, self.reference)
+    }
 }
 
 impl KnownIssue {
-    fn concerns(&self, report: &Report, facts: &HostFacts) -> bool {
+    /// Whether it is about what `midflight compare` sees, and nothing else.
+    pub fn is_for_compare(&self) -> bool {
+        self.scenarios.is_empty() && !self.stops.is_empty() && self.stops.iter().all(|stop| stop == "compare")
+    }
+
+    /// Whether it is about this scenario, on this host.
+    pub fn concerns(&self, report: &Report, facts: &HostFacts) -> bool {
         self.machine == report.machine
             && (self.scenarios.contains(&report.id) || self.concerns_case(report))
             && self.host.iter().all(|(name, values)| values.iter().any(|value| facts.holds(name, value)))
@@ -134,7 +169,9 @@ impl KnownIssue {
     fn concerns_case(&self, report: &Report) -> bool {
         let with_stop =
             self.stops.is_empty() || self.stops.iter().any(|stop| pattern::matches(stop, &report.stop));
-        with_stop && self.cases.contains(&case_of(report))
+        let of_action = |action: &String| self.actions.contains(action);
+        let with_action = self.actions.is_empty() || report.action.as_ref().is_some_and(of_action);
+        with_stop && with_action && self.cases.iter().any(|case| pattern::matches(case, &case_of(report)))
     }
 }
 
@@ -202,11 +239,30 @@ mod tests {
         assert!(!concerns("pf/x:idt:none") && !concerns("pf/x:idt:cancel:resume"));
         assert!(!concerns("pf/x:idt:block@pt:resume"));
 
-        let list = list.replace("block@frame", "block@*");
-        let issue = &KnownIssues::parse(&list).unwrap().issues[0];
+        let any_place = list.replace("block@frame", "block@*");
+        let issue = &KnownIssues::parse(&any_place).unwrap().issues[0];
         let report = |id: &str| Report::new(&id.parse().unwrap(), "kvm", None);
         assert!(issue.concerns(&report("pf/x:idt:block@pt:resume"), &facts));
         assert!(!issue.concerns(&report("pf/x:idt:evict@pt:resume"), &facts));
+
+        let list = list.replace("cases =", "actions = [\"migrate\"]\ncases =");
+        let issue = &KnownIssues::parse(&list).unwrap().issues[0];
+        let concerns = |id: &str| issue.concerns(&Report::new(&id.parse().unwrap(), "kvm", None), &facts);
+        assert!(concerns("pf/x:idt:block@frame:migrate"));
+        assert!(!concerns("pf/x:idt:block@frame:resume") && !concerns("pf/x:idt:cold"));
+    }
+
+    #[test]
+    fn any_case_may_be_meant_for_comparisons_only() {
+        let scenarios = "scenarios = [\"pf/x:idt:nopayload:io:migrate\"]";
+        let with = |stops: &str| LIST.replace(scenarios, &format!("cases = [\"*/*:idt\"]\n{stops}"));
+        let list = KnownIssues::parse(&with("stops = [\"compare\"]")).unwrap();
+        assert!(list.issues[0].is_for_compare());
+        for stops in ["", "stops = [\"cold\"]", "stops = [\"compare\", \"cold\"]"] {
+            assert!(matches!(KnownIssues::parse(&with(stops)), Err(KnownIssuesError::Pattern(_))), "{stops}");
+        }
+        let both = with(&format!("stops = [\"compare\"]\n{scenarios}"));
+        assert!(KnownIssues::parse(&both).is_err(), "scenarios are not for comparisons");
     }
 
     #[test]

@@ -11,7 +11,8 @@
 //! | [`cut`], [`queue`], [`disturb`], [`state`] | the stop and its proof, what the queue held, register rewriting, save and restore |
 //! | [`stream`] | a stopped guest as bytes |
 //! | [`verdict`], [`result`], [`known`] | the guest's verdict, the record, the known issues |
-//! | [`run`] | one scenario, many scenarios, worker processes |
+//! | [`decode`] | a captured delivery in words |
+//! | [`run`] | one scenario, many scenarios, two machines beside each other, worker processes |
 //! | [`migration`] | a guest goes on in another process, or on another host |
 //! | [`nested`] | a Linux kernel with its own KVM inside an emulator, and midflight inside that |
 //! | `process` | child processes |
@@ -21,6 +22,7 @@
 pub mod boot;
 pub mod cli;
 pub mod cut;
+pub mod decode;
 pub mod devices;
 pub mod disturb;
 pub mod facts;

@@ -58,6 +58,10 @@ pub struct Report {
     pub case: String,
     /// `kvm`, `model` or `qemu`.
     pub machine: String,
+    /// The CPU's vendor where the machine is KVM, which intercepts and emulates differently by vendor;
+    /// null on other machines.
+    #[serde(default)]
+    pub vendor: Option<String>,
     /// `fred` or `idt`.
     pub delivery: String,
     /// Whether KVM_CAP_EXCEPTION_PAYLOAD was on.
@@ -111,6 +115,7 @@ impl Report {
             image: scenario.image.clone(),
             case: scenario.case.clone(),
             machine: machine.to_owned(),
+            vendor: None,
             delivery: scenario.delivery.to_string(),
             payload: scenario.payload,
             behaviour: behaviour.map(str::to_owned),

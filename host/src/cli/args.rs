@@ -41,6 +41,8 @@ pub enum Command {
     Explore(ExploreArgs),
     /// Tell the story of one scenario on the model, step by step
     Trace(TraceArgs),
+    /// Run the same guests on two machines and say where they first differ
+    Compare(CompareArgs),
     /// Say what this host can and cannot test
     Doctor,
     /// Boot a Linux kernel in an emulator and run midflight there, on that kernel's KVM
@@ -116,6 +118,9 @@ pub struct RunArgs {
     /// A list of known issues to use instead of the built-in one
     #[arg(long, value_name = "FILE")]
     pub known_issues: Option<PathBuf>,
+    /// What only you know of this host: fred_series=NAME, the FRED series its KVM was built with
+    #[arg(long = "host-fact", value_name = "NAME=VALUE")]
+    pub host_facts: Vec<String>,
 }
 
 /// Options of `list`.
@@ -197,6 +202,50 @@ pub struct TraceArgs {
     /// How long it may take, in seconds
     #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
     pub timeout: Duration,
+}
+
+/// How a comparison is reported on standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CompareFormat {
+    /// For people
+    Human,
+    /// One JSON object per line
+    Json,
+}
+
+/// Options of `compare`.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// The name of an image, or an image file; without it, every image
+    #[arg(value_name = "IMAGE")]
+    pub image: Option<String>,
+    /// The two machines
+    #[arg(long, value_name = "A,B", value_delimiter = ',', default_value = "kvm,model")]
+    pub machines: Vec<MachineName>,
+    /// Behaviour of the model; of the second one where both machines are the model
+    #[arg(long, value_name = "NAME")]
+    pub behaviour: Option<String>,
+    /// Only this delivery
+    #[arg(long)]
+    pub delivery: Option<Delivery>,
+    /// Only the case of this name
+    #[arg(long, value_name = "NAME")]
+    pub case: Option<String>,
+    /// Let guests migrate between the two in mid-delivery, in every direction, and judge them
+    #[arg(long)]
+    pub migrate: bool,
+    /// How to report
+    #[arg(long, value_enum, default_value = "human")]
+    pub format: CompareFormat,
+    /// How long a case may take, in seconds
+    #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
+    pub timeout: Duration,
+    /// A list of known issues to use instead of the built-in one
+    #[arg(long, value_name = "FILE")]
+    pub known_issues: Option<PathBuf>,
+    /// What only you know of this host: fred_series=NAME, the FRED series its KVM was built with
+    #[arg(long = "host-fact", value_name = "NAME=VALUE")]
+    pub host_facts: Vec<String>,
 }
 
 /// Options of `worker`.

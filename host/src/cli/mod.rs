@@ -4,6 +4,7 @@
 //! harness or of its input.
 
 mod args;
+mod compare;
 mod doctor;
 mod explore;
 mod list;
@@ -23,7 +24,8 @@ use crate::machine::kvm::KvmMachine;
 use crate::migration::MigrationError;
 use crate::migration::process::Destination;
 use crate::nested::NestedError;
-use crate::run::worker::{WorkerError, serve};
+use crate::run::serve::serve;
+use crate::run::worker::WorkerError;
 use crate::vcpu::VcpuError;
 use args::{Command, WorkerArgs};
 use std::io::{BufReader, stdin, stdout};
@@ -89,6 +91,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Mutants(args) => mutants::mutants(&args, &cli.images),
         Command::Explore(args) => explore::run(&args, &cli.images),
         Command::Trace(args) => trace::trace(&args, &cli.images),
+        Command::Compare(args) => compare::compare(&args, &cli.images, &cli.kvm),
         Command::Doctor => doctor::doctor(&cli.images, &cli.kvm),
         Command::Nested(args) => nested::nested(&args, &cli.images),
         Command::Destination(args) => migrate::destination(&args, &cli.kvm),

@@ -26,11 +26,11 @@ use std::time::{Duration, Instant};
 pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, CliError> {
     let behaviour = behaviour_of(args)?;
     let images = images::load(files)?;
-    let known = known_issues(args)?;
+    let known = known_issues(args.known_issues.as_deref())?;
     let mut scenarios = select::select(&images, &args.filters)?;
     with_delivery(&mut scenarios, args.delivery);
     let machine = if args.behaviour.is_some() { Some(MachineName::Model) } else { args.machine };
-    let mut facts = HostFacts::gather(kvm);
+    let mut facts = host_facts(kvm, &args.host_facts)?;
     let qemu = qemu::Qemu::find();
     if let Ok(qemu) = &qemu {
         // Known issues depend on it: a QEMU that does not say its version is no machine to judge.
@@ -56,6 +56,9 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, C
     }
     for report in &mut reports {
         known.apply(report, &facts);
+        if report.machine == MachineName::Kvm.name() {
+            report.vendor = Some(facts.vendor.clone());
+        }
     }
     let mut output = BufWriter::new(stdout().lock());
     match args.format {
@@ -223,8 +226,18 @@ pub(super) fn behaviour_named(name: Option<&str>) -> Result<&'static Behaviour, 
     })
 }
 
-fn known_issues(args: &RunArgs) -> Result<KnownIssues, CliError> {
-    let Some(file) = &args.known_issues else { return Ok(KnownIssues::parse(BUILT_IN)?) };
+/// What the host says, and what the user states.
+pub(super) fn host_facts(kvm: &Path, stated: &[String]) -> Result<HostFacts, CliError> {
+    let mut facts = HostFacts::gather(kvm);
+    for fact in stated {
+        facts.state(fact).map_err(|why| CliError::Usage(format!("--host-fact: {why}")))?;
+    }
+    Ok(facts)
+}
+
+/// The list in `file`, or the built-in one.
+pub(super) fn known_issues(file: Option<&Path>) -> Result<KnownIssues, CliError> {
+    let Some(file) = file else { return Ok(KnownIssues::parse(BUILT_IN)?) };
     let text = std::fs::read_to_string(file)
         .map_err(|error| CliError::File { file: file.display().to_string(), error })?;
     Ok(KnownIssues::parse(&text)?)

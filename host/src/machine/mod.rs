@@ -2,6 +2,7 @@
 
 pub mod kvm;
 pub mod model;
+pub mod narrowed;
 pub mod qemu;
 
 use crate::vcpu::{Vcpu, VcpuError, VmConfig};

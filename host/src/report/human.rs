@@ -31,6 +31,12 @@ pub fn write(output: &mut impl Write, reports: &[Report], host: &HostFacts) -> R
 /// # Errors
 /// When `output` cannot be written.
 pub fn failure(output: &mut impl Write, report: &Report) -> Result<()> {
+    finding(output, report)?;
+    writeln!(output, "    again: {}", report.command())
+}
+
+/// Writes one failure without a command.
+pub(super) fn finding(output: &mut impl Write, report: &Report) -> Result<()> {
     writeln!(output, "{}: {} on {}", report.outcome.word().to_uppercase(), report.id, subject(report))?;
     for difference in &report.differences {
         writeln!(
@@ -48,10 +54,11 @@ pub fn failure(output: &mut impl Write, report: &Report) -> Result<()> {
     for loss in &report.losses {
         writeln!(output, "    the uAPI did not carry: {loss}")?;
     }
-    writeln!(output, "    again: {}", report.command())
+    Ok(())
 }
 
-fn known(output: &mut impl Write, reports: &[Report]) -> Result<()> {
+/// Writes known issues, by reason.
+pub(super) fn known(output: &mut impl Write, reports: &[Report]) -> Result<()> {
     let mut reasons: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
     for report in reports.iter().filter(|report| report.outcome == Outcome::Known) {
         let key = (report.machine.as_str(), report.reason.as_deref().unwrap_or(""));
@@ -67,13 +74,14 @@ fn known(output: &mut impl Write, reports: &[Report]) -> Result<()> {
 }
 
 fn subject(report: &Report) -> String {
-    match &report.behaviour {
-        Some(behaviour) => format!("{} ({behaviour})", report.machine),
+    match report.behaviour.as_ref().or(report.vendor.as_ref()) {
+        Some(variant) => format!("{} ({variant})", report.machine),
         None => report.machine.clone(),
     }
 }
 
-fn skips(output: &mut impl Write, reports: &[Report]) -> Result<()> {
+/// Writes skips, by reason.
+pub(super) fn skips(output: &mut impl Write, reports: &[Report]) -> Result<()> {
     let mut reasons: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for report in reports.iter().filter(|report| report.outcome == Outcome::Skip) {
         *reasons.entry((&report.machine, report.reason.as_deref().unwrap_or(""))).or_default() += 1;
@@ -84,7 +92,8 @@ fn skips(output: &mut impl Write, reports: &[Report]) -> Result<()> {
     Ok(())
 }
 
-fn table(output: &mut impl Write, reports: &[Report]) -> Result<()> {
+/// Writes a table for each machine, with a row for each image and delivery.
+pub(super) fn table(output: &mut impl Write, reports: &[Report]) -> Result<()> {
     let mut machines: Vec<String> = Vec::new();
     for report in reports {
         let name = subject(report);

@@ -1,5 +1,6 @@
-//! Reports of a run: for people, as JSON lines, as JUnit XML.
+//! Reports: of a run for people, as JSON lines, as JUnit XML; of a comparison.
 
+pub mod compare;
 pub mod human;
 pub mod json;
 pub mod junit;

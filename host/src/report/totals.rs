@@ -25,12 +25,17 @@ impl Totals {
     pub fn of<'r>(reports: impl IntoIterator<Item = &'r Report>) -> Self {
         let mut totals = Self::default();
         for report in reports {
-            *totals.count_of(report.outcome) += 1;
+            totals.add(report.outcome);
             if report.cut.is_some() {
                 totals.cuts += report.cuts as usize;
             }
         }
         totals
+    }
+
+    /// Counts one more.
+    pub fn add(&mut self, outcome: Outcome) {
+        *self.count_of(outcome) += 1;
     }
 
     /// All scenarios counted.

@@ -37,6 +37,11 @@ pub struct Runner<'m> {
     pub on_seen: Option<OnSeen<'m>>,
     /// Another process, for guests that move to one.
     pub elsewhere: Option<Elsewhere<'m>>,
+    /// Shown the guest whenever its doorbell has rung.
+    pub on_doorbell: Option<OnDoorbell<'m>>,
+    /// The machines that a migration takes the guest to, one after the other; without any, a fresh VM
+    /// of its own machine. With some, a guest that nothing cuts migrates at `Armed`.
+    pub route: Vec<&'m dyn Machine>,
 }
 
 /// What a snapshot at `Ready` depends on: image, delivery, payload capability.
@@ -47,6 +52,8 @@ pub type Elsewhere<'m> = Box<dyn Fn(&Guest, &Image) -> Result<Moved, MigrationEr
 
 /// Told where a guest is whenever it stands still.
 pub type OnSeen<'m> = Box<dyn Fn(&str) + 'm>;
+/// Shown a guest whose doorbell has rung, before anything else is done with it.
+pub type OnDoorbell<'m> = Box<dyn Fn(Doorbell, &mut Session<'_>) -> Result<(), VcpuError> + 'm>;
 
 impl std::fmt::Debug for Runner<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -100,6 +107,8 @@ impl<'m> Runner<'m> {
             storm: StormBounds::DEFAULT,
             on_seen: None,
             elsewhere: None,
+            on_doorbell: None,
+            route: Vec::new(),
         }
     }
 
@@ -182,9 +191,16 @@ impl<'m> Runner<'m> {
         vcpu.set_deadline(deadline);
         let mut session = Session::new(vcpu, image);
         match session.advance()? {
-            Stopped::Doorbell(Doorbell::Ready) => Ok(session),
+            Stopped::Doorbell(Doorbell::Ready) => {
+                self.rang(Doorbell::Ready, &mut session)?;
+                Ok(session)
+            }
             other => Err(explain(&session, other)),
         }
+    }
+
+    fn rang(&self, doorbell: Doorbell, session: &mut Session<'_>) -> Result<(), VcpuError> {
+        self.on_doorbell.as_ref().map_or(Ok(()), |look| look(doorbell, session))
     }
 
     fn config(&self, scenario: &Scenario) -> VmConfig {
@@ -255,7 +271,11 @@ impl<'a> Run<'_, '_, 'a> {
         }
         expect(session, armed, Doorbell::Armed(self.index))?;
         self.seen("armed", self.case.act);
+        self.runner.rang(Doorbell::Armed(self.index), session)?;
         inject::at_armed(session, self.case.flags)?;
+        if self.scenario.plan == Plan::None && !self.runner.route.is_empty() {
+            self.migrate(session, report, deadline)?;
+        }
         let evicted = match self.scenario.plan {
             Plan::Cut(Stop::Storm(seed), action) => {
                 return self.storm(session, report, seed, action, deadline);
@@ -275,6 +295,7 @@ impl<'a> Run<'_, '_, 'a> {
         };
         let done = session.advance_past_input()?;
         expect(session, done, Doorbell::Done(self.index))?;
+        self.runner.rang(Doorbell::Done(self.index), session)?;
         self.judge(session, report)?;
         match evicted.map(|evicted| evicted.prove(session)) {
             Some(Ok(cut)) => self.record(report, &cut),
@@ -449,21 +470,34 @@ impl<'a> Run<'_, '_, 'a> {
         Ok(())
     }
 
-    /// The guest moves to a fresh VM and vCPU in this process.
+    /// The guest moves to a fresh VM and vCPU in this process, or to one after the other on the route.
+    /// What is read back is compared where the machine is the same: another has registers of its own.
     fn migrate(
         &self,
         session: &mut Session<'_>,
         report: &mut Report,
         deadline: Instant,
     ) -> Result<(), VcpuError> {
-        let machine = self.runner.machine;
         let config = self.runner.config(self.scenario);
-        let state = state::save(session.vcpu.as_mut(), machine, &config)?;
-        report.lose(state::losses(&state, self.scenario.delivery, report.cut));
-        let mut restored = state::restore_and_check(machine, &state)?;
-        report.note_restore(&mut restored);
-        restored.vcpu.set_deadline(deadline);
-        session.replace_vcpu(restored.vcpu);
+        let mut source = self.runner.machine;
+        let route = match self.runner.route.as_slice() {
+            [] => std::slice::from_ref(&self.runner.machine),
+            route => route,
+        };
+        for &machine in route {
+            let state = state::save(session.vcpu.as_mut(), source, &config)?;
+            report.lose(state::losses(&state, self.scenario.delivery, report.cut));
+            let mut vcpu = if self.runner.route.is_empty() {
+                let mut restored = state::restore_and_check(machine, &state)?;
+                report.note_restore(&mut restored);
+                restored.vcpu
+            } else {
+                state::restore(machine, &state)?
+            };
+            vcpu.set_deadline(deadline);
+            session.replace_vcpu(vcpu);
+            source = machine;
+        }
         Ok(())
     }
 

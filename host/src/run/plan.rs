@@ -46,21 +46,11 @@ pub fn met_needs(machine: &dyn Machine) -> Needs {
 impl Abilities {
     /// Why the machine cannot run a scenario; `None` when it can.
     pub fn skip_reason(&self, image: &Image, scenario: &Scenario) -> Option<String> {
-        let (_, case) = image.case(&scenario.case)?;
-        let missing = scenario::needs(case, scenario.delivery) - self.meets;
-        if !missing.is_empty() {
-            let names: Vec<_> = missing.names().collect();
-            return Some(format!("needs {}", names.join(", ")));
+        if let Some(lack) = self.lacks(image, scenario) {
+            return Some(lack);
         }
         let Plan::Cut(stop, _) = scenario.plan else { return None };
-        let support = if scenario.payload { &self.with_payload } else { &self.without_payload };
-        for (need, question) in [(Needs::NMI, Question::Nmi), (Needs::INTERRUPT, Question::Interrupt)] {
-            let Some(injection) = support.to(question) else { continue };
-            if case.needs.contains(need) && !injection.works() {
-                let names: Vec<_> = need.names().collect();
-                return Some(format!("needs {}: {injection}", names.join(", ")));
-            }
-        }
+        let support = self.support(scenario);
         let support = match stop {
             // A signal ends KVM_RUN everywhere; whether it meets an event is the storm's to find out.
             Stop::Storm(_) => return None,
@@ -79,6 +69,29 @@ impl Abilities {
             }
             None => Some(format!("{stop} was not probed, so it cannot be relied on")),
         }
+    }
+
+    /// What a scenario's case needs and the machine does not have; `None` when it has everything.
+    pub fn lacks(&self, image: &Image, scenario: &Scenario) -> Option<String> {
+        let (_, case) = image.case(&scenario.case)?;
+        let missing = scenario::needs(case, scenario.delivery) - self.meets;
+        if !missing.is_empty() {
+            let names: Vec<_> = missing.names().collect();
+            return Some(format!("needs {}", names.join(", ")));
+        }
+        let support = self.support(scenario);
+        for (need, question) in [(Needs::NMI, Question::Nmi), (Needs::INTERRUPT, Question::Interrupt)] {
+            let Some(injection) = support.to(question) else { continue };
+            if case.needs.contains(need) && !injection.works() {
+                let names: Vec<_> = need.names().collect();
+                return Some(format!("needs {}: {injection}", names.join(", ")));
+            }
+        }
+        None
+    }
+
+    fn support(&self, scenario: &Scenario) -> &StopSupport {
+        if scenario.payload { &self.with_payload } else { &self.without_payload }
     }
 
     /// Splits scenarios into those to run and reports of those to skip.

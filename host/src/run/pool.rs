@@ -1,10 +1,13 @@
 //! Many scenarios, in as many threads as there are processors.
 
 use crate::image::Image;
+use crate::machine::Machine;
 use crate::machine::model::ModelMachine;
 use crate::migration::process::{Destination, move_through_process};
-use crate::result::Report;
+use crate::result::{Outcome, Report};
+use crate::run::across::Crossing;
 use crate::run::one::Runner;
+use crate::run::pair::{Pair, Route};
 use crate::run::worker::{Worker, WorkerOptions};
 use crate::scenario::Scenario;
 use model::hypervisor::behaviour::Behaviour;
@@ -26,6 +29,15 @@ pub enum Engine {
     },
     /// KVM, in worker processes.
     Kvm(WorkerOptions),
+    /// Guests that migrate between two machines: in worker processes where KVM is one of them.
+    Across {
+        /// The machines.
+        pair: Pair,
+        /// Those that each guest visits.
+        route: Route,
+        /// How a worker is started; its timeout holds without one too.
+        options: WorkerOptions,
+    },
 }
 
 /// Runs `scenarios` (image index and scenario) and returns their reports in the same order;
@@ -88,6 +100,20 @@ impl Work<'_> {
             Engine::Kvm(options) => {
                 let mut worker = Worker::new(options.clone());
                 self.each(sender, |_, scenario| worker.run(scenario));
+            }
+            Engine::Across { pair, route, options } if pair.has_kvm() => {
+                let mut worker = Worker::new(options.clone());
+                self.each(sender, |_, scenario| worker.cross(scenario, pair, route));
+            }
+            Engine::Across { pair, route, options } => {
+                let crossed = pair.with(None, |machines: [&dyn Machine; 2]| {
+                    let mut crossing = Crossing::new(pair, machines, route, options.timeout);
+                    self.each(sender, |image, scenario| crossing.run(image, scenario));
+                });
+                if let Err(error) = crossed {
+                    let report = |scenario: &Scenario| Report::new(scenario, &pair.describe(route), None);
+                    self.each(sender, |_, one| report(one).concluded(Outcome::Error, error.to_string()));
+                }
             }
         }
     }

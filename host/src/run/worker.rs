@@ -1,20 +1,17 @@
-//! Worker processes: `midflight worker` on one side, [`Worker`] on the other.
+//! Worker processes: `midflight worker` ([`super::serve`]) on one side, [`Worker`] on the other.
 //!
 //! KVM runs in them because an ill KVM can spin in the kernel where no signal reaches it, and
 //! because signal masks and timers belong to threads. One JSON object per line travels each way;
 //! the parent bounds every wait and kills a worker that exceeds it. A worker dies with its parent:
 //! its input ends, and the kernel sends it SIGKILL (PR_SET_PDEATHSIG).
 
-use crate::image::Image;
-use crate::machine::Machine;
-use crate::migration::process::{Destination, move_through_process};
-use crate::probe::{Question, StopSupport, Support, ask};
+use crate::probe::{Question, StopSupport, Support};
 use crate::process::die_with_parent;
 use crate::result::{Outcome, Report};
-use crate::run::one::Runner;
+use crate::run::observe::Observation;
+use crate::run::pair::Pair;
 use crate::scenario::Scenario;
 use serde::{Deserialize, Serialize};
-use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -29,6 +26,24 @@ pub enum Request {
     Probe(Question, bool),
     /// Run a scenario, given by its id.
     Run(String),
+    /// Look at a guest at each doorbell.
+    Observe {
+        /// The scenario's id.
+        id: String,
+        /// Two machines, narrowed to what both have.
+        pair: Pair,
+        /// Which of them runs the guest.
+        side: usize,
+    },
+    /// Let a guest migrate between two machines.
+    Cross {
+        /// The scenario's id.
+        id: String,
+        /// The machines.
+        pair: Pair,
+        /// Those that the guest visits.
+        route: Vec<usize>,
+    },
 }
 
 /// What it answers.
@@ -37,65 +52,14 @@ pub enum Request {
 pub enum Answer {
     /// To [`Request::Probe`].
     Support(Support),
-    /// To [`Request::Run`].
+    /// To [`Request::Run`] and [`Request::Cross`].
     Report(Box<Report>),
+    /// To [`Request::Observe`].
+    Observation(Box<Observation>),
     /// The request could not be carried out.
     Failed(String),
     /// Not an answer yet: where the guest was seen last.
     Seen(String),
-}
-
-/// Serves requests from `input` until it ends; guests that move to another process go to `destination`.
-///
-/// # Errors
-/// When the parent can no longer be read from or written to.
-pub fn serve(
-    machine: &dyn Machine,
-    destination: &Destination,
-    images: &[Image],
-    timeout: Duration,
-    frames: bool,
-    input: impl BufRead,
-    output: impl Write,
-) -> std::io::Result<()> {
-    let output = RefCell::new(output);
-    let mut runner = Runner::new(machine, None, timeout);
-    runner.frames = frames;
-    runner.elsewhere = Some(Box::new(|guest, image| move_through_process(destination, guest, image)));
-    runner.on_seen = Some(Box::new(|place| {
-        // A parent that is gone is noticed when the answer is written.
-        let _ = send(&mut *output.borrow_mut(), &Answer::Seen(place.to_owned()));
-    }));
-    for line in input.lines() {
-        let answer = match serde_json::from_str(&line?) {
-            Ok(Request::Probe(question, payload)) => match ask(machine, payload, question) {
-                Ok(support) => Answer::Support(support),
-                Err(error) => Answer::Failed(error.to_string()),
-            },
-            Ok(Request::Run(id)) => run(&mut runner, images, &id),
-            Err(error) => Answer::Failed(format!("the request is not one: {error}")),
-        };
-        send(&mut *output.borrow_mut(), &answer)?;
-    }
-    Ok(())
-}
-
-fn send(output: &mut impl Write, answer: &Answer) -> std::io::Result<()> {
-    let mut line = serde_json::to_vec(answer)?;
-    line.push(b'\n');
-    output.write_all(&line)?;
-    output.flush()
-}
-
-fn run(runner: &mut Runner<'_>, images: &[Image], id: &str) -> Answer {
-    let scenario: Scenario = match id.parse() {
-        Ok(scenario) => scenario,
-        Err(error) => return Answer::Failed(format!("{error}")),
-    };
-    match images.iter().find(|image| image.name == scenario.image) {
-        Some(image) => Answer::Report(Box::new(runner.run(image, &scenario))),
-        None => Answer::Failed(format!("there is no image {}", scenario.image)),
-    }
 }
 
 /// How workers are started.
@@ -201,15 +165,51 @@ impl Worker {
 
     /// Runs a scenario; a worker that fails is the scenario's error.
     pub fn run(&mut self, scenario: &Scenario) -> Report {
-        let error = match self.ask(&Request::Run(scenario.to_string())) {
+        self.report(scenario, "kvm", &Request::Run(scenario.to_string()))
+    }
+
+    /// Lets a guest migrate between the machines of `pair`; a worker that fails is the scenario's error.
+    pub fn cross(&mut self, scenario: &Scenario, pair: &Pair, route: &[usize]) -> Report {
+        let request = Request::Cross { id: scenario.to_string(), pair: pair.clone(), route: route.to_vec() };
+        self.report(scenario, &pair.describe(route), &request)
+    }
+
+    fn report(&mut self, scenario: &Scenario, machine: &str, request: &Request) -> Report {
+        let error = match self.ask(request) {
             Ok(Answer::Report(report)) if report.id == scenario.to_string() => return *report,
+            other => self.failed(other),
+        };
+        Report::new(scenario, machine, None).concluded(Outcome::Error, error.to_string())
+    }
+
+    /// Looks at a guest at each doorbell, on one machine of `pair`.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn observe(
+        &mut self,
+        scenario: &Scenario,
+        pair: &Pair,
+        side: usize,
+    ) -> Result<Observation, WorkerError> {
+        let request = Request::Observe { id: scenario.to_string(), pair: pair.clone(), side };
+        match self.ask(&request) {
+            Ok(Answer::Observation(observation)) if observation.report.id == scenario.to_string() => {
+                Ok(*observation)
+            }
+            other => Err(self.failed(other)),
+        }
+    }
+
+    /// Why there is no answer. Whatever the process says next belongs to no question: the next one
+    /// goes to a fresh one.
+    fn failed(&mut self, answer: Result<Answer, WorkerError>) -> WorkerError {
+        self.process = None;
+        match answer {
             Ok(Answer::Failed(why)) => WorkerError::Failed(why),
             Ok(_) => WorkerError::Confused,
             Err(error) => error,
-        };
-        // Whatever it says next belongs to no question: the next one goes to a fresh process.
-        self.process = None;
-        Report::new(scenario, "kvm", None).concluded(Outcome::Error, error.to_string())
+        }
     }
 
     fn ask(&mut self, request: &Request) -> Result<Answer, WorkerError> {

@@ -6,7 +6,7 @@ use super::queue::{QueuedException, Stage, type_of_vector};
 use fred::event::vector;
 use kvm_bindings::{
     KVM_VCPUEVENT_VALID_NMI_PENDING, KVM_VCPUEVENT_VALID_PAYLOAD, KVM_VCPUEVENT_VALID_SHADOW,
-    KVM_X86_SHADOW_INT_MOV_SS, KVM_X86_SHADOW_INT_STI, kvm_vcpu_events,
+    KVM_VCPUEVENT_VALID_SMM, KVM_X86_SHADOW_INT_MOV_SS, KVM_X86_SHADOW_INT_STI, kvm_vcpu_events,
 };
 
 /// KVM_SET_VCPU_EVENTS refused with EINVAL.
@@ -18,6 +18,9 @@ pub enum InvalidEvents {
     /// No exception has this vector.
     #[error("{0} is not the vector of an exception")]
     Vector(u8),
+    /// The VCPU is in system-management mode, or an SMI is pending: this VM has no SMM.
+    #[error("there is no system-management mode here")]
+    Smm,
 }
 
 impl Vm {
@@ -95,10 +98,15 @@ impl Vm {
         let known = KVM_VCPUEVENT_VALID_NMI_PENDING
             | KVM_VCPUEVENT_VALID_SHADOW
             | KVM_VCPUEVENT_VALID_PAYLOAD
+            | KVM_VCPUEVENT_VALID_SMM
             | self.behaviour.overlay;
         self.tell_events("SET_VCPU_EVENTS", events);
         if events.flags & !known != 0 || payload_flag && !self.exception_payload {
             return Err(InvalidEvents::Flags(events.flags));
+        }
+        // KVM's GET always has the flag.
+        if events.flags & KVM_VCPUEVENT_VALID_SMM != 0 && (events.smi.smm != 0 || events.smi.pending != 0) {
+            return Err(InvalidEvents::Smm);
         }
         let pending = payload_flag && events.exception.pending != 0;
         // pending = 1 clears injected.

@@ -127,6 +127,13 @@ impl GuestMemory {
         if unsafe { libc::mprotect(page, PAGE, protection) } == 0 { Ok(()) } else { Err(last("mprotect")) }
     }
 
+    /// Makes sure that the file holds the page at `address`: a page of zeros may be a hole in it.
+    pub(super) fn populate(&mut self, address: u64) -> Result<(), VcpuError> {
+        let mut byte = [0];
+        self.read(address, &mut byte)?;
+        self.write(address, &byte)
+    }
+
     /// Takes the page at `address` out of the guest's mapping; the file keeps it.
     pub(super) fn evict(&mut self, address: u64) -> Result<(), VcpuError> {
         let page = self.guest_page(address)? as *mut libc::c_void;

@@ -27,6 +27,7 @@ mod userfault;
 mod vcpu;
 
 pub use facts::{Capability, Facts, KvmFacts, facts};
+pub(crate) use msrs::to_migrate as msrs_to_migrate;
 pub use vcpu::KvmVcpu;
 
 use super::Machine;

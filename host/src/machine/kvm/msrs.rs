@@ -64,7 +64,7 @@ const LIST: [(u32, Condition); 34] = [
 ///
 /// The kernel lists an MSR when the *host* has it; a guest whose CPUID lacks the feature may be
 /// refused it.
-pub(super) fn to_migrate(kernel: &[u32], cpuid: &[kvm_cpuid_entry2]) -> Vec<u32> {
+pub(crate) fn to_migrate(kernel: &[u32], cpuid: &[kvm_cpuid_entry2]) -> Vec<u32> {
     let exists = |condition| match condition {
         Condition::Always => true,
         Condition::Any(features) => features.iter().any(|feature| has(cpuid, feature)),

@@ -334,6 +334,7 @@ impl Vcpu for KvmVcpu {
             Protection::Open => Ok(()),
             Protection::Blocked => self.memory.block(address, true),
             Protection::Userfault => {
+                self.memory.populate(address)?;
                 self.userfault = Some(Userfault::watch(page)?);
                 self.memory.evict(address)
             }

@@ -1,0 +1,278 @@
+//! `midflight compare`.
+
+use super::CliError;
+use super::args::{CompareArgs, CompareFormat, MachineName};
+use super::run::{behaviour_named, host_facts, known_issues, progress_bar};
+use crate::facts::HostFacts;
+use crate::image::Image;
+use crate::images;
+use crate::known::KnownIssues;
+use crate::machine::Machine;
+use crate::machine::kvm::KvmMachine;
+use crate::machine::model::ModelMachine;
+use crate::probe::{StopSupport, probe};
+use crate::report::{Totals, compare as report, json};
+use crate::result::{Outcome, Report};
+use crate::run::across;
+use crate::run::compare::excuse::{Excuses, not_shown};
+use crate::run::compare::{self, Comparison};
+use crate::run::observe::observe;
+use crate::run::pair::{Pair, PairError, ROUTES, Subject};
+use crate::run::plan::{Abilities, met_needs, with_delivery};
+use crate::run::pool::{self, Engine};
+use crate::run::worker::{Worker, WorkerError, WorkerOptions};
+use crate::scenario::Scenario;
+use model::hypervisor::behaviour::CORRECT;
+use std::io::{BufWriter, Write, stdout};
+use std::path::{Path, PathBuf};
+
+pub(super) fn compare(args: &CompareArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, CliError> {
+    let pair = pair(args)?;
+    let known = known_issues(args.known_issues.as_deref())?;
+    let facts = host_facts(kvm, &args.host_facts)?;
+    let (images, files) = images(args.image.as_deref(), files)?;
+    let scenarios_of = if args.migrate { across::scenarios } else { compare::scenarios };
+    let scenarios = chosen(args, &images, scenarios_of)?;
+    let machine = if pair.has_kvm() { Some(KvmMachine::open(kvm)?) } else { None };
+    let options = WorkerOptions { kvm: kvm.to_owned(), images: files, timeout: args.timeout, frames: false };
+    let run = Run { args, pair, images: &images, options, facts, known };
+    let machine = machine.as_ref().map(|machine| machine as &dyn Machine);
+    let abilities = run.abilities(machine)?;
+    if args.migrate {
+        run.migrate(scenarios, &abilities)
+    } else {
+        run.compare(&scenarios, &abilities, machine)
+    }
+}
+
+/// The two machines that were named.
+fn pair(args: &CompareArgs) -> Result<Pair, CliError> {
+    let named = behaviour_named(args.behaviour.as_deref())?;
+    let [first, second] = args.machines.as_slice() else {
+        let what =
+            format!("--machines names {} machines; it needs two, as in kvm,model", args.machines.len());
+        return Err(CliError::Usage(what));
+    };
+    let both_models = (first, second) == (&MachineName::Model, &MachineName::Model);
+    let subject = |name: &MachineName, behaviour: &str| match name {
+        MachineName::Kvm => Ok(Subject::Kvm),
+        MachineName::Model => Ok(Subject::Model(behaviour.to_owned())),
+        MachineName::Qemu => Err(CliError::Usage(
+            "--machines: qemu cannot be stopped at its doorbell; there are kvm and model".to_owned(),
+        )),
+    };
+    let of_first = if both_models { CORRECT.name } else { named.name };
+    let pair = Pair([subject(first, of_first)?, subject(second, named.name)?]);
+    if args.behaviour.is_some() && pair == Pair([Subject::Kvm, Subject::Kvm]) {
+        return Err(CliError::Usage("--behaviour is for the model; kvm behaves as it does".to_owned()));
+    }
+    Ok(pair)
+}
+
+/// The images to run, and the files that they come from.
+fn images(name: Option<&str>, files: &[PathBuf]) -> Result<(Vec<Image>, Vec<PathBuf>), CliError> {
+    let Some(name) = name else { return Ok((images::load(files)?, files.to_vec())) };
+    let loaded = images::load(files);
+    if let Ok(all) = &loaded
+        && let Some(image) = all.iter().find(|image| image.name == name)
+    {
+        return Ok((vec![image.clone()], files.to_vec()));
+    }
+    let file = PathBuf::from(name);
+    if file.is_file() {
+        let files = vec![file];
+        return Ok((images::load(&files)?, files));
+    }
+    let names: Vec<String> = loaded?.into_iter().map(|image| image.name).collect();
+    let what = format!("`{name}` is neither an image nor a file; there are {}", names.join(", "));
+    Err(CliError::Usage(what))
+}
+
+/// The scenarios that `--case` and `--delivery` leave.
+fn chosen(
+    args: &CompareArgs,
+    images: &[Image],
+    of_image: fn(&Image) -> Vec<Scenario>,
+) -> Result<Vec<(usize, Scenario)>, CliError> {
+    let of_image = |(index, image)| of_image(image).into_iter().map(move |scenario| (index, scenario));
+    let mut scenarios: Vec<(usize, Scenario)> = images.iter().enumerate().flat_map(of_image).collect();
+    if let Some(case) = &args.case {
+        scenarios.retain(|(_, scenario)| scenario.case == *case);
+        if scenarios.is_empty() {
+            let what =
+                format!("there is no case `{case}` to compare; `midflight list --cases` prints every case");
+            return Err(CliError::Usage(what));
+        }
+    }
+    with_delivery(&mut scenarios, args.delivery);
+    if scenarios.is_empty() {
+        Err(CliError::NothingSelected("two machines".to_owned()))
+    } else {
+        Ok(scenarios)
+    }
+}
+
+struct Run<'a> {
+    args: &'a CompareArgs,
+    pair: Pair,
+    images: &'a [Image],
+    options: WorkerOptions,
+    facts: HostFacts,
+    known: KnownIssues,
+}
+
+impl Run<'_> {
+    /// What each machine can do with what both have.
+    fn abilities(&self, kvm: Option<&dyn Machine>) -> Result<[Abilities; 2], CliError> {
+        let meets = self.pair.with(kvm, |machines| machines.map(met_needs)).map_err(unavailable)?;
+        let of = |side: usize| -> Result<Abilities, CliError> {
+            let subject = &self.pair.0[side];
+            let (with_payload, without_payload) = self.support(subject)?;
+            Ok(Abilities {
+                machine: subject.to_string(),
+                meets: meets[side],
+                with_payload,
+                without_payload,
+                accesses: false,
+            })
+        };
+        Ok([of(0)?, of(1)?])
+    }
+
+    fn support(&self, subject: &Subject) -> Result<(StopSupport, StopSupport), CliError> {
+        match subject {
+            Subject::Kvm => {
+                // A probe has a guest of its own and needs no image.
+                let mut worker = Worker::new(WorkerOptions { images: Vec::new(), ..self.options.clone() });
+                Ok((worker.probe(true)?, worker.probe(false)?))
+            }
+            Subject::Model(behaviour) => {
+                let machine = ModelMachine::new(behaviour_named(Some(behaviour))?);
+                Ok((probe(&machine, true)?, probe(&machine, false)?))
+            }
+        }
+    }
+
+    /// Runs each case on both machines.
+    fn compare(
+        &self,
+        scenarios: &[(usize, Scenario)],
+        abilities: &[Abilities; 2],
+        kvm: Option<&dyn Machine>,
+    ) -> Result<u8, CliError> {
+        let excuses = Excuses { known: &self.known, facts: &self.facts };
+        let bar = progress_bar("compare", scenarios.len());
+        let comparisons = self.pair.with(kvm, |machines| {
+            let mut worker = Worker::new(self.options.clone());
+            let mut one = |(index, scenario): &(usize, Scenario)| {
+                bar.inc(1);
+                bar.set_message(scenario.to_string());
+                let image = &self.images[*index];
+                if let Some(reason) = compare::skip_reason(abilities, image, scenario) {
+                    return Comparison::new(&self.pair, scenario).concluded(Outcome::Skip, reason);
+                }
+                let mut look = |side: usize| match self.pair.0[side] {
+                    Subject::Kvm => worker.observe(scenario, &self.pair, side),
+                    Subject::Model(_) => {
+                        Ok(observe(machines[side], image, scenario, self.args.timeout, None))
+                    }
+                };
+                let seen = look(0).and_then(|first| Ok([first, look(1)?]));
+                match &seen {
+                    Ok([first, second]) => {
+                        Comparison::of(&self.pair, image, scenario, [first, second], &excuses)
+                    }
+                    Err(error) => self.no_answer(scenario, error),
+                }
+            };
+            scenarios.iter().map(&mut one).collect::<Vec<Comparison>>()
+        });
+        bar.finish_and_clear();
+        let comparisons = comparisons.map_err(unavailable)?;
+        let compared: Vec<_> = scenarios.iter().map(|(_, one)| one).zip(&comparisons).collect();
+        let not_shown = if self.pair.has_kvm() { not_shown(&compared, &excuses) } else { Vec::new() };
+        let mut output = BufWriter::new(stdout().lock());
+        match self.args.format {
+            CompareFormat::Human => {
+                report::human(&mut output, &self.pair, &comparisons, &not_shown, |one| {
+                    self.command(&one.image, &one.case, &one.delivery)
+                })?
+            }
+            CompareFormat::Json => {
+                report::json(&mut output, &self.pair, &comparisons, &not_shown, &self.facts)?;
+            }
+        }
+        output.flush()?;
+        Ok(report::totals(&comparisons).exit_code().max(u8::from(!not_shown.is_empty())))
+    }
+
+    fn no_answer(&self, scenario: &Scenario, error: &WorkerError) -> Comparison {
+        Comparison::new(&self.pair, scenario).concluded(Outcome::Error, error.to_string())
+    }
+
+    /// Lets guests migrate on every route.
+    fn migrate(&self, scenarios: Vec<(usize, Scenario)>, abilities: &[Abilities; 2]) -> Result<u8, CliError> {
+        let mut reports = Vec::new();
+        for route in ROUTES {
+            let name = self.pair.describe(route);
+            let (mut run, mut skipped) = (Vec::new(), Vec::new());
+            for (index, scenario) in scenarios.clone() {
+                match across::skip_reason(abilities, route, &self.images[index], &scenario) {
+                    None => run.push((index, scenario)),
+                    Some(why) => {
+                        skipped.push(Report::new(&scenario, &name, None).concluded(Outcome::Skip, why));
+                    }
+                }
+            }
+            let engine = Engine::Across { pair: self.pair.clone(), route, options: self.options.clone() };
+            let bar = progress_bar(&name, run.len());
+            reports.extend(pool::run(&engine, self.images, &run, |report| {
+                bar.inc(1);
+                bar.set_message(report.id.clone());
+            }));
+            bar.finish_and_clear();
+            reports.extend(skipped);
+        }
+        for report in &mut reports {
+            self.excuse(report);
+        }
+        let mut output = BufWriter::new(stdout().lock());
+        match self.args.format {
+            CompareFormat::Human => report::crossings(&mut output, &self.pair, &reports, |one| {
+                format!("{} --migrate", self.command(&one.image, &one.case, &one.delivery))
+            })?,
+            CompareFormat::Json => json::write(&mut output, &reports, &self.facts)?,
+        }
+        output.flush()?;
+        Ok(Totals::of(&reports).exit_code())
+    }
+
+    /// A failure that is known of KVM is known of a way that leads over KVM, too.
+    fn excuse(&self, report: &mut Report) {
+        if !self.pair.has_kvm() || !matches!(report.outcome, Outcome::Fail | Outcome::Error) {
+            return;
+        }
+        let on_kvm = Report { machine: "kvm".to_owned(), ..report.clone() };
+        if let Some(issue) = self.known.explain(&on_kvm, &self.facts) {
+            report.outcome = Outcome::Known;
+            report.reason = Some(issue.to_string());
+        }
+    }
+
+    /// The command that repeats a case.
+    fn command(&self, image: &str, case: &str, delivery: &str) -> String {
+        let machines: Vec<&str> = self.args.machines.iter().map(|machine| machine.name()).collect();
+        let behaviour = match &self.args.behaviour {
+            Some(name) => format!(" --behaviour {name}"),
+            None => String::new(),
+        };
+        let machines = machines.join(",");
+        format!(
+            "midflight compare {image} --case {case} --delivery {delivery} --machines {machines}{behaviour}"
+        )
+    }
+}
+
+fn unavailable(error: PairError) -> CliError {
+    CliError::Usage(error.to_string())
+}

@@ -1,0 +1,81 @@
+//! A captured delivery in words: its frame, and what the entry stub saw beside it.
+
+use crate::image::Image;
+use crate::scenario::Delivery as Scheme;
+use fred::config::FredConfig;
+use fred::data::{DebugData, DeviceNotAvailableData, PageFaultData};
+use fred::debug::{Dr6, Dr7};
+use fred::event::vector;
+use fred::frame::Frame;
+use protocol::delivery::Delivery;
+use protocol::field::Field;
+
+/// The quadwords of a [`Delivery`], named as the judge names them.
+pub const NAMES: [&str; 20] = [
+    Field::ErrorCode.name(),
+    Field::Rip.name(),
+    Field::Cs.name(),
+    Field::Rflags.name(),
+    Field::Rsp.name(),
+    Field::Ss.name(),
+    Field::EventData.name(),
+    Field::Reserved.name(),
+    Field::EntryPoint.name(),
+    Field::EntryRflags.name(),
+    Field::EntryRsp.name(),
+    Field::GsBase.name(),
+    Field::KernelGsBase.name(),
+    Field::Cr2.name(),
+    Field::Dr6.name(),
+    Field::Dr7.name(),
+    Field::Csl.name(),
+    "XFD",
+    Field::XfdErr.name(),
+    Field::Vector.name(),
+];
+
+/// Each quadword of `delivery` in words, in the order of [`NAMES`]. The IDT has no event information:
+/// its CS and SS are selectors.
+pub fn decode(delivery: &Delivery, scheme: Scheme, image: &Image) -> [String; 20] {
+    let frame = Frame::from_words(delivery.frame);
+    let hex = |value: u64| format!("{value:#x}");
+    let (cs, ss) = match scheme {
+        Scheme::Fred => (format!("{:?}", frame.cs), format!("{:?}", frame.ss)),
+        Scheme::Idt => (hex(frame.cs.0), hex(frame.ss.0)),
+    };
+    let number = u8::try_from(delivery.vector).unwrap_or(u8::MAX);
+    [
+        hex(frame.error_code),
+        image.describe_address(frame.rip),
+        cs,
+        hex(frame.rflags),
+        hex(frame.rsp),
+        ss,
+        event_data(number, frame.event_data),
+        hex(frame.reserved),
+        image.describe_address(delivery.entry_point),
+        hex(delivery.entry_rflags),
+        hex(delivery.entry_rsp),
+        hex(delivery.gs_base),
+        hex(delivery.kernel_gs_base),
+        hex(delivery.cr2),
+        format!("{:?}", Dr6(delivery.dr6)),
+        format!("{:?}", Dr7(delivery.dr7)),
+        format!("{:?}", FredConfig(delivery.fred_config)),
+        hex(delivery.xfd),
+        hex(delivery.xfd_err),
+        match vector::name(number) {
+            Some(name) => format!("{:#x} ({name})", delivery.vector),
+            None => hex(delivery.vector),
+        },
+    ]
+}
+
+fn event_data(number: u8, data: u64) -> String {
+    match number {
+        vector::PF => format!("{:?}", PageFaultData(data)),
+        vector::DB => format!("{:?}", DebugData(data)),
+        vector::NM => format!("{:?}", DeviceNotAvailableData(data)),
+        _ => format!("{data:#x}"),
+    }
+}

@@ -1,0 +1,241 @@
+//! Reports of `midflight compare`: two machines beside each other, and guests that migrate between
+//! them.
+
+use super::{Totals, human};
+use crate::facts::HostFacts;
+use crate::result::{Outcome, Report};
+use crate::run::compare::{Apart, Comparison};
+use crate::run::pair::Pair;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::io::{Result, Write};
+
+/// The last JSON object of a comparison.
+#[derive(Serialize)]
+struct Summary<'a> {
+    totals: Totals,
+    machines: [String; 2],
+    nothing_tested: bool,
+    /// Known issues that did not show.
+    not_shown: &'a [String],
+    host: &'a HostFacts,
+}
+
+/// Counts of comparisons.
+pub fn totals(comparisons: &[Comparison]) -> Totals {
+    let mut totals = Totals::default();
+    for comparison in comparisons {
+        totals.add(comparison.outcome);
+    }
+    totals
+}
+
+/// Writes comparisons as JSON lines, and one object more: totals and host.
+///
+/// # Errors
+/// When `output` cannot be written.
+pub fn json(
+    output: &mut impl Write,
+    pair: &Pair,
+    comparisons: &[Comparison],
+    not_shown: &[String],
+    host: &HostFacts,
+) -> Result<()> {
+    for comparison in comparisons {
+        serde_json::to_writer(&mut *output, comparison)?;
+        writeln!(output)?;
+    }
+    let totals = totals(comparisons);
+    let machines = pair.0.clone().map(|subject| subject.to_string());
+    let nothing_tested = totals.nothing_tested();
+    serde_json::to_writer(&mut *output, &Summary { totals, machines, nothing_tested, not_shown, host })?;
+    writeln!(output)
+}
+
+/// Writes comparisons for people; `again` gives the command that repeats one.
+///
+/// # Errors
+/// When `output` cannot be written.
+pub fn human(
+    output: &mut impl Write,
+    pair: &Pair,
+    comparisons: &[Comparison],
+    not_shown: &[String],
+    again: impl Fn(&Comparison) -> String,
+) -> Result<()> {
+    for comparison in comparisons {
+        match comparison.outcome {
+            Outcome::Fail => difference(output, comparison)?,
+            Outcome::Error => {
+                writeln!(output, "ERROR: {}", comparison.id)?;
+                writeln!(output, "    {}", comparison.reason.as_deref().unwrap_or(""))?;
+            }
+            Outcome::Pass | Outcome::Known | Outcome::Skip => continue,
+        }
+        writeln!(output, "    again: {}", again(comparison))?;
+    }
+    for sentence in not_shown {
+        writeln!(output, "FAIL: {sentence}")?;
+    }
+    reasons(output, comparisons)?;
+    table(output, pair, comparisons)?;
+    let Totals { pass, fail, known, skip, error, .. } = totals(comparisons);
+    writeln!(
+        output,
+        "{pass} the same, {fail} different, {known} with known differences only, {skip} skipped, {error} errors"
+    )?;
+    if totals(comparisons).nothing_tested() {
+        writeln!(output, "nothing compared")?;
+    }
+    honest(output, pair)
+}
+
+/// Writes what became of guests that migrated; `again` gives the command that repeats one.
+///
+/// # Errors
+/// When `output` cannot be written.
+pub fn crossings(
+    output: &mut impl Write,
+    pair: &Pair,
+    reports: &[Report],
+    again: impl Fn(&Report) -> String,
+) -> Result<()> {
+    for report in reports.iter().filter(|r| matches!(r.outcome, Outcome::Fail | Outcome::Error)) {
+        human::finding(output, report)?;
+        writeln!(output, "    again: {}", again(report))?;
+    }
+    human::known(output, reports)?;
+    human::skips(output, reports)?;
+    human::table(output, reports)?;
+    let totals = Totals::of(reports);
+    let Totals { pass, fail, known, skip, error, cuts } = totals;
+    writeln!(
+        output,
+        "{pass} passed, {fail} failed, {known} known issues, {skip} skipped, {error} errors; {cuts} cuts proved"
+    )?;
+    if totals.nothing_tested() {
+        writeln!(output, "nothing tested")?;
+    }
+    honest(output, pair)
+}
+
+fn honest(output: &mut impl Write, pair: &Pair) -> Result<()> {
+    if !pair.has_kvm() {
+        writeln!(output, "These results test the tests, not your KVM.")?;
+    }
+    Ok(())
+}
+
+fn difference(output: &mut impl Write, comparison: &Comparison) -> Result<()> {
+    let at = comparison.at.as_deref().unwrap_or("the end");
+    writeln!(output, "DIFFERENT: {} at {at}", comparison.id)?;
+    // Fields of deliveries are marked among all of their delivery.
+    for apart in comparison.differences.iter().filter(|apart| !apart.field.contains(": ")) {
+        both(output, "    ", comparison, apart)?;
+    }
+    for (number, delivery) in comparison.deliveries.iter().enumerate() {
+        let [first, second] = &comparison.machines;
+        let only = match delivery.first() {
+            Some(Apart { first: None, .. }) => format!(", on {second} only"),
+            Some(Apart { second: None, .. }) => format!(", on {first} only"),
+            _ => String::new(),
+        };
+        writeln!(output, "    delivery {number}{only}:")?;
+        for field in delivery {
+            if field.first == field.second || !only.is_empty() {
+                let value = field.first.as_ref().or(field.second.as_ref());
+                writeln!(output, "        {:18} {}", field.field, value.map_or("nothing", String::as_str))?;
+            } else {
+                both(output, "      ! ", comparison, field)?;
+            }
+        }
+    }
+    for reason in &comparison.known {
+        writeln!(output, "    known: {reason}")?;
+    }
+    Ok(())
+}
+
+fn both(output: &mut impl Write, indent: &str, comparison: &Comparison, apart: &Apart) -> Result<()> {
+    let [first, second] = &comparison.machines;
+    let width = first.len().max(second.len());
+    writeln!(output, "{indent}{:18} {first:width$}  {}", apart.field, text(&apart.first))?;
+    let blank = "";
+    writeln!(
+        output,
+        "{:indent$}{blank:18} {second:width$}  {}",
+        "",
+        text(&apart.second),
+        indent = indent.len()
+    )
+}
+
+fn text(value: &Option<String>) -> &str {
+    value.as_deref().unwrap_or("nothing")
+}
+
+/// Known differences and skips, by reason.
+fn reasons(output: &mut impl Write, comparisons: &[Comparison]) -> Result<()> {
+    let mut known: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut skips: BTreeMap<&str, usize> = BTreeMap::new();
+    for comparison in comparisons {
+        for reason in &comparison.known {
+            known.entry(reason).or_default().push(&comparison.id);
+        }
+        if comparison.outcome == Outcome::Skip {
+            *skips.entry(comparison.reason.as_deref().unwrap_or("")).or_default() += 1;
+        }
+    }
+    for (reason, ids) in known {
+        writeln!(output, "KNOWN: {} times: {reason}", ids.len())?;
+        // What shows in every case needs no list of them.
+        for id in ids.iter().filter(|_| ids.len() <= LISTED) {
+            writeln!(output, "    {id}")?;
+        }
+    }
+    for (reason, count) in skips {
+        writeln!(output, "SKIP: {count}: {reason}")?;
+    }
+    Ok(())
+}
+
+/// How many cases with one known difference are listed.
+const LISTED: usize = 20;
+
+fn table(output: &mut impl Write, pair: &Pair, comparisons: &[Comparison]) -> Result<()> {
+    let [first, second] = &pair.0;
+    writeln!(output)?;
+    writeln!(
+        output,
+        "{:28} {:>6} {:>9} {:>6} {:>6} {:>6} {:>9} {:>9}",
+        format!("{first} and {second}"),
+        "same",
+        "different",
+        "known",
+        "skip",
+        "error",
+        "doorbells",
+        "values"
+    )?;
+    let mut rows: Vec<(&str, &str)> =
+        comparisons.iter().map(|one| (one.image.as_str(), one.delivery.as_str())).collect();
+    rows.sort_unstable();
+    rows.dedup();
+    for (image, delivery) in rows {
+        let mine: Vec<Comparison> =
+            comparisons.iter().filter(|c| c.image == image && c.delivery == delivery).cloned().collect();
+        row(output, &format!("  {image} {delivery}"), &mine)?;
+    }
+    row(output, "  all", comparisons)?;
+    writeln!(output)
+}
+
+fn row(output: &mut impl Write, name: &str, comparisons: &[Comparison]) -> Result<()> {
+    let Totals { pass, fail, known, skip, error, .. } = totals(comparisons);
+    let doorbells: usize = comparisons.iter().map(|one| one.doorbells).sum();
+    let values: usize = comparisons.iter().map(|one| one.compared).sum();
+    writeln!(
+        output,
+        "{name:28} {pass:>6} {fail:>9} {known:>6} {skip:>6} {error:>6} {doorbells:>9} {values:>9}"
+    )
+}

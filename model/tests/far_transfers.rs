@@ -214,3 +214,24 @@ fn gates_are_checked() {
     assert_eq!(g.run().reason, ExitReason::Halt);
     assert_eq!((g.top()[0], g.top()[1], g.top()[4], g.cpu.cr2), (2, CODE, STACK, NEXT - 8));
 }
+
+#[test]
+fn lss_lfs_and_lgs() {
+    for opcode in [0xB2, 0xB4, 0xB5] {
+        // The 64-bit form, into RAX.
+        let load = [0x48, 0x0F, opcode, 0x04, 0x25, 0, 0, 0x19, 0];
+        let mut g = at(Guest::fred(), &load, 0x10, 0x1122_3344_5566_7788);
+        (g.cpu.segments.ss.selector, g.cpu.segments.fs.selector, g.cpu.segments.gs.selector) = (0, 0, 0);
+        step(&mut g);
+        let loaded = match opcode {
+            0xB2 => g.cpu.segments.ss,
+            0xB4 => g.cpu.segments.fs,
+            _ => g.cpu.segments.gs,
+        };
+        assert_eq!((loaded.selector, g.cpu.gpr[0]), (0x10, 0x1122_3344_5566_7788));
+        // A segment that is none: neither register has changed.
+        let mut g = at(Guest::fred(), &load, 0x60, 7);
+        let frame = g.frame();
+        assert_eq!((frame[0], frame[1], frame[5], g.cpu.gpr[0]), (0x60, CODE, GP, 0));
+    }
+}

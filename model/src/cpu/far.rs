@@ -18,22 +18,37 @@ use iced_x86::{Code, Mnemonic};
 pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
     match mnemonic {
         Mnemonic::Retf => Some(retf),
+        Mnemonic::Lss => Some(|p, m, d| load_pointer(p, m, d, seg::SS)),
+        Mnemonic::Lfs => Some(|p, m, d| load_pointer(p, m, d, seg::FS)),
+        Mnemonic::Lgs => Some(|p, m, d| load_pointer(p, m, d, seg::GS)),
         _ => None,
     }
+}
+
+/// LSS, LFS and LGS. Unlike MOV SS, LSS holds nothing back.
+fn load_pointer(p: &mut Processor, m: &mut Memory, d: &Decoded, index: u8) -> Step {
+    let (selector, offset) = pointer_in_memory(p, m, d, d.size[0])?;
+    p.load_segment(m, index, selector)?;
+    p.write(m, d, 0, offset)
+}
+
+/// Selector and offset of a far pointer in memory; the offset has `size` bytes and comes first.
+fn pointer_in_memory(p: &mut Processor, m: &mut Memory, d: &Decoded, size: u8) -> Result<(u16, u64), Stop> {
+    let at = usize::from(size);
+    let place = p.memory_operand(m, d, at + 2, Kind::Read)?;
+    let mut bytes = [0; 10];
+    m.load_place(&place, &mut bytes[..at + 2]);
+    let mut offset = [0; 8];
+    offset[..at].copy_from_slice(&bytes[..at]);
+    Ok((u16::from_le_bytes([bytes[at], bytes[at + 1]]), u64::from_le_bytes(offset)))
 }
 
 /// Selector, offset and operand size of a far pointer operand.
 fn pointer(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Result<(u16, u64, u8), Stop> {
     if d.operands[0] == Operand::Memory {
         let size = d.size[0] - 2;
-        let place = p.memory_operand(m, d, usize::from(size) + 2, Kind::Read)?;
-        let mut bytes = [0; 16];
-        m.load_place(&place, &mut bytes[..usize::from(size) + 2]);
-        let mut offset = [0; 8];
-        offset[..size.into()].copy_from_slice(&bytes[..size.into()]);
-        let at = usize::from(size);
-        let selector = u16::from_le_bytes([bytes[at], bytes[at + 1]]);
-        return Ok((selector, u64::from_le_bytes(offset), size));
+        let (selector, offset) = pointer_in_memory(p, m, d, size)?;
+        return Ok((selector, offset, size));
     }
     let i = &d.instruction;
     if i.op0_kind() == iced_x86::OpKind::FarBranch16 {

@@ -64,7 +64,7 @@ test: test-style test-unit test-scenarios
 test-style: images
 	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- -D warnings
-	cargo clippy --locked --target $(GUEST_TARGET) $(GUEST_CRATES) -- -D warnings
+	cargo clippy --locked --target $(GUEST_TARGET) $(GUEST_CRATES) --lib --bins --examples -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --target $(GUEST_TARGET) -p midflight-guest
 

@@ -28,6 +28,8 @@ pub struct XState {
 }
 
 impl XState {
+    /// Offset of ST0 in the FXSAVE image; each register takes 16 bytes.
+    pub(crate) const ST: usize = 32;
     /// Offset of XMM0 in the FXSAVE image; each register takes 16 bytes.
     pub(crate) const XMM: usize = 160;
     /// Offset of MXCSR in the FXSAVE image.

@@ -7,17 +7,28 @@ use crate::images;
 use crate::pattern;
 use crate::report::{Totals, human};
 use crate::result::Outcome;
-use crate::run::explore::{Bounds, explore, schedules};
+use crate::run::explore::{Bounds, Found, explore, schedules};
 use std::io::{BufWriter, Write, stdout};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 pub(super) fn run(args: &ExploreArgs, files: &[PathBuf]) -> Result<u8, CliError> {
     let behaviour = behaviour_named(args.behaviour.as_deref())?;
     let images = images::load(files)?;
     let wanted =
         |name: &str| args.filters.is_empty() || args.filters.iter().any(|f| pattern::matches_id(f, name));
-    let all = schedules(behaviour, &images, args.timeout, wanted);
-    if all.is_empty() {
+    // A list is the same on a slow machine.
+    let time = if args.list { Duration::MAX } else { args.time };
+    let bounds = Bounds { count: args.count, time, timeout: args.timeout };
+    let start = Instant::now();
+    let bar = progress_bar("count", 0);
+    let Found { schedules: all, cut_short } = schedules(behaviour, &images, bounds, wanted, |case| {
+        bar.inc_length(1);
+        bar.inc(1);
+        bar.set_message(case.to_owned());
+    });
+    bar.finish_and_clear();
+    if all.is_empty() && !cut_short {
         return Err(CliError::NoMatch(args.filters.join(" ")));
     }
     let mut output = BufWriter::new(stdout().lock());
@@ -30,7 +41,7 @@ pub(super) fn run(args: &ExploreArgs, files: &[PathBuf]) -> Result<u8, CliError>
     }
     let total: usize = all.iter().map(|schedules| schedules.scenarios.len()).sum();
     let bar = progress_bar("explore", total.min(args.count));
-    let bounds = Bounds { count: args.count, time: args.time, timeout: args.timeout };
+    let bounds = Bounds { time: time.saturating_sub(start.elapsed()), ..bounds };
     let explored = explore(behaviour, &images, all, bounds, |report| {
         bar.inc(1);
         bar.set_message(report.id.clone());
@@ -60,8 +71,9 @@ pub(super) fn run(args: &ExploreArgs, files: &[PathBuf]) -> Result<u8, CliError>
     let totals = Totals::of(&reports);
     let Totals { pass, fail, error, cuts, .. } = totals;
     writeln!(output, "{pass} passed, {fail} failed, {error} errors; {cuts} cuts proved")?;
-    if reports.len() < total {
-        writeln!(output, "{} of {total} schedules ran: --count or --time was met", reports.len())?;
+    if reports.len() < total || cut_short {
+        let of = if cut_short { "at least " } else { "" };
+        writeln!(output, "{} of {of}{total} schedules ran: --count or --time was met", reports.len())?;
     }
     writeln!(output, "These results test the tests, not your KVM.")?;
     output.flush()?;

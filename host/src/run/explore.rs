@@ -20,6 +20,13 @@ pub struct Bounds {
     pub timeout: Duration,
 }
 
+impl Bounds {
+    /// When time is over, counted from now; `None`: never.
+    fn end(&self) -> Option<Instant> {
+        Instant::now().checked_add(self.time)
+    }
+}
+
 /// The schedules of one case and delivery, and how many accesses its delivery makes.
 #[derive(Clone, Debug)]
 pub struct Schedules {
@@ -42,16 +49,29 @@ pub struct Explored {
     pub reports: Vec<Report>,
 }
 
-/// Finds the schedules of the cases that `wanted` accepts, in a fixed order.
+/// What the search for schedules came to.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// The schedules, in a fixed order.
+    pub schedules: Vec<Schedules>,
+    /// Whether a bound was met before all cases were looked at.
+    pub cut_short: bool,
+}
+
+/// Finds the schedules of the cases that `wanted` accepts; `progress` is told of each case before its
+/// accesses are counted. The search ends with the case in which a bound is met.
 pub fn schedules(
     behaviour: &'static Behaviour,
     images: &[Image],
-    timeout: Duration,
+    bounds: Bounds,
     wanted: impl Fn(&str) -> bool,
-) -> Vec<Schedules> {
+    mut progress: impl FnMut(&str),
+) -> Found {
     let machine = ModelMachine::new(behaviour);
-    let mut runner = Runner::new(&machine, None, timeout);
-    let mut found = Vec::new();
+    let mut runner = Runner::new(&machine, None, bounds.timeout);
+    let end = bounds.end();
+    let mut so_many = 0;
+    let mut found = Found::default();
     for (index, image) in images.iter().enumerate() {
         for case in image.cases.iter().filter(|case| case.entries > 0) {
             for delivery in [Delivery::Fred, Delivery::Idt] {
@@ -59,6 +79,11 @@ pub fn schedules(
                 if !scenario::is_possible(case, delivery) || !wanted(&name) {
                     continue;
                 }
+                if so_many >= bounds.count || end.is_some_and(|end| Instant::now() >= end) {
+                    found.cut_short = true;
+                    return found;
+                }
+                progress(&name);
                 let uncut = Scenario {
                     image: image.name.clone(),
                     case: case.name.clone(),
@@ -68,9 +93,10 @@ pub fn schedules(
                 };
                 let mut runs = |stop| run(&mut runner, image, &uncut, stop);
                 let accesses = count(|n| runs(Stop::Access(n, None)).cut.is_some());
-                let scenarios =
+                let scenarios: Vec<Scenario> =
                     plans(accesses, &mut runs).map(|plan| Scenario { plan, ..uncut.clone() }).collect();
-                found.push(Schedules { image: index, name, accesses, scenarios });
+                so_many += scenarios.len();
+                found.schedules.push(Schedules { image: index, name, accesses, scenarios });
             }
         }
     }
@@ -131,7 +157,7 @@ pub fn explore(
     bounds: Bounds,
     mut progress: impl FnMut(&Report),
 ) -> Vec<Explored> {
-    let end = Instant::now().checked_add(bounds.time);
+    let end = bounds.end();
     let engine = Engine::Model { behaviour, timeout: bounds.timeout, frames: false };
     let mut left = bounds.count;
     let mut explored = Vec::new();

@@ -1,6 +1,6 @@
 //! Far jumps, calls and returns between code segments.
 //!
-//! Gates and task switches are not modelled.
+//! Outside IA-32e mode gates and task switches are not modelled.
 
 use super::decoded::{Decoded, Handler, Operand};
 use super::load_segment::{Descriptor, selector_fault};
@@ -8,6 +8,8 @@ use super::operand::mask;
 use super::{Step, Stop, gp0};
 use crate::memory::Memory;
 use crate::mmu::Kind;
+use crate::mmu::access::Place;
+use crate::mmu::linear::seg;
 use crate::processor::{Processor, Segment};
 use fred::event::vector;
 use fred::msr::is_canonical;
@@ -16,22 +18,37 @@ use iced_x86::{Code, Mnemonic};
 pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
     match mnemonic {
         Mnemonic::Retf => Some(retf),
+        Mnemonic::Lss => Some(|p, m, d| load_pointer(p, m, d, seg::SS)),
+        Mnemonic::Lfs => Some(|p, m, d| load_pointer(p, m, d, seg::FS)),
+        Mnemonic::Lgs => Some(|p, m, d| load_pointer(p, m, d, seg::GS)),
         _ => None,
     }
+}
+
+/// LSS, LFS and LGS. Unlike MOV SS, LSS holds nothing back.
+fn load_pointer(p: &mut Processor, m: &mut Memory, d: &Decoded, index: u8) -> Step {
+    let (selector, offset) = pointer_in_memory(p, m, d, d.size[0])?;
+    p.load_segment(m, index, selector)?;
+    p.write(m, d, 0, offset)
+}
+
+/// Selector and offset of a far pointer in memory; the offset has `size` bytes and comes first.
+fn pointer_in_memory(p: &mut Processor, m: &mut Memory, d: &Decoded, size: u8) -> Result<(u16, u64), Stop> {
+    let at = usize::from(size);
+    let place = p.memory_operand(m, d, at + 2, Kind::Read)?;
+    let mut bytes = [0; 10];
+    m.load_place(&place, &mut bytes[..at + 2]);
+    let mut offset = [0; 8];
+    offset[..at].copy_from_slice(&bytes[..at]);
+    Ok((u16::from_le_bytes([bytes[at], bytes[at + 1]]), u64::from_le_bytes(offset)))
 }
 
 /// Selector, offset and operand size of a far pointer operand.
 fn pointer(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Result<(u16, u64, u8), Stop> {
     if d.operands[0] == Operand::Memory {
         let size = d.size[0] - 2;
-        let place = p.memory_operand(m, d, usize::from(size) + 2, Kind::Read)?;
-        let mut bytes = [0; 16];
-        m.load_place(&place, &mut bytes[..usize::from(size) + 2]);
-        let mut offset = [0; 8];
-        offset[..size.into()].copy_from_slice(&bytes[..size.into()]);
-        let at = usize::from(size);
-        let selector = u16::from_le_bytes([bytes[at], bytes[at + 1]]);
-        return Ok((selector, u64::from_le_bytes(offset), size));
+        let (selector, offset) = pointer_in_memory(p, m, d, size)?;
+        return Ok((selector, offset, size));
     }
     let i = &d.instruction;
     if i.op0_kind() == iced_x86::OpKind::FarBranch16 {
@@ -52,7 +69,6 @@ impl Processor {
         }
         let descriptor = self.descriptor(m, selector)?;
         if !descriptor.s() {
-            // A gate or a TSS. Under FRED a gate cannot change ring.
             return Err(Stop::Unsupported("a far branch through a gate or a task-state segment"));
         }
         let cpl = self.cpl();
@@ -94,6 +110,15 @@ impl Processor {
             segment.l = false;
         }
         Ok(segment)
+    }
+
+    /// Where CS and RIP are pushed, nothing stored yet.
+    pub(super) fn two_pushes(&mut self, m: &mut Memory, size: u8) -> Result<[Place; 2], Stop> {
+        let mut at = |n: i64| {
+            let offset = self.stack_at(-n * i64::from(size));
+            self.data(m, seg::SS, offset, size.into(), Kind::Write)
+        };
+        Ok([at(1)?, at(2)?])
     }
 
     /// The code segment that IRET, RETF or ERETU returns to, checked.
@@ -158,6 +183,9 @@ impl Processor {
 
 pub(super) fn jmp(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     let (selector, offset, size) = pointer(p, m, d)?;
+    if let Some(gate) = p.call_gate(m, selector)? {
+        return p.jump_through(m, &gate);
+    }
     let segment = p.far_target(m, selector, offset)?;
     p.segments.cs = segment;
     p.run.branched = true;
@@ -167,13 +195,14 @@ pub(super) fn jmp(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
 
 pub(super) fn call(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     let (selector, offset, size) = pointer(p, m, d)?;
-    let segment = p.far_target(m, selector, offset)?;
-    let (stack, old_cs, back) = (p.gpr[4], p.segments.cs.selector, p.run.next_rip);
-    p.push(m, old_cs.into(), size)?;
-    if let Err(stop) = p.push(m, back, size) {
-        p.gpr[4] = stack;
-        return Err(stop);
+    if let Some(gate) = p.call_gate(m, selector)? {
+        return p.call_through(m, &gate);
     }
+    let segment = p.far_target(m, selector, offset)?;
+    let places = p.two_pushes(m, size)?;
+    m.store_number(&places[0], size.into(), p.segments.cs.selector.into());
+    m.store_number(&places[1], size.into(), p.run.next_rip);
+    p.set_stack(p.stack_at(-2 * i64::from(size)));
     p.segments.cs = segment;
     p.run.branched = true;
     p.run.next_rip = offset;

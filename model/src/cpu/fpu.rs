@@ -125,6 +125,9 @@ impl Processor {
 
 fn fninit(p: &mut Processor, _: &mut Memory, _: &Decoded) -> Step {
     p.require_x87()?;
+    // The image counts registers from the top of the stack, which becomes 0; they keep what they hold.
+    let top = usize::from(p.xstate.fxsave[3] >> 3 & 7);
+    p.xstate.fxsave[XState::ST..XState::XMM].rotate_right(16 * top);
     // FCW 0x037F, everything else 0: all registers empty in the abridged tag word.
     p.xstate.fxsave[0..24].fill(0);
     p.xstate.fxsave[0..2].copy_from_slice(&0x037Fu16.to_le_bytes());

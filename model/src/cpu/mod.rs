@@ -7,7 +7,7 @@
 //! | [`run`], [`plain`] | one entry: instruction boundaries, one instruction, runs of plain ones |
 //! | [`operand`], [`flags`] | what handlers share |
 //! | [`moves`], [`stack`], [`arithmetic`], [`shift`], [`bit`], [`bmi`], [`control_flow`], [`string`] | the integer instructions |
-//! | [`far`], [`iret`], [`load_segment`] | segments |
+//! | [`far`], [`call_gate`], [`iret`], [`load_segment`] | segments |
 //! | [`system`], [`descriptor_table`], [`control_register`], [`fred_return`], [`io`] | the system |
 //! | [`fpu`], [`amx`], [`xsave`] | extended state |
 
@@ -16,6 +16,7 @@ pub(crate) mod arithmetic;
 pub(crate) mod bit;
 pub(crate) mod bmi;
 pub(crate) mod cache;
+pub(crate) mod call_gate;
 pub(crate) mod control_flow;
 pub(crate) mod control_register;
 pub(crate) mod decoded;

@@ -9,6 +9,7 @@ mod guest;
 
 mod context;
 mod data;
+mod debug;
 mod enabling;
 mod frame;
 mod returns;

@@ -5,6 +5,7 @@
 //! holds for is itself a failure, so that the list cannot outlive its reasons.
 
 use crate::facts::HostFacts;
+use crate::kernel_log::KernelSaid;
 use crate::pattern;
 use crate::result::{Outcome, Report};
 use serde::Deserialize;
@@ -20,6 +21,42 @@ pub struct KnownIssues {
     /// Its entries.
     #[serde(default, rename = "issue")]
     pub issues: Vec<KnownIssue>,
+    /// Warnings of the host's kernel that are known.
+    #[serde(default, rename = "kernel_warning")]
+    pub warnings: Vec<KnownWarning>,
+}
+
+/// A warning that a kernel is known to give while it is tested. Most are given once, so that one that
+/// does not show is no failure.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KnownWarning {
+    /// A short name, for reports.
+    pub name: String,
+    /// The last line of the warning; `*` stands for any text: processor, process and addresses.
+    pub text: String,
+    /// As for a [`KnownIssue`].
+    pub host: BTreeMap<String, Vec<String>>,
+    /// Why it happens.
+    pub reason: String,
+    /// Where it is written down.
+    pub reference: String,
+}
+
+/// The kernel's warnings during a run, the known ones apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JudgedWarnings {
+    /// What the kernel said that nobody knows of.
+    pub said: KernelSaid,
+    /// What was known, with the reason.
+    pub known: Vec<String>,
+}
+
+impl JudgedWarnings {
+    /// Exit code: 1 when the kernel warned, else 0.
+    pub fn exit_code(&self) -> u8 {
+        u8::from(!self.said.warnings.is_empty())
+    }
 }
 
 /// One known issue.
@@ -91,15 +128,14 @@ impl KnownIssues {
     /// When it is not one.
     pub fn parse(text: &str) -> Result<Self, KnownIssuesError> {
         let list: Self = toml::from_str(text)?;
+        for warning in &list.warnings {
+            check_host(&warning.name, &warning.host)?;
+        }
         for issue in &list.issues {
             if issue.machine == "model" {
                 return Err(KnownIssuesError::Model(issue.name.clone()));
             }
-            if issue.host.is_empty()
-                || !issue.host.keys().all(|name| HostFacts::NAMES.contains(&name.as_str()))
-            {
-                return Err(KnownIssuesError::Host(issue.name.clone()));
-            }
+            check_host(&issue.name, &issue.host)?;
             if issue.cases.iter().any(|case| case.contains('*')) && !issue.is_for_compare() {
                 return Err(KnownIssuesError::Pattern(issue.name.clone()));
             }
@@ -140,6 +176,34 @@ impl KnownIssues {
             .iter()
             .find(|issue| issue.concerns(report, facts) && pattern::matches(&issue.failure, &failure))
     }
+
+    /// Sets those of the kernel's warnings apart that are known.
+    pub fn excuse(&self, mut said: KernelSaid, facts: &HostFacts) -> JudgedWarnings {
+        let mut known = Vec::new();
+        said.warnings.retain(|warning| {
+            let line = warning.lines().last().unwrap_or_default();
+            let entry = self
+                .warnings
+                .iter()
+                .find(|entry| hold(&entry.host, facts) && pattern::matches(&entry.text, line));
+            if let Some(entry) = entry {
+                known.push(format!("{}: {} ({}): {line}", entry.name, entry.reason, entry.reference));
+            }
+            entry.is_none()
+        });
+        JudgedWarnings { said, known }
+    }
+}
+
+fn check_host(issue: &str, host: &BTreeMap<String, Vec<String>>) -> Result<(), KnownIssuesError> {
+    if host.is_empty() || !host.keys().all(|name| HostFacts::NAMES.contains(&name.as_str())) {
+        return Err(KnownIssuesError::Host(issue.to_owned()));
+    }
+    Ok(())
+}
+
+fn hold(host: &BTreeMap<String, Vec<String>>, facts: &HostFacts) -> bool {
+    host.iter().all(|(name, values)| values.iter().any(|value| facts.holds(name, value)))
 }
 
 /// What is wrong with the list when an issue did not show.
@@ -163,7 +227,7 @@ impl KnownIssue {
     pub fn concerns(&self, report: &Report, facts: &HostFacts) -> bool {
         self.machine == report.machine
             && (self.scenarios.contains(&report.id) || self.concerns_case(report))
-            && self.host.iter().all(|(name, values)| values.iter().any(|value| facts.holds(name, value)))
+            && hold(&self.host, facts)
     }
 
     fn concerns_case(&self, report: &Report) -> bool {
@@ -284,6 +348,30 @@ mod tests {
         assert!(KnownIssues::parse(&LIST.replace("\"kvm\"", "\"model\"")).is_err());
         assert!(KnownIssues::parse(&LIST.replace("{ kernel = [\"6.17.\", \"6.18.\"] }", "{}")).is_err());
         assert!(KnownIssues::parse(&LIST.replace("kernel =", "colonel =")).is_err());
+    }
+
+    #[test]
+    fn only_the_described_warning_of_the_described_host_is_known() {
+        let list = r#"
+            [[kernel_warning]]
+            name = "ring"
+            text = "WARNING: CPU: * at *virt/kvm/dirty_ring.c:225 kvm_dirty_ring_push+*"
+            host = { kvm_module = ["kvm_pvm"] }
+            reason = "full"
+            reference = "here"
+        "#;
+        let known = KnownIssues::parse(list).unwrap();
+        let ring =
+            "cut here\nWARNING: CPU: 0 PID: 9 at x/virt/kvm/dirty_ring.c:225 kvm_dirty_ring_push+0xe2/0xf0";
+        let other = ring.replace("225", "226");
+        let said = KernelSaid { warnings: vec![ring.to_owned(), other.clone()], unwatched: None };
+        let here = HostFacts { kvm_module: "kvm kvm_pvm".to_owned(), ..HostFacts::default() };
+        let judged = known.excuse(said.clone(), &here);
+        assert_eq!((judged.said.warnings.as_slice(), judged.known.len()), ([other].as_slice(), 1));
+        assert_eq!(judged.exit_code(), 1);
+        assert_eq!(known.excuse(said.clone(), &HostFacts::default()).said, said);
+        assert_eq!(known.excuse(KernelSaid::default(), &here).exit_code(), 0);
+        assert!(KnownIssues::parse(&list.replace("kvm_module", "colour")).is_err());
     }
 
     #[test]

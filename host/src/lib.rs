@@ -17,6 +17,7 @@
 //! | [`nested`] | a Linux kernel with its own KVM inside an emulator, and midflight inside that |
 //! | `process` | child processes |
 //! | [`report`], [`facts`] | what people and programs read |
+//! | [`kernel_log`] | warnings of this host's kernel during a run |
 //! | [`cli`], [`pattern`] | the command line; `*` in filters and known issues |
 
 pub mod boot;
@@ -29,6 +30,7 @@ pub mod facts;
 pub mod image;
 pub mod images;
 pub mod inject;
+pub mod kernel_log;
 pub mod known;
 pub mod machine;
 pub mod migration;

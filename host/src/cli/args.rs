@@ -13,8 +13,8 @@ use std::time::Duration;
 #[command(
     name = "midflight",
     version,
-    after_help = "Exit codes: 0 nothing failed; 1 a failure, or a known issue that did not show; 2 an error of \
-                  the harness or of its input."
+    after_help = "Exit codes: 0 nothing failed; 1 a failure, a known issue that did not show, or a warning of this \
+                  host's kernel; 2 an error of the harness or of its input."
 )]
 pub struct Cli {
     /// Image file to use instead of the built-in images (repeatable)
@@ -121,6 +121,9 @@ pub struct RunArgs {
     /// What only you know of this host: fred_series=NAME, the FRED series its KVM was built with
     #[arg(long = "host-fact", value_name = "NAME=VALUE")]
     pub host_facts: Vec<String>,
+    /// The kernel's log, watched for warnings during the run
+    #[arg(long, value_name = "FILE", default_value = crate::kernel_log::DEVICE)]
+    pub kernel_log: PathBuf,
 }
 
 /// Options of `list`.

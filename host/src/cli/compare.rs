@@ -6,7 +6,8 @@ use super::run::{behaviour_named, host_facts, known_issues, progress_bar};
 use crate::facts::HostFacts;
 use crate::image::Image;
 use crate::images;
-use crate::known::KnownIssues;
+use crate::kernel_log::KernelSaid;
+use crate::known::{JudgedWarnings, KnownIssues};
 use crate::machine::Machine;
 use crate::machine::kvm::KvmMachine;
 use crate::machine::model::ModelMachine;
@@ -241,7 +242,7 @@ impl Run<'_> {
             CompareFormat::Human => report::crossings(&mut output, &self.pair, &reports, |one| {
                 format!("{} --migrate", self.command(&one.image, &one.case, &one.delivery))
             })?,
-            CompareFormat::Json => json::write(&mut output, &reports, &self.facts)?,
+            CompareFormat::Json => json::write(&mut output, &reports, &self.facts, &unwatched())?,
         }
         output.flush()?;
         Ok(Totals::of(&reports).exit_code())
@@ -275,4 +276,10 @@ impl Run<'_> {
 
 fn unavailable(error: PairError) -> CliError {
     CliError::Usage(error.to_string())
+}
+
+/// What a comparison says of the kernel's warnings: `run` is there to watch them.
+fn unwatched() -> JudgedWarnings {
+    let why = "midflight compare does not watch the kernel's log".to_owned();
+    JudgedWarnings { said: KernelSaid { unwatched: Some(why), ..KernelSaid::default() }, known: Vec::new() }
 }

@@ -1,7 +1,7 @@
 //! The command line.
 //!
-//! Exit codes: 0 nothing failed; 1 a failure, or a known issue that did not show; 2 an error of the
-//! harness or of its input.
+//! Exit codes: 0 nothing failed; 1 a failure, a known issue that did not show, or a warning of this
+//! host's kernel; 2 an error of the harness or of its input.
 
 mod args;
 mod compare;

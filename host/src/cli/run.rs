@@ -5,6 +5,7 @@ use super::{CliError, select};
 use crate::facts::HostFacts;
 use crate::image::Image;
 use crate::images;
+use crate::kernel_log::KernelLog;
 use crate::known::{BUILT_IN, KnownIssues};
 use crate::machine::kvm::KvmMachine;
 use crate::machine::model::ModelMachine;
@@ -18,12 +19,15 @@ use crate::run::worker::{Worker, WorkerOptions};
 use crate::scenario::{Plan, Scenario};
 use indicatif::{ProgressBar, ProgressStyle};
 use model::hypervisor::behaviour::{self, Behaviour};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::{BufWriter, Write, stdout};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, CliError> {
+    // Before anything that the kernel could object to.
+    let kernel_log = RefCell::new(KernelLog::watch(&args.kernel_log));
     let behaviour = behaviour_of(args)?;
     let images = images::load(files)?;
     let known = known_issues(args.known_issues.as_deref())?;
@@ -40,7 +44,7 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, C
     }
     require(&args.require, kvm, &qemu)?;
 
-    let run = Run { args, files, kvm, images: &images, behaviour };
+    let run = Run { args, files, kvm, images: &images, behaviour, kernel_log: &kernel_log };
     let mut reports = Vec::new();
     if machine.is_none_or(|name| name == MachineName::Model) {
         reports.extend(run.on_model(scenarios.clone())?);
@@ -60,14 +64,15 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, C
             report.vendor = Some(facts.vendor.clone());
         }
     }
+    let kernel = known.excuse(kernel_log.into_inner().finish(), &facts);
     let mut output = BufWriter::new(stdout().lock());
     match args.format {
-        Format::Human => human::write(&mut output, &reports, &facts)?,
-        Format::Json => json::write(&mut output, &reports, &facts)?,
-        Format::Junit => junit::write(&mut output, &reports)?,
+        Format::Human => human::write(&mut output, &reports, &facts, &kernel)?,
+        Format::Json => json::write(&mut output, &reports, &facts, &kernel)?,
+        Format::Junit => junit::write(&mut output, &reports, &kernel)?,
     }
     output.flush()?;
-    Ok(Totals::of(&reports).exit_code())
+    Ok(Totals::of(&reports).exit_code().max(kernel.exit_code()))
 }
 
 struct Run<'a> {
@@ -76,6 +81,7 @@ struct Run<'a> {
     kvm: &'a Path,
     images: &'a [Image],
     behaviour: &'static Behaviour,
+    kernel_log: &'a RefCell<KernelLog>,
 }
 
 impl Run<'_> {
@@ -138,6 +144,7 @@ impl Run<'_> {
         reports.extend(pool::run(engine, self.images, &run, |report| {
             bar.inc(1);
             bar.set_message(report.id.clone());
+            self.kernel_log.borrow_mut().follow();
         }));
         bar.finish_and_clear();
         reports.sort_by_key(|report| order.get(&report.id));

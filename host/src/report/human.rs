@@ -2,15 +2,21 @@
 
 use super::Totals;
 use crate::facts::HostFacts;
+use crate::known::JudgedWarnings;
 use crate::result::{Outcome, Report};
 use std::collections::BTreeMap;
 use std::io::{Result, Write};
 
-/// Writes failures, skips by reason, a table per machine and the honest sentence.
+/// Writes failures, skips by reason, what the kernel said, a table per machine and the honest sentence.
 ///
 /// # Errors
 /// When `output` cannot be written.
-pub fn write(output: &mut impl Write, reports: &[Report], host: &HostFacts) -> Result<()> {
+pub fn write(
+    output: &mut impl Write,
+    reports: &[Report],
+    host: &HostFacts,
+    kernel: &JudgedWarnings,
+) -> Result<()> {
     for report in reports {
         match report.outcome {
             Outcome::Fail | Outcome::Error => failure(output, report)?,
@@ -22,6 +28,7 @@ pub fn write(output: &mut impl Write, reports: &[Report], host: &HostFacts) -> R
     }
     known(output, reports)?;
     skips(output, reports)?;
+    kernel_said(output, kernel)?;
     table(output, reports)?;
     conclusion(output, reports, host)
 }
@@ -88,6 +95,22 @@ pub(super) fn skips(output: &mut impl Write, reports: &[Report]) -> Result<()> {
     }
     for ((machine, reason), count) in reasons {
         writeln!(output, "SKIP: {count} on {machine}: {reason}")?;
+    }
+    Ok(())
+}
+
+fn kernel_said(output: &mut impl Write, kernel: &JudgedWarnings) -> Result<()> {
+    for known in &kernel.known {
+        writeln!(output, "KNOWN: a warning of this host's kernel: {known}")?;
+    }
+    for warning in &kernel.said.warnings {
+        writeln!(output, "KERNEL: this host's kernel warned during the run; `dmesg` has more of it")?;
+        for line in warning.lines() {
+            writeln!(output, "    {line}")?;
+        }
+    }
+    if let Some(why) = &kernel.said.unwatched {
+        writeln!(output, "KERNEL: its warnings were not watched, or not all of them: {why}")?;
     }
     Ok(())
 }

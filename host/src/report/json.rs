@@ -2,6 +2,7 @@
 
 use super::Totals;
 use crate::facts::HostFacts;
+use crate::known::JudgedWarnings;
 use crate::result::Report;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -13,6 +14,9 @@ struct Summary<'a> {
     totals: Totals,
     machines: BTreeMap<&'a str, Totals>,
     nothing_tested: bool,
+    kernel_warnings: &'a [String],
+    kernel_warnings_known: &'a [String],
+    kernel_unwatched: Option<&'a str>,
     host: &'a HostFacts,
 }
 
@@ -20,7 +24,12 @@ struct Summary<'a> {
 ///
 /// # Errors
 /// When `output` cannot be written.
-pub fn write(output: &mut impl Write, reports: &[Report], host: &HostFacts) -> std::io::Result<()> {
+pub fn write(
+    output: &mut impl Write,
+    reports: &[Report],
+    host: &HostFacts,
+    kernel: &JudgedWarnings,
+) -> std::io::Result<()> {
     for report in reports {
         serde_json::to_writer(&mut *output, report)?;
         output.write_all(b"\n")?;
@@ -31,7 +40,15 @@ pub fn write(output: &mut impl Write, reports: &[Report], host: &HostFacts) -> s
         machines.entry(name).or_insert_with(|| Totals::of(reports.iter().filter(|r| r.machine == name)));
     }
     let totals = Totals::of(reports);
-    let summary = Summary { totals, machines, nothing_tested: totals.nothing_tested(), host };
+    let summary = Summary {
+        totals,
+        machines,
+        nothing_tested: totals.nothing_tested(),
+        kernel_warnings: &kernel.said.warnings,
+        kernel_warnings_known: &kernel.known,
+        kernel_unwatched: kernel.said.unwatched.as_deref(),
+        host,
+    };
     serde_json::to_writer(&mut *output, &summary)?;
     output.write_all(b"\n")
 }

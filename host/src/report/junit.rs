@@ -1,5 +1,6 @@
-//! JUnit XML: a suite per machine, a test case per scenario.
+//! JUnit XML: a suite per machine, a test case per scenario; and a suite for this host's kernel.
 
+use crate::known::JudgedWarnings;
 use crate::result::{Outcome, Report};
 use quick_junit::{NonSuccessKind, Report as Junit, TestCase, TestCaseStatus, TestSuite};
 use std::io::Write;
@@ -9,7 +10,7 @@ use std::time::Duration;
 ///
 /// # Errors
 /// When `output` cannot be written.
-pub fn write(output: &mut impl Write, reports: &[Report]) -> std::io::Result<()> {
+pub fn write(output: &mut impl Write, reports: &[Report], kernel: &JudgedWarnings) -> std::io::Result<()> {
     let mut junit = Junit::new("midflight");
     let mut machines: Vec<&str> = reports.iter().map(|report| report.machine.as_str()).collect();
     machines.dedup();
@@ -23,7 +24,20 @@ pub fn write(output: &mut impl Write, reports: &[Report]) -> std::io::Result<()>
         }
         junit.add_test_suite(suite);
     }
+    let mut suite = TestSuite::new("kernel");
+    suite.add_test_case(TestCase::new("no warning during the run", kernel_status(kernel)));
+    junit.add_test_suite(suite);
     junit.serialize(output).map_err(std::io::Error::other)
+}
+
+fn kernel_status(kernel: &JudgedWarnings) -> TestCaseStatus {
+    let (mut status, message) = match (kernel.said.warnings.as_slice(), &kernel.said.unwatched) {
+        ([], None) => return TestCaseStatus::success(),
+        ([], Some(why)) => (TestCaseStatus::skipped(), format!("not watched, or not all: {why}")),
+        (warnings, _) => (TestCaseStatus::non_success(NonSuccessKind::Failure), warnings.join("\n")),
+    };
+    status.set_message(message);
+    status
 }
 
 fn status(report: &Report) -> TestCaseStatus {

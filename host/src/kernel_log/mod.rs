@@ -1,0 +1,166 @@
+//! The kernel's log during a run: green with a new WARN is not green.
+//!
+//! `/dev/kmsg` gives one record for each read: `PRIORITY,SEQUENCE,MICROSECONDS,FLAGS;TEXT`, then lines
+//! that begin with a blank and hold details (Documentation/ABI/testing/dev-kmsg). What another
+//! program makes the kernel say in the meantime cannot be told from what this run made it say.
+
+mod forms;
+
+use forms::{BEGINNINGS, CUT_HERE, LEAST_SEVERE, MOST_LINES, PARTS};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// Where the kernel's log is.
+pub const DEVICE: &str = "/dev/kmsg";
+
+/// As long as a record can be: CONSOLE_EXT_LOG_MAX of kernel/printk/printk.c. A shorter buffer is
+/// refused.
+const RECORD: usize = 8192;
+/// The most records read at once; a kernel that writes faster than this cannot be followed anyway.
+const AT_ONCE: usize = 1 << 16;
+/// The most warnings kept.
+const MOST: usize = 50;
+
+/// What the kernel said during a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KernelSaid {
+    /// Its warnings, oldest first, with several lines where the kernel wrote several records. At most
+    /// 50, the last of which then says how many more there were.
+    pub warnings: Vec<String>,
+    /// Why not everything that it said is known; `None` when it is.
+    pub unwatched: Option<String>,
+}
+
+/// The kernel's log from some moment on.
+#[derive(Debug)]
+pub struct KernelLog {
+    source: Option<File>,
+    /// The beginning of a line whose end has not been read.
+    rest: Vec<u8>,
+    /// The records behind [`CUT_HERE`].
+    open: Option<Vec<String>>,
+    said: KernelSaid,
+    /// Warnings that are not kept.
+    more: usize,
+}
+
+impl KernelLog {
+    /// Watches `file` (usually [`DEVICE`]): what was written before is not looked at. A file that
+    /// cannot be read is no error; [`finish`](Self::finish) says so.
+    pub fn watch(file: &Path) -> Self {
+        let source =
+            OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(file).and_then(|mut source| {
+                source.seek(SeekFrom::End(0))?;
+                Ok(source)
+            });
+        let mut log =
+            Self { source: None, rest: Vec::new(), open: None, said: KernelSaid::default(), more: 0 };
+        match source {
+            Ok(source) => log.source = Some(source),
+            Err(error) => log.said.unwatched = Some(format!("{}: {error}", file.display())),
+        }
+        log
+    }
+
+    /// Reads what was written since. To be called now and then: the kernel overwrites its oldest
+    /// records.
+    pub fn follow(&mut self) {
+        let mut record = [0; RECORD];
+        for _ in 0..AT_ONCE {
+            let Some(source) = &mut self.source else { return };
+            match source.read(&mut record) {
+                Ok(0) => return,
+                Ok(length) => self.take(&record[..length]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                    self.said.unwatched =
+                        Some("the kernel overwrote records that nobody had read".to_owned());
+                }
+                Err(error) => {
+                    self.said.unwatched = Some(error.to_string());
+                    self.source = None;
+                }
+            }
+        }
+    }
+
+    /// Reads the last of it, and says what there was.
+    pub fn finish(mut self) -> KernelSaid {
+        self.follow();
+        self.close();
+        if self.more > 0 {
+            self.said.warnings.push(format!("and {} more", self.more));
+        }
+        self.said
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        self.rest.extend_from_slice(bytes);
+        while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.rest.drain(..=end).collect();
+            let line = String::from_utf8_lossy(&line);
+            if let Some((level, text)) = parse(line.trim_end()) {
+                self.record(level, text);
+            }
+        }
+        // No line is as long; whoever writes one has no log of a kernel.
+        self.rest.truncate(RECORD);
+    }
+
+    fn record(&mut self, level: u8, text: &str) {
+        if level > LEAST_SEVERE {
+            return;
+        }
+        if text == CUT_HERE {
+            self.close();
+            self.open = Some(vec![text.to_owned()]);
+            return;
+        }
+        let is_warning = is_warning(text);
+        let Some(lines) = &mut self.open else {
+            if is_warning {
+                self.keep(text.to_owned());
+            }
+            return;
+        };
+        lines.push(text.to_owned());
+        if is_warning || lines.len() == MOST_LINES {
+            self.close();
+        }
+    }
+
+    fn close(&mut self) {
+        if let Some(lines) = self.open.take() {
+            self.keep(lines.join("\n"));
+        }
+    }
+
+    fn keep(&mut self, warning: String) {
+        if self.said.warnings.len() < MOST - 1 {
+            self.said.warnings.push(warning);
+        } else {
+            self.more += 1;
+        }
+    }
+}
+
+/// Level and text of a record; `None` for a line that begins none.
+fn parse(line: &str) -> Option<(u8, &str)> {
+    let (head, text) = line.split_once(';')?;
+    let priority: u32 = head.split(',').next()?.parse().ok()?;
+    // The facility is above: root may write records, too.
+    Some(((priority & 7) as u8, text))
+}
+
+fn is_warning(text: &str) -> bool {
+    let begins = |text: &str| BEGINNINGS.iter().any(|beginning| text.starts_with(beginning));
+    // `watchdog: BUG: soft lockup`: one word with a colon may come first.
+    let behind_name = text.split_once(": ").filter(|(name, _)| !name.contains(' ')).map(|(_, rest)| rest);
+    begins(text) || behind_name.is_some_and(begins) || PARTS.iter().any(|part| text.contains(part))
+}
+
+#[cfg(test)]
+mod tests;

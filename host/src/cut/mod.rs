@@ -100,6 +100,25 @@ impl Look {
         events.exception.injected != 0 || events.interrupt.injected != 0 || events.nmi.injected != 0
     }
 
+    /// What is not as it was, beyond the queue and RIP: ` (NAME 0x1 -> 0x2)`, or nothing.
+    fn changes_since(&self, before: &Self) -> String {
+        let of = |look: &Self| {
+            [
+                ("RFLAGS", look.regs.rflags),
+                ("RSP", look.regs.rsp),
+                ("interrupt shadow", look.events.interrupt.shadow.into()),
+                ("NMI mask", look.events.nmi.masked.into()),
+                ("flags", look.events.flags.into()),
+            ]
+        };
+        let changed = of(before).into_iter().zip(of(self)).filter(|(old, new)| old != new);
+        let each = changed.map(|((name, old), (_, new))| format!("{name} {old:#x} -> {new:#x}"));
+        match each.collect::<Vec<_>>().join(", ") {
+            none if none.is_empty() => none,
+            some => format!(" ({some})"),
+        }
+    }
+
     /// Whether the event's own effects on registers are still to come. They come when the payload
     /// leaves the queue: at delivery, when somebody looks at the queue without the capability, and on
     /// older kernels (6.1) as soon as it is queued.

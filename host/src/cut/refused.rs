@@ -32,7 +32,9 @@ pub(super) fn page(
                 let second = Look::at(session)?;
                 if second != first {
                     let place = session.image().describe_address(second.regs.rip);
-                    cut.second_run = SecondRun::Changed(format!("{} at {place}", Queue(&second.events)));
+                    let changes = second.changes_since(&first);
+                    cut.second_run =
+                        SecondRun::Changed(format!("{} at {place}{changes}", Queue(&second.events)));
                 }
             }
         }

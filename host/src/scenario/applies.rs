@@ -35,7 +35,9 @@ fn stop_applies(case: &Case, delivery: Delivery, payload: bool, stop: Stop) -> b
         // What waits at `Armed` would come while the ring is filled.
         Stop::Ring => !injected,
         // A storm runs a case many times, knows a cut by the queue, and looks at the first event only.
-        Stop::Storm(_) => case.entries == 1 && !injected && !case.flags.contains(CaseFlags::SOFT),
+        Stop::Storm(_) => {
+            case.entries == 1 && !injected && !case.flags.intersects(CaseFlags::SOFT | CaseFlags::NESTED)
+        }
         Stop::Access(..) => true,
         Stop::Evict(_) if is_injected_at_cut(case) => false,
         // An act may read a descriptor of its own.
@@ -51,7 +53,8 @@ fn action_applies(case: &Case, stop: Stop, action: Action) -> bool {
     // its registers are still to be written by the case's.
     let another = stop.place().is_some_and(Place::is_table) && case.flags.contains(CaseFlags::NESTED);
     // What the host injects, it injects once, into the first cut.
-    !(action.disturb && another) && !(action.again > 0 && is_injected_at_cut(case))
+    let again = action.again > 0 && is_injected_at_cut(case);
+    !(action.disturb && another || again)
 }
 
 fn is_injected_at_cut(case: &Case) -> bool {

@@ -302,7 +302,13 @@ impl Vcpu for KvmVcpu {
 
     fn cpuid(&self) -> Result<Vec<kvm_cpuid_entry2>, VcpuError> {
         let table = self.fd.get_cpuid2(KVM_MAX_CPUID_ENTRIES).map_err(|e| call("KVM_GET_CPUID2", e))?;
-        Ok(table.as_slice().to_vec())
+        let mut entries = table.as_slice().to_vec();
+        // Kernels before 6.3 leave the number of entries as it was asked for: what is behind the last
+        // one is zeros, which no entry is.
+        while entries.last().is_some_and(|entry| *entry == kvm_cpuid_entry2::default()) {
+            entries.pop();
+        }
+        Ok(entries)
     }
 
     fn memory_size(&self) -> u64 {

@@ -85,11 +85,23 @@ test-scenarios: build
 docs/behaviours.md: build
 	$(MIDFLIGHT) mutants --markdown > $@
 
-# The long comparison of the model with this machine's processor, from another start each time.
+# What takes long, from another start each time: the model against this machine's processor; cuts and
+# migrations by the thousand on this machine's KVM; kills of the driver; a warning in the kernel's log.
 SOAK_EXECUTIONS ?= 1000000
 SOAK_SEED ?= $(shell date +%s)
-.PHONY: soak
-soak:
+SOAK_CUTS ?= 10000
+SOAK_KILLS ?= 100
+.PHONY: soak soak-model soak-cuts soak-kills
+soak: soak-model soak-cuts soak-kills
+
+soak-cuts: build
+	scripts/soak-cuts $(MIDFLIGHT) $(SOAK_CUTS)
+
+soak-kills: build
+	MIDFLIGHT_KILLS=$(SOAK_KILLS) MIDFLIGHT_KILL_SEED=$(SOAK_SEED) \
+		$(STATIC) cargo test $(HOST_BUILD) -p midflight --test killed --test kernel_log -- --ignored --nocapture
+
+soak-model:
 	MIDFLIGHT_SILICON_EXECUTIONS=$(SOAK_EXECUTIONS) MIDFLIGHT_SILICON_SEED=$(SOAK_SEED) \
 		$(STATIC) cargo test $(HOST_BUILD) -p midflight-model --test silicon -- --nocapture
 

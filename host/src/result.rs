@@ -80,6 +80,10 @@ pub struct Report {
     pub cut: Option<Proof>,
     /// How many cuts were proved: more than one where the delivery was stopped again, or in a storm.
     pub cuts: u32,
+    /// How often the scenario ran: 1, or what `--repeat` says.
+    pub runs: u32,
+    /// How many of these runs had this outcome, the worst of all.
+    pub runs_alike: u32,
     /// What the queue held at the last cut.
     pub queue: Option<String>,
     /// `field value` of the first field that differed.
@@ -125,6 +129,8 @@ impl Report {
             reason: None,
             cut: None,
             cuts: 0,
+            runs: 1,
+            runs_alike: 1,
             queue: None,
             expected: None,
             got: None,

@@ -147,6 +147,47 @@ fn json_is_one_object_per_scenario_and_one_more() {
 }
 
 #[test]
+fn a_repeated_scenario_is_one_report_with_the_cuts_of_all_runs() {
+    if embedded("pf").is_none() {
+        return;
+    }
+    let id = "pf/read-unmapped:fred:block@frame:resume";
+    let arguments = ["run", id, "--machine", "model", "--repeat", "5", "--format", "json"];
+    let ran = midflight(&arguments);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let objects: Vec<Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let [report, summary] = &objects[..] else { panic!("{ran:?}") };
+    for (key, number) in [("runs", 5), ("runs_alike", 5), ("cuts", 5)] {
+        assert_eq!(report[key], number, "{key}");
+    }
+    assert_eq!((&summary["totals"]["pass"], &summary["totals"]["cuts"]), (&Value::from(1), &Value::from(5)));
+    let ran = midflight(&["run", id, "--behaviour", "kernel-only-event-data", "--repeat", "2"]);
+    assert_eq!(ran.code, 0, "it survives without migration: {ran:?}");
+    let id = id.replace("resume", "migrate");
+    let ran = midflight(&["run", &id, "--behaviour", "kernel-only-event-data", "--repeat", "3"]);
+    assert!(ran.code == 1 && ran.stdout.contains("in 3 of 3 runs"), "{ran:?}");
+    refused(&midflight(&["run", &id, "--repeat", "0"]), "--repeat");
+}
+
+#[test]
+fn a_storm_lasts_as_long_as_asked() {
+    let probe = ["run", "pf/read-unmapped:idt:cold", "--machine", "kvm"];
+    if embedded("pf").is_none() || midflight(&probe).stderr.contains("open /dev/kvm failed") {
+        eprintln!("skipped, nothing tested: there is no KVM or no image here");
+        return;
+    }
+    let storm = ["run", "pf/read-unmapped:idt:storm:migrate", "--machine", "kvm", "--format", "json"];
+    let few = midflight(&[&storm[..], &["--storm-cuts", "1000000", "--storm-seconds", "0.3"]].concat());
+    assert_eq!(few.code, 2, "{few:?}");
+    assert!(few.stdout.contains("1000000 were wanted"), "{few:?}");
+    let ran = midflight(&[&storm[..], &["--storm-cuts", "2", "--storm-seconds", "9.5"]].concat());
+    let report: Value = serde_json::from_str(ran.stdout.lines().next().unwrap()).unwrap();
+    assert!(ran.code != 0 || report["cuts"] == 2, "{ran:?}");
+    let late = [&storm[..], &["--storm-seconds", "10", "--timeout", "10"]].concat();
+    refused(&midflight(&late), "--storm-seconds must be less than --timeout");
+}
+
+#[test]
 fn junit_is_written() {
     if embedded("pf").is_some() {
         let ran = midflight(&["run", "pf/read-unmapped:fred:*", "--machine", "model", "--format", "junit"]);

@@ -5,9 +5,11 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers belong to tests, which may panic")]
 
 mod midflight_binary;
+mod patched;
 
 use midflight::image::Image;
 use midflight_binary::{Ran, embedded, file, finish, midflight};
+use patched::with_code;
 use protocol::note::ImageNote;
 use std::mem::offset_of;
 use std::os::unix::ffi::OsStrExt;
@@ -15,28 +17,13 @@ use std::process::{Command, Stdio};
 
 const CASE: &str = "pf/read-unmapped:idt:none";
 
-/// Where the bytes at guest-physical `address` lie in the file.
-fn offset_of(bytes: &[u8], address: u64) -> usize {
-    let elf = goblin::elf::Elf::parse(bytes).unwrap();
-    let holds = |h: &&goblin::elf::ProgramHeader| {
-        h.p_type == goblin::elf::program_header::PT_LOAD
-            && (h.p_paddr..h.p_paddr + h.p_filesz).contains(&address)
-    };
-    let header = elf.program_headers.iter().find(holds).unwrap();
-    usize::try_from(header.p_offset + address - header.p_paddr).unwrap()
-}
-
-/// The image `pf` with `code` in place of the act of `read-unmapped`.
+/// The image `pf` with `code` in place of the act of `read-unmapped`, and nothing behind it changed.
 fn with_act(code: &[u8]) -> Option<Vec<u8>> {
-    let mut bytes = embedded("pf")?;
-    let image = Image::parse("pf", &bytes).unwrap();
-    let (_, case) = image.case("read-unmapped").unwrap();
-    let at = offset_of(&bytes, case.act);
-    let length = usize::try_from(case.after - case.act).unwrap();
-    assert!(code.len() <= length, "the act has {length} bytes");
-    bytes[at..at + length].fill(0x90);
-    bytes[at..at + code.len()].copy_from_slice(code);
-    Some(bytes)
+    let act = 3;
+    assert!(code.len() <= act, "the act has {act} bytes");
+    let mut padded = code.to_vec();
+    padded.resize(act, 0x90);
+    with_code(&padded)
 }
 
 fn run_on(machine: &str, image: &std::path::Path, more: &[&str]) -> Ran {

@@ -2,6 +2,7 @@
 
 use crate::machine::kvm::DEVICE;
 use crate::nested::DEFAULT_EMULATOR;
+use crate::run::storm::StormBounds;
 use crate::scenario::Delivery;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
@@ -115,6 +116,15 @@ pub struct RunArgs {
     /// How long a scenario may take, in seconds
     #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
     pub timeout: Duration,
+    /// How often each scenario runs; the worst is reported
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
+    pub repeat: u32,
+    /// After so many proved cuts a storm ends
+    #[arg(long, value_name = "K", default_value_t = StormBounds::DEFAULT.cuts, value_parser = clap::value_parser!(u32).range(1..))]
+    pub storm_cuts: u32,
+    /// How long a storm may last, in seconds; must be less than `--timeout`
+    #[arg(long, value_name = "T", default_value_t = StormBounds::DEFAULT.time.as_secs_f64(), value_parser = number_of_seconds)]
+    pub storm_seconds: f64,
     /// A list of known issues to use instead of the built-in one
     #[arg(long, value_name = "FILE")]
     pub known_issues: Option<PathBuf>,
@@ -260,6 +270,12 @@ pub struct WorkerArgs {
     /// Report each captured frame
     #[arg(long)]
     pub frames: bool,
+    /// After so many proved cuts a storm ends
+    #[arg(long, value_name = "K", default_value_t = StormBounds::DEFAULT.cuts)]
+    pub storm_cuts: u32,
+    /// How long a storm may last, in seconds
+    #[arg(long, value_name = "T", default_value_t = StormBounds::DEFAULT.time.as_secs_f64(), value_parser = number_of_seconds)]
+    pub storm_seconds: f64,
 }
 
 /// Options of `destination`.
@@ -277,8 +293,12 @@ pub struct DestinationArgs {
 const LONGEST: f64 = 86_400.0;
 
 fn seconds(text: &str) -> Result<Duration, String> {
+    number_of_seconds(text).map(Duration::from_secs_f64)
+}
+
+fn number_of_seconds(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(seconds) if seconds > 0.0 && seconds <= LONGEST => Ok(Duration::from_secs_f64(seconds)),
+        Ok(seconds) if seconds > 0.0 && seconds <= LONGEST => Ok(seconds),
         _ => Err(format!("give a number of seconds above 0 and at most {LONGEST}")),
     }
 }

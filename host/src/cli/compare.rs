@@ -21,6 +21,7 @@ use crate::run::observe::observe;
 use crate::run::pair::{Pair, PairError, ROUTES, Subject};
 use crate::run::plan::{Abilities, met_needs, with_delivery};
 use crate::run::pool::{self, Engine};
+use crate::run::storm::StormBounds;
 use crate::run::worker::{Worker, WorkerError, WorkerOptions};
 use crate::scenario::Scenario;
 use model::hypervisor::behaviour::CORRECT;
@@ -35,7 +36,13 @@ pub(super) fn compare(args: &CompareArgs, files: &[PathBuf], kvm: &Path) -> Resu
     let scenarios_of = if args.migrate { across::scenarios } else { compare::scenarios };
     let scenarios = chosen(args, &images, scenarios_of)?;
     let machine = if pair.has_kvm() { Some(KvmMachine::open(kvm)?) } else { None };
-    let options = WorkerOptions { kvm: kvm.to_owned(), images: files, timeout: args.timeout, frames: false };
+    let options = WorkerOptions {
+        kvm: kvm.to_owned(),
+        images: files,
+        timeout: args.timeout,
+        frames: false,
+        storm: StormBounds::DEFAULT,
+    };
     let run = Run { args, pair, images: &images, options, facts, known };
     let machine = machine.as_ref().map(|machine| machine as &dyn Machine);
     let abilities = run.abilities(machine)?;

@@ -5,6 +5,7 @@ use crate::images;
 use crate::machine::kvm::{self, Facts, KvmFacts};
 use crate::machine::qemu::Qemu;
 use crate::probe::StopSupport;
+use crate::run::storm::StormBounds;
 use crate::run::worker::{Worker, WorkerOptions};
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
@@ -54,8 +55,13 @@ fn kvm_section(
             return Ok(());
         }
     };
-    let options =
-        WorkerOptions { kvm: device.to_owned(), images: files.to_vec(), timeout: PATIENCE, frames: false };
+    let options = WorkerOptions {
+        kvm: device.to_owned(),
+        images: files.to_vec(),
+        timeout: PATIENCE,
+        frames: false,
+        storm: StormBounds::DEFAULT,
+    };
     for payload in [true, false] {
         let title = if payload { "stops" } else { "  nopayload" };
         // A worker of its own for each: one that hangs is killed.

@@ -25,12 +25,14 @@ use crate::migration::MigrationError;
 use crate::migration::process::Destination;
 use crate::nested::NestedError;
 use crate::run::serve::serve;
+use crate::run::storm::StormBounds;
 use crate::run::worker::WorkerError;
 use crate::vcpu::VcpuError;
 use args::{Command, WorkerArgs};
 use std::io::{BufReader, stdin, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// The command cannot be carried out: exit code 2.
 #[derive(Debug, thiserror::Error)]
@@ -115,12 +117,14 @@ fn worker(args: &WorkerArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, CliErr
         other => Err(other),
     })?;
     let machine = KvmMachine::open(kvm)?;
+    let storm = StormBounds { cuts: args.storm_cuts, time: Duration::from_secs_f64(args.storm_seconds) };
     serve(
         &machine,
         &Destination::on_kvm(kvm),
         &images,
         args.timeout,
         args.frames,
+        storm,
         BufReader::new(stdin()),
         stdout(),
     )?;

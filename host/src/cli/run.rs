@@ -15,6 +15,8 @@ use crate::report::{Totals, human, json, junit};
 use crate::result::{Outcome, Report};
 use crate::run::plan::{Abilities, met_needs, with_delivery};
 use crate::run::pool::{self, Engine};
+use crate::run::repeat;
+use crate::run::storm::StormBounds;
 use crate::run::worker::{Worker, WorkerOptions};
 use crate::scenario::{Plan, Scenario};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -33,6 +35,13 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, C
     let known = known_issues(args.known_issues.as_deref())?;
     let mut scenarios = select::select(&images, &args.filters)?;
     with_delivery(&mut scenarios, args.delivery);
+    // The default may be longer: a timeout is often given to scenarios without a storm.
+    if args.storm_seconds != StormBounds::DEFAULT.time.as_secs_f64()
+        && args.storm_seconds >= args.timeout.as_secs_f64()
+    {
+        let what = "--storm-seconds must be less than --timeout, which would end the storm first";
+        return Err(CliError::Usage(what.to_owned()));
+    }
     let machine = if args.behaviour.is_some() { Some(MachineName::Model) } else { args.machine };
     let mut facts = host_facts(kvm, &args.host_facts)?;
     let qemu = qemu::Qemu::find();
@@ -64,6 +73,7 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, C
             report.vendor = Some(facts.vendor.clone());
         }
     }
+    let reports = repeat::fold(reports);
     let kernel = known.excuse(kernel_log.into_inner().finish(), &facts);
     let mut output = BufWriter::new(stdout().lock());
     match args.format {
@@ -94,8 +104,12 @@ impl Run<'_> {
             without_payload: probe(&machine, false)?,
             accesses: true,
         };
-        let engine =
-            Engine::Model { behaviour: self.behaviour, timeout: self.args.timeout, frames: self.args.frames };
+        let engine = Engine::Model {
+            behaviour: self.behaviour,
+            timeout: self.args.timeout,
+            frames: self.args.frames,
+            storm: self.storm(),
+        };
         Ok(self.on_engine(&engine, &abilities, scenarios, Some(self.behaviour.name)))
     }
 
@@ -110,6 +124,7 @@ impl Run<'_> {
             images: self.files.to_vec(),
             timeout: self.args.timeout,
             frames: self.args.frames,
+            storm: self.storm(),
         };
         // A probe has a guest of its own and needs no image.
         let mut worker = Worker::new(WorkerOptions { images: Vec::new(), ..options.clone() });
@@ -130,6 +145,10 @@ impl Run<'_> {
         Ok(self.on_engine(&Engine::Kvm(options), &abilities, scenarios, None))
     }
 
+    fn storm(&self) -> StormBounds {
+        StormBounds { cuts: self.args.storm_cuts, time: Duration::from_secs_f64(self.args.storm_seconds) }
+    }
+
     fn on_engine(
         &self,
         engine: &Engine,
@@ -139,7 +158,8 @@ impl Run<'_> {
     ) -> Vec<Report> {
         let ids = scenarios.iter().map(|(_, scenario)| scenario.to_string());
         let order: HashMap<String, usize> = ids.zip(0..).collect();
-        let (run, mut reports) = abilities.split(scenarios, self.images, behaviour);
+        let (once, mut reports) = abilities.split(scenarios, self.images, behaviour);
+        let run = repeated(once, self.args.repeat);
         let bar = progress_bar(&abilities.machine, run.len());
         reports.extend(pool::run(engine, self.images, &run, |report| {
             bar.inc(1);
@@ -172,19 +192,21 @@ impl Run<'_> {
             let mine: Vec<&Scenario> =
                 scenarios.iter().filter(|(i, _)| *i == index).map(|(_, scenario)| scenario).collect();
             if !mine.is_empty() {
-                reports.extend(crate::run::qemu::run(
-                    &qemu,
-                    image,
-                    &mine,
-                    self.args.timeout,
-                    self.args.frames,
-                ));
+                for _ in 0..self.args.repeat {
+                    let (timeout, frames) = (self.args.timeout, self.args.frames);
+                    reports.extend(crate::run::qemu::run(&qemu, image, &mine, timeout, frames));
+                }
                 bar.inc(mine.len() as u64);
             }
         }
         bar.finish_and_clear();
         Ok(reports)
     }
+}
+
+/// The whole list again and again, not each scenario: what one of them leaves behind can hurt the next.
+fn repeated(once: Vec<(usize, Scenario)>, times: u32) -> Vec<(usize, Scenario)> {
+    (0..times).flat_map(|_| once.iter().cloned()).collect()
 }
 
 /// How long QEMU may take to say its version.

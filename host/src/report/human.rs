@@ -55,6 +55,9 @@ pub(super) fn finding(output: &mut impl Write, report: &Report) -> Result<()> {
     if let Some(reason) = &report.reason {
         writeln!(output, "    {reason}")?;
     }
+    if report.runs > 1 {
+        writeln!(output, "    in {} of {} runs", report.runs_alike, report.runs)?;
+    }
     if let Some(queue) = &report.queue {
         writeln!(output, "    the queue at the cut: {queue}")?;
     }

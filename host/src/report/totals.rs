@@ -26,9 +26,7 @@ impl Totals {
         let mut totals = Self::default();
         for report in reports {
             totals.add(report.outcome);
-            if report.cut.is_some() {
-                totals.cuts += report.cuts as usize;
-            }
+            totals.cuts += report.cuts as usize;
         }
         totals
     }

@@ -5,6 +5,7 @@ use crate::machine::model::ModelMachine;
 use crate::result::{Outcome, Report};
 use crate::run::one::Runner;
 use crate::run::pool::{self, Engine};
+use crate::run::storm::StormBounds;
 use crate::scenario::{self, ACTIONS, Action, Delivery, Plan, Scenario, Stop};
 use model::hypervisor::behaviour::Behaviour;
 use std::time::{Duration, Instant};
@@ -158,7 +159,8 @@ pub fn explore(
     mut progress: impl FnMut(&Report),
 ) -> Vec<Explored> {
     let end = bounds.end();
-    let engine = Engine::Model { behaviour, timeout: bounds.timeout, frames: false };
+    let engine =
+        Engine::Model { behaviour, timeout: bounds.timeout, frames: false, storm: StormBounds::DEFAULT };
     let mut left = bounds.count;
     let mut explored = Vec::new();
     for schedules in all {

@@ -12,6 +12,7 @@
 //! | [`plan`] | which scenarios run on which machine, and which are skipped and why |
 //! | [`pool`] | many scenarios, in threads (model) or worker processes (KVM) |
 //! | [`qemu`] | an image under QEMU, all its cases in one boot |
+//! | [`repeat`] | what became of a scenario that ran more than once |
 //! | [`storm`] | signals at random times while a case runs again and again |
 //! | [`serve`], [`worker`] | the two sides of a worker process |
 
@@ -25,6 +26,7 @@ pub mod pair;
 pub mod plan;
 pub mod pool;
 pub mod qemu;
+pub mod repeat;
 pub mod serve;
 pub mod storm;
 pub mod worker;

@@ -4,6 +4,7 @@ use crate::image::Image;
 use crate::report::Totals;
 use crate::result::{Outcome, Report};
 use crate::run::pool::{self, Engine};
+use crate::run::storm::StormBounds;
 use crate::scenario::{self, Plan, Scenario};
 use model::hypervisor::behaviour::{self, Behaviour};
 use protocol::note::CaseFlags;
@@ -57,7 +58,7 @@ impl Matrix {
         let mut useful = BTreeSet::new();
         let mut rows = Vec::new();
         for behaviour in behaviour::all() {
-            let engine = Engine::Model { behaviour, timeout, frames: false };
+            let engine = Engine::Model { behaviour, timeout, frames: false, storm: StormBounds::DEFAULT };
             let reports = pool::run(&engine, images, &scenarios, |_| {});
             let failed = reports.iter().filter(|report| report.outcome == Outcome::Fail);
             if !behaviour.is_correct() {

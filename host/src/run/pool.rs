@@ -8,6 +8,7 @@ use crate::result::{Outcome, Report};
 use crate::run::across::Crossing;
 use crate::run::one::Runner;
 use crate::run::pair::{Pair, Route};
+use crate::run::storm::StormBounds;
 use crate::run::worker::{Worker, WorkerOptions};
 use crate::scenario::Scenario;
 use model::hypervisor::behaviour::Behaviour;
@@ -26,6 +27,8 @@ pub enum Engine {
         timeout: Duration,
         /// Whether reports carry frames.
         frames: bool,
+        /// How long storms last.
+        storm: StormBounds,
     },
     /// KVM, in worker processes.
     Kvm(WorkerOptions),
@@ -88,13 +91,14 @@ impl Work<'_> {
 
     fn with(&self, engine: &Engine, sender: &Sender<(usize, Report)>) {
         match engine {
-            Engine::Model { behaviour, timeout, frames } => {
+            Engine::Model { behaviour, timeout, frames, storm } => {
                 let machine = ModelMachine::new(behaviour);
                 let mut runner = Runner::new(&machine, Some(behaviour.name.to_owned()), *timeout);
                 runner.frames = *frames;
                 let destination = Destination::on_model(behaviour.name);
                 runner.elsewhere =
                     Some(Box::new(move |guest, image| move_through_process(&destination, guest, image)));
+                runner.storm = *storm;
                 self.each(sender, |image, scenario| runner.run(image, scenario));
             }
             Engine::Kvm(options) => {

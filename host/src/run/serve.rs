@@ -7,6 +7,7 @@ use crate::probe::ask;
 use crate::run::across::Crossing;
 use crate::run::observe;
 use crate::run::one::{OnSeen, Runner};
+use crate::run::storm::StormBounds;
 use crate::run::worker::{Answer, Request};
 use crate::scenario::Scenario;
 use std::cell::RefCell;
@@ -23,6 +24,7 @@ pub fn serve(
     images: &[Image],
     timeout: Duration,
     frames: bool,
+    storm: StormBounds,
     input: impl BufRead,
     output: impl Write,
 ) -> std::io::Result<()> {
@@ -34,6 +36,7 @@ pub fn serve(
     let on_seen = || -> Option<OnSeen<'_>> { Some(Box::new(seen)) };
     let mut runner = Runner::new(machine, None, timeout);
     runner.frames = frames;
+    runner.storm = storm;
     runner.on_seen = on_seen();
     runner.elsewhere = Some(Box::new(|guest, image| move_through_process(destination, guest, image)));
     for line in input.lines() {

@@ -10,6 +10,7 @@ use crate::process::die_with_parent;
 use crate::result::{Outcome, Report};
 use crate::run::observe::Observation;
 use crate::run::pair::Pair;
+use crate::run::storm::StormBounds;
 use crate::scenario::Scenario;
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader, Write};
@@ -73,6 +74,8 @@ pub struct WorkerOptions {
     pub timeout: Duration,
     /// Whether reports carry frames.
     pub frames: bool,
+    /// How long storms last.
+    pub storm: StormBounds,
 }
 
 /// A worker process, started when first needed and again after it had to be killed.
@@ -253,6 +256,8 @@ fn start(options: &WorkerOptions) -> std::io::Result<Process> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("worker").arg("--timeout").arg(options.timeout.as_secs_f64().to_string());
     command.arg("--kvm").arg(&options.kvm);
+    command.arg("--storm-cuts").arg(options.storm.cuts.to_string());
+    command.arg("--storm-seconds").arg(options.storm.time.as_secs_f64().to_string());
     for image in &options.images {
         command.arg("--image").arg(image);
     }

@@ -18,7 +18,12 @@ pub(crate) struct Ran {
 
 /// Runs `midflight` with arguments, with a hard bound.
 pub(crate) fn midflight<A: AsRef<std::ffi::OsStr>>(arguments: &[A]) -> Ran {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_midflight"));
+    command(env!("CARGO_BIN_EXE_midflight"), arguments)
+}
+
+/// Runs a program with arguments, with a hard bound.
+pub(crate) fn command<A: AsRef<std::ffi::OsStr>>(program: &str, arguments: &[A]) -> Ran {
+    let mut command = Command::new(program);
     command.args(arguments);
     finish(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
 }

@@ -61,6 +61,15 @@ mod tests {
     }
 
     #[test]
+    fn a_processor_that_another_hypervisor_has_says_so() {
+        for at in ["open /dev/kvm", "KVM_CREATE_VM"] {
+            let error = errno_of(at, libc::EBUSY).to_string();
+            let sentence = "Device or resource busy (errno 16): another hypervisor on this host may own";
+            assert!(error.starts_with(&format!("{at} failed: {sentence}")), "{error}");
+        }
+    }
+
+    #[test]
     fn an_unknown_errno_has_no_advice() {
         assert_eq!(
             errno_of("KVM_RUN", libc::EINVAL).to_string(),

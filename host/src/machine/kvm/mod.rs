@@ -10,6 +10,7 @@
 //! | `ring` | the dirty ring |
 //! | `signal` | the deadline's timer and the signal that cancels an entry |
 //! | `msrs` | the MSRs to save and restore |
+//! | `needed` | the capabilities without which nothing can be run |
 //! | `facts` | what reports and `midflight doctor` say about this host's KVM |
 //! | `error` | errno -> a sentence with advice |
 //! | `sys` | the ioctls and system calls that kvm-ioctls lacks |
@@ -19,6 +20,7 @@ mod exit;
 mod facts;
 mod memory;
 mod msrs;
+mod needed;
 mod ring;
 mod signal;
 mod slots;
@@ -79,6 +81,9 @@ impl KvmMachine {
         if version != KVM_API_VERSION as i32 {
             let what = format!("{} answers {version} instead of 12; it is no KVM", device.display());
             return Err(refusal("KVM_GET_API_VERSION", what));
+        }
+        if let Some(sentence) = needed::missing(|number| kvm.check_extension_raw(number.into())) {
+            return Err(refusal("KVM_CHECK_EXTENSION", sentence));
         }
         sys::permit_guest_amx();
         let cpuid =

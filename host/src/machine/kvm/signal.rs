@@ -2,8 +2,8 @@
 //!
 //! *Deadline*: a POSIX timer per thread that signals this thread. Its handler sets the
 //! `immediate_exit` of the vCPU that the thread is about to run, so a signal that arrives just
-//! before KVM_RUN is not lost: KVM_RUN then returns EINTR at once. The clock is read after the
-//! handler knows the vCPU, which closes the other side of the race.
+//! before KVM_RUN is not lost: KVM_RUN then returns EINTR at once. The timer is set before the handler
+//! knows the vCPU, and the clock is read after, which closes both sides of the race.
 //!
 //! *Cut*: blocked in the thread for good, made pending by [`Cut::raise`], unblocked only inside
 //! KVM_RUN by KVM_SET_SIGNAL_MASK, and taken back with sigtimedwait. Its handler never runs.
@@ -109,22 +109,23 @@ impl Timer {
         Ok(Self { id, at: None })
     }
 
-    /// Makes the timer fire at `at`; nothing to do when it is already set so.
-    fn set(&mut self, at: Instant, now: Instant) -> Result<(), VcpuError> {
-        if self.at == Some(at) {
+    /// Makes the timer fire at `at` and at no other time; nothing to do when it is already set so.
+    fn set(&mut self, at: Option<Instant>) -> Result<(), VcpuError> {
+        if self.at == at {
             return Ok(());
         }
-        let left = at.saturating_duration_since(now);
-        // SAFETY: itimerspec is a plain structure for which zeros are valid.
+        // SAFETY: itimerspec is a plain structure for which zeros are valid; zeros disarm the timer.
         let mut value: libc::itimerspec = unsafe { std::mem::zeroed() };
-        value.it_value.tv_sec = libc::time_t::try_from(left.as_secs()).unwrap_or(libc::time_t::MAX);
-        // Zero would disarm it.
-        value.it_value.tv_nsec = libc::c_long::from(left.subsec_nanos()).max(1);
+        if let Some(at) = at {
+            let left = at.saturating_duration_since(Instant::now());
+            value.it_value.tv_sec = libc::time_t::try_from(left.as_secs()).unwrap_or(libc::time_t::MAX);
+            value.it_value.tv_nsec = libc::c_long::from(left.subsec_nanos()).max(1);
+        }
         // SAFETY: the timer is ours, the value is valid for the call.
         if unsafe { libc::timer_settime(self.id, 0, &value, null_mut()) } != 0 {
             return Err(last("timer_settime"));
         }
-        self.at = Some(at);
+        self.at = at;
         Ok(())
     }
 }
@@ -147,12 +148,11 @@ impl Running {
     /// Announces that this thread is about to run the vCPU whose `immediate_exit` is given, until
     /// `deadline` at the latest. The second value says whether the deadline has already passed.
     pub(super) fn new(immediate_exit: *mut u8, deadline: Option<Instant>) -> Result<(Self, bool), VcpuError> {
-        // The timer first: a signal of its earlier setting must not meet this run.
-        if let Some(deadline) = deadline {
-            with_timer(|timer| timer.set(deadline, Instant::now()))?;
-        }
+        // First the timer: what an earlier run set it to must not end this one.
+        with_timer(|timer| timer.set(deadline))?;
         let running = Self { immediate_exit, _thread: PhantomData };
         RUNNING.set(immediate_exit);
+        // A signal that came before the line above was ignored, and the clock says so.
         Ok((running, deadline.is_some_and(|deadline| Instant::now() >= deadline)))
     }
 }
@@ -232,6 +232,20 @@ mod tests {
         assert_eq!(unsafe { (&raw const byte).read_volatile() }, 0);
         let (_running, passed) = Running::new(&raw mut byte, Some(at)).unwrap();
         assert!(passed);
+    }
+
+    #[test]
+    fn a_signal_of_an_earlier_run_does_not_end_a_later_one() {
+        let mut byte = 0_u8;
+        for round in 0..100_000 {
+            let soon = Instant::now() + Duration::from_nanos(round % 5000);
+            drop(Running::new(&raw mut byte, Some(soon)).unwrap());
+            let far = (round % 2 == 0).then(|| Instant::now() + Duration::from_secs(60));
+            let (_running, passed) = Running::new(&raw mut byte, far).unwrap();
+            // SAFETY: the byte is alive.
+            let ended = unsafe { (&raw const byte).read_volatile() };
+            assert_eq!((ended, passed), (0, false), "round {round}");
+        }
     }
 
     #[test]

@@ -100,7 +100,7 @@ impl<'a> Run<'_, '_, 'a> {
     pub(super) fn judge_lost(&self, session: &Session<'_>, report: &mut Report) -> Result<(), Trouble> {
         self.judge(session, report)?;
         if report.outcome != Outcome::Fail {
-            report.cut = None;
+            (report.cut, report.cuts) = (None, 0);
             let what = "the event was delivered all the same";
             return Err(Trouble::NoCut(what.to_owned()));
         }

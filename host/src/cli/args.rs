@@ -1,5 +1,9 @@
 //! Options and their meaning.
 
+mod between;
+
+pub(super) use between::{DestinationArgs, KeeperArgs, MigrateArgs, WorkerArgs};
+
 use crate::machine::kvm::DEVICE;
 use crate::nested::DEFAULT_EMULATOR;
 use crate::run::storm::StormBounds;
@@ -44,6 +48,8 @@ pub enum Command {
     Trace(TraceArgs),
     /// Run the same guests on two machines and say where they first differ
     Compare(CompareArgs),
+    /// Let a guest that is cut here go on in another midflight, or receive one
+    Migrate(MigrateArgs),
     /// Say what this host can and cannot test
     Doctor,
     /// Boot a Linux kernel in an emulator and run midflight there, on that kernel's KVM
@@ -54,6 +60,9 @@ pub enum Command {
     /// Receive a guest from a parent process
     #[command(hide = true)]
     Destination(DestinationArgs),
+    /// Keep the file of a parent's unix socket
+    #[command(hide = true)]
+    Keeper(KeeperArgs),
 }
 
 /// A machine by name.
@@ -259,34 +268,6 @@ pub struct CompareArgs {
     /// What only you know of this host: fred_series=NAME, the FRED series its KVM was built with
     #[arg(long = "host-fact", value_name = "NAME=VALUE")]
     pub host_facts: Vec<String>,
-}
-
-/// Options of `worker`.
-#[derive(Debug, Args)]
-pub struct WorkerArgs {
-    /// How long a scenario may take, in seconds
-    #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
-    pub timeout: Duration,
-    /// Report each captured frame
-    #[arg(long)]
-    pub frames: bool,
-    /// After so many proved cuts a storm ends
-    #[arg(long, value_name = "K", default_value_t = StormBounds::DEFAULT.cuts)]
-    pub storm_cuts: u32,
-    /// How long a storm may last, in seconds
-    #[arg(long, value_name = "T", default_value_t = StormBounds::DEFAULT.time.as_secs_f64(), value_parser = number_of_seconds)]
-    pub storm_seconds: f64,
-}
-
-/// Options of `destination`.
-#[derive(Debug, Args)]
-pub struct DestinationArgs {
-    /// The machine
-    #[arg(long)]
-    pub machine: MachineName,
-    /// Behaviour of the model
-    #[arg(long, value_name = "NAME")]
-    pub behaviour: Option<String>,
 }
 
 /// Longest timeout that makes sense, in seconds: a day.

@@ -22,6 +22,7 @@ use crate::images::{self, ImagesError};
 use crate::known::KnownIssuesError;
 use crate::machine::kvm::KvmMachine;
 use crate::migration::MigrationError;
+use crate::migration::keeper::keep;
 use crate::migration::process::Destination;
 use crate::nested::NestedError;
 use crate::run::serve::serve;
@@ -96,6 +97,8 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Compare(args) => compare::compare(&args, &cli.images, &cli.kvm),
         Command::Doctor => doctor::doctor(&cli.images, &cli.kvm),
         Command::Nested(args) => nested::nested(&args, &cli.images),
+        Command::Migrate(args) => migrate::migrate(&args, &cli.images, &cli.kvm),
+        Command::Keeper(args) => keep(&args.path).map(|()| 0).map_err(CliError::from),
         Command::Destination(args) => migrate::destination(&args, &cli.kvm),
         Command::Worker(args) => worker(&args, &cli.images, &cli.kvm),
     };

@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, CliError> {
     // Before anything that the kernel could object to.
     let kernel_log = RefCell::new(KernelLog::watch(&args.kernel_log));
-    let behaviour = behaviour_of(args)?;
+    let behaviour = behaviour_for(args.machine, args.behaviour.as_deref())?;
     let images = images::load(files)?;
     let known = known_issues(args.known_issues.as_deref())?;
     let mut scenarios = select::select(&images, &args.filters)?;
@@ -67,18 +67,30 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, C
     if reports.is_empty() {
         return Err(CliError::NothingSelected(machine.map_or("any machine", MachineName::name).to_owned()));
     }
+    tell(args.format, reports, &known, &facts, kernel_log.into_inner(), stdout().lock())
+}
+
+/// Applies the known issues, writes the report, and says what it comes to.
+pub(super) fn tell(
+    format: Format,
+    mut reports: Vec<Report>,
+    known: &KnownIssues,
+    facts: &HostFacts,
+    kernel_log: KernelLog,
+    output: impl Write,
+) -> Result<u8, CliError> {
     for report in &mut reports {
-        known.apply(report, &facts);
+        known.apply(report, facts);
         if report.machine == MachineName::Kvm.name() {
             report.vendor = Some(facts.vendor.clone());
         }
     }
     let reports = repeat::fold(reports);
-    let kernel = known.excuse(kernel_log.into_inner().finish(), &facts);
-    let mut output = BufWriter::new(stdout().lock());
-    match args.format {
-        Format::Human => human::write(&mut output, &reports, &facts, &kernel)?,
-        Format::Json => json::write(&mut output, &reports, &facts, &kernel)?,
+    let kernel = known.excuse(kernel_log.finish(), facts);
+    let mut output = BufWriter::new(output);
+    match format {
+        Format::Human => human::write(&mut output, &reports, facts, &kernel)?,
+        Format::Json => json::write(&mut output, &reports, facts, &kernel)?,
         Format::Junit => junit::write(&mut output, &reports, &kernel)?,
     }
     output.flush()?;
@@ -234,16 +246,20 @@ fn conclude_all(
     scenarios.iter().map(|(_, scenario)| one(scenario)).collect()
 }
 
-fn behaviour_of(args: &RunArgs) -> Result<&'static Behaviour, CliError> {
-    if let Some(machine) = args.machine.filter(|machine| *machine != MachineName::Model)
-        && args.behaviour.is_some()
+/// The behaviour of the model, which no other machine takes.
+pub(super) fn behaviour_for(
+    machine: Option<MachineName>,
+    behaviour: Option<&str>,
+) -> Result<&'static Behaviour, CliError> {
+    if let Some(machine) = machine.filter(|machine| *machine != MachineName::Model)
+        && behaviour.is_some()
     {
         return Err(CliError::Usage(format!(
             "--behaviour is for the model; {} behaves as it does",
             machine.name()
         )));
     }
-    behaviour_named(args.behaviour.as_deref())
+    behaviour_named(behaviour)
 }
 
 /// The behaviour of that name, or the default one.

@@ -40,6 +40,18 @@ pub(super) fn select(images: &[Image], filters: &[String]) -> Result<Vec<(usize,
     Ok(kept.map(|((index, scenario, _), _)| (index, scenario)).chain(beyond).collect())
 }
 
+/// The one scenario that `id` means, for a command that does `what` with one.
+///
+/// # Errors
+/// When there is none, or more than one.
+pub(super) fn one(images: &[Image], id: &str, what: &str) -> Result<(usize, Scenario), CliError> {
+    let mut chosen = select(images, &[id.to_owned()])?;
+    match (chosen.pop(), chosen.len()) {
+        (Some(only), 0) => Ok(only),
+        (_, more) => Err(CliError::Usage(format!("`{id}` is {} scenarios; {what} one", more + 1))),
+    }
+}
+
 /// A scenario that makes sense and is not among those that run by default: what `midflight explore`
 /// makes, another seed, another action.
 fn ungenerated(images: &[Image], id: &str) -> Option<(usize, Scenario)> {

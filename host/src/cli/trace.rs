@@ -3,9 +3,10 @@
 use super::CliError;
 use super::args::TraceArgs;
 use super::run::behaviour_named;
-use super::select::select;
+use super::select;
 use crate::images;
 use crate::machine::model::ModelMachine;
+use crate::migration::move_through_memory;
 use crate::report::{Totals, human};
 use crate::result::Outcome;
 use crate::run::one::Runner;
@@ -16,11 +17,7 @@ use std::path::PathBuf;
 pub(super) fn trace(args: &TraceArgs, files: &[PathBuf]) -> Result<u8, CliError> {
     let behaviour = behaviour_named(args.behaviour.as_deref())?;
     let images = images::load(files)?;
-    let chosen = select(&images, std::slice::from_ref(&args.scenario))?;
-    let [(image, scenario)] = chosen.as_slice() else {
-        let what = format!("`{}` is {} scenarios; trace tells one", args.scenario, chosen.len());
-        return Err(CliError::Usage(what));
-    };
+    let (image, scenario) = select::one(&images, &args.scenario, "trace tells")?;
     let story = Story::default();
     let machine = ModelMachine::new(behaviour).telling(story.clone());
     let mut runner = Runner::new(&machine, Some(behaviour.name.to_owned()), args.timeout);
@@ -30,8 +27,14 @@ pub(super) fn trace(args: &TraceArgs, files: &[PathBuf]) -> Result<u8, CliError>
         seen.begin();
         seen.line(format!("driver       {place}"));
     }));
+    let (moved, destination) = (story.clone(), &machine);
+    runner.elsewhere = Some(Box::new(move |guest, image| {
+        // Another process would keep its part of the story to itself.
+        moved.line("driver       the guest goes through a stream, as to another process".to_owned());
+        move_through_memory(destination, Some(behaviour.name), guest, image)
+    }));
     runner.frames = true;
-    let report = runner.run(&images[*image], scenario);
+    let report = runner.run(&images[image], &scenario);
     let mut output = BufWriter::new(stdout().lock());
     for line in story.lines() {
         writeln!(output, "{line}")?;

@@ -1,5 +1,6 @@
 //! The side that receives a guest.
 
+use super::token::Token;
 use super::{MigrationError, answer, receive, refuse, send};
 use crate::image::Image;
 use crate::machine::Machine;
@@ -7,8 +8,33 @@ use crate::result::Report;
 use crate::run::one::Runner;
 use crate::scenario::Scenario;
 use crate::state;
-use crate::stream::{Errand, Guest, Reader, Writer};
+use crate::stream::{Errand, Guest, Kind, Reader, Writer};
 use std::io::{Read, Write};
+use std::time::Duration;
+
+/// What a destination asks of who sends, and what it grants.
+#[derive(Debug)]
+pub struct Terms<'t> {
+    /// Only who shows it is listened to.
+    pub token: Option<&'t Token>,
+    /// How long a guest may run, whatever its source says.
+    pub longest: Duration,
+}
+
+impl Terms<'_> {
+    /// The child of this program's own.
+    pub const OWN: Terms<'static> = Terms { token: None, longest: Duration::MAX };
+
+    fn admit(&self, from: &mut Reader<impl Read>) -> Result<(), MigrationError> {
+        match self.token {
+            None => Ok(()),
+            Some(token) if token.is(&from.section(Kind::Token).map_err(MigrationError::from_stream)?) => {
+                Ok(())
+            }
+            Some(_) => Err(MigrationError::Token),
+        }
+    }
+}
 
 /// Receives one guest, does what is asked, and answers; returns the report.
 ///
@@ -20,12 +46,16 @@ use std::io::{Read, Write};
 pub fn serve(
     machine: &dyn Machine,
     behaviour: Option<&str>,
+    terms: &Terms<'_>,
     from: &mut Reader<impl Read>,
     to: &mut Writer<impl Write>,
 ) -> Result<Report, MigrationError> {
-    let done = receive(from)
-        .map_err(MigrationError::from_stream)
-        .and_then(|guest| arrive(machine, behaviour, guest));
+    let done = terms.admit(from).and_then(|()| receive(from).map_err(MigrationError::from_stream)).and_then(
+        |mut guest| {
+            guest.time_left = guest.time_left.min(terms.longest);
+            arrive(machine, behaviour, guest)
+        },
+    );
     match done {
         Ok(Arrived { report, returned, image }) => {
             answer(&report, to)?;
@@ -36,7 +66,11 @@ pub fn serve(
         }
         Err(error) => {
             // Who sent nonsense, or is gone, may not hear of it.
-            let _ = refuse(&error.to_string(), to);
+            let why = match &error {
+                MigrationError::Refused(why) => why.clone(),
+                other => other.to_string(),
+            };
+            let _ = refuse(&why, to);
             Err(error)
         }
     }

@@ -4,20 +4,31 @@
 //! |---|---|
 //! | [`destination`] | the side that receives a guest, restores it, runs it and answers |
 //! | [`process`] | another process of this program as a destination |
+//! | [`remote`] | another midflight as a source or a destination |
+//! | [`address`], [`transport`], [`token`] | where it is, how it is reached, how it is let in |
+//! | [`keeper`] | the file of a unix socket, which must not outlive its listener |
 //! | `patient` | reading and writing until a deadline |
 //!
-//! The conversation, each direction a [stream](crate::stream): the source sends a guest, the
-//! destination answers with a report, and behind it with the guest if it was asked to return it; or
-//! with a refusal, a sentence.
+//! The conversation, each direction a [stream](crate::stream): the source sends a guest (over TCP, a
+//! token before it), the destination answers with a report, and behind it with the guest if it was
+//! asked to return it; or with a refusal, a sentence.
 
+pub mod address;
 pub mod destination;
+pub mod keeper;
 mod patient;
 pub mod process;
+pub mod remote;
+pub mod token;
+pub mod transport;
 
 use crate::image::Image;
+use crate::machine::Machine;
 use crate::result::Report;
-use crate::stream::{Guest, Kind, Reader, StreamError, Writer, base_of, nonsense};
-use std::io::{Read, Write};
+use crate::stream::{Errand, Guest, Kind, Reader, StreamError, Writer, base_of, nonsense};
+use destination::Terms;
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::time::Duration;
 
 /// What came of a guest's errand.
 #[derive(Clone, Debug)]
@@ -49,9 +60,36 @@ pub enum MigrationError {
         /// What was noticed first.
         error: StreamError,
     },
-    /// The destination did not answer.
-    #[error("timeout: the destination did not answer in time, and was given up")]
+    /// The other side did not say what it had to say.
+    #[error("timeout: the other side of the migration was silent for too long, and was given up")]
     Late,
+    /// Nobody came.
+    #[error("timeout: nobody sent a guest to {address} within {seconds} s")]
+    Nobody {
+        /// Where.
+        address: String,
+        /// The bound.
+        seconds: f64,
+    },
+    /// Who came showed another token.
+    #[error("the token is not the one that this listener printed")]
+    Token,
+    /// It cannot be listened there.
+    #[error("nothing can be received at {address}: {error}")]
+    Listen {
+        /// Where.
+        address: String,
+        /// Why.
+        error: String,
+    },
+    /// It cannot be sent there.
+    #[error("nobody can be reached at {address}: {error}; is `midflight migrate --listen` running there?")]
+    Unreachable {
+        /// Where.
+        address: String,
+        /// Why.
+        error: std::io::Error,
+    },
 }
 
 impl MigrationError {
@@ -62,6 +100,55 @@ impl MigrationError {
             other => Self::Stream(other),
         }
     }
+}
+
+/// How much longer than the guest's own deadline a source waits: the destination's own comes first.
+pub const GRACE: Duration = Duration::from_secs(2);
+
+/// The source's side of the conversation.
+fn converse(
+    from: impl Read,
+    to: impl Write,
+    token: Option<&str>,
+    guest: &Guest,
+    image: &Image,
+) -> Result<Moved, MigrationError> {
+    let sent = Writer::new(BufWriter::new(to)).and_then(|mut to| {
+        token.map_or(Ok(()), |token| to.section(Kind::Token, token.as_bytes()))?;
+        send(guest, image, &mut to)
+    });
+    // A destination that refuses stops reading: what it answers says more than the failed write.
+    let answer = Reader::new(BufReader::new(from)).map_err(MigrationError::from_stream);
+    let moved = answer.and_then(|mut from| {
+        let report = answered(&mut from)?;
+        match guest.errand {
+            Errand::Finish => Ok(Moved::Judged(report)),
+            Errand::Return => receive(&mut from).map(Moved::Returned).map_err(MigrationError::from_stream),
+        }
+    });
+    match (moved, sent) {
+        // One that said nothing of use may have been cut off because we were.
+        (Err(MigrationError::Stream(_)), Err(error @ StreamError::TooLong { .. })) => Err(error.into()),
+        (moved, _) => moved,
+    }
+}
+
+/// Does a guest's errand on `machine` itself: the same conversation, in memory.
+///
+/// # Errors
+/// When the machine refuses the guest.
+pub fn move_through_memory(
+    machine: &dyn Machine,
+    behaviour: Option<&str>,
+    guest: &Guest,
+    image: &Image,
+) -> Result<Moved, MigrationError> {
+    let (mut there, mut back) = (Vec::new(), Vec::new());
+    send(guest, image, &mut Writer::new(&mut there)?)?;
+    let mut from = Reader::new(there.as_slice())?;
+    // A refusal is in the answer.
+    let _ = destination::serve(machine, behaviour, &Terms::OWN, &mut from, &mut Writer::new(&mut back)?);
+    converse(back.as_slice(), std::io::sink(), None, guest, image)
 }
 
 /// Sends a guest.

@@ -4,7 +4,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A pipe takes this much without blocking once it says that it takes anything: PIPE_BUF.
 const PIECE: usize = 4096;
@@ -23,19 +23,29 @@ impl Patient {
         Self { file: File::from(fd), deadline }
     }
 
+    /// Patience from now on.
+    pub(super) fn end_in(&mut self, patience: Duration) {
+        self.deadline = self.deadline.min(Instant::now() + patience);
+    }
+
     fn wait(&self, flags: PollFlags) -> io::Result<()> {
-        loop {
-            let left = self.deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            let timeout = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
-            let mut polled = [PollFd::from_borrowed_fd(self.file.as_fd(), flags)];
-            match poll(&mut polled, Some(&timeout)) {
-                Ok(0) | Err(rustix::io::Errno::INTR) => {}
-                Ok(_) => return Ok(()),
-                Err(error) => return Err(error.into()),
-            }
+        until(&mut [PollFd::from_borrowed_fd(self.file.as_fd(), flags)], self.deadline)
+    }
+}
+
+/// Waits until something can be done with one of `polled`, or `deadline` passes:
+/// [`TimedOut`](io::ErrorKind::TimedOut).
+pub(super) fn until(polled: &mut [PollFd<'_>], deadline: Instant) -> io::Result<()> {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let timeout = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
+        match poll(polled, Some(&timeout)) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => {}
+            Ok(_) => return Ok(()),
+            Err(error) => return Err(error.into()),
         }
     }
 }
@@ -71,7 +81,6 @@ impl Write for Patient {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn soon() -> Instant {
         Instant::now() + Duration::from_millis(50)

@@ -4,12 +4,12 @@
 //! thread that started it ends, and by us when it does not answer in time.
 
 use super::patient::Patient;
-use super::{MigrationError, Moved, answered, receive, send};
+use super::{GRACE, MigrationError, Moved, converse};
 use crate::image::Image;
 use crate::process::die_with_parent;
-use crate::stream::{Errand, Guest, Reader, StreamError, Writer};
+use crate::stream::{Guest, StreamError};
 use std::ffi::OsString;
-use std::io::{self, BufReader, BufWriter};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -41,10 +41,7 @@ impl Destination {
 }
 
 /// The program that runs, even if its file was replaced meanwhile.
-const THIS: &str = "/proc/self/exe";
-
-/// How much longer than the guest's own deadline we wait: the destination's own comes first.
-const GRACE: Duration = Duration::from_secs(2);
+pub(super) const THIS: &str = "/proc/self/exe";
 
 /// Does a guest's errand in another process.
 ///
@@ -62,20 +59,9 @@ pub fn move_through_process(
     let reading = ours.try_clone().map_err(MigrationError::Start)?;
     let to = Patient::new(OwnedFd::from(ours), deadline);
     let from = Patient::new(OwnedFd::from(reading), deadline);
-    let sent = Writer::new(BufWriter::new(to)).and_then(|mut to| send(guest, image, &mut to));
-    // A destination that refuses stops reading: what it answers says more than the failed write.
-    let answer = Reader::new(BufReader::new(from)).map_err(MigrationError::from_stream);
-    let result = answer.and_then(|mut from| {
-        let report = answered(&mut from)?;
-        match guest.errand {
-            Errand::Finish => Ok(Moved::Judged(report)),
-            Errand::Return => receive(&mut from).map(Moved::Returned).map_err(MigrationError::from_stream),
-        }
-    });
-    match (result, sent) {
-        (Ok(answer), _) => Ok(answer),
-        (Err(MigrationError::Stream(error)), _) if is_gone(&error) => Err(process.died(error)),
-        (Err(error), _) => Err(error),
+    match converse(from, to, None, guest, image) {
+        Err(MigrationError::Stream(error)) if is_gone(&error) => Err(process.died(error)),
+        other => other,
     }
 }
 

@@ -147,8 +147,20 @@ impl Worker {
     /// # Errors
     /// When there is no answer to any question.
     pub fn probe(&mut self, payload: bool) -> Result<StopSupport, WorkerError> {
+        self.probe_only(payload, |_| true)
+    }
+
+    /// As [`probe`](Self::probe), asking only what is `wanted`.
+    ///
+    /// # Errors
+    /// As [`probe`](Self::probe).
+    pub fn probe_only(
+        &mut self,
+        payload: bool,
+        wanted: impl Fn(Question) -> bool,
+    ) -> Result<StopSupport, WorkerError> {
         let mut answers = Vec::new();
-        for question in Question::all(payload) {
+        for question in Question::all(payload).into_iter().filter(|question| wanted(*question)) {
             let support = match self.ask(&Request::Probe(question, payload)) {
                 Ok(Answer::Support(support)) => support,
                 Ok(Answer::Failed(why)) => return Err(WorkerError::Failed(why)),

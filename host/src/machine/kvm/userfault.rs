@@ -93,3 +93,40 @@ impl Drop for Userfault {
         sys::userfault_unregister(&self.fd, self.page, PAGE as u64);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::memory::GuestMemory;
+    use super::super::signal;
+    use super::*;
+    use std::time::Instant;
+
+    #[test]
+    fn an_access_to_a_watched_page_waits_for_the_watcher() {
+        // The signal needs its handler.
+        let mut immediate_exit = 0;
+        let running = signal::Running::new(&raw mut immediate_exit, Some(Instant::now())).unwrap();
+        drop(running);
+        for (write, number) in [(false, 1), (true, 2), (false, 3), (true, 4)] {
+            let mut memory = GuestMemory::new(8 * PAGE as u64).unwrap();
+            let page = memory.guest_page(number * PAGE as u64).unwrap();
+            if number < 3 {
+                memory.write(number * PAGE as u64, b"here").unwrap();
+            }
+            memory.populate(number * PAGE as u64).unwrap();
+            let watched = match Userfault::watch(page) {
+                Ok(watched) => watched,
+                Err(error) => return eprintln!("skipped, nothing tested: {error}"),
+            };
+            memory.evict(number * PAGE as u64).unwrap();
+            let start = Instant::now();
+            let touch = || {
+                let byte = std::ptr::with_exposed_provenance_mut::<u8>(page as usize);
+                // SAFETY: a page of the mapping made above.
+                unsafe { if write { byte.write_volatile(1) } else { drop(byte.read_volatile()) } }
+            };
+            watched.run(signal::deadline_signal(), touch).unwrap();
+            assert!(start.elapsed() >= PATIENCE, "page {number}, write {write}");
+        }
+    }
+}

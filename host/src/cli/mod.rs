@@ -25,7 +25,7 @@ use crate::migration::MigrationError;
 use crate::migration::keeper::keep;
 use crate::migration::process::Destination;
 use crate::nested::NestedError;
-use crate::run::serve::serve;
+use crate::run::serve::{Terms, serve};
 use crate::run::storm::StormBounds;
 use crate::run::worker::WorkerError;
 use crate::vcpu::VcpuError;
@@ -125,9 +125,7 @@ fn worker(args: &WorkerArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, CliErr
         &machine,
         &Destination::on_kvm(kvm),
         &images,
-        args.timeout,
-        args.frames,
-        storm,
+        Terms { timeout: args.timeout, frames: args.frames, storm },
         BufReader::new(stdin()),
         stdout(),
     )?;

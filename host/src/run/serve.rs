@@ -14,6 +14,17 @@ use std::cell::RefCell;
 use std::io::{BufRead, Write};
 use std::time::Duration;
 
+/// How scenarios are run for the parent.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// How long a scenario may take.
+    pub timeout: Duration,
+    /// Whether reports carry frames.
+    pub frames: bool,
+    /// How long storms last.
+    pub storm: StormBounds,
+}
+
 /// Serves requests from `input` until it ends; guests that move to another process go to `destination`.
 ///
 /// # Errors
@@ -22,9 +33,7 @@ pub fn serve(
     machine: &dyn Machine,
     destination: &Destination,
     images: &[Image],
-    timeout: Duration,
-    frames: bool,
-    storm: StormBounds,
+    terms: Terms,
     input: impl BufRead,
     output: impl Write,
 ) -> std::io::Result<()> {
@@ -34,9 +43,9 @@ pub fn serve(
         let _ = send(&mut *output.borrow_mut(), &Answer::Seen(place.to_owned()));
     };
     let on_seen = || -> Option<OnSeen<'_>> { Some(Box::new(seen)) };
-    let mut runner = Runner::new(machine, None, timeout);
-    runner.frames = frames;
-    runner.storm = storm;
+    let mut runner = Runner::new(machine, None, terms.timeout);
+    runner.frames = terms.frames;
+    runner.storm = terms.storm;
     runner.on_seen = on_seen();
     runner.elsewhere = Some(Box::new(|guest, image| move_through_process(destination, guest, image)));
     for line in input.lines() {
@@ -51,7 +60,7 @@ pub fn serve(
             Ok(Request::Observe { id, pair, side }) => find(images, &id, |image, scenario| {
                 let observe = |machines: [&dyn Machine; 2]| {
                     let machine = *machines.get(side)?;
-                    Some(observe::observe(machine, image, scenario, timeout, on_seen()))
+                    Some(observe::observe(machine, image, scenario, terms.timeout, on_seen()))
                 };
                 match pair.with(Some(machine), observe) {
                     Ok(Some(observation)) => Answer::Observation(Box::new(observation)),
@@ -61,7 +70,7 @@ pub fn serve(
             }),
             Ok(Request::Cross { id, pair, route }) => find(images, &id, |image, scenario| {
                 let cross = |machines: [&dyn Machine; 2]| {
-                    let mut crossing = Crossing::new(&pair, machines, &route, timeout);
+                    let mut crossing = Crossing::new(&pair, machines, &route, terms.timeout);
                     crossing.on_seen(Box::new(seen));
                     crossing.run(image, scenario)
                 };

@@ -122,8 +122,12 @@ mod tests {
             let start = Instant::now();
             let touch = || {
                 let byte = std::ptr::with_exposed_provenance_mut::<u8>(page as usize);
-                // SAFETY: a page of the mapping made above.
-                unsafe { if write { byte.write_volatile(1) } else { drop(byte.read_volatile()) } }
+                match write {
+                    // SAFETY: a page of the mapping made above.
+                    true => unsafe { byte.write_volatile(1) },
+                    // SAFETY: the same.
+                    false => assert_eq!(unsafe { byte.read_volatile() }, if number == 1 { b'h' } else { 0 }),
+                }
             };
             watched.run(signal::deadline_signal(), touch).unwrap();
             assert!(start.elapsed() >= PATIENCE, "page {number}, write {write}");

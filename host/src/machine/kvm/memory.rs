@@ -3,7 +3,7 @@
 //! The guest's mapping is what the memory slot names, and what [`GuestMemory::block`] closes. The
 //! host's mapping always works: a blocked page can still be read, written, saved and restored.
 
-use super::error::last;
+use super::error::{errno_of, last};
 use super::sys;
 use crate::vcpu::{MemoryImage, PAGE, VcpuError};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -129,9 +129,14 @@ impl GuestMemory {
 
     /// Makes sure that the file holds the page at `address`: a page of zeros may be a hole in it.
     pub(super) fn populate(&mut self, address: u64) -> Result<(), VcpuError> {
+        let offset = self.offset(address, PAGE)? as u64;
         let mut byte = [0];
-        self.read(address, &mut byte)?;
-        self.write(address, &byte)
+        // By system calls: of a load and a store of the same byte no compiler leaves anything.
+        rustix::io::pread(&self.fd, &mut byte, offset)
+            .and_then(|_| rustix::io::pwrite(&self.fd, &byte, offset))
+            .map_err(|errno| errno_of("pwrite to guest memory", errno.raw_os_error()))?;
+        self.fresh = false;
+        Ok(())
     }
 
     /// Takes the page at `address` out of the guest's mapping; the file keeps it.

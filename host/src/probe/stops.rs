@@ -202,6 +202,12 @@ fn sentence(event: &str, progress: &Progress) -> String {
         Progress::Exit(Exit::Interrupted | Exit::Deadline) => {
             format!("the {event} was not delivered in time")
         }
+        Progress::Exit(Exit::InternalError { suberror, .. }) => {
+            let what = if *suberror == 1 { "an emulation failure" } else { "an internal error" };
+            format!(
+                "KVM_RUN ended with {what} (KVM_EXIT_INTERNAL_ERROR, suberror {suberror}) instead of the {event}"
+            )
+        }
         Progress::Exit(other) => format!("KVM_RUN ended with {other:?} instead of the {event}"),
     }
 }

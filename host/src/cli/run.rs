@@ -67,7 +67,9 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, C
     if reports.is_empty() {
         return Err(CliError::NothingSelected(machine.map_or("any machine", MachineName::name).to_owned()));
     }
-    tell(args.format, reports, &known, &facts, kernel_log.into_inner(), stdout().lock())
+    tell(args.format, reports, &known, &facts, kernel_log.into_inner(), stdout().lock(), |report| {
+        Some(report.command())
+    })
 }
 
 /// Applies the known issues, writes the report, and says what it comes to.
@@ -78,6 +80,7 @@ pub(super) fn tell(
     facts: &HostFacts,
     kernel_log: KernelLog,
     output: impl Write,
+    again: impl Fn(&Report) -> Option<String>,
 ) -> Result<u8, CliError> {
     for report in &mut reports {
         known.apply(report, facts);
@@ -89,7 +92,7 @@ pub(super) fn tell(
     let kernel = known.excuse(kernel_log.finish(), facts);
     let mut output = BufWriter::new(output);
     match format {
-        Format::Human => human::write(&mut output, &reports, facts, &kernel)?,
+        Format::Human => human::write(&mut output, &reports, facts, &kernel, again)?,
         Format::Json => json::write(&mut output, &reports, facts, &kernel)?,
         Format::Junit => junit::write(&mut output, &reports, &kernel)?,
     }

@@ -1,7 +1,8 @@
 //! `midflight migrate`, and the destination process behind `migrate-process`.
 
 use super::args::{DestinationArgs, MachineName, MigrateArgs};
-use super::run::{behaviour_for, behaviour_named, host_facts, known_issues, tell};
+use super::run::{behaviour_for, behaviour_named, host_facts, known_issues};
+use super::tell::tell;
 use super::{CliError, select};
 use crate::image::Image;
 use crate::images;

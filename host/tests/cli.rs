@@ -276,6 +276,30 @@ fn the_committed_matrix_is_the_one_that_the_suite_gives() {
 }
 
 #[test]
+fn trace_follows_a_guest_into_another_process() {
+    if embedded("pf").is_none() {
+        return;
+    }
+    for id in [
+        "pf/read-unmapped:fred:block@frame:migrate-process",
+        "pf/read-unmapped:fred:block@frame:migrate-process+again=1",
+    ] {
+        let ran = midflight(&["trace", id]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let (before, after) = ran.stdout.split_once("the guest goes through a stream").unwrap();
+        assert!(before.contains("driver       cut at pf.read-unmapped.act"), "{ran:?}");
+        assert!(
+            after.contains("machine      a fresh VM") && after.contains("handler      entered at"),
+            "{ran:?}"
+        );
+        assert_eq!(
+            after.matches("the guest goes through a stream").count(),
+            usize::from(id.contains("again"))
+        );
+    }
+}
+
+#[test]
 fn trace_tells_where_the_event_data_went() {
     if embedded("pf").is_none() {
         return;

@@ -174,8 +174,10 @@ fn a_verdict_of_fail_reaches_both_sides() {
         "--behaviour",
         behaviour,
     ]);
+    assert!(sent.stdout.contains(&format!("again: midflight migrate {ON_MODEL} --to tcp:")), "{sent:?}");
     for ran in [sent, listening.end()] {
         assert_eq!(ran.code, 1, "{ran:?}");
+        assert!(!ran.stdout.contains("midflight run"), "{ran:?}");
         assert!(ran.stdout.contains("event data expected 0x8000001a58, got 0x"), "{ran:?}");
     }
 }

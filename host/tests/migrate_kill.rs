@@ -1,7 +1,7 @@
 //! Either side of a migration, or the keeper of its socket's file, is killed at a random moment:
 //! afterwards there is no process, no socket and no file of theirs, and who lives on ends by itself.
 //!
-//! MIDFLIGHT_MIGRATION_KILLS is how many are killed, MIDFLIGHT_MIGRATION_SEED where the moments come from.
+//! MIDFLIGHT_KILLS is how many are killed, MIDFLIGHT_KILL_SEED where the moments come from.
 #![expect(clippy::unwrap_used, reason = "the helpers belong to tests, which may panic")]
 
 use midflight::images::EMBEDDED;
@@ -75,8 +75,9 @@ fn soon(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-fn directory() -> PathBuf {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("migrate-kill");
+/// An empty directory of a test's own.
+fn directory(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     create_dir_all(&path).unwrap();
     for file in read_dir(&path).unwrap() {
         remove_file(file.unwrap().path()).unwrap();
@@ -93,9 +94,9 @@ fn who_is_killed_leaves_nothing() {
     if KvmMachine::open(Path::new(DEVICE)).is_ok() {
         machines.push(("kvm", ON_KVM));
     }
-    let (kills, seed) = (number("MIDFLIGHT_MIGRATION_KILLS", 24), number("MIDFLIGHT_MIGRATION_SEED", 1));
+    let (kills, seed) = (number("MIDFLIGHT_KILLS", 24), number("MIDFLIGHT_KILL_SEED", 1));
     let mut random = fastrand::Rng::with_seed(seed);
-    let directory = directory();
+    let directory = directory("migrate-kill");
     let socket = directory.join("socket");
     let address = format!("unix:{}", socket.display());
     let (mut met, mut finished) = ([0; 3], 0);
@@ -155,8 +156,7 @@ fn who_is_killed_leaves_nothing() {
 
 #[test]
 fn a_listener_that_is_asked_to_end_leaves_nothing() {
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("migrate-signals");
-    create_dir_all(&directory).unwrap();
+    let directory = directory("migrate-signals");
     for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGKILL] {
         let mark = format!("{}-signal-{signal}", std::process::id());
         let socket = directory.join(format!("socket-{signal}"));

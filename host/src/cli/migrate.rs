@@ -1,7 +1,8 @@
 //! `midflight migrate`, and the destination process behind `migrate-process`.
 
 use super::args::{DestinationArgs, MachineName, MigrateArgs};
-use super::run::{behaviour_for, behaviour_named, host_facts, known_issues, tell};
+use super::run::{behaviour_for, behaviour_named, host_facts, known_issues};
+use super::tell::tell;
 use super::{CliError, select};
 use crate::image::Image;
 use crate::images;
@@ -94,7 +95,14 @@ pub(super) fn migrate(args: &MigrateArgs, files: &[PathBuf], kvm: &Path) -> Resu
         Address::Pipe => Box::new(stderr().lock()),
         _ => Box::new(stdout().lock()),
     };
-    tell(args.format, vec![report], &known, &facts, kernel_log, output)
+    tell(args.format, vec![report], &known, &facts, kernel_log, output, |report| again(args, report))
+}
+
+/// The command that repeats what a sender did; a listener needs somebody who sends.
+fn again(args: &MigrateArgs, report: &Report) -> Option<String> {
+    let address = args.to.as_ref()?;
+    let behaviour = report.behaviour.as_ref().map_or(String::new(), |name| format!(" --behaviour {name}"));
+    Some(format!("midflight migrate {} --to {address} --machine {}{behaviour}", report.id, report.machine))
 }
 
 fn receive(args: &MigrateArgs, address: &Address, choice: Choice) -> Result<Report, CliError> {

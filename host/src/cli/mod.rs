@@ -13,6 +13,7 @@ mod mutants;
 mod nested;
 mod run;
 mod select;
+mod tell;
 mod trace;
 
 pub use args::Cli;

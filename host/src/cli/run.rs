@@ -1,6 +1,7 @@
 //! `midflight run`.
 
-use super::args::{Format, MachineName, RunArgs};
+use super::args::{MachineName, RunArgs};
+use super::tell::tell;
 use super::{CliError, select};
 use crate::facts::HostFacts;
 use crate::image::Image;
@@ -11,11 +12,9 @@ use crate::machine::kvm::KvmMachine;
 use crate::machine::model::ModelMachine;
 use crate::machine::qemu;
 use crate::probe::probe;
-use crate::report::{Totals, human, json, junit};
 use crate::result::{Outcome, Report};
 use crate::run::plan::{Abilities, met_needs, with_delivery};
 use crate::run::pool::{self, Engine};
-use crate::run::repeat;
 use crate::run::storm::StormBounds;
 use crate::run::worker::{Worker, WorkerOptions};
 use crate::scenario::{Plan, Scenario};
@@ -23,7 +22,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use model::hypervisor::behaviour::{self, Behaviour};
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::io::{BufWriter, Write, stdout};
+use std::io::stdout;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -67,34 +66,9 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, C
     if reports.is_empty() {
         return Err(CliError::NothingSelected(machine.map_or("any machine", MachineName::name).to_owned()));
     }
-    tell(args.format, reports, &known, &facts, kernel_log.into_inner(), stdout().lock())
-}
-
-/// Applies the known issues, writes the report, and says what it comes to.
-pub(super) fn tell(
-    format: Format,
-    mut reports: Vec<Report>,
-    known: &KnownIssues,
-    facts: &HostFacts,
-    kernel_log: KernelLog,
-    output: impl Write,
-) -> Result<u8, CliError> {
-    for report in &mut reports {
-        known.apply(report, facts);
-        if report.machine == MachineName::Kvm.name() {
-            report.vendor = Some(facts.vendor.clone());
-        }
-    }
-    let reports = repeat::fold(reports);
-    let kernel = known.excuse(kernel_log.finish(), facts);
-    let mut output = BufWriter::new(output);
-    match format {
-        Format::Human => human::write(&mut output, &reports, facts, &kernel)?,
-        Format::Json => json::write(&mut output, &reports, facts, &kernel)?,
-        Format::Junit => junit::write(&mut output, &reports, &kernel)?,
-    }
-    output.flush()?;
-    Ok(Totals::of(&reports).exit_code().max(kernel.exit_code()))
+    tell(args.format, reports, &known, &facts, kernel_log.into_inner(), stdout().lock(), |report| {
+        Some(report.command())
+    })
 }
 
 struct Run<'a> {

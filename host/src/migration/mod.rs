@@ -34,9 +34,9 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "one at a time, and taken apart at once")]
 pub enum Moved {
-    /// It ran to the end of its case: [`Errand::Finish`](crate::stream::Errand::Finish).
+    /// It ran to the end of its case: [`Errand::Finish`].
     Judged(Report),
-    /// It came back: [`Errand::Return`](crate::stream::Errand::Return).
+    /// It came back: [`Errand::Return`].
     Returned(Guest),
 }
 

@@ -7,7 +7,8 @@ use crate::result::{Outcome, Report};
 use std::collections::BTreeMap;
 use std::io::{Result, Write};
 
-/// Writes failures, skips by reason, what the kernel said, a table per machine and the honest sentence.
+/// Writes failures, skips by reason, what the kernel said, a table per machine and the honest sentence;
+/// `again` gives the command that repeats a failure, where there is one.
 ///
 /// # Errors
 /// When `output` cannot be written.
@@ -16,10 +17,14 @@ pub fn write(
     reports: &[Report],
     host: &HostFacts,
     kernel: &JudgedWarnings,
+    again: impl Fn(&Report) -> Option<String>,
 ) -> Result<()> {
     for report in reports {
         match report.outcome {
-            Outcome::Fail | Outcome::Error => failure(output, report)?,
+            Outcome::Fail | Outcome::Error => {
+                finding(output, report)?;
+                again(report).map_or(Ok(()), |command| writeln!(output, "    again: {command}"))?;
+            }
             Outcome::Pass | Outcome::Skip | Outcome::Known => {}
         }
         for frame in &report.frames {

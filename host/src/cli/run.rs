@@ -91,6 +91,7 @@ impl Run<'_> {
             accesses: true,
         };
         let engine = Engine::Model {
+            processes: true,
             behaviour: self.behaviour,
             timeout: self.args.timeout,
             frames: self.args.frames,

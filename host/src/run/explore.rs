@@ -159,8 +159,13 @@ pub fn explore(
     mut progress: impl FnMut(&Report),
 ) -> Vec<Explored> {
     let end = bounds.end();
-    let engine =
-        Engine::Model { behaviour, timeout: bounds.timeout, frames: false, storm: StormBounds::DEFAULT };
+    let engine = Engine::Model {
+        behaviour,
+        timeout: bounds.timeout,
+        processes: true,
+        frames: false,
+        storm: StormBounds::DEFAULT,
+    };
     let mut left = bounds.count;
     let mut explored = Vec::new();
     for schedules in all {

@@ -58,7 +58,13 @@ impl Matrix {
         let mut useful = BTreeSet::new();
         let mut rows = Vec::new();
         for behaviour in behaviour::all() {
-            let engine = Engine::Model { behaviour, timeout, frames: false, storm: StormBounds::DEFAULT };
+            let engine = Engine::Model {
+                behaviour,
+                timeout,
+                processes: false,
+                frames: false,
+                storm: StormBounds::DEFAULT,
+            };
             let reports = pool::run(&engine, images, &scenarios, |_| {});
             let failed = reports.iter().filter(|report| report.outcome == Outcome::Fail);
             if !behaviour.is_correct() {

@@ -3,6 +3,7 @@
 use crate::image::Image;
 use crate::machine::Machine;
 use crate::machine::model::ModelMachine;
+use crate::migration::move_through_memory;
 use crate::migration::process::{Destination, move_through_process};
 use crate::result::{Outcome, Report};
 use crate::run::across::Crossing;
@@ -25,6 +26,9 @@ pub enum Engine {
         behaviour: &'static Behaviour,
         /// How long a scenario may take.
         timeout: Duration,
+        /// Whether a guest that moves to another process does so, or through the same conversation in
+        /// memory: where the same is done for each of many behaviours, processes are most of the time.
+        processes: bool,
         /// Whether reports carry frames.
         frames: bool,
         /// How long storms last.
@@ -91,13 +95,16 @@ impl Work<'_> {
 
     fn with(&self, engine: &Engine, sender: &Sender<(usize, Report)>) {
         match engine {
-            Engine::Model { behaviour, timeout, frames, storm } => {
+            Engine::Model { behaviour, timeout, processes, frames, storm } => {
                 let machine = ModelMachine::new(behaviour);
                 let mut runner = Runner::new(&machine, Some(behaviour.name.to_owned()), *timeout);
                 runner.frames = *frames;
                 let destination = Destination::on_model(behaviour.name);
-                runner.elsewhere =
-                    Some(Box::new(move |guest, image| move_through_process(&destination, guest, image)));
+                let there = &machine;
+                runner.elsewhere = Some(Box::new(move |guest, image| match processes {
+                    true => move_through_process(&destination, guest, image),
+                    false => move_through_memory(there, Some(behaviour.name), guest, image),
+                }));
                 runner.storm = *storm;
                 self.each(sender, |image, scenario| runner.run(image, scenario));
             }

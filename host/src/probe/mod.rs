@@ -10,13 +10,16 @@
 //! mode can do them for both. Every run has a deadline, but an ill KVM can spin where no signal
 //! reaches it: ask each question of a worker process with a hard kill behind it.
 
+mod fred;
 mod guest;
 mod stops;
 
 use crate::machine::Machine;
+use crate::run::plan::met_needs;
 use crate::scenario::{Place, Stop};
 use crate::vcpu::{VcpuError, VmKind};
 use guest::{Act, Guest};
+use protocol::need::Needs;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -56,6 +59,8 @@ impl fmt::Display for Support {
 pub enum Question {
     /// Does this stop work?
     Stop(Stop),
+    /// Can FRED be switched on, by what reads back?
+    Fred,
     /// Can the host inject NMIs?
     Nmi,
     /// Can the host inject external interrupts?
@@ -74,7 +79,7 @@ impl Question {
             }
             stops.extend([Stop::ReadOnly(Place::Frame), Stop::Ring]);
         }
-        stops.into_iter().map(Self::Stop).chain([Self::Nmi, Self::Interrupt]).collect()
+        stops.into_iter().map(Self::Stop).chain([Self::Nmi, Self::Interrupt, Self::Fred]).collect()
     }
 }
 
@@ -82,6 +87,7 @@ impl fmt::Display for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stop(stop) => write!(f, "{stop}"),
+            Self::Fred => f.write_str("fred"),
             Self::Nmi => f.write_str("nmi"),
             Self::Interrupt => f.write_str("interrupt"),
         }
@@ -117,6 +123,7 @@ pub fn probe(machine: &dyn Machine, payload: bool) -> Result<StopSupport, VcpuEr
 pub fn ask(machine: &dyn Machine, payload: bool, question: Question) -> Result<Support, VcpuError> {
     let plain = |act| Guest::start(machine, payload, VmKind::Plain, act);
     match question {
+        Question::Fred => fred::fred(plain(Act::Undefined)?, met_needs(machine).contains(Needs::FRED)),
         Question::Nmi => every_time(|| stops::nmi(plain(Act::Undefined)?)),
         Question::Interrupt => every_time(|| stops::interrupt(plain(Act::Window)?)),
         Question::Stop(stop) => {

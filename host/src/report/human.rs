@@ -1,6 +1,7 @@
 //! The report for people: what failed and how to repeat it, what was skipped and why, a table.
 
 use super::Totals;
+use super::plain::Plain;
 use crate::facts::HostFacts;
 use crate::known::JudgedWarnings;
 use crate::result::{Outcome, Report};
@@ -19,6 +20,7 @@ pub fn write(
     kernel: &JudgedWarnings,
     again: impl Fn(&Report) -> Option<String>,
 ) -> Result<()> {
+    let output = &mut Plain(output);
     for report in reports {
         match report.outcome {
             Outcome::Fail | Outcome::Error => {
@@ -43,6 +45,7 @@ pub fn write(
 /// # Errors
 /// When `output` cannot be written.
 pub fn failure(output: &mut impl Write, report: &Report) -> Result<()> {
+    let output = &mut Plain(output);
     finding(output, report)?;
     writeln!(output, "    again: {}", report.command())
 }

@@ -5,6 +5,7 @@ pub mod human;
 pub mod json;
 pub mod junit;
 pub mod matrix;
+pub mod plain;
 pub mod totals;
 
 pub use totals::Totals;

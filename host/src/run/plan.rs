@@ -80,11 +80,16 @@ impl Abilities {
             return Some(format!("needs {}", names.join(", ")));
         }
         let support = self.support(scenario);
-        for (need, question) in [(Needs::NMI, Question::Nmi), (Needs::INTERRUPT, Question::Interrupt)] {
-            let Some(injection) = support.to(question) else { continue };
-            if case.needs.contains(need) && !injection.works() {
+        let needs = scenario::needs(case, scenario.delivery);
+        for (need, question) in [
+            (Needs::FRED, Question::Fred),
+            (Needs::NMI, Question::Nmi),
+            (Needs::INTERRUPT, Question::Interrupt),
+        ] {
+            let Some(answer) = support.to(question) else { continue };
+            if needs.contains(need) && !answer.works() {
                 let names: Vec<_> = need.names().collect();
-                return Some(format!("needs {}: {injection}", names.join(", ")));
+                return Some(format!("needs {}: {answer}", names.join(", ")));
             }
         }
         None

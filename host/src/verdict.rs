@@ -2,21 +2,22 @@
 
 use crate::image::Case;
 use crate::result::{Difference, Outcome, Report};
+use crate::scenario;
 use protocol::delivery::Delivery;
 use protocol::field::Field;
 use protocol::mailbox::{DELIVERIES, MISMATCHES, Mailbox, Verdict};
 use protocol::text;
 
-/// Puts the verdict in `mailbox` into `report`.
+/// Puts the verdict in `mailbox`, of `case` under `delivery`, into `report`.
 ///
 /// A pass is believed only with whole deliveries compared, no field different, and exactly the
 /// number of deliveries that the case states.
-pub fn read(mailbox: &Mailbox, case: &Case, report: &mut Report) {
+pub fn read(mailbox: &Mailbox, case: &Case, delivery: scenario::Delivery, report: &mut Report) {
     report.compared = mailbox.compared;
     report.set_differences(differences(mailbox));
     let reason = || text::read(&mailbox.reason).unwrap_or("the reason is not UTF-8").to_owned();
     let (outcome, reason) = match Verdict::from_number(mailbox.verdict) {
-        Some(Verdict::Pass) => match disbelief(mailbox, case) {
+        Some(Verdict::Pass) => match disbelief(mailbox, case, delivery) {
             None => (Outcome::Pass, None),
             Some(why) => (Outcome::Error, Some(why)),
         },
@@ -61,13 +62,28 @@ fn differences(mailbox: &Mailbox) -> Vec<Difference> {
         .collect()
 }
 
-/// A judge that compares less than the frame, the registers and the entry has not judged a delivery.
-const FIELDS_OF_A_DELIVERY: u32 = 16;
-/// What the judge of a case without any delivery still has: registers, and that there was none.
-const LEAST_COMPARED: u32 = 4;
+/// The number of entries.
+const ENTRIES: u32 = 1;
+/// CR2, DR6, DR7, IA32_GS_BASE and IA32_KERNEL_GS_BASE; IA32_XFD_ERR is not everywhere.
+const REGISTERS: u32 = 5;
+/// RIP, CS, RFLAGS, RSP and SS; the entry point, RFLAGS and RSP there, and the vector. The IDT's error
+/// code is not on every frame.
+const IDT_FRAME: u32 = 9;
+/// The same with the error code, the event data, the reserved quadword and the stack level.
+const FRED_FRAME: u32 = 13;
 
-fn disbelief(mailbox: &Mailbox, case: &Case) -> Option<String> {
-    let least = LEAST_COMPARED.max(FIELDS_OF_A_DELIVERY * case.entries);
+/// A judge that compares less has not judged every delivery whole, or has not looked at the registers
+/// behind an act without one.
+fn least_compared(delivery: scenario::Delivery, entries: u32) -> u32 {
+    let frame = match delivery {
+        scenario::Delivery::Fred => FRED_FRAME,
+        scenario::Delivery::Idt => IDT_FRAME,
+    };
+    ENTRIES + if entries == 0 { REGISTERS } else { (frame + REGISTERS) * entries }
+}
+
+fn disbelief(mailbox: &Mailbox, case: &Case, delivery: scenario::Delivery) -> Option<String> {
+    let least = least_compared(delivery, case.entries);
     if mailbox.compared < least {
         return Some(format!("the guest says pass and compared {} fields, not {least}", mailbox.compared));
     }
@@ -90,22 +106,25 @@ mod tests {
     use protocol::note::CaseFlags;
 
     fn judged(change: impl FnOnce(&mut Mailbox)) -> Report {
+        judged_after(1, "fred", change)
+    }
+
+    fn judged_after(entries: u32, delivery: &str, change: impl FnOnce(&mut Mailbox)) -> Report {
         let case = Case {
             name: "x".into(),
             rule: String::new(),
             needs: Needs::empty(),
-            entries: 1,
+            entries,
             act: 0,
             after: 0,
             cancel: None,
             flags: CaseFlags::empty(),
         };
-        let scenario: Scenario = "pf/x:fred:none".parse().unwrap();
+        let scenario: Scenario = format!("pf/x:{delivery}:none").parse().unwrap();
         let mut report = Report::new(&scenario, "model", None);
-        let mut mailbox =
-            Mailbox { verdict: Verdict::Pass as u32, compared: 20, entries: 1, ..Mailbox::EMPTY };
+        let mut mailbox = Mailbox { verdict: Verdict::Pass as u32, compared: 20, entries, ..Mailbox::EMPTY };
         change(&mut mailbox);
-        read(&mailbox, &case, &mut report);
+        read(&mailbox, &case, scenario.delivery, &mut report);
         report
     }
 
@@ -113,12 +132,23 @@ mod tests {
     fn a_pass_is_believed_only_when_something_was_compared() {
         assert_eq!(judged(|_| {}).outcome, Outcome::Pass);
         assert_eq!(judged(|m| m.compared = 0).outcome, Outcome::Error);
-        assert_eq!(judged(|m| m.compared = 15).outcome, Outcome::Error);
         assert_eq!(judged(|m| m.entries = 0).outcome, Outcome::Error);
         assert_eq!(judged(|m| m.entries = 2).outcome, Outcome::Error);
         assert_eq!(judged(|m| m.mismatch_count = 1).outcome, Outcome::Error);
         assert_eq!(judged(|m| m.verdict = 0).outcome, Outcome::Error);
         assert_eq!(judged(|m| m.verdict = 77).outcome, Outcome::Error);
+    }
+
+    #[test]
+    fn a_pass_needs_every_delivery_compared_whole() {
+        // What the guest's judge compares without IA32_XFD_ERR, and under the IDT without an error code.
+        for (entries, delivery, least) in
+            [(0, "fred", 6), (0, "idt", 6), (1, "fred", 19), (2, "fred", 37), (1, "idt", 15), (2, "idt", 29)]
+        {
+            let outcome = |compared| judged_after(entries, delivery, |m| m.compared = compared).outcome;
+            assert_eq!(outcome(least), Outcome::Pass, "{entries} {delivery}");
+            assert_eq!(outcome(least - 1), Outcome::Error, "{entries} {delivery}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub struct Registers {
     pub cr2_span: u64,
     /// DR6.
     pub dr6: u64,
-    /// Bits of DR6 that no text pins down: any value is right there.
+    /// Bits of DR6 of which no text says whether a #DB keeps or clears them: as in `dr6` or all clear.
     pub dr6_open: u64,
     /// DR7.
     pub dr7: u64,
@@ -53,7 +53,7 @@ impl Registers {
                 }
                 (Register::Cr2, _) => (self.cr2, self.cr2_span) = (value, 0),
                 (Register::Dr6, Some(Event { vector: 1, event_data, .. })) if before => {
-                    self.dr6 = dr6_after(value, *event_data);
+                    self.dr6 = dr6_after(value, *event_data) | value & self.dr6_open;
                 }
                 (Register::Dr6, _) => self.dr6 = value,
                 (Register::XfdErr, Some(Event { vector: 7, event_data: 1.., .. })) if before => {

@@ -14,7 +14,7 @@ pub struct Event {
     pub cs: u64,
     /// Saved RFLAGS.
     pub rflags: u64,
-    /// Bits of the saved RFLAGS that no text pins down: any value is right there.
+    /// Bits of the saved RFLAGS that no text pins down: as in `rflags`, or all clear.
     pub rflags_open: u64,
     /// Saved RSP.
     pub rsp: Stack,

@@ -123,15 +123,15 @@ pub fn judge(
         judge_registers(&registers, None, places, machine, got, &mut |field, expected, got| {
             compare(0, field, expected, got);
         });
-        compare(0, Field::Csl, 0, got.fred_config & 3);
+        if machine.delivery == DeliveryMode::Fred {
+            compare(0, Field::Csl, 0, got.fred_config & 3);
+        }
         return;
     }
     let captured = seen.deliveries.iter().take(seen.entries as usize);
     for (index, (event, got)) in events.iter().zip(captured).enumerate() {
         let compare = &mut |field, expected, got| compare(index as u32, field, expected, got);
-        for (field, expected, got) in event_fields(event, places, machine.delivery, got) {
-            compare(field, expected, got);
-        }
+        judge_frame(event, places, machine.delivery, got, compare);
         judge_registers(&registers, Some(event), places, machine, got, compare);
     }
 }
@@ -153,7 +153,8 @@ fn judge_registers(
         cr2 = within(*event_data, *span, got.frame[6]);
     }
     compare(Field::Cr2, cr2, got.cr2);
-    compare(Field::Dr6, open(registers.dr6, registers.dr6_open, got.dr6), got.dr6);
+    let dr6_open = if matches!(event, Some(Event { vector: 1, .. })) { registers.dr6_open } else { 0 };
+    compare(Field::Dr6, kept_or_cleared(registers.dr6, dr6_open, got.dr6), got.dr6);
     compare(Field::Dr7, registers.dr7, got.dr7);
     if machine.xfd {
         compare(Field::XfdErr, registers.xfd_err, got.xfd_err);
@@ -167,55 +168,53 @@ fn within(lowest: u64, span: u64, got: u64) -> u64 {
     if got.wrapping_sub(lowest) <= span { got } else { lowest }
 }
 
-/// The expectation for a value whose `open` bits are not pinned down.
-fn open(value: u64, open: u64, got: u64) -> u64 {
-    value & !open | got & open
+/// The expectation for a value whose `open` bits may also be clear, all of them.
+fn kept_or_cleared(value: u64, open: u64, got: u64) -> u64 {
+    if got & open == 0 { value & !open } else { value }
 }
 
-/// The fields that the delivery alone decides: name, expected, got.
-fn event_fields(
+/// Compares what the delivery alone decides. What the IDT does not push is left out: its stub has stored
+/// zeros in its place.
+fn judge_frame(
     event: &Event,
     places: &Places,
     delivery: DeliveryMode,
     got: &Delivery,
-) -> [(Field, u64, u64); 13] {
-    // The IDT's frame is FRED's without what FRED added: the upper parts of CS and SS, the event
-    // data, the stack level.
-    let (cs, ss, event_data, csl, entry_point, entry_rsp) = match delivery {
-        DeliveryMode::Fred => (
-            event.cs,
-            event.ss,
-            within(event.event_data, event.event_data_span, got.frame[6]),
-            event.csl,
-            places.entry_page + event.entry,
-            places.top(event.fred_top) - 0x40,
-        ),
+    compare: &mut dyn FnMut(Field, u64, u64),
+) {
+    let (cs, ss, entry_point, entry_rsp) = match delivery {
+        DeliveryMode::Fred => {
+            (event.cs, event.ss, places.entry_page + event.entry, places.top(event.fred_top) - 0x40)
+        }
+        // The IDT's frame is FRED's without what FRED added, the upper parts of CS and SS as well.
         DeliveryMode::Idt => (
             event.cs & 0xFFFF,
             event.ss & 0xFFFF,
-            0,
-            0,
             places.idt_stubs + 0x10 * event.vector,
             places.top(event.idt_top) - event.idt_frame_bytes,
         ),
     };
-    [
-        (Field::ErrorCode, event.error_code, got.frame[0]),
-        (Field::Rip, places.rip(event.rip, delivery), got.frame[1]),
-        (Field::Cs, cs, got.frame[2]),
-        (Field::Rflags, open(event.rflags, event.rflags_open, got.frame[3]), got.frame[3]),
-        (Field::Rsp, places.stack(event.rsp, delivery), got.frame[4]),
-        (Field::Ss, ss, got.frame[5]),
-        (Field::EventData, event_data, got.frame[6]),
-        (Field::Reserved, 0, got.frame[7]),
-        (Field::Csl, csl, got.fred_config & 3),
-        (Field::EntryPoint, entry_point, got.entry_point),
-        // FRED sets RFLAGS to 2. An interrupt gate clears IF, TF, NT, VM and RF, and the acts run
-        // with every other flag clear.
-        (Field::EntryRflags, 0x2, got.entry_rflags),
-        (Field::EntryRsp, entry_rsp, got.entry_rsp),
-        (Field::Vector, event.vector, got.vector),
-    ]
+    let fred = delivery == DeliveryMode::Fred;
+    if fred || event.idt_frame_bytes == 48 {
+        compare(Field::ErrorCode, event.error_code, got.frame[0]);
+    }
+    compare(Field::Rip, places.rip(event.rip, delivery), got.frame[1]);
+    compare(Field::Cs, cs, got.frame[2]);
+    compare(Field::Rflags, kept_or_cleared(event.rflags, event.rflags_open, got.frame[3]), got.frame[3]);
+    compare(Field::Rsp, places.stack(event.rsp, delivery), got.frame[4]);
+    compare(Field::Ss, ss, got.frame[5]);
+    if fred {
+        let event_data = within(event.event_data, event.event_data_span, got.frame[6]);
+        compare(Field::EventData, event_data, got.frame[6]);
+        compare(Field::Reserved, 0, got.frame[7]);
+        compare(Field::Csl, event.csl, got.fred_config & 3);
+    }
+    compare(Field::EntryPoint, entry_point, got.entry_point);
+    // FRED sets RFLAGS to 2. An interrupt gate clears IF, TF, NT, VM and RF, and the acts run with every
+    // other flag clear.
+    compare(Field::EntryRflags, 0x2, got.entry_rflags);
+    compare(Field::EntryRsp, entry_rsp, got.entry_rsp);
+    compare(Field::Vector, event.vector, got.vector);
 }
 
 #[cfg(test)]

@@ -107,7 +107,7 @@ fn run_all(
 #[test]
 fn the_right_frames_pass_with_every_field_compared() {
     assert_eq!(run(&[PF], DeliveryMode::Fred, 1, fred_delivery()), (20, Vec::new()));
-    assert_eq!(run(&[PF], DeliveryMode::Idt, 1, idt_delivery()), (20, Vec::new()));
+    assert_eq!(run(&[PF], DeliveryMode::Idt, 1, idt_delivery()), (17, Vec::new()));
 }
 
 #[test]
@@ -134,12 +134,16 @@ fn a_wrong_value_in_each_captured_field_is_found_alone() {
         let (_, differing) = run(&[PF], DeliveryMode::Fred, 1, got);
         assert_eq!(differing.iter().map(|d| d.0).collect::<Vec<_>>(), [field]);
     }
-    for index in 0..8 {
-        let mut got = idt_delivery();
-        got.frame[index] ^= 1 << 40;
-        let (_, differing) = run(&[PF], DeliveryMode::Idt, 1, got);
-        assert_eq!(differing.len(), 1, "quadword {index}");
-        assert_eq!(Some(differing[0].0), Field::of_frame(index));
+    for (delivery, right, quadwords) in
+        [(DeliveryMode::Fred, fred_delivery(), 8), (DeliveryMode::Idt, idt_delivery(), 6)]
+    {
+        for index in 0..quadwords {
+            let mut got = right;
+            got.frame[index] ^= 1 << 40;
+            let (_, differing) = run(&[PF], delivery, 1, got);
+            assert_eq!(differing.len(), 1, "quadword {index}");
+            assert_eq!(Some(differing[0].0), Field::of_frame(index));
+        }
     }
 }
 
@@ -160,6 +164,7 @@ fn a_case_without_event_compares_the_registers_behind_it() {
     assert_eq!(run(&[], DeliveryMode::Fred, 0, got), (8, Vec::new()));
     let (_, differing) = run(&[], DeliveryMode::Fred, 0, Delivery { xfd_err: 1 << 18, ..got });
     assert_eq!(differing, [(Field::XfdErr, 0, 0x4_0000)]);
+    assert_eq!(run(&[], DeliveryMode::Idt, 0, got), (7, Vec::new()));
     let (compared, differing) = run(&[], DeliveryMode::Fred, 1, got);
     assert!(compared > 1);
     assert_eq!(differing, [(Field::Entries, 0, 1)]);
@@ -225,18 +230,71 @@ fn any_address_of_the_frame_that_faulted_is_accepted_if_cr2_has_the_same() {
 }
 
 #[test]
-fn open_bits_are_not_judged_and_the_others_are() {
-    let event = Event { rflags: 0x2, rflags_open: 0x1_0000, ..PF };
-    for (rflags, wrong) in [(0x2, 0), (0x1_0002, 0), (0x1_0102, 1)] {
+fn what_the_stub_stores_for_the_idt_is_not_judged() {
+    let step = Delivery {
+        frame: [0, 0x1003, 0x8, 0x102, 0x2FD8, 0x10, 0, 0],
+        entry_point: 0x8010,
+        entry_rsp: 0x4FD8,
+        vector: 1,
+        ..idt_delivery()
+    };
+    assert_eq!(run(&[STEP], DeliveryMode::Idt, 1, step), (16, Vec::new()), "#DB has no error code");
+    let mut stored = step;
+    (stored.frame[0], stored.frame[6], stored.frame[7], stored.fred_config) = (7, 7, 7, 3);
+    assert_eq!(run(&[STEP], DeliveryMode::Idt, 1, stored), (16, Vec::new()));
+}
+
+#[test]
+fn open_bits_of_rflags_are_as_stated_or_clear() {
+    let event = Event { rflags: 0x1_0002, rflags_open: 0x1_0000, ..PF };
+    for (rflags, wrong) in [(0x1_0002, 0), (0x2, 0), (0x1_0102, 1), (0x102, 1)] {
         let mut got = fred_delivery();
         got.frame[3] = rflags;
         assert_eq!(run(&[event], DeliveryMode::Fred, 1, got).1.len(), wrong, "{rflags:#x}");
     }
-    let registers = Registers { dr6: 0xFFFF_0FF4, dr6_open: 0xF, ..REGISTERS };
-    for (dr6, wrong) in [(0xFFFF_0FF4, 0), (0xFFFF_0FF0, 0), (0xFFFF_4FF0, 1)] {
-        let got = Delivery { dr6, ..fred_delivery() };
-        let (_, differing) = run_all(&[PF], &registers, DeliveryMode::Fred, 1, &[got]);
-        assert_eq!(differing.len(), wrong, "{dr6:#x}");
+    let mut got = fred_delivery();
+    got.frame[3] = 0x1_0002;
+    let clear = Event { rflags: 0x2, ..event };
+    assert_eq!(run(&[clear], DeliveryMode::Fred, 1, got).1, [(Field::Rflags, 0x2, 0x1_0002)]);
+}
+
+#[test]
+fn open_bits_of_dr6_are_kept_or_cleared_by_a_debug_exception_and_by_nothing_else() {
+    const INT1: Event = Event { event_data: 0, ..STEP };
+    let debug = |dr6| Delivery {
+        frame: [0, 0x1003, 0x8, 0x102, 0x2FD8, 0x0203_0001_0000_0010, 0, 0],
+        vector: 1,
+        dr6,
+        ..fred_delivery()
+    };
+    let differing = |event, dr6, got, disturbances: &[Disturbance]| {
+        let registers = Registers { dr6, dr6_open: 0xF, ..REGISTERS };
+        let seen = Seen { entries: 1, deliveries: &[got], after: got, disturbances };
+        let mut differing = Vec::new();
+        let machine = Machine { delivery: DeliveryMode::Fred, xfd: true };
+        judge(&[event], &registers, &PLACES, machine, &seen, &mut |_, field, expected, got| {
+            if expected != got {
+                differing.push((field, expected, got));
+            }
+        });
+        differing
+    };
+    for dr6 in [0xFFFF_0FF6, 0xFFFF_0FF0] {
+        assert_eq!(differing(INT1, 0xFFFF_0FF6, debug(dr6), &[]), []);
+    }
+    for dr6 in [0xFFFF_0FF2, 0xFFFF_0FF9, 0xFFFF_0FFF, 0xFFFF_4FF6, 0xFFFF_4FF0] {
+        let differing = differing(INT1, 0xFFFF_0FF6, debug(dr6), &[]);
+        assert_eq!(differing.iter().map(|d| (d.0, d.2)).collect::<Vec<_>>(), [(Field::Dr6, dr6)]);
+    }
+    assert_eq!(
+        differing(PF, 0xFFFF_0FF6, fred_delivery(), &[]),
+        [(Field::Dr6, 0xFFFF_0FF6, 0xFFFF_0FF0)],
+        "only a #DB may clear them"
+    );
+    use protocol::disturbance::{Phase, Register};
+    let before = [Disturbance::new(Register::Dr6, Phase::Before, 0xFFFF_AFF4)];
+    for (dr6, wrong) in [(0xFFFF_AFF4, 0), (0xFFFF_AFF0, 0), (0xFFFF_AFF1, 1), (0xFFFF_0FF4, 1)] {
+        assert_eq!(differing(INT1, 0xFFFF_0FF0, debug(dr6), &before).len(), wrong, "{dr6:#x}");
     }
 }
 

@@ -175,7 +175,7 @@ impl<'a> Run<'_, '_, 'a> {
     }
     pub(super) fn judge(&self, session: &Session<'_>, report: &mut Report) -> Result<(), Trouble> {
         let mailbox = session.mailbox()?;
-        verdict::read(&mailbox, self.case, report);
+        verdict::read(&mailbox, self.case, self.scenario.delivery, report);
         if self.runner.frames {
             report.frames = verdict::frames(&mailbox, report);
         }

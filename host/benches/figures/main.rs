@@ -4,6 +4,9 @@
 //! machines that this runs on are shared, so the times are medians of one run.
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
 
+mod bare;
+mod bare_vm;
+
 use midflight::boot::boot;
 use midflight::image::{Image, LOWEST, MEMORY_SIZE};
 use midflight::images;
@@ -82,6 +85,14 @@ fn figures() -> Result<Figures, Box<dyn Error>> {
             figures.at_most("one forked scenario, KVM, resume", resume, 10.0, "ms");
             let migrate = median_ms(&kvm, &images, "pf/read-unmapped:idt:cancel:migrate", 200)?;
             figures.at_most("one forked scenario, KVM, migrate", migrate, 20.0, "ms");
+            for (id, what) in [
+                ("pf/read-unmapped:idt:none", "one fresh VM"),
+                ("pf/read-unmapped:idt:cancel:migrate", "two, a migration"),
+            ] {
+                let [ours, bare] = bare::against_bare(&kvm, first, id, 300)?;
+                println!("{what}: {ours:.3} ms, by bare ioctls {bare:.3} ms");
+                figures.at_most(&format!("{what} against bare ioctls, KVM"), ours / bare, 1.5, "times");
+            }
         }
         Err(error) => println!("no figures for KVM: {error}"),
     }

@@ -1,0 +1,118 @@
+//! What a scenario costs on KVM against the ioctls that it cannot do without.
+//!
+//! The reference creates, restores, runs and drops the same VMs by kvm-ioctls alone: no deadline, no
+//! devices, no proof, nothing read back. Both sides take turns, so that what else runs on the machine
+//! slows both.
+
+use super::bare_vm::{State, Vm};
+use kvm_bindings::KVM_VCPUEVENT_VALID_PAYLOAD;
+use kvm_ioctls::Kvm;
+use midflight::boot::boot;
+use midflight::image::{Case, Image, MEMORY_SIZE};
+use midflight::machine::Machine;
+use midflight::machine::kvm::KvmMachine;
+use midflight::result::Outcome;
+use midflight::run::one::Runner;
+use midflight::scenario::{Plan, Scenario};
+use midflight::session::{Session, Stopped};
+use midflight::state;
+use midflight::vcpu::{VmConfig, VmKind};
+use protocol::doorbell::Doorbell;
+use protocol::mailbox::{HostFlags, Mailbox, Verdict};
+use std::error::Error;
+use std::mem::offset_of;
+use std::time::{Duration, Instant};
+
+pub(super) type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// Medians of `runs` turns in ms: the scenario, and the bare ioctls.
+pub(super) fn against_bare(machine: &KvmMachine, image: &Image, id: &str, runs: usize) -> Result<[f64; 2]> {
+    let scenario: Scenario = id.parse()?;
+    let (index, case) = image.case(&scenario.case).ok_or("the case is missing")?;
+    let kvm = Kvm::new()?;
+    let bare = Bare { kvm: &kvm, ready: &at_ready(machine, image, &scenario)?, image, case, index };
+    let migrates = scenario.plan != Plan::None;
+    let mut runner = Runner::new(machine, None, Duration::from_secs(10));
+    // The first run boots and takes the snapshot.
+    runner.run(image, &scenario);
+    let mut times = [Vec::with_capacity(runs), Vec::with_capacity(runs)];
+    for _ in 0..runs {
+        let start = Instant::now();
+        let report = runner.run(image, &scenario);
+        times[0].push(start.elapsed());
+        if report.outcome != Outcome::Pass {
+            return Err(format!("{id}: {:?}", report.reason).into());
+        }
+        let start = Instant::now();
+        let verdict = bare.run(migrates)?;
+        times[1].push(start.elapsed());
+        if Verdict::from_number(verdict) != Some(Verdict::Pass) {
+            return Err(format!("{id} by bare ioctls: verdict {verdict}").into());
+        }
+    }
+    Ok(times.map(|mut times| {
+        times.sort_unstable();
+        times[runs / 2].as_secs_f64() * 1e3
+    }))
+}
+
+fn at_ready(machine: &KvmMachine, image: &Image, scenario: &Scenario) -> Result<State> {
+    let vcpu = boot(machine, image, scenario.delivery, scenario.payload, HostFlags::PRESENT)?;
+    let mut session = Session::new(vcpu, image);
+    while session.advance()? != Stopped::Doorbell(Doorbell::Ready) {}
+    let config = VmConfig {
+        memory_size: MEMORY_SIZE,
+        cpuid: machine.cpuid().to_vec(),
+        exception_payload: scenario.payload,
+        kind: VmKind::Plain,
+    };
+    State::of(&state::save(session.vcpu.as_mut(), machine, &config)?)
+}
+
+struct Bare<'a> {
+    kvm: &'a Kvm,
+    ready: &'a State,
+    image: &'a Image,
+    case: &'a Case,
+    index: u16,
+}
+
+impl Bare<'_> {
+    /// The case once, in one VM, or with its event queued by the host and moved to a second VM.
+    /// Returns the verdict.
+    fn run(&self, migrates: bool) -> Result<u32> {
+        let mut vm = Vm::restored(self.kvm, self.ready)?;
+        vm.write(
+            self.image.mailbox + offset_of!(Mailbox, case) as u64,
+            &u32::from(self.index).to_le_bytes(),
+        )?;
+        vm.run_to(Doorbell::Armed(self.index))?;
+        if migrates {
+            self.queue(&mut vm)?;
+            vm = Vm::restored(self.kvm, &vm.save(self.ready)?)?;
+        }
+        vm.run_to(Doorbell::Done(self.index))?;
+        let mut verdict = [0; 4];
+        vm.read(self.image.mailbox + offset_of!(Mailbox, verdict) as u64, &mut verdict)?;
+        Ok(u32::from_le_bytes(verdict))
+    }
+
+    /// Queues the case's event as pending.
+    fn queue(&self, vm: &mut Vm) -> Result<()> {
+        let event = self.case.cancel.as_ref().ok_or("the case does not say how its event is synthesised")?;
+        vm.complete_io()?;
+        let mut regs = vm.fd.get_regs()?;
+        regs.rip = event.rip;
+        regs.rflags |= event.rflags;
+        vm.fd.set_regs(&regs)?;
+        let mut events = vm.fd.get_vcpu_events()?;
+        events.flags |= KVM_VCPUEVENT_VALID_PAYLOAD;
+        events.exception.pending = 1;
+        events.exception.nr = event.vector;
+        events.exception.has_error_code = u8::from(event.error_code.is_some());
+        events.exception.error_code = event.error_code.unwrap_or(0);
+        events.exception_has_payload = 1;
+        events.exception_payload = event.payload;
+        Ok(vm.fd.set_vcpu_events(&events)?)
+    }
+}

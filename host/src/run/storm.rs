@@ -22,8 +22,8 @@ pub struct StormBounds {
 }
 
 impl StormBounds {
-    /// A few cuts, in a few seconds.
-    pub const DEFAULT: Self = Self { cuts: 3, time: Duration::from_secs(5) };
+    /// One cut, within a few seconds: in a run of everything each case has a storm of its own.
+    pub const DEFAULT: Self = Self { cuts: 1, time: Duration::from_secs(5) };
 }
 
 /// From `Armed` to the signal, in microseconds: the event comes some instructions behind `Armed`.

@@ -5,6 +5,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use midflight::image::Image;
 use midflight::images;
 use midflight::machine::model::ModelMachine;
+use midflight::migration::move_through_memory;
 use midflight::result::Outcome;
 use midflight::run::one::Runner;
 use midflight::scenario::{self, Delivery, Plan, Scenario};
@@ -46,6 +47,8 @@ fn trials(image: Arc<Image>) -> Vec<Trial> {
 fn run(image: &Image, scenarios: &[Scenario]) -> Result<(), Failed> {
     let machine = ModelMachine::new(&CORRECT);
     let mut runner = Runner::new(&machine, None, Duration::from_secs(10));
+    // The tests of `migrate-process` have processes; here its conversation is enough.
+    runner.elsewhere = Some(Box::new(|guest, image| move_through_memory(&machine, None, guest, image)));
     for scenario in scenarios {
         let report = runner.run(image, scenario);
         if report.outcome != Outcome::Pass {

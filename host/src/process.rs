@@ -1,6 +1,8 @@
 //! A child process that ends with its parent, and whose outputs are read as they come until a
 //! deadline.
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -68,6 +70,19 @@ pub(crate) fn die_with_parent(command: &mut Command) {
             }
             Ok(())
         });
+    }
+}
+
+/// How long a child that has nothing left to do may take to end.
+const GOODBYE: Duration = Duration::from_millis(500);
+
+/// Waits a moment for a child that knows that it is to end: its input has ended, or it has said its last.
+/// Whoever started it kills it behind this, should it not have ended, and reaps it.
+pub(crate) fn let_end(child: &std::process::Child) {
+    // Kernels before 5.3 have no pidfd: there the child is killed at once.
+    if let Ok(pidfd) = pidfd_open(Pid::from_child(child), PidfdFlags::empty()) {
+        let limit = Timespec { tv_sec: 0, tv_nsec: GOODBYE.subsec_nanos().into() };
+        let _ = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&limit));
     }
 }
 
@@ -193,6 +208,18 @@ mod tests {
             let start = Instant::now();
             assert_eq!(shell(script, Duration::from_millis(200)), [Event::Late]);
             assert!(start.elapsed() < Duration::from_secs(5));
+        }
+    }
+
+    #[test]
+    fn a_child_is_let_end_and_not_waited_for_long() {
+        for (script, ended) in [("sleep 0.1; exit 7", Some(7)), ("exec sleep 60", None)] {
+            let start = Instant::now();
+            let mut child = Command::new("/bin/sh").args(["-c", script]).spawn().unwrap();
+            let_end(&child);
+            assert!(start.elapsed() < Duration::from_secs(5), "{script}");
+            child.kill().unwrap();
+            assert_eq!(child.wait().unwrap().code(), ended, "{script}");
         }
     }
 

@@ -6,7 +6,7 @@
 use super::patient::Patient;
 use super::{GRACE, MigrationError, Moved, converse};
 use crate::image::Image;
-use crate::process::die_with_parent;
+use crate::process::{die_with_parent, let_end};
 use crate::stream::{Guest, StreamError};
 use std::ffi::OsString;
 use std::io;
@@ -61,7 +61,12 @@ pub fn move_through_process(
     let from = Patient::new(OwnedFd::from(reading), deadline);
     match converse(from, to, None, guest, image) {
         Err(MigrationError::Stream(error)) if is_gone(&error) => Err(process.died(error)),
-        other => other,
+        Ok(moved) => {
+            // It has said its last.
+            let_end(&process.0);
+            Ok(moved)
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -3,10 +3,10 @@
 //! KVM runs in them because an ill KVM can spin in the kernel where no signal reaches it, and
 //! because signal masks and timers belong to threads. One JSON object per line travels each way;
 //! the parent bounds every wait and kills a worker that exceeds it. A worker dies with its parent:
-//! its input ends, and the kernel sends it SIGKILL (PR_SET_PDEATHSIG).
+//! its input ends, which ends it, and the kernel sends it SIGKILL (PR_SET_PDEATHSIG).
 
 use crate::probe::{Question, StopSupport, Support};
-use crate::process::die_with_parent;
+use crate::process::{die_with_parent, let_end};
 use crate::result::{Outcome, Report};
 use crate::run::observe::Observation;
 use crate::run::pair::Pair;
@@ -88,12 +88,23 @@ pub struct Worker {
 #[derive(Debug)]
 struct Process {
     child: Child,
-    input: ChildStdin,
+    /// Its end tells the process to end.
+    input: Option<ChildStdin>,
     answers: Receiver<Answer>,
+}
+
+impl Process {
+    /// It does not answer: whatever it is told, it will not hear, and is killed without another wait.
+    fn hung(mut self) {
+        let _ = self.child.kill();
+    }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if self.input.take().is_some() {
+            let_end(&self.child);
+        }
         // Both fail only when the process is gone already.
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -236,7 +247,7 @@ impl Worker {
         let mut line = serde_json::to_vec(request).map_err(std::io::Error::from)?;
         line.push(b'\n');
         let mut seen = "before its first instruction".to_owned();
-        if process.input.write_all(&line).is_err() {
+        if process.input.as_mut().is_none_or(|input| input.write_all(&line).is_err()) {
             return Err(died(process, seen));
         }
         let deadline = std::time::Instant::now() + limit;
@@ -248,8 +259,8 @@ impl Worker {
                     self.process = Some(process);
                     return Ok(answer);
                 }
-                // Dropping the process kills it.
                 Err(RecvTimeoutError::Timeout) => {
+                    process.hung();
                     return Err(WorkerError::Hung { limit: limit.as_secs_f64(), seen });
                 }
                 Err(RecvTimeoutError::Disconnected) => return Err(died(process, seen)),
@@ -293,5 +304,5 @@ fn start(options: &WorkerOptions) -> std::io::Result<Process> {
             }
         }
     });
-    Ok(Process { child, input, answers })
+    Ok(Process { child, input: Some(input), answers })
 }

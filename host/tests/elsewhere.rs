@@ -97,6 +97,7 @@ fn there_and_back(
     let (back, stayed) = (Cell::new(0), Cell::new(0));
     let mut runner =
         Runner::new(machine, behaviour.map(|behaviour| behaviour.name.to_owned()), Duration::from_secs(20));
+    runner.storm.cuts = 3;
     runner.elsewhere = Some(Box::new(|guest, image| {
         let count = if guest.errand == Errand::Return { &back } else { &stayed };
         count.set(count.get() + 1);

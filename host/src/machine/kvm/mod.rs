@@ -5,6 +5,7 @@
 //! | `memory` | guest memory: one memfd with a mapping for the guest and one for us |
 //! | `vcpu` | [`KvmVcpu`]: the KVM-shaped trait by real ioctls |
 //! | `exit` | `struct kvm_run` -> [`crate::vcpu::Exit`] |
+//! | `protection` | what a page allows the guest |
 //! | `slots` | memory slots: one, or one page apart |
 //! | `userfault` | a page that userfaultfd watches |
 //! | `ring` | the dirty ring |
@@ -21,6 +22,7 @@ mod facts;
 mod memory;
 mod msrs;
 mod needed;
+mod protection;
 mod ring;
 mod signal;
 mod slots;

@@ -8,11 +8,10 @@ use super::signal::{self, Cut, Running};
 use super::slots::Slots;
 use super::sys;
 use super::userfault::Userfault;
-use crate::vcpu::{DirtyRing, Exit, MemoryImage, Msr, PAGE, Protection, RunMode, Vcpu, VcpuError, Xsave};
+use crate::vcpu::{DirtyRing, Exit, MemoryImage, Msr, Protection, RunMode, Vcpu, VcpuError, Xsave};
 use kvm_bindings::{
-    KVM_EXIT_UNKNOWN, KVM_MAX_CPUID_ENTRIES, KVM_MEMORY_ATTRIBUTE_PRIVATE, Msrs, kvm_cpuid_entry2,
-    kvm_debugregs, kvm_memory_attributes, kvm_mp_state, kvm_msr_entry, kvm_regs, kvm_sregs, kvm_sregs2,
-    kvm_vcpu_events, kvm_xcrs,
+    KVM_EXIT_UNKNOWN, KVM_MAX_CPUID_ENTRIES, Msrs, kvm_cpuid_entry2, kvm_debugregs, kvm_mp_state,
+    kvm_msr_entry, kvm_regs, kvm_sregs, kvm_sregs2, kvm_vcpu_events, kvm_xcrs,
 };
 use kvm_ioctls::{VcpuFd, VmFd};
 use std::time::Instant;
@@ -32,13 +31,13 @@ pub struct KvmVcpu {
     // The order is the order of dropping: KVM lets go of guest memory before it is unmapped, and the
     // mappings of the dirty ring and the page that is watched are their own.
     fd: VcpuFd,
-    vm: VmFd,
-    memory: GuestMemory,
-    slots: Slots,
-    ring: Option<Ring>,
+    pub(super) vm: VmFd,
+    pub(super) memory: GuestMemory,
+    pub(super) slots: Slots,
+    pub(super) ring: Option<Ring>,
     /// The page that does not allow the guest everything, and what it allows.
-    refused: Option<(u64, Protection)>,
-    userfault: Option<Userfault>,
+    pub(super) refused: Option<(u64, Protection)>,
+    pub(super) userfault: Option<Userfault>,
     /// Bytes that KVM_GET_XSAVE2 writes; 0 where it does not exist.
     xsave_size: usize,
     offered: Offered,
@@ -83,27 +82,6 @@ impl KvmVcpu {
                 exit?
             }
         }
-    }
-
-    /// The page that does not allow the guest everything does so again.
-    fn open(&mut self) -> Result<(), VcpuError> {
-        let Some((address, protection)) = self.refused.take() else { return Ok(()) };
-        match protection {
-            Protection::Open => Ok(()),
-            Protection::Blocked => self.memory.block(address, false),
-            Protection::Userfault => {
-                self.userfault = None;
-                Ok(())
-            }
-            Protection::Hole | Protection::ReadOnly => self.slots.unite(&self.vm, &self.memory),
-            Protection::Private => self.set_attributes(address, 0),
-        }
-    }
-
-    fn set_attributes(&self, address: u64, attributes: u32) -> Result<(), VcpuError> {
-        let attributes =
-            kvm_memory_attributes { address, size: PAGE as u64, attributes: attributes.into(), flags: 0 };
-        self.vm.set_memory_attributes(attributes).map_err(|e| call("KVM_SET_MEMORY_ATTRIBUTES", e))
     }
 
     /// KVM_RUN and what its result means.
@@ -332,23 +310,7 @@ impl Vcpu for KvmVcpu {
     }
 
     fn protect(&mut self, address: u64, protection: Protection) -> Result<(), VcpuError> {
-        let page = self.memory.guest_page(address)?;
-        self.open()?;
-        // Noted first: whatever fails half-way is undone by the next call, or goes with the VM.
-        self.refused = Some((address, protection));
-        match protection {
-            Protection::Open => Ok(()),
-            Protection::Blocked => self.memory.block(address, true),
-            Protection::Userfault => {
-                self.memory.populate(address)?;
-                self.userfault = Some(Userfault::watch(page)?);
-                self.memory.evict(address)
-            }
-            Protection::Hole | Protection::ReadOnly => {
-                self.slots.set_apart(&self.vm, &self.memory, address, protection)
-            }
-            Protection::Private => self.set_attributes(address, KVM_MEMORY_ATTRIBUTE_PRIVATE),
-        }
+        self.change_protection(address, protection)
     }
 
     fn evict(&mut self, address: u64) -> Result<(), VcpuError> {
@@ -361,20 +323,6 @@ impl Vcpu for KvmVcpu {
 
     fn dirty_ring(&mut self) -> Option<&mut dyn DirtyRing> {
         self.ring.is_some().then_some(self)
-    }
-}
-
-impl DirtyRing for KvmVcpu {
-    fn used(&self) -> u32 {
-        self.ring.as_ref().map_or(0, Ring::used)
-    }
-
-    fn take_out(&mut self, count: u32) -> Result<(), VcpuError> {
-        self.ring.as_mut().map_or(Ok(()), |ring| ring.take_out(&self.vm, count))
-    }
-
-    fn log_again(&mut self) -> Result<(), VcpuError> {
-        self.slots.log_again(&self.vm, &self.memory)
     }
 }
 

@@ -119,6 +119,12 @@ bench: build speed-image
 	MIDFLIGHT_SPEED_IMAGE=$(SPEED_IMAGE) $(STATIC) cargo bench --locked --target $(HOST_TARGET) -p midflight
 	cargo bench --locked -p midflight-model
 
+# The share of host/src that the host's tests execute, by llvm-cov, and a bound for it.
+COVERAGE_LEAST ?= 85
+.PHONY: coverage
+coverage: images
+	scripts/coverage $(TARGET_DIR)/tools $(TARGET_DIR)/coverage $(HOST_TARGET) $(COVERAGE_LEAST)
+
 # Random bytes as code, and as streams, ten minutes each; needs a nightly compiler and cargo-fuzz.
 FUZZ_SECONDS ?= 600
 .PHONY: fuzz

@@ -90,7 +90,7 @@ fn figures() -> Result<Figures, Box<dyn Error>> {
                 ("pf/read-unmapped:idt:cancel:migrate", "two, a migration"),
             ] {
                 let [ours, bare] = bare::against_bare(&kvm, first, id, 300)?;
-                println!("{what}: {ours:.3} ms, by bare ioctls {bare:.3} ms");
+                println!("{what}: {ours:.3} ms of processor time, by bare ioctls {bare:.3} ms");
                 figures.at_most(&format!("{what} against bare ioctls, KVM"), ours / bare, 1.5, "times");
             }
         }

@@ -40,10 +40,17 @@ const MOST: u32 = 1 << 12;
 /// More pages than are in the ring beyond its soft limit, and than an act writes before its event.
 const ROOM: u32 = 64;
 
-/// Stops the delivery by a full ring.
-pub(super) fn full(session: &mut Session<'_>, case: &Case) -> Result<Cut, NoCut> {
+/// Fills the ring of an armed guest, before anything waits for it: while it is filled the guest runs.
+///
+/// # Errors
+/// When the ring does not fill.
+pub fn prepare(session: &mut Session<'_>) -> Result<(), NoCut> {
     session.complete_io()?;
-    fill(session.vcpu.as_mut())?;
+    Ok(fill(session.vcpu.as_mut())?)
+}
+
+/// Stops the delivery by a ring that is full.
+pub(super) fn full(session: &mut Session<'_>, case: &Case) -> Result<Cut, NoCut> {
     let page = session.image().page(Place::Frame);
     session.vcpu.evict(page)?;
     for _ in 0..ROOM {

@@ -32,8 +32,7 @@ fn stop_applies(case: &Case, delivery: Delivery, payload: bool, stop: Stop) -> b
         // payload has no event data that anybody could expect.
         Stop::Cancel => case.cancel.is_some() && (payload || delivery == Delivery::Idt),
         Stop::Io => case.flags.contains(CaseFlags::IO),
-        // What waits at `Armed` would come while the ring is filled.
-        Stop::Ring => !injected,
+        Stop::Ring => true,
         // A storm runs a case many times, knows a cut by the queue, and looks at the first event only.
         Stop::Storm(_) => {
             case.entries == 1 && !injected && !case.flags.intersects(CaseFlags::SOFT | CaseFlags::NESTED)

@@ -56,6 +56,9 @@ impl<'a> Run<'_, '_, 'a> {
         expect(session, armed, Doorbell::Armed(self.index))?;
         self.seen("armed", self.case.act);
         self.runner.rang(Doorbell::Armed(self.index), session)?;
+        if matches!(self.scenario.plan, Plan::Cut(Stop::Ring, _)) {
+            cut::prepare_dirty_ring(session)?;
+        }
         inject::at_armed(session, self.case.flags)?;
         if self.scenario.plan == Plan::None && !self.runner.route.is_empty() {
             self.migrate(session, report, deadline)?;

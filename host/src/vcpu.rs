@@ -292,8 +292,6 @@ pub trait Vcpu {
 /// # Errors
 /// Every method returns [`VcpuError`] when the ioctl behind it fails.
 pub trait DirtyRing {
-    /// How many pages it holds.
-    fn used(&self) -> u32;
     /// Takes the oldest `count` pages out, or all that there are, and logs the next write to each of
     /// them again: KVM_RESET_DIRTY_RINGS.
     fn take_out(&mut self, count: u32) -> Result<(), VcpuError>;

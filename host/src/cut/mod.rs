@@ -14,7 +14,7 @@ mod ring;
 
 pub use evict::{Evicted, evict};
 pub use refused::DELIVERY_EVENT;
-pub use ring::{NotFilled, fill as fill_dirty_ring, prepare as prepare_dirty_ring};
+pub use ring::{NotFilled, ROOM as DIRTY_RING_ROOM, fill as fill_dirty_ring, prepare as prepare_dirty_ring};
 
 use crate::image::Case;
 use crate::queue::Queue;

@@ -38,7 +38,7 @@ const CHUNK: u32 = 16;
 /// More pages than a ring holds.
 const MOST: u32 = 1 << 12;
 /// More pages than are in the ring beyond its soft limit, and than an act writes before its event.
-const ROOM: u32 = 64;
+pub const ROOM: u32 = 64;
 
 /// Fills the ring of an armed guest, before anything waits for it: while it is filled the guest runs.
 ///

@@ -14,7 +14,7 @@ use model::cpuid::{CpuidEntry, CpuidTable, default_table};
 use model::hypervisor::behaviour::Behaviour;
 use model::hypervisor::registers::MSRS;
 use model::hypervisor::run::{Mode, Return};
-use model::hypervisor::second_stage::{DirtyRing as DirtyPages, Refusal};
+use model::hypervisor::second_stage::Refusal;
 use model::hypervisor::story::Story;
 use model::hypervisor::{SharedDecoded, Vm};
 use model::memory::{Memory, OutsideMemory};
@@ -298,10 +298,6 @@ impl Vcpu for ModelVcpu {
 }
 
 impl DirtyRing for ModelVcpu {
-    fn used(&self) -> u32 {
-        self.vm.dirty_ring().map_or(0, DirtyPages::used)
-    }
-
     fn take_out(&mut self, count: u32) -> Result<(), VcpuError> {
         self.vm.take_out_of_dirty_ring(count);
         Ok(())

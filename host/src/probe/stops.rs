@@ -2,7 +2,7 @@
 
 use super::Support;
 use super::guest::{Guest, INPUT, Progress, WINDOW_OPEN};
-use crate::cut::{DELIVERY_EVENT, NotFilled, fill_dirty_ring};
+use crate::cut::{DELIVERY_EVENT, DIRTY_RING_ROOM, NotFilled, fill_dirty_ring};
 use crate::scenario::Place;
 use crate::vcpu::{Exit, Protection, RunMode, VcpuError};
 use fred::event::vector;
@@ -65,8 +65,7 @@ pub(super) fn ring(mut guest: Guest) -> Result<Support, VcpuError> {
     }
     let page = Guest::page(Place::Frame);
     guest.vcpu.evict(page)?;
-    // More than there are beyond the limit.
-    for _ in 0..64 {
+    for _ in 0..DIRTY_RING_ROOM {
         if let Some(ring) = guest.vcpu.dirty_ring() {
             ring.take_out(1)?;
         }

@@ -1,7 +1,6 @@
 //! What a page allows the guest, and the dirty ring: see [`Protection`].
 
 use super::error::call;
-use super::ring::Ring;
 use super::userfault::Userfault;
 use super::vcpu::KvmVcpu;
 use crate::vcpu::{DirtyRing, PAGE, Protection, VcpuError};
@@ -56,10 +55,6 @@ impl KvmVcpu {
 }
 
 impl DirtyRing for KvmVcpu {
-    fn used(&self) -> u32 {
-        self.ring.as_ref().map_or(0, Ring::used)
-    }
-
     fn take_out(&mut self, count: u32) -> Result<(), VcpuError> {
         self.ring.as_mut().map_or(Ok(()), |ring| ring.take_out(&self.vm, count))
     }

@@ -29,12 +29,12 @@ use crate::nested::NestedError;
 use crate::run::serve::{Terms, serve};
 use crate::run::storm::StormBounds;
 use crate::run::worker::WorkerError;
-use crate::vcpu::VcpuError;
 use args::{Command, WorkerArgs};
 use std::io::{BufReader, stdin, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
+use vm::VcpuError;
 
 /// The command cannot be carried out: exit code 2.
 #[derive(Debug, thiserror::Error)]

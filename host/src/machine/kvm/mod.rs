@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `memory` | guest memory: one memfd with a mapping for the guest and one for us |
 //! | `vcpu` | [`KvmVcpu`]: the KVM-shaped trait by real ioctls |
-//! | `exit` | `struct kvm_run` -> [`crate::vcpu::Exit`] |
+//! | `exit` | `struct kvm_run` -> [`vm::Exit`] |
 //! | `protection` | what a page allows the guest |
 //! | `slots` | memory slots: one, or one page apart |
 //! | `userfault` | a page that userfaultfd watches |
@@ -34,8 +34,6 @@ pub use facts::{Capability, Facts, KvmFacts, facts};
 pub(crate) use msrs::to_migrate as msrs_to_migrate;
 pub use vcpu::KvmVcpu;
 
-use super::Machine;
-use crate::vcpu::{PAGE, Vcpu, VcpuError, VmConfig, VmKind};
 use error::{call, refusal};
 use kvm_bindings::{
     CpuId, KVM_API_VERSION, KVM_CAP_EXCEPTION_PAYLOAD, KVM_CAP_GET_TSC_KHZ, KVM_CAP_SREGS2, KVM_CAP_VM_TYPES,
@@ -49,6 +47,8 @@ use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use vcpu::Offered;
+use vm::Machine;
+use vm::{PAGE, Vcpu, VcpuError, VmConfig, VmKind};
 
 /// Where KVM is.
 pub const DEVICE: &str = "/dev/kvm";

@@ -1,9 +1,9 @@
 //! Guests that go on in another process.
 #![expect(clippy::unwrap_used, reason = "the helpers belong to tests, which may panic")]
 
+use kvm::{DEVICE, KvmMachine};
 use midflight::image::Image;
 use midflight::images::EMBEDDED;
-use midflight::machine::kvm::{DEVICE, KvmMachine};
 use midflight::machine::model::ModelMachine;
 use midflight::migration::process::{Destination, move_through_process};
 use midflight::result::{Outcome, Report};

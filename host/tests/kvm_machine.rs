@@ -1,8 +1,8 @@
 //! The kvm machine on this host's /dev/kvm. Without one every test here says so and tests nothing.
 #![expect(clippy::unwrap_used, reason = "the helpers belong to tests, which may panic")]
 
+use kvm::{DEVICE, KvmMachine, KvmVcpu};
 use kvm_bindings::{KVM_VCPUEVENT_VALID_PAYLOAD, kvm_regs};
-use midflight::machine::kvm::{DEVICE, KvmMachine, KvmVcpu};
 use midflight::probe::{Question, Support, ask};
 use midflight::scenario::{Place, Stop};
 use std::path::Path;

@@ -5,7 +5,7 @@
 mod dirty_guest;
 
 use dirty_guest::{DIRTY_MSRS, config, dirty, with_pending_page_fault};
-use midflight::machine::kvm::{DEVICE, KvmMachine};
+use kvm::{DEVICE, KvmMachine};
 use midflight::machine::model::ModelMachine;
 use model::hypervisor::behaviour::{CORRECT, by_name};
 use std::path::Path;

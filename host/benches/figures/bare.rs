@@ -6,11 +6,11 @@
 //! milliseconds on either side, would hide what midflight adds.
 
 use super::bare_vm::{State, Vm};
+use kvm::KvmMachine;
 use kvm_bindings::KVM_VCPUEVENT_VALID_PAYLOAD;
 use kvm_ioctls::Kvm;
 use midflight::boot::boot;
 use midflight::image::{Case, Image, MEMORY_SIZE};
-use midflight::machine::kvm::KvmMachine;
 use midflight::result::Outcome;
 use midflight::run::one::Runner;
 use midflight::scenario::{Plan, Scenario};

@@ -7,10 +7,10 @@
 mod bare;
 mod bare_vm;
 
+use kvm::{DEVICE, KvmMachine};
 use midflight::boot::boot;
 use midflight::image::{Image, LOWEST, MEMORY_SIZE};
 use midflight::images;
-use midflight::machine::kvm::{DEVICE, KvmMachine};
 use midflight::machine::model::ModelMachine;
 use midflight::result::Outcome;
 use midflight::run::one::Runner;

@@ -1,6 +1,5 @@
 //! Machines: whatever can boot an image, stop it, save it and restore it.
 
-pub mod kvm;
 pub mod model;
 pub mod narrowed;
 pub mod qemu;

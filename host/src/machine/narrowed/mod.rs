@@ -6,7 +6,6 @@
 
 mod cpuid;
 
-use super::kvm;
 use kvm_bindings::kvm_cpuid_entry2;
 use vm::Machine;
 use vm::{Vcpu, VcpuError, VmConfig};

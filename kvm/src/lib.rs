@@ -1,4 +1,18 @@
-//! KVM: our own virtual-machine monitor on /dev/kvm.
+//! /dev/kvm as a [`vm::Machine`]: every ioctl, signal and mapping that a guest needs, and nearly all
+//! `unsafe` code of the host side.
+//!
+//! It knows neither images nor scenarios nor how a stop is used. Begin at [`KvmMachine`].
+//!
+//! ```no_run
+//! use kvm::{DEVICE, KvmMachine};
+//! use vm::Machine;
+//!
+//! # fn main() -> Result<(), vm::VcpuError> {
+//! let machine = KvmMachine::open(std::path::Path::new(DEVICE))?;
+//! println!("{} leaves of CPUID, {} MSRs", machine.cpuid().len(), machine.msr_indices().len());
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! | module | holds |
 //! |---|---|
@@ -31,7 +45,7 @@ mod userfault;
 mod vcpu;
 
 pub use facts::{Capability, Facts, KvmFacts, facts};
-pub(crate) use msrs::to_migrate as msrs_to_migrate;
+pub use msrs::to_migrate as msrs_to_migrate;
 pub use vcpu::KvmVcpu;
 
 use error::{call, refusal};

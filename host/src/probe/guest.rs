@@ -47,6 +47,9 @@ pub(super) const INPUT: u16 = 0x20;
 const UNDEFINED: u64 = CODE;
 const INPUT_ACT: u64 = CODE + 0x10;
 const WINDOW: u64 = CODE + 0x20;
+const LED: u64 = CODE + 0x30;
+/// The place of [`Act::Led`]'s UD2, after its first instruction.
+pub(super) const EVENT: u64 = LED + 1;
 /// The place behind STI and the instruction in its shadow.
 pub(super) const WINDOW_OPEN: u64 = WINDOW + 2;
 const HANDLER: u64 = CODE + 0x40;
@@ -59,6 +62,8 @@ const UNDEFINED_CODE: [u8; 4] = [0x0F, 0x0B, 0xEB, 0xFE];
 const INPUT_CODE: [u8; 5] = [0xE4, INPUT as u8, 0x90, 0xEB, 0xFE];
 /// STI; NOP; CLI; a loop.
 const WINDOW_CODE: [u8; 5] = [0xFB, 0x90, 0xFA, 0xEB, 0xFE];
+/// NOP; UD2; then a loop that nothing reaches.
+const LED_CODE: [u8; 5] = [0x90, 0x0F, 0x0B, 0xEB, 0xFE];
 /// OUT [`NMI_ENTERED`], AL; a loop.
 const NMI_HANDLER_CODE: [u8; 4] = [0xE6, NMI_ENTERED as u8, 0xEB, 0xFE];
 /// OUT [`ENTERED`], AL; a loop.
@@ -66,14 +71,21 @@ const HANDLER_CODE: [u8; 4] = [0xE6, ENTERED as u8, 0xEB, 0xFE];
 /// OUT [`DOUBLE_FAULT`], AL; a loop.
 const DOUBLE_FAULT_CODE: [u8; 4] = [0xE6, DOUBLE_FAULT as u8, 0xEB, 0xFE];
 
-/// How long one stop may take.
-const TIME_LIMIT: Duration = Duration::from_millis(500);
+/// What a guest may take is what it takes when nothing stops it, measured on this host, this many times:
+/// a host that is slow, or busy, does not make a stop of what is none.
+const MARGIN: u32 = 100;
+/// And never less: a guest that a busy host lets wait for its turn is not stopped.
+const LEAST: Duration = Duration::from_millis(500);
+/// Nor more, nor what is measured: nobody has so much time for each of many questions.
+const MOST: Duration = Duration::from_secs(2);
 
 /// What the guest starts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Act {
     /// UD2.
     Undefined,
+    /// An instruction, and then UD2.
+    Led,
     /// IN with RFLAGS.TF set: a #DB once it is complete.
     InputUnderTrap,
     /// STI, NOP, CLI: one place where an interrupt can come.
@@ -84,6 +96,7 @@ impl Act {
     fn rip(self) -> u64 {
         match self {
             Self::Undefined => UNDEFINED,
+            Self::Led => LED,
             Self::InputUnderTrap => INPUT_ACT,
             Self::Window => WINDOW,
         }
@@ -91,7 +104,7 @@ impl Act {
 
     fn rflags(self) -> u64 {
         match self {
-            Self::Undefined | Self::Window => rflags::FIXED,
+            Self::Undefined | Self::Led | Self::Window => rflags::FIXED,
             Self::InputUnderTrap => rflags::FIXED | rflags::TF,
         }
     }
@@ -114,15 +127,33 @@ pub(super) enum Progress {
 pub(super) struct Guest {
     pub(super) vcpu: Box<dyn Vcpu>,
     act: Act,
+    /// How long it may run.
+    pub(super) limit: Duration,
+}
+
+/// How long a guest on `machine` may run until it counts as one that does not come to its end.
+///
+/// # Errors
+/// When the guest cannot be made.
+pub(super) fn limit(machine: &dyn Machine, payload: bool) -> Result<Duration, VcpuError> {
+    let mut guest = Guest::start(machine, payload, VmKind::Plain, Act::Undefined, MOST)?;
+    let begun = Instant::now();
+    // Whatever becomes of it: the question itself will say.
+    let _ = guest.run(RunMode::Normal)?;
+    Ok((begun.elapsed() * MARGIN).clamp(LEAST, MOST))
 }
 
 impl Guest {
-    /// A fresh virtual machine with the guest at its act.
+    /// A fresh virtual machine with the guest at its act, which may run for `limit`.
+    ///
+    /// # Errors
+    /// When it cannot be made.
     pub(super) fn start(
         machine: &dyn Machine,
         payload: bool,
         kind: VmKind,
         act: Act,
+        limit: Duration,
     ) -> Result<Self, VcpuError> {
         let mut vcpu = machine.create(&VmConfig {
             memory_size: MEMORY_SIZE,
@@ -138,8 +169,8 @@ impl Guest {
             rflags: act.rflags(),
             ..Default::default()
         })?;
-        vcpu.set_deadline(Instant::now() + TIME_LIMIT);
-        Ok(Self { vcpu, act })
+        vcpu.set_deadline(Instant::now() + limit);
+        Ok(Self { vcpu, act, limit })
     }
 
     /// Runs in `mode` and tells a delivery from other exits.
@@ -196,6 +227,7 @@ fn load(vcpu: &mut dyn Vcpu) -> Result<(), VcpuError> {
     vcpu.write_memory(UNDEFINED, &UNDEFINED_CODE)?;
     vcpu.write_memory(INPUT_ACT, &INPUT_CODE)?;
     vcpu.write_memory(WINDOW, &WINDOW_CODE)?;
+    vcpu.write_memory(LED, &LED_CODE)?;
     vcpu.write_memory(NMI_HANDLER, &NMI_HANDLER_CODE)?;
     vcpu.write_memory(HANDLER, &HANDLER_CODE)?;
     vcpu.write_memory(DOUBLE_FAULT_HANDLER, &DOUBLE_FAULT_CODE)

@@ -189,7 +189,7 @@ pub(super) fn interrupt(mut guest: Guest) -> Result<Support, VcpuError> {
     }
 }
 
-fn sentence(event: &str, progress: &Progress) -> String {
+pub(super) fn sentence(event: &str, progress: &Progress) -> String {
     match progress {
         Progress::Delivered => format!("the {event} was delivered"),
         Progress::DoubleFault => format!("the {event} became a double fault in the guest"),

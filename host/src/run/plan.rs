@@ -52,8 +52,8 @@ impl Abilities {
         let Plan::Cut(stop, _) = scenario.plan else { return None };
         let support = self.support(scenario);
         let support = match stop {
-            // A signal ends KVM_RUN everywhere; whether it meets an event is the storm's to find out.
-            Stop::Storm(_) => return None,
+            // Whatever its seed.
+            Stop::Storm(_) => support.to(Question::Stop(Stop::Storm(0))),
             Stop::Access(..) if self.accesses => return None,
             Stop::Access(..) => {
                 return Some(format!("{stop} needs a machine that can refuse single accesses"));

@@ -3,6 +3,7 @@
 use super::args::ListArgs;
 use super::{CliError, select};
 use crate::images;
+use crate::scenario::Plan;
 use std::io::{Write, stdout};
 use std::path::PathBuf;
 
@@ -13,6 +14,16 @@ pub(super) fn list(args: &ListArgs, files: &[PathBuf]) -> Result<u8, CliError> {
     if !args.cases {
         for (_, scenario) in &scenarios {
             writeln!(output, "{scenario}")?;
+        }
+        let storms = scenarios
+            .iter()
+            .filter(|(_, scenario)| matches!(scenario.plan, Plan::Cut(stop, _) if stop.depends_on_time()));
+        if let count @ 1.. = storms.count() {
+            // Where it is in nobody's way: the ids are for programs, too.
+            eprintln!(
+                "midflight: {count} of these are storms, whose signals come by chance: except on the model \
+                 their ids replay the seed, not the moments"
+            );
         }
         return Ok(0);
     }

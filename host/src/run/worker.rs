@@ -6,7 +6,7 @@
 //! its input ends, which ends it, and the kernel sends it SIGKILL (PR_SET_PDEATHSIG).
 
 use crate::probe::{Question, StopSupport, Support};
-use crate::process::{die_with_parent, let_end};
+use crate::process::{die_with_parent, end, let_end};
 use crate::result::{Outcome, Report};
 use crate::run::observe::Observation;
 use crate::run::pair::Pair;
@@ -105,9 +105,7 @@ impl Drop for Process {
         if self.input.take().is_some() {
             let_end(&self.child);
         }
-        // Both fail only when the process is gone already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        end(&mut self.child);
     }
 }
 
@@ -270,8 +268,10 @@ impl Worker {
 }
 
 fn died(mut process: Process, seen: String) -> WorkerError {
-    let _ = process.child.kill();
-    let status = process.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
+    // Its output has ended: so has it, or is about to.
+    let_end(&process.child);
+    let status =
+        end(&mut process.child).map_or_else(|| "it cannot be killed".to_owned(), |status| status.to_string());
     WorkerError::Died { status, seen }
 }
 

@@ -43,6 +43,7 @@ pub(crate) fn unknown(comparisons: &[Value], facts: &HostFacts) -> Vec<String> {
 
 fn one_unknown(one: &Value, facts: &HostFacts) -> String {
     let text = |value: &Value| value.as_str().unwrap_or("nothing").to_owned();
+    let reason = one["reason"].as_str().map_or(String::new(), |reason| format!(": {reason}"));
     let (id, at) = (text(&one["id"]), text(&one["at"]));
     let place = at.split('(').next().unwrap_or_default();
     let [first, second] = [&one["machines"][0], &one["machines"][1]].map(text);
@@ -59,17 +60,16 @@ fn one_unknown(one: &Value, facts: &HostFacts) -> String {
         })
         .collect();
     let major = facts.kernel.split_inclusive('.').take(2).collect::<String>();
-    let modules: Vec<_> = facts.kvm_module.split(' ').map(|module| format!("{module:?}")).collect();
+    // `kvm` alone is on every host: the vendor's module, or another, says which KVM it is.
+    let module = facts.kvm_module.split(' ').find(|module| *module != "kvm").unwrap_or("kvm");
     format!(
-        "{id} at {at} {}{}\n{}\nIf this is what this KVM does, its entry in known-issues.toml is (docs/known-issues.md):\n\
+        "{id} at {at}{reason}{}\n{}\nIf this is what this KVM does, its entry in known-issues.toml is (docs/known-issues.md):\n\
          [[issue]]\nname = \"...\"\nmachine = \"kvm\"\ncases = [\"{id}\"]\nstops = [\"compare\"]\n\
-         failure = {:?}\nhost = {{ vendor = [{:?}], kernel = [{major:?}], kvm_module = [{}] }}\n\
+         failure = {:?}\nhost = {{ vendor = [{:?}], kernel = [{major:?}], kvm_module = [{module:?}] }}\n\
          reason = \"...\"\nreference = \"...\"",
-        text(&one["reason"]),
         lines.collect::<String>(),
         sentence(facts),
         failure.join("; "),
         facts.vendor,
-        modules.join(", "),
     )
 }

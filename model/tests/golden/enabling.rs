@@ -43,6 +43,13 @@ fn shadow_stack_pointers_are_checked() {
     assert!(!takes(0x1D2, 0x1004) && !takes(0x1D3, 0x8000_0000_0000));
 }
 
+/// IA32_FRED_SSP0 is IA32_PL0_SSP: aligned to 4 bytes and canonical.
+#[test]
+fn the_shadow_stack_pointer_of_level_0_is_aligned_to_4_bytes() {
+    assert!(takes(0x6A4, 4) && takes(0x6A4, 0xFFFF_8000_0000_1008));
+    assert!(!takes(0x6A4, 1) && !takes(0x6A4, 2) && !takes(0x6A4, 0x8000_0000_0000));
+}
+
 /// CR4.FRED: not outside IA-32e mode.
 #[test]
 fn cr4_fred_needs_ia_32e_mode() {

@@ -159,14 +159,7 @@ fn cpuid(p: &mut Processor, _: &mut Memory, _: &Decoded) -> Step {
 }
 
 fn rdtscp(p: &mut Processor, _: &mut Memory, _: &Decoded) -> Step {
-    const RDTSCP: fred::cpuid::Feature = fred::cpuid::Feature {
-        name: "RDTSCP",
-        leaf: 0x8000_0001,
-        subleaf: 0,
-        register: fred::cpuid::Register::Edx,
-        bit: 27,
-    };
-    if !p.cpuid.has(RDTSCP) {
+    if !p.cpuid.has(fred::cpuid::RDTSCP) {
         return Err(ud());
     }
     p.rdtsc()?;

@@ -13,6 +13,7 @@ mod debug;
 mod enabling;
 mod frame;
 mod returns;
+mod shadow;
 
 use guest::{CODE, Guest};
 use model::event::Event;

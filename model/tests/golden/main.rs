@@ -12,6 +12,7 @@ mod data;
 mod debug;
 mod enabling;
 mod frame;
+mod length;
 mod returns;
 mod shadow;
 

@@ -120,6 +120,22 @@ fn syscall_leaves_rcx_and_r11() {
     assert_eq!((g.cpu.gpr[1], g.cpu.gpr[11]), (5, 6));
 }
 
+/// SYSENTER (vol. 2, operation): type 7, vector 2, whatever IA32_SYSENTER_CS holds.
+#[test]
+fn sysenter_does_not_ask_its_selector() {
+    let mut g = ring_3(&[0x0F, 0x34]);
+    assert_eq!(g.cpu.msrs.sysenter_cs, 0);
+    let frame = g.frame();
+    assert_eq!((frame[1], frame[5]), (CODE + 2, 0x2207_0002_0002_0023));
+}
+
+/// LKGS (vol. 2, operation): #UD above CPL 0.
+#[test]
+fn lkgs_is_undefined_in_ring_3() {
+    let frame = ring_3(&[0xF2, 0x0F, 0x00, 0xF0]).frame();
+    assert_eq!((frame[1], frame[5]), (CODE, 0x0203_0006_0000_0023));
+}
+
 /// INT n: no gate, so no check of its privilege.
 #[test]
 fn int_n_needs_no_gate() {

@@ -4,12 +4,12 @@
 //! a second time show.
 
 use crate::session::Session;
-use crate::state::may_hold_back;
-use crate::vcpu::{Msr, VcpuError};
 use fred::data::DeviceNotAvailableData;
 use fred::msr;
 use kvm_bindings::{kvm_debugregs, kvm_vcpu_events};
 use protocol::disturbance::{Disturbance, Phase, Register};
+use vm::state::may_hold_back;
+use vm::{Msr, VcpuError};
 
 /// An address that no case touches.
 pub const CR2: u64 = 0x0000_5A5A_DEAD_B000;

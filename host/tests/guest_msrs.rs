@@ -3,12 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "the helpers belong to tests, which may panic")]
 
 use kvm_bindings::{kvm_mp_state, kvm_regs};
-use midflight::machine::Machine;
 use midflight::machine::model::ModelMachine;
-use midflight::state::{self, restore_and_check};
-use midflight::vcpu::{Exit, RunMode, Vcpu, VmConfig, VmKind};
 use model::hypervisor::behaviour::CORRECT;
 use std::ops::Range;
+use vm::machine::Machine;
+use vm::state::{self, restore_and_check};
+use vm::{Exit, RunMode, Vcpu, VmConfig, VmKind};
 
 /// Where MSRs are: the architectural ones, hypervisors' own, AMD's.
 const PLACES: [Range<u32>; 5] = [

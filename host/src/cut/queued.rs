@@ -2,18 +2,16 @@
 
 use super::{Cut, Look, NoCut, Proof};
 use crate::image::{Cancel, Case};
-use crate::queue::Queue;
 use crate::scenario::Delivery;
 use crate::session::{Session, Stopped};
-use crate::vcpu::{Exit, Msr, RunMode, VcpuError};
 use fred::control::rflags;
 use fred::debug::{Dr6, Dr7};
 use fred::event::vector;
 use fred::msr;
 use kvm_bindings::KVM_VCPUEVENT_VALID_PAYLOAD;
-use model::msr::BTF;
-use model::msr::table::DEBUGCTL;
 use protocol::disturbance::Phase;
+use vm::Queue;
+use vm::{Exit, Msr, RunMode, VcpuError};
 
 /// The act's I/O is completed without entering the guest, and its event queued by that.
 pub(super) fn io(session: &mut Session<'_>, case: &Case) -> Result<Cut, NoCut> {
@@ -106,23 +104,10 @@ fn write_side_effects(session: &mut Session<'_>, event: &Cancel) -> Result<(), V
             regs.dr6 =
                 (regs.dr6 & !Dr6::B | Dr6::ACTIVE_LOW | event.payload) ^ (event.payload & Dr6::ACTIVE_LOW);
             regs.dr7 &= !Dr7::GD;
-            session.vcpu.set_debug_regs(&regs)?;
-            clear_btf(session)
+            session.vcpu.set_debug_regs(&regs)
         }
         _ => Ok(()),
     }
-}
-
-/// A machine that cannot read IA32_DEBUGCTL has no BTF to clear.
-fn clear_btf(session: &mut Session<'_>) -> Result<(), VcpuError> {
-    let Ok(read) = session.vcpu.msrs(&[DEBUGCTL]) else { return Ok(()) };
-    let set: Vec<Msr> = read.iter().filter(|msr| msr.value & BTF != 0).copied().collect();
-    if set.is_empty() {
-        return Ok(());
-    }
-    session
-        .vcpu
-        .set_msrs(&set.into_iter().map(|msr| Msr { value: msr.value & !BTF, ..msr }).collect::<Vec<_>>())
 }
 
 fn has_payload(number: u8) -> bool {

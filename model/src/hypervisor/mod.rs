@@ -63,8 +63,6 @@ pub struct Vm {
     deadline: Option<Instant>,
     /// The page that refuses the guest, and why.
     refused: Option<(u64, second_stage::Refusal)>,
-    /// The page that was evicted and not met since.
-    evicted: Option<u64>,
     dirty_ring: Option<second_stage::DirtyRing>,
     decoded: Option<SharedDecoded>,
     story: Option<story::Story>,
@@ -97,9 +95,11 @@ impl Vm {
         behaviour: &'static Behaviour,
         exception_payload: bool,
     ) -> Self {
+        let mut memory = Memory::new(memory_size);
+        memory.zap_all();
         Self {
             processor: Processor::new(cpuid),
-            memory: Memory::new(memory_size),
+            memory,
             queue: Queue::default(),
             behaviour,
             last_injected_data: 0,
@@ -109,7 +109,6 @@ impl Vm {
             pending_io: None,
             deadline: None,
             refused: None,
-            evicted: None,
             dirty_ring: None,
             decoded: None,
             story: None,
@@ -122,10 +121,12 @@ impl Vm {
         self.deadline = Some(at);
     }
 
-    /// Replaces all of guest memory. Nothing refuses the guest any more; a dirty ring starts empty.
+    /// Replaces all of guest memory. Nothing refuses the guest any more, nothing is mapped yet, and a
+    /// dirty ring starts empty.
     pub fn replace_memory(&mut self, memory: Memory) {
         self.memory = memory;
-        (self.refused, self.evicted) = (None, None);
+        self.memory.zap_all();
+        self.refused = None;
         if self.dirty_ring.is_some() {
             self.log_dirty_pages();
         }

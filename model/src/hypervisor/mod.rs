@@ -50,8 +50,11 @@ pub struct Vm {
     /// Events in flight.
     pub queue: Queue,
     behaviour: &'static Behaviour,
-    /// What was last written to INJECTED_EVENT_DATA: the field keeps its value.
-    last_injected_data: u64,
+    /// INJECTED_EVENT_DATA, which keeps its value from one injection to the next.
+    injected_event_data: u64,
+    /// The event data that an exception in the queue last had: the series' `event_data` of
+    /// `struct kvm_queued_exception`.
+    last_event_data: u64,
     /// What ORIGINAL_EVENT_DATA last held.
     last_original_data: u64,
     /// KVM_CAP_EXCEPTION_PAYLOAD.
@@ -102,7 +105,8 @@ impl Vm {
             memory,
             queue: Queue::default(),
             behaviour,
-            last_injected_data: 0,
+            injected_event_data: 0,
+            last_event_data: 0,
             last_original_data: 0,
             exception_payload,
             interrupt_window: false,

@@ -38,9 +38,12 @@ pub fn losses(state: &VmState, delivery: Delivery, proof: Option<Proof>) -> Vec<
             losses
                 .push("whether the injected #DB is that of INT1: its type and instruction length".to_owned());
         }
-        if events.flags & overlay::VALID_NESTED == 0 {
-            losses.push("the nested bit of the injected exception".to_owned());
-        }
+    }
+    if delivery == Delivery::Fred
+        && exception.injected | exception.pending != 0
+        && events.flags & overlay::VALID_NESTED == 0
+    {
+        losses.push("the nested bit of the exception".to_owned());
     }
     losses
 }

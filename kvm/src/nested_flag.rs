@@ -8,10 +8,10 @@
 //! on any other VM, and one that does not pass is enabled nowhere else.
 
 use super::KvmMachine;
-use crate::state::carries_nested_bit;
-use crate::vcpu::{PAGE, VmConfig, VmKind};
 use std::fmt;
 use std::ops::RangeInclusive;
+use vm::state::carries_nested_bit;
+use vm::{PAGE, VmConfig, VmKind};
 
 /// Where the number may be: from the first that was posted on. Linux 6.19 uses them up to 246.
 const NUMBERS: RangeInclusive<u32> = 239..=511;
@@ -98,6 +98,26 @@ mod tests {
         let all = vec![Always, Capability(244), Capability(245), Capability(250)];
         assert_eq!(found(&[244, 245, 250], Capability(250)), (Capability(250), all.clone()));
         assert_eq!(found(&[244, 245, 250], NotOffered), (NotOffered, all));
+    }
+
+    /// The trial itself, on this host's KVM: what it says is what a VM made so does.
+    #[test]
+    fn a_kernel_says_what_it_does() {
+        let machine = match KvmMachine::open(crate::DEVICE.as_ref()) {
+            Ok(machine) => machine,
+            Err(error) => return eprintln!("skipped, nothing tested: {error}"),
+        };
+        let way = machine.find_nested_flag();
+        let config = VmConfig {
+            memory_size: 0x1000,
+            cpuid: machine.cpuid.clone(),
+            exception_payload: true,
+            kind: VmKind::Plain,
+        };
+        let mut vcpu = machine.create_with(&config, way).unwrap();
+        assert_eq!(carries_nested_bit(&mut vcpu), Ok(way != NotOffered), "{way}");
+        // A VM of another kernel's number is not made.
+        assert!(machine.create_with(&config, Capability(*NUMBERS.end() + 1)).is_err());
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! Whether a machine's `kvm_vcpu_events` carries the nested bit.
 
-use crate::vcpu::{Vcpu, VcpuError};
+use crate::{Vcpu, VcpuError, overlay};
 use fred::event::vector;
-use model::hypervisor::behaviour::overlay;
 
 /// Sets an injected #PF, nested and not, and reads it back. The exception stays in the queue: the VM is
 /// one to be thrown away.

@@ -6,7 +6,7 @@
 //! | [`restore`](self::restore()) | the steps of a restore as a table |
 //! | `compare` | what was saved against what reads back, by name |
 //! | `xsave` | the same for the XSAVE area |
-//! | `names` | names of MSRs |
+//! | `names` | names of MSRs, and of all that is compared |
 //! | [`losses`](self::losses()) | what the uAPI cannot carry at all |
 //!
 //! # The laws
@@ -44,9 +44,12 @@ mod compare;
 mod losses;
 mod names;
 mod restore;
+#[cfg(test)]
+mod tests;
 mod xsave;
 
 pub use losses::losses;
+pub use names::is_field;
 pub use restore::{ORDER, Restored, Step, restore, restore_and_check, restore_in};
 
 use crate::machine::Machine;

@@ -7,6 +7,7 @@ mod args;
 mod compare;
 mod doctor;
 mod explore;
+mod known;
 mod list;
 mod migrate;
 mod mutants;

@@ -86,6 +86,11 @@ test-scenarios: build
 docs/behaviours.md: build
 	$(MIDFLIGHT) mutants --markdown > $@
 
+# What the behaviours of FRED series predict for hardware, as committed; a test compares.
+.PHONY: predictions.toml
+predictions.toml: build
+	MIDFLIGHT_WRITE_PREDICTIONS=1 $(STATIC) cargo test $(HOST_BUILD) -p midflight --test predictions
+
 # What takes long, from another start each time: the model against this machine's processor; cuts and
 # migrations by the thousand on this machine's KVM; kills of the driver; a warning in the kernel's log.
 SOAK_EXECUTIONS ?= 1000000

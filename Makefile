@@ -19,15 +19,10 @@ endif
 
 all: build
 
-# The guest images: target/images/<name>, one ELF file each.
+# The guest images: target/images/<name>, one ELF file for each source, and no other file.
 images: guest-target
 	cargo build --locked --profile guest --target $(GUEST_TARGET) -p midflight-tests
-	@mkdir -p $(IMAGES)
-	@for source in tests/src/bin/*.rs; do \
-		name=$$(basename $$source .rs); \
-		cmp -s $(TARGET_DIR)/$(GUEST_TARGET)/guest/$$name $(IMAGES)/$$name \
-			|| cp $(TARGET_DIR)/$(GUEST_TARGET)/guest/$$name $(IMAGES)/$$name || exit 1; \
-	done
+	@scripts/install-images tests/src/bin $(TARGET_DIR)/$(GUEST_TARGET)/guest $(IMAGES)
 
 .PHONY: guest-target
 guest-target:

@@ -32,7 +32,7 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, C
     let behaviour = behaviour_for(args.machine, args.behaviour.as_deref())?;
     let images = images::load(files)?;
     let known = known_issues(args.known_issues.as_deref(), files, files.is_empty())?;
-    let mut scenarios = select::select(&images, &args.filters)?;
+    let mut scenarios = select::select(&images, &args.filters, args.allow_empty)?.scenarios;
     with_delivery(&mut scenarios, args.delivery);
     // The default may be longer: a timeout is often given to scenarios without a storm.
     if args.storm_seconds != StormBounds::DEFAULT.time.as_secs_f64()

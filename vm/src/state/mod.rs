@@ -46,7 +46,7 @@ mod names;
 mod restore;
 mod xsave;
 
-pub use losses::losses;
+pub use losses::{losses, may_hold_back};
 pub use restore::{ORDER, Restored, Step, restore, restore_and_check, restore_in};
 
 use crate::machine::Machine;

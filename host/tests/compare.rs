@@ -197,7 +197,7 @@ fn an_unknown_difference_names_the_host_and_its_entry() {
     }
     // It is an entry that the list takes.
     let entry = only.split_once("[[issue]]").map(|(_, entry)| format!("[[issue]]{entry}")).unwrap();
-    midflight::known::KnownIssues::parse(&entry).unwrap();
+    midflight::known::KnownIssues::parse("the entry", &entry).unwrap();
 }
 
 #[test]

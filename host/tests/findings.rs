@@ -8,9 +8,9 @@ use vm::state::{differences, is_field, read};
 use vm::{PAGE, VmConfig, VmKind};
 
 /// With every bit turned over: the serde form of KVM's structures is their bytes.
-fn turned<T: Serialize + DeserializeOwned>(value: &T) -> T {
-    let bytes: Vec<u8> = serde_json::from_value(serde_json::to_value(value).unwrap()).unwrap();
-    serde_json::from_value(bytes.iter().map(|byte| !byte).collect()).unwrap()
+fn turned<T: Serialize + DeserializeOwned>(value: &T) -> serde_json::Result<T> {
+    let bytes: Vec<u8> = serde_json::from_value(serde_json::to_value(value)?)?;
+    serde_json::from_value(bytes.iter().map(|byte| !byte).collect())
 }
 
 /// Everything that a state holds differs, and no finding has a name that a list may not use.
@@ -27,11 +27,11 @@ fn every_finding_has_the_name_of_a_field() {
     let mut back = read(vcpu.as_mut(), machine.msr_indices(), &config).unwrap();
     back.events.flags = u32::MAX;
     let mut saved = back.clone();
-    saved.regs = turned(&saved.regs);
-    saved.sregs = turned(&saved.sregs);
-    saved.debug_regs = turned(&saved.debug_regs);
-    saved.mp_state = turned(&saved.mp_state);
-    saved.events = turned(&saved.events);
+    saved.regs = turned(&saved.regs).unwrap();
+    saved.sregs = turned(&saved.sregs).unwrap();
+    saved.debug_regs = turned(&saved.debug_regs).unwrap();
+    saved.mp_state = turned(&saved.mp_state).unwrap();
+    saved.events = turned(&saved.events).unwrap();
     saved.pdptrs = Some([1; 4]);
     saved.tsc_khz = Some(0);
     saved.xsave.0.iter_mut().for_each(|byte| *byte = !*byte);

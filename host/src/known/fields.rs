@@ -4,8 +4,8 @@
 
 use crate::decode;
 use crate::run::observe;
-use crate::state;
 use protocol::field::Field;
+use vm::state;
 
 /// Whether anything compares a field of this name.
 pub(super) fn exists(name: &str) -> bool {

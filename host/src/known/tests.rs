@@ -1,5 +1,5 @@
 use super::*;
-use crate::result::Difference;
+use vm::Difference;
 
 fn parse(text: &str) -> Result<KnownIssues, KnownIssuesError> {
     KnownIssues::parse("list.toml", text)

@@ -1,6 +1,7 @@
 //! Why a series fails, as far as somebody has said it: the reason and the source of each prediction.
 
-use midflight::result::{Difference, Report};
+use midflight::result::Report;
+use vm::Difference;
 
 /// What somebody said of a series, and how it shows.
 pub(crate) struct Cause {

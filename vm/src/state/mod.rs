@@ -48,7 +48,7 @@ mod nested_bit;
 mod restore;
 mod xsave;
 
-pub use losses::losses;
+pub use losses::{losses, no_field_for_event_data};
 pub use nested_bit::carries_nested_bit;
 pub use restore::{ORDER, Restored, Step, restore, restore_and_check, restore_in};
 

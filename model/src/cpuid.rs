@@ -35,6 +35,13 @@ impl CpuidTable {
             .map_or([0; 4], |e| [e.eax, e.ebx, e.ecx, e.edx])
     }
 
+    /// Whether the processor is one of AMD's kind, which does some things in its own way.
+    pub fn is_amd(&self) -> bool {
+        let [_, ebx, ecx, edx] = self.get(0, 0);
+        let vendor = [ebx, edx, ecx].map(u32::to_le_bytes);
+        [*b"AuthenticAMD", *b"HygonGenuine"].iter().any(|amd| vendor.concat() == amd)
+    }
+
     /// Whether the table offers a feature.
     pub fn has(&self, feature: Feature) -> bool {
         feature.is_in(self.get(feature.leaf, feature.subleaf))

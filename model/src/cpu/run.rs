@@ -110,12 +110,8 @@ impl Processor {
         self.rflags |= rflags::FIXED;
     }
 
-    /// What an event does to pending debug exceptions that MOV SS holds back: a software interrupt or
-    /// exception leaves them to its handler, others end them (SDM vol. 3, "Delivery of pending debug
-    /// exceptions after VM entry").
     fn forget_pending_debug(&mut self, event: &Event) {
-        let soft = matches!(event.event_type, EventType::SoftwareInterrupt | EventType::SoftwareException);
-        if !(soft && self.mov_ss_blocking) {
+        if !(self.mov_ss_blocking && keeps_held_back(event)) {
             self.pending_debug = 0;
         }
     }
@@ -232,6 +228,16 @@ pub(super) fn begin(run: &mut Run) {
     run.no_single_step = false;
     run.branched = false;
     run.single_step = false;
+}
+
+/// Whether an event leaves debug exceptions that MOV SS holds back to its handler; the others end
+/// them.
+///
+/// A doubt, in `docs/open-questions.md`: the manual says so of the injection of software interrupts and
+/// software exceptions (vol. 3, "Delivery of pending debug exceptions after VM entry"), and no source
+/// has the words for FRED.
+fn keeps_held_back(event: &Event) -> bool {
+    matches!(event.event_type, EventType::SoftwareInterrupt | EventType::SoftwareException)
 }
 
 enum Boundary {

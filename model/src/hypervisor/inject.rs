@@ -5,7 +5,7 @@ use super::behaviour::{EventRegisters, Requeue};
 use super::queue::{QueuedException, Stage};
 use crate::event::Event;
 use fred::control::rflags;
-use fred::debug::{Dr6, Dr7};
+use fred::debug::Dr6;
 use fred::event::{EventType, vector};
 
 impl Vm {
@@ -62,7 +62,7 @@ impl Vm {
         let deliver = self.behaviour.deliver;
         self.deliver_payload(&mut exception, |number, payload| Some(deliver(number, payload)));
         if exception.vector == vector::DB {
-            self.processor.dr7 &= !Dr7::GD;
+            self.processor.enter_debug_handler();
         }
         exception.stage = Stage::Injected;
         self.queue.exception = Some(exception);

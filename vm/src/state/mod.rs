@@ -6,7 +6,7 @@
 //! | [`restore`](self::restore()) | the steps of a restore as a table |
 //! | `compare` | what was saved against what reads back, by name |
 //! | `xsave` | the same for the XSAVE area |
-//! | `names` | names of MSRs |
+//! | `names` | names of MSRs, and of all that is compared |
 //! | [`losses`](self::losses()) | what the uAPI cannot carry at all |
 //! | [`carries_nested_bit`] | whether it carries the nested bit, by trying |
 //!
@@ -48,7 +48,9 @@ mod nested_bit;
 mod restore;
 mod xsave;
 
-pub use losses::{losses, no_field_for_event_data};
+pub use compare::differences;
+pub use losses::{losses, may_hold_back, no_field_for_event_data};
+pub use names::is_field;
 pub use nested_bit::carries_nested_bit;
 pub use restore::{ORDER, Restored, Step, restore, restore_and_check, restore_in};
 

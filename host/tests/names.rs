@@ -18,8 +18,8 @@ fn with_text(at: usize, room: usize, text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-fn refused(bytes: &[u8], sentence: &str) {
-    let image = file("names", bytes);
+fn refused(name: &str, bytes: &[u8], sentence: &str) {
+    let image = file(name, bytes);
     let ran = midflight(&["list", "--image", image.to_str().unwrap()]);
     assert!(ran.code == 2 && ran.stdout.is_empty(), "{ran:?}");
     assert!(ran.stderr.starts_with(&format!("midflight: {}: {sentence}", image.display())), "{ran:?}");
@@ -31,10 +31,10 @@ fn a_name_that_ids_cannot_hold_is_named_with_the_rule() {
     for wrong in ["", "Pf", "p_f", "-pf", "7pf", "p/f", "pf:idt", "pf*", "p\0f"] {
         let of_image = offset_of!(ImageNote, name);
         let Some(image) = with_text(of_image, 16, wrong) else { return };
-        refused(&image, &format!("calls the image {wrong:?}, which ids cannot hold: {RULE}"));
+        refused("wrong-names", &image, &format!("calls the image {wrong:?}, which ids cannot hold: {RULE}"));
         let second = size_of::<ImageNote>() + size_of::<CaseNote>() + offset_of!(CaseNote, name);
         let case = with_text(second, 32, wrong).unwrap();
-        refused(&case, &format!("calls its case 2 {wrong:?}, which ids cannot hold: {RULE}"));
+        refused("wrong-names", &case, &format!("calls its case 2 {wrong:?}, which ids cannot hold: {RULE}"));
     }
 }
 
@@ -42,7 +42,11 @@ fn a_name_that_ids_cannot_hold_is_named_with_the_rule() {
 fn two_cases_of_one_name_are_refused() {
     let second = size_of::<ImageNote>() + size_of::<CaseNote>() + offset_of!(CaseNote, name);
     let Some(image) = with_text(second, 32, "read-unmapped") else { return };
-    refused(&image, "has two cases called `read-unmapped`; scenario ids would not tell them apart\n");
+    refused(
+        "same-names",
+        &image,
+        "has two cases called `read-unmapped`; scenario ids would not tell them apart\n",
+    );
 }
 
 #[test]

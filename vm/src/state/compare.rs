@@ -17,7 +17,7 @@ use std::fmt::LowerHex;
 const TSC: u32 = 0x10;
 
 /// What reads back otherwise than it was saved.
-pub fn differences(saved: &VmState, back: &VmState) -> Vec<Difference> {
+pub(super) fn differences(saved: &VmState, back: &VmState) -> Vec<Difference> {
     let mut found = Found::default();
     found.regs(&saved.regs, &back.regs);
     found.sregs(&saved.sregs, &back.sregs);

@@ -46,9 +46,10 @@ mod losses;
 mod names;
 mod nested_bit;
 mod restore;
+#[cfg(test)]
+mod tests;
 mod xsave;
 
-pub use compare::differences;
 pub use losses::{losses, may_hold_back, no_field_for_event_data};
 pub use names::is_field;
 pub use nested_bit::carries_nested_bit;

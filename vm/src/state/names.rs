@@ -51,6 +51,12 @@ pub(super) fn msr(index: u32) -> String {
     }
 }
 
+/// The MSRs that have a name.
+#[cfg(test)]
+pub(super) fn every() -> impl Iterator<Item = u32> {
+    NAMES.iter().map(|(number, _)| *number)
+}
+
 /// What a restore compares and that has one name; what has many is in [`is_field`].
 const FIELDS: [&str; 59] = [
     "RAX",

@@ -60,10 +60,16 @@ run-tests-nested: build
 
 test: test-style test-unit test-scenarios
 
+# The fuzz targets, with the compiler and the directory of everything else, and without libFuzzer itself.
+CHECK_FUZZ := cargo clippy --locked --manifest-path fuzz/Cargo.toml --target-dir $(TARGET_DIR) --no-default-features \
+	-- -D warnings
+
 test-style: images
 	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --target $(GUEST_TARGET) $(GUEST_CRATES) --lib --bins --examples -- -D warnings
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
+	$(CHECK_FUZZ)
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --target $(GUEST_TARGET) -p midflight-guest
 

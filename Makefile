@@ -45,8 +45,8 @@ run-tests: build
 	$(MIDFLIGHT) run
 
 # The same on kvm_amd, in a nested host: Debian's kernels, fetched and unpacked in target/nested, or
-# the one given with KERNEL=VMLINUZ MODULES=DIR. See docs/nested.md.
-export KERNEL MODULES
+# the one given with KERNEL=VMLINUZ MODULES=DIR; APPEND="WORDS" for its command line. See docs/nested.md.
+export KERNEL MODULES APPEND
 NESTED_KERNELS ?= linux-image-cloud-amd64 linux-image-6.12-cloud-amd64
 # One case of each event through everything; of every other case the stop that tells most, and the
 # control. `NESTED_ARGS="run --machine kvm"` runs all of it, some 3,000 scenarios in ten minutes.

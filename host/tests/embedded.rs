@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 #[path = "../build.rs"]
-#[expect(dead_code, reason = "a build script's main is not called here")]
+#[expect(dead_code, clippy::print_stdout, reason = "a build script, whose main is not called here")]
 mod build_script;
 
 /// Sources `pf` and `db`, images built of both, and in `images` one of a source that is gone.

@@ -50,7 +50,7 @@ pub(super) fn select(images: &[Image], filters: &[String], allow_empty: bool) ->
         }
     }
     if !allow_empty || meanings.is_empty() {
-        missed.into_iter().map(Err).collect::<Result<(), CliError>>()?;
+        missed.into_iter().try_for_each(Err)?;
     } else {
         missed.iter().for_each(|missed| eprintln!("midflight: {missed}"));
     }

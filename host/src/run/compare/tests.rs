@@ -33,6 +33,16 @@ const LIST: &str = r#"
     reference = "here"
 
     [[issue]]
+    name = "result"
+    machine = "kvm"
+    cases = ["pf/x:idt"]
+    stops = ["cold"]
+    failure = "result expected 0x1, got 0x0"
+    host = { kvm_module = ["kvm"] }
+    reason = "it is so"
+    reference = "here"
+
+    [[issue]]
     name = "rsi"
     machine = "kvm"
     cases = ["*/*:idt"]
@@ -124,6 +134,14 @@ fn at_done_the_judge_must_have_named_just_what_differs() {
     let mut system = done(2, &[(CR2, 0x20)]);
     system.registers[1].1 = 9;
     assert_eq!(of(system, &wrong), None, "CR0 is left by no judge");
+}
+
+#[test]
+fn what_the_act_left_behind_is_seen_in_the_verdict_alone() {
+    let wrong = [("result", "0x1", "0x0")];
+    let of = |kvm| excuse(&pair(), "kvm", [kvm, done(1, &[])], &wrong);
+    assert!(of(done(2, &[])).is_some_and(|why| why.starts_with("result: ")));
+    assert_eq!(of(done(2, &[(DR6, 1)])), None, "DR6 as well");
 }
 
 #[test]

@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+/// The program that runs, even if its file was replaced or removed meanwhile.
+pub(crate) const THIS_PROGRAM: &str = "/proc/self/exe";
+
 /// How often a child that has closed its outputs is asked whether it has ended.
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
 /// The most that one [`Event`] carries, in bytes.

@@ -11,7 +11,7 @@ use crate::known::{JudgedWarnings, KnownIssues};
 use crate::machine::Machine;
 use crate::machine::kvm::KvmMachine;
 use crate::machine::model::ModelMachine;
-use crate::probe::{StopSupport, probe};
+use crate::probe::{Question, StopSupport, probe};
 use crate::report::{Totals, compare as report, json};
 use crate::result::{Outcome, Report};
 use crate::run::across;
@@ -45,7 +45,7 @@ pub(super) fn compare(args: &CompareArgs, files: &[PathBuf], kvm: &Path) -> Resu
     };
     let run = Run { args, pair, images: &images, options, facts, known };
     let machine = machine.as_ref().map(|machine| machine as &dyn Machine);
-    let abilities = run.abilities(machine)?;
+    let abilities = run.abilities(machine, &scenarios)?;
     if args.migrate {
         run.migrate(scenarios, &abilities)
     } else {
@@ -130,33 +130,32 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// What each machine can do with what both have.
-    fn abilities(&self, kvm: Option<&dyn Machine>) -> Result<[Abilities; 2], CliError> {
+    /// What each machine can do with what both have, as far as `scenarios` depend on it.
+    fn abilities(
+        &self,
+        kvm: Option<&dyn Machine>,
+        scenarios: &[(usize, Scenario)],
+    ) -> Result<[Abilities; 2], CliError> {
         let meets = self.pair.with(kvm, |machines| machines.map(met_needs)).map_err(unavailable)?;
-        let of = |side: usize| -> Result<Abilities, CliError> {
+        let of = |side: usize| {
             let subject = &self.pair.0[side];
-            let (with_payload, without_payload) = self.support(subject)?;
-            Ok(Abilities {
-                machine: subject.to_string(),
-                meets: meets[side],
-                with_payload,
-                without_payload,
-                accesses: false,
-            })
+            let name = subject.to_string();
+            let ask = |payload, questions: &[Question]| self.ask(subject, payload, questions);
+            Abilities::find_out(&name, meets[side], self.images, scenarios, ask)
         };
         Ok([of(0)?, of(1)?])
     }
 
-    fn support(&self, subject: &Subject) -> Result<(StopSupport, StopSupport), CliError> {
+    fn ask(&self, subject: &Subject, payload: bool, questions: &[Question]) -> Result<StopSupport, CliError> {
         match subject {
             Subject::Kvm => {
                 // A probe has a guest of its own and needs no image.
-                let mut worker = Worker::new(WorkerOptions { images: Vec::new(), ..self.options.clone() });
-                Ok((worker.probe(true)?, worker.probe(false)?))
+                let options = WorkerOptions { images: Vec::new(), ..self.options.clone() };
+                Ok(Worker::new(options).probe(payload, questions)?)
             }
             Subject::Model(behaviour) => {
                 let machine = ModelMachine::new(behaviour_named(Some(behaviour))?);
-                Ok((probe(&machine, true)?, probe(&machine, false)?))
+                Ok(probe(&machine, payload, questions)?)
             }
         }
     }

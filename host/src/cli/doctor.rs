@@ -4,7 +4,7 @@ use super::CliError;
 use crate::images;
 use crate::machine::kvm::{self, Facts, KvmFacts};
 use crate::machine::qemu::Qemu;
-use crate::probe::StopSupport;
+use crate::probe::{Question, StopSupport};
 use crate::run::storm::StormBounds;
 use crate::run::worker::{Worker, WorkerOptions};
 use std::io::{Write, stdout};
@@ -65,7 +65,7 @@ fn kvm_section(
     for payload in [true, false] {
         let title = if payload { "stops" } else { "  nopayload" };
         // A worker of its own for each: one that hangs is killed.
-        match Worker::new(options.clone()).probe(payload) {
+        match Worker::new(options.clone()).probe(payload, &Question::all(payload)) {
             Ok(support) => stops(output, title, &support)?,
             Err(error) => writeln!(output, "{title:10} {error}")?,
         }

@@ -203,29 +203,27 @@ fn lack(
     timeout: Duration,
 ) -> Result<Option<String>, CliError> {
     let machine = choice.open()?;
-    let support = match (choice, scenario.plan) {
-        (Choice::Kvm(device), Plan::Cut(stop, _)) => {
-            let kvm = device.clone();
-            let mut worker = Worker::new(WorkerOptions {
-                kvm,
-                images: Vec::new(),
-                timeout,
-                frames: false,
-                storm: StormBounds::DEFAULT,
-            });
-            let asked = [Question::Stop(stop), Question::Nmi, Question::Interrupt, Question::Fred];
-            worker.probe_only(scenario.payload, |question| asked.contains(&question))?
+    let ask = |payload, questions: &[Question]| -> Result<StopSupport, CliError> {
+        match choice {
+            Choice::Kvm(device) => {
+                let mut worker = Worker::new(WorkerOptions {
+                    kvm: device.clone(),
+                    images: Vec::new(),
+                    timeout,
+                    frames: false,
+                    storm: StormBounds::DEFAULT,
+                });
+                Ok(worker.probe(payload, questions)?)
+            }
+            Choice::Model(_) => Ok(probe(machine.as_ref(), payload, questions)?),
         }
-        (Choice::Model(_), _) => probe(machine.as_ref(), scenario.payload)?,
-        (Choice::Kvm(_), Plan::Cold | Plan::None) => StopSupport::default(),
     };
-    let abilities = Abilities {
-        machine: machine.name().to_owned(),
-        meets: met_needs(machine.as_ref()),
-        with_payload: support.clone(),
-        without_payload: support,
-        accesses: matches!(choice, Choice::Model(_)),
-    };
+    let (images, scenarios) = ([image.clone()], [(0, scenario.clone())]);
+    let meets = met_needs(machine.as_ref());
+    let mut abilities = Abilities::find_out(machine.name(), meets, &images, &scenarios, ask)?;
+    if matches!(choice, Choice::Model(_)) {
+        abilities = abilities.with_accesses();
+    }
     Ok(abilities.skip_reason(image, scenario))
 }
 

@@ -11,7 +11,7 @@ use crate::known::{BUILT_IN, KnownIssues};
 use crate::machine::kvm::KvmMachine;
 use crate::machine::model::ModelMachine;
 use crate::machine::qemu;
-use crate::probe::probe;
+use crate::probe::{Question, probe};
 use crate::result::{Outcome, Report};
 use crate::run::plan::{Abilities, met_needs, with_delivery};
 use crate::run::pool::{self, Engine};
@@ -83,13 +83,9 @@ struct Run<'a> {
 impl Run<'_> {
     fn on_model(&self, scenarios: Vec<(usize, Scenario)>) -> Result<Vec<Report>, CliError> {
         let machine = ModelMachine::new(self.behaviour);
-        let abilities = Abilities {
-            machine: "model".to_owned(),
-            meets: met_needs(&machine),
-            with_payload: probe(&machine, true)?,
-            without_payload: probe(&machine, false)?,
-            accesses: true,
-        };
+        let ask = |payload, questions: &[Question]| probe(&machine, payload, questions);
+        let abilities = Abilities::find_out("model", met_needs(&machine), self.images, &scenarios, ask)?;
+        let abilities = abilities.with_accesses();
         let engine = Engine::Model {
             processes: true,
             behaviour: self.behaviour,
@@ -115,18 +111,12 @@ impl Run<'_> {
         };
         // A probe has a guest of its own and needs no image.
         let mut worker = Worker::new(WorkerOptions { images: Vec::new(), ..options.clone() });
-        let probed = worker.probe(true).and_then(|with| Ok((with, worker.probe(false)?)));
-        let (with_payload, without_payload) = match probed {
-            Ok(support) => support,
+        let ask = |payload, questions: &[Question]| worker.probe(payload, questions);
+        let probed = Abilities::find_out("kvm", met_needs(&machine), self.images, &scenarios, ask);
+        let abilities = match probed {
+            Ok(abilities) => abilities,
             // What the other machines gave must not be lost with it.
             Err(error) => return Ok(conclude_all(&scenarios, "kvm", Outcome::Error, &error.to_string())),
-        };
-        let abilities = Abilities {
-            machine: "kvm".to_owned(),
-            meets: met_needs(&machine),
-            with_payload,
-            without_payload,
-            accesses: false,
         };
         drop(worker);
         Ok(self.on_engine(&Engine::Kvm(options), &abilities, scenarios, None))
@@ -147,7 +137,7 @@ impl Run<'_> {
         let order: HashMap<String, usize> = ids.zip(0..).collect();
         let (once, mut reports) = abilities.split(scenarios, self.images, behaviour);
         let run = repeated(once, self.args.repeat);
-        let bar = progress_bar(&abilities.machine, run.len());
+        let bar = progress_bar(abilities.machine(), run.len());
         reports.extend(pool::run(engine, self.images, &run, |report| {
             bar.inc(1);
             bar.set_message(report.id.clone());

@@ -3,13 +3,13 @@
 use super::CliError;
 use crate::images;
 use crate::machine::kvm::{self, Facts, KvmFacts};
-use crate::machine::qemu::Qemu;
+use crate::machine::qemu::{Qemu, TRY};
 use crate::probe::{Question, StopSupport};
 use crate::run::storm::StormBounds;
 use crate::run::worker::{Worker, WorkerOptions};
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long one question may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -32,11 +32,8 @@ pub(super) fn doctor(files: &[PathBuf], device: &Path) -> Result<u8, CliError> {
     writeln!(output, "model      works everywhere, FRED and IDT; it tests the tests")?;
     kvm_section(&mut output, &facts, files, device)?;
     writeln!(output, "fred       {}", fred(&facts))?;
-    match Qemu::find() {
-        Ok(qemu) => match qemu.version(Instant::now() + PATIENCE) {
-            Ok(version) => writeln!(output, "qemu       {version}")?,
-            Err(error) => writeln!(output, "qemu       {error}")?,
-        },
+    match Qemu::tried(TRY) {
+        Ok((_, version)) => writeln!(output, "qemu       {version}")?,
         Err(error) => writeln!(output, "qemu       {error}")?,
     }
     Ok(0)

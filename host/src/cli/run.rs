@@ -24,7 +24,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::stdout;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, CliError> {
     // Before anything that the kernel could object to.
@@ -43,12 +43,9 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, C
     }
     let machine = if args.behaviour.is_some() { Some(MachineName::Model) } else { args.machine };
     let mut facts = host_facts(kvm, &args.host_facts)?;
-    let qemu = qemu::Qemu::find();
-    if let Ok(qemu) = &qemu {
-        // Known issues depend on it: a QEMU that does not say its version is no machine to judge.
-        facts.emulator = qemu
-            .version(Instant::now() + PATIENCE)
-            .map_err(|error| CliError::Usage(format!("QEMU does not say its version: {error}")))?;
+    let qemu = qemu::Qemu::tried(qemu::TRY);
+    if let Ok((_, version)) = &qemu {
+        facts.emulator.clone_from(version);
     }
     require(&args.require, kvm, &qemu)?;
 
@@ -152,14 +149,14 @@ impl Run<'_> {
     fn on_qemu(
         &self,
         mut scenarios: Vec<(usize, Scenario)>,
-        qemu: Result<qemu::Qemu, qemu::QemuError>,
+        qemu: Result<(qemu::Qemu, String), qemu::QemuError>,
         asked: bool,
     ) -> Result<Vec<Report>, CliError> {
         scenarios.retain(|(_, scenario)| {
             scenario.plan == Plan::Cold && scenario.delivery == crate::scenario::Delivery::Idt
         });
         let qemu = match qemu {
-            Ok(qemu) => qemu,
+            Ok((qemu, _)) => qemu,
             Err(error) if asked => return Err(CliError::Usage(error.to_string())),
             Err(error) => return Ok(skip_all(&scenarios, "qemu", &error.to_string())),
         };
@@ -185,9 +182,6 @@ impl Run<'_> {
 fn repeated(once: Vec<(usize, Scenario)>, times: u32) -> Vec<(usize, Scenario)> {
     (0..times).flat_map(|_| once.iter().cloned()).collect()
 }
-
-/// How long QEMU may take to say its version.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) fn progress_bar(machine: &str, scenarios: usize) -> ProgressBar {
     let bar = ProgressBar::new(scenarios as u64);
@@ -254,7 +248,11 @@ pub(super) fn known_issues(file: Option<&Path>) -> Result<KnownIssues, CliError>
 }
 
 /// Checks `--require`: what it names must be there on a machine that is not the model.
-fn require(needs: &[String], kvm: &Path, qemu: &Result<qemu::Qemu, qemu::QemuError>) -> Result<(), CliError> {
+fn require(
+    needs: &[String],
+    kvm: &Path,
+    qemu: &Result<(qemu::Qemu, String), qemu::QemuError>,
+) -> Result<(), CliError> {
     for need in needs {
         let unmet = |reason: String| CliError::Required { need: need.clone(), reason };
         match need.as_str() {

@@ -65,6 +65,18 @@ pub enum Command {
     Keeper(KeeperArgs),
 }
 
+impl Command {
+    /// Whether a signal that ends it is to leave a summary of what was done. The others are ended by the
+    /// signal itself.
+    pub(super) fn ends_with_a_summary(&self) -> bool {
+        match self {
+            Self::Run(_) | Self::Mutants(_) | Self::Explore(_) | Self::Compare(_) => true,
+            Self::List(_) | Self::Trace(_) | Self::Migrate(_) | Self::Doctor | Self::Nested(_) => false,
+            Self::Worker(_) | Self::Destination(_) | Self::Keeper(_) => false,
+        }
+    }
+}
+
 /// A machine by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum MachineName {

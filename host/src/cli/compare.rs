@@ -233,7 +233,7 @@ impl Run<'_> {
             }
             let engine = Engine::Across { pair: self.pair.clone(), route, options: self.options.clone() };
             let bar = progress_bar(&name, run.len());
-            reports.extend(pool::run(&engine, self.images, &run, |report| {
+            reports.extend(pool::all(&engine, self.images, &run, |report| {
                 bar.inc(1);
                 bar.set_message(report.id.clone());
             }));

@@ -3,6 +3,7 @@
 use super::CliError;
 use super::args::ExploreArgs;
 use super::run::{behaviour_named, progress_bar};
+use crate::ending;
 use crate::images;
 use crate::pattern;
 use crate::report::{Totals, human};
@@ -73,7 +74,10 @@ pub(super) fn run(args: &ExploreArgs, files: &[PathBuf]) -> Result<u8, CliError>
     writeln!(output, "{pass} passed, {fail} failed, {error} errors; {cuts} cuts proved")?;
     if reports.len() < total || cut_short {
         let of = if cut_short { "at least " } else { "" };
-        writeln!(output, "{} of {of}{total} schedules ran: --count or --time was met", reports.len())?;
+        let why = ending::told().map_or("--count or --time was met".to_owned(), |signal| {
+            format!("{} ended the run", signal.name())
+        });
+        writeln!(output, "{} of {of}{total} schedules ran: {why}", reports.len())?;
     }
     writeln!(output, "These results test the tests, not your KVM.")?;
     output.flush()?;

@@ -18,6 +18,7 @@ mod trace;
 
 pub use args::Cli;
 
+use crate::ending::{self, Signal};
 use crate::image::Image;
 use crate::images::{self, ImagesError};
 use crate::known::KnownIssuesError;
@@ -89,6 +90,12 @@ pub enum CliError {
 
 /// Carries out a command line.
 pub fn main(cli: Cli) -> ExitCode {
+    if cli.command.ends_with_a_summary()
+        && let Err(error) = ending::watch()
+    {
+        eprintln!("midflight: signals cannot be watched for: {error}");
+        return ExitCode::from(2);
+    }
     let done = match cli.command {
         Command::Run(args) => run::run(&args, &cli.images, &cli.kvm),
         Command::List(args) => list::list(&args, &cli.images),
@@ -103,15 +110,17 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Destination(args) => migrate::destination(&args, &cli.kvm),
         Command::Worker(args) => worker(&args, &cli.images, &cli.kvm),
     };
-    match done {
-        Ok(code) => ExitCode::from(code),
+    let code = match done {
+        Ok(code) => code,
         // Whoever read the report has seen enough of it; nobody is told what it came to.
-        Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::from(2),
+        Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => 2,
         Err(error) => {
             eprintln!("midflight: {error}");
-            ExitCode::from(2)
+            2
         }
-    }
+    };
+    // What it came to is one thing; that it was told to end is another, and comes first.
+    ExitCode::from(ending::told().map_or(code, Signal::exit_code))
 }
 
 fn worker(args: &WorkerArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, CliError> {

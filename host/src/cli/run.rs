@@ -135,7 +135,7 @@ impl Run<'_> {
         let (once, mut reports) = abilities.split(scenarios, self.images, behaviour);
         let run = repeated(once, self.args.repeat);
         let bar = progress_bar(abilities.machine(), run.len());
-        reports.extend(pool::run(engine, self.images, &run, |report| {
+        reports.extend(pool::all(engine, self.images, &run, |report| {
             bar.inc(1);
             bar.set_message(report.id.clone());
             self.kernel_log.borrow_mut().follow();

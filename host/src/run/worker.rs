@@ -5,6 +5,7 @@
 //! the parent bounds every wait and kills a worker that exceeds it. A worker dies with its parent:
 //! its input ends, which ends it, and the kernel sends it SIGKILL (PR_SET_PDEATHSIG).
 
+use crate::ending::{self, LOOK};
 use crate::probe::{Question, StopSupport, Support};
 use crate::process::{THIS_PROGRAM, die_with_parent, let_end};
 use crate::result::{Outcome, Report};
@@ -144,6 +145,9 @@ pub enum WorkerError {
     /// It says why not.
     #[error("{0}")]
     Failed(String),
+    /// This process was told to end.
+    #[error("this run was told to end")]
+    ToldToEnd,
     /// Its answer is to another question.
     #[error("the worker process answered something else than it was asked")]
     Confused,
@@ -245,13 +249,18 @@ impl Worker {
         let deadline = std::time::Instant::now() + limit;
         loop {
             let left = deadline.saturating_duration_since(std::time::Instant::now());
-            match process.answers.recv_timeout(left) {
+            if ending::told().is_some() {
+                process.hung();
+                return Err(WorkerError::ToldToEnd);
+            }
+            match process.answers.recv_timeout(left.min(LOOK)) {
                 Ok(Answer::Ready) => process.ready = true,
                 Ok(Answer::Seen(place)) => seen = place,
                 Ok(answer) => {
                     self.process = Some(process);
                     return Ok(answer);
                 }
+                Err(RecvTimeoutError::Timeout) if !left.is_zero() => {}
                 Err(RecvTimeoutError::Timeout) => {
                     process.hung();
                     return Err(WorkerError::Hung { limit: limit.as_secs_f64(), seen });

@@ -67,7 +67,7 @@ pub(super) fn run(args: &ExploreArgs, files: &[PathBuf]) -> Result<u8, CliError>
     writeln!(output)?;
     let wrong = reports.iter().filter(|r| matches!(r.outcome, Outcome::Fail | Outcome::Error));
     for report in wrong.take(SHOWN) {
-        human::failure(&mut output, report)?;
+        human::one(&mut output, report, Some(&report.command()))?;
     }
     let totals = Totals::of(&reports);
     let Totals { pass, fail, error, cuts, .. } = totals;

@@ -2,7 +2,7 @@
 
 use super::args::{DestinationArgs, MachineName, MigrateArgs};
 use super::run::{behaviour_for, behaviour_named, host_facts, known_issues};
-use super::tell::tell;
+use super::tell::{Reporting, Teller};
 use super::{CliError, select};
 use crate::image::Image;
 use crate::images;
@@ -24,6 +24,7 @@ use crate::run::storm::StormBounds;
 use crate::run::worker::{Worker, WorkerOptions};
 use crate::scenario::{Action, Migration, Plan, Scenario, Stop};
 use crate::stream::{Reader, StreamError, Writer};
+use std::collections::HashMap;
 use std::io::{BufWriter, IsTerminal, Write, stderr, stdin, stdout};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -95,7 +96,11 @@ pub(super) fn migrate(args: &MigrateArgs, files: &[PathBuf], kvm: &Path) -> Resu
         Address::Pipe => Box::new(stderr().lock()),
         _ => Box::new(stdout().lock()),
     };
-    tell(args.format, vec![report], &known, &facts, kernel_log, output, |report| again(args, report))
+    let again = |report: &Report| again(args, report);
+    let mut teller =
+        Teller::new(Reporting { format: args.format, known: &known, facts, again: &again, times: 1 }, output);
+    teller.ran(report)?;
+    teller.finish(kernel_log, &HashMap::new(), 1, false)
 }
 
 /// The command that repeats what a sender did; a listener needs somebody who sends.

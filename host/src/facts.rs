@@ -2,7 +2,6 @@
 
 mod int1;
 
-use crate::machine::kvm;
 use serde::Serialize;
 use std::path::Path;
 

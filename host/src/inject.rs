@@ -1,8 +1,8 @@
 //! NMIs and external interrupts that the host injects because a case asks for them.
 
 use crate::session::Session;
-use crate::vcpu::VcpuError;
 use protocol::note::{CaseFlags, INTERRUPT};
+use vm::VcpuError;
 
 /// What a case asks for at `Armed`.
 ///

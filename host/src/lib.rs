@@ -3,12 +3,11 @@
 //! | module | holds |
 //! |---|---|
 //! | [`image`], [`images`] | ELF files and their notes; the images of a run |
-//! | [`vcpu`] | the KVM-shaped trait |
 //! | [`machine`] | the machines: `kvm` and `model` behind the trait, `qemu` beside it |
 //! | [`probe`] | which stops a machine can do |
 //! | [`boot`], [`devices`], [`session`] | a guest and what it talks to |
 //! | [`scenario`] | ids, and every scenario of an image |
-//! | [`cut`], [`queue`], [`disturb`], [`state`] | the stop and its proof, what the queue held, register rewriting, save and restore |
+//! | [`cut`], [`disturb`] | the stop and its proof, register rewriting |
 //! | [`stream`] | a stopped guest as bytes |
 //! | [`verdict`], [`result`], [`known`] | the guest's verdict, the record, the known issues |
 //! | [`decode`] | a captured delivery in words |
@@ -39,13 +38,10 @@ pub mod nested;
 pub mod pattern;
 pub mod probe;
 mod process;
-pub mod queue;
 pub mod report;
 pub mod result;
 pub mod run;
 pub mod scenario;
 pub mod session;
-pub mod state;
 pub mod stream;
-pub mod vcpu;
 pub mod verdict;

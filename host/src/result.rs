@@ -1,8 +1,9 @@
 //! What became of a scenario: the record that travels from workers, into reports and into JSON.
 
 use crate::cut::Proof;
-use crate::state::Restored;
 use serde::{Deserialize, Serialize};
+use vm::Difference;
+use vm::state::Restored;
 
 /// What became of a scenario, least severe first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -34,17 +35,6 @@ impl Outcome {
             Self::Error => "error",
         }
     }
-}
-
-/// A field that differed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Difference {
-    /// The field's name, as in the guest's FAIL lines.
-    pub field: String,
-    /// What the judge expected, in hexadecimal.
-    pub expected: String,
-    /// What it got, in hexadecimal.
-    pub got: String,
 }
 
 /// The result of one scenario on one machine.

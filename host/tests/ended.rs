@@ -146,7 +146,7 @@ fn ended_in_a_pool(test: &str, machine: &str, arguments: &[&str], first: &str) -
 #[test]
 fn a_result_is_told_at_once_and_nobody_waits_for_a_guest_that_hangs() {
     for machine in ["model", "kvm"] {
-        if machine == "kvm" && midflight::machine::kvm::KvmMachine::open(Path::new("/dev/kvm")).is_err() {
+        if machine == "kvm" && kvm::KvmMachine::open(Path::new("/dev/kvm")).is_err() {
             eprintln!("skipped on KVM, nothing tested there: there is none here");
             continue;
         }

@@ -6,9 +6,9 @@
 
 mod marked;
 
+use kvm::{DEVICE, KvmMachine};
 use marked::{MARK, marked, soon};
 use midflight::images::EMBEDDED;
-use midflight::machine::kvm::{DEVICE, KvmMachine};
 use std::fs::{create_dir_all, read, read_dir, read_to_string, remove_file};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

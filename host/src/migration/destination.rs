@@ -3,14 +3,14 @@
 use super::token::Token;
 use super::{MigrationError, answer, receive, refuse, send};
 use crate::image::Image;
-use crate::machine::Machine;
 use crate::result::Report;
 use crate::run::one::Runner;
 use crate::scenario::Scenario;
-use crate::state;
 use crate::stream::{Errand, Guest, Kind, Reader, Writer};
 use std::io::{Read, Write};
 use std::time::Duration;
+use vm::Machine;
+use vm::state;
 
 /// What a destination asks of who sends, and what it grants.
 #[derive(Debug)]

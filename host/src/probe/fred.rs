@@ -2,9 +2,9 @@
 
 use super::Support;
 use super::guest::Guest;
-use crate::vcpu::{Msr, VcpuError};
 use fred::control::CR4_FRED;
 use fred::msr::{FRED_CONFIG, FRED_RSP1, FRED_STKLVLS};
+use vm::{Msr, VcpuError};
 
 /// Values that the registers do not have at reset: entry page and CSL 1, a stack, #DB on level 2.
 const VALUES: [Msr; 3] = [

@@ -14,14 +14,14 @@ mod fred;
 mod guest;
 mod stops;
 
-use crate::machine::Machine;
 use crate::run::plan::met_needs;
 use crate::scenario::{Place, Stop};
-use crate::vcpu::{VcpuError, VmKind};
 use guest::{Act, Guest};
 use protocol::need::Needs;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use vm::Machine;
+use vm::{VcpuError, VmKind};
 
 /// Whether a stop works on a machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,7 +2,6 @@
 
 use crate::ending::{self, LOOK};
 use crate::image::Image;
-use crate::machine::Machine;
 use crate::machine::model::ModelMachine;
 use crate::migration::move_through_memory;
 use crate::migration::process::{Destination, move_through_process};
@@ -19,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
+use vm::Machine;
 
 /// What runs the scenarios of a pool.
 #[derive(Clone, Debug)]

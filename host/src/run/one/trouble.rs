@@ -4,10 +4,10 @@ use super::attempt::Run;
 use crate::cut::NoCut;
 use crate::result::{Outcome, Report};
 use crate::session::{Session, Stopped};
-use crate::vcpu::{Exit, VcpuError};
 use protocol::doorbell::Doorbell;
 use protocol::exit::ImageExit;
 use protocol::text;
+use vm::{Exit, VcpuError};
 
 /// Why a scenario came to no verdict.
 #[derive(Debug, thiserror::Error)]

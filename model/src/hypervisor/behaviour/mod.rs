@@ -10,11 +10,9 @@
 //! | [`proposals`] | what was proposed on the KVM mailing list, and what kernels ship |
 //! | [`flaws`] | one behaviour for each failure mode |
 //! | [`intercepts`] | which exceptions are intercepted, and that it makes no difference |
-//! | [`overlay`] | fields of `kvm_vcpu_events` that no released kernel has |
 
 pub mod flaws;
 pub mod intercepts;
-pub mod overlay;
 pub mod proposals;
 
 use crate::event::Event;
@@ -83,7 +81,7 @@ pub struct Behaviour {
     pub import: fn(events: &kvm_vcpu_events) -> u64,
     /// Whether KVM_GET_VCPU_EVENTS shows INT3 and INTO, which run again as well.
     pub exports_soft: bool,
-    /// The flags of [`overlay`] that its `kvm_vcpu_events` has: any other is EINVAL.
+    /// The flags of [`vm::overlay`] that its `kvm_vcpu_events` has: any other is EINVAL.
     pub overlay: u32,
     /// KVM_GET_MSRS: what user space reads of an MSR that has this value.
     pub saves_msr: fn(index: u32, value: u64) -> u64,
@@ -135,7 +133,7 @@ pub const CORRECT: Behaviour = Behaviour {
     },
     import: |events| if events.exception_has_payload != 0 { events.exception_payload } else { 0 },
     exports_soft: false,
-    overlay: overlay::VALID_NESTED,
+    overlay: vm::overlay::VALID_NESTED,
     saves_msr: |_, value| value,
     repeats_side_effects: false,
     rf_when_injected: true,

@@ -1,11 +1,11 @@
 //! The steps of a restore, as a table, and the check behind it.
 
 use super::{VmState, compare, read, second_form};
+use crate::difference::Difference;
 use crate::machine::Machine;
-use crate::result::Difference;
+use crate::overlay;
 use crate::vcpu::{Vcpu, VcpuError};
 use kvm_bindings::kvm_vcpu_events;
-use model::hypervisor::behaviour::overlay;
 
 /// A step of a restore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -152,9 +152,9 @@ pub struct RunArgs {
     /// What only you know of this host: fred_series=NAME, the FRED series its KVM was built with
     #[arg(long = "host-fact", value_name = "NAME=VALUE")]
     pub host_facts: Vec<String>,
-    /// The kernel's log, watched for warnings during the run
-    #[arg(long, value_name = "FILE", default_value = crate::kernel_log::DEVICE)]
-    pub kernel_log: PathBuf,
+    /// The kernel's log, watched for warnings during the run; without it, /dev/kmsg where it can be read
+    #[arg(long, value_name = "FILE")]
+    pub kernel_log: Option<PathBuf>,
 }
 
 /// Options of `list`.

@@ -1,8 +1,8 @@
 //! `midflight compare`.
 
-use super::CliError;
 use super::args::{CompareArgs, CompareFormat, MachineName};
 use super::run::{behaviour_named, host_facts, known_issues, progress_bar};
+use super::{CliError, mounted};
 use crate::ending;
 use crate::facts::HostFacts;
 use crate::image::Image;
@@ -33,6 +33,7 @@ use vm::Machine;
 pub(super) fn compare(args: &CompareArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, CliError> {
     let pair = pair(args)?;
     let known = known_issues(args.known_issues.as_deref())?;
+    mounted::check(pair.has_kvm())?;
     let facts = host_facts(kvm, &args.host_facts)?;
     let (images, files) = images(args.image.as_deref(), files)?;
     let scenarios_of = if args.migrate { across::scenarios } else { compare::scenarios };

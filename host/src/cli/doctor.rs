@@ -1,6 +1,6 @@
 //! `midflight doctor`: what this host can and cannot test, and what to do about it.
 
-use super::CliError;
+use super::{CliError, mounted};
 use crate::images;
 use crate::machine::qemu::{Qemu, TRY};
 use crate::probe::{Question, StopSupport};
@@ -24,6 +24,9 @@ pub(super) fn doctor(files: &[PathBuf], device: &Path) -> Result<u8, CliError> {
             writeln!(output, "images     {}", names.join(" "))?;
         }
         Err(error) => writeln!(output, "images     none: {error}")?,
+    }
+    if let Err(error) = mounted::check(true) {
+        writeln!(output, "mounts     {error}")?;
     }
     writeln!(output, "cpu        {} ({})", facts.cpu, facts.vendor)?;
     writeln!(output, "kernel     {}", facts.kernel)?;

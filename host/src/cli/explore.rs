@@ -1,8 +1,8 @@
 //! `midflight explore`.
 
-use super::CliError;
 use super::args::ExploreArgs;
 use super::run::{behaviour_named, progress_bar};
+use super::{CliError, mounted};
 use crate::ending;
 use crate::images;
 use crate::pattern;
@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub(super) fn run(args: &ExploreArgs, files: &[PathBuf]) -> Result<u8, CliError> {
+    mounted::check(false)?;
     let behaviour = behaviour_named(args.behaviour.as_deref())?;
     let images = images::load(files)?;
     let wanted =

@@ -1,12 +1,11 @@
 //! `midflight migrate`, and the destination process behind `migrate-process`.
 
 use super::args::{DestinationArgs, MachineName, MigrateArgs};
-use super::run::{behaviour_for, behaviour_named, host_facts, known_issues};
+use super::run::{behaviour_for, behaviour_named, host_facts, kernel_log, known_issues};
 use super::tell::{Reporting, Teller};
-use super::{CliError, select};
+use super::{CliError, mounted, select};
 use crate::image::Image;
 use crate::images;
-use crate::kernel_log::KernelLog;
 use crate::machine::model::ModelMachine;
 use crate::migration::address::Address;
 use crate::migration::destination::Terms;
@@ -82,8 +81,9 @@ impl Choice {
 
 pub(super) fn migrate(args: &MigrateArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, CliError> {
     // Before anything that the kernel could object to.
-    let kernel_log = KernelLog::watch(&args.kernel_log);
+    let kernel_log = kernel_log(args.kernel_log.as_deref())?;
     let known = known_issues(args.known_issues.as_deref())?;
+    mounted::check(matches!(args.machine, None | Some(MachineName::Kvm)) && kvm.exists())?;
     let facts = host_facts(kvm, &args.host_facts)?;
     let choice = Choice::of(args.machine, args.behaviour.as_deref(), kvm)?;
     let (address, report) = match (&args.listen, &args.scenario, &args.to) {

@@ -9,6 +9,7 @@ mod doctor;
 mod explore;
 mod list;
 mod migrate;
+mod mounted;
 mod mutants;
 mod nested;
 mod run;
@@ -72,6 +73,16 @@ pub enum CliError {
     /// The selection is empty.
     #[error("no scenario is left to run on {0}")]
     NothingSelected(String),
+    /// A file system that everything depends on is not there.
+    #[error("{at} is not mounted: {why}; as root: mount -t {kind} {kind} {at}")]
+    NotMounted {
+        /// Where it belongs.
+        at: &'static str,
+        /// What needs it.
+        why: &'static str,
+        /// Its type.
+        kind: &'static str,
+    },
     /// A need given with `--require` is not met.
     #[error("--require {need}: {reason}")]
     Required {

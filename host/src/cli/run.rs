@@ -2,12 +2,12 @@
 
 use super::args::{MachineName, RunArgs};
 use super::tell::{Reporting, Teller};
-use super::{CliError, select};
+use super::{CliError, mounted, select};
 use crate::ending;
 use crate::facts::HostFacts;
 use crate::image::Image;
 use crate::images;
-use crate::kernel_log::KernelLog;
+use crate::kernel_log::{DEVICE, KernelLog};
 use crate::known::{BUILT_IN, KnownIssues};
 use crate::machine::model::ModelMachine;
 use crate::machine::qemu::{Qemu, QemuError, TRY};
@@ -30,7 +30,7 @@ use std::time::Duration;
 
 pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, CliError> {
     // Before anything that the kernel could object to.
-    let kernel_log = KernelLog::watch(&args.kernel_log);
+    let kernel_log = kernel_log(args.kernel_log.as_deref())?;
     let behaviour = behaviour_for(args.machine, args.behaviour.as_deref())?;
     let images = images::load(files)?;
     let known = known_issues(args.known_issues.as_deref())?;
@@ -48,6 +48,7 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, C
     if plan.len() == 0 {
         return Err(CliError::NothingSelected(machine.map_or("any machine", MachineName::name).to_owned()));
     }
+    mounted::check(plan.on_kvm && kvm.exists())?;
     let facts = host_facts(kvm, &args.host_facts)?;
     let qemu = OnceCell::new();
     require(&args.require, kvm, || qemu.get_or_init(|| Qemu::tried(TRY)))?;
@@ -298,6 +299,13 @@ pub(super) fn host_facts(kvm: &Path, stated: &[String]) -> Result<HostFacts, Cli
         facts.state(fact).map_err(|why| CliError::Usage(format!("--host-fact: {why}")))?;
     }
     Ok(facts)
+}
+
+/// The log in `file`, which must be readable, or the one of this host's kernel, as far as it is.
+pub(super) fn kernel_log(file: Option<&Path>) -> Result<KernelLog, CliError> {
+    let Some(file) = file else { return Ok(KernelLog::watch_if_readable(Path::new(DEVICE))) };
+    KernelLog::watch(file)
+        .map_err(|error| CliError::Usage(format!("--kernel-log {}: {error}", file.display())))
 }
 
 /// The list in `file`, or the built-in one.

@@ -149,7 +149,12 @@ impl Abilities {
     /// What a scenario's case needs and the machine does not have; `None` when it has everything.
     pub fn lacks(&self, image: &Image, scenario: &Scenario) -> Option<String> {
         let (_, case) = image.case(&scenario.case)?;
-        let missing = scenario::needs(case, scenario.delivery) - self.meets;
+        let mut meets = self.meets;
+        if scenario.delivery == Delivery::Idt {
+            // What the processor could do is nothing to a case: how its events are delivered is.
+            meets.remove(Needs::FRED);
+        }
+        let missing = scenario::needs(case, scenario.delivery) - meets;
         if !missing.is_empty() {
             let names: Vec<_> = missing.names().collect();
             return Some(format!("needs {}", names.join(", ")));

@@ -19,15 +19,10 @@ endif
 
 all: build
 
-# The guest images: target/images/<name>, one ELF file each.
+# The guest images: target/images/<name>, one ELF file for each source, and no other file.
 images: guest-target
 	cargo build --locked --profile guest --target $(GUEST_TARGET) -p midflight-tests
-	@mkdir -p $(IMAGES)
-	@for source in tests/src/bin/*.rs; do \
-		name=$$(basename $$source .rs); \
-		cmp -s $(TARGET_DIR)/$(GUEST_TARGET)/guest/$$name $(IMAGES)/$$name \
-			|| cp $(TARGET_DIR)/$(GUEST_TARGET)/guest/$$name $(IMAGES)/$$name || exit 1; \
-	done
+	@scripts/install-images tests/src/bin $(TARGET_DIR)/$(GUEST_TARGET)/guest $(IMAGES)
 
 .PHONY: guest-target
 guest-target:
@@ -85,6 +80,11 @@ test-scenarios: build
 .PHONY: docs/behaviours.md
 docs/behaviours.md: build
 	$(MIDFLIGHT) mutants --markdown > $@
+
+# What the behaviours of FRED series predict for hardware, as committed; a test compares.
+.PHONY: predictions.toml
+predictions.toml: build
+	MIDFLIGHT_WRITE_PREDICTIONS=1 $(STATIC) cargo test $(HOST_BUILD) -p midflight --test predictions
 
 # What takes long, from another start each time: the model against this machine's processor; cuts and
 # migrations by the thousand on this machine's KVM; kills of the driver; a warning in the kernel's log.

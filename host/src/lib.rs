@@ -17,7 +17,7 @@
 //! | `process` | child processes |
 //! | [`report`], [`facts`] | what people and programs read |
 //! | [`kernel_log`] | warnings of this host's kernel during a run |
-//! | [`cli`], [`pattern`] | the command line; `*` in filters and known issues |
+//! | [`cli`], [`filter`], [`pattern`] | the command line; which ids a word of it means; `*` there and in known issues |
 
 pub mod boot;
 pub mod cli;
@@ -26,6 +26,7 @@ pub mod decode;
 pub mod devices;
 pub mod disturb;
 pub mod facts;
+pub mod filter;
 pub mod image;
 pub mod images;
 pub mod inject;

@@ -66,6 +66,9 @@ pub struct Report {
     pub outcome: Outcome,
     /// Why, where it did not pass.
     pub reason: Option<String>,
+    /// The prediction that describes the failure; where it passed, the one that says that it fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicted: Option<String>,
     /// The kind of proof that the delivery was cut; null where it was not.
     pub cut: Option<Proof>,
     /// How many cuts were proved: more than one where the delivery was stopped again, or in a storm.
@@ -117,6 +120,7 @@ impl Report {
             action,
             outcome: Outcome::Error,
             reason: None,
+            predicted: None,
             cut: None,
             cuts: 0,
             runs: 1,

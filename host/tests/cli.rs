@@ -247,25 +247,6 @@ fn a_known_issue_that_does_not_show_is_a_failure() {
 }
 
 #[test]
-fn every_known_issue_names_scenarios_that_exist() {
-    if embedded("pf").is_none() {
-        return;
-    }
-    let listed = midflight(&["list"]).stdout;
-    let ids: Vec<&str> = listed.lines().collect();
-    for issue in midflight::known::KnownIssues::parse(midflight::known::BUILT_IN).unwrap().issues {
-        for id in &issue.scenarios {
-            assert!(ids.contains(&id.as_str()), "{}: {id}", issue.name);
-        }
-        for case in &issue.cases {
-            let pattern = format!("{case}:*");
-            let is = |id: &&str| midflight::pattern::matches(&pattern, id);
-            assert!(ids.iter().any(is), "{}: {case}", issue.name);
-        }
-    }
-}
-
-#[test]
 fn the_committed_matrix_is_the_one_that_the_suite_gives() {
     if embedded("pf").is_some() {
         let ran = midflight(&["mutants", "--markdown"]);

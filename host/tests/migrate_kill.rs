@@ -4,7 +4,8 @@
 //! MIDFLIGHT_KILLS is how many are killed, MIDFLIGHT_KILL_SEED where the moments come from.
 #![expect(clippy::unwrap_used, reason = "the helpers belong to tests, which may panic")]
 
-use kvm::{DEVICE, KvmMachine};
+mod this_host;
+
 use midflight::images::EMBEDDED;
 use std::fs::{create_dir_all, read, read_dir, read_to_string, remove_file};
 use std::path::{Path, PathBuf};
@@ -91,7 +92,7 @@ fn who_is_killed_leaves_nothing() {
         return eprintln!("skipped, nothing tested: this build carries no image pf");
     }
     let mut machines = vec![("model", ON_MODEL)];
-    if KvmMachine::open(Path::new(DEVICE)).is_ok() {
+    if this_host::kvm().is_some() {
         machines.push(("kvm", ON_KVM));
     }
     let (kills, seed) = (number("MIDFLIGHT_KILLS", 24), number("MIDFLIGHT_KILL_SEED", 1));

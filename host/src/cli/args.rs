@@ -101,9 +101,12 @@ pub enum Format {
 /// Options of `run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// An id, a part of ids, or a pattern with `*`; without any, every scenario
+    /// An image, one or more whole components of ids, or a pattern with `*`; without any, every scenario
     #[arg(value_name = "FILTER")]
     pub filters: Vec<String>,
+    /// A filter that matches nothing is no error, as long as another matches
+    #[arg(long)]
+    pub allow_empty: bool,
     /// Only this machine; without it, every machine that this host has
     #[arg(long)]
     pub machine: Option<MachineName>,
@@ -148,9 +151,12 @@ pub struct RunArgs {
 /// Options of `list`.
 #[derive(Debug, Args)]
 pub struct ListArgs {
-    /// An id, a part of ids, or a pattern with `*`
+    /// An image, one or more whole components of ids, or a pattern with `*`
     #[arg(value_name = "FILTER")]
     pub filters: Vec<String>,
+    /// A filter that matches nothing is no error, as long as another matches
+    #[arg(long)]
+    pub allow_empty: bool,
     /// Print cases with their rules instead of scenario ids
     #[arg(long)]
     pub cases: bool,
@@ -170,7 +176,7 @@ pub struct MutantsArgs {
 /// Options of `explore`.
 #[derive(Debug, Args)]
 pub struct ExploreArgs {
-    /// A part of `image/case:delivery`, or a pattern with `*`
+    /// An image, one or more whole components of `image/case:delivery`, or a pattern with `*`
     #[arg(value_name = "FILTER")]
     pub filters: Vec<String>,
     /// Behaviour of the model

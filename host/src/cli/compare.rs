@@ -2,7 +2,8 @@
 
 use super::CliError;
 use super::args::{CompareArgs, CompareFormat, MachineName};
-use super::run::{behaviour_named, host_facts, known_issues, progress_bar};
+use super::known::known_issues;
+use super::run::{behaviour_named, host_facts, progress_bar};
 use crate::facts::HostFacts;
 use crate::image::Image;
 use crate::images;
@@ -30,9 +31,9 @@ use vm::Machine;
 
 pub(super) fn compare(args: &CompareArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, CliError> {
     let pair = pair(args)?;
-    let known = known_issues(args.known_issues.as_deref())?;
-    let facts = host_facts(kvm, &args.host_facts)?;
     let (images, files) = images(args.image.as_deref(), files)?;
+    let known = known_issues(args.known_issues.as_deref(), &files, files.is_empty())?;
+    let facts = host_facts(kvm, &args.host_facts)?;
     let scenarios_of = if args.migrate { across::scenarios } else { compare::scenarios };
     let scenarios = chosen(args, &images, scenarios_of)?;
     let machine = if pair.has_kvm() { Some(KvmMachine::open(kvm)?) } else { None };

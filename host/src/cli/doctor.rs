@@ -74,6 +74,9 @@ fn kvm_section(
         writeln!(output, "           {} = {}", capability.name, capability.value)?;
     }
     writeln!(output, "           guests get XFD: {}, AMX: {}", yes(kvm.xfd), yes(kvm.amx))?;
+    if kvm.fred {
+        writeln!(output, "           the nested bit in kvm_vcpu_events: {}", kvm.nested_flag)?;
+    }
     Ok(())
 }
 

@@ -1,7 +1,8 @@
 //! `midflight migrate`, and the destination process behind `migrate-process`.
 
 use super::args::{DestinationArgs, MachineName, MigrateArgs};
-use super::run::{behaviour_for, behaviour_named, host_facts, known_issues};
+use super::known::known_issues;
+use super::run::{behaviour_for, behaviour_named, host_facts};
 use super::tell::tell;
 use super::{CliError, select};
 use crate::image::Image;
@@ -82,7 +83,9 @@ impl Choice {
 pub(super) fn migrate(args: &MigrateArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, CliError> {
     // Before anything that the kernel could object to.
     let kernel_log = KernelLog::watch(&args.kernel_log);
-    let known = known_issues(args.known_issues.as_deref())?;
+    // A guest that is received brings its image.
+    let all_images = files.is_empty() && args.listen.is_none();
+    let known = known_issues(args.known_issues.as_deref(), files, all_images)?;
     let facts = host_facts(kvm, &args.host_facts)?;
     let choice = Choice::of(args.machine, args.behaviour.as_deref(), kvm)?;
     let (address, report) = match (&args.listen, &args.scenario, &args.to) {

@@ -7,6 +7,7 @@ mod args;
 mod compare;
 mod doctor;
 mod explore;
+mod known;
 mod list;
 mod migrate;
 mod mutants;
@@ -18,6 +19,7 @@ mod trace;
 
 pub use args::Cli;
 
+use crate::filter::NoComponent;
 use crate::image::Image;
 use crate::images::{self, ImagesError};
 use crate::known::KnownIssuesError;
@@ -65,9 +67,17 @@ pub enum CliError {
         /// What happened.
         error: std::io::Error,
     },
+    /// A filter names nothing.
+    #[error(transparent)]
+    Filter(#[from] NoComponent),
     /// A filter matches nothing.
-    #[error("no scenario matches `{0}`; `midflight list` prints every id")]
-    NoMatch(String),
+    #[error("no scenario matches `{filter}`{}; `midflight list` prints every id", meant(.near))]
+    NoMatch {
+        /// The filter.
+        filter: String,
+        /// What may have been meant, the nearest first.
+        near: Vec<String>,
+    },
     /// The selection is empty.
     #[error("no scenario is left to run on {0}")]
     NothingSelected(String),
@@ -85,6 +95,13 @@ pub enum CliError {
     /// The report cannot be written.
     #[error("the report cannot be written: {0}")]
     Output(#[from] std::io::Error),
+}
+
+fn meant(near: &[String]) -> String {
+    if near.is_empty() {
+        return String::new();
+    }
+    format!("; did you mean `{}`?", near.join("`, `"))
 }
 
 /// Carries out a command line.

@@ -1,13 +1,13 @@
 //! `midflight run`.
 
 use super::args::{MachineName, RunArgs};
+use super::known::known_issues;
 use super::tell::tell;
 use super::{CliError, select};
 use crate::facts::HostFacts;
 use crate::image::Image;
 use crate::images;
 use crate::kernel_log::KernelLog;
-use crate::known::{BUILT_IN, KnownIssues};
 use crate::machine::model::ModelMachine;
 use crate::machine::qemu;
 use crate::probe::probe;
@@ -31,8 +31,8 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, C
     let kernel_log = RefCell::new(KernelLog::watch(&args.kernel_log));
     let behaviour = behaviour_for(args.machine, args.behaviour.as_deref())?;
     let images = images::load(files)?;
-    let known = known_issues(args.known_issues.as_deref())?;
-    let mut scenarios = select::select(&images, &args.filters)?;
+    let known = known_issues(args.known_issues.as_deref(), files, files.is_empty())?;
+    let mut scenarios = select::select(&images, &args.filters, args.allow_empty)?.scenarios;
     with_delivery(&mut scenarios, args.delivery);
     // The default may be longer: a timeout is often given to scenarios without a storm.
     if args.storm_seconds != StormBounds::DEFAULT.time.as_secs_f64()
@@ -253,14 +253,6 @@ pub(super) fn host_facts(kvm: &Path, stated: &[String]) -> Result<HostFacts, Cli
         facts.state(fact).map_err(|why| CliError::Usage(format!("--host-fact: {why}")))?;
     }
     Ok(facts)
-}
-
-/// The list in `file`, or the built-in one.
-pub(super) fn known_issues(file: Option<&Path>) -> Result<KnownIssues, CliError> {
-    let Some(file) = file else { return Ok(KnownIssues::parse(BUILT_IN)?) };
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| CliError::File { file: file.display().to_string(), error })?;
-    Ok(KnownIssues::parse(&text)?)
 }
 
 /// Checks `--require`: what it names must be there on a machine that is not the model.

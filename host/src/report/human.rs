@@ -63,6 +63,9 @@ pub(super) fn finding(output: &mut impl Write, report: &Report) -> Result<()> {
     if let Some(reason) = &report.reason {
         writeln!(output, "    {reason}")?;
     }
+    if let Some(prediction) = &report.predicted {
+        writeln!(output, "    as predicted {prediction}")?;
+    }
     if report.runs > 1 {
         writeln!(output, "    in {} of {} runs", report.runs_alike, report.runs)?;
     }
@@ -168,6 +171,18 @@ fn conclusion(output: &mut impl Write, reports: &[Report], host: &HostFacts) -> 
         output,
         "{pass} passed, {fail} failed, {known} known issues, {skip} skipped, {error} errors; {cuts} cuts proved"
     )?;
+    let predicted = |passed| {
+        let of = |r: &&Report| r.predicted.is_some() && (r.outcome == Outcome::Pass) == passed;
+        reports.iter().filter(of).count()
+    };
+    if let (shown, missed) = (predicted(false), predicted(true))
+        && shown + missed > 0
+    {
+        writeln!(
+            output,
+            "{shown} failed as predicted, {missed} passed that were predicted to fail; a prediction excuses nothing"
+        )?;
+    }
     if totals.nothing_tested() {
         writeln!(output, "nothing tested")?;
     }

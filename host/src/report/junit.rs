@@ -54,6 +54,9 @@ fn status(report: &Report) -> TestCaseStatus {
     if let (Some(expected), Some(got)) = (&report.expected, &report.got) {
         message.push_str(&format!(": expected {expected}, got {got}"));
     }
+    if let Some(prediction) = &report.predicted {
+        message.push_str(&format!(": as predicted {prediction}"));
+    }
     status.set_message(message);
     status
 }

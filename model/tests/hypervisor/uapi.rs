@@ -14,6 +14,7 @@ fn flags_that_the_structure_does_not_have_are_refused() {
         ("payload-reuse", true, false),
         ("uapi-event-data", true, true),
         ("v9", true, false),
+        ("v9-nested-off", false, false),
         ("kernel-only-event-data", true, false),
         ("stock", false, false),
     ] {

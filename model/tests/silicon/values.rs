@@ -3,7 +3,7 @@
 
 use crate::choices::{Choices, Spot};
 use crate::state::{CODE, DATA, DATA_SIZE, GS_BASE, STACK, STACK_SIZE, State};
-use crate::undefined::operand_size;
+use crate::when::operand_size;
 use iced_x86::{Instruction, Mnemonic as M, OpKind, Register};
 
 const AC: u64 = 1 << 18;

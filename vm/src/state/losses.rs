@@ -37,7 +37,8 @@ pub fn losses(state: &VmState, in_flight: bool) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if state.sregs.cr4 & CR4_FRED != 0 && exception.injected != 0 {
+    let fred = state.sregs.cr4 & CR4_FRED != 0;
+    if fred && exception.injected != 0 {
         let has_data = matches!(exception.nr, vector::PF | vector::DB | vector::NM);
         let carries = events.exception_has_payload != 0 || overlay::event_data(events).is_some();
         if has_data && !carries {
@@ -47,9 +48,9 @@ pub fn losses(state: &VmState, in_flight: bool) -> Vec<String> {
             losses
                 .push("whether the injected #DB is that of INT1: its type and instruction length".to_owned());
         }
-        if events.flags & overlay::VALID_NESTED == 0 {
-            losses.push("the nested bit of the injected exception".to_owned());
-        }
+    }
+    if fred && exception.injected | exception.pending != 0 && events.flags & overlay::VALID_NESTED == 0 {
+        losses.push("the nested bit of the exception".to_owned());
     }
     losses
 }

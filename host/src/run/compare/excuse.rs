@@ -12,7 +12,7 @@
 use super::{Apart, Comparison};
 use crate::decode::NAMES;
 use crate::facts::HostFacts;
-use crate::known::{self, KnownIssue, KnownIssues};
+use crate::known::{Entry, KnownIssues};
 use crate::result::{Outcome, Report};
 use crate::run::observe::{Landmark, Observation};
 use crate::run::pair::{Pair, Subject};
@@ -39,7 +39,7 @@ pub fn not_shown(compared: &[(&Scenario, &Comparison)], excuses: &Excuses<'_>) -
     let ended = |comparison: &Comparison| matches!(comparison.outcome, Outcome::Pass | Outcome::Known);
     let shown: BTreeSet<&str> =
         compared.iter().flat_map(|(_, comparison)| &comparison.known).map(String::as_str).collect();
-    let concerns = |issue: &KnownIssue, scenario: &Scenario| {
+    let concerns = |issue: &Entry, scenario: &Scenario| {
         let mut report = Report::new(scenario, "kvm", None);
         report.stop = STOP.to_owned();
         issue.concerns(&report, excuses.facts)
@@ -48,7 +48,7 @@ pub fn not_shown(compared: &[(&Scenario, &Comparison)], excuses: &Excuses<'_>) -
     of_compare
         .filter(|issue| compared.iter().any(|(scenario, one)| ended(one) && concerns(issue, scenario)))
         .filter(|issue| !shown.contains(issue.to_string().as_str()))
-        .map(known::not_shown)
+        .map(Entry::not_shown)
         .collect()
 }
 

@@ -99,7 +99,7 @@ fn seen(landmark: &Landmark, wrong: &[(&str, &str, &str)]) -> Observation {
 
 /// The issue that explains what `kvm` has other than the model, with the judge's words on KVM.
 fn excuse(pair: &Pair, module: &str, marks: [Landmark; 2], wrong: &[(&str, &str, &str)]) -> Option<String> {
-    let known = KnownIssues::parse(LIST).unwrap();
+    let known = KnownIssues::parse("list.toml", LIST).unwrap();
     let facts = HostFacts { kvm_module: module.to_owned(), ..HostFacts::default() };
     let excuses = Excuses { known: &known, facts: &facts };
     let (ill, well) = (seen(&marks[0], wrong), seen(&marks[1], &[]));
@@ -161,7 +161,7 @@ fn a_delivery_that_never_came_differs_in_every_field() {
 
 #[test]
 fn an_entry_that_explained_nothing_is_told() {
-    let known = KnownIssues::parse(LIST).unwrap();
+    let known = KnownIssues::parse("list.toml", LIST).unwrap();
     let told = |module: &str, outcome, explained: &[&str]| {
         let facts = HostFacts { kvm_module: module.to_owned(), ..HostFacts::default() };
         let mut comparison = Comparison::new(&pair(), &scenario());

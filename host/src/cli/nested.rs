@@ -1,12 +1,14 @@
 //! `midflight nested`.
 
 use super::CliError;
+use super::again::Given;
 use super::args::NestedArgs;
 use crate::nested::{self, Nested};
+use std::ffi::OsString;
 use std::io::{stderr, stdout};
 use std::path::{Path, PathBuf};
 
-pub(super) fn nested(args: &NestedArgs, files: &[PathBuf]) -> Result<u8, CliError> {
+pub(super) fn nested(args: &NestedArgs, files: &[PathBuf], given: &Given) -> Result<u8, CliError> {
     if !files.is_empty() {
         return Err(CliError::Usage(
             "give --image behind `--`, and the file with --file in front of it: \
@@ -18,13 +20,17 @@ pub(super) fn nested(args: &NestedArgs, files: &[PathBuf]) -> Result<u8, CliErro
         (Some(kernel), Some(modules)) => (kernel.clone(), modules.clone()),
         _ => this_hosts_kernel()?,
     };
+    // A command that the midflight inside prints is typed out here.
+    let mut called_as = OsString::from("--called-as=");
+    called_as.push(given.command("nested", &[""; 0], &[]));
+    called_as.push(" --");
     let nested = Nested {
         kernel,
         modules,
         emulator: args.emulator.clone(),
         timeout: args.timeout,
         files: args.files.clone(),
-        arguments: args.arguments.clone(),
+        arguments: std::iter::once(called_as).chain(args.arguments.iter().cloned()).collect(),
     };
     Ok(nested::run(&nested, &mut stdout().lock(), &mut stderr().lock())?)
 }

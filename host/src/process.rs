@@ -1,8 +1,9 @@
 //! A child process that ends with its parent, and whose outputs are read as they come until a
-//! deadline.
+//! deadline, or until this process is told to end.
 
+use crate::ending;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -11,6 +12,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+
+/// The program that runs, even if its file was replaced or removed meanwhile.
+pub(crate) const THIS_PROGRAM: &str = "/proc/self/exe";
 
 /// How often a child that has closed its outputs is asked whether it has ended.
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
@@ -54,8 +58,11 @@ impl MemoryFile {
     }
 }
 
-/// The kernel kills the child when the thread that starts it ends, whatever ends it.
+/// The kernel kills the child when the thread that starts it ends, whatever ends it; and nothing else
+/// does: what a terminal sends to its foreground group is for the parent, which decides what becomes
+/// of its children, and is not to take their end for a failure.
 pub(crate) fn die_with_parent(command: &mut Command) {
+    command.process_group(0);
     let parent = std::process::id();
     // SAFETY: prctl and getppid are async-signal-safe; nothing is allocated or locked between fork
     // and exec.
@@ -73,9 +80,9 @@ pub(crate) fn die_with_parent(command: &mut Command) {
     }
 }
 
-/// How long a child that has nothing left to do may take to end: no one waits as long but for a child that
-/// hangs, or on a host that is out of breath. It is killed then, and loses nothing but its exit code.
-const GOODBYE: Duration = Duration::from_secs(2);
+/// How long a child that has nothing left to do may take to end. One that takes longer is killed, and loses
+/// nothing: nobody asks for its status.
+const GOODBYE: Duration = Duration::from_millis(500);
 /// How long a child that was killed may take to be gone. Only one that hangs in the kernel does.
 const KILLED: Duration = Duration::from_secs(5);
 
@@ -103,6 +110,13 @@ pub(crate) fn end(child: &mut std::process::Child) -> Option<ExitStatus> {
     }
 }
 
+/// The status of a child that has closed its outputs, and so has ended or is about to; one that does not is
+/// killed.
+pub(crate) fn status(child: &mut std::process::Child) -> String {
+    ends_within(child, KILLED);
+    end(child).map_or_else(|| "it cannot be killed".to_owned(), |status| status.to_string())
+}
+
 /// Waits until a child has ended, for `limit` at most, or not at all where the kernel cannot tell.
 fn ends_within(child: &std::process::Child, limit: Duration) {
     let Ok(pidfd) = pidfd_open(Pid::from_child(child), PidfdFlags::empty()) else { return };
@@ -128,6 +142,8 @@ pub(crate) enum Event {
     Ended(ExitStatus),
     /// The deadline passed.
     Late,
+    /// This process was told to end.
+    ToldToEnd,
 }
 
 /// A child process without standard input; killed and reaped when dropped.
@@ -140,6 +156,8 @@ pub(crate) struct Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
+        // Its group has what a wrapper of the program has started, too; it lives until the child is reaped.
+        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
         end(&mut self.child);
     }
 }
@@ -161,7 +179,10 @@ impl Child {
             if left.is_zero() {
                 return Ok(Event::Late);
             }
-            if let Some(event) = self.read(left)? {
+            if ending::told().is_some() {
+                return Ok(Event::ToldToEnd);
+            }
+            if let Some(event) = self.read(left.min(ending::LOOK))? {
                 return Ok(event);
             }
         }
@@ -171,6 +192,9 @@ impl Child {
             }
             if Instant::now() >= deadline {
                 return Ok(Event::Late);
+            }
+            if ending::told().is_some() {
+                return Ok(Event::ToldToEnd);
             }
             std::thread::sleep(POLL_INTERVAL);
         }

@@ -1,15 +1,20 @@
 //! `midflight list`.
 
 use super::args::ListArgs;
+use super::select::Selection;
 use super::{CliError, select};
 use crate::images;
 use crate::scenario::Plan;
-use std::io::{Write, stdout};
+use std::io::{Write, stderr, stdout};
 use std::path::PathBuf;
 
 pub(super) fn list(args: &ListArgs, files: &[PathBuf]) -> Result<u8, CliError> {
     let images = images::load(files)?;
-    let scenarios = select::select(&images, &args.filters)?;
+    let Selection { scenarios, meanings } = select::select(&images, &args.filters, args.allow_empty)?;
+    // What a filter means is not part of the list, which other programs read.
+    for meaning in meanings {
+        writeln!(stderr(), "{meaning}")?;
+    }
     let mut output = stdout().lock();
     if !args.cases {
         for (_, scenario) in &scenarios {
@@ -20,10 +25,11 @@ pub(super) fn list(args: &ListArgs, files: &[PathBuf]) -> Result<u8, CliError> {
             .filter(|(_, scenario)| matches!(scenario.plan, Plan::Cut(stop, _) if stop.depends_on_time()));
         if let count @ 1.. = storms.count() {
             // Where it is in nobody's way: the ids are for programs, too.
-            eprintln!(
-                "midflight: {count} of these are storms, whose signals come by chance: except on the model \
+            writeln!(
+                stderr(),
+                "{count} of these are storms, whose signals come by chance: except on the model \
                  their ids replay the seed, not the moments"
-            );
+            )?;
         }
         return Ok(0);
     }

@@ -112,7 +112,7 @@ impl Storm {
             let begun = session.vcpu.clock();
             match session.advance_in(RunMode::SignalAfter(aim.time()))? {
                 Stopped::Exit(Exit::Interrupted) => {}
-                Stopped::Input => continue,
+                Stopped::Input | Stopped::Output => continue,
                 Stopped::Doorbell(Doorbell::Done(_)) => {
                     aim.sooner(session.vcpu.clock() - begun);
                     return Ok(Ended::Struck(Struck::Done));
@@ -157,7 +157,7 @@ enum Ended {
 /// The guest runs to the end of its case without signals, which takes so long.
 fn run_out(session: &mut Session<'_>) -> Result<Duration, NoCut> {
     let begun = session.vcpu.clock();
-    match session.advance_past_input()? {
+    match session.advance_past_io()? {
         Stopped::Doorbell(Doorbell::Done(_)) => Ok(session.vcpu.clock() - begun),
         other => Err(NoCut::Elsewhere(other)),
     }

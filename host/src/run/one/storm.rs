@@ -27,7 +27,7 @@ impl Run<'_, '_, '_> {
                 Struck::Cut(cut) => {
                     self.record(report, &cut);
                     self.act(session, report, (Stop::Storm(seed), action), &cut, false, deadline)?;
-                    let done = session.advance_past_input()?;
+                    let done = session.advance_past_io()?;
                     expect(session, done, Doorbell::Done(self.index))?;
                 }
                 Struck::Done => {}

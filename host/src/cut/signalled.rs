@@ -27,16 +27,17 @@ pub struct Watch {
 impl Watch {
     /// Begins at `Armed`.
     ///
-    /// The page of the frame leaves the guest's mapping first, as for `evict`: a processor that delivers
-    /// without its hypervisor leaves the guest there, and where it never leaves it no signal meets an
-    /// event.
+    /// The pages that deliveries touch leave the guest's mapping first, as for `evict`: a processor that
+    /// delivers without its hypervisor leaves the guest at each, and where it never leaves it no signal
+    /// meets an event.
     ///
     /// # Errors
-    /// When the page cannot be taken, or the guest not be looked at.
+    /// When a page cannot be taken, or the guest not be looked at.
     pub fn begin(session: &mut Session<'_>) -> Result<Self, VcpuError> {
         session.complete_io()?;
-        let page = session.image().page(Place::Frame);
-        session.vcpu.evict(page)?;
+        for page in Place::ALL.map(|place| session.image().page(place)) {
+            session.vcpu.evict(page)?;
+        }
         Ok(Self { last: Look::at(session)? })
     }
 

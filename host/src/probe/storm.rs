@@ -15,13 +15,13 @@ const GUESTS: u32 = 100;
 pub(super) const TOGETHER: u32 = 4;
 
 /// Signals come while guests run an instruction and then raise an exception, until one of them ends
-/// KVM_RUN between the two, or while the exception is in flight. The page of the frame is evicted, as
-/// in a storm.
+/// KVM_RUN between the two, or while the exception is in flight. The pages that its delivery touches
+/// are evicted, as in a storm.
 ///
 /// What is in the queue then is not asked: an event that is lost there is the scenarios' to find.
 pub(super) fn storm(start: impl Fn() -> Result<Guest, VcpuError>) -> Result<Support, VcpuError> {
     let mut guest = start()?;
-    if let Err(error) = guest.vcpu.evict(Guest::page(Place::Frame)) {
+    if let Err(error) = evict(&mut guest) {
         return Ok(Support::NotOffered(error.to_string()));
     }
     let begun = guest.vcpu.clock();
@@ -34,7 +34,7 @@ pub(super) fn storm(start: impl Fn() -> Result<Guest, VcpuError>) -> Result<Supp
     let (mut guests, mut signals) = (0, 0);
     while guests < GUESTS && Instant::now() < end {
         let mut guest = start()?;
-        guest.vcpu.evict(Guest::page(Place::Frame))?;
+        evict(&mut guest)?;
         guests += 1;
         match until_near(&mut guest, &mut aim, &mut signals)? {
             None => {}
@@ -45,6 +45,10 @@ pub(super) fn storm(start: impl Fn() -> Result<Guest, VcpuError>) -> Result<Supp
     Ok(Support::Wrong(format!(
         "of {signals} signals in {guests} guests none ended KVM_RUN between an instruction before the #UD and its handler"
     )))
+}
+
+fn evict(guest: &mut Guest) -> Result<(), VcpuError> {
+    Place::ALL.into_iter().try_for_each(|place| guest.vcpu.evict(Guest::page(place)))
 }
 
 /// Signals one guest until it is interrupted near its event; `None` when that is over, or when signals

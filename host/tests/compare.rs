@@ -42,7 +42,7 @@ fn arguments_that_make_no_sense_are_sentences() {
     if embedded("pf").is_some() {
         refused(&["no-such"], "`no-such` is neither an image nor a file; there are db, gp,");
         refused(&["--case", "no-such"], "there is no case `no-such`");
-        refused(&["--kvm", "/no/such/device"], "open /dev/kvm failed: No such file");
+        refused(&["--kvm", "/no/such/device"], "open /no/such/device failed: No such file");
         refused(&["--kvm", "/dev/null", "--migrate"], "it is no KVM");
         refused(&["--known-issues", "/no/such/file"], "/no/such/file");
         let level = ["level", "--delivery", "idt", MODELS[0], MODELS[1]];

@@ -14,6 +14,7 @@ use midflight::images::{self, ImagesError};
 use midflight::machine::model::ModelMachine;
 use midflight::machine::qemu::Qemu;
 use midflight::machine::qemu::transcript::{CaseOutcome, ImageRun, read};
+use midflight::probe::{Question, StopSupport, Support};
 use midflight::run::plan::{Abilities, met_needs};
 use midflight::scenario::{Delivery, Plan, Scenario, is_possible};
 use model::hypervisor::behaviour::CORRECT;
@@ -22,6 +23,7 @@ use protocol::mailbox::HostFlags;
 use protocol::need::Needs;
 use protocol::port::COM1;
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use vm::{Exit, Machine, RunMode, Vcpu, VcpuError, VmConfig};
@@ -200,13 +202,6 @@ fn every_image_alone_runs_what_its_delivery_allows_and_fails_nothing() {
 #[test]
 fn the_host_skips_a_case_of_fred_under_the_idt_whatever_the_processor_has() {
     let machine = Processor::new(true);
-    let abilities = Abilities {
-        machine: "model".to_owned(),
-        meets: met_needs(&machine),
-        with_payload: midflight::probe::StopSupport::default(),
-        without_payload: midflight::probe::StopSupport::default(),
-        accesses: false,
-    };
     for image in images() {
         for case in &image.cases {
             for delivery in [Delivery::Fred, Delivery::Idt] {
@@ -217,8 +212,16 @@ fn the_host_skips_a_case_of_fred_under_the_idt_whatever_the_processor_has() {
                     payload: true,
                     plan: Plan::Cold,
                 };
+                let answer = |_, questions: &[Question]| {
+                    let works = |question: &Question| (*question, Support::Works);
+                    Ok::<_, Infallible>(StopSupport(questions.iter().map(works).collect()))
+                };
+                let (images, scenarios) = (std::slice::from_ref(&image), [(0, scenario)]);
+                let abilities =
+                    Abilities::find_out("model", met_needs(&machine), images, &scenarios, answer).unwrap();
                 let lack = (!is_possible(case, delivery)).then(|| "needs fred".to_owned());
-                assert_eq!(abilities.lacks(&image, &scenario), lack, "{scenario}");
+                let [(_, scenario)] = &scenarios;
+                assert_eq!(abilities.lacks(&image, scenario), lack, "{scenario}");
             }
         }
     }

@@ -28,9 +28,11 @@
 //! | `needed` | the capabilities without which nothing can be run |
 //! | `nested_flag` | the capability for the nested bit, which has no settled number |
 //! | `facts` | what reports and `midflight doctor` say about this host's KVM |
+//! | `device` | why the device cannot be opened, and what helps |
 //! | `error` | errno -> a sentence with advice |
 //! | `sys` | the ioctls and system calls that kvm-ioctls lacks |
 
+mod device;
 mod error;
 mod exit;
 mod facts;
@@ -51,6 +53,7 @@ pub use msrs::to_migrate as msrs_to_migrate;
 pub use nested_flag::NestedFlag;
 pub use vcpu::KvmVcpu;
 
+use device::cannot_be_opened;
 use error::{call, refusal};
 use fred::cpuid::FRED;
 use kvm_bindings::{
@@ -96,8 +99,8 @@ impl KvmMachine {
     /// When the device is missing, may not be opened or is no KVM that this program knows.
     pub fn open(device: &Path) -> Result<Self, VcpuError> {
         let path = CString::new(device.as_os_str().as_bytes())
-            .map_err(|_| refusal("open /dev/kvm", "the path holds a NUL byte".into()))?;
-        let kvm = Kvm::new_with_path(path).map_err(|error| call("open /dev/kvm", error))?;
+            .map_err(|_| refusal("open", "the path holds a NUL byte".into()))?;
+        let kvm = Kvm::new_with_path(path).map_err(|error| cannot_be_opened(device, error.errno()))?;
         let version = kvm.get_api_version();
         if version != KVM_API_VERSION as i32 {
             let what = format!("{} answers {version} instead of 12; it is no KVM", device.display());

@@ -65,6 +65,18 @@ pub enum Command {
     Keeper(KeeperArgs),
 }
 
+impl Command {
+    /// Whether a signal that ends it is to leave a summary of what was done. The others are ended by the
+    /// signal itself.
+    pub(super) fn ends_with_a_summary(&self) -> bool {
+        match self {
+            Self::Run(_) | Self::Mutants(_) | Self::Explore(_) | Self::Compare(_) => true,
+            Self::List(_) | Self::Trace(_) | Self::Migrate(_) | Self::Doctor | Self::Nested(_) => false,
+            Self::Worker(_) | Self::Destination(_) | Self::Keeper(_) => false,
+        }
+    }
+}
+
 /// A machine by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum MachineName {
@@ -143,9 +155,9 @@ pub struct RunArgs {
     /// What only you know of this host: fred_series=NAME, the FRED series its KVM was built with
     #[arg(long = "host-fact", value_name = "NAME=VALUE")]
     pub host_facts: Vec<String>,
-    /// The kernel's log, watched for warnings during the run
-    #[arg(long, value_name = "FILE", default_value = crate::kernel_log::DEVICE)]
-    pub kernel_log: PathBuf,
+    /// The kernel's log, watched for warnings during the run; without it, /dev/kmsg where it can be read
+    #[arg(long, value_name = "FILE")]
+    pub kernel_log: Option<PathBuf>,
 }
 
 /// Options of `list`.

@@ -1,8 +1,9 @@
 //! `midflight explore`.
 
-use super::CliError;
 use super::args::ExploreArgs;
 use super::run::{behaviour_named, progress_bar};
+use super::{CliError, mounted};
+use crate::ending;
 use crate::filter::{Filter, near};
 use crate::image::{Case, Image};
 use crate::images;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub(super) fn run(args: &ExploreArgs, files: &[PathBuf]) -> Result<u8, CliError> {
+    mounted::check(false)?;
     let behaviour = behaviour_named(args.behaviour.as_deref())?;
     let images = images::load(files)?;
     let filters: Vec<Filter> =
@@ -74,14 +76,17 @@ pub(super) fn run(args: &ExploreArgs, files: &[PathBuf]) -> Result<u8, CliError>
     writeln!(output)?;
     let wrong = reports.iter().filter(|r| matches!(r.outcome, Outcome::Fail | Outcome::Error));
     for report in wrong.take(SHOWN) {
-        human::failure(&mut output, report)?;
+        human::one(&mut output, report, Some(&report.command()))?;
     }
     let totals = Totals::of(&reports);
     let Totals { pass, fail, error, cuts, .. } = totals;
     writeln!(output, "{pass} passed, {fail} failed, {error} errors; {cuts} cuts proved")?;
     if reports.len() < total || cut_short {
         let of = if cut_short { "at least " } else { "" };
-        writeln!(output, "{} of {of}{total} schedules ran: --count or --time was met", reports.len())?;
+        let why = ending::told().map_or("--count or --time was met".to_owned(), |signal| {
+            format!("{} ended the run", signal.name())
+        });
+        writeln!(output, "{} of {of}{total} schedules ran: {why}", reports.len())?;
     }
     writeln!(output, "These results test the tests, not your KVM.")?;
     output.flush()?;

@@ -10,6 +10,7 @@ mod explore;
 mod known;
 mod list;
 mod migrate;
+mod mounted;
 mod mutants;
 mod nested;
 mod run;
@@ -19,6 +20,7 @@ mod trace;
 
 pub use args::Cli;
 
+use crate::ending::{self, Signal};
 use crate::filter::NoComponent;
 use crate::image::Image;
 use crate::images::{self, ImagesError};
@@ -81,6 +83,16 @@ pub enum CliError {
     /// The selection is empty.
     #[error("no scenario is left to run on {0}")]
     NothingSelected(String),
+    /// A file system that everything depends on is not there.
+    #[error("{at} is not mounted: {why}; as root: mount -t {kind} {kind} {at}")]
+    NotMounted {
+        /// Where it belongs.
+        at: &'static str,
+        /// What needs it.
+        why: &'static str,
+        /// Its type.
+        kind: &'static str,
+    },
     /// A need given with `--require` is not met.
     #[error("--require {need}: {reason}")]
     Required {
@@ -106,6 +118,12 @@ fn meant(near: &[String]) -> String {
 
 /// Carries out a command line.
 pub fn main(cli: Cli) -> ExitCode {
+    if cli.command.ends_with_a_summary()
+        && let Err(error) = ending::watch()
+    {
+        eprintln!("midflight: signals cannot be watched for: {error}");
+        return ExitCode::from(2);
+    }
     let done = match cli.command {
         Command::Run(args) => run::run(&args, &cli.images, &cli.kvm),
         Command::List(args) => list::list(&args, &cli.images),
@@ -120,15 +138,17 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Destination(args) => migrate::destination(&args, &cli.kvm),
         Command::Worker(args) => worker(&args, &cli.images, &cli.kvm),
     };
-    match done {
-        Ok(code) => ExitCode::from(code),
+    let code = match done {
+        Ok(code) => code,
         // Whoever read the report has seen enough of it; nobody is told what it came to.
-        Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::from(2),
+        Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => 2,
         Err(error) => {
             eprintln!("midflight: {error}");
-            ExitCode::from(2)
+            2
         }
-    }
+    };
+    // What it came to is one thing; that it was told to end is another, and comes first.
+    ExitCode::from(ending::told().map_or(code, Signal::exit_code))
 }
 
 fn worker(args: &WorkerArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, CliError> {

@@ -137,6 +137,9 @@ pub enum NestedError {
         /// The last line of its console.
         says: String,
     },
+    /// This process was told to end.
+    #[error("this run was told to end")]
+    ToldToEnd,
     /// Midflight could not be run there.
     #[error("inside the nested host: {0}")]
     Inside(String),

@@ -101,6 +101,8 @@ impl Host {
                     }
                 }
                 Event::Late => return Err(Trouble::Late),
+                // Nobody watches for signals here: they end this process by themselves.
+                Event::ToldToEnd => return Err(NestedError::ToldToEnd.into()),
                 Event::Ended(status) => return Err(self.without_result(status).into()),
             }
         }

@@ -205,13 +205,4 @@ impl Report {
         differences.extend(self.restored.iter().cloned());
         self.set_differences(differences);
     }
-
-    /// The command that runs the scenario again.
-    pub fn command(&self) -> String {
-        let behaviour = match &self.behaviour {
-            Some(name) => format!(" --behaviour {name}"),
-            None => String::new(),
-        };
-        format!("midflight run {} --machine {}{behaviour}", self.id, self.machine)
-    }
 }

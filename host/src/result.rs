@@ -89,6 +89,10 @@ pub struct Report {
     pub compared: u32,
     /// What the uAPI could not carry in a migration.
     pub losses: Vec<String>,
+    /// Whether the uAPI had no field for the event data of an exception that migrated: event data 0 in
+    /// its frame is then nobody's fault.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub event_data_open: bool,
     /// What read back otherwise after a restore: `expected` was saved, `got` was read back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub restored: Vec<Difference>,
@@ -131,6 +135,7 @@ impl Report {
             differences: Vec::new(),
             compared: 0,
             losses: Vec::new(),
+            event_data_open: false,
             restored: Vec::new(),
             frames: Vec::new(),
             duration_us: 0,

@@ -215,11 +215,14 @@ pub struct ExploreArgs {
 #[derive(Debug, Args)]
 pub struct NestedArgs {
     /// The kernel to boot, a bzImage; without it, the one that this host runs
-    #[arg(long, value_name = "VMLINUZ", requires = "modules")]
+    #[arg(long, value_name = "VMLINUZ")]
     pub kernel: Option<PathBuf>,
-    /// The directory with its modules: lib/modules/VERSION, or a build tree
+    /// The directory with its modules: lib/modules/VERSION, or a build tree; not needed where KVM is built in
     #[arg(long, value_name = "DIR", requires = "kernel")]
     pub modules: Option<PathBuf>,
+    /// Words to add to the kernel's command line (repeatable)
+    #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
+    pub append: Vec<String>,
     /// The emulator's command line; -serial, -kernel, -initrd and -append are added to it
     #[arg(long, value_name = "CMD", default_value = DEFAULT_EMULATOR)]
     pub emulator: String,

@@ -11,14 +11,14 @@ use std::path::{Path, PathBuf};
 pub(super) fn nested(args: &NestedArgs, files: &[PathBuf], given: &Given) -> Result<u8, CliError> {
     if !files.is_empty() {
         return Err(CliError::Usage(
-            "give --image behind `--`, and the file with --file in front of it: \
+            "give --image after `--`, and the file with --file before it: \
              midflight nested --file FILE -- run --image FILE"
                 .to_owned(),
         ));
     }
-    let (kernel, modules) = match (&args.kernel, &args.modules) {
-        (Some(kernel), Some(modules)) => (kernel.clone(), modules.clone()),
-        _ => this_hosts_kernel()?,
+    let (kernel, modules) = match &args.kernel {
+        Some(kernel) => (kernel.clone(), args.modules.clone()),
+        None => this_hosts_kernel()?,
     };
     // A command that the midflight inside prints is typed out here.
     let mut called_as = OsString::from("--called-as=");
@@ -27,6 +27,7 @@ pub(super) fn nested(args: &NestedArgs, files: &[PathBuf], given: &Given) -> Res
     let nested = Nested {
         kernel,
         modules,
+        append: args.append.join(" "),
         emulator: args.emulator.clone(),
         timeout: args.timeout,
         files: args.files.clone(),
@@ -36,10 +37,10 @@ pub(super) fn nested(args: &NestedArgs, files: &[PathBuf], given: &Given) -> Res
 }
 
 /// Where distributions put the kernel that is running, and its modules.
-fn this_hosts_kernel() -> Result<(PathBuf, PathBuf), CliError> {
+fn this_hosts_kernel() -> Result<(PathBuf, Option<PathBuf>), CliError> {
     let file = "/proc/sys/kernel/osrelease";
     let release =
         std::fs::read_to_string(file).map_err(|error| CliError::File { file: file.to_owned(), error })?;
     let release = release.trim();
-    Ok((format!("/boot/vmlinuz-{release}").into(), Path::new("/lib/modules").join(release)))
+    Ok((format!("/boot/vmlinuz-{release}").into(), Some(Path::new("/lib/modules").join(release))))
 }

@@ -27,6 +27,9 @@ pub struct Entry {
     pub stops: Vec<String>,
     /// Where it is not empty, [`cases`](Self::cases) means only scenarios with these actions.
     pub actions: Vec<String>,
+    /// Where it says, [`cases`](Self::cases) means only scenarios with, or without,
+    /// KVM_CAP_EXCEPTION_PAYLOAD.
+    pub payload: Option<bool>,
     /// What failed, exactly: `field expected X, got Y`, joined by `; `, or the report's reason. `*`
     /// stands for any text: for addresses, which move whenever the images are built anew.
     pub failure: String,
@@ -80,12 +83,13 @@ impl Entry {
         self.limits_allow(report) && self.cases.iter().any(|named| pattern::matches(&named.text, &case))
     }
 
-    /// Whether its stops and actions leave this scenario.
+    /// Whether its stops, actions and payload capability leave this scenario.
     pub(super) fn limits_allow(&self, report: &Report) -> bool {
         let with_stop =
             self.stops.is_empty() || self.stops.iter().any(|stop| pattern::matches(stop, &report.stop));
         let of_action = |action: &String| self.actions.contains(action);
-        with_stop && (self.actions.is_empty() || report.action.as_ref().is_some_and(of_action))
+        let with_action = self.actions.is_empty() || report.action.as_ref().is_some_and(of_action);
+        with_stop && with_action && self.payload.is_none_or(|payload| payload == report.payload)
     }
 
     /// What is wrong with the list when the issue did not show.

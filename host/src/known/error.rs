@@ -50,8 +50,8 @@ pub enum Problem {
     /// It concerns nothing.
     #[error("it names neither `scenarios` nor `cases`")]
     Nothing,
-    /// Stops or actions without cases.
-    #[error("`stops` and `actions` limit `cases`, and there are none")]
+    /// Stops, actions or a payload capability without cases.
+    #[error("`stops`, `actions` and `payload` limit `cases`, and there are none")]
     Limits,
     /// A text in `scenarios` is no id.
     #[error(transparent)]
@@ -117,7 +117,7 @@ pub enum Problem {
     /// The case has no such scenario.
     #[error("`{0}` makes no sense for its case: there is no such scenario")]
     NoScenario(String),
-    /// The case has no scenario with that delivery, those stops and actions.
-    #[error("`{0}` has no scenario with these stops and actions")]
+    /// The case has no scenario with that delivery, those stops, actions and payload capability.
+    #[error("`{0}` has no scenario within these limits")]
     NoneOfCase(String),
 }

@@ -45,6 +45,7 @@ struct Written {
     stops: Vec<Spanned<String>>,
     #[serde(default)]
     actions: Vec<Spanned<String>>,
+    payload: Option<bool>,
     failure: Spanned<String>,
     host: Spanned<Facts>,
     reason: Spanned<String>,
@@ -120,6 +121,7 @@ impl Source<'_> {
             cases: named(written.cases),
             stops: written.stops.into_iter().map(Spanned::into_inner).collect(),
             actions: written.actions.into_iter().map(Spanned::into_inner).collect(),
+            payload: written.payload,
             failure: written.failure.into_inner(),
             host: written.host.into_inner(),
             reason: written.reason.into_inner(),
@@ -156,7 +158,8 @@ impl Written {
         if self.scenarios.is_empty() && self.cases.is_empty() {
             return Err((self.name.span(), Problem::Nothing));
         }
-        if self.cases.is_empty() && !(self.stops.is_empty() && self.actions.is_empty()) {
+        let limited = !self.stops.is_empty() || !self.actions.is_empty() || self.payload.is_some();
+        if self.cases.is_empty() && limited {
             return Err((self.name.span(), Problem::Limits));
         }
         each(&self.scenarios, |id| id.parse::<Scenario>().map(drop).map_err(Problem::from))?;

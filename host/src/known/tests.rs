@@ -67,6 +67,14 @@ fn a_case_stands_for_all_its_scenarios() {
     let concerns = |id: &str| issue.concerns(&Report::new(&id.parse().unwrap(), "kvm", None), &facts);
     assert!(concerns("pf/x:idt:block@frame:migrate"));
     assert!(!concerns("pf/x:idt:block@frame:resume") && !concerns("pf/x:idt:cold"));
+
+    for (payload, with, without) in [("true", true, false), ("false", false, true)] {
+        let list = list.replace("cases =", &format!("payload = {payload}\ncases ="));
+        let issue = &parse(&list).unwrap().issues[0];
+        let concerns = |id: &str| issue.concerns(&Report::new(&id.parse().unwrap(), "kvm", None), &facts);
+        assert_eq!(concerns("pf/x:idt:block@frame:migrate"), with);
+        assert_eq!(concerns("pf/x:idt:nopayload:block@frame:migrate"), without);
+    }
 }
 
 #[test]
@@ -110,7 +118,7 @@ fn a_broken_list_is_refused_with_its_own_name_and_the_line() {
             3,
             "failure =",
             "stops = [\"cold\"]\nfailure =",
-            "`stops` and `actions` limit `cases`, and there are none",
+            "`stops`, `actions` and `payload` limit `cases`, and there are none",
         ),
         (6, "RFLAGS", "RFLAGGS", "`RFLAGGS`: no judge, restore or comparison has such a field"),
         (6, "RFLAGS expected 0x10002, got 0x2", "*", "`*` describes nothing in particular"),

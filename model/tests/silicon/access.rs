@@ -2,7 +2,7 @@
 
 use crate::built::Built;
 use crate::state::{CODE, DATA, DATA_SIZE, GS_BASE, PAGE, STACK, STACK_SIZE};
-use crate::when::{has_narrow_address, mask};
+use crate::when::{has_narrow_address, is_canonical, mask};
 use iced_x86::{Mnemonic as M, OpKind, Register};
 
 /// One access, by its linear address.
@@ -94,6 +94,19 @@ impl Built {
         self.accesses(&self.case.before.gpr)
     }
 
+    /// Whether an indirect CALL leads where no branch can: a fault as well.
+    fn target_faults(&self) -> bool {
+        let (i, before) = (&self.instruction, &self.case.before);
+        let target = match (i.mnemonic(), self.memory_access()) {
+            (M::Call, Some(access)) => before.get(access.address, 8),
+            (M::Call, None) if i.op0_kind() == OpKind::Register => {
+                before.gpr[i.op0_register().full_register().number()]
+            }
+            _ => return false,
+        };
+        !is_canonical(target, 48)
+    }
+
     /// Whether two accesses of the instruction, or of an iteration of it, both fault.
     pub(crate) fn two_may_fault(&self) -> bool {
         let (i, before) = (&self.instruction, &self.case.before);
@@ -106,7 +119,8 @@ impl Built {
             let mut gpr = before.gpr;
             gpr[6] = gpr[6].wrapping_add(by);
             gpr[7] = gpr[7].wrapping_add(by);
-            self.accesses(&gpr).iter().filter(|access| access.may_fault(checked)).count() > 1
+            let faulting = self.accesses(&gpr).iter().filter(|access| access.may_fault(checked)).count();
+            faulting + usize::from(self.target_faults()) > 1
         })
     }
 }

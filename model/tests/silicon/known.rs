@@ -125,6 +125,15 @@ pub(crate) const KNOWN: &[Row] = &[
         reference: "SDM vol. 3, \"Priority among concurrent events\": one class, its order is the processor's",
     },
     Row {
+        of: &[M::Cmpxchg16b],
+        when: When::AlignmentChecked,
+        ended: Ended::Faulted,
+        on: ANY,
+        parts: &[Part::WhichFault],
+        reason: "an operand that is not aligned: #GP, or #AC, which its page lists as well",
+        reference: "SDM vol. 2, CMPXCHG8B/CMPXCHG16B: 64-Bit Mode Exceptions",
+    },
+    Row {
         of: &[M::Int1],
         when: When::Always,
         ended: Ended::Completed,

@@ -115,7 +115,7 @@ pub(crate) const CASES: &[Cases] = &[
     Cases {
         applies: Built::two_may_fault,
         example: &[0x48, 0xA5],
-        reason: "two accesses of one instruction that both fault: which is reported",
+        reason: "two accesses of one instruction, or an access and the target of CALL, that fault: which is reported",
         reference: "SDM vol. 3, \"Priority among concurrent events\": one class, its order is the processor's",
     },
 ];

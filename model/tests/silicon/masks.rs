@@ -4,6 +4,7 @@ use crate::built::Built;
 use crate::host::{Host, Make};
 use crate::judge::{Verdict, judge, report};
 use crate::machine::{Machine, Stopped};
+use crate::row::{On, Only, bits};
 use crate::state::{CODE, DATA, DATA_SIZE, STACK, State};
 use crate::undefined::{AF, CF, OF, PF, SF, ZF};
 
@@ -114,12 +115,12 @@ fn flags_that_the_manuals_leave_undefined() {
 fn results_that_only_one_manual_leaves_open() {
     // BSF EAX, EBX of zero: AMD's manual keeps the destination.
     let scan = case(&[0x0F, 0xBC, 0xC3], |state| (state.gpr[0], state.gpr[3]) = (0x1234_5678_9ABC, 0));
-    let upper = crate::row::bits::upper(0);
+    let upper = bits::upper(0);
     let cleared = |native: &mut State| native.gpr[0] &= 0xFFFF_FFFF;
     assert_eq!((differing(&intel(), &scan, cleared), differing(&amd(), &scan, cleared)), (0, upper));
     // CMPXCHG ECX, EBX that fails: whether ECX is written.
     let exchange = case(&[0x0F, 0xB1, 0xD9], |state| (state.gpr[0], state.gpr[1]) = (1, 0x1234_5678_9ABC));
-    let upper = crate::row::bits::upper(1);
+    let upper = bits::upper(1);
     let cleared = |native: &mut State| native.gpr[1] &= 0xFFFF_FFFF;
     assert_eq!((differing(&intel(), &exchange, cleared), differing(&amd(), &exchange, cleared)), (0, upper));
     // REP MOVSB with ECX, which is 0 and RCX is not.
@@ -142,7 +143,7 @@ fn what_is_underneath_counts() {
     let at = |native: &mut State| native.rip -= 1;
     for host in [intel(), amd()] {
         assert_eq!(differing(&host, &int1, at), 0);
-        assert_eq!(differing(&host.clone().bare(), &int1, at), crate::row::bits::RIP);
+        assert_eq!(differing(&host.clone().bare(), &int1, at), bits::RIP);
         assert_ne!(differing(&host, &int1, |native| native.vector = 6), 0, "the exception is still compared");
     }
     // JMP RAX to an address of 57 bits: the model's #GP, where five-level paging jumps and then faults.
@@ -158,6 +159,13 @@ fn what_is_underneath_counts() {
     let refused = |native: &mut State| (native.vector, native.error, native.address) = (13, 0, 0);
     assert_eq!(differing(&intel(), &read, refused), 0);
     assert_ne!(differing(&Host { lass: false, ..intel() }, &read, refused), 0);
+}
+
+#[test]
+fn a_row_can_be_of_one_model_alone() {
+    let on = On { makes: &[Make::Intel], models: &[(6, 0x8F)], only: Only::Always };
+    assert!(on.holds(&intel()) && !on.holds(&amd()));
+    assert!(!on.holds(&Host { model: 0x55, ..intel() }) && !on.holds(&Host { family: 0x13, ..intel() }));
 }
 
 #[test]

@@ -50,7 +50,7 @@ mod restore;
 mod tests;
 mod xsave;
 
-pub use losses::{losses, may_hold_back};
+pub use losses::{losses, may_hold_back, no_field_for_event_data};
 pub use names::is_field;
 pub use nested_bit::carries_nested_bit;
 pub use restore::{ORDER, Restored, Step, restore, restore_and_check, restore_in};

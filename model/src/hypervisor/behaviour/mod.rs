@@ -17,7 +17,7 @@ pub mod proposals;
 
 use crate::event::Event;
 use fred::event::EventType;
-use kvm_bindings::kvm_vcpu_events;
+use kvm_bindings::{KVM_VCPUEVENT_VALID_PAYLOAD, kvm_vcpu_events};
 
 /// The registers that hold something like event data, as they are when a function is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,7 +137,10 @@ pub const CORRECT: Behaviour = Behaviour {
         events.exception_has_payload = 1;
         events.exception_payload = data;
     },
-    import: |events| (events.exception_has_payload != 0).then_some(events.exception_payload),
+    import: |events| {
+        let valid = events.flags & KVM_VCPUEVENT_VALID_PAYLOAD != 0 && events.exception_has_payload != 0;
+        valid.then_some(events.exception_payload)
+    },
     exports_soft: false,
     overlay: vm::overlay::VALID_NESTED,
     saves_msr: |_, value| value,

@@ -27,7 +27,7 @@ pub const UAPI_EVENT_DATA: Behaviour = Behaviour {
     origin: "Sean Christopherson, review of \"Virtualize FRED event_data\", Mar 2026",
     overlay: overlay::VALID_NESTED | overlay::VALID_EVENT_DATA,
     export: |data, events| overlay::set_event_data(events, data),
-    import: overlay::event_data,
+    import: |events| Some(overlay::event_data(events).unwrap_or(0)),
     ..CORRECT
 };
 

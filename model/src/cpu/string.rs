@@ -23,7 +23,8 @@ pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
     })
 }
 
-/// How many iterations are one step, so that no REP keeps the processor for ever.
+/// How many iterations are one step at most, so that no REP keeps the processor for ever: each of them
+/// counts against the entry's budget.
 const CHUNK: u32 = 1 << 16;
 
 /// What a string instruction works on.
@@ -79,7 +80,8 @@ fn repeat(p: &mut Processor, m: &mut Memory, d: &Decoded, iteration: Iteration, 
     // Traps come after each iteration.
     let trapping = p.flag(TF) || p.dr7 & fred::debug::Dr7::ENABLES != 0;
     let chunk = if trapping { 1 } else { CHUNK };
-    for _ in 0..chunk {
+    for done in 0..chunk {
+        p.run.iterations = done.into();
         let count = p.gpr(1, item.address_size);
         if count == 0 {
             return Ok(());

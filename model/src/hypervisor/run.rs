@@ -204,3 +204,43 @@ impl Vm {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpuid::default_table;
+    use crate::hypervisor::behaviour::intercepts::{INTERCEPT_EVERYTHING, INTERCEPT_NOTHING};
+    use crate::hypervisor::behaviour::{Behaviour, CORRECT};
+    use std::time::Duration;
+
+    /// A VM in real mode without an IDT, at `code`: no event can be delivered.
+    fn vm(behaviour: &'static Behaviour, code: &[u8]) -> Vm {
+        let mut vm = Vm::new(0x2000, default_table(), behaviour, true);
+        vm.processor.segments.cs.base = 0;
+        vm.processor.rip = 0x1000;
+        vm.processor.idtr.limit = 0;
+        assert!(vm.memory.write(0x1000, code).is_ok());
+        vm
+    }
+
+    #[test]
+    fn a_delivery_that_faults_for_ever_ends_at_the_deadline() {
+        for behaviour in [&CORRECT, &INTERCEPT_EVERYTHING, &INTERCEPT_NOTHING] {
+            let mut vm = vm(behaviour, &[0x0F, 0x0B]);
+            vm.processor.run.no_double_fault = true;
+            vm.set_deadline(Instant::now() + Duration::from_millis(20));
+            // The hypervisor's own rules make a double fault of what it intercepts.
+            let ends =
+                if behaviour.name == INTERCEPT_EVERYTHING.name { Return::Shutdown } else { Return::Deadline };
+            assert_eq!(vm.run(Mode::Normal), ends, "{}", behaviour.name);
+            if ends == Return::Deadline {
+                assert!(vm.queue.in_flight(), "the event still waits for its delivery");
+            }
+        }
+    }
+
+    #[test]
+    fn a_delivery_without_a_table_shuts_down() {
+        assert_eq!(vm(&CORRECT, &[0x0F, 0x0B]).run(Mode::Normal), Return::Shutdown);
+    }
+}

@@ -1,11 +1,13 @@
 //! KVM_RUN.
 
 use super::Vm;
+use super::behaviour::InterruptWindow;
 use super::io::PendingIo;
 use super::queue::QueuedException;
 use crate::delivery::double_fault::{Escalation, escalate};
 use crate::event::Event;
 use crate::processor::{Entry, ExitReason};
+use fred::control::rflags;
 use fred::event::{EventType, vector};
 use std::time::Instant;
 
@@ -125,8 +127,8 @@ impl Vm {
                     _ => (self.behaviour.intercepts)(self.processor.msrs.xfd),
                 },
                 interrupt_window: self.interrupt_window,
-                nmi_window: self.queue.nmi_pending > 0,
-                instructions: self.slice(SLICE, injected.is_some()),
+                nmi_window: self.queue.nmi_pending > 0 && self.behaviour.opens_nmi_window,
+                instructions: self.slice(self.longest_slice(), injected.is_some()),
             };
             self.tell_entry(entry.injected.as_ref());
             let exit = self.processor.enter(&mut self.memory, &entry);
@@ -138,7 +140,28 @@ impl Vm {
             if let Some(why) = self.handle_exit(exit.reason, exit.original.is_some()) {
                 return why;
             }
+            if self.opens_wrong_window() {
+                return Return::InterruptWindow;
+            }
         }
+    }
+
+    /// A hypervisor that opens interrupt windows where the processor does not has to look for itself.
+    fn longest_slice(&self) -> u64 {
+        let wrong = self.interrupt_window && self.behaviour.window != InterruptWindow::Open;
+        if wrong { 1 } else { SLICE }
+    }
+
+    /// `kvm_vcpu_ready_for_interrupt_injection` of a behaviour that is wrong about it.
+    fn opens_wrong_window(&self) -> bool {
+        let cpu = &self.processor;
+        self.interrupt_window
+            && !self.queue.in_flight()
+            && match self.behaviour.window {
+                InterruptWindow::Open => false,
+                InterruptWindow::InShadow => cpu.rflags & rflags::IF != 0,
+                InterruptWindow::WithoutIf => true,
+            }
     }
 
     fn handle_exit(&mut self, reason: ExitReason, in_delivery: bool) -> Option<Return> {

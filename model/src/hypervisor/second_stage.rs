@@ -40,6 +40,11 @@ impl DirtyRing {
     pub fn used(&self) -> u32 {
         self.pages.len() as u32
     }
+
+    /// Whether the page at `gpa` is in it.
+    pub fn holds(&self, gpa: u64) -> bool {
+        self.pages.contains(&page(gpa))
+    }
 }
 
 /// Entries that a ring of one page has before its soft limit: 256 less the 64 that the kernel keeps
@@ -132,15 +137,17 @@ impl Vm {
             Some(Refusal::Hole | Refusal::ReadOnly) => Some(Return::Mmio { gpa, write }),
             Some(Refusal::Blocked) => Some(Return::Fault { gpa }),
             None if gpa >= self.memory.size() => Some(Return::Mmio { gpa, write }),
-            None => self.log_write(gpa, write),
+            None => self.log_write(gpa, write, in_delivery),
         }
     }
 
     /// A write to a page whose writes are logged; any other access was refused by itself.
-    fn log_write(&mut self, gpa: u64, write: bool) -> Option<Return> {
+    fn log_write(&mut self, gpa: u64, write: bool, in_delivery: bool) -> Option<Return> {
         let ring = self.dirty_ring.as_mut().filter(|_| write && self.memory.is_write_protected(gpa));
         let Some(ring) = ring else { return Some(Return::Fault { gpa }) };
-        ring.pages.push_back(page(gpa));
+        if !in_delivery || self.behaviour.logs_deliveries {
+            ring.pages.push_back(page(gpa));
+        }
         self.memory.write_protect(gpa, false);
         None
     }

@@ -1,8 +1,8 @@
 //! The steps of a restore, as a table, and the check behind it.
 
-use super::{VmState, compare, read, second_form};
+use super::{VmState, compare, read, second_form, set};
 use crate::machine::Machine;
-use crate::result::Difference;
+use crate::result::{Difference, Outcome};
 use crate::vcpu::{Vcpu, VcpuError};
 use kvm_bindings::kvm_vcpu_events;
 use model::hypervisor::behaviour::overlay;
@@ -116,14 +116,16 @@ impl Restored {
                 Some(rate) if vcpu.tsc_khz()? != Some(rate) => vcpu.set_tsc_khz(rate),
                 _ => Ok(()),
             },
-            Step::Sregs if vcpu.offers_sregs2() => vcpu.set_sregs2(&second_form(&state.sregs, state.pdptrs)),
-            Step::Sregs => vcpu.set_sregs(&state.sregs),
-            Step::Xcrs => state.xcrs.as_ref().map_or(Ok(()), |xcrs| vcpu.set_xcrs(xcrs)),
-            Step::Xsave => vcpu.set_xsave(&state.xsave),
-            Step::DebugRegs => vcpu.set_debug_regs(&state.debug_regs),
-            Step::Msrs => vcpu.set_msrs(&state.msrs),
-            Step::MpState => vcpu.set_mp_state(state.mp_state),
-            Step::Regs => vcpu.set_regs(&state.regs),
+            Step::Sregs if vcpu.offers_sregs2() => {
+                set::sregs2(vcpu, &second_form(&state.sregs, state.pdptrs))
+            }
+            Step::Sregs => set::sregs(vcpu, &state.sregs),
+            Step::Xcrs => state.xcrs.as_ref().map_or(Ok(()), |xcrs| set::xcrs(vcpu, xcrs)),
+            Step::Xsave => set::xsave(vcpu, &state.xsave),
+            Step::DebugRegs => set::debug_regs(vcpu, &state.debug_regs),
+            Step::Msrs => set::msrs(vcpu, &state.msrs),
+            Step::MpState => set::mp_state(vcpu, state.mp_state),
+            Step::Regs => set::regs(vcpu, &state.regs),
             Step::Events => self.events(&state.events),
         }
     }
@@ -133,12 +135,15 @@ impl Restored {
     /// KVM_SET_VCPU_EVENTS. A field that no released kernel has (the nested bit, event data) is
     /// offered to the machine and left out, as a loss, only if the machine refuses its flag.
     fn events(&mut self, events: &kvm_vcpu_events) -> Result<(), VcpuError> {
-        let Err(refused) = self.vcpu.set_events(events) else { return Ok(()) };
+        let vcpu = self.vcpu.as_mut();
         let plain = overlay::without(events);
         if plain == *events {
-            return Err(refused);
+            return set::events(vcpu, events);
         }
-        self.vcpu.set_events(&plain)?;
+        match vcpu.set_events(events) {
+            Err(refused) if refused.outcome() == Outcome::Fail => set::events(vcpu, &plain)?,
+            done => return done,
+        }
         if overlay::nested(events) {
             self.losses
                 .push("the nested bit: the new machine's kvm_vcpu_events has no place for it".to_owned());

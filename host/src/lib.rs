@@ -10,6 +10,7 @@
 //! | [`scenario`] | ids, and every scenario of an image |
 //! | [`cut`], [`queue`], [`disturb`], [`state`] | the stop and its proof, what the queue held, register rewriting, save and restore |
 //! | [`stream`] | a stopped guest as bytes |
+//! | [`explain`], [`blame`] | what KVM did in words; whose doing a refused call is |
 //! | [`verdict`], [`result`], [`known`] | the guest's verdict, the record, the known issues |
 //! | [`decode`] | a captured delivery in words |
 //! | [`run`] | one scenario, many scenarios, two machines beside each other, worker processes |
@@ -20,12 +21,14 @@
 //! | [`kernel_log`] | warnings of this host's kernel during a run |
 //! | [`cli`], [`pattern`] | the command line; `*` in filters and known issues |
 
+pub mod blame;
 pub mod boot;
 pub mod cli;
 pub mod cut;
 pub mod decode;
 pub mod devices;
 pub mod disturb;
+pub mod explain;
 pub mod facts;
 pub mod image;
 pub mod images;

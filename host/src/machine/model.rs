@@ -307,6 +307,10 @@ impl DirtyRing for ModelVcpu {
         self.vm.log_dirty_pages_again();
         Ok(())
     }
+
+    fn holds(&self, address: u64) -> bool {
+        self.vm.dirty_ring().is_some_and(|ring| ring.holds(address))
+    }
 }
 
 /// A time as a number of exits: the model's guest leaves it seldom, so that few make a long time.

@@ -37,6 +37,9 @@ fn advice(call: &str, errno: i32) -> &'static str {
         ("open /dev/kvm", libc::ENODEV | libc::ENXIO) => {
             ": the device node is there, the driver is not; load kvm_intel or kvm_amd"
         }
+        (call, libc::EIO) if call.starts_with("KVM_") => {
+            ": KVM has given this VM up (KVM_BUG_ON); the kernel's log says where"
+        }
         (_, libc::EBUSY) => {
             ": another hypervisor on this host may own the processor's virtualization; stop it"
         }

@@ -4,6 +4,7 @@
 //! a second time show.
 
 use crate::session::Session;
+use crate::state::set;
 use crate::vcpu::{Msr, VcpuError};
 use fred::data::DeviceNotAvailableData;
 use fred::msr;
@@ -21,15 +22,15 @@ pub const DR6: u64 = 0xFFFF_AFF4;
 pub fn disturb(session: &mut Session<'_>, phase: Phase, has_xfd: bool) -> Result<(), VcpuError> {
     let mut sregs = session.vcpu.sregs()?;
     sregs.cr2 = CR2;
-    session.vcpu.set_sregs(&sregs)?;
+    set::sregs(session.vcpu.as_mut(), &sregs)?;
     let mut debug_regs = session.vcpu.debug_regs()?;
     debug_regs.dr6 = DR6;
-    session.vcpu.set_debug_regs(&debug_regs)?;
+    set::debug_regs(session.vcpu.as_mut(), &debug_regs)?;
     let mut done =
         vec![Disturbance::new(Register::Cr2, phase, CR2), Disturbance::new(Register::Dr6, phase, DR6)];
     if has_xfd {
         let value = other_xfd_err(session)?;
-        session.vcpu.set_msrs(&[Msr { index: msr::XFD_ERR, value }])?;
+        set::msrs(session.vcpu.as_mut(), &[Msr { index: msr::XFD_ERR, value }])?;
         // #NM's effect on XFD_ERR precedes every way to stop it.
         done.push(Disturbance::new(Register::XfdErr, Phase::After, value));
     }

@@ -1,6 +1,7 @@
 //! NMIs and external interrupts that the host injects because a case asks for them.
 
 use crate::session::Session;
+use crate::state::set;
 use crate::vcpu::VcpuError;
 use protocol::note::{CaseFlags, INTERRUPT};
 
@@ -13,7 +14,7 @@ pub fn at_armed(session: &mut Session<'_>, flags: CaseFlags) -> Result<(), VcpuE
         session.complete_io()?;
         let mut events = session.vcpu.events()?;
         events.nmi.masked = 1;
-        session.vcpu.set_events(&events)?;
+        set::events(session.vcpu.as_mut(), &events)?;
     }
     if flags.contains(CaseFlags::NMI_AT_ARMED) {
         session.vcpu.nmi()?;

@@ -36,6 +36,11 @@ impl Outcome {
     }
 }
 
+/// What a skip of the model's comes to.
+pub(crate) fn denied(why: Option<&str>) -> String {
+    format!("the model can do everything, and it skipped this: {}", why.unwrap_or("it did not say why"))
+}
+
 /// A field that differed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
@@ -205,6 +210,14 @@ impl Report {
         let mut differences = std::mem::take(&mut self.differences);
         differences.extend(self.restored.iter().cloned());
         self.set_differences(differences);
+    }
+
+    /// The model can do everything: what it skips, it fails to do.
+    pub fn deny_skip(&mut self) {
+        if self.outcome == Outcome::Skip {
+            self.outcome = Outcome::Fail;
+            self.reason = Some(denied(self.reason.as_deref()));
+        }
     }
 
     /// The command that runs the scenario again.

@@ -2,7 +2,7 @@
 //!
 //! Nothing compiled runs between the event and the end of the capture, and nothing here can raise
 //! an event on a sound machine: DR7.GD is clear behind a #DB, and RDMSR reads only what CPUID
-//! offers. A counter turns an event inside a stub into a record and an error exit.
+//! offers. A counter turns an event inside a stub into a record, and the case into a failure.
 //!
 //! General registers are not preserved: an act has given up all of them but RSP, and where the
 //! stub goes back to, the stack of compiled code is restored from memory.
@@ -233,7 +233,7 @@ core::arch::global_asm!(
     "call {event_error}",
     // The report itself raised an event: no more reports.
     "8:",
-    "mov al, {ERROR}",
+    "mov al, {FAIL}",
     "out 0xF4, al",
     "9: cli",
     "hlt",
@@ -276,5 +276,5 @@ core::arch::global_asm!(
     MOST_ENTRIES = const MOST_ENTRIES,
     ACT_RSP = const PAGE - ACT_HEADROOM,
     MAIN_STACK = const size_of_val(&MAIN_STACK),
-    ERROR = const ImageExit::Error as u8,
+    FAIL = const ImageExit::Fail as u8,
 );

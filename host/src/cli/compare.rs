@@ -196,7 +196,10 @@ impl Run<'_> {
             scenarios.iter().map(&mut one).collect::<Vec<Comparison>>()
         });
         bar.finish_and_clear();
-        let comparisons = comparisons.map_err(unavailable)?;
+        let mut comparisons = comparisons.map_err(unavailable)?;
+        if !self.pair.has_kvm() {
+            comparisons.iter_mut().for_each(Comparison::deny_skip);
+        }
         let compared: Vec<_> = scenarios.iter().map(|(_, one)| one).zip(&comparisons).collect();
         let not_shown = if self.pair.has_kvm() { not_shown(&compared, &excuses) } else { Vec::new() };
         let mut output = BufWriter::new(stdout().lock());
@@ -242,6 +245,9 @@ impl Run<'_> {
             reports.extend(skipped);
         }
         for report in &mut reports {
+            if !self.pair.has_kvm() {
+                report.deny_skip();
+            }
             self.excuse(report);
         }
         let mut output = BufWriter::new(stdout().lock());

@@ -213,7 +213,7 @@ fn lack(
                 frames: false,
                 storm: StormBounds::DEFAULT,
             });
-            let asked = [Question::Stop(stop), Question::Nmi, Question::Interrupt, Question::Fred];
+            let asked = [Question::Stop(stop), Question::Nmi, Question::Interrupt];
             worker.probe_only(scenario.payload, |question| asked.contains(&question))?
         }
         (Choice::Model(_), _) => probe(machine.as_ref(), scenario.payload)?,

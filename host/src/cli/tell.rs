@@ -21,6 +21,9 @@ pub(super) fn tell(
     again: impl Fn(&Report) -> Option<String>,
 ) -> Result<u8, CliError> {
     for report in &mut reports {
+        if report.machine == MachineName::Model.name() {
+            report.deny_skip();
+        }
         known.apply(report, facts);
         if report.machine == MachineName::Kvm.name() {
             report.vendor = Some(facts.vendor.clone());

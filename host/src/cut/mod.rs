@@ -18,7 +18,7 @@ pub use ring::{NotFilled, ROOM as DIRTY_RING_ROOM, fill as fill_dirty_ring, prep
 
 use crate::image::Case;
 use crate::queue::Queue;
-use crate::scenario::{Delivery, Stop};
+use crate::scenario::{Delivery, Place, Stop};
 use crate::session::{Session, Stopped};
 use crate::vcpu::{Protection, VcpuError};
 use kvm_bindings::{kvm_regs, kvm_vcpu_events};
@@ -76,6 +76,9 @@ pub enum NoCut {
     /// The guest stopped for another reason.
     #[error("the guest stopped elsewhere")]
     Elsewhere(Stopped),
+    /// The machine did what it must not.
+    #[error("{0}")]
+    Machine(String),
     /// It stopped, but nothing proves that an event was half-way.
     #[error("{0}")]
     Unproved(String),
@@ -201,6 +204,21 @@ pub fn met(session: &mut Session<'_>) -> Result<Option<Cut>, VcpuError> {
     let look = Look::at(session)?;
     let half_way = look.in_flight() || look.events.exception.pending != 0;
     Ok((half_way && look.entries == 0).then(|| look.cut(Proof::Queue, look.phase())))
+}
+
+/// Whether the delivery of a case that ended without meeting `stop` was logged: with a dirty ring the
+/// page of its frame must be there.
+///
+/// # Errors
+/// A sentence, when it is not.
+pub fn was_logged(session: &mut Session<'_>, stop: Stop) -> Result<(), String> {
+    let page = session.image().page(Place::Frame);
+    match session.vcpu.dirty_ring() {
+        Some(ring) if stop == Stop::Ring && !ring.holds(page) => Err(format!(
+            "the delivery wrote its frame to the page {page:#x}, and the dirty ring does not hold it"
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Lets the guest go on after a cut.

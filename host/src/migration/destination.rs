@@ -4,7 +4,7 @@ use super::token::Token;
 use super::{MigrationError, answer, receive, refuse, send};
 use crate::image::Image;
 use crate::machine::Machine;
-use crate::result::Report;
+use crate::result::{Outcome, Report};
 use crate::run::one::Runner;
 use crate::scenario::Scenario;
 use crate::state;
@@ -99,7 +99,14 @@ fn arrive(
         let why = format!("its image {} has no case {}/{}", image.name, scenario.image, scenario.case);
         return Err(refused(why));
     }
-    let mut restored = state::restore_and_check(machine, &guest.state).map_err(|e| refused(e.to_string()))?;
+    // A machine that does not take what another like it has saved is judged by that.
+    let mut restored = match state::restore_and_check(machine, &guest.state) {
+        Err(error) if error.outcome() == Outcome::Fail => {
+            let report = guest.report.concluded(Outcome::Fail, error.to_string());
+            return Ok(Arrived { report, returned: None, image });
+        }
+        restored => restored.map_err(|error| refused(error.to_string()))?,
+    };
     guest.report.note_restore(&mut restored);
     let mut vcpu = restored.vcpu;
     match guest.errand {

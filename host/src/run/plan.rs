@@ -81,11 +81,7 @@ impl Abilities {
         }
         let support = self.support(scenario);
         let needs = scenario::needs(case, scenario.delivery);
-        for (need, question) in [
-            (Needs::FRED, Question::Fred),
-            (Needs::NMI, Question::Nmi),
-            (Needs::INTERRUPT, Question::Interrupt),
-        ] {
+        for (need, question) in [(Needs::NMI, Question::Nmi), (Needs::INTERRUPT, Question::Interrupt)] {
             let Some(answer) = support.to(question) else { continue };
             if needs.contains(need) && !answer.works() {
                 let names: Vec<_> = need.names().collect();

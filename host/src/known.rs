@@ -85,6 +85,9 @@ pub struct KnownIssue {
     /// What failed, exactly: `field expected X, got Y`, joined by `; `, or the report's reason. `*`
     /// stands for any text: for addresses, which move whenever the images are built anew.
     pub failure: String,
+    /// Whether it depends on time if it shows: a scenario that passes is then no failure of the list.
+    #[serde(default)]
+    pub intermittent: bool,
     /// Host facts that must hold, by name: one of the values each. See
     /// [`HostFacts::holds`](crate::facts::HostFacts::holds).
     pub host: BTreeMap<String, Vec<String>>,
@@ -153,9 +156,8 @@ impl KnownIssues {
     pub fn apply(&self, report: &mut Report, facts: &HostFacts) {
         match report.outcome {
             Outcome::Pass => {
-                let Some(issue) = self.issues.iter().find(|issue| issue.concerns(report, facts)) else {
-                    return;
-                };
+                let shows = |issue: &&KnownIssue| !issue.intermittent && issue.concerns(report, facts);
+                let Some(issue) = self.issues.iter().find(shows) else { return };
                 report.outcome = Outcome::Fail;
                 report.reason = Some(not_shown(issue));
             }

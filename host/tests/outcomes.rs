@@ -15,7 +15,7 @@ use midflight::migration::move_through_memory;
 use midflight::probe::probe;
 use midflight::result::{Outcome, Report};
 use midflight::run::one::Runner;
-use midflight::vcpu::{DirtyRing, Exit, Msr, RunMode, Vcpu, VcpuError, VmConfig, VmKind};
+use midflight::vcpu::{DirtyRing, Exit, Msr, Protection, RunMode, Vcpu, VcpuError, VmConfig, VmKind};
 use std::time::Duration;
 
 const EINVAL: i32 = 22;
@@ -335,6 +335,24 @@ fn a_write_that_is_not_logged_fails_and_is_no_skip() {
     is_probed_whole(&LogsNothing);
     let words = ["the guest wrote to the page 0x10000, and the dirty ring does not hold it"];
     fails_with(run(LogsNothing, "pf/read-unmapped:idt:ring:resume"), &words);
+}
+
+/// A page that is to refuse the delivery does not.
+#[derive(Clone)]
+struct RefusesNothing;
+
+impl Fault for RefusesNothing {
+    fn protect(&self, _: &mut dyn Vcpu, _: u64, _: Protection) -> Result<(), VcpuError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_cut_that_did_not_happen_is_an_error_and_no_pass() {
+    let Some(report) = run(RefusesNothing, "pf/read-unmapped:fred:block@frame:resume") else { return };
+    assert_eq!(report.outcome, Outcome::Error, "{report:#?}");
+    let why = "the delivery was not cut: the case ended without meeting the stop";
+    assert_eq!((report.reason.as_deref(), report.cut), (Some(why), None));
 }
 
 /// No fault.

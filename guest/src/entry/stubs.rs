@@ -193,7 +193,6 @@ core::arch::global_asm!(
     "mov edi, {ENDLESS}",
     "cmp r11d, {MOST_ENTRIES}",
     "ja 6f",
-    "mov dword ptr [rip + {nesting}], 0",
     "mov rsp, r9",
     "mov r11d, 0x10",
     "cmp dword ptr [r10 + {VECTOR}], 2",
@@ -216,7 +215,10 @@ core::arch::global_asm!(
     "lea rax, [rip + {act_stack} + {ACT_RSP}]",
     "mov [rsp + 32], rax",
     "mov [rsp + 40], r11",
-    "13: cmp r8d, 8",
+    // The stub ends here: an event that came before would have found its registers half-way. What is
+    // left needs none but R8, which is the same in every stub, and RSP.
+    "13: mov dword ptr [rip + {nesting}], 0",
+    "cmp r8d, 8",
     "je 7f",
     "add rsp, 8",
     "iretq",
@@ -224,6 +226,7 @@ core::arch::global_asm!(
     // Still in the handler, on its stack, with the flags of its entry.
     "11: push 2",
     "popfq",
+    "mov dword ptr [rip + {nesting}], 0",
     "jmp rax",
     "6:",
     "cmp dword ptr [rip + {nesting}], 2",

@@ -41,6 +41,9 @@ pub(crate) trait Fault {
     fn sregs(&self, vcpu: &mut dyn Vcpu) -> Result<kvm_sregs, VcpuError> {
         vcpu.sregs()
     }
+    fn protect(&self, vcpu: &mut dyn Vcpu, address: u64, protection: Protection) -> Result<(), VcpuError> {
+        vcpu.protect(address, protection)
+    }
     fn dirty_ring<'v>(&self, vcpu: &'v mut dyn Vcpu) -> Option<&'v mut dyn DirtyRing> {
         vcpu.dirty_ring()
     }
@@ -127,6 +130,10 @@ impl<F: Fault> Vcpu for FaultyVcpu<F> {
         self.fault.sregs(self.vcpu.as_mut())
     }
 
+    fn protect(&mut self, address: u64, protection: Protection) -> Result<(), VcpuError> {
+        self.fault.protect(self.vcpu.as_mut(), address, protection)
+    }
+
     fn dirty_ring(&mut self) -> Option<&mut dyn DirtyRing> {
         self.fault.dirty_ring(self.vcpu.as_mut())
     }
@@ -150,7 +157,6 @@ impl<F: Fault> Vcpu for FaultyVcpu<F> {
         fn set_tsc_khz(&mut self, rate: u32) -> Result<(), VcpuError>;
         fn write_memory(&mut self, address: u64, bytes: &[u8]) -> Result<(), VcpuError>;
         fn load_memory(&mut self, image: &MemoryImage) -> Result<(), VcpuError>;
-        fn protect(&mut self, address: u64, protection: Protection) -> Result<(), VcpuError>;
         fn evict(&mut self, address: u64) -> Result<(), VcpuError>;
         ---
         fn regs(&self) -> Result<kvm_regs, VcpuError>;

@@ -8,13 +8,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use midflight::machine::Machine;
+use vm::Machine;
 use midflight::machine::model::ModelMachine;
 use midflight::result::Report;
 use midflight::scenario::Scenario;
-use midflight::state::{self, restore_and_check};
+use vm::state::{self, restore_and_check};
 use midflight::stream::{Errand, Guest, Kind, Reader, StreamError, Writer};
-use midflight::vcpu::{MemoryImage, VmConfig, VmKind};
+use vm::{MemoryImage, VmConfig, VmKind};
 use model::hypervisor::behaviour::CORRECT;
 use std::sync::LazyLock;
 use std::time::Duration;

@@ -1,9 +1,9 @@
 //! The devices of our machines: serial port, doorbell, input port, exit port.
 
-use crate::vcpu::Exit;
 use protocol::doorbell::Doorbell;
 use protocol::port;
 use serde::{Deserialize, Serialize};
+use vm::Exit;
 use vm_superio::serial::NoEvents;
 use vm_superio::{Serial, SerialState, Trigger};
 

@@ -4,11 +4,11 @@
 //! a second time show.
 
 use crate::session::Session;
-use crate::state::set;
-use crate::vcpu::{Msr, VcpuError};
 use fred::data::DeviceNotAvailableData;
 use fred::msr;
 use protocol::disturbance::{Disturbance, Phase, Register};
+use vm::state::set;
+use vm::{Msr, VcpuError};
 
 /// An address that no case touches.
 pub const CR2: u64 = 0x0000_5A5A_DEAD_B000;

@@ -1,6 +1,7 @@
 //! Facts about the host, as reports carry them and known-issues.toml names them.
 
-use crate::machine::kvm;
+mod int1;
+
 use serde::Serialize;
 use std::path::Path;
 
@@ -22,6 +23,9 @@ pub struct HostFacts {
     /// What this host runs inside of: `qemu-tcg 7.2` in QEMU without acceleration, another
     /// hypervisor's CPUID signature otherwise; empty on hardware, or where it hides.
     pub nested: String,
+    /// Where a process of this host is when INT1 has trapped: `after` it, as the manual says, or `at`
+    /// it; empty where it raises no SIGTRAP.
+    pub int1: String,
     /// The external emulator and its version; empty when there is none.
     pub emulator: String,
     /// Which FRED series this KVM was built with, such as `v9`: what no kernel says and the user states
@@ -43,6 +47,7 @@ impl HostFacts {
             cpu_fred: facts.fred_in_cpu,
             kvm_fred: facts.kvm.is_ok_and(|kvm| kvm.fred),
             nested: nested(),
+            int1: int1::rip_after_int1().to_owned(),
             emulator: String::new(),
             fred_series: String::new(),
             midflight: env!("CARGO_PKG_VERSION").to_owned(),
@@ -50,8 +55,8 @@ impl HostFacts {
     }
 
     /// The facts that known-issues.toml may name.
-    pub const NAMES: [&'static str; 6] =
-        ["vendor", "kernel", "kvm_module", "nested", "emulator", "fred_series"];
+    pub const NAMES: [&'static str; 7] =
+        ["vendor", "kernel", "kvm_module", "nested", "int1", "emulator", "fred_series"];
 
     /// Takes a fact, `NAME=VALUE`, that only the user can know.
     ///
@@ -80,6 +85,7 @@ impl HostFacts {
             "kernel" => self.kernel.starts_with(value),
             "kvm_module" => self.kvm_module.split(' ').any(|module| module == value),
             "nested" => !self.nested.is_empty() && self.nested.starts_with(value),
+            "int1" => self.int1 == value,
             "emulator" => self.emulator.starts_with(value),
             // What was stated of a KVM without FRED is wrong.
             "fred_series" => self.kvm_fred && self.fred_series == value,
@@ -148,6 +154,9 @@ mod tests {
         assert!(!facts.holds("nested", "qemu-tcg") && !facts.holds("nested", ""), "hardware");
         let nested = HostFacts { nested: "qemu-tcg 7.2".into(), ..facts.clone() };
         assert!(nested.holds("nested", "qemu-tcg 7.") && !nested.holds("nested", "qemu-tcg 8."));
+        let measured = HostFacts { int1: "at".into(), ..facts.clone() };
+        assert!(measured.holds("int1", "at") && !measured.holds("int1", "after"));
+        assert!(!facts.holds("int1", "at"), "not measured");
         assert!(facts.holds("vendor", "AuthenticAMD") && !facts.holds("colour", "blue"));
     }
 }

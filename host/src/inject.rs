@@ -1,9 +1,9 @@
 //! NMIs and external interrupts that the host injects because a case asks for them.
 
 use crate::session::Session;
-use crate::state::set;
-use crate::vcpu::VcpuError;
 use protocol::note::{CaseFlags, INTERRUPT};
+use vm::VcpuError;
+use vm::state::set;
 
 /// What a case asks for at `Armed`.
 ///

@@ -250,7 +250,7 @@ pub fn failure_text(report: &Report) -> String {
     if report.differences.is_empty() {
         return report.reason.clone().unwrap_or_default();
     }
-    let each = |d: &crate::result::Difference| format!("{} expected {}, got {}", d.field, d.expected, d.got);
+    let each = |d: &vm::Difference| format!("{} expected {}, got {}", d.field, d.expected, d.got);
     report.differences.iter().map(each).collect::<Vec<_>>().join("; ")
 }
 

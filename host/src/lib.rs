@@ -3,14 +3,12 @@
 //! | module | holds |
 //! |---|---|
 //! | [`image`], [`images`] | ELF files and their notes; the images of a run |
-//! | [`vcpu`] | the KVM-shaped trait |
 //! | [`machine`] | the machines: `kvm` and `model` behind the trait, `qemu` beside it |
 //! | [`probe`] | which stops a machine can do |
 //! | [`boot`], [`devices`], [`session`] | a guest and what it talks to |
 //! | [`scenario`] | ids, and every scenario of an image |
-//! | [`cut`], [`queue`], [`disturb`], [`state`] | the stop and its proof, what the queue held, register rewriting, save and restore |
+//! | [`cut`], [`disturb`] | the stop and its proof, register rewriting |
 //! | [`stream`] | a stopped guest as bytes |
-//! | [`explain`], [`blame`] | what KVM did in words; whose doing a refused call is |
 //! | [`verdict`], [`result`], [`known`] | the guest's verdict, the record, the known issues |
 //! | [`decode`] | a captured delivery in words |
 //! | [`run`] | one scenario, many scenarios, two machines beside each other, worker processes |
@@ -21,14 +19,12 @@
 //! | [`kernel_log`] | warnings of this host's kernel during a run |
 //! | [`cli`], [`pattern`] | the command line; `*` in filters and known issues |
 
-pub mod blame;
 pub mod boot;
 pub mod cli;
 pub mod cut;
 pub mod decode;
 pub mod devices;
 pub mod disturb;
-pub mod explain;
 pub mod facts;
 pub mod image;
 pub mod images;
@@ -41,13 +37,10 @@ pub mod nested;
 pub mod pattern;
 pub mod probe;
 mod process;
-pub mod queue;
 pub mod report;
 pub mod result;
 pub mod run;
 pub mod scenario;
 pub mod session;
-pub mod state;
 pub mod stream;
-pub mod vcpu;
 pub mod verdict;

@@ -1,8 +1,9 @@
 //! What became of a scenario: the record that travels from workers, into reports and into JSON.
 
 use crate::cut::Proof;
-use crate::state::Restored;
 use serde::{Deserialize, Serialize};
+use vm::state::Restored;
+use vm::{Blame, Difference};
 
 /// What became of a scenario, least severe first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -36,20 +37,19 @@ impl Outcome {
     }
 }
 
+impl From<Blame> for Outcome {
+    /// An *error* is only what our own program or the environment did.
+    fn from(blame: Blame) -> Self {
+        match blame {
+            Blame::Machine => Self::Fail,
+            Blame::Us => Self::Error,
+        }
+    }
+}
+
 /// What a skip of the model's comes to.
 pub(crate) fn denied(why: Option<&str>) -> String {
     format!("the model can do everything, and it skipped this: {}", why.unwrap_or("it did not say why"))
-}
-
-/// A field that differed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Difference {
-    /// The field's name, as in the guest's FAIL lines.
-    pub field: String,
-    /// What the judge expected, in hexadecimal.
-    pub expected: String,
-    /// What it got, in hexadecimal.
-    pub got: String,
 }
 
 /// The result of one scenario on one machine.

@@ -2,12 +2,12 @@
 
 use crate::devices::{Access, Devices, DevicesState};
 use crate::image::Image;
-use crate::vcpu::{Exit, RunMode, Vcpu, VcpuError};
 use protocol::disturbance::Disturbance;
 use protocol::doorbell::Doorbell;
 use protocol::mailbox::Mailbox;
 use protocol::port;
 use std::mem::offset_of;
+use vm::{Exit, RunMode, Vcpu, VcpuError};
 use zerocopy::IntoBytes;
 
 /// A running guest.

@@ -1,12 +1,13 @@
 //! What the guest's judge says, and whether the host believes it.
 
 use crate::image::Case;
-use crate::result::{Difference, Outcome, Report};
+use crate::result::{Outcome, Report};
 use crate::scenario;
 use protocol::delivery::Delivery;
 use protocol::field::Field;
 use protocol::mailbox::{DELIVERIES, MISMATCHES, Mailbox, Verdict};
 use protocol::text;
+use vm::Difference;
 
 /// Puts the verdict in `mailbox`, of `case` under `delivery`, into `report`.
 ///

@@ -3,8 +3,8 @@
 
 mod midflight_binary;
 
+use kvm::{DEVICE, KvmMachine};
 use midflight::facts::HostFacts;
-use midflight::machine::kvm::{DEVICE, KvmMachine};
 use midflight_binary::{Ran, embedded, file, midflight};
 use serde_json::Value;
 use std::path::Path;

@@ -8,16 +8,16 @@ use midflight::boot::boot;
 use midflight::image::{Case, DeliveryPages, Image, MEMORY_SIZE};
 use midflight::images;
 use midflight::inject;
-use midflight::machine::Machine;
 use midflight::machine::model::ModelMachine;
 use midflight::scenario::{Delivery, is_possible};
 use midflight::session::{Session, Stopped};
-use midflight::state::{self, VmState};
-use midflight::vcpu::{Exit, Protection, VmConfig, VmKind};
 use model::hypervisor::behaviour::CORRECT;
 use protocol::doorbell::Doorbell;
 use protocol::mailbox::{HostFlags, Verdict};
 use protocol::note::CaseFlags;
+use vm::Machine;
+use vm::state::{self, VmState};
+use vm::{Exit, Protection, VmConfig, VmKind};
 
 /// The pages that a delivery of `case` must touch, and nothing else between `Armed` and its handler.
 fn pages(case: &Case, delivery: Delivery, pages: &DeliveryPages) -> Vec<(&'static str, u64)> {

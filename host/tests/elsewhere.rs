@@ -1,10 +1,9 @@
 //! Guests that go on in another process.
 #![expect(clippy::unwrap_used, reason = "the helpers belong to tests, which may panic")]
 
+use kvm::{DEVICE, KvmMachine};
 use midflight::image::Image;
 use midflight::images::EMBEDDED;
-use midflight::machine::Machine;
-use midflight::machine::kvm::{DEVICE, KvmMachine};
 use midflight::machine::model::ModelMachine;
 use midflight::migration::process::{Destination, move_through_process};
 use midflight::result::{Outcome, Report};
@@ -15,6 +14,7 @@ use model::hypervisor::behaviour::{Behaviour, CORRECT, by_name};
 use std::cell::Cell;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use vm::Machine;
 
 fn image(name: &str) -> Option<Image> {
     let Some((_, bytes)) = EMBEDDED.iter().find(|(file, _)| *file == name) else {

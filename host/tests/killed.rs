@@ -68,7 +68,7 @@ fn nothing_is_left_of_a_driver_that_is_killed() {
     let seed = number("MIDFLIGHT_KILL_SEED", 1);
     let kills = number("MIDFLIGHT_KILLS", 100);
     println!("MIDFLIGHT_KILL_SEED={seed} MIDFLIGHT_KILLS={kills}");
-    if !Path::new(midflight::machine::kvm::DEVICE).exists() {
+    if !Path::new(kvm::DEVICE).exists() {
         println!("skipped, nothing tested: there is no KVM here");
         return;
     }

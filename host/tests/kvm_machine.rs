@@ -1,14 +1,14 @@
 //! The kvm machine on this host's /dev/kvm. Without one every test here says so and tests nothing.
 #![expect(clippy::unwrap_used, reason = "the helpers belong to tests, which may panic")]
 
+use kvm::{DEVICE, KvmMachine, KvmVcpu};
 use kvm_bindings::{KVM_VCPUEVENT_VALID_PAYLOAD, kvm_regs};
-use midflight::machine::Machine;
-use midflight::machine::kvm::{DEVICE, KvmMachine, KvmVcpu};
 use midflight::probe::{Question, Support, ask};
 use midflight::scenario::{Place, Stop};
-use midflight::vcpu::{Exit, PAGE, Protection, RunMode, Vcpu, VcpuError, VmConfig, VmKind};
 use std::path::Path;
 use std::time::{Duration, Instant};
+use vm::Machine;
+use vm::{Exit, PAGE, Protection, RunMode, Vcpu, VcpuError, VmConfig, VmKind};
 
 const CODE: u64 = 0x1000;
 const MEMORY: u64 = 0x1_0000;
@@ -162,7 +162,7 @@ fn every_msr_to_migrate_can_be_read_and_set_again_in_order() {
     vcpu.set_msrs(&msrs).unwrap();
     assert_eq!(vcpu.msrs(&[0xC000_0082]).unwrap()[0].value, 0xFFFF_8000_0000_1000);
     assert_eq!(
-        vcpu.set_msrs(&[midflight::vcpu::Msr { index: 0xFFFF_FFFE, value: 5 }]),
+        vcpu.set_msrs(&[vm::Msr { index: 0xFFFF_FFFE, value: 5 }]),
         Err(VcpuError::Msr { index: 0xFFFF_FFFE, value: 5 })
     );
 }
@@ -179,7 +179,7 @@ fn xsave_carries_an_xmm_register_into_another_vcpu() {
     let mut target = empty(&machine, true);
     target.set_xsave(&source.xsave().unwrap()).unwrap();
     assert_eq!(target.xsave().unwrap().0[160..176], [0x5A; 16]);
-    let short = midflight::vcpu::Xsave(area.0[..4096].to_vec());
+    let short = vm::Xsave(area.0[..4096].to_vec());
     target.set_xsave(&short).unwrap();
 }
 

@@ -3,7 +3,7 @@
 
 mod midflight_binary;
 
-use midflight::machine::kvm::{DEVICE, KvmMachine};
+use kvm::{DEVICE, KvmMachine};
 use midflight_binary::{Ran, embedded, file, finish, midflight};
 use std::fs::{create_dir_all, read_dir, remove_file};
 use std::io::{BufRead, BufReader, Read, Write};

@@ -4,8 +4,8 @@
 //! MIDFLIGHT_KILLS is how many are killed, MIDFLIGHT_KILL_SEED where the moments come from.
 #![expect(clippy::unwrap_used, reason = "the helpers belong to tests, which may panic")]
 
+use kvm::{DEVICE, KvmMachine};
 use midflight::images::EMBEDDED;
-use midflight::machine::kvm::{DEVICE, KvmMachine};
 use std::fs::{create_dir_all, read, read_dir, read_to_string, remove_file};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

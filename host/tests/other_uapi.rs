@@ -2,11 +2,11 @@
 //! carries and another's refuses is a loss with a name, and nothing else is lost with it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
-use midflight::machine::Machine;
 use midflight::machine::model::ModelMachine;
-use midflight::state::{self, VmState};
-use midflight::vcpu::{VmConfig, VmKind};
 use model::hypervisor::behaviour::by_name;
+use vm::Machine;
+use vm::state::{self, VmState};
+use vm::{VmConfig, VmKind};
 
 fn machine(behaviour: &str) -> ModelMachine {
     ModelMachine::new(by_name(behaviour).unwrap())

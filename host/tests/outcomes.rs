@@ -9,14 +9,14 @@ use faulty::{Fault, Faulty};
 use kvm_bindings::{kvm_sregs, kvm_sregs2, kvm_vcpu_events};
 use midflight::image::Image;
 use midflight::images;
-use midflight::machine::Machine;
 use midflight::machine::model::ModelMachine;
 use midflight::migration::move_through_memory;
 use midflight::probe::probe;
 use midflight::result::{Outcome, Report};
 use midflight::run::one::Runner;
-use midflight::vcpu::{DirtyRing, Exit, Msr, Protection, RunMode, Vcpu, VcpuError, VmConfig, VmKind};
 use std::time::Duration;
+use vm::Machine;
+use vm::{DirtyRing, Exit, Msr, Protection, RunMode, Vcpu, VcpuError, VmConfig, VmKind};
 
 const EINVAL: i32 = 22;
 const ENOMEM: i32 = 12;

@@ -5,13 +5,13 @@
 mod dirty_guest;
 
 use dirty_guest::{DIRTY_MSRS, config, dirty, with_pending_page_fault};
-use midflight::machine::Machine;
-use midflight::machine::kvm::{DEVICE, KvmMachine};
+use kvm::{DEVICE, KvmMachine};
 use midflight::machine::model::ModelMachine;
-use midflight::state::{self, ORDER, Step, restore_and_check, restore_in};
-use midflight::vcpu::Vcpu;
 use model::hypervisor::behaviour::{CORRECT, by_name};
 use std::path::Path;
+use vm::Machine;
+use vm::Vcpu;
+use vm::state::{self, ORDER, Step, restore_and_check, restore_in};
 
 /// The model, and KVM where there is one.
 fn machines() -> Vec<Box<dyn Machine>> {
@@ -23,7 +23,7 @@ fn machines() -> Vec<Box<dyn Machine>> {
     machines
 }
 
-fn no_findings(name: &str, findings: &[midflight::result::Difference]) {
+fn no_findings(name: &str, findings: &[vm::Difference]) {
     assert!(findings.is_empty(), "{name}: {findings:#?}");
 }
 
@@ -155,7 +155,7 @@ fn a_machine_without_the_nested_bit_names_the_loss() {
     dirty(source.as_mut(), &with);
     let mut events = source.events().unwrap();
     (events.exception.injected, events.exception.nr) = (1, 14);
-    model::hypervisor::behaviour::overlay::set_nested(&mut events, true);
+    vm::overlay::set_nested(&mut events, true);
     source.set_events(&events).unwrap();
     let saved = state::save(source.as_mut(), &with, &config).unwrap();
     no_findings("model", &restore_and_check(&with, &saved).unwrap().findings);

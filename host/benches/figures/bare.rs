@@ -6,23 +6,23 @@
 //! milliseconds on either side, would hide what midflight adds.
 
 use super::bare_vm::{State, Vm};
+use kvm::KvmMachine;
 use kvm_bindings::KVM_VCPUEVENT_VALID_PAYLOAD;
 use kvm_ioctls::Kvm;
 use midflight::boot::boot;
 use midflight::image::{Case, Image, MEMORY_SIZE};
-use midflight::machine::Machine;
-use midflight::machine::kvm::KvmMachine;
 use midflight::result::Outcome;
 use midflight::run::one::Runner;
 use midflight::scenario::{Plan, Scenario};
 use midflight::session::{Session, Stopped};
-use midflight::state;
-use midflight::vcpu::{VmConfig, VmKind};
 use protocol::doorbell::Doorbell;
 use protocol::mailbox::{HostFlags, Mailbox, Verdict};
 use std::error::Error;
 use std::mem::offset_of;
 use std::time::Duration;
+use vm::Machine;
+use vm::state;
+use vm::{VmConfig, VmKind};
 
 pub(super) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 

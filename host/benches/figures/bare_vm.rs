@@ -7,14 +7,14 @@ use kvm_bindings::{
 };
 use kvm_ioctls::{Kvm, VcpuExit, VcpuFd, VmFd};
 use midflight::image::MEMORY_SIZE;
-use midflight::state::VmState;
-use midflight::vcpu::PAGE;
 use protocol::doorbell::Doorbell;
 use protocol::port;
 use rustix::fs::{MemfdFlags, SeekFrom};
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
+use vm::PAGE;
+use vm::state::VmState;
 
 /// Where midflight puts them as well.
 const IDENTITY_MAP_ADDRESS: u64 = 0xFFFB_C000;
@@ -57,11 +57,7 @@ impl State {
         xsave.as_mut_slice().copy_from_slice(rest);
         // SAFETY: the length of the flexible part stays as it is.
         unsafe { xsave.as_mut_fam_struct() }.xsave.region.copy_from_slice(region);
-        let msr = |msr: &midflight::vcpu::Msr| kvm_msr_entry {
-            index: msr.index,
-            data: msr.value,
-            ..Default::default()
-        };
+        let msr = |msr: &vm::Msr| kvm_msr_entry { index: msr.index, data: msr.value, ..Default::default() };
         let msrs: Vec<_> = state.msrs.iter().map(msr).collect();
         Ok(Self {
             cpuid: CpuId::from_entries(&state.config.cpuid).map_err(|_| "too many CPUID entries")?,

@@ -7,18 +7,15 @@
 mod bare;
 mod bare_vm;
 
+use kvm::{DEVICE, KvmMachine};
 use midflight::boot::boot;
 use midflight::image::{Image, LOWEST, MEMORY_SIZE};
 use midflight::images;
-use midflight::machine::Machine;
-use midflight::machine::kvm::{DEVICE, KvmMachine};
 use midflight::machine::model::ModelMachine;
 use midflight::result::Outcome;
 use midflight::run::one::Runner;
 use midflight::scenario::{Delivery, Scenario};
 use midflight::session::{Session, Stopped};
-use midflight::state;
-use midflight::vcpu::{PAGE, VmConfig, VmKind};
 use model::hypervisor::behaviour::CORRECT;
 use protocol::doorbell::Doorbell;
 use protocol::mailbox::{HostFlags, Verdict};
@@ -27,6 +24,9 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use vm::Machine;
+use vm::state;
+use vm::{PAGE, VmConfig, VmKind};
 
 const TSC: u32 = 0x10;
 

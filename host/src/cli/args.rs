@@ -4,11 +4,11 @@ mod between;
 
 pub(super) use between::{DestinationArgs, KeeperArgs, MigrateArgs, WorkerArgs};
 
-use crate::machine::kvm::DEVICE;
 use crate::nested::DEFAULT_EMULATOR;
 use crate::run::storm::StormBounds;
 use crate::scenario::Delivery;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use kvm::DEVICE;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;

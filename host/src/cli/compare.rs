@@ -8,8 +8,6 @@ use crate::image::Image;
 use crate::images;
 use crate::kernel_log::KernelSaid;
 use crate::known::{JudgedWarnings, KnownIssues};
-use crate::machine::Machine;
-use crate::machine::kvm::KvmMachine;
 use crate::machine::model::ModelMachine;
 use crate::probe::{StopSupport, probe};
 use crate::report::{Totals, compare as report, json};
@@ -24,9 +22,11 @@ use crate::run::pool::{self, Engine};
 use crate::run::storm::StormBounds;
 use crate::run::worker::{Worker, WorkerError, WorkerOptions};
 use crate::scenario::Scenario;
+use kvm::KvmMachine;
 use model::hypervisor::behaviour::CORRECT;
 use std::io::{BufWriter, Write, stdout};
 use std::path::{Path, PathBuf};
+use vm::Machine;
 
 pub(super) fn compare(args: &CompareArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, CliError> {
     let pair = pair(args)?;

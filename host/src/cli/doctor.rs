@@ -2,11 +2,11 @@
 
 use super::CliError;
 use crate::images;
-use crate::machine::kvm::{self, Facts, KvmFacts};
 use crate::machine::qemu::Qemu;
 use crate::probe::StopSupport;
 use crate::run::storm::StormBounds;
 use crate::run::worker::{Worker, WorkerOptions};
+use kvm::{self, Facts, KvmFacts};
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

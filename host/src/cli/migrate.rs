@@ -7,8 +7,6 @@ use super::{CliError, select};
 use crate::image::Image;
 use crate::images;
 use crate::kernel_log::KernelLog;
-use crate::machine::Machine;
-use crate::machine::kvm::KvmMachine;
 use crate::machine::model::ModelMachine;
 use crate::migration::address::Address;
 use crate::migration::destination::Terms;
@@ -24,10 +22,12 @@ use crate::run::storm::StormBounds;
 use crate::run::worker::{Worker, WorkerOptions};
 use crate::scenario::{Action, Migration, Plan, Scenario, Stop};
 use crate::stream::{Reader, StreamError, Writer};
+use kvm::KvmMachine;
 use std::io::{BufWriter, IsTerminal, Write, stderr, stdin, stdout};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
+use vm::Machine;
 
 /// The child's side of `migrate-process`: a guest on standard input, the answer on standard output.
 pub(super) fn destination(args: &DestinationArgs, kvm: &Path) -> Result<u8, CliError> {

@@ -21,7 +21,6 @@ pub use args::Cli;
 use crate::image::Image;
 use crate::images::{self, ImagesError};
 use crate::known::KnownIssuesError;
-use crate::machine::kvm::KvmMachine;
 use crate::migration::MigrationError;
 use crate::migration::keeper::keep;
 use crate::migration::process::Destination;
@@ -29,12 +28,13 @@ use crate::nested::NestedError;
 use crate::run::serve::{Terms, serve};
 use crate::run::storm::StormBounds;
 use crate::run::worker::WorkerError;
-use crate::vcpu::VcpuError;
 use args::{Command, WorkerArgs};
+use kvm::KvmMachine;
 use std::io::{BufReader, stdin, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
+use vm::VcpuError;
 
 /// The command cannot be carried out: exit code 2.
 #[derive(Debug, thiserror::Error)]

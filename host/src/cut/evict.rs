@@ -3,8 +3,8 @@
 use super::{Cut, NoCut, Proof, SecondRun};
 use crate::scenario::Place;
 use crate::session::Session;
-use crate::vcpu::VcpuError;
 use protocol::disturbance::Phase;
+use vm::VcpuError;
 
 /// A page that was taken out of the guest's mapping.
 #[derive(Clone, Copy, Debug)]

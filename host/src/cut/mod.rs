@@ -17,13 +17,13 @@ pub use refused::DELIVERY_EVENT;
 pub use ring::{NotFilled, ROOM as DIRTY_RING_ROOM, fill as fill_dirty_ring, prepare as prepare_dirty_ring};
 
 use crate::image::Case;
-use crate::queue::Queue;
 use crate::scenario::{Delivery, Place, Stop};
 use crate::session::{Session, Stopped};
-use crate::vcpu::{Protection, VcpuError};
 use kvm_bindings::{kvm_regs, kvm_vcpu_events};
 use protocol::disturbance::Phase;
 use serde::{Deserialize, Serialize};
+use vm::Queue;
+use vm::{Protection, VcpuError};
 
 /// How it is known that the delivery was cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

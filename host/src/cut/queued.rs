@@ -2,17 +2,17 @@
 
 use super::{Cut, Look, NoCut, Proof};
 use crate::image::{Cancel, Case};
-use crate::queue::Queue;
 use crate::scenario::Delivery;
 use crate::session::{Session, Stopped};
-use crate::state::set;
-use crate::vcpu::{Exit, Msr, RunMode, VcpuError};
 use fred::control::rflags;
 use fred::debug::{Dr6, Dr7};
 use fred::event::vector;
 use fred::msr;
 use kvm_bindings::KVM_VCPUEVENT_VALID_PAYLOAD;
 use protocol::disturbance::Phase;
+use vm::Queue;
+use vm::state::set;
+use vm::{Exit, Msr, RunMode, VcpuError};
 
 /// The act's I/O is completed without entering the guest, and its event queued by that.
 pub(super) fn io(session: &mut Session<'_>, case: &Case) -> Result<Cut, NoCut> {

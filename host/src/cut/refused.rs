@@ -2,12 +2,12 @@
 
 use super::{Cut, Look, NoCut, Proof, SecondRun};
 use crate::image::Case;
-use crate::queue::Queue;
 use crate::scenario::Place;
 use crate::session::{Session, Stopped};
-use crate::vcpu::{Exit, Protection};
 use protocol::disturbance::Phase;
 use protocol::doorbell::Doorbell;
+use vm::Queue;
+use vm::{Exit, Protection};
 
 /// `suberror` of KVM_EXIT_INTERNAL_ERROR where a delivery met memory that is not there:
 /// KVM_INTERNAL_ERROR_DELIVERY_EV.

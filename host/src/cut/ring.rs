@@ -10,11 +10,11 @@ use super::{Cut, Look, NoCut, Proof};
 use crate::image::Case;
 use crate::scenario::Place;
 use crate::session::{Session, Stopped};
-use crate::vcpu::{DirtyRing, Exit, PAGE, RunMode, Vcpu, VcpuError};
 use fred::control::rflags;
 use kvm_bindings::kvm_regs;
 use protocol::disturbance::Phase;
 use std::ops::Range;
+use vm::{DirtyRing, Exit, PAGE, RunMode, Vcpu, VcpuError};
 
 /// Where the instructions go: free memory below the image.
 const CODE: u64 = 0x9000;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::result::Difference;
+use vm::Difference;
 
 const LIST: &str = r#"
     [[issue]]

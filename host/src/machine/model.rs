@@ -1,11 +1,5 @@
 //! The model behind the KVM-shaped trait: names and errors change, nothing else.
 
-use crate::machine::Machine;
-use crate::state::{first_form, second_form};
-use crate::vcpu::{
-    DeliveryAccesses, DirtyRing, Exit, MemoryImage, Msr, Protection, RunMode, Vcpu, VcpuError, VmConfig,
-    VmKind, Xsave,
-};
 use kvm_bindings::{
     KVM_CPUID_FLAG_SIGNIFCANT_INDEX, kvm_cpuid_entry2, kvm_debugregs, kvm_mp_state, kvm_regs, kvm_sregs,
     kvm_sregs2, kvm_vcpu_events, kvm_xcr, kvm_xcrs,
@@ -19,6 +13,12 @@ use model::hypervisor::story::Story;
 use model::hypervisor::{SharedDecoded, Vm};
 use model::memory::{Memory, OutsideMemory};
 use std::time::{Duration, Instant};
+use vm::Machine;
+use vm::state::{first_form, second_form};
+use vm::{
+    DeliveryAccesses, DirtyRing, Exit, MemoryImage, Msr, Protection, RunMode, Vcpu, VcpuError, VmConfig,
+    VmKind, Xsave,
+};
 
 /// The model with a behaviour.
 #[derive(Debug)]

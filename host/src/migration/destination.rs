@@ -3,14 +3,14 @@
 use super::token::Token;
 use super::{MigrationError, answer, receive, refuse, send};
 use crate::image::Image;
-use crate::machine::Machine;
 use crate::result::{Outcome, Report};
 use crate::run::one::Runner;
 use crate::scenario::Scenario;
-use crate::state;
 use crate::stream::{Errand, Guest, Kind, Reader, Writer};
 use std::io::{Read, Write};
 use std::time::Duration;
+use vm::state;
+use vm::{Blame, Machine};
 
 /// What a destination asks of who sends, and what it grants.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ fn arrive(
     }
     // A machine that does not take what another like it has saved is judged by that.
     let mut restored = match state::restore_and_check(machine, &guest.state) {
-        Err(error) if error.outcome() == Outcome::Fail => {
+        Err(error) if error.blame() == Blame::Machine => {
             let report = guest.report.concluded(Outcome::Fail, error.to_string());
             return Ok(Arrived { report, returned: None, image });
         }

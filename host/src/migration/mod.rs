@@ -23,12 +23,12 @@ pub mod token;
 pub mod transport;
 
 use crate::image::Image;
-use crate::machine::Machine;
 use crate::result::{Outcome, Report};
 use crate::stream::{Errand, Guest, Kind, Reader, StreamError, Writer, base_of, nonsense};
 use destination::Terms;
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::time::Duration;
+use vm::Machine;
 
 /// What came of a guest's errand.
 #[derive(Clone, Debug)]

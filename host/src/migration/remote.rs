@@ -5,11 +5,11 @@ use super::destination::{Terms, serve};
 use super::transport::{Connection, connect};
 use super::{GRACE, MigrationError, Moved, converse};
 use crate::image::Image;
-use crate::machine::Machine;
 use crate::result::Report;
 use crate::stream::{Guest, Reader, Writer};
 use std::io::{BufReader, BufWriter, Read};
 use std::time::{Duration, Instant};
+use vm::Machine;
 
 /// Does a guest's errand where somebody listens.
 ///

@@ -4,7 +4,7 @@ use super::emulator::{INIT_ARGUMENT, RECORD_PORT};
 use super::initrd::{self, ARGUMENTS, MODULES};
 use super::modules::VENDOR_MODULES;
 use super::record::{Encoder, Record};
-use crate::machine::kvm::DEVICE;
+use kvm::DEVICE;
 use rustix::mount::{MountFlags, mount};
 use rustix::system::{RebootCommand, init_module, reboot};
 use rustix::termios::{OptionalActions, tcdrain, tcgetattr, tcsetattr};

@@ -4,13 +4,13 @@
 //! It starts in 64-bit mode at its act; there is no boot. Its code is a few bytes that KVM's
 //! instruction emulator knows as well as any processor.
 
-use crate::machine::Machine;
 use crate::scenario::Place;
-use crate::vcpu::{Exit, RunMode, Vcpu, VcpuError, VmConfig, VmKind};
 use fred::control::{CR0_ET, CR0_NE, CR0_PE, CR0_PG, CR0_WP, CR4_PAE, EFER_LMA, EFER_LME, rflags};
 use fred::event::vector;
 use kvm_bindings::{kvm_dtable, kvm_regs, kvm_segment};
 use std::time::{Duration, Instant};
+use vm::Machine;
+use vm::{Exit, RunMode, Vcpu, VcpuError, VmConfig, VmKind};
 
 const MEMORY_SIZE: u64 = 0x20_0000;
 const PML4: u64 = 0x1000;

@@ -14,12 +14,12 @@
 mod guest;
 mod stops;
 
-use crate::machine::Machine;
 use crate::scenario::{Place, Stop};
-use crate::vcpu::{VcpuError, VmKind};
 use guest::{Act, Guest};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use vm::Machine;
+use vm::{VcpuError, VmKind};
 
 /// Whether a stop works on a machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,12 +3,11 @@
 use super::Support;
 use super::guest::{Guest, INPUT, Progress};
 use crate::cut::{DELIVERY_EVENT, DIRTY_RING_ROOM, NotFilled, fill_dirty_ring};
-use crate::explain;
 use crate::scenario::Place;
-use crate::vcpu::{Exit, Protection, RunMode, VcpuError};
 use fred::event::vector;
 use kvm_bindings::KVM_VCPUEVENT_VALID_PAYLOAD;
 use protocol::note::INTERRUPT;
+use vm::{Exit, Protection, RunMode, VcpuError, explain};
 
 /// Payload of the #PF that [`cancel`] sets: an address that the guest never uses.
 const FAULT_ADDRESS: u64 = 0x1234_5000;

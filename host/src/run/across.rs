@@ -6,13 +6,13 @@
 //! the event survived.
 
 use crate::image::Image;
-use crate::machine::Machine;
 use crate::result::{Outcome, Report};
 use crate::run::one::{OnSeen, Runner};
 use crate::run::pair::{Pair, Route};
 use crate::run::plan::Abilities;
 use crate::scenario::{self, Action, Plan, Scenario, Stop};
 use std::time::Duration;
+use vm::Machine;
 
 /// Scenarios in which a guest migrates between machines.
 pub fn scenarios(image: &Image) -> Vec<Scenario> {

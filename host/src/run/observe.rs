@@ -1,12 +1,10 @@
 //! What a guest looks like at each ring of its doorbell.
 
 use crate::image::Image;
-use crate::machine::Machine;
 use crate::result::Report;
 use crate::run::one::{OnSeen, Runner};
 use crate::scenario::Scenario;
 use crate::session::Session;
-use crate::vcpu::{Vcpu, VcpuError};
 use fred::msr;
 use kvm_bindings::{kvm_dtable, kvm_segment};
 use protocol::delivery::Delivery;
@@ -15,6 +13,8 @@ use protocol::mailbox::DELIVERIES;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::time::Duration;
+use vm::Machine;
+use vm::{Vcpu, VcpuError};
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Everything that was seen of one case on one machine.

@@ -1,10 +1,11 @@
 //! Two machines that run the same guest, and the ways between them.
 
 use crate::machine::model::ModelMachine;
-use crate::machine::{Machine, narrowed};
+use crate::machine::narrowed;
 use model::hypervisor::behaviour::{self, CORRECT};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use vm::Machine;
 
 /// One of the two.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

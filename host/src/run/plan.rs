@@ -1,12 +1,12 @@
 //! Which scenarios run on a machine, and which are skipped, decided before anything boots.
 
 use crate::image::Image;
-use crate::machine::Machine;
 use crate::probe::{Question, StopSupport, Support};
 use crate::result::{Outcome, Report};
 use crate::scenario::{self, Delivery, Plan, Scenario, Stop};
 use fred::cpuid::{self, Feature};
 use protocol::need::Needs;
+use vm::Machine;
 
 /// What a machine can do, found out before the run.
 #[derive(Clone, Debug)]

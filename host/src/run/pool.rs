@@ -1,7 +1,6 @@
 //! Many scenarios, in as many threads as there are processors.
 
 use crate::image::Image;
-use crate::machine::Machine;
 use crate::machine::model::ModelMachine;
 use crate::migration::move_through_memory;
 use crate::migration::process::{Destination, move_through_process};
@@ -16,6 +15,7 @@ use model::hypervisor::behaviour::Behaviour;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
+use vm::Machine;
 
 /// What runs the scenarios of a pool.
 #[derive(Clone, Debug)]

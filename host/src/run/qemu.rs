@@ -2,10 +2,11 @@
 
 use crate::image::Image;
 use crate::machine::qemu::{Accelerator, CaseOutcome, ImageRun, Qemu, QemuError};
-use crate::result::{Difference, Outcome, Report};
+use crate::result::{Outcome, Report};
 use crate::scenario::Scenario;
 use protocol::exit::ImageExit;
 use std::time::{Duration, Instant};
+use vm::Difference;
 
 /// Boots `image` and reports on `scenarios`, cold ones of that image under the IDT. The timeout is
 /// for the whole boot; with `frames` the reports carry captured frames.

@@ -1,7 +1,6 @@
 //! The inside of a worker process: requests come in, one JSON object per line, and answers go out.
 
 use crate::image::Image;
-use crate::machine::Machine;
 use crate::migration::process::{Destination, move_through_process};
 use crate::probe::ask;
 use crate::run::across::Crossing;
@@ -13,6 +12,7 @@ use crate::scenario::Scenario;
 use std::cell::RefCell;
 use std::io::{BufRead, Write};
 use std::time::Duration;
+use vm::Machine;
 
 /// How scenarios are run for the parent.
 #[derive(Clone, Copy, Debug)]

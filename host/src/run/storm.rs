@@ -6,11 +6,11 @@
 
 use crate::cut::{self, Cut, NoCut};
 use crate::session::{Session, Stopped};
-use crate::vcpu::{Exit, RunMode};
 use fastrand::Rng;
 use protocol::doorbell::Doorbell;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
+use vm::{Exit, RunMode};
 
 /// How long a storm lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

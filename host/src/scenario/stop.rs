@@ -1,10 +1,10 @@
 //! Where a delivery is stopped, and how.
 
 use super::Delivery;
-use crate::vcpu::{Protection, VmKind};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
+use vm::{Protection, VmKind};
 
 /// A page that a delivery touches, and nothing else between `Armed` and the handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

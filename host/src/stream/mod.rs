@@ -19,14 +19,14 @@ pub use section::{Kind, MOST_MEMORY, Reader, StreamError, VERSION, Writer};
 
 use crate::devices::DevicesState;
 use crate::result::Report;
-use crate::state::VmState;
-use crate::vcpu::{MemoryImage, Msr, PAGE, VmConfig, VmKind, Xsave};
 use kvm_bindings::{KVM_MAX_CPUID_ENTRIES, kvm_cpuid_entry2, kvm_xcrs};
 use pages::Pages;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io::{Read, Write};
 use std::time::Duration;
+use vm::state::VmState;
+use vm::{MemoryImage, Msr, PAGE, VmConfig, VmKind, Xsave};
 
 /// What is asked of a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

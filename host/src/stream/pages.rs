@@ -1,9 +1,9 @@
 //! Guest memory in a stream: only pages that differ from what both sides have.
 
 use crate::image::Image;
-use crate::vcpu::{MemoryImage, PAGE};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use vm::{MemoryImage, PAGE};
 
 /// Pages that differ from a base.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,11 +1,11 @@
 use super::*;
-use crate::machine::Machine;
 use crate::machine::model::ModelMachine;
 use crate::scenario::Scenario;
-use crate::state::{self, restore_and_check};
 use model::hypervisor::behaviour::CORRECT;
 use proptest::prelude::*;
 use std::sync::Arc;
+use vm::Machine;
+use vm::state::{self, restore_and_check};
 
 /// What stands for an image's file in these tests.
 const IMAGE: &[u8] = b"an image";

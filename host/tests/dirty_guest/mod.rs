@@ -2,8 +2,8 @@
 
 use fred::control::{CR0_ET, CR0_NE, CR0_PE, CR0_PG, CR0_WP, CR4_PAE, EFER_LMA, EFER_LME};
 use kvm_bindings::{KVM_VCPUEVENT_VALID_PAYLOAD, kvm_debugregs, kvm_dtable, kvm_regs, kvm_segment};
-use midflight::machine::Machine;
-use midflight::vcpu::{Msr, Vcpu, VmConfig, VmKind};
+use vm::Machine;
+use vm::{Msr, Vcpu, VmConfig, VmKind};
 
 /// Guest memory, in bytes.
 const MEMORY: u64 = 0x1_0000;

@@ -3,14 +3,14 @@
 use kvm_bindings::{
     kvm_cpuid_entry2, kvm_debugregs, kvm_mp_state, kvm_regs, kvm_sregs, kvm_sregs2, kvm_vcpu_events, kvm_xcrs,
 };
-use midflight::machine::Machine;
 use midflight::machine::model::ModelMachine;
-use midflight::vcpu::{
+use model::hypervisor::behaviour::CORRECT;
+use std::time::Instant;
+use vm::Machine;
+use vm::{
     DeliveryAccesses, DirtyRing, Exit, MemoryImage, Msr, Protection, RunMode, Vcpu, VcpuError, VmConfig,
     Xsave,
 };
-use model::hypervisor::behaviour::CORRECT;
-use std::time::Instant;
 
 /// What a machine does instead of the right thing; by itself it does the right thing.
 pub(crate) trait Fault {

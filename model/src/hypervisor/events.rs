@@ -1,13 +1,13 @@
 //! KVM_GET_VCPU_EVENTS and KVM_SET_VCPU_EVENTS.
 
 use super::Vm;
-use super::behaviour::overlay::{self, VALID_NESTED};
 use super::queue::{QueuedException, Stage, type_of_vector};
 use fred::event::vector;
 use kvm_bindings::{
     KVM_VCPUEVENT_VALID_NMI_PENDING, KVM_VCPUEVENT_VALID_PAYLOAD, KVM_VCPUEVENT_VALID_SHADOW,
     KVM_VCPUEVENT_VALID_SMM, KVM_X86_SHADOW_INT_MOV_SS, KVM_X86_SHADOW_INT_STI, kvm_vcpu_events,
 };
+use vm::overlay::{self, VALID_NESTED};
 
 /// KVM_SET_VCPU_EVENTS refused with EINVAL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

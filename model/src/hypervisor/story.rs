@@ -139,10 +139,10 @@ impl Vm {
             events.exception_has_payload,
             events.exception_payload
         );
-        if let Some(data) = super::behaviour::overlay::event_data(events) {
+        if let Some(data) = vm::overlay::event_data(events) {
             let _ = write!(line, " event_data={data:#x}");
         }
-        if super::behaviour::overlay::nested(events) {
+        if vm::overlay::nested(events) {
             line.push_str(" nested");
         }
         let _ = write!(

@@ -2,9 +2,9 @@
 
 use super::{Guest, vm};
 use kvm_bindings::kvm_vcpu_events;
-use model::hypervisor::behaviour::overlay::{VALID_EVENT_DATA, VALID_NESTED};
 use model::hypervisor::behaviour::{all, by_name};
 use model::hypervisor::events::InvalidEvents;
+use vm::overlay::{VALID_EVENT_DATA, VALID_NESTED};
 
 /// Flags 0x40 and 0x80 of the extended structure: who takes them, and who says EINVAL.
 #[test]

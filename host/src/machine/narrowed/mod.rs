@@ -6,9 +6,9 @@
 
 mod cpuid;
 
-use super::{Machine, kvm};
-use crate::vcpu::{Vcpu, VcpuError, VmConfig};
 use kvm_bindings::kvm_cpuid_entry2;
+use vm::Machine;
+use vm::{Vcpu, VcpuError, VmConfig};
 
 /// A machine that offers less than it could.
 #[derive(Clone)]

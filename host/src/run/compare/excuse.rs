@@ -12,11 +12,12 @@ use super::{Apart, Comparison};
 use crate::decode::NAMES;
 use crate::facts::HostFacts;
 use crate::known::{self, KnownIssue, KnownIssues};
-use crate::result::{Difference, Outcome, Report};
+use crate::result::{Outcome, Report};
 use crate::run::observe::{Landmark, Observation};
 use crate::run::pair::{Pair, Subject};
 use crate::scenario::Scenario;
 use std::collections::BTreeSet;
+use vm::Difference;
 
 /// What the report of a comparison has for a stop.
 pub const STOP: &str = "compare";

@@ -4,11 +4,12 @@ use super::excuse::{Excuses, Judge, not_shown};
 use super::{Comparison, differences as all_differences};
 use crate::facts::HostFacts;
 use crate::known::KnownIssues;
-use crate::result::{Difference, Outcome, Report};
+use crate::result::{Outcome, Report};
 use crate::run::observe::DELIVERY_WORDS;
 use crate::run::observe::{Landmark, Observation};
 use crate::run::pair::{Pair, Subject};
 use crate::scenario::Scenario;
+use vm::Difference;
 
 const LIST: &str = r#"
     [[issue]]

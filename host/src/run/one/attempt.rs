@@ -6,13 +6,13 @@ use crate::cut::{self, Cut, SecondRun};
 use crate::disturb::disturb;
 use crate::image::{Case, Image};
 use crate::inject;
-use crate::machine::Machine;
 use crate::result::{Outcome, Report};
 use crate::scenario::{Action, Migration, Plan, Scenario, Stop};
 use crate::session::{Session, Stopped};
 use crate::verdict;
 use protocol::doorbell::Doorbell;
 use std::time::Instant;
+use vm::Machine;
 
 /// One scenario under way.
 pub(super) struct Run<'r, 'm, 'a> {

@@ -15,15 +15,12 @@ mod trouble;
 use crate::boot::boot;
 use crate::devices::DevicesState;
 use crate::image::Image;
-use crate::machine::Machine;
 use crate::migration::{MigrationError, Moved};
 use crate::result::{Outcome, Report};
 use crate::run::storm::StormBounds;
 use crate::scenario::{Delivery, Plan, Scenario};
 use crate::session::{Session, Stopped};
-use crate::state::{self, VmState};
 use crate::stream::Guest;
-use crate::vcpu::{Vcpu, VcpuError, VmConfig, VmKind};
 use attempt::Run;
 use fred::control::CR4_FRED;
 use protocol::doorbell::Doorbell;
@@ -31,6 +28,9 @@ use protocol::mailbox::HostFlags;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 use trouble::Trouble;
+use vm::Machine;
+use vm::state::{self, VmState};
+use vm::{Vcpu, VcpuError, VmConfig, VmKind};
 
 /// Runs scenarios on a machine, forking them from snapshots taken at `Ready`.
 pub struct Runner<'m> {

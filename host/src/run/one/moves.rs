@@ -2,13 +2,14 @@
 
 use super::attempt::Run;
 use super::trouble::Trouble;
+use crate::cut::Proof;
 use crate::migration::Moved;
 use crate::result::Report;
 use crate::session::Session;
-use crate::state::{self};
 use crate::stream::{Errand, Guest};
-use crate::vcpu::VcpuError;
 use std::time::Instant;
+use vm::VcpuError;
+use vm::state;
 
 impl Run<'_, '_, '_> {
     /// The guest moves to another process, and is judged there; a guest that has more to meet than the
@@ -27,7 +28,7 @@ impl Run<'_, '_, '_> {
         };
         let machine = self.runner.machine;
         let state = state::save(session.vcpu.as_mut(), machine, &self.runner.config(self.scenario))?;
-        report.lose(state::losses(&state, self.scenario.delivery, report.cut));
+        report.lose(state::losses(&state, report.cut == Some(Proof::Page)));
         let guest = Guest {
             errand: if last { Errand::Finish } else { Errand::Return },
             time_left: deadline.saturating_duration_since(Instant::now()),
@@ -67,7 +68,7 @@ impl Run<'_, '_, '_> {
         };
         for &machine in route {
             let state = state::save(session.vcpu.as_mut(), source, &config)?;
-            report.lose(state::losses(&state, self.scenario.delivery, report.cut));
+            report.lose(state::losses(&state, report.cut == Some(Proof::Page)));
             let mut vcpu = if self.runner.route.is_empty() {
                 let mut restored = state::restore_and_check(machine, &state)?;
                 report.note_restore(&mut restored);

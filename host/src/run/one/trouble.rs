@@ -5,13 +5,12 @@
 
 use super::attempt::Run;
 use crate::cut::NoCut;
-use crate::explain;
 use crate::result::{Outcome, Report};
 use crate::session::{Session, Stopped};
-use crate::vcpu::{Exit, VcpuError};
 use protocol::doorbell::Doorbell;
 use protocol::exit::ImageExit;
 use protocol::text;
+use vm::{Exit, VcpuError, explain};
 
 /// Why a scenario came to no verdict of the guest's.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +67,7 @@ impl Run<'_, '_, '_> {
             Trouble::Judged => return,
             Trouble::Elsewhere(_) | Trouble::NoCut(_) | Trouble::Ended => (Outcome::Error, Some(sentence)),
             Trouble::Machine(_) => (Outcome::Fail, Some(sentence)),
-            Trouble::Vcpu(error) => (error.outcome(), Some(sentence)),
+            Trouble::Vcpu(error) => (error.blame().into(), Some(sentence)),
             Trouble::Told(outcome, _) => (outcome, Some(sentence)),
             Trouble::Stopped(stopped) => {
                 let (outcome, reason) = self.runner.describe(session, &stopped);
@@ -92,14 +91,14 @@ impl super::Runner<'_> {
             }
             Stopped::Exit(exit @ Exit::UnknownInstruction { rip, .. }) => {
                 let at = image.describe_address(*rip);
-                (explain::outcome(exit), format!("{} at {at}", explain::exit(exit)))
+                (explain::blame(exit).into(), format!("{} at {at}", explain::exit(exit)))
             }
             Stopped::Exit(exit @ Exit::FailEntry { set, .. }) => {
                 let with = explain::entered_with(session.vcpu.as_mut(), set);
-                (explain::outcome(exit), format!("{}; RIP at {place}; {with}", explain::exit(exit)))
+                (explain::blame(exit).into(), format!("{}; RIP at {place}; {with}", explain::exit(exit)))
             }
             Stopped::Exit(exit) => {
-                (explain::outcome(exit), format!("{}, RIP at {place}", explain::exit(exit)))
+                (explain::blame(exit).into(), format!("{}, RIP at {place}", explain::exit(exit)))
             }
             Stopped::Ended(byte) => ended(session, *byte),
             Stopped::Doorbell(doorbell) => {

@@ -11,12 +11,10 @@
 //! | [`flaws`] | one behaviour for each failure mode |
 //! | [`injected`] | what becomes of what the host injects, and of writes that it has logged |
 //! | [`intercepts`] | which exceptions are intercepted, and that it makes no difference |
-//! | [`overlay`] | fields of `kvm_vcpu_events` that no released kernel has |
 
 pub mod flaws;
 pub mod injected;
 pub mod intercepts;
-pub mod overlay;
 pub mod proposals;
 
 use crate::event::Event;
@@ -85,7 +83,7 @@ pub struct Behaviour {
     pub import: fn(events: &kvm_vcpu_events) -> u64,
     /// Whether KVM_GET_VCPU_EVENTS shows INT3 and INTO, which run again as well.
     pub exports_soft: bool,
-    /// The flags of [`overlay`] that its `kvm_vcpu_events` has: any other is EINVAL.
+    /// The flags of [`vm::overlay`] that its `kvm_vcpu_events` has: any other is EINVAL.
     pub overlay: u32,
     /// KVM_GET_MSRS: what user space reads of an MSR that has this value.
     pub saves_msr: fn(index: u32, value: u64) -> u64,
@@ -158,7 +156,7 @@ pub const CORRECT: Behaviour = Behaviour {
     },
     import: |events| if events.exception_has_payload != 0 { events.exception_payload } else { 0 },
     exports_soft: false,
-    overlay: overlay::VALID_NESTED,
+    overlay: vm::overlay::VALID_NESTED,
     saves_msr: |_, value| value,
     repeats_side_effects: false,
     rf_when_injected: true,

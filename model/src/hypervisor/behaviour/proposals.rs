@@ -1,10 +1,11 @@
 //! What was proposed, and what kernels ship.
 
 use super::flaws::{INT1_RETYPED, RF_LOST, STALE_EVENT_DATA};
-use super::{Behaviour, CORRECT, EventRegisters, Requeue, overlay};
+use super::{Behaviour, CORRECT, EventRegisters, Requeue};
 use crate::event::Event;
 use fred::debug::Dr6;
 use fred::event::{EventType, vector};
+use vm::overlay;
 
 /// Every proposal, the default one first.
 pub const ALL: [&Behaviour; 8] = [

@@ -9,13 +9,13 @@
 //! KVM_RUN by KVM_SET_SIGNAL_MASK, and taken back with sigtimedwait. Its handler never runs.
 
 use super::error::{errno_of, last};
-use crate::vcpu::VcpuError;
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ptr::null_mut;
 use std::sync::OnceLock;
 use std::time::Instant;
+use vm::VcpuError;
 
 /// Ends KVM_RUN on the thread that it is sent to.
 pub(super) fn deadline_signal() -> i32 {

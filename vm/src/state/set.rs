@@ -5,8 +5,7 @@
 //! the vCPU has; where no single one is enough, each is offered alone.
 
 use super::names;
-use crate::blame::{Refusal, RefusedField};
-use crate::result::Outcome;
+use crate::blame::{Blame, Refusal, RefusedField};
 use crate::vcpu::{Msr, Vcpu, VcpuError, Xsave};
 use kvm_bindings::{
     kvm_debugregs, kvm_dtable, kvm_mp_state, kvm_regs, kvm_segment, kvm_sregs, kvm_sregs2, kvm_vcpu_events,
@@ -219,7 +218,7 @@ fn set<S: Clone + PartialEq>(
     put: impl Fn(&mut dyn Vcpu, &S) -> Result<(), VcpuError>,
 ) -> Result<(), VcpuError> {
     let Err(error) = put(vcpu, wanted) else { return Ok(()) };
-    if error.outcome() != Outcome::Fail {
+    if error.blame() != Blame::Machine {
         return Err(error);
     }
     // What a call that was refused has left: what the vCPU had before.

@@ -2,14 +2,13 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | this one | exits of KVM_RUN, and whose doing an exit is that nobody waited for |
+//! | this one | exits of KVM_RUN, whose doing they are, and what a refused entry was to enter with |
 //! | [`entry_failure`] | `hardware_entry_failure_reason` |
-//! | [`entered_with`] | what a vCPU is entered with |
 
 pub mod entry_failure;
 
+use crate::blame::Blame;
 use crate::queue::Queue;
-use crate::result::Outcome;
 use crate::vcpu::{Exit, Vcpu};
 use fred::control::rflags;
 
@@ -90,9 +89,9 @@ pub fn exit(exit: &Exit) -> String {
 
 /// Whose doing an exit is that nobody waited for: the machine's, but where time or a signal is the
 /// environment's, or the model lacks an instruction.
-pub fn outcome(exit: &Exit) -> Outcome {
+pub fn blame(exit: &Exit) -> Blame {
     match exit {
-        Exit::Deadline | Exit::Interrupted | Exit::UnknownInstruction { .. } => Outcome::Error,
+        Exit::Deadline | Exit::Interrupted | Exit::UnknownInstruction { .. } => Blame::Us,
         Exit::IoOut { .. }
         | Exit::IoIn { .. }
         | Exit::Mmio { .. }
@@ -104,7 +103,7 @@ pub fn outcome(exit: &Exit) -> Outcome {
         | Exit::InternalError { .. }
         | Exit::FailEntry { .. }
         | Exit::Unknown { .. }
-        | Exit::Other { .. } => Outcome::Fail,
+        | Exit::Other { .. } => Blame::Machine,
     }
 }
 
@@ -174,7 +173,7 @@ mod tests {
     fn only_time_signals_and_the_model_s_own_gaps_are_errors() {
         let unknown = Exit::UnknownInstruction { text: "aesenc".into(), rip: 0 };
         for error in [Exit::Deadline, Exit::Interrupted, unknown] {
-            assert_eq!(outcome(&error), Outcome::Error, "{error:?}");
+            assert_eq!(blame(&error), Blame::Us, "{error:?}");
         }
         let entry = Exit::FailEntry { reason: 7, cpu: 0, set: Vec::new() };
         let internal = Exit::InternalError { suberror: 3, data: Vec::new() };
@@ -183,7 +182,7 @@ mod tests {
         let other = Exit::Other { reason: 24 };
         for failure in [Exit::Halt, Exit::Shutdown, Exit::DirtyRingFull, entry, internal, mmio, fault, other]
         {
-            assert_eq!(outcome(&failure), Outcome::Fail, "{failure:?}");
+            assert_eq!(blame(&failure), Blame::Machine, "{failure:?}");
         }
     }
 }

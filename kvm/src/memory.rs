@@ -5,9 +5,9 @@
 
 use super::error::{errno_of, last};
 use super::sys;
-use crate::vcpu::{MemoryImage, PAGE, VcpuError};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
+use vm::{MemoryImage, PAGE, VcpuError};
 
 #[derive(Debug)]
 pub(super) struct GuestMemory {

@@ -8,13 +8,13 @@ use super::signal::{self, Cut, Running};
 use super::slots::Slots;
 use super::sys;
 use super::userfault::Userfault;
-use crate::vcpu::{DirtyRing, Exit, MemoryImage, Msr, Protection, RunMode, Vcpu, VcpuError, Xsave};
 use kvm_bindings::{
     KVM_EXIT_UNKNOWN, KVM_MAX_CPUID_ENTRIES, Msrs, kvm_cpuid_entry2, kvm_debugregs, kvm_mp_state,
     kvm_msr_entry, kvm_regs, kvm_sregs, kvm_sregs2, kvm_vcpu_events, kvm_xcrs,
 };
 use kvm_ioctls::{VcpuFd, VmFd};
 use std::time::Instant;
+use vm::{DirtyRing, Exit, MemoryImage, Msr, Protection, RunMode, Vcpu, VcpuError, Xsave};
 
 /// Ioctls that not every KVM has.
 #[derive(Clone, Copy, Debug)]

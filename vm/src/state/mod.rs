@@ -148,12 +148,12 @@ macro_rules! common_form {
 }
 
 /// As `struct kvm_sregs`. An interrupt that waits for injection is in the events.
-pub(crate) fn first_form(from: &kvm_sregs2) -> kvm_sregs {
+pub fn first_form(from: &kvm_sregs2) -> kvm_sregs {
     common_form!(from, kvm_sregs { interrupt_bitmap: [0; 4] })
 }
 
 /// As `struct kvm_sregs2`.
-pub(crate) fn second_form(from: &kvm_sregs, pdptrs: Option<[u64; 4]>) -> kvm_sregs2 {
+pub fn second_form(from: &kvm_sregs, pdptrs: Option<[u64; 4]>) -> kvm_sregs2 {
     let flags = if pdptrs.is_some() { KVM_SREGS2_FLAGS_PDPTRS_VALID.into() } else { 0 };
     common_form!(from, kvm_sregs2 { flags: flags, pdptrs: pdptrs.unwrap_or_default() })
 }

@@ -3,11 +3,11 @@
 use super::error::call;
 use super::userfault::Userfault;
 use super::vcpu::KvmVcpu;
-use crate::vcpu::{DirtyRing, PAGE, Protection, VcpuError};
 use kvm_bindings::{KVM_MEMORY_ATTRIBUTE_PRIVATE, kvm_memory_attributes};
+use vm::{DirtyRing, PAGE, Protection, VcpuError};
 
 impl KvmVcpu {
-    /// [`Vcpu::protect`](crate::vcpu::Vcpu::protect).
+    /// [`Vcpu::protect`](vm::Vcpu::protect).
     pub(super) fn change_protection(
         &mut self,
         address: u64,

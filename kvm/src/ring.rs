@@ -2,11 +2,11 @@
 
 use super::error::{call, last, refusal};
 use super::sys;
-use crate::vcpu::{PAGE, VcpuError};
 use kvm_bindings::{KVM_CAP_DIRTY_LOG_RING, KVM_CAP_DIRTY_LOG_RING_ACQ_REL, kvm_dirty_gfn, kvm_enable_cap};
 use kvm_ioctls::{VcpuFd, VmFd};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU32, Ordering};
+use vm::{PAGE, VcpuError};
 
 /// Where the ring is in the vCPU's descriptor, in pages: KVM_DIRTY_LOG_PAGE_OFFSET.
 const PAGE_OFFSET: usize = 64;

@@ -60,11 +60,11 @@ const LIST: [(u32, Condition); 34] = [
     (msr::FRED_CONFIG, Condition::Any(&[FRED])),
 ];
 
-/// The MSRs of [`LIST`] that the kernel's KVM_GET_MSR_INDEX_LIST names and the guest's CPUID has.
+/// The MSRs of this project's list that the kernel's KVM_GET_MSR_INDEX_LIST names and the guest's CPUID has.
 ///
 /// The kernel lists an MSR when the *host* has it; a guest whose CPUID lacks the feature may be
 /// refused it.
-pub(crate) fn to_migrate(kernel: &[u32], cpuid: &[kvm_cpuid_entry2]) -> Vec<u32> {
+pub fn to_migrate(kernel: &[u32], cpuid: &[kvm_cpuid_entry2]) -> Vec<u32> {
     let exists = |condition| match condition {
         Condition::Always => true,
         Condition::Any(features) => features.iter().any(|feature| has(cpuid, feature)),

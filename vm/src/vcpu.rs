@@ -1,9 +1,8 @@
 //! The KVM-shaped trait: one virtual machine with one vCPU, as KVM's uAPI shows it.
 //!
-//! Two implementations: real ioctls ([`crate::machine::kvm`]) and the model's hypervisor layer
-//! ([`crate::machine::model`]). Everything above it, stops, save and restore, devices, runs on both.
-//! The structures are those of `linux/kvm.h`, so that whatever the uAPI can and cannot carry is the
-//! same question on both.
+//! Two implementations: real ioctls (the crate `kvm`) and the model's hypervisor layer. Everything above
+//! it, stops, save and restore, devices, runs on both. The structures are those of `linux/kvm.h`, so
+//! that whatever the uAPI can and cannot carry is the same question on both.
 
 use crate::blame::Refusal;
 use kvm_bindings::{

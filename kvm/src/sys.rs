@@ -1,9 +1,9 @@
 //! The ioctls and system calls that kvm-ioctls lacks, or whose result it does not show whole.
 
 use super::error::{errno_of, last};
-use crate::vcpu::VcpuError;
 use kvm_bindings::kvm_sregs2;
 use std::os::fd::{AsRawFd, RawFd};
+use vm::VcpuError;
 
 /// `_IO(KVMIO, 0x80)`.
 const KVM_RUN: libc::c_ulong = 0xAE80;

@@ -2,7 +2,6 @@
 
 use super::KvmMachine;
 use super::msrs::has;
-use crate::vcpu::VcpuError;
 use fred::cpuid::{AMX_TILE, FRED, XFD};
 use kvm_bindings::{
     KVM_CAP_DIRTY_LOG_RING, KVM_CAP_EXCEPTION_PAYLOAD, KVM_CAP_GUEST_MEMFD, KVM_CAP_IMMEDIATE_EXIT,
@@ -10,6 +9,7 @@ use kvm_bindings::{
 };
 use std::fs;
 use std::path::Path;
+use vm::VcpuError;
 
 /// This host, as far as the results depend on it.
 #[derive(Clone, Debug, PartialEq, Eq)]

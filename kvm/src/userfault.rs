@@ -7,10 +7,10 @@
 
 use super::error::{errno_of, last, refusal};
 use super::sys;
-use crate::vcpu::{PAGE, VcpuError};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::time::Duration;
+use vm::{PAGE, VcpuError};
 
 /// How long a signalled KVM_RUN may take to return before its fault is resolved.
 const PATIENCE: Duration = Duration::from_millis(100);

@@ -1,10 +1,24 @@
-//! KVM: our own virtual-machine monitor on /dev/kvm.
+//! /dev/kvm as a [`vm::Machine`]: every ioctl, signal and mapping that a guest needs, and nearly all
+//! `unsafe` code of the host side.
+//!
+//! It knows neither images nor scenarios nor how a stop is used. Begin at [`KvmMachine`].
+//!
+//! ```no_run
+//! use kvm::{DEVICE, KvmMachine};
+//! use vm::Machine;
+//!
+//! # fn main() -> Result<(), vm::VcpuError> {
+//! let machine = KvmMachine::open(std::path::Path::new(DEVICE))?;
+//! println!("{} leaves of CPUID, {} MSRs", machine.cpuid().len(), machine.msr_indices().len());
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! | module | holds |
 //! |---|---|
 //! | `memory` | guest memory: one memfd with a mapping for the guest and one for us |
 //! | `vcpu` | [`KvmVcpu`]: the KVM-shaped trait by real ioctls |
-//! | `exit` | `struct kvm_run` -> [`crate::vcpu::Exit`] |
+//! | `exit` | `struct kvm_run` -> [`vm::Exit`] |
 //! | `protection` | what a page allows the guest |
 //! | `slots` | memory slots: one, or one page apart |
 //! | `userfault` | a page that userfaultfd watches |
@@ -31,11 +45,9 @@ mod userfault;
 mod vcpu;
 
 pub use facts::{Capability, Facts, KvmFacts, facts};
-pub(crate) use msrs::to_migrate as msrs_to_migrate;
+pub use msrs::to_migrate as msrs_to_migrate;
 pub use vcpu::KvmVcpu;
 
-use super::Machine;
-use crate::vcpu::{PAGE, Vcpu, VcpuError, VmConfig, VmKind};
 use error::{call, refusal};
 use kvm_bindings::{
     CpuId, KVM_API_VERSION, KVM_CAP_EXCEPTION_PAYLOAD, KVM_CAP_GET_TSC_KHZ, KVM_CAP_SREGS2, KVM_CAP_VM_TYPES,
@@ -49,6 +61,8 @@ use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use vcpu::Offered;
+use vm::Machine;
+use vm::{PAGE, Vcpu, VcpuError, VmConfig, VmKind};
 
 /// Where KVM is.
 pub const DEVICE: &str = "/dev/kvm";

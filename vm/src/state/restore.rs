@@ -1,11 +1,12 @@
 //! The steps of a restore, as a table, and the check behind it.
 
 use super::{VmState, compare, read, second_form, set};
+use crate::blame::Blame;
+use crate::difference::Difference;
 use crate::machine::Machine;
-use crate::result::{Difference, Outcome};
+use crate::overlay;
 use crate::vcpu::{Vcpu, VcpuError};
 use kvm_bindings::kvm_vcpu_events;
-use model::hypervisor::behaviour::overlay;
 
 /// A step of a restore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +142,7 @@ impl Restored {
             return set::events(vcpu, events);
         }
         match vcpu.set_events(events) {
-            Err(refused) if refused.outcome() == Outcome::Fail => set::events(vcpu, &plain)?,
+            Err(refused) if refused.blame() == Blame::Machine => set::events(vcpu, &plain)?,
             done => return done,
         }
         if overlay::nested(events) {

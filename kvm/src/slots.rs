@@ -2,9 +2,9 @@
 
 use super::error::call;
 use super::memory::GuestMemory;
-use crate::vcpu::{PAGE, Protection, VcpuError};
 use kvm_bindings::{KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY, kvm_userspace_memory_region};
 use kvm_ioctls::VmFd;
+use vm::{PAGE, Protection, VcpuError};
 
 /// Below the page that is apart, and the whole when none is.
 const WHOLE: u32 = 0;

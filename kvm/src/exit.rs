@@ -1,11 +1,11 @@
 //! `struct kvm_run` -> [`Exit`].
 
-use crate::vcpu::Exit;
 use kvm_bindings::{
     KVM_EXIT_DIRTY_RING_FULL, KVM_EXIT_FAIL_ENTRY, KVM_EXIT_HLT, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_INTR,
     KVM_EXIT_IO, KVM_EXIT_IO_OUT, KVM_EXIT_IRQ_WINDOW_OPEN, KVM_EXIT_MEMORY_FAULT, KVM_EXIT_MMIO,
     KVM_EXIT_SHUTDOWN, KVM_EXIT_UNKNOWN, kvm_run,
 };
+use vm::Exit;
 
 /// Where the kernel wants the items that answer an IN: offset and length in the kvm_run mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! errno -> [`VcpuError`], with advice where a person can do something about it.
 
-use crate::vcpu::VcpuError;
+use vm::VcpuError;
 
 /// The error of a system call or ioctl that returned an errno through kvm-ioctls.
 pub(super) fn call(call: &'static str, error: kvm_ioctls::Error) -> VcpuError {

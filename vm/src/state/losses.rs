@@ -1,17 +1,17 @@
 //! What the uAPI of a source cannot carry: known before anything is sent.
 
 use super::VmState;
-use crate::cut::Proof;
-use crate::scenario::Delivery;
+use crate::overlay;
+use fred::control::CR4_FRED;
 use fred::event::vector;
-use model::hypervisor::behaviour::overlay;
 
-/// What `state`, saved at a cut with that proof, cannot carry to another VM.
+/// What `state` cannot carry to another VM; `in_flight` says that an event is known to be in flight,
+/// whether or not the queue shows one.
 ///
 /// The structure has no field for an event's type or instruction length, and it does not show what
 /// KVM keeps in its slot for events of software. Under the IDT neither type nor nested bit is
 /// delivered, but KVM needs type and length to inject.
-pub fn losses(state: &VmState, delivery: Delivery, proof: Option<Proof>) -> Vec<String> {
+pub fn losses(state: &VmState, in_flight: bool) -> Vec<String> {
     let events = &state.events;
     let exception = &events.exception;
     let mut losses = Vec::new();
@@ -21,14 +21,14 @@ pub fn losses(state: &VmState, delivery: Delivery, proof: Option<Proof>) -> Vec<
                 .to_owned(),
         );
     }
-    if proof == Some(Proof::Page) && !shows_anything(state) {
+    if in_flight && !shows_anything(state) {
         losses.push(
             "the event of software that is half-way: its type, vector and instruction length are in a slot \
              that kvm_vcpu_events does not show"
                 .to_owned(),
         );
     }
-    if delivery == Delivery::Fred && exception.injected != 0 {
+    if state.sregs.cr4 & CR4_FRED != 0 && exception.injected != 0 {
         let has_data = matches!(exception.nr, vector::PF | vector::DB | vector::NM);
         let carries = events.exception_has_payload != 0 || overlay::event_data(events).is_some();
         if has_data && !carries {

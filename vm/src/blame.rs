@@ -1,9 +1,8 @@
-//! Whose doing a refused call is.
+//! Whose doing it is when a call is refused.
 //!
-//! An *error* is only what our own program or the environment did. A KVM that is there, and refuses
-//! what its own uAPI promises, is wrong: that is a failure.
+//! A KVM that is there, and refuses what its own uAPI promises, is wrong. What the host is short of, and
+//! what our own program asks for wrongly, is no fault of the machine's.
 
-use crate::result::Outcome;
 use crate::vcpu::VcpuError;
 use std::fmt;
 
@@ -62,15 +61,24 @@ const OF_THE_HOST: [i32; 12] = [
     libc::EHWPOISON,
 ];
 
+/// Whose doing something is that must not happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// The machine's: it is wrong.
+    Machine,
+    /// Our own program's, or the environment's.
+    Us,
+}
+
 impl VcpuError {
-    /// [`Outcome::Fail`] where the machine is wrong, else [`Outcome::Error`].
-    pub fn outcome(&self) -> Outcome {
+    /// Whose doing it is.
+    pub fn blame(&self) -> Blame {
         match self {
             Self::Call { call, errno, .. } if OF_A_VM.contains(call) && !OF_THE_HOST.contains(errno) => {
-                Outcome::Fail
+                Blame::Machine
             }
-            Self::Msr { .. } | Self::Refused(_) => Outcome::Fail,
-            Self::Call { .. } | Self::OutsideMemory { .. } => Outcome::Error,
+            Self::Msr { .. } | Self::Refused(_) => Blame::Machine,
+            Self::Call { .. } | Self::OutsideMemory { .. } => Blame::Us,
         }
     }
 }
@@ -124,16 +132,16 @@ mod tests {
 
     #[test]
     fn what_kvm_refuses_is_its_failure_and_what_the_host_lacks_an_error() {
-        assert_eq!(call("KVM_SET_VCPU_EVENTS", libc::EINVAL).outcome(), Outcome::Fail);
-        assert_eq!(call("KVM_RUN", libc::EIO).outcome(), Outcome::Fail);
-        assert_eq!(call("KVM_NMI", libc::EINVAL).outcome(), Outcome::Fail);
-        assert_eq!(VcpuError::Msr { index: 0x1D4, value: 1 }.outcome(), Outcome::Fail);
-        assert_eq!(call("KVM_RUN", libc::ENOMEM).outcome(), Outcome::Error);
-        assert_eq!(call("KVM_RUN", libc::EHWPOISON).outcome(), Outcome::Error);
-        assert_eq!(call("KVM_CREATE_VM", libc::EINVAL).outcome(), Outcome::Error);
-        assert_eq!(call("open /dev/kvm", libc::ENOENT).outcome(), Outcome::Error);
-        assert_eq!(call("mmap", libc::EINVAL).outcome(), Outcome::Error);
+        assert_eq!(call("KVM_SET_VCPU_EVENTS", libc::EINVAL).blame(), Blame::Machine);
+        assert_eq!(call("KVM_RUN", libc::EIO).blame(), Blame::Machine);
+        assert_eq!(call("KVM_NMI", libc::EINVAL).blame(), Blame::Machine);
+        assert_eq!(VcpuError::Msr { index: 0x1D4, value: 1 }.blame(), Blame::Machine);
+        assert_eq!(call("KVM_RUN", libc::ENOMEM).blame(), Blame::Us);
+        assert_eq!(call("KVM_RUN", libc::EHWPOISON).blame(), Blame::Us);
+        assert_eq!(call("KVM_CREATE_VM", libc::EINVAL).blame(), Blame::Us);
+        assert_eq!(call("open /dev/kvm", libc::ENOENT).blame(), Blame::Us);
+        assert_eq!(call("mmap", libc::EINVAL).blame(), Blame::Us);
         let outside = VcpuError::OutsideMemory { address: 0, length: 1, memory_size: 0 };
-        assert_eq!(outside.outcome(), Outcome::Error);
+        assert_eq!(outside.blame(), Blame::Us);
     }
 }

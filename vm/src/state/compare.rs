@@ -4,12 +4,12 @@
 //! differs is a finding.
 
 use super::{VmState, names, xsave};
-use crate::result::Difference;
+use crate::difference::Difference;
+use crate::overlay;
 use fred::debug::{Dr6, Dr7};
 use kvm_bindings::{
     kvm_cpuid_entry2, kvm_debugregs, kvm_dtable, kvm_regs, kvm_segment, kvm_sregs, kvm_vcpu_events,
 };
-use model::hypervisor::behaviour::overlay;
 use std::fmt::LowerHex;
 
 /// IA32_TIME_STAMP_COUNTER runs on between writing and reading: it can be compared with nothing.

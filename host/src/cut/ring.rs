@@ -5,8 +5,8 @@
 //! for one page until the delivery, which has to leave the guest for the frame's page, fills the ring:
 //! KVM_RUN returns before it injects the event again.
 
-use super::refused::{prove, run_on};
-use super::{Cut, Look, NoCut, Proof};
+use super::refused::prove;
+use super::{Cut, Look, NoCut};
 use crate::image::Case;
 use crate::scenario::Place;
 use crate::session::{Session, Stopped};
@@ -63,18 +63,9 @@ pub(super) fn full(session: &mut Session<'_>, case: &Case) -> Result<Cut, NoCut>
                     let what = "the dirty ring was full only after a handler was entered";
                     return Err(NoCut::Unproved(what.into()));
                 }
-                return match prove(session, case, &look) {
-                    Ok(proof) => Ok(look.cut(proof, Phase::After)),
-                    // The delivery has met its page, and nothing is half-way: either this KVM looked
-                    // at its ring too late, or the event is gone. The judge can tell.
-                    Err(NoCut::Unproved(_)) => {
-                        ring(session.vcpu.as_mut())?.take_out(u32::MAX)?;
-                        let mut cut = look.cut(Proof::Page, Phase::After);
-                        cut.second_run = run_on(session.advance_past_input()?)?;
-                        Ok(cut)
-                    }
-                    Err(error) => Err(error),
-                };
+                // Where nothing is half-way, this KVM has looked at its ring too late, or logged the page
+                // too late, or the event is gone.
+                return Ok(look.cut(prove(session, case, &look)?, Phase::After));
             }
             // The limit itself, or a page that the act has written before its event.
             Stopped::Exit(Exit::DirtyRingFull) => {}

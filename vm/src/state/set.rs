@@ -16,9 +16,14 @@ use std::ops::Range;
 /// A field of `S`, or a group that means something together.
 struct Field<S> {
     name: &'static str,
-    copy: Box<dyn Fn(&mut S, &S)>,
-    show: Box<dyn Fn(&S) -> String>,
+    copy: Box<Copy<S>>,
+    show: Box<Show<S>>,
 }
+
+/// Gives the first state the second one's value.
+type Copy<S> = dyn Fn(&mut S, &S);
+/// The value in words.
+type Show<S> = dyn Fn(&S) -> String;
 
 /// Fields by name; each is shown as a number.
 macro_rules! fields {

@@ -114,17 +114,19 @@ impl<'a> Run<'_, '_, 'a> {
         stop: Stop,
         no_cut: Trouble,
     ) -> Result<(), Trouble> {
+        let mut logged = cut::is_logged(session, stop);
         if let Trouble::NoCut(_) = no_cut {
             cut::release(session, stop)?;
             let done = session.advance_past_input()?;
             expect(session, done, Doorbell::Done(self.index))?;
         }
+        logged |= cut::is_logged(session, stop);
         self.judge(session, report)?;
         match report.outcome {
-            Outcome::Pass => {
-                cut::was_logged(session, stop).map_err(Trouble::Machine)?;
-                Err(no_cut)
-            }
+            Outcome::Pass if !logged => Err(Trouble::Machine(
+                "the delivery wrote its frame, and the dirty ring does not hold the page".to_owned(),
+            )),
+            Outcome::Pass => Err(no_cut),
             Outcome::Fail | Outcome::Error | Outcome::Skip | Outcome::Known => {
                 report.reason.get_or_insert_with(|| no_cut.to_string());
                 Ok(())

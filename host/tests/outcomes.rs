@@ -69,7 +69,9 @@ fn call(call: &'static str, errno: i32) -> VcpuError {
 
 /// KVM_RUN ends so where an exception waits for its injection.
 #[derive(Clone)]
-struct Ends(fn() -> Result<Exit, VcpuError>);
+struct Ends(End);
+
+type End = fn() -> Result<Exit, VcpuError>;
 
 impl Fault for Ends {
     fn run(&self, vcpu: &mut dyn Vcpu, mode: RunMode) -> Result<Exit, VcpuError> {
@@ -102,7 +104,7 @@ fn a_refused_entry_fails_with_its_reason_and_what_was_set() {
 #[test]
 fn an_exit_that_nobody_waited_for_is_the_machine_s() {
     let id = "pf/read-unmapped:fred:cancel:resume";
-    let failures: [(fn() -> Result<Exit, VcpuError>, &str); 10] = [
+    let failures: [(End, &str); 10] = [
         (|| Ok(Exit::Halt), "the guest came to a HLT"),
         (|| Ok(Exit::Mmio { address: 0xFEE0_0000, write: false }), "read from guest-physical 0xfee00000"),
         (|| Ok(Exit::Shutdown), "the guest was shut down"),
@@ -117,7 +119,7 @@ fn an_exit_that_nobody_waited_for_is_the_machine_s() {
     for (ends, words) in failures {
         fails_with(run(Ends(ends), id), &[words]);
     }
-    let errors: [(fn() -> Result<Exit, VcpuError>, &str); 3] = [
+    let errors: [(End, &str); 3] = [
         (|| Ok(Exit::Deadline), "timeout: after 10 s the guest was still running, at pf.read-unmapped.act"),
         (|| Ok(Exit::Interrupted), "midflight had sent no signal"),
         (|| Err(call("KVM_RUN", ENOMEM)), "KVM_RUN failed"),

@@ -215,14 +215,19 @@ core::arch::global_asm!(
     "lea rax, [rip + {act_stack} + {ACT_RSP}]",
     "mov [rsp + 32], rax",
     "mov [rsp + 40], r11",
-    // The stub ends here: an event that came before would have found its registers half-way. What is
-    // left needs none but R8, which is the same in every stub, and RSP.
-    "13: mov dword ptr [rip + {nesting}], 0",
-    "cmp r8d, 8",
+    // An event that comes before the stub's last instruction would find registers half-way: it is one
+    // inside a stub. At the last one there are only RSP and the flags of its entry.
+    "13: cmp r8d, 8",
     "je 7f",
-    "add rsp, 8",
+    "lea rsp, [rsp + 8]",
+    "push 2",
+    "popfq",
+    "mov dword ptr [rip + {nesting}], 0",
     "iretq",
-    "7: .byte 0xF2, 0x0F, 0x01, 0xCA",
+    "7: push 2",
+    "popfq",
+    "mov dword ptr [rip + {nesting}], 0",
+    ".byte 0xF2, 0x0F, 0x01, 0xCA",
     // Still in the handler, on its stack, with the flags of its entry.
     "11: push 2",
     "popfq",

@@ -73,6 +73,8 @@ pub const XFD: Feature = feature("XFD", 0xD, 1, Register::Eax, 4);
 pub const NX: Feature = feature("NX", 0x8000_0001, 0, Register::Edx, 20);
 /// 1-GiB pages.
 pub const PAGE_1G: Feature = feature("1-GiB pages", 0x8000_0001, 0, Register::Edx, 26);
+/// RDTSCP and IA32_TSC_AUX.
+pub const RDTSCP: Feature = feature("RDTSCP", 0x8000_0001, 0, Register::Edx, 27);
 /// A hypervisor is present.
 pub const HYPERVISOR: Feature = feature("hypervisor", 1, 0, Register::Ecx, 31);
 

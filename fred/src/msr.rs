@@ -81,7 +81,10 @@ pub const fn is_canonical(address: u64) -> bool {
 pub const fn check_write(msr: u32, value: u64) -> Result<(), RefusedWrite> {
     let (reserved, address) = match msr {
         FRED_RSP0..=FRED_RSP3 => (0x3F, value),
-        FRED_SSP0 | FRED_SSP1..=FRED_SSP3 => (0x7, value),
+        // It is IA32_PL0_SSP, which 32-bit shadow stacks use too: aligned to 4 bytes (vol. 4,
+        // IA32_PL0_SSP; KVM's check of it is the same).
+        FRED_SSP0 => (0x3, value),
+        FRED_SSP1..=FRED_SSP3 => (0x7, value),
         FRED_CONFIG => (FredConfig::RESERVED, FredConfig(value).entry_page()),
         _ => return Ok(()),
     };
@@ -110,7 +113,7 @@ mod tests {
             let value = 1 << bit;
             assert_eq!(check_write(FRED_RSP0, value).is_err(), bit < 6, "RSP0 bit {bit}");
             assert_eq!(check_write(FRED_SSP1, value).is_err(), bit < 3, "SSP1 bit {bit}");
-            assert_eq!(check_write(FRED_SSP0, value).is_err(), bit < 3, "SSP0 bit {bit}");
+            assert_eq!(check_write(FRED_SSP0, value).is_err(), bit < 2, "SSP0 bit {bit}");
             assert_eq!(
                 check_write(FRED_CONFIG, value).is_err(),
                 [2, 4, 5, 11].contains(&bit),
@@ -122,7 +125,7 @@ mod tests {
 
     #[test]
     fn addresses_must_be_canonical() {
-        for msr in [FRED_RSP3, FRED_SSP3, FRED_CONFIG] {
+        for msr in [FRED_RSP3, FRED_SSP0, FRED_SSP3, FRED_CONFIG] {
             assert_eq!(check_write(msr, 0xFFFF_8000_0000_0000), Ok(()), "{msr:#x}");
             assert!(check_write(msr, 0x0000_8000_0000_0000).is_err(), "{msr:#x}");
             assert!(check_write(msr, 0x0100_0000_0000_0000).is_err(), "{msr:#x}");

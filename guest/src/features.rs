@@ -1,23 +1,24 @@
 //! What this machine has, from CPUID.
 
 use core::arch::x86_64::__cpuid_count;
-use fred::cpuid::{AMX_TILE, FRED, Feature, XFD, XSAVE};
+use fred::cpuid::{AMX_TILE, Feature, XFD, XSAVE};
 use protocol::need::Needs;
 
 /// TILECFG and TILEDATA in XCR0.
 pub const XCR0_TILES: u32 = 1 << 17 | 1 << 18;
 
-/// The needs that this machine meets.
+/// The needs that this processor meets. [`Needs::FRED`] is not for it to say: that is the delivery in
+/// use.
 pub(crate) fn met() -> Needs {
     let mut met = Needs::USER;
-    met.set(Needs::FRED, has(&FRED));
     let xsave = has(&XSAVE);
     met.set(Needs::XFD, xsave && has(&XFD));
     met.set(Needs::AMX, xsave && has(&AMX_TILE) && cpuid(0xD, 0)[0] & XCR0_TILES == XCR0_TILES);
     met
 }
 
-fn has(feature: &Feature) -> bool {
+/// Whether CPUID has a feature.
+pub(crate) fn has(feature: &Feature) -> bool {
     cpuid(feature.leaf & 0x8000_0000, 0)[0] >= feature.leaf
         && feature.is_in(cpuid(feature.leaf, feature.subleaf))
 }

@@ -6,8 +6,9 @@
 use crate::session::Session;
 use fred::data::DeviceNotAvailableData;
 use fred::msr;
+use kvm_bindings::{kvm_debugregs, kvm_vcpu_events};
 use protocol::disturbance::{Disturbance, Phase, Register};
-use vm::state::set;
+use vm::state::{may_hold_back, set};
 use vm::{Msr, VcpuError};
 
 /// An address that no case touches.
@@ -15,7 +16,9 @@ pub const CR2: u64 = 0x0000_5A5A_DEAD_B000;
 /// BT, BD and B2: a combination that no case produces.
 pub const DR6: u64 = 0xFFFF_AFF4;
 
-/// Rewrites the registers and tells the judge. IA32_XFD_ERR is left alone where `has_xfd` is false.
+/// Rewrites the registers and tells the judge. `phase` is the event's in flight; a debug exception that
+/// MOV SS holds back has its effect on DR6 still before it. IA32_XFD_ERR is left alone where `has_xfd`
+/// is false.
 ///
 /// # Errors
 /// When a register cannot be read or written.
@@ -23,11 +26,13 @@ pub fn disturb(session: &mut Session<'_>, phase: Phase, has_xfd: bool) -> Result
     let mut sregs = session.vcpu.sregs()?;
     sregs.cr2 = CR2;
     set::sregs(session.vcpu.as_mut(), &sregs)?;
+    let events = session.vcpu.events()?;
     let mut debug_regs = session.vcpu.debug_regs()?;
+    let dr6_phase = phase_of_dr6(&events, &debug_regs, phase);
     debug_regs.dr6 = DR6;
     set::debug_regs(session.vcpu.as_mut(), &debug_regs)?;
     let mut done =
-        vec![Disturbance::new(Register::Cr2, phase, CR2), Disturbance::new(Register::Dr6, phase, DR6)];
+        vec![Disturbance::new(Register::Cr2, phase, CR2), Disturbance::new(Register::Dr6, dr6_phase, DR6)];
     if has_xfd {
         let value = other_xfd_err(session)?;
         set::msrs(session.vcpu.as_mut(), &[Msr { index: msr::XFD_ERR, value }])?;
@@ -37,8 +42,31 @@ pub fn disturb(session: &mut Session<'_>, phase: Phase, has_xfd: bool) -> Result
     session.note_disturbances(&done)
 }
 
+/// The phase of DR6 where the event in flight is in `phase`.
+fn phase_of_dr6(events: &kvm_vcpu_events, debug_regs: &kvm_debugregs, phase: Phase) -> Phase {
+    if may_hold_back(events, debug_regs) { Phase::Before } else { phase }
+}
+
 /// The other of the two values that IA32_XFD_ERR can have where TILEDATA is all that XFD disables.
 fn other_xfd_err(session: &Session<'_>) -> Result<u64, VcpuError> {
     let now = session.vcpu.msrs(&[msr::XFD_ERR])?;
     Ok(if now.iter().any(|msr| msr.value == 0) { DeviceNotAvailableData::TILEDATA } else { 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_mov_ss_holds_back_writes_dr6_later() {
+        let mut events = kvm_vcpu_events::default();
+        // L0, writes of one byte.
+        let mut debug_regs = kvm_debugregs { dr7: 0x1_0401, ..Default::default() };
+        assert_eq!(phase_of_dr6(&events, &debug_regs, Phase::After), Phase::After);
+        // KVM_X86_SHADOW_INT_MOV_SS.
+        events.interrupt.shadow = 1;
+        assert_eq!(phase_of_dr6(&events, &debug_regs, Phase::After), Phase::Before);
+        debug_regs.dr7 = 0x401;
+        assert_eq!(phase_of_dr6(&events, &debug_regs, Phase::After), Phase::After, "on execution");
+    }
 }

@@ -11,7 +11,7 @@ use midflight::image::Image;
 use midflight::images;
 use midflight::machine::model::ModelMachine;
 use midflight::migration::move_through_memory;
-use midflight::probe::probe;
+use midflight::probe::{Question, probe};
 use midflight::result::{Outcome, Report};
 use midflight::run::one::Runner;
 use std::time::Duration;
@@ -308,7 +308,9 @@ impl Fault for LogsNothing {
 #[track_caller]
 fn is_probed_whole<F: Fault + Clone + 'static>(fault: &F) {
     for payload in [true, false] {
-        for (question, support) in probe(&Faulty::new(fault.clone()), payload).unwrap().0 {
+        for (question, support) in
+            probe(&Faulty::new(fault.clone()), payload, &Question::all(payload)).unwrap().0
+        {
             assert!(support.works(), "{question}: {support}");
         }
     }

@@ -1,6 +1,7 @@
 //! Breakpoints, and what a #DB does to DR6 and DR7.
 
 use crate::cpu::{Step, Stop};
+use crate::cpuid::Vendor;
 use crate::event::Event;
 use crate::mmu::Kind;
 use crate::processor::Processor;
@@ -9,8 +10,12 @@ use fred::debug::{BreakOn, Dr6, Dr7};
 
 impl Processor {
     /// Raises the fault of an execution breakpoint at RIP, unless RF is set.
+    ///
+    /// One on the instruction after MOV SS or POP SS is suppressed as if RF were set (SDM vol. 3,
+    /// "Instruction-breakpoint exception condition"). AMD's processors do not suppress it, and KVM asks
+    /// for the guest's vendor too (`kvm_is_code_breakpoint_inhibited`).
     pub(crate) fn check_execution_breakpoints(&self) -> Step {
-        if self.flag(rflags::RF) {
+        if self.flag(rflags::RF) || self.mov_ss_blocking && self.cpuid.vendor() == Vendor::Intel {
             return Ok(());
         }
         let base = if self.is_64_bit() { 0 } else { self.segments.cs.base };
@@ -24,10 +29,14 @@ impl Processor {
     /// Remembers the data breakpoints that an access of the current instruction hits.
     #[inline]
     pub(crate) fn watch_data(&mut self, linear: u64, size: u64, kind: Kind) {
-        if self.dr7 & Dr7::ENABLES == 0 {
-            return;
+        if self.dr7 & Dr7::ENABLES != 0 {
+            self.run.breakpoints |= self.hit_by_data(linear, size, kind);
         }
-        self.run.breakpoints |= self.hits(|index, dr7| {
+    }
+
+    /// B0..B3 of the data breakpoints that an access of `size` bytes at `linear` hits.
+    pub(crate) fn hit_by_data(&self, linear: u64, size: u64, kind: Kind) -> u64 {
+        self.hits(|index, dr7| {
             let watched = match dr7.break_on(index) {
                 BreakOn::Write => kind == Kind::Write,
                 BreakOn::ReadWrite => true,
@@ -37,7 +46,7 @@ impl Processor {
             let start = self.dr[usize::from(index)] & !(length - 1);
             let overlaps = linear.wrapping_sub(start) < length || start.wrapping_sub(linear) < size;
             watched && overlaps
-        });
+        })
     }
 
     /// See [`Processor::io_breakpoints`].
@@ -60,14 +69,22 @@ impl Processor {
         (0..4u8).filter(|index| dr7.enabled(*index) && hit(*index, dr7)).map(|index| 1 << index).sum()
     }
 
-    /// What a #DB with these conditions does to DR6 and DR7 before it is delivered (SDM vol. 3,
-    /// "Debug status register"): B0..B3 are rewritten, BD and BS (and BT) only ever set, RTM and
-    /// BLD are active low, DR7.GD and IA32_DEBUGCTL.BTF are cleared.
+    /// What a #DB with these conditions does to registers before it is delivered (SDM vol. 3, "Debug
+    /// status register"): in DR6 B0..B3 are rewritten, BD and BS (and BT) only ever set, RTM and BLD
+    /// are active low; and see [`enter_debug_handler`](Self::enter_debug_handler).
     pub(crate) fn record_debug_conditions(&mut self, data: u64) {
         let mut dr6 = self.dr6 & !Dr6::B | Dr6::RTM;
         dr6 &= !(data & Dr6::ACTIVE_LOW);
         dr6 |= data & (Dr6::B | Dr6::BD | Dr6::BS);
         self.dr6 = dr6;
+        self.enter_debug_handler();
+    }
+
+    /// What entering a debug handler clears (SDM vol. 3, "Debug control register" and "Single-stepping
+    /// on branches"): DR7.GD and IA32_DEBUGCTL.BTF. A #DB that causes a VM exit has not entered one, and
+    /// event injection clears nothing: the hypervisor that injects it must (vol. 3, "Architectural state
+    /// before a VM exit").
+    pub(crate) fn enter_debug_handler(&mut self) {
         self.dr7 &= !Dr7::GD;
         self.msrs.debugctl &= !crate::msr::BTF;
     }

@@ -142,3 +142,45 @@ fn an_intercepted_int3_stays_at_its_instruction() {
     let ExitReason::Exception(event) = exit.reason else { panic!("{exit:x?}") };
     assert_eq!((event.vector, event.event_type as u8, event.length, g.cpu.rip), (3, 6, 1, CODE));
 }
+
+/// "Operation" of INT n (SDM vol. 2): an address of the stack that is not canonical is #SS(EXT), before
+/// the handler's address is looked at.
+#[test]
+fn the_stack_is_checked_before_the_handlers_address() {
+    for (bytes, ext) in [(&[0x0F, 0x0B][..], 1), (&[0xCC], 0)] {
+        let mut g = Guest::idt().with_bytes(bytes);
+        for vector in [3, 6] {
+            g.put(IDT + 16 * vector + 8, 0x0000_8000);
+        }
+        // #SS has a stack of its own.
+        g.put(IDT + 12 * 16 + 4, 0x8E01);
+        g.cpu.gpr[4] = 0x0000_8000_0000_1000;
+        let frame = g.frame();
+        assert_eq!((g.cpu.rip, frame[0], frame[1], frame[4]), (handler(12), ext, CODE, 0x8000_0000_1000));
+    }
+}
+
+/// A data breakpoint on the frame that a delivery stores: a trap before the handler's first instruction.
+#[test]
+fn a_breakpoint_on_a_frame_traps_before_the_handler() {
+    for (watched, hit) in [(STACK - 8, true), (STACK - 40, true), (STACK, false), (STACK - 48, false)] {
+        let mut g = Guest::idt().with(|a| a.ud2().unwrap());
+        // Breakpoint 0 on writes of 8 bytes.
+        (g.cpu.dr[0], g.cpu.dr7) = (watched, 0x9_0402);
+        let frame = g.frame();
+        let (rip, conditions) = if hit { (handler(1), 0xFFFF_0FF1) } else { (handler(6), 0xFFFF_0FF0) };
+        assert_eq!((g.cpu.rip, g.cpu.dr6), (rip, conditions), "{watched:#x}");
+        assert_eq!(frame[0], if hit { HANDLERS + 16 * 6 } else { CODE });
+    }
+}
+
+/// CVE-2015-8104: a #DB whose own frame is watched never comes to its handler, and the budget ends it.
+#[test]
+fn a_breakpoint_on_the_debug_handlers_stack_goes_on_for_ever() {
+    let mut g = Guest::idt().with(|a| a.nop().unwrap());
+    g.put(IDT + 16 + 4, 0x8E01);
+    (g.cpu.dr[0], g.cpu.dr7) = (IST1 - 8, 0x9_0402);
+    g.cpu.rflags |= 0x100;
+    assert_eq!(g.run().reason, ExitReason::Budget);
+    assert_eq!((g.cpu.rip, g.cpu.pending_debug), (HANDLERS + 16, 1));
+}

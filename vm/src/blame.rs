@@ -78,7 +78,7 @@ impl VcpuError {
                 Blame::Machine
             }
             Self::Msr { .. } | Self::Refused(_) => Blame::Machine,
-            Self::Call { .. } | Self::OutsideMemory { .. } => Blame::Us,
+            Self::Open { .. } | Self::Call { .. } | Self::OutsideMemory { .. } => Blame::Us,
         }
     }
 }

@@ -1,15 +1,15 @@
 //! `midflight doctor`: what this host can and cannot test, and what to do about it.
 
-use super::CliError;
+use super::{CliError, mounted};
 use crate::images;
-use crate::machine::qemu::Qemu;
-use crate::probe::StopSupport;
+use crate::machine::qemu::{Qemu, TRY};
+use crate::probe::{Question, StopSupport};
 use crate::run::storm::StormBounds;
 use crate::run::worker::{Worker, WorkerOptions};
 use kvm::{self, Facts, KvmFacts};
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long one question may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -25,6 +25,9 @@ pub(super) fn doctor(files: &[PathBuf], device: &Path) -> Result<u8, CliError> {
         }
         Err(error) => writeln!(output, "images     none: {error}")?,
     }
+    if let Err(error) = mounted::check(true) {
+        writeln!(output, "mounts     {error}")?;
+    }
     writeln!(output, "cpu        {} ({})", facts.cpu, facts.vendor)?;
     writeln!(output, "kernel     {}", facts.kernel)?;
     let modules = if facts.modules.is_empty() { "none loaded".to_owned() } else { facts.modules.join(" ") };
@@ -32,11 +35,8 @@ pub(super) fn doctor(files: &[PathBuf], device: &Path) -> Result<u8, CliError> {
     writeln!(output, "model      works everywhere, FRED and IDT; it tests the tests")?;
     kvm_section(&mut output, &facts, files, device)?;
     writeln!(output, "fred       {}", fred(&facts))?;
-    match Qemu::find() {
-        Ok(qemu) => match qemu.version(Instant::now() + PATIENCE) {
-            Ok(version) => writeln!(output, "qemu       {version}")?,
-            Err(error) => writeln!(output, "qemu       {error}")?,
-        },
+    match Qemu::tried(TRY) {
+        Ok((_, version)) => writeln!(output, "qemu       {version}")?,
         Err(error) => writeln!(output, "qemu       {error}")?,
     }
     Ok(0)
@@ -65,7 +65,7 @@ fn kvm_section(
     for payload in [true, false] {
         let title = if payload { "stops" } else { "  nopayload" };
         // A worker of its own for each: one that hangs is killed.
-        match Worker::new(options.clone()).probe(payload) {
+        match Worker::new(options.clone()).probe(payload, &Question::all(payload)) {
             Ok(support) => stops(output, title, &support)?,
             Err(error) => writeln!(output, "{title:10} {error}")?,
         }
@@ -74,6 +74,9 @@ fn kvm_section(
         writeln!(output, "           {} = {}", capability.name, capability.value)?;
     }
     writeln!(output, "           guests get XFD: {}, AMX: {}", yes(kvm.xfd), yes(kvm.amx))?;
+    if kvm.fred {
+        writeln!(output, "           the nested bit in kvm_vcpu_events: {}", kvm.nested_flag)?;
+    }
     Ok(())
 }
 

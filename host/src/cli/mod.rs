@@ -7,8 +7,10 @@ mod args;
 mod compare;
 mod doctor;
 mod explore;
+mod known;
 mod list;
 mod migrate;
+mod mounted;
 mod mutants;
 mod nested;
 mod run;
@@ -18,6 +20,8 @@ mod trace;
 
 pub use args::Cli;
 
+use crate::ending::{self, Signal};
+use crate::filter::NoComponent;
 use crate::image::Image;
 use crate::images::{self, ImagesError};
 use crate::known::KnownIssuesError;
@@ -65,12 +69,30 @@ pub enum CliError {
         /// What happened.
         error: std::io::Error,
     },
+    /// A filter names nothing.
+    #[error(transparent)]
+    Filter(#[from] NoComponent),
     /// A filter matches nothing.
-    #[error("no scenario matches `{0}`; `midflight list` prints every id")]
-    NoMatch(String),
+    #[error("no scenario matches `{filter}`{}; `midflight list` prints every id", meant(.near))]
+    NoMatch {
+        /// The filter.
+        filter: String,
+        /// What may have been meant, the nearest first.
+        near: Vec<String>,
+    },
     /// The selection is empty.
     #[error("no scenario is left to run on {0}")]
     NothingSelected(String),
+    /// A file system that everything depends on is not there.
+    #[error("{at} is not mounted: {why}; as root: mount -t {kind} {kind} {at}")]
+    NotMounted {
+        /// Where it belongs.
+        at: &'static str,
+        /// What needs it.
+        why: &'static str,
+        /// Its type.
+        kind: &'static str,
+    },
     /// A need given with `--require` is not met.
     #[error("--require {need}: {reason}")]
     Required {
@@ -87,8 +109,21 @@ pub enum CliError {
     Output(#[from] std::io::Error),
 }
 
+fn meant(near: &[String]) -> String {
+    if near.is_empty() {
+        return String::new();
+    }
+    format!("; did you mean `{}`?", near.join("`, `"))
+}
+
 /// Carries out a command line.
 pub fn main(cli: Cli) -> ExitCode {
+    if cli.command.ends_with_a_summary()
+        && let Err(error) = ending::watch()
+    {
+        eprintln!("midflight: signals cannot be watched for: {error}");
+        return ExitCode::from(2);
+    }
     let done = match cli.command {
         Command::Run(args) => run::run(&args, &cli.images, &cli.kvm),
         Command::List(args) => list::list(&args, &cli.images),
@@ -103,15 +138,17 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Destination(args) => migrate::destination(&args, &cli.kvm),
         Command::Worker(args) => worker(&args, &cli.images, &cli.kvm),
     };
-    match done {
-        Ok(code) => ExitCode::from(code),
+    let code = match done {
+        Ok(code) => code,
         // Whoever read the report has seen enough of it; nobody is told what it came to.
-        Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::from(2),
+        Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => 2,
         Err(error) => {
             eprintln!("midflight: {error}");
-            ExitCode::from(2)
+            2
         }
-    }
+    };
+    // What it came to is one thing; that it was told to end is another, and comes first.
+    ExitCode::from(ending::told().map_or(code, Signal::exit_code))
 }
 
 fn worker(args: &WorkerArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, CliError> {

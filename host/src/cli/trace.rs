@@ -48,7 +48,7 @@ pub(super) fn trace(args: &TraceArgs, files: &[PathBuf]) -> Result<u8, CliError>
     }
     match report.outcome {
         Outcome::Pass => writeln!(output, "PASS: {} on model ({})", report.id, behaviour.name)?,
-        _ => human::failure(&mut output, &report)?,
+        _ => human::one(&mut output, &report, Some(&report.command()))?,
     }
     writeln!(output, "These results test the tests, not your KVM.")?;
     output.flush()?;

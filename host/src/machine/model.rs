@@ -6,12 +6,12 @@ use kvm_bindings::{
 };
 use model::cpuid::{CpuidEntry, CpuidTable, default_table};
 use model::hypervisor::behaviour::Behaviour;
-use model::hypervisor::registers::MSRS;
 use model::hypervisor::run::{Mode, Return};
 use model::hypervisor::second_stage::Refusal;
 use model::hypervisor::story::Story;
 use model::hypervisor::{SharedDecoded, Vm};
 use model::memory::{Memory, OutsideMemory};
+use model::msr::table::SAVED;
 use std::time::{Duration, Instant};
 use vm::Machine;
 use vm::state::{first_form, second_form};
@@ -59,7 +59,7 @@ impl Machine for ModelMachine {
     }
 
     fn msr_indices(&self) -> &[u32] {
-        &MSRS
+        &SAVED
     }
 
     fn create(&self, config: &VmConfig) -> Result<Box<dyn Vcpu>, VcpuError> {

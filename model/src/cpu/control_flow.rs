@@ -240,15 +240,13 @@ fn sysret(p: &mut Processor, _: &mut Memory, d: &Decoded) -> Step {
     Ok(())
 }
 
-/// Under FRED SYSEXIT is #UD; SYSENTER and the rest are not modelled.
+/// Under FRED SYSEXIT is #UD, and SYSENTER an event whatever IA32_SYSENTER_CS holds (SDM vol. 2,
+/// SYSENTER, operation). The rest is not modelled.
 fn sysenter_family(p: &mut Processor, _: &mut Memory, d: &Decoded) -> Step {
     if p.fred() && d.instruction.mnemonic() != Mnemonic::Sysenter {
         return Err(ud());
     }
     if p.fred() {
-        if p.msrs.sysenter_cs & 0xFFFC == 0 {
-            return Err(gp0());
-        }
         return asks(2, EventType::Other, d);
     }
     Err(Stop::Unknown)

@@ -72,11 +72,16 @@ pub(crate) struct Decoded {
     pub(crate) instruction: Instruction,
 }
 
+/// The longest instruction, in bytes.
+pub(crate) const LONGEST: usize = 15;
+
 /// The bytes at hand do not make an instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Undecodable {
     /// There must be more bytes.
     TooShort,
+    /// The instruction has more than [`LONGEST`] bytes: #GP(0).
+    TooLong,
     /// #UD.
     Invalid,
 }
@@ -91,7 +96,8 @@ impl Decoded {
         let instruction = decoder.decode();
         match decoder.last_error() {
             DecoderError::None => Ok(Self::from_instruction(instruction)),
-            DecoderError::NoMoreBytes => Err(Undecodable::TooShort),
+            DecoderError::NoMoreBytes if completed(bytes, bits).is_some() => Err(Undecodable::TooShort),
+            _ if is_too_long(bytes, bits) => Err(Undecodable::TooLong),
             _ => Err(Undecodable::Invalid),
         }
     }
@@ -123,6 +129,43 @@ impl Decoded {
             instruction,
         }
     }
+}
+
+/// The length of an instruction that begins with `bytes`, if there is one: the decoder asks for more bytes
+/// after an opcode that is none, too.
+fn completed(bytes: &[u8], bits: u32) -> Option<usize> {
+    let bytes = &bytes[..bytes.len().min(LONGEST)];
+    (0..=u8::MAX).find_map(|filler| {
+        let mut whole = [filler; LONGEST];
+        whole[..bytes.len()].copy_from_slice(bytes);
+        let instruction = Decoder::with_ip(bits, &whole, 0, DecoderOptions::NONE).decode();
+        (!instruction.is_invalid()).then(|| instruction.len())
+    })
+}
+
+/// Whether bytes that are no instruction are the beginning of one that is too long, which the decoder calls
+/// invalid as well. Only prefixes that do nothing to the length of the rest can make one too long: without
+/// them it is an instruction, and ends after the bytes at hand.
+fn is_too_long(bytes: &[u8], bits: u32) -> bool {
+    let is_rex = |byte: u8| bits == 64 && byte & 0xF0 == 0x40;
+    let count = bytes.iter().take_while(|byte| is_legacy_prefix(**byte) || is_rex(**byte)).count();
+    let (prefixes, rest) = bytes.split_at(count);
+    let needed = prefixes.iter().enumerate().filter(|&(n, &byte)| {
+        let later = &prefixes[n + 1..];
+        // Of equal prefixes one is enough, and a REX counts only where the opcode follows.
+        !is_lock_or_segment(byte) && !later.contains(&byte) && (!is_rex(byte) || later.is_empty())
+    });
+    let without: Vec<u8> = needed.map(|(_, &byte)| byte).chain(rest.iter().copied()).collect();
+    let idle = bytes.len() - without.len();
+    bytes.len() >= LONGEST && completed(&without, bits).is_some_and(|length| idle + length > LONGEST)
+}
+
+fn is_lock_or_segment(byte: u8) -> bool {
+    matches!(byte, 0xF0 | 0x26 | 0x2E | 0x36 | 0x3E | 0x64 | 0x65)
+}
+
+fn is_legacy_prefix(byte: u8) -> bool {
+    is_lock_or_segment(byte) || matches!(byte, 0x66 | 0x67 | 0xF2 | 0xF3)
 }
 
 fn operand(instruction: &Instruction, i: u32, immediate: &mut u64) -> (Operand, u8) {

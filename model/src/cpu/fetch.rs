@@ -2,15 +2,12 @@
 
 use super::Stop;
 use super::cache::{DecodeCache, Window};
-use super::decoded::{Decoded, Undecodable};
+use super::decoded::{Decoded, LONGEST, Undecodable};
 use crate::event::Event;
 use crate::memory::{Memory, PAGE};
 use crate::mmu::Kind;
 use crate::mmu::linear::seg;
 use crate::processor::Processor;
-
-/// The longest instruction.
-const LONGEST: usize = 15;
 
 impl Processor {
     /// 16, 32 or 64.
@@ -88,8 +85,9 @@ impl Processor {
         match decoded {
             Ok(decoded) if self.ends_inside_limit(decoded.length) => Ok((decoded, inside)),
             Err(Undecodable::Invalid) => Err(Stop::Fault(Event::ud())),
-            // Beyond the limit, or longer than an instruction can be.
-            Ok(_) | Err(Undecodable::TooShort) => Err(Stop::Fault(Event::gp(0))),
+            // Beyond the limit, or longer than an instruction can be. No byte after the longest is ever
+            // fetched, so that it cannot fault.
+            Ok(_) | Err(Undecodable::TooShort | Undecodable::TooLong) => Err(Stop::Fault(Event::gp(0))),
         }
     }
 

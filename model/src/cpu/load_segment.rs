@@ -158,6 +158,17 @@ impl Processor {
         Ok(())
     }
 
+    /// MOV SS or POP SS has loaded SS: interrupts, NMIs and debug exceptions wait for the next
+    /// instruction, and its own single-step trap does not come (SDM vol. 3, "Masking exceptions and
+    /// interrupts when switching stacks").
+    ///
+    /// Of several in a row only the first is guaranteed to hold anything back. Here the others do not,
+    /// as in KVM's instruction emulator (`toggle_interruptibility`): see `docs/open-questions.md`.
+    pub(crate) fn loaded_ss(&mut self) {
+        let first = !self.mov_ss_blocking;
+        (self.run.mov_ss, self.run.no_single_step) = (first, first);
+    }
+
     /// What loading `selector` into ES, SS, DS, FS or GS gives (SDM vol. 2, MOV).
     ///
     /// # Errors

@@ -62,8 +62,9 @@ fn mov(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
         (Operand::Segment(index), _) => {
             let selector = p.read(m, d, 1)? as u16;
             p.load_segment(m, index, selector)?;
-            p.run.mov_ss = index == seg::SS;
-            p.run.no_single_step = index == seg::SS;
+            if index == seg::SS {
+                p.loaded_ss();
+            }
             Ok(())
         }
         _ => {

@@ -37,6 +37,8 @@ pub(crate) struct Run {
     pub(crate) physical_bits: u32,
     /// What CPUID offers.
     pub(crate) offered: super::offered::Offered,
+    /// Whose processor CPUID says this is.
+    pub(crate) vendor: crate::cpuid::Vendor,
     /// 1-GiB pages.
     pub(crate) page_1g: bool,
     /// The I/O string instruction of the last exit: its address size, segment, and REP.
@@ -111,16 +113,13 @@ impl Processor {
         let physical = self.cpuid.get(0x8000_0008, 0)[0] & 0xFF;
         self.run.physical_bits = physical;
         self.run.offered = super::offered::Offered::by(&self.cpuid);
+        self.run.vendor = self.cpuid.vendor();
         self.run.page_1g = self.cpuid.has(fred::cpuid::PAGE_1G);
         self.rflags |= rflags::FIXED;
     }
 
-    /// What an event does to pending debug exceptions that MOV SS holds back: a software interrupt or
-    /// exception leaves them to its handler, others end them (SDM vol. 3, "Delivery of pending debug
-    /// exceptions after VM entry").
     fn forget_pending_debug(&mut self, event: &Event) {
-        let soft = matches!(event.event_type, EventType::SoftwareInterrupt | EventType::SoftwareException);
-        if !(soft && self.mov_ss_blocking) {
+        if !(self.mov_ss_blocking && keeps_held_back(event)) {
             self.pending_debug = 0;
         }
     }
@@ -238,6 +237,16 @@ pub(super) fn begin(run: &mut Run) {
     run.iterations = 0;
     run.branched = false;
     run.single_step = false;
+}
+
+/// Whether an event leaves debug exceptions that MOV SS holds back to its handler; the others end
+/// them.
+///
+/// A doubt, in `docs/open-questions.md`: the manual says so of the injection of software interrupts and
+/// software exceptions (vol. 3, "Delivery of pending debug exceptions after VM entry"), and no source
+/// has the words for FRED.
+fn keeps_held_back(event: &Event) -> bool {
+    matches!(event.event_type, EventType::SoftwareInterrupt | EventType::SoftwareException)
 }
 
 enum Boundary {

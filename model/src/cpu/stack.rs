@@ -39,8 +39,9 @@ fn pop(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     match d.operands[0] {
         Operand::Segment(index) => {
             p.load_segment(m, index, value as u16)?;
-            p.run.mov_ss = index == seg::SS;
-            p.run.no_single_step = index == seg::SS;
+            if index == seg::SS {
+                p.loaded_ss();
+            }
             p.set_stack(above);
         }
         Operand::Memory => {

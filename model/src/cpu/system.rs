@@ -159,14 +159,7 @@ fn cpuid(p: &mut Processor, _: &mut Memory, _: &Decoded) -> Step {
 }
 
 fn rdtscp(p: &mut Processor, _: &mut Memory, _: &Decoded) -> Step {
-    const RDTSCP: fred::cpuid::Feature = fred::cpuid::Feature {
-        name: "RDTSCP",
-        leaf: 0x8000_0001,
-        subleaf: 0,
-        register: fred::cpuid::Register::Edx,
-        bit: 27,
-    };
-    if !p.cpuid.has(RDTSCP) {
+    if !p.cpuid.has(fred::cpuid::RDTSCP) {
         return Err(ud());
     }
     p.rdtsc()?;
@@ -193,12 +186,12 @@ impl Processor {
     }
 }
 
-/// As MOV to GS, but the base goes to IA32_KERNEL_GS_BASE.
+/// As MOV to GS, but the base goes to IA32_KERNEL_GS_BASE. #UD above CPL 0 and outside 64-bit mode
+/// (SDM vol. 2, LKGS, operation).
 fn lkgs(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
-    if !p.is_64_bit() || !p.cpuid.has(fred::cpuid::LKGS) {
+    if p.cpl() > 0 || !p.is_64_bit() || !p.cpuid.has(fred::cpuid::LKGS) {
         return Err(ud());
     }
-    p.require_ring_0()?;
     let selector = match d.operands[0] {
         Operand::Gpr(index) => p.gpr(index, 2),
         _ => {

@@ -15,6 +15,14 @@ use fred::frame::Frame;
 use fred::msr::is_canonical;
 use fred::slot::{CsSlot, SsSlot};
 
+/// Whether data breakpoints watch the stores of FRED's frame as they do those of the IDT's.
+///
+/// A doubt, in `docs/open-questions.md`: no text about FRED names them.
+const FRAME_IS_WATCHED: bool = true;
+/// The error code of an #SS that the push of a frame meets at an address that is not canonical.
+///
+/// A doubt, in `docs/open-questions.md`: bit 0, EXT, by the general rule of error codes, or 0.
+const PUSH_ERROR_CODE: u32 = 0;
 /// From the entry page to the entry point of events that interrupt CPL 0.
 const RING_0_ENTRY: u64 = 0x100;
 
@@ -99,7 +107,7 @@ impl Processor {
     fn push_frame(&mut self, memory: &mut Memory, top: u64, frame: Frame) -> Result<(), Stop> {
         let bottom = top.wrapping_sub(Frame::SIZE);
         if !is_canonical(bottom) || !is_canonical(top.wrapping_sub(8)) {
-            return Err(Stop::Fault(Event::with_error_code(vector::SS, 0)));
+            return Err(Stop::Fault(Event::with_error_code(vector::SS, PUSH_ERROR_CODE)));
         }
         // The frame is aligned to its size, so that all of it is in the page of its last quadword.
         let last = self.translate(memory, top.wrapping_sub(8), Kind::Write, Privilege::Implicit)?;
@@ -109,6 +117,9 @@ impl Processor {
         }
         for (word, value) in (0u64..).zip(words) {
             memory.save(last - 56 + 8 * word, &value.to_le_bytes());
+        }
+        if FRAME_IS_WATCHED {
+            self.watch_frame(bottom, Frame::SIZE);
         }
         Ok(())
     }

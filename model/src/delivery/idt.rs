@@ -62,6 +62,10 @@ impl Processor {
         let old_cpl = self.cpl();
         let new_cpl = if conforming { old_cpl } else { code.dpl() };
         let top = self.handler_stack(memory, gate, new_cpl, external)? & !0xF;
+        // The whole stack before the handler's address (SDM vol. 2, INT n, operation).
+        if !is_canonical(top) {
+            return Err(fault(vector::SS, external));
+        }
         if !is_canonical(gate.offset()) {
             return Err(fault(vector::GP, external));
         }
@@ -81,11 +85,13 @@ impl Processor {
         for (place, word) in places.iter().zip(&words) {
             memory.store_number(place, 8, *word);
         }
+        let size = 8 * words.len() as u64;
+        self.watch_frame(top.wrapping_sub(size), size);
         self.segments.cs = code.load(selector);
         if new_cpl != old_cpl {
             self.segments.ss = null_segment(new_cpl.into(), new_cpl);
         }
-        self.gpr[4] = top.wrapping_sub(8 * words.len() as u64);
+        self.gpr[4] = top.wrapping_sub(size);
         self.rip = gate.offset();
         self.rflags &= !(rflags::TF | rflags::NT | rflags::RF | rflags::VM);
         if !gate.is_trap() {

@@ -8,9 +8,11 @@ mod idt;
 use crate::cpu::Stop;
 use crate::event::Event;
 use crate::memory::Memory;
+use crate::mmu::Kind;
 use crate::processor::{ExitReason, Processor};
 use double_fault::Escalation;
 use fred::control::rflags;
+use fred::debug::Dr7;
 use fred::event::{EventType, vector};
 
 /// How many exceptions one delivery may meet, one after the other, before it is an exit.
@@ -130,6 +132,17 @@ impl Processor {
             vector::PF => self.cr2 = event.data,
             vector::DB => self.record_debug_conditions(event.data),
             _ => {}
+        }
+    }
+
+    /// Data breakpoints on a frame that has been stored: a trap before the handler's first instruction.
+    ///
+    /// Processors check them, so that a #DB whose own frame is watched is followed by the next for ever
+    /// (CVE-2015-8104: "a hardware breakpoint covering a data structure involved in delivering #DB").
+    /// What a delivery *reads* is not watched here: see `docs/open-questions.md`.
+    fn watch_frame(&mut self, bottom: u64, size: u64) {
+        if self.dr7 & Dr7::ENABLES != 0 {
+            self.pending_debug |= self.hit_by_data(bottom, size, Kind::Write);
         }
     }
 

@@ -1,9 +1,9 @@
 //! The GET and SET ioctls of registers, in the structures of `linux/kvm.h`.
 
 use super::Vm;
-use crate::processor::{DescriptorTable, Processor, Segment};
+use crate::msr;
+use crate::processor::{DescriptorTable, Segment};
 use fred::debug::{Dr6, Dr7};
-use fred::msr;
 use kvm_bindings::{kvm_debugregs, kvm_dtable, kvm_regs, kvm_segment, kvm_sregs};
 
 /// A register cannot hold the value: EINVAL.
@@ -138,89 +138,21 @@ impl Vm {
     /// # Errors
     /// When it does not exist.
     pub fn msr(&self, index: u32) -> Result<u64, InvalidMsr> {
-        let (value, _) = place(&self.processor, index).ok_or(InvalidMsr { index, value: 0 })?;
-        Ok((self.behaviour.saves_msr)(index, value))
+        let row = msr::row(index).ok_or(InvalidMsr { index, value: 0 })?;
+        Ok((self.behaviour.saves_msr)(index, (row.read)(&self.processor)))
     }
 
-    /// KVM_SET_MSRS for one MSR.
+    /// KVM_SET_MSRS for one MSR: with the checks of WRMSR, but for what CPUID offers.
     ///
     /// # Errors
     /// When it does not exist or cannot hold the value.
     pub fn set_msr(&mut self, index: u32, value: u64) -> Result<(), InvalidMsr> {
-        msr::check_write(index, value).map_err(|_| InvalidMsr { index, value })?;
-        let (_, write) = place(&self.processor, index).ok_or(InvalidMsr { index, value })?;
-        *write(&mut self.processor) = value;
+        let row = msr::row(index).ok_or(InvalidMsr { index, value })?;
+        if !(row.takes)(&self.processor, value) {
+            return Err(InvalidMsr { index, value });
+        }
+        (row.write)(&mut self.processor, value);
         Ok(())
-    }
-}
-
-/// The MSRs that user space can reach, in an order that can be set again.
-pub const MSRS: [u32; 22] = [
-    TSC,
-    msr::STAR,
-    msr::LSTAR,
-    msr::CSTAR,
-    msr::FMASK,
-    msr::KERNEL_GS_BASE,
-    SYSENTER_CS,
-    SYSENTER_ESP,
-    SYSENTER_EIP,
-    PAT,
-    msr::XFD,
-    msr::XFD_ERR,
-    msr::FRED_RSP0,
-    msr::FRED_RSP1,
-    msr::FRED_RSP2,
-    msr::FRED_RSP3,
-    msr::FRED_STKLVLS,
-    msr::FRED_SSP1,
-    msr::FRED_SSP2,
-    msr::FRED_SSP3,
-    msr::FRED_SSP0,
-    msr::FRED_CONFIG,
-];
-
-const TSC: u32 = 0x10;
-const SYSENTER_CS: u32 = 0x174;
-const SYSENTER_ESP: u32 = 0x175;
-const SYSENTER_EIP: u32 = 0x176;
-const PAT: u32 = 0x277;
-
-/// Where an MSR lives.
-type Place = fn(&mut Processor) -> &mut u64;
-
-/// An MSR's value and its place.
-fn place(cpu: &Processor, index: u32) -> Option<(u64, Place)> {
-    macro_rules! field {
-        ($($path:tt)+) => { Some((cpu.$($path)+, |cpu: &mut Processor| &mut cpu.$($path)+)) };
-    }
-    match index {
-        msr::EFER => field!(efer),
-        msr::STAR => field!(msrs.star),
-        msr::LSTAR => field!(msrs.lstar),
-        msr::CSTAR => field!(msrs.cstar),
-        msr::FMASK => field!(msrs.fmask),
-        msr::FS_BASE => field!(segments.fs.base),
-        msr::GS_BASE => field!(segments.gs.base),
-        msr::KERNEL_GS_BASE => field!(msrs.kernel_gs_base),
-        TSC => field!(msrs.tsc),
-        SYSENTER_CS => field!(msrs.sysenter_cs),
-        SYSENTER_ESP => field!(msrs.sysenter_esp),
-        SYSENTER_EIP => field!(msrs.sysenter_eip),
-        PAT => field!(msrs.pat),
-        msr::XFD => field!(msrs.xfd),
-        msr::XFD_ERR => field!(msrs.xfd_err),
-        msr::FRED_RSP0 => field!(msrs.fred.rsp[0]),
-        msr::FRED_RSP1 => field!(msrs.fred.rsp[1]),
-        msr::FRED_RSP2 => field!(msrs.fred.rsp[2]),
-        msr::FRED_RSP3 => field!(msrs.fred.rsp[3]),
-        msr::FRED_STKLVLS => field!(msrs.fred.stklvls),
-        msr::FRED_SSP0 => field!(msrs.fred.ssp[0]),
-        msr::FRED_SSP1 => field!(msrs.fred.ssp[1]),
-        msr::FRED_SSP2 => field!(msrs.fred.ssp[2]),
-        msr::FRED_SSP3 => field!(msrs.fred.ssp[3]),
-        msr::FRED_CONFIG => field!(msrs.fred.config),
-        _ => None,
     }
 }
 

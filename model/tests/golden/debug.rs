@@ -238,6 +238,22 @@ fn sti_holds_no_trap_back() {
     assert_eq!((frame[1], frame[3], frame[5], frame[6]), (CODE + 1, 0x302, 0x0203_0001_0001_0010, 0x4000));
 }
 
+/// A data breakpoint on the frame that a delivery stores: a trap before the handler's first
+/// instruction, which is no nested exception. Under FRED a doubt: docs/open-questions.md.
+#[test]
+fn a_breakpoint_on_a_frame_traps_before_the_handler() {
+    for (watched, hit) in [(STACK - 8, true), (STACK - 64, true), (STACK, false), (STACK - 72, false)] {
+        let mut g = watching(UD2, 0x9_0402, watched);
+        let frame = g.frame();
+        if hit {
+            assert_eq!((frame[1], frame[4], frame[5], frame[6]), (0xA100, STACK - 64, DB, 1));
+            assert_eq!((g.cpu.dr6, g.cpu.gpr[4]), (0xFFFF_0FF1, STACK - 128));
+        } else {
+            assert_eq!((frame[5], g.cpu.dr6), (0x0203_0006_0000_0010, 0xFFFF_0FF0), "{watched:#x}");
+        }
+    }
+}
+
 /// "Debug Status Register": B0 to B3 are rewritten, BD, BS and BT stay, RTM and BLD are active low.
 #[test]
 fn dr6_is_sticky_in_part() {

@@ -43,6 +43,13 @@ fn shadow_stack_pointers_are_checked() {
     assert!(!takes(0x1D2, 0x1004) && !takes(0x1D3, 0x8000_0000_0000));
 }
 
+/// IA32_FRED_SSP0 is IA32_PL0_SSP: aligned to 4 bytes and canonical.
+#[test]
+fn the_shadow_stack_pointer_of_level_0_is_aligned_to_4_bytes() {
+    assert!(takes(0x6A4, 4) && takes(0x6A4, 0xFFFF_8000_0000_1008));
+    assert!(!takes(0x6A4, 1) && !takes(0x6A4, 2) && !takes(0x6A4, 0x8000_0000_0000));
+}
+
 /// CR4.FRED: not outside IA-32e mode.
 #[test]
 fn cr4_fred_needs_ia_32e_mode() {
@@ -111,6 +118,22 @@ fn syscall_leaves_rcx_and_r11() {
     (g.cpu.gpr[1], g.cpu.gpr[11]) = (5, 6);
     g.frame();
     assert_eq!((g.cpu.gpr[1], g.cpu.gpr[11]), (5, 6));
+}
+
+/// SYSENTER (vol. 2, operation): type 7, vector 2, whatever IA32_SYSENTER_CS holds.
+#[test]
+fn sysenter_does_not_ask_its_selector() {
+    let mut g = ring_3(&[0x0F, 0x34]);
+    assert_eq!(g.cpu.msrs.sysenter_cs, 0);
+    let frame = g.frame();
+    assert_eq!((frame[1], frame[5]), (CODE + 2, 0x2207_0002_0002_0023));
+}
+
+/// LKGS (vol. 2, operation): #UD above CPL 0.
+#[test]
+fn lkgs_is_undefined_in_ring_3() {
+    let frame = ring_3(&[0xF2, 0x0F, 0x00, 0xF0]).frame();
+    assert_eq!((frame[1], frame[5]), (CODE, 0x0203_0006_0000_0023));
 }
 
 /// INT n: no gate, so no check of its privilege.

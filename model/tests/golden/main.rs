@@ -12,7 +12,9 @@ mod data;
 mod debug;
 mod enabling;
 mod frame;
+mod length;
 mod returns;
+mod shadow;
 
 use guest::{CODE, Guest};
 use model::event::Event;

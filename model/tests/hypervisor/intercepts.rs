@@ -240,6 +240,32 @@ fn int1_is_retyped_where_db_is_intercepted() {
     assert_eq!(run(by_name("intercept-nothing").unwrap()), 0x1205_0001_0000_0010);
 }
 
+/// Whoever delivers a #DB, the processor or the hypervisor: IA32_DEBUGCTL.BTF and DR7.GD are clear in
+/// its handler, and when it is injected again what was written meanwhile stays.
+#[test]
+fn a_debug_handler_finds_btf_and_gd_clear() {
+    for behaviour in BITMAPS {
+        let at = format!("{} {:#x}", behaviour.name, (behaviour.intercepts)(0));
+        for refused in [None, Some(0)] {
+            // NOP; JMP +0; NOP. GD stays set: nothing touches a debug register.
+            let mut g = Guest::fred().with_bytes(&[0x90, 0xEB, 0, 0x90]);
+            (g.cpu.rflags, g.cpu.dr7, g.cpu.msrs.debugctl) = (0x102, 0x2400, 2);
+            let mut vm = vm(g, behaviour);
+            vm.memory.refuse_access(refused);
+            let mut left = (0, 0x400);
+            if refused.is_some() {
+                assert!(matches!(vm.run(Mode::Normal), Return::Fault { .. }), "{at}");
+                left = (2, 0x2400);
+                assert_eq!((vm.processor.msrs.debugctl, vm.processor.dr7), (0, 0x400), "at the stop, {at}");
+                (vm.processor.msrs.debugctl, vm.processor.dr7) = left;
+            }
+            run_to_halt(&mut vm);
+            assert_eq!((top(&vm)[1], top(&vm)[6]), (CODE + 3, 0x4000), "{at}");
+            assert_eq!((vm.processor.msrs.debugctl, vm.processor.dr7), left, "{at}");
+        }
+    }
+}
+
 #[test]
 fn an_intercepted_event_keeps_its_data_when_it_is_injected() {
     // The queue itself, before the entry: the payload is the event data.

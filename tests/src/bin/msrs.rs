@@ -71,7 +71,7 @@ mod ring0 {
             write_msr(RSP3, 0x0000_7C33_3333_30C0);
             // Bits 29:28, #PF's: level 1.
             write_msr(STKLVLS, 0xB4E1_9D27_163A_8C5D);
-            write_msr(SSP0, 0x0000_5D00_0000_4008);
+            write_msr(SSP0, 0x0000_5D00_0000_400C);
             write_msr(SSP1, 0x0000_5D11_1111_4010);
             write_msr(SSP2, 0xFFFF_AD22_2222_4018);
             write_msr(SSP3, 0x0000_5D33_3333_4020);
@@ -86,7 +86,7 @@ mod ring0 {
             Outcome { expected: 0xFFFF_8B22_2222_2080, read: || read_msr(RSP2) },
             Outcome { expected: 0x0000_7C33_3333_30C0, read: || read_msr(RSP3) },
             Outcome { expected: 0xB4E1_9D27_163A_8C5D, read: || read_msr(STKLVLS) },
-            Outcome { expected: 0x0000_5D00_0000_4008, read: || read_msr(SSP0) },
+            Outcome { expected: 0x0000_5D00_0000_400C, read: || read_msr(SSP0) },
             Outcome { expected: 0x0000_5D11_1111_4010, read: || read_msr(SSP1) },
             Outcome { expected: 0xFFFF_AD22_2222_4018, read: || read_msr(SSP2) },
             Outcome { expected: 0x0000_5D33_3333_4020, read: || read_msr(SSP3) },

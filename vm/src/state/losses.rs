@@ -3,7 +3,9 @@
 use super::VmState;
 use crate::overlay;
 use fred::control::CR4_FRED;
+use fred::debug::{BreakOn, Dr7};
 use fred::event::vector;
+use kvm_bindings::{KVM_VCPUEVENT_VALID_PAYLOAD, KVM_X86_SHADOW_INT_MOV_SS, kvm_debugregs, kvm_vcpu_events};
 
 /// What `state` cannot carry to another VM; `in_flight` says that an event is known to be in flight,
 /// whether or not the queue shows one.
@@ -28,25 +30,111 @@ pub fn losses(state: &VmState, in_flight: bool) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if state.sregs.cr4 & CR4_FRED != 0 && exception.injected != 0 {
-        let has_data = matches!(exception.nr, vector::PF | vector::DB | vector::NM);
-        let carries = events.exception_has_payload != 0 || overlay::event_data(events).is_some();
-        if has_data && !carries {
+    if may_hold_back(events, &state.debug_regs) {
+        losses.push(
+            "a debug exception that MOV SS holds back, if one is pending: kvm_vcpu_events has no field for \
+             pending debug exceptions"
+                .to_owned(),
+        );
+    }
+    let fred = state.sregs.cr4 & CR4_FRED != 0;
+    if fred && exception.injected != 0 {
+        if no_field_for_event_data(state) {
+            losses.push(
+                "event data of the injected exception: without KVM_CAP_EXCEPTION_PAYLOAD kvm_vcpu_events has no \
+                 field for it"
+                    .to_owned(),
+            );
+        } else if has_event_data(exception.nr) && !carries_event_data(events) {
             losses.push("event data of the injected exception".to_owned());
         }
         if exception.nr == vector::DB {
             losses
                 .push("whether the injected #DB is that of INT1: its type and instruction length".to_owned());
         }
-        if events.flags & overlay::VALID_NESTED == 0 {
-            losses.push("the nested bit of the injected exception".to_owned());
-        }
+    }
+    if fred && exception.injected | exception.pending != 0 && events.flags & overlay::VALID_NESTED == 0 {
+        losses.push("the nested bit of the exception".to_owned());
     }
     losses
+}
+
+/// Whether `state` holds an injected exception whose event data the uAPI has no field for: no kernel can
+/// be asked to carry it.
+///
+/// The payload's fields are valid with KVM_VCPUEVENT_VALID_PAYLOAD, which KVM_SET_VCPU_EVENTS refuses
+/// without KVM_CAP_EXCEPTION_PAYLOAD, and else ignores them. With the capability there is a field, and a
+/// kernel that does not use it loses what it could have carried.
+pub fn no_field_for_event_data(state: &VmState) -> bool {
+    let events = &state.events;
+    state.sregs.cr4 & CR4_FRED != 0
+        && events.exception.injected != 0
+        && has_event_data(events.exception.nr)
+        && events.flags & KVM_VCPUEVENT_VALID_PAYLOAD == 0
+        && overlay::event_data(events).is_none()
+}
+
+fn has_event_data(number: u8) -> bool {
+    matches!(number, vector::PF | vector::DB | vector::NM)
+}
+
+fn carries_event_data(events: &kvm_vcpu_events) -> bool {
+    events.exception_has_payload != 0 || overlay::event_data(events).is_some()
+}
+
+/// Whether a debug exception may wait for the end of the shadow of MOV SS. The uAPI shows the shadow,
+/// not the exception: it can only be that of a data breakpoint, as MOV SS itself is never
+/// single-stepped. Once it is on its way the queue shows a #DB.
+pub fn may_hold_back(events: &kvm_vcpu_events, debug_regs: &kvm_debugregs) -> bool {
+    let dr7 = Dr7(debug_regs.dr7);
+    let watches = |index: &u8| {
+        dr7.enabled(*index) && matches!(dr7.break_on(*index), BreakOn::Write | BreakOn::ReadWrite)
+    };
+    let on_its_way = events.exception.pending | events.exception.injected != 0;
+    u32::from(events.interrupt.shadow) & KVM_X86_SHADOW_INT_MOV_SS != 0
+        && !(on_its_way && events.exception.nr == vector::DB)
+        && (0..4).any(|index| watches(&index))
 }
 
 fn shows_anything(state: &VmState) -> bool {
     let events = &state.events;
     let exception = events.exception.pending | events.exception.injected;
     exception | events.interrupt.injected | events.nmi.injected != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shadow(shadow: u8) -> kvm_vcpu_events {
+        let mut events = kvm_vcpu_events::default();
+        events.interrupt.shadow = shadow;
+        events
+    }
+
+    #[test]
+    fn mov_ss_holds_back_data_breakpoints_alone() {
+        let dr7 = |dr7| kvm_debugregs { dr7, ..Default::default() };
+        // Breakpoint 0 on writes, 3 on reads and writes; on execution, on I/O; none enabled.
+        for (value, holds) in
+            [(0x1_0401, true), (0x3000_0480, true), (0x401, false), (0x2_0401, false), (0x1_0400, false)]
+        {
+            assert_eq!(may_hold_back(&shadow(1), &dr7(value)), holds, "{value:#x}");
+            assert!(!may_hold_back(&shadow(0), &dr7(value)));
+            // STI's shadow.
+            assert!(!may_hold_back(&shadow(2), &dr7(value)));
+        }
+    }
+
+    #[test]
+    fn a_debug_exception_in_the_queue_is_held_back_no_more() {
+        let mut events = shadow(1);
+        let watching = kvm_debugregs { dr7: 0x1_0401, ..Default::default() };
+        (events.exception.nr, events.exception.pending) = (vector::DB, 1);
+        assert!(!may_hold_back(&events, &watching));
+        events.exception.nr = vector::PF;
+        assert!(may_hold_back(&events, &watching), "another exception");
+        (events.exception.nr, events.exception.pending) = (vector::DB, 0);
+        assert!(may_hold_back(&events, &watching), "a vector of nothing");
+    }
 }

@@ -112,6 +112,9 @@ impl super::Runner<'_> {
             Stopped::Input => {
                 (Outcome::Fail, format!("the guest read the input port out of turn, RIP at {place}"))
             }
+            Stopped::Output => {
+                (Outcome::Fail, format!("the guest wrote to the output port out of turn, RIP at {place}"))
+            }
         }
     }
 

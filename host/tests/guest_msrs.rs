@@ -1,0 +1,117 @@
+//! Every MSR that a guest of the model can write is saved, restored and compared: a guest finds out
+//! by WRMSR which ones there are.
+#![expect(clippy::unwrap_used, reason = "the helpers belong to tests, which may panic")]
+
+use kvm_bindings::{kvm_mp_state, kvm_regs};
+use midflight::machine::model::ModelMachine;
+use model::hypervisor::behaviour::CORRECT;
+use std::ops::Range;
+use vm::machine::Machine;
+use vm::state::{self, restore_and_check};
+use vm::{Exit, RunMode, Vcpu, VmConfig, VmKind};
+
+/// Where MSRs are: the architectural ones, hypervisors' own, AMD's.
+const PLACES: [Range<u32>; 5] = [
+    0..0x2000,
+    0x4000_0000..0x4000_0200,
+    0x4B56_4D00..0x4B56_4D20,
+    0xC000_0000..0xC000_2000,
+    0xC001_0000..0xC001_2000,
+];
+/// An MSR that takes anything but what it holds takes one of these: single bits, an address that is
+/// aligned, one that is not, memory types, TILEDATA, the bits of IA32_FRED_CONFIG.
+const VALUES: [u64; 8] = [1, 2, 0x500, 0x1004, 0x1040, 0x0007_0406_0007_0401, 1 << 18, 0x5CB];
+/// It runs on between a write and a read.
+const TSC: u32 = 0x10;
+const WRMSR: u64 = 0x1000;
+const RDMSR: u64 = 0x1010;
+
+/// A guest in real-address mode, where an exception ends it: there is no handler.
+struct Guest(Box<dyn Vcpu>);
+
+impl Guest {
+    fn new(machine: &dyn Machine, config: &VmConfig) -> Self {
+        let mut vcpu = machine.create(config).unwrap();
+        let mut sregs = vcpu.sregs().unwrap();
+        (sregs.cs.selector, sregs.cs.base, sregs.idt.limit) = (0, 0, 0);
+        vcpu.set_sregs(&sregs).unwrap();
+        // Each instruction, and HLT.
+        vcpu.write_memory(WRMSR, &[0x0F, 0x30, 0xF4]).unwrap();
+        vcpu.write_memory(RDMSR, &[0x0F, 0x32, 0xF4]).unwrap();
+        Self(vcpu)
+    }
+
+    /// Runs the instruction at `rip`; EDX:EAX after it, `None` when it faults.
+    fn run(&mut self, rip: u64, index: u32, value: u64) -> Option<u64> {
+        let regs = kvm_regs {
+            rip,
+            rflags: 2,
+            rax: value & 0xFFFF_FFFF,
+            rcx: index.into(),
+            rdx: value >> 32,
+            ..Default::default()
+        };
+        self.0.set_regs(&regs).unwrap();
+        let exit = self.0.run(RunMode::Normal).unwrap();
+        self.0.set_mp_state(kvm_mp_state::default()).unwrap();
+        let regs = self.0.regs().unwrap();
+        (exit == Exit::Halt).then_some(regs.rax | regs.rdx << 32)
+    }
+
+    fn read(&mut self, index: u32) -> Option<u64> {
+        self.run(RDMSR, index, 0)
+    }
+
+    fn write(&mut self, index: u32, value: u64) -> bool {
+        self.run(WRMSR, index, value).is_some()
+    }
+}
+
+#[test]
+fn every_msr_that_a_guest_can_write_is_saved_restored_and_compared() {
+    let machine = ModelMachine::new(&CORRECT);
+    let config = VmConfig {
+        memory_size: 0x2000,
+        cpuid: machine.cpuid().to_vec(),
+        exception_payload: true,
+        kind: VmKind::Plain,
+    };
+    let mut guest = Guest::new(&machine, &config);
+    // MSR, value after reset, value now.
+    let mut written = Vec::new();
+    for index in PLACES.into_iter().flatten() {
+        let Some(before) = guest.read(index) else { continue };
+        let now = VALUES.into_iter().find(|&value| value != before && guest.write(index, value));
+        let now = now.unwrap_or_else(|| panic!("no value for MSR {index:#x}"));
+        written.push((index, before, now));
+    }
+    let indices: Vec<u32> = written.iter().map(|(index, ..)| *index).collect();
+    for index in [0x1D9, 0xC000_0103, 0x174, 0x277, 0x1C5, 0x1CC, 0x6A4, 0xC000_0080, 0xC000_0102] {
+        assert!(indices.contains(&index), "{index:#x} of {indices:#x?}");
+    }
+
+    let saved = state::save(guest.0.as_mut(), &machine, &config).unwrap();
+    let mut restored = restore_and_check(&machine, &saved).unwrap();
+    assert!(restored.findings.is_empty(), "{:#?}", restored.findings);
+    let fresh = machine.create(&config).unwrap();
+    let mut elsewhere = Guest(std::mem::replace(&mut restored.vcpu, fresh));
+    for &(index, _, now) in written.iter().filter(|(index, ..)| *index != TSC) {
+        assert_eq!(elsewhere.read(index), Some(now), "MSR {index:#x} in the new VM");
+    }
+
+    for &(index, before, now) in written.iter().filter(|(index, ..)| *index != TSC) {
+        assert!(elsewhere.write(index, before), "MSR {index:#x} := {before:#x}");
+        elsewhere.0.set_regs(&saved.regs).unwrap();
+        std::mem::swap(&mut restored.vcpu, &mut elsewhere.0);
+        restored.check(&saved).unwrap();
+        let findings: Vec<_> =
+            restored.findings.iter().map(|found| (found.expected.as_str(), found.got.as_str())).collect();
+        assert_eq!(
+            findings,
+            [(format!("{now:#x}").as_str(), format!("{before:#x}").as_str())],
+            "MSR {index:#x}"
+        );
+        std::mem::swap(&mut restored.vcpu, &mut elsewhere.0);
+        assert!(elsewhere.write(index, now), "MSR {index:#x} := {now:#x}");
+    }
+}

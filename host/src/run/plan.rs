@@ -22,8 +22,7 @@ pub struct Abilities {
 }
 
 /// The needs that CPUID alone does not answer, and what a machine is asked instead.
-const ASKED: [(Needs, Question); 3] =
-    [(Needs::FRED, Question::Fred), (Needs::NMI, Question::Nmi), (Needs::INTERRUPT, Question::Interrupt)];
+const ASKED: [(Needs, Question); 2] = [(Needs::NMI, Question::Nmi), (Needs::INTERRUPT, Question::Interrupt)];
 
 /// What a case asks of a machine under a delivery, whatever is then done with it.
 fn questions_of_case(case: &Case, delivery: Delivery) -> impl Iterator<Item = (Needs, Question)> {

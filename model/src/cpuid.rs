@@ -37,9 +37,7 @@ impl CpuidTable {
 
     /// Whether the processor is one of AMD's kind, which does some things in its own way.
     pub fn is_amd(&self) -> bool {
-        let [_, ebx, ecx, edx] = self.get(0, 0);
-        let vendor = [ebx, edx, ecx].map(u32::to_le_bytes);
-        [*b"AuthenticAMD", *b"HygonGenuine"].iter().any(|amd| vendor.concat() == amd)
+        fred::cpuid::AMD.contains(&fred::cpuid::vendor(self.get(0, 0)))
     }
 
     /// Whether the table offers a feature.

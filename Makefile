@@ -19,15 +19,10 @@ endif
 
 all: build
 
-# The guest images: target/images/<name>, one ELF file each.
+# The guest images: target/images/<name>, one ELF file for each source, and no other file.
 images: guest-target
 	cargo build --locked --profile guest --target $(GUEST_TARGET) -p midflight-tests
-	@mkdir -p $(IMAGES)
-	@for source in tests/src/bin/*.rs; do \
-		name=$$(basename $$source .rs); \
-		cmp -s $(TARGET_DIR)/$(GUEST_TARGET)/guest/$$name $(IMAGES)/$$name \
-			|| cp $(TARGET_DIR)/$(GUEST_TARGET)/guest/$$name $(IMAGES)/$$name || exit 1; \
-	done
+	@scripts/install-images tests/src/bin $(TARGET_DIR)/$(GUEST_TARGET)/guest $(IMAGES)
 
 .PHONY: guest-target
 guest-target:
@@ -50,8 +45,8 @@ run-tests: build
 	$(MIDFLIGHT) run
 
 # The same on kvm_amd, in a nested host: Debian's kernels, fetched and unpacked in target/nested, or
-# the one given with KERNEL=VMLINUZ MODULES=DIR. See docs/nested.md.
-export KERNEL MODULES
+# the one given with KERNEL=VMLINUZ MODULES=DIR; APPEND="WORDS" for its command line. See docs/nested.md.
+export KERNEL MODULES APPEND
 NESTED_KERNELS ?= linux-image-cloud-amd64 linux-image-6.12-cloud-amd64
 # One case of each event through everything; of every other case the stop that tells most, and the
 # control. `NESTED_ARGS="run --machine kvm"` runs all of it, some 3,000 scenarios in ten minutes.
@@ -65,10 +60,16 @@ run-tests-nested: build
 
 test: test-style test-unit test-scenarios
 
+# The fuzz targets, with the compiler and the directory of everything else, and without libFuzzer itself.
+CHECK_FUZZ := cargo clippy --locked --manifest-path fuzz/Cargo.toml --target-dir $(TARGET_DIR) --no-default-features \
+	-- -D warnings
+
 test-style: images
 	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --target $(GUEST_TARGET) $(GUEST_CRATES) --lib --bins --examples -- -D warnings
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
+	$(CHECK_FUZZ)
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --target $(GUEST_TARGET) -p midflight-guest
 
@@ -85,6 +86,11 @@ test-scenarios: build
 .PHONY: docs/behaviours.md
 docs/behaviours.md: build
 	$(MIDFLIGHT) mutants --markdown > $@
+
+# What the behaviours of FRED series predict for hardware, as committed; a test compares.
+.PHONY: predictions.toml
+predictions.toml: build
+	MIDFLIGHT_WRITE_PREDICTIONS=1 $(STATIC) cargo test $(HOST_BUILD) -p midflight --test predictions
 
 # What takes long, from another start each time: the model against this machine's processor; cuts and
 # migrations by the thousand on this machine's KVM; kills of the driver; a warning in the kernel's log.

@@ -59,7 +59,7 @@ fn machine(mode: u8, seed: u64) -> (Processor, Memory) {
     let mut cpu = Processor::new(default_table());
     cpu.cr0 = 0x8005_0033;
     cpu.cr3 = 0x1000;
-    cpu.cr4 = 0x30_0000 * u64::from(mode >> 4 & 1) | 0x4_0228 | u64::from(mode & 1) << 32;
+    cpu.cr4 = (0x30_0000 * u64::from(mode >> 4 & 1)) | 0x4_0228 | (u64::from(mode & 1) << 32);
     cpu.efer = 0xD01;
     cpu.xcr0 = 0x6_0003;
     let ring_3 = mode & 2 != 0;

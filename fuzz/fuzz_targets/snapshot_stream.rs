@@ -8,16 +8,16 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use vm::Machine;
 use midflight::machine::model::ModelMachine;
 use midflight::result::Report;
 use midflight::scenario::Scenario;
-use vm::state::{self, restore_and_check};
 use midflight::stream::{Errand, Guest, Kind, Reader, StreamError, Writer};
-use vm::{MemoryImage, VmConfig, VmKind};
 use model::hypervisor::behaviour::CORRECT;
 use std::sync::LazyLock;
 use std::time::Duration;
+use vm::Machine;
+use vm::state::{self, restore_and_check};
+use vm::{MemoryImage, VmConfig, VmKind};
 
 fn base(_: &[u8]) -> Result<MemoryImage, String> {
     Ok(MemoryImage::default())
@@ -34,8 +34,12 @@ static SOUND: LazyLock<Vec<(Kind, Vec<u8>)>> = LazyLock::new(|| sound().unwrap_o
 
 fn sound() -> Option<Vec<(Kind, Vec<u8>)>> {
     let machine = ModelMachine::new(&CORRECT);
-    let config =
-        VmConfig { memory_size: 0x8000, cpuid: machine.cpuid()[..2].to_vec(), exception_payload: true, kind: VmKind::Plain };
+    let config = VmConfig {
+        memory_size: 0x8000,
+        cpuid: machine.cpuid()[..2].to_vec(),
+        exception_payload: true,
+        kind: VmKind::Plain,
+    };
     let mut vcpu = machine.create(&config).ok()?;
     let mut state = state::read(vcpu.as_mut(), machine.msr_indices(), &config).ok()?;
     state.xsave.0.truncate(4096);

@@ -1,16 +1,16 @@
 //! What this machine has, from CPUID.
 
 use core::arch::x86_64::__cpuid_count;
-use fred::cpuid::{AMX_TILE, FRED, Feature, INTEL, RDTSCP, XFD, XSAVE, vendor};
+use fred::cpuid::{AMX_TILE, Feature, INTEL, RDTSCP, XFD, XSAVE, vendor};
 use protocol::need::Needs;
 
 /// TILECFG and TILEDATA in XCR0.
 pub const XCR0_TILES: u32 = 1 << 17 | 1 << 18;
 
-/// The needs that this machine meets.
+/// The needs that this processor meets. [`Needs::FRED`] is not for it to say: that is the delivery in
+/// use.
 pub(crate) fn met() -> Needs {
     let mut met = Needs::USER;
-    met.set(Needs::FRED, has(&FRED));
     met.set(Needs::RDTSCP, has(&RDTSCP));
     met.set(Needs::INTEL, vendor(cpuid(0, 0)) == INTEL);
     let xsave = has(&XSAVE);
@@ -19,7 +19,8 @@ pub(crate) fn met() -> Needs {
     met
 }
 
-fn has(feature: &Feature) -> bool {
+/// Whether CPUID has a feature.
+pub(crate) fn has(feature: &Feature) -> bool {
     cpuid(feature.leaf & 0x8000_0000, 0)[0] >= feature.leaf
         && feature.is_in(cpuid(feature.leaf, feature.subleaf))
 }

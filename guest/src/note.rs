@@ -3,6 +3,7 @@
 use crate::address::Address;
 use crate::case::{Cancel, Case};
 use crate::judge::event::{Event, Rip};
+use protocol::name;
 use protocol::note::{CancelNote, CaseFlags, CaseNote, ImageNote, NAME, NAME_SIZE, Note, TYPE};
 use protocol::text::fixed;
 
@@ -46,7 +47,11 @@ pub struct Pages {
     pub tss: Address,
 }
 
-/// The image's note. Texts that do not fit stop the build.
+/// The image's note. Texts that do not fit stop the build, and so do names that an id cannot hold and
+/// cases of one name.
+///
+/// # Panics
+/// For these reasons, where it is not called in a `const`.
 pub const fn note<const CASES: usize>(
     image: Description,
     pages: Pages,
@@ -63,8 +68,15 @@ pub const fn note<const CASES: usize>(
         flags: 0,
         reserved: 0,
     }; CASES];
+    assert!(name::is_valid(image.name), "the image's name breaks protocol::name::RULE");
     let mut index = 0;
     while index < CASES {
+        assert!(name::is_valid(cases[index].name), "a case's name breaks protocol::name::RULE");
+        let mut other = 0;
+        while other < index {
+            assert!(!name::is_same(cases[other].name, cases[index].name), "two cases have one name");
+            other += 1;
+        }
         notes[index] = cases[index].note();
         index += 1;
     }
@@ -194,10 +206,9 @@ mod tests {
     const QUIET: Case = Case { name: "quiet", events: &[], ..TRAP };
     const TWICE: Case = Case { name: "twice", events: &[Event::FAULT, Event::FAULT], ..TRAP };
 
-    #[test]
-    fn the_note_says_what_the_cases_say() {
+    fn pages() -> Pages {
         let at = Address::new;
-        let pages = Pages {
+        Pages {
             mailbox: at(0x10),
             frame_page: at(0x20),
             frame_pdpt: at(0x22),
@@ -210,9 +221,13 @@ mod tests {
             idt: at(0x70),
             gdt: at(0x80),
             tss: at(0x90),
-        };
+        }
+    }
+
+    #[test]
+    fn the_note_says_what_the_cases_say() {
         let image = Description { name: "db", rule: "r", spec: "s" };
-        let note = note(image, pages, &[TRAP, QUIET, TWICE]);
+        let note = note(image, pages(), &[TRAP, QUIET, TWICE]);
         assert_eq!((note.image.case_count, note.name_size, note.note_type), (3, 10, 1));
         assert_eq!(note.descriptor_size as usize, size_of_val(&note) - 24);
         assert_eq!((note.image.mailbox.value(), note.image.tss.value()), (0x10, 0x90));
@@ -224,6 +239,24 @@ mod tests {
         assert_eq!((trap.cancel.present, quiet.cancel.present), (1, 0));
         assert_eq!((trap.cancel.rip.value(), trap.cancel.payload.value()), (3, 0x4000));
         assert_eq!((trap.cancel.rflags, trap.cancel.vector, trap.flags, trap.needs), (0x100, 1, 1, 2));
+    }
+
+    #[test]
+    #[should_panic(expected = "two cases have one name")]
+    fn two_cases_of_one_name_stop_the_build() {
+        note(Description { name: "db", rule: "r", spec: "s" }, pages(), &[TRAP, QUIET, TRAP]);
+    }
+
+    #[test]
+    #[should_panic(expected = "the image's name breaks")]
+    fn an_image_without_a_name_stops_the_build() {
+        note(Description { name: "", rule: "r", spec: "s" }, pages(), &[TRAP]);
+    }
+
+    #[test]
+    #[should_panic(expected = "a case's name breaks")]
+    fn a_name_that_ids_cannot_hold_stops_the_build() {
+        note(Description { name: "db", rule: "r", spec: "s" }, pages(), &[Case { name: "-step", ..TRAP }]);
     }
 
     #[test]

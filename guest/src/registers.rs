@@ -2,6 +2,7 @@
 //! that refuses what a test needs.
 
 use core::arch::asm;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use fred::control::{CR0_TS, CR4_OSXSAVE};
 use fred::msr::{GS_BASE, KERNEL_GS_BASE};
 pub use fred::msr::{XFD, XFD_ERR};
@@ -58,6 +59,22 @@ pub fn set_dr0(address: u64) {
     Dr0::write(address);
 }
 
+/// IA32_DEBUGCTL.
+const DEBUGCTL: u32 = 0x1D9;
+/// Whether a case has written it: not every machine has one.
+static DEBUGCTL_WRITTEN: AtomicBool = AtomicBool::new(false);
+
+/// Reads IA32_DEBUGCTL.
+pub fn debugctl() -> u64 {
+    read_msr(DEBUGCTL)
+}
+
+/// Writes IA32_DEBUGCTL.
+pub fn set_debugctl(value: u64) {
+    DEBUGCTL_WRITTEN.store(true, Relaxed);
+    write_msr(DEBUGCTL, value);
+}
+
 /// Sets CR0.TS.
 pub fn set_task_switched() {
     // SAFETY: compiled code uses neither x87 nor SSE.
@@ -89,6 +106,9 @@ pub(crate) fn rest(cr2: u64, dr6: u64, xfd: bool) {
     Dr2::write(0);
     Dr3::write(0);
     set_dr6(dr6);
+    if DEBUGCTL_WRITTEN.load(Relaxed) {
+        set_debugctl(0);
+    }
     set_cr2(cr2);
     // SAFETY: clears CR0.TS, nothing else.
     unsafe { asm!("clts", options(nostack, preserves_flags)) }
@@ -102,10 +122,10 @@ pub(crate) fn rest(cr2: u64, dr6: u64, xfd: bool) {
 
 /// RCX at the last entry: SYSCALL without FRED would have put RIP there.
 pub fn rcx_at_entry() -> u64 {
-    crate::entry::stubs::ENTRY_RCX.load(core::sync::atomic::Ordering::Relaxed)
+    crate::entry::stubs::ENTRY_RCX.load(Relaxed)
 }
 
 /// R11 at the last entry: SYSCALL without FRED would have put RFLAGS there.
 pub fn r11_at_entry() -> u64 {
-    crate::entry::stubs::ENTRY_R11.load(core::sync::atomic::Ordering::Relaxed)
+    crate::entry::stubs::ENTRY_R11.load(Relaxed)
 }

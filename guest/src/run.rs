@@ -12,6 +12,7 @@ use crate::report::{
 };
 use crate::{act, boot, exit::exit, features, layout, paging, registers, routes, segments, serial};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use fred::cpuid::FRED;
 use protocol::delivery::Delivery;
 use protocol::doorbell::Doorbell;
 use protocol::exit::ImageExit;
@@ -54,7 +55,7 @@ pub(crate) extern "sysv64" fn main(magic: u32, information: u32) -> ! {
     let mut met = features::met();
     // Nobody injects anything into an image that runs alone.
     met.set(Needs::NMI | Needs::INTERRUPT, host().contains(HostFlags::PRESENT));
-    let fred = met.contains(Needs::FRED);
+    let fred = features::has(&FRED);
     let delivery = match options.delivery {
         Some(DeliveryMode::Fred) if !fred => error(format_args!(
             "delivery=fred, but CPUID does not offer FRED; use delivery=idt or another machine"
@@ -63,6 +64,8 @@ pub(crate) extern "sysv64" fn main(magic: u32, information: u32) -> ! {
         None if fred => DeliveryMode::Fred,
         None => DeliveryMode::Idt,
     };
+    // What the processor could do is nothing to a case: how events are delivered is.
+    met.set(Needs::FRED, delivery == DeliveryMode::Fred);
     let machine = Machine { delivery, xfd: met.contains(Needs::XFD) };
     stubs::XFD.store(machine.xfd as u8, Relaxed);
     if delivery == DeliveryMode::Fred {

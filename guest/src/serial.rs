@@ -4,10 +4,12 @@ use core::cell::UnsafeCell;
 use core::fmt;
 use protocol::port::COM1;
 use uart_16550::backend::PioBackend;
+use uart_16550::spec::registers::LSR;
 use uart_16550::{Config, Uart16550};
 
-/// How often one byte is offered before the port counts as dead.
-const PATIENCE: u32 = 1 << 20;
+/// How often one byte is offered, or the port asked whether it has sent all of them, before it counts
+/// as dead.
+pub(crate) const PATIENCE: u32 = 1 << 20;
 
 struct Port(UnsafeCell<Option<Uart16550<PioBackend>>>);
 
@@ -38,6 +40,17 @@ pub(crate) fn line(text: fmt::Arguments<'_>) {
         None => false,
     };
     if dead {
+        *port = None;
+    }
+}
+
+/// Waits until the port has sent everything: what it still holds when the machine ends is lost.
+pub(crate) fn drain() {
+    // SAFETY: see `Port`.
+    let port = unsafe { &mut *PORT.0.get() };
+    if let Some(uart) = port
+        && !(0..PATIENCE).any(|_| uart.lsr().contains(LSR::TRANSMITTER_EMPTY))
+    {
         *port = None;
     }
 }

@@ -19,8 +19,13 @@ pub enum ImagesError {
     )]
     None,
     /// Two images have one name.
-    #[error("two images are called `{0}`; scenario ids would not tell them apart")]
-    Ambiguous(String),
+    #[error("{} and {} are both images called `{name}`; scenario ids would not tell them apart", files[0], files[1])]
+    Ambiguous {
+        /// The name in both notes.
+        name: String,
+        /// The files.
+        files: [String; 2],
+    },
 }
 
 /// Reads the images of a run: `files`, or the embedded ones when there are none.
@@ -28,15 +33,23 @@ pub enum ImagesError {
 /// # Errors
 /// When there is no image, or one of them cannot be used.
 pub fn load(files: &[PathBuf]) -> Result<Vec<Image>, ImagesError> {
+    let named = |file: String, image: Result<Image, ImageError>| Ok((file, image?));
     let images = if files.is_empty() {
-        EMBEDDED.iter().map(|(name, bytes)| Image::parse(name, bytes)).collect::<Result<Vec<_>, _>>()?
+        let embedded =
+            EMBEDDED.iter().map(|(name, bytes)| named((*name).to_owned(), Image::parse(name, bytes)));
+        embedded.collect::<Result<Vec<_>, ImagesError>>()?
     } else {
-        files.iter().map(|file| Image::read(file)).collect::<Result<Vec<_>, _>>()?
+        let read = files.iter().map(|file| named(file.display().to_string(), Image::read(file)));
+        read.collect::<Result<_, ImagesError>>()?
     };
-    for (index, image) in images.iter().enumerate() {
-        if images[..index].iter().any(|other| other.name == image.name) {
-            return Err(ImagesError::Ambiguous(image.name.clone()));
+    for (index, (file, image)) in images.iter().enumerate() {
+        if let Some((other, _)) = images[..index].iter().find(|(_, other)| other.name == image.name) {
+            let files = [other.clone(), file.clone()];
+            return Err(ImagesError::Ambiguous { name: image.name.clone(), files });
         }
     }
-    if images.is_empty() { Err(ImagesError::None) } else { Ok(images) }
+    if images.is_empty() {
+        return Err(ImagesError::None);
+    }
+    Ok(images.into_iter().map(|(_, image)| image).collect())
 }

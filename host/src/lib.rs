@@ -14,10 +14,10 @@
 //! | [`run`] | one scenario, many scenarios, two machines beside each other, worker processes |
 //! | [`migration`] | a guest goes on in another process, or on another host |
 //! | [`nested`] | a Linux kernel with its own KVM inside an emulator, and midflight inside that |
-//! | `process` | child processes |
+//! | `process`, [`ending`] | child processes; the signals that end this one |
 //! | [`report`], [`facts`] | what people and programs read |
 //! | [`kernel_log`] | warnings of this host's kernel during a run |
-//! | [`cli`], [`pattern`] | the command line; `*` in filters and known issues |
+//! | [`cli`], [`filter`], [`pattern`] | the command line; which ids a word of it means; `*` there and in known issues |
 
 pub mod boot;
 pub mod cli;
@@ -25,7 +25,9 @@ pub mod cut;
 pub mod decode;
 pub mod devices;
 pub mod disturb;
+pub mod ending;
 pub mod facts;
+pub mod filter;
 pub mod image;
 pub mod images;
 pub mod inject;

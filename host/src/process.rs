@@ -1,8 +1,9 @@
 //! A child process that ends with its parent, and whose outputs are read as they come until a
-//! deadline.
+//! deadline, or until this process is told to end.
 
+use crate::ending;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -11,6 +12,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+
+/// The program that runs, even if its file was replaced or removed meanwhile.
+pub(crate) const THIS_PROGRAM: &str = "/proc/self/exe";
 
 /// How often a child that has closed its outputs is asked whether it has ended.
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
@@ -54,8 +58,11 @@ impl MemoryFile {
     }
 }
 
-/// The kernel kills the child when the thread that starts it ends, whatever ends it.
+/// The kernel kills the child when the thread that starts it ends, whatever ends it; and nothing else
+/// does: what a terminal sends to its foreground group is for the parent, which decides what becomes
+/// of its children, and is not to take their end for a failure.
 pub(crate) fn die_with_parent(command: &mut Command) {
+    command.process_group(0);
     let parent = std::process::id();
     // SAFETY: prctl and getppid are async-signal-safe; nothing is allocated or locked between fork
     // and exec.
@@ -97,6 +104,8 @@ pub(crate) enum Event {
     Ended(ExitStatus),
     /// The deadline passed.
     Late,
+    /// This process was told to end.
+    ToldToEnd,
 }
 
 /// A child process without standard input; killed and reaped when dropped.
@@ -109,7 +118,9 @@ pub(crate) struct Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // Both fail when the child has been reaped already, which is what is wanted.
+        // All fail when the child has been reaped already, which is what is wanted. Its group has what a
+        // wrapper of the program has started, too; the group lives until the child is reaped.
+        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -132,7 +143,10 @@ impl Child {
             if left.is_zero() {
                 return Ok(Event::Late);
             }
-            if let Some(event) = self.read(left)? {
+            if ending::told().is_some() {
+                return Ok(Event::ToldToEnd);
+            }
+            if let Some(event) = self.read(left.min(ending::LOOK))? {
                 return Ok(event);
             }
         }
@@ -142,6 +156,9 @@ impl Child {
             }
             if Instant::now() >= deadline {
                 return Ok(Event::Late);
+            }
+            if ending::told().is_some() {
+                return Ok(Event::ToldToEnd);
             }
             std::thread::sleep(POLL_INTERVAL);
         }

@@ -66,6 +66,9 @@ pub struct Report {
     pub outcome: Outcome,
     /// Why, where it did not pass.
     pub reason: Option<String>,
+    /// The prediction that describes the failure; where it passed, the one that says that it fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicted: Option<String>,
     /// The kind of proof that the delivery was cut; null where it was not.
     pub cut: Option<Proof>,
     /// How many cuts were proved: more than one where the delivery was stopped again, or in a storm.
@@ -86,6 +89,10 @@ pub struct Report {
     pub compared: u32,
     /// What the uAPI could not carry in a migration.
     pub losses: Vec<String>,
+    /// Whether the uAPI had no field for the event data of an exception that migrated: event data 0 in
+    /// its frame is then nobody's fault.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub event_data_open: bool,
     /// What read back otherwise after a restore: `expected` was saved, `got` was read back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub restored: Vec<Difference>,
@@ -117,6 +124,7 @@ impl Report {
             action,
             outcome: Outcome::Error,
             reason: None,
+            predicted: None,
             cut: None,
             cuts: 0,
             runs: 1,
@@ -127,6 +135,7 @@ impl Report {
             differences: Vec::new(),
             compared: 0,
             losses: Vec::new(),
+            event_data_open: false,
             restored: Vec::new(),
             frames: Vec::new(),
             duration_us: 0,
@@ -195,14 +204,5 @@ impl Report {
         let mut differences = std::mem::take(&mut self.differences);
         differences.extend(self.restored.iter().cloned());
         self.set_differences(differences);
-    }
-
-    /// The command that runs the scenario again.
-    pub fn command(&self) -> String {
-        let behaviour = match &self.behaviour {
-            Some(name) => format!(" --behaviour {name}"),
-            None => String::new(),
-        };
-        format!("midflight run {} --machine {}{behaviour}", self.id, self.machine)
     }
 }

@@ -27,6 +27,8 @@ pub enum Stopped {
     Doorbell(Doorbell),
     /// A read of [`port::INPUT`] was answered; the IN or INS is not completed yet.
     Input,
+    /// A write to [`port::OUTPUT`] was taken; the OUT or OUTS is not completed yet.
+    Output,
     /// The image ended itself with this byte.
     Ended(u8),
     /// Anything that is not I/O.
@@ -76,11 +78,13 @@ impl<'i> Session<'i> {
                 Some(Access::Doorbell(doorbell)) => return Ok(Stopped::Doorbell(doorbell)),
                 Some(Access::Ended(byte)) => return Ok(Stopped::Ended(byte)),
                 Some(Access::Served(items)) => {
-                    if let Exit::IoIn { port, .. } = exit {
+                    if let Exit::IoIn { .. } = exit {
                         self.vcpu.set_io_data(&items)?;
-                        if port == port::INPUT {
-                            return Ok(Stopped::Input);
-                        }
+                    }
+                    match exit {
+                        Exit::IoIn { port: port::INPUT, .. } => return Ok(Stopped::Input),
+                        Exit::IoOut { port: port::OUTPUT, .. } => return Ok(Stopped::Output),
+                        _ => {}
                     }
                 }
                 None => return Ok(Stopped::Exit(exit)),
@@ -88,14 +92,14 @@ impl<'i> Session<'i> {
         }
     }
 
-    /// As [`advance`](Self::advance), past any number of input reads.
+    /// As [`advance`](Self::advance), past any number of [`Stopped::Input`] and [`Stopped::Output`].
     ///
     /// # Errors
     /// As [`advance`](Self::advance).
-    pub fn advance_past_input(&mut self) -> Result<Stopped, VcpuError> {
+    pub fn advance_past_io(&mut self) -> Result<Stopped, VcpuError> {
         loop {
             match self.advance()? {
-                Stopped::Input => {}
+                Stopped::Input | Stopped::Output => {}
                 other => return Ok(other),
             }
         }

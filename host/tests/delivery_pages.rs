@@ -54,7 +54,7 @@ fn stop_at(machine: &ModelMachine, image: &Image, ready: &VmState, index: u16, p
         assert_eq!(session.advance().unwrap(), Stopped::Doorbell(Doorbell::Armed(index)));
         inject::at_armed(&mut session, case.flags).unwrap();
         session.vcpu.protect(page, Protection::Blocked).unwrap();
-        match session.advance_past_input().unwrap() {
+        match session.advance_past_io().unwrap() {
             Stopped::Exit(Exit::Fault { gpa: Some(gpa) }) => assert_eq!(gpa & !0xFFF, page),
             other => panic!("{other:?}"),
         }
@@ -69,7 +69,7 @@ fn stop_at(machine: &ModelMachine, image: &Image, ready: &VmState, index: u16, p
         assert!(others || shown != case.flags.contains(CaseFlags::SOFT), "{events:?}");
         session.vcpu.protect(page, Protection::Open).unwrap();
         inject::at_cut(&mut session, case.flags).unwrap();
-        assert_eq!(session.advance_past_input().unwrap(), Stopped::Doorbell(Doorbell::Done(index)));
+        assert_eq!(session.advance_past_io().unwrap(), Stopped::Doorbell(Doorbell::Done(index)));
         let mailbox = session.mailbox().unwrap();
         assert_eq!(mailbox.verdict, Verdict::Pass as u32, "{:?}", &mailbox.mismatches[..2]);
     }

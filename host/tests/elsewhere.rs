@@ -1,7 +1,9 @@
 //! Guests that go on in another process.
 #![expect(clippy::unwrap_used, reason = "the helpers belong to tests, which may panic")]
 
-use kvm::{DEVICE, KvmMachine};
+mod this_host;
+
+use kvm::DEVICE;
 use midflight::image::Image;
 use midflight::images::EMBEDDED;
 use midflight::machine::model::ModelMachine;
@@ -72,10 +74,7 @@ fn event_data_that_the_uapi_lost_is_noticed_there() {
 
 #[test]
 fn kvm_moves_between_processes() {
-    let machine = match KvmMachine::open(Path::new(DEVICE)) {
-        Ok(machine) => machine,
-        Err(error) => return eprintln!("skipped, nothing tested: {error}"),
-    };
+    let Some(machine) = this_host::kvm() else { return };
     for id in
         ["pf/read-unmapped:idt:cancel:migrate-process", "pf/read-unmapped:idt:cancel:migrate-process+disturb"]
     {
@@ -147,10 +146,7 @@ fn what_is_lost_there_is_noticed_when_the_guest_is_back() {
 
 #[test]
 fn kvm_guests_come_back_too() {
-    let machine = match KvmMachine::open(Path::new(DEVICE)) {
-        Ok(machine) => machine,
-        Err(error) => return eprintln!("skipped, nothing tested: {error}"),
-    };
+    let Some(machine) = this_host::kvm() else { return };
     for (id, moves) in [
         ("pf/read-unmapped:idt:cancel:migrate-process+disturb+again=2", [2, 1]),
         ("pf/read-unmapped:idt:storm=1:migrate-process", [3, 0]),
@@ -193,7 +189,7 @@ fn a_destination_that_dies_is_an_error_that_says_so() {
 #[test]
 fn another_machine_refuses_the_guest() {
     let destination = here(Destination::on_model("payload-reuse"));
-    let Ok(machine) = KvmMachine::open(Path::new(DEVICE)) else { return };
+    let Some(machine) = this_host::kvm() else { return };
     let Some(report) = run(&machine, None, destination, "pf/read-unmapped:idt:cancel:migrate-process") else {
         return;
     };

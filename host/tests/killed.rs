@@ -1,11 +1,13 @@
 //! midflight, killed at random moments: nothing of it may be left. `make soak` runs this.
 #![expect(clippy::unwrap_used, reason = "the helpers belong to tests, which may panic")]
 
+mod marked;
+
 use fastrand::Rng;
-use std::os::unix::process::CommandExt;
+use marked::{MARK, marked, soon};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A command line that is killed, and how long it lasts at least.
 struct Victim {
@@ -15,7 +17,7 @@ struct Victim {
 
 /// All that start other processes or leave the machine that they began on.
 const VICTIMS: [Victim; 2] = [
-    // Asks QEMU for its version, probes in a worker, then has a worker for each processor.
+    // Probes in a worker, then has a worker for each processor.
     Victim {
         arguments: &["run", "*:idt:*", "--machine", "kvm", "--repeat", "10"],
         lasts: Duration::from_millis(2000),
@@ -26,24 +28,8 @@ const VICTIMS: [Victim; 2] = [
     },
 ];
 
-/// How long the kernel may take to end the children of a killed process.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).map_or(default, |text| text.parse().unwrap())
-}
-
-/// The live processes of a process group, by `/proc/*/stat`: pid (name) state ppid pgrp …
-fn group(leader: u32) -> Vec<u32> {
-    let directories = std::fs::read_dir("/proc").unwrap().flatten();
-    let pids = directories.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter(|pid| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, f)| f).split_whitespace().collect();
-        let is_zombie = fields.first() == Some(&"Z");
-        fields.get(2) == Some(&leader.to_string().as_str()) && !is_zombie
-    })
-    .collect()
 }
 
 /// Everything below a directory.
@@ -54,11 +40,10 @@ fn files(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn start(victim: &Victim, directory: &Path) -> Child {
+fn start(victim: &Victim, directory: &Path, mark: &str) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_midflight"));
     command.args(victim.arguments).current_dir(directory).env("TMPDIR", directory);
-    // A group of its own: whatever belongs to it and is alive afterwards is left over.
-    command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.env(MARK, mark).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().unwrap()
 }
 
@@ -80,22 +65,15 @@ fn nothing_is_left_of_a_driver_that_is_killed() {
     for kill in 0..kills {
         let victim = &VICTIMS[random.usize(..VICTIMS.len())];
         let after = Duration::from_micros(random.u64(..victim.lasts.as_micros() as u64));
-        let mut child = start(victim, &directory);
+        let mark = format!("{}-{kill}", std::process::id());
+        let mut child = start(victim, &directory, &mark);
         let leader = child.id();
         std::thread::sleep(after);
         running += u64::from(child.try_wait().unwrap().is_none());
-        with_children += u64::from(group(leader).len() > 1);
+        with_children += u64::from(marked(&mark).len() > 1);
         child.kill().unwrap();
         child.wait().unwrap();
-        let late = Instant::now() + PATIENCE;
-        while !group(leader).is_empty() {
-            let left = group(leader);
-            let line =
-                |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            let lines: Vec<String> = left.iter().map(line).collect();
-            assert!(Instant::now() < late, "kill {kill} after {after:?} left processes {left:?}: {lines:?}");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        soon(&format!("kill {kill} after {after:?} left processes"), || marked(&mark).is_empty());
         assert_eq!(files(&directory), Vec::<PathBuf>::new(), "kill {kill} after {after:?} left files");
         let of_leader = |path: &PathBuf| path.to_string_lossy().contains(&format!("midflight-{leader}"));
         let outside: Vec<_> = files(&std::env::temp_dir()).into_iter().filter(of_leader).collect();

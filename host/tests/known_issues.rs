@@ -1,59 +1,100 @@
-//! What known-issues.toml predicts for hardware that nobody here has, against the model that plays it.
+//! The lists built in, against the images built in; and lists that name what does not exist.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers belong to tests, which may panic")]
 
-use midflight::facts::HostFacts;
+mod midflight_binary;
+
 use midflight::images::{self, ImagesError};
-use midflight::known::{BUILT_IN, KnownIssues, failure_text};
+use midflight::known::{KnownIssues, Loaded};
 use midflight::machine::model::ModelMachine;
-use midflight::result::Outcome;
-use midflight::run::one::Runner;
-use midflight::scenario::{self, Delivery};
-use model::hypervisor::behaviour::by_name;
+use midflight::run::observe::{is_named, observe};
+use midflight_binary::{embedded, file, midflight};
+use model::hypervisor::behaviour::CORRECT;
 use std::time::Duration;
 
-/// Each entry for the series v9 is exactly what the behaviour `v9` does, and an entry that does not
-/// show there is a failure as everywhere.
+/// Every image, case and scenario that a built-in list names is there.
 #[test]
-fn what_is_predicted_for_the_fred_series_is_what_its_behaviour_does() {
+fn the_lists_built_in_name_scenarios_that_exist() {
     let images = match images::load(&[]) {
         Err(ImagesError::None) => return,
         images => images.unwrap(),
     };
-    let known = KnownIssues::parse(BUILT_IN).unwrap();
-    let mut facts = HostFacts {
-        kvm_module: "kvm kvm_intel".to_owned(),
-        vendor: "GenuineIntel".to_owned(),
-        kvm_fred: true,
-        ..HostFacts::default()
-    };
-    let unstated = facts.clone();
-    facts.state("fred_series=v9").unwrap();
-    let machine = ModelMachine::new(by_name("v9").unwrap());
-    let mut runner = Runner::new(&machine, None, Duration::from_secs(10));
-    let mut explained = 0;
-    for image in &images {
-        for scenario in scenario::all(image).iter().filter(|one| one.delivery == Delivery::Fred) {
-            let mut report = runner.run(image, scenario);
-            // As if KVM had done it.
-            "kvm".clone_into(&mut report.machine);
-            let before = report.clone();
-            known.apply(&mut report, &facts);
-            assert!(report.reason.iter().all(|why| !why.contains("did not show")), "{report:#?}");
-            explained += usize::from(report.outcome == Outcome::Known);
-            // Not predicted: see the comment in the list.
-            let elsewhere = ["nested", "nmi"].contains(&image.name.as_str()) || report.stop == "io";
-            let failure = failure_text(&before);
-            assert!(report.outcome != Outcome::Fail || elsewhere, "{}: {failure}", report.id);
-
-            let mut report = before.clone();
-            known.apply(&mut report, &unstated);
-            assert_eq!(report, before, "nothing holds unless it is stated");
-            // Another failure of the same scenario is not excused.
-            if let Some(first) = report.differences.first_mut() {
-                first.got.push('1');
-                known.apply(&mut report, &facts);
-                assert_ne!(report.outcome, Outcome::Known, "{}", report.id);
-            }
-        }
+    let known = KnownIssues::built_in().unwrap();
+    let loaded = Loaded { images: &images, all: true };
+    for entries in [&known.issues, &known.predictions] {
+        assert!(loaded.check(entries).unwrap().is_empty());
     }
-    assert!(explained > 200, "{explained}");
+}
+
+/// What `midflight compare` sees has names that a list may use.
+#[test]
+fn every_value_at_a_doorbell_has_a_name() {
+    let images = match images::load(&[]) {
+        Err(ImagesError::None) => return,
+        images => images.unwrap(),
+    };
+    let image = images.iter().find(|image| image.name == "pf").unwrap();
+    let scenario = "pf/read-unmapped:fred:cold".parse().unwrap();
+    let seen = observe(&ModelMachine::new(&CORRECT), image, &scenario, Duration::from_secs(60), None);
+    assert_eq!(seen.landmarks.len(), 3);
+    for (name, _) in seen.landmarks.iter().flat_map(|at| at.registers.iter().chain(&at.mailbox)) {
+        assert!(is_named(name), "{name}");
+    }
+    for name in ["RAGS", "CS.colour", "GDTR.attributes", ""] {
+        assert!(!is_named(name), "{name}");
+    }
+}
+
+const LIST: &str = r#"
+[[issue]]
+name = "imaginary"
+machine = "kvm"
+scenarios = ["pf/read-unmapped:idt:cold"]
+cases = [
+    "db/single-step:idt",
+]
+failure = "entries expected 0x1, got 0x0"
+host = { kernel = ["0.0."] }
+reason = "none"
+reference = "none"
+"#;
+
+#[test]
+fn a_list_that_names_what_does_not_exist_is_refused_with_its_own_name_and_line() {
+    if embedded("pf").is_none() {
+        return;
+    }
+    let run = |name: &str, text: &str, image: &[&str]| {
+        let list = file(name, text.as_bytes());
+        let list = list.to_str().unwrap().to_owned();
+        let run = ["run", "pf/read-unmapped:fred:cold", "--machine", "model", "--known-issues", &list];
+        (midflight(&[&run[..], image].concat()), list)
+    };
+    assert_eq!(run("sound.toml", LIST, &[]).0.code, 0);
+    for (line, from, to, sentence) in [
+        (5, "pf/read-unmapped:idt", "pf/read-mapped:idt", "image `pf` has no case `read-mapped`"),
+        (5, "pf/read", "fp/read", "there is no image `fp`"),
+        (5, "idt:cold", "idt:nopayload:cold", "makes no sense for its case"),
+        (7, "single-step", "singel-step", "image `db` has no case `singel-step`"),
+        (7, "db/single", "dp/single", "there is no image `dp`"),
+        (7, ",\n]", ",\n]\nstops = [\"io\"]", "`db/single-step:idt` has no scenario with these stops"),
+        (9, "entries expected", "entires expected", "no judge, restore or comparison has such a field"),
+        (9, "entries expected 0x1, got 0x0", "**", "`**` describes nothing in particular"),
+    ] {
+        let (ran, list) = run("wrong.toml", &LIST.replace(from, to), &[]);
+        let start = format!("midflight: {list}:{line}: `imaginary`: ");
+        assert!(ran.code == 2 && ran.stdout.is_empty(), "{ran:?}");
+        assert!(ran.stderr.starts_with(&start) && ran.stderr.contains(sentence), "{ran:?}");
+    }
+    let (ran, list) = run("broken.toml", "\n[[issue]\n", &[]);
+    assert!(ran.code == 2 && ran.stderr.starts_with(&format!("midflight: {list}:2: ")), "{ran:?}");
+
+    // With an image file in place of all images, nobody can tell what another image has.
+    let image = file("pf-alone", &embedded("pf").unwrap());
+    let image = ["--image", image.to_str().unwrap()];
+    let (ran, list) = run("partly.toml", &LIST.replace("db/", "dp/"), &image);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let note = format!("midflight: {list}: not checked for images that are not loaded: dp\n");
+    assert!(ran.stderr.contains(&note), "{ran:?}");
+    let (ran, _) = run("partly.toml", &LIST.replace("pf/read-unmapped:idt", "pf/read:idt"), &image);
+    assert!(ran.code == 2 && ran.stderr.contains("image `pf` has no case `read`"), "{ran:?}");
 }

@@ -1,27 +1,19 @@
 //! The kvm machine on this host's /dev/kvm. Without one every test here says so and tests nothing.
 #![expect(clippy::unwrap_used, reason = "the helpers belong to tests, which may panic")]
 
-use kvm::{DEVICE, KvmMachine, KvmVcpu};
+mod this_host;
+
+use kvm::{KvmMachine, KvmVcpu};
 use kvm_bindings::{KVM_VCPUEVENT_VALID_PAYLOAD, kvm_regs};
 use midflight::probe::{Question, Support, ask};
 use midflight::scenario::{Place, Stop};
-use std::path::Path;
 use std::time::{Duration, Instant};
+use this_host::kvm as machine;
 use vm::Machine;
 use vm::{Exit, PAGE, Protection, RunMode, Vcpu, VcpuError, VmConfig, VmKind};
 
 const CODE: u64 = 0x1000;
 const MEMORY: u64 = 0x1_0000;
-
-fn machine() -> Option<KvmMachine> {
-    match KvmMachine::open(Path::new(DEVICE)) {
-        Ok(machine) => Some(machine),
-        Err(error) => {
-            eprintln!("skipped, nothing tested: {error}");
-            None
-        }
-    }
-}
 
 fn empty(machine: &KvmMachine, payload: bool) -> KvmVcpu {
     let config = VmConfig {

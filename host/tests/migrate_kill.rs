@@ -4,7 +4,10 @@
 //! MIDFLIGHT_KILLS is how many are killed, MIDFLIGHT_KILL_SEED where the moments come from.
 #![expect(clippy::unwrap_used, reason = "the helpers belong to tests, which may panic")]
 
-use kvm::{DEVICE, KvmMachine};
+mod marked;
+mod this_host;
+
+use marked::{MARK, marked, soon};
 use midflight::images::EMBEDDED;
 use std::fs::{create_dir_all, read, read_dir, read_to_string, remove_file};
 use std::path::{Path, PathBuf};
@@ -13,8 +16,6 @@ use std::time::{Duration, Instant};
 
 const ON_MODEL: &str = "pf/read-unmapped:fred:block@frame:migrate-process";
 const ON_KVM: &str = "pf/read-unmapped:idt:cancel:migrate-process";
-/// Marks every process of this test: the environment is inherited.
-const MARK: &str = "MIDFLIGHT_MIGRATION_MARK";
 /// A kill comes this long after the sender's start, in microseconds: both sides are mostly done in less
 /// than the most.
 const MOMENT: std::ops::Range<u64> = 0..200_000;
@@ -29,18 +30,6 @@ enum Victim {
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
-}
-
-/// The processes that carry the mark, but for this one.
-fn marked(mark: &str) -> Vec<u32> {
-    let wanted = format!("{MARK}={mark}");
-    let pids =
-        read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| {
-        let environment = read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
-    })
-    .collect()
 }
 
 fn keepers(mark: &str) -> Vec<u32> {
@@ -66,15 +55,6 @@ fn start(mark: &str, directory: &Path, arguments: &[&str]) -> Child {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-/// Waits for what must come; `what` says what it is.
-fn soon(what: &str, mut is_so: impl FnMut() -> bool) {
-    let bound = Instant::now() + Duration::from_secs(30);
-    while !is_so() {
-        assert!(Instant::now() < bound, "{what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
 /// An empty directory of a test's own.
 fn directory(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -91,7 +71,7 @@ fn who_is_killed_leaves_nothing() {
         return eprintln!("skipped, nothing tested: this build carries no image pf");
     }
     let mut machines = vec![("model", ON_MODEL)];
-    if KvmMachine::open(Path::new(DEVICE)).is_ok() {
+    if this_host::kvm().is_some() {
         machines.push(("kvm", ON_KVM));
     }
     let (kills, seed) = (number("MIDFLIGHT_KILLS", 24), number("MIDFLIGHT_KILL_SEED", 1));

@@ -71,9 +71,61 @@ fn the_nested_bit_goes_to_every_kernel_with_the_series() {
         let (with, losses) = restored(&state, other);
         assert_eq!((with.events.reserved[25], losses), (1, Vec::new()), "{other}");
     }
-    let (without, losses) = restored(&state, "stock");
-    assert_eq!((extensions(&without), without.events.reserved[25]), (0, 0));
-    assert_eq!(losses, ["the nested bit: the new machine's kvm_vcpu_events has no place for it"]);
+    // It is kept where another field is refused.
+    let (with, losses) = restored(&saved("uapi-event-data", true), "v9");
+    assert_eq!((extensions(&with), with.events.reserved[25]), (0x40, 1));
+    assert_eq!(losses, ["event data: the new machine's kvm_vcpu_events has no place for it"]);
+    for other in ["stock", "v9-nested-off"] {
+        let (without, losses) = restored(&state, other);
+        assert_eq!((extensions(&without), without.events.reserved[25]), (0, 0), "{other}");
+        assert_eq!(
+            losses,
+            ["the nested bit: the new machine's kvm_vcpu_events has no place for it"],
+            "{other}"
+        );
+    }
+}
+
+/// What decides which capability is enabled on KVM, on machines of which it is known.
+#[test]
+fn whether_the_nested_bit_is_carried_is_found_by_trying() {
+    for (behaviour, carried) in [
+        ("payload-reuse", true),
+        ("v9", true),
+        ("uapi-event-data", true),
+        ("v9-nested-off", false),
+        ("stock", false),
+    ] {
+        for exception_payload in [true, false] {
+            let machine = machine(behaviour);
+            let config = VmConfig {
+                memory_size: 0x1000,
+                cpuid: machine.cpuid().to_vec(),
+                exception_payload,
+                kind: VmKind::Plain,
+            };
+            let mut vcpu = machine.create(&config).unwrap();
+            assert_eq!(state::carries_nested_bit(vcpu.as_mut()), Ok(carried), "{behaviour}");
+        }
+    }
+}
+
+/// The source cannot say that an exception is nested: a loss, pending or injected, under FRED.
+#[test]
+fn a_source_without_the_nested_bit_loses_it() {
+    for (behaviour, lost) in [("v9", false), ("v9-nested-off", true)] {
+        let mut state = saved(behaviour, false);
+        let names = |state: &VmState| {
+            state::losses(state, true).iter().any(|loss| loss == "the nested bit of the exception")
+        };
+        assert!(!names(&state), "{behaviour}: not under the IDT");
+        state.sregs.cr4 |= 1 << 32;
+        assert_eq!(names(&state), lost, "{behaviour}");
+        (state.events.exception.injected, state.events.exception.pending) = (0, 1);
+        assert_eq!(names(&state), lost, "{behaviour}");
+        state.events.exception.pending = 0;
+        assert!(!names(&state), "{behaviour}");
+    }
 }
 
 #[test]

@@ -3,12 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "the helpers belong to tests, which may panic")]
 
 mod dirty_guest;
+mod this_host;
 
 use dirty_guest::{DIRTY_MSRS, config, dirty, with_pending_page_fault};
-use kvm::{DEVICE, KvmMachine};
 use midflight::machine::model::ModelMachine;
 use model::hypervisor::behaviour::{CORRECT, by_name};
-use std::path::Path;
 use vm::Machine;
 use vm::Vcpu;
 use vm::state::{self, ORDER, Step, restore_and_check, restore_in};
@@ -16,9 +15,8 @@ use vm::state::{self, ORDER, Step, restore_and_check, restore_in};
 /// The model, and KVM where there is one.
 fn machines() -> Vec<Box<dyn Machine>> {
     let mut machines: Vec<Box<dyn Machine>> = vec![Box::new(ModelMachine::new(&CORRECT))];
-    match KvmMachine::open(Path::new(DEVICE)) {
-        Ok(kvm) => machines.push(Box::new(kvm)),
-        Err(error) => eprintln!("skipped on kvm, nothing tested there: {error}"),
+    if let Some(kvm) = this_host::kvm() {
+        machines.push(Box::new(kvm));
     }
     machines
 }
@@ -159,7 +157,7 @@ fn a_machine_without_the_nested_bit_names_the_loss() {
     source.set_events(&events).unwrap();
     let saved = state::save(source.as_mut(), &with, &config).unwrap();
     no_findings("model", &restore_and_check(&with, &saved).unwrap().findings);
-    let Ok(without) = KvmMachine::open(Path::new(DEVICE)) else { return };
+    let Some(without) = this_host::kvm() else { return };
     let mut fresh = without.create(&dirty_guest::config(&without, true)).unwrap();
     if fresh.set_events(&saved.events).is_ok() {
         eprintln!("skipped: this KVM has the nested bit");

@@ -1,7 +1,7 @@
 //! What reports, `known-issues.toml` and `midflight doctor` say about this host's KVM.
 
-use super::KvmMachine;
 use super::msrs::has;
+use super::{KvmMachine, NestedFlag};
 use fred::cpuid::{AMX_TILE, FRED, XFD};
 use kvm_bindings::{
     KVM_CAP_DIRTY_LOG_RING, KVM_CAP_EXCEPTION_PAYLOAD, KVM_CAP_GUEST_MEMFD, KVM_CAP_IMMEDIATE_EXIT,
@@ -39,6 +39,8 @@ pub struct KvmFacts {
     pub xfd: bool,
     /// Whether it has AMX tiles.
     pub amx: bool,
+    /// How an exception's nested bit travels in `kvm_vcpu_events`.
+    pub nested_flag: NestedFlag,
     /// The capabilities that stops and migration depend on.
     pub capabilities: Vec<Capability>,
 }
@@ -85,6 +87,7 @@ impl KvmMachine {
             fred: has(&self.cpuid, &FRED),
             xfd: has(&self.cpuid, &XFD),
             amx: has(&self.cpuid, &AMX_TILE),
+            nested_flag: self.nested_flag,
             capabilities: CAPABILITIES
                 .map(|(name, number)| Capability { name, value: value(number) })
                 .to_vec(),

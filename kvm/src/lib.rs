@@ -26,16 +26,20 @@
 //! | `signal` | the deadline's timer and the signal that cancels an entry |
 //! | `msrs` | the MSRs to save and restore |
 //! | `needed` | the capabilities without which nothing can be run |
+//! | `nested_flag` | the capability for the nested bit, which has no settled number |
 //! | `facts` | what reports and `midflight doctor` say about this host's KVM |
+//! | `device` | why the device cannot be opened, and what helps |
 //! | `error` | errno -> a sentence with advice |
 //! | `sys` | the ioctls and system calls that kvm-ioctls lacks |
 
+mod device;
 mod error;
 mod exit;
 mod facts;
 mod memory;
 mod msrs;
 mod needed;
+mod nested_flag;
 mod protection;
 mod ring;
 mod signal;
@@ -46,9 +50,12 @@ mod vcpu;
 
 pub use facts::{Capability, Facts, KvmFacts, facts};
 pub use msrs::to_migrate as msrs_to_migrate;
+pub use nested_flag::NestedFlag;
 pub use vcpu::KvmVcpu;
 
+use device::cannot_be_opened;
 use error::{call, refusal};
+use fred::cpuid::FRED;
 use kvm_bindings::{
     CpuId, KVM_API_VERSION, KVM_CAP_EXCEPTION_PAYLOAD, KVM_CAP_GET_TSC_KHZ, KVM_CAP_SREGS2, KVM_CAP_VM_TYPES,
     KVM_CAP_XSAVE2, KVM_MAX_CPUID_ENTRIES, KVM_X86_SW_PROTECTED_VM, kvm_cpuid_entry2, kvm_enable_cap,
@@ -79,6 +86,7 @@ pub struct KvmMachine {
     cpuid: Vec<kvm_cpuid_entry2>,
     msr_indices: Vec<u32>,
     offered: Offered,
+    nested_flag: NestedFlag,
 }
 
 impl KvmMachine {
@@ -91,8 +99,8 @@ impl KvmMachine {
     /// When the device is missing, may not be opened or is no KVM that this program knows.
     pub fn open(device: &Path) -> Result<Self, VcpuError> {
         let path = CString::new(device.as_os_str().as_bytes())
-            .map_err(|_| refusal("open /dev/kvm", "the path holds a NUL byte".into()))?;
-        let kvm = Kvm::new_with_path(path).map_err(|error| call("open /dev/kvm", error))?;
+            .map_err(|_| refusal("open", "the path holds a NUL byte".into()))?;
+        let kvm = Kvm::new_with_path(path).map_err(|error| cannot_be_opened(device, error.errno()))?;
         let version = kvm.get_api_version();
         if version != KVM_API_VERSION as i32 {
             let what = format!("{} answers {version} instead of 12; it is no KVM", device.display());
@@ -109,7 +117,12 @@ impl KvmMachine {
         let msr_indices = msrs::to_migrate(list.as_slice(), &cpuid);
         let offers = |capability: u32| kvm.check_extension_raw(capability.into()) > 0;
         let offered = Offered { sregs2: offers(KVM_CAP_SREGS2), tsc_khz: offers(KVM_CAP_GET_TSC_KHZ) };
-        Ok(Self { kvm, cpuid, msr_indices, offered })
+        let mut machine = Self { kvm, cpuid, msr_indices, offered, nested_flag: NestedFlag::NotOffered };
+        // Without FRED there is no nested bit to carry.
+        if msrs::has(&machine.cpuid, &FRED) {
+            machine.nested_flag = machine.find_nested_flag();
+        }
+        Ok(machine)
     }
 
     /// Whether the kernel can keep an exception's payload apart from the registers.
@@ -142,6 +155,10 @@ impl KvmMachine {
     /// # Errors
     /// When it cannot be made.
     pub fn create_vcpu(&self, config: &VmConfig) -> Result<KvmVcpu, VcpuError> {
+        self.create_with(config, self.nested_flag)
+    }
+
+    fn create_with(&self, config: &VmConfig, nested_flag: NestedFlag) -> Result<KvmVcpu, VcpuError> {
         check_memory_size(config.memory_size)?;
         if config.exception_payload && !self.offers_exception_payload() {
             return Err(refusal(
@@ -159,6 +176,10 @@ impl KvmMachine {
             let cap =
                 kvm_enable_cap { cap: KVM_CAP_EXCEPTION_PAYLOAD, args: [1, 0, 0, 0], ..Default::default() };
             vm.enable_cap(&cap).map_err(|e| call("KVM_ENABLE_CAP(KVM_CAP_EXCEPTION_PAYLOAD)", e))?;
+        }
+        if let NestedFlag::Capability(cap) = nested_flag {
+            let cap = kvm_enable_cap { cap, args: [1, 0, 0, 0], ..Default::default() };
+            vm.enable_cap(&cap).map_err(|e| call("KVM_ENABLE_CAP(KVM_CAP_EXCEPTION_NESTED_FLAG)", e))?;
         }
         let memory = GuestMemory::new(config.memory_size)?;
         let logs = config.kind == VmKind::DirtyRing;

@@ -35,14 +35,44 @@ impl CpuidTable {
             .map_or([0; 4], |e| [e.eax, e.ebx, e.ecx, e.edx])
     }
 
-    /// Whether the processor is one of AMD's kind, which does some things in its own way.
-    pub fn is_amd(&self) -> bool {
-        fred::cpuid::AMD.contains(&fred::cpuid::vendor(self.get(0, 0)))
+    /// Whose processor the table describes.
+    pub fn vendor(&self) -> Vendor {
+        let [_, ebx, ecx, edx] = self.get(0, 0);
+        Vendor::of([ebx, edx, ecx].map(u32::to_le_bytes).as_flattened())
     }
 
     /// Whether the table offers a feature.
     pub fn has(&self, feature: Feature) -> bool {
         feature.is_in(self.get(feature.leaf, feature.subleaf))
+    }
+}
+
+/// Whose processor it is, where the manuals or the silicon of the two differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Vendor {
+    /// `GenuineIntel`, and every vendor that is not AMD.
+    #[default]
+    Intel,
+    /// `AuthenticAMD`, and Hygon, who build AMD's cores.
+    Amd,
+}
+
+impl Vendor {
+    /// EBX, EDX and ECX of CPUID leaf 0, in this order: twelve letters.
+    pub const fn signature(self) -> &'static [u8; 12] {
+        match self {
+            Self::Intel => b"GenuineIntel",
+            Self::Amd => b"AuthenticAMD",
+        }
+    }
+
+    /// Whose signature it is.
+    pub fn of(signature: &[u8]) -> Self {
+        if signature == Self::Amd.signature() || signature == b"HygonGenuine" {
+            Self::Amd
+        } else {
+            Self::Intel
+        }
     }
 }
 

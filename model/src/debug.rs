@@ -1,6 +1,7 @@
 //! Breakpoints, and what a #DB does to DR6 and DR7.
 
 use crate::cpu::{Step, Stop};
+use crate::cpuid::Vendor;
 use crate::event::Event;
 use crate::mmu::Kind;
 use crate::processor::Processor;
@@ -14,7 +15,7 @@ impl Processor {
     /// "Instruction-breakpoint exception condition"). AMD's processors do not suppress it, and KVM asks
     /// for the guest's vendor too (`kvm_is_code_breakpoint_inhibited`).
     pub(crate) fn check_execution_breakpoints(&self) -> Step {
-        if self.flag(rflags::RF) || self.mov_ss_blocking && !self.cpuid.is_amd() {
+        if self.flag(rflags::RF) || self.mov_ss_blocking && self.cpuid.vendor() == Vendor::Intel {
             return Ok(());
         }
         let base = if self.is_64_bit() { 0 } else { self.segments.cs.base };

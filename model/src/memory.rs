@@ -4,6 +4,9 @@
 //! bytes a page. The second stage is the host's say in a guest access, what EPT is to hardware: a
 //! blocked page refuses every guest access, and the n-th access of an event delivery can be refused.
 
+mod second_stage;
+
+use second_stage::{PageState, SecondStage};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -36,10 +39,7 @@ pub(crate) struct Refused {
 #[derive(Debug)]
 pub struct Memory {
     pages: Vec<Option<Page>>,
-    /// Whether the second stage refuses the page.
-    blocked: Vec<bool>,
-    /// Whether the second stage refuses writes to the page.
-    write_protected: Vec<bool>,
+    second_stage: SecondStage,
     /// Whether a page walk read the page since [`Self::epoch`] began.
     walked: Vec<bool>,
     /// A number that no other state of any memory's translations has: see [`Self::epoch`].
@@ -68,6 +68,8 @@ pub struct Access {
 struct Delivery {
     active: bool,
     accesses: u64,
+    /// It met a page that is not mapped.
+    missed: bool,
 }
 
 /// Never handed out twice, so that two memories cannot be mistaken for each other.
@@ -81,8 +83,7 @@ impl Clone for Memory {
     fn clone(&self) -> Self {
         Self {
             pages: self.pages.clone(),
-            blocked: self.blocked.clone(),
-            write_protected: self.write_protected.clone(),
+            second_stage: self.second_stage.clone(),
             walked: vec![false; self.pages.len()],
             epoch: next_epoch(),
             refuse: self.refuse,
@@ -100,13 +101,12 @@ impl Memory {
     }
 
     /// Memory made of pages: page `n` is guest-physical `n * 4096`, `None` is zeros. Nothing is
-    /// blocked.
+    /// blocked, and everything is mapped.
     pub fn from_pages(pages: Vec<Option<Page>>) -> Self {
         let count = pages.len();
         Self {
             pages,
-            blocked: vec![false; count],
-            write_protected: vec![false; count],
+            second_stage: SecondStage::new(count),
             walked: vec![false; count],
             epoch: next_epoch(),
             refuse: None,
@@ -165,42 +165,8 @@ impl Memory {
         Ok(())
     }
 
-    /// Makes the page that holds `gpa` refuse every guest access. Outside memory: no effect.
-    pub fn block(&mut self, gpa: u64) {
-        self.set_blocked(gpa, true);
-    }
-
-    /// Undoes [`block`](Self::block).
-    pub fn unblock(&mut self, gpa: u64) {
-        self.set_blocked(gpa, false);
-    }
-
-    /// Whether the page that holds `gpa` is blocked.
-    pub fn is_blocked(&self, gpa: u64) -> bool {
-        self.blocked.get(split(gpa).0).copied().unwrap_or(false)
-    }
-
-    /// Makes the page that holds `gpa` refuse guest writes, or no longer. Outside memory: no effect.
-    pub fn write_protect(&mut self, gpa: u64, protected: bool) {
-        if let Some(page) = self.write_protected.get_mut(split(gpa).0) {
-            *page = protected;
-            self.forget_translations();
-        }
-    }
-
-    /// Makes every page refuse guest writes.
-    pub fn write_protect_all(&mut self) {
-        self.write_protected.fill(true);
-        self.forget_translations();
-    }
-
-    /// Whether the page that holds `gpa` refuses guest writes.
-    pub fn is_write_protected(&self, gpa: u64) -> bool {
-        self.write_protected.get(split(gpa).0).copied().unwrap_or(false)
-    }
-
     /// Refuses the `n`-th memory access (0-based) of the next event delivery, once; `None` refuses
-    /// none.
+    /// none. A delivery that meets a page which is not mapped is not the next one: it begins anew.
     ///
     /// Every page-walk entry read, accessed or dirty update, descriptor, gate and TSS read and
     /// frame store counts; the deliveries of exceptions met on the way are part of the same count.
@@ -227,13 +193,6 @@ impl Memory {
         match address.checked_add(length as u64) {
             Some(end) if end <= self.size() => Ok(()),
             _ => Err(OutsideMemory { address, length: length as u64, size: self.size() }),
-        }
-    }
-
-    fn set_blocked(&mut self, gpa: u64, blocked: bool) {
-        if let Some(page) = self.blocked.get_mut(split(gpa).0) {
-            *page = blocked;
-            self.forget_translations();
         }
     }
 
@@ -265,14 +224,14 @@ impl Memory {
 
     /// Starts the count of one delivery's accesses.
     pub(crate) fn begin_delivery(&mut self) {
-        self.delivery = Delivery { active: true, accesses: 0 };
+        self.delivery = Delivery { active: true, accesses: 0, missed: false };
     }
 
     /// Ends it; an access still to be refused is forgotten.
     pub(crate) fn end_delivery(&mut self) {
         self.delivery.active = false;
         // An exception that is intercepted has made no access, and is delivered later.
-        if self.delivery.accesses > 0 {
+        if self.delivery.accesses > 0 && !self.delivery.missed {
             self.refuse = None;
         }
     }
@@ -294,9 +253,13 @@ impl Memory {
         if self.unchecked {
             return Ok(());
         }
-        let mut refused = self.blocked.get(index).copied().unwrap_or(true)
-            || write && self.write_protected.get(index).copied().unwrap_or(true);
+        let state = self.second_stage.state(index);
+        let mut refused = state.refuses(write);
         if self.delivery.active {
+            if !refused && state.contains(PageState::MISSING) {
+                self.delivery.missed = true;
+                refused = true;
+            }
             if !refused && self.refuse == Some(self.delivery.accesses) {
                 self.refuse = None;
                 refused = true;
@@ -306,7 +269,11 @@ impl Memory {
             }
             self.delivery.accesses += u64::from(!refused);
         }
-        if refused { Err(Refused { gpa, write }) } else { Ok(()) }
+        if refused {
+            return Err(Refused { gpa, write });
+        }
+        self.second_stage.accessed(index, write);
+        Ok(())
     }
 
     /// Reads a page-table entry and remembers that its page is one that walks read.

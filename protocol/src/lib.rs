@@ -9,6 +9,7 @@
 //! | [`delivery`] | what an entry stub captures of one delivery |
 //! | [`disturbance`] | registers that the host rewrote while a delivery was stopped |
 //! | [`field`] | the fields that a judge compares |
+//! | [`name`] | what the names of images and cases may be |
 //! | [`note`] | the ELF note by which an image describes itself and its cases |
 //! | [`need`] | what a case needs of the machine |
 //!
@@ -29,6 +30,7 @@ pub mod doorbell;
 pub mod exit;
 pub mod field;
 pub mod mailbox;
+pub mod name;
 pub mod need;
 pub mod note;
 pub mod port;

@@ -25,7 +25,7 @@ pub struct ImageNote<A = u64> {
     pub header_size: u32,
     /// Size of a [`CaseNote`] in bytes.
     pub case_size: u32,
-    /// The image's name, NUL-padded.
+    /// The image's name, NUL-padded: see [`crate::name`].
     pub name: [u8; 16],
     /// The rule of the architecture that the image is about, NUL-padded.
     pub rule: [u8; 128],
@@ -63,7 +63,7 @@ pub struct ImageNote<A = u64> {
 #[derive(Clone, Copy, Debug, FromBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct CaseNote<A = u64> {
-    /// The case's name, NUL-padded: lower case, digits and dashes.
+    /// The case's name, NUL-padded: see [`crate::name`]. No two of an image are the same.
     pub name: [u8; 32],
     /// The rule it proves, one sentence, NUL-padded.
     pub rule: [u8; 160],

@@ -9,6 +9,10 @@ pub const DOORBELL: u16 = 0x6D66;
 ///
 /// Nothing answers there on a PC, where it reads as all ones.
 pub const INPUT: u16 = 0x6D70;
+/// A port that a case may write with OUT or OUTS: the host takes anything.
+///
+/// Nothing answers there on a PC.
+pub const OUTPUT: u16 = 0x6D74;
 /// Written between the last handler and the judge: the exit that it makes is where a hypervisor that
 /// still holds an event delivers it a second time, in time to be counted.
 pub const SETTLE: u16 = 0x6D6A;

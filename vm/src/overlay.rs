@@ -37,11 +37,16 @@ pub fn set_event_data(events: &mut kvm_vcpu_events, data: u64) {
     events.reserved[EVENT_DATA_AT..EVENT_DATA_AT + 8].copy_from_slice(&data.to_le_bytes());
 }
 
-/// The same without any of these fields.
-pub fn without(events: &kvm_vcpu_events) -> kvm_vcpu_events {
+/// The same without the fields of these flags.
+pub fn without(events: &kvm_vcpu_events, flags: u32) -> kvm_vcpu_events {
     let mut events = *events;
-    events.flags &= !(VALID_NESTED | VALID_EVENT_DATA);
-    events.reserved = Default::default();
+    if flags & VALID_NESTED != 0 {
+        set_nested(&mut events, false);
+    }
+    if flags & VALID_EVENT_DATA != 0 {
+        set_event_data(&mut events, 0);
+    }
+    events.flags &= !flags;
     events
 }
 
@@ -57,7 +62,12 @@ mod tests {
         set_nested(&mut events, true);
         assert_eq!((nested(&events), event_data(&events)), (true, Some(0x1122_3344_5566_7788)));
         assert_eq!(events.reserved[25], 1);
-        assert_eq!(without(&events), kvm_vcpu_events::default());
+        assert_eq!(without(&events, VALID_NESTED | VALID_EVENT_DATA), kvm_vcpu_events::default());
+        let nested_only = without(&events, VALID_EVENT_DATA);
+        assert_eq!((nested(&nested_only), event_data(&nested_only)), (true, None));
+        assert_eq!(nested_only.reserved[..25], [0; 25]);
+        let data_only = without(&events, VALID_NESTED);
+        assert_eq!((nested(&data_only), event_data(&data_only)), (false, Some(0x1122_3344_5566_7788)));
         assert_eq!(events.reserved[3..11], [0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11]);
     }
 }

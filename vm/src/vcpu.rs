@@ -166,6 +166,18 @@ pub enum VcpuError {
         /// What to do about it, with a leading separator, or nothing.
         advice: &'static str,
     },
+    /// The device behind the machine cannot be opened.
+    #[error("open {device} failed: {message} (errno {errno}){advice}")]
+    Open {
+        /// Its file.
+        device: String,
+        /// errno.
+        errno: i32,
+        /// Its text.
+        message: String,
+        /// What to do about it, with a leading separator, or nothing.
+        advice: String,
+    },
     /// A guest-physical range is not in guest memory.
     #[error(
         "guest-physical {address:#x}..+{length:#x} is outside the guest's {memory_size:#x} bytes of memory"

@@ -14,6 +14,7 @@ use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 use protocol::delivery::Delivery;
 use protocol::exit::ImageExit;
 use protocol::mailbox::{DELIVERIES, Mailbox};
+use uart_16550::spec::registers::LSR;
 
 unsafe extern "C" {
     static idt_stubs: u8;
@@ -231,8 +232,14 @@ core::arch::global_asm!(
     "lea rsp, [rip + {main_stack} + {MAIN_STACK}]",
     "mov rsi, r10",
     "call {event_error}",
-    // The report itself raised an event: no more reports.
+    // The report itself raised an event: no more reports. What the earlier ones printed leaves the
+    // serial port first, if there is one; otherwise its line status reads as all ones.
     "8:",
+    "mov edx, {LINE_STATUS}",
+    "mov ecx, {PATIENCE}",
+    "14: in al, dx",
+    "test al, {TRANSMITTER_EMPTY}",
+    "loopz 14b",
     "mov al, {ERROR}",
     "out 0xF4, al",
     "9: cli",
@@ -276,5 +283,8 @@ core::arch::global_asm!(
     MOST_ENTRIES = const MOST_ENTRIES,
     ACT_RSP = const PAGE - ACT_HEADROOM,
     MAIN_STACK = const size_of_val(&MAIN_STACK),
+    LINE_STATUS = const protocol::port::COM1 + 5,
+    PATIENCE = const crate::serial::PATIENCE,
+    TRANSMITTER_EMPTY = const LSR::TRANSMITTER_EMPTY.bits(),
     ERROR = const ImageExit::Error as u8,
 );

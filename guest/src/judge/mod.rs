@@ -149,8 +149,11 @@ fn judge_registers(
         && registers.cr2_span != 0
         && machine.delivery == DeliveryMode::Fred
     {
-        // Whichever address it is, event data and CR2 have the same.
-        cr2 = within(*event_data, *span, got.frame[6]);
+        // Whichever address it is, event data and CR2 have the same. Event data that is none of them says
+        // nothing about CR2.
+        if within(*event_data, *span, got.frame[6]) == got.frame[6] {
+            cr2 = got.frame[6];
+        }
     }
     compare(Field::Cr2, cr2, got.cr2);
     let dr6_open = if matches!(event, Some(Event { vector: 1, .. })) { registers.dr6_open } else { 0 };

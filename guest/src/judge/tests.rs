@@ -220,6 +220,10 @@ fn any_address_of_the_frame_that_faulted_is_accepted_if_cr2_has_the_same() {
         assert_eq!(judge(0, address, DeliveryMode::Idt), []);
     }
     assert_eq!(judge(0x1FF8, 0x1FC0, DeliveryMode::Fred), [(Field::Cr2, 0x1FF8)]);
+    // Event data that was lost does not make a right CR2 look wrong.
+    for address in [0x1FC0, 0x1FF8] {
+        assert_eq!(judge(0, address, DeliveryMode::Fred), [(Field::EventData, 0x1FC0)]);
+    }
     for address in [0x1FBF, 0x2000] {
         assert_eq!(
             judge(address, address, DeliveryMode::Fred),

@@ -28,6 +28,9 @@ pub struct Cli {
     /// The KVM device
     #[arg(long, value_name = "FILE", global = true, default_value = DEVICE)]
     pub kvm: PathBuf,
+    /// What was typed before the arguments of this midflight, for commands that repeat them
+    #[arg(long, global = true, hide = true)]
+    pub called_as: Option<OsString>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -63,6 +66,18 @@ pub enum Command {
     /// Keep the file of a parent's unix socket
     #[command(hide = true)]
     Keeper(KeeperArgs),
+}
+
+impl Command {
+    /// Whether a signal that ends it is to leave a summary of what was done. The others are ended by the
+    /// signal itself.
+    pub(super) fn ends_with_a_summary(&self) -> bool {
+        match self {
+            Self::Run(_) | Self::Mutants(_) | Self::Explore(_) | Self::Compare(_) => true,
+            Self::List(_) | Self::Trace(_) | Self::Migrate(_) | Self::Doctor | Self::Nested(_) => false,
+            Self::Worker(_) | Self::Destination(_) | Self::Keeper(_) => false,
+        }
+    }
 }
 
 /// A machine by name.
@@ -101,9 +116,12 @@ pub enum Format {
 /// Options of `run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// An id, a part of ids, or a pattern with `*`; without any, every scenario
+    /// An image, one or more whole components of ids, or a pattern with `*`; without any, every scenario
     #[arg(value_name = "FILTER")]
     pub filters: Vec<String>,
+    /// A filter that matches nothing is no error, as long as another matches
+    #[arg(long)]
+    pub allow_empty: bool,
     /// Only this machine; without it, every machine that this host has
     #[arg(long)]
     pub machine: Option<MachineName>,
@@ -140,17 +158,20 @@ pub struct RunArgs {
     /// What only you know of this host: fred_series=NAME, the FRED series its KVM was built with
     #[arg(long = "host-fact", value_name = "NAME=VALUE")]
     pub host_facts: Vec<String>,
-    /// The kernel's log, watched for warnings during the run
-    #[arg(long, value_name = "FILE", default_value = crate::kernel_log::DEVICE)]
-    pub kernel_log: PathBuf,
+    /// The kernel's log, watched for warnings during the run; without it, /dev/kmsg where it can be read
+    #[arg(long, value_name = "FILE")]
+    pub kernel_log: Option<PathBuf>,
 }
 
 /// Options of `list`.
 #[derive(Debug, Args)]
 pub struct ListArgs {
-    /// An id, a part of ids, or a pattern with `*`
+    /// An image, one or more whole components of ids, or a pattern with `*`
     #[arg(value_name = "FILTER")]
     pub filters: Vec<String>,
+    /// A filter that matches nothing is no error, as long as another matches
+    #[arg(long)]
+    pub allow_empty: bool,
     /// Print cases with their rules instead of scenario ids
     #[arg(long)]
     pub cases: bool,
@@ -170,7 +191,7 @@ pub struct MutantsArgs {
 /// Options of `explore`.
 #[derive(Debug, Args)]
 pub struct ExploreArgs {
-    /// A part of `image/case:delivery`, or a pattern with `*`
+    /// An image, one or more whole components of `image/case:delivery`, or a pattern with `*`
     #[arg(value_name = "FILTER")]
     pub filters: Vec<String>,
     /// Behaviour of the model
@@ -194,11 +215,14 @@ pub struct ExploreArgs {
 #[derive(Debug, Args)]
 pub struct NestedArgs {
     /// The kernel to boot, a bzImage; without it, the one that this host runs
-    #[arg(long, value_name = "VMLINUZ", requires = "modules")]
+    #[arg(long, value_name = "VMLINUZ")]
     pub kernel: Option<PathBuf>,
-    /// The directory with its modules: lib/modules/VERSION, or a build tree
+    /// The directory with its modules: lib/modules/VERSION, or a build tree; not needed where KVM is built in
     #[arg(long, value_name = "DIR", requires = "kernel")]
     pub modules: Option<PathBuf>,
+    /// Words to add to the kernel's command line (repeatable)
+    #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
+    pub append: Vec<String>,
     /// The emulator's command line; -serial, -kernel, -initrd and -append are added to it
     #[arg(long, value_name = "CMD", default_value = DEFAULT_EMULATOR)]
     pub emulator: String,

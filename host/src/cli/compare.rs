@@ -1,16 +1,19 @@
 //! `midflight compare`.
 
-use super::CliError;
+use super::again::Given;
 use super::args::{CompareArgs, CompareFormat, MachineName};
-use super::run::{behaviour_named, host_facts, known_issues, progress_bar};
+use super::known::known_issues;
+use super::run::{behaviour_named, host_facts, progress_bar};
+use super::{CliError, mounted};
+use crate::ending;
 use crate::facts::HostFacts;
 use crate::image::Image;
 use crate::images;
 use crate::kernel_log::KernelSaid;
 use crate::known::{JudgedWarnings, KnownIssues};
 use crate::machine::model::ModelMachine;
-use crate::probe::{StopSupport, probe};
-use crate::report::{Totals, compare as report, json};
+use crate::probe::{Question, StopSupport, probe};
+use crate::report::{Early, Totals, compare as report, human, json};
 use crate::result::{Outcome, Report};
 use crate::run::across;
 use crate::run::compare::excuse::{Excuses, not_shown};
@@ -25,14 +28,21 @@ use crate::scenario::Scenario;
 use kvm::KvmMachine;
 use model::hypervisor::behaviour::CORRECT;
 use std::io::{BufWriter, Write, stdout};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use vm::Machine;
 
-pub(super) fn compare(args: &CompareArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, CliError> {
+pub(super) fn compare(
+    args: &CompareArgs,
+    files: &[PathBuf],
+    kvm: &Path,
+    given: &Given,
+) -> Result<u8, CliError> {
     let pair = pair(args)?;
-    let known = known_issues(args.known_issues.as_deref())?;
-    let facts = host_facts(kvm, &args.host_facts)?;
+    mounted::check(pair.has_kvm())?;
     let (images, files) = images(args.image.as_deref(), files)?;
+    let known = known_issues(args.known_issues.as_deref(), &files, files.is_empty())?;
+    let facts = host_facts(kvm, &args.host_facts)?;
     let scenarios_of = if args.migrate { across::scenarios } else { compare::scenarios };
     let scenarios = chosen(args, &images, scenarios_of)?;
     let machine = if pair.has_kvm() { Some(KvmMachine::open(kvm)?) } else { None };
@@ -43,9 +53,9 @@ pub(super) fn compare(args: &CompareArgs, files: &[PathBuf], kvm: &Path) -> Resu
         frames: false,
         storm: StormBounds::DEFAULT,
     };
-    let run = Run { args, pair, images: &images, options, facts, known };
+    let run = Run { args, given, pair, images: &images, options, facts, known };
     let machine = machine.as_ref().map(|machine| machine as &dyn Machine);
-    let abilities = run.abilities(machine)?;
+    let abilities = run.abilities(machine, &scenarios)?;
     if args.migrate {
         run.migrate(scenarios, &abilities)
     } else {
@@ -122,6 +132,7 @@ fn chosen(
 
 struct Run<'a> {
     args: &'a CompareArgs,
+    given: &'a Given,
     pair: Pair,
     images: &'a [Image],
     options: WorkerOptions,
@@ -130,33 +141,32 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// What each machine can do with what both have.
-    fn abilities(&self, kvm: Option<&dyn Machine>) -> Result<[Abilities; 2], CliError> {
+    /// What each machine can do with what both have, as far as `scenarios` depend on it.
+    fn abilities(
+        &self,
+        kvm: Option<&dyn Machine>,
+        scenarios: &[(usize, Scenario)],
+    ) -> Result<[Abilities; 2], CliError> {
         let meets = self.pair.with(kvm, |machines| machines.map(met_needs)).map_err(unavailable)?;
-        let of = |side: usize| -> Result<Abilities, CliError> {
+        let of = |side: usize| {
             let subject = &self.pair.0[side];
-            let (with_payload, without_payload) = self.support(subject)?;
-            Ok(Abilities {
-                machine: subject.to_string(),
-                meets: meets[side],
-                with_payload,
-                without_payload,
-                accesses: false,
-            })
+            let name = subject.to_string();
+            let ask = |payload, questions: &[Question]| self.ask(subject, payload, questions);
+            Abilities::find_out(&name, meets[side], self.images, scenarios, ask)
         };
         Ok([of(0)?, of(1)?])
     }
 
-    fn support(&self, subject: &Subject) -> Result<(StopSupport, StopSupport), CliError> {
+    fn ask(&self, subject: &Subject, payload: bool, questions: &[Question]) -> Result<StopSupport, CliError> {
         match subject {
             Subject::Kvm => {
                 // A probe has a guest of its own and needs no image.
-                let mut worker = Worker::new(WorkerOptions { images: Vec::new(), ..self.options.clone() });
-                Ok((worker.probe(true)?, worker.probe(false)?))
+                let options = WorkerOptions { images: Vec::new(), ..self.options.clone() };
+                Ok(Worker::new(options).probe(payload, questions)?)
             }
             Subject::Model(behaviour) => {
                 let machine = ModelMachine::new(behaviour_named(Some(behaviour))?);
-                Ok((probe(&machine, true)?, probe(&machine, false)?))
+                Ok(probe(&machine, payload, questions)?)
             }
         }
     }
@@ -170,7 +180,9 @@ impl Run<'_> {
     ) -> Result<u8, CliError> {
         let excuses = Excuses { known: &self.known, facts: &self.facts };
         let bar = progress_bar("compare", scenarios.len());
-        let comparisons = self.pair.with(kvm, |machines| {
+        let mut output = BufWriter::new(stdout().lock());
+        let mut comparisons: Vec<Comparison> = Vec::new();
+        let done = self.pair.with(kvm, |machines| {
             let mut worker = Worker::new(self.options.clone());
             let mut one = |(index, scenario): &(usize, Scenario)| {
                 bar.inc(1);
@@ -193,25 +205,44 @@ impl Run<'_> {
                     Err(error) => self.no_answer(scenario, error),
                 }
             };
-            scenarios.iter().map(&mut one).collect::<Vec<Comparison>>()
+            for scenario in scenarios {
+                let comparison = one(scenario);
+                // What breaks off because this process is to end is no result.
+                if ending::told().is_some() {
+                    break;
+                }
+                bar.suspend(|| self.tell(&mut output, &comparison))?;
+                comparisons.push(comparison);
+            }
+            Ok::<(), std::io::Error>(())
         });
         bar.finish_and_clear();
-        let comparisons = comparisons.map_err(unavailable)?;
+        done.map_err(unavailable)??;
+        let early = early(scenarios.len() - comparisons.len());
         let compared: Vec<_> = scenarios.iter().map(|(_, one)| one).zip(&comparisons).collect();
-        let not_shown = if self.pair.has_kvm() { not_shown(&compared, &excuses) } else { Vec::new() };
-        let mut output = BufWriter::new(stdout().lock());
+        // What has not run has shown nothing.
+        let judged = self.pair.has_kvm() && early.is_none();
+        let not_shown = if judged { not_shown(&compared, &excuses) } else { Vec::new() };
         match self.args.format {
             CompareFormat::Human => {
-                report::human(&mut output, &self.pair, &comparisons, &not_shown, |one| {
-                    self.command(&one.image, &one.case, &one.delivery)
-                })?
+                report::human_summary(&mut output, &self.pair, &comparisons, &not_shown, early)?;
             }
             CompareFormat::Json => {
-                report::json(&mut output, &self.pair, &comparisons, &not_shown, &self.facts)?;
+                let pair = &self.pair;
+                report::json_summary(&mut output, pair, &comparisons, &not_shown, &self.facts, early)?;
             }
         }
         output.flush()?;
         Ok(report::totals(&comparisons).exit_code().max(u8::from(!not_shown.is_empty())))
+    }
+
+    fn tell(&self, output: &mut impl Write, comparison: &Comparison) -> std::io::Result<()> {
+        let Comparison { image, case, delivery, .. } = comparison;
+        match self.args.format {
+            CompareFormat::Human => report::human(output, comparison, || self.command(image, case, delivery)),
+            CompareFormat::Json => report::json(output, comparison),
+        }?;
+        output.flush()
     }
 
     fn no_answer(&self, scenario: &Scenario, error: &WorkerError) -> Comparison {
@@ -220,8 +251,9 @@ impl Run<'_> {
 
     /// Lets guests migrate on every route.
     fn migrate(&self, scenarios: Vec<(usize, Scenario)>, abilities: &[Abilities; 2]) -> Result<u8, CliError> {
+        let mut output = BufWriter::new(stdout().lock());
         let mut reports = Vec::new();
-        for route in ROUTES {
+        for route in ROUTES.into_iter().take_while(|_| ending::told().is_none()) {
             let name = self.pair.describe(route);
             let (mut run, mut skipped) = (Vec::new(), Vec::new());
             for (index, scenario) in scenarios.clone() {
@@ -234,25 +266,39 @@ impl Run<'_> {
             }
             let engine = Engine::Across { pair: self.pair.clone(), route, options: self.options.clone() };
             let bar = progress_bar(&name, run.len());
-            reports.extend(pool::run(&engine, self.images, &run, |report| {
+            let mut told = skipped.iter().try_for_each(|report| self.tell_of(&mut output, report));
+            reports.extend(skipped);
+            pool::run(&engine, self.images, &run, |_, mut report| {
                 bar.inc(1);
                 bar.set_message(report.id.clone());
-            }));
+                self.excuse(&mut report);
+                told = bar.suspend(|| self.tell_of(&mut output, &report));
+                reports.push(report);
+                if told.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            });
             bar.finish_and_clear();
-            reports.extend(skipped);
+            told?;
         }
-        for report in &mut reports {
-            self.excuse(report);
-        }
-        let mut output = BufWriter::new(stdout().lock());
+        let early = early(ROUTES.len() * scenarios.len() - reports.len());
         match self.args.format {
-            CompareFormat::Human => report::crossings(&mut output, &self.pair, &reports, |one| {
-                format!("{} --migrate", self.command(&one.image, &one.case, &one.delivery))
-            })?,
-            CompareFormat::Json => json::write(&mut output, &reports, &self.facts, &unwatched())?,
+            CompareFormat::Human => report::crossings(&mut output, &self.pair, &reports, early)?,
+            CompareFormat::Json => {
+                json::summary(&mut output, &reports, &self.facts, &unwatched(), early)?;
+            }
         }
         output.flush()?;
         Ok(Totals::of(&reports).exit_code())
+    }
+
+    fn tell_of(&self, output: &mut impl Write, report: &Report) -> std::io::Result<()> {
+        match self.args.format {
+            CompareFormat::Human => {
+                let command = self.command(&report.image, &report.case, &report.delivery);
+                human::one(output, report, Some(&command))
+            }
+            CompareFormat::Json => json::one(output, report),
+        }?;
+        output.flush()
     }
 
     /// A failure that is known of KVM is known of a way that leads over KVM, too.
@@ -269,16 +315,16 @@ impl Run<'_> {
 
     /// The command that repeats a case.
     fn command(&self, image: &str, case: &str, delivery: &str) -> String {
-        let machines: Vec<&str> = self.args.machines.iter().map(|machine| machine.name()).collect();
-        let behaviour = match &self.args.behaviour {
-            Some(name) => format!(" --behaviour {name}"),
-            None => String::new(),
-        };
-        let machines = machines.join(",");
-        format!(
-            "midflight compare {image} --case {case} --delivery {delivery} --machines {machines}{behaviour}"
-        )
+        // A file that was named is named again: it may hold what another image of that name does not.
+        let named = self.args.image.as_deref().unwrap_or(image);
+        let words = [named, "--case", case, "--delivery", delivery];
+        self.given.command("compare", &words, &["case", "delivery", "format"])
     }
+}
+
+/// Why `not_run` scenarios did not run, where a signal is the reason.
+fn early(not_run: usize) -> Option<Early> {
+    ending::told().map(|signal| Early { signal: Some(signal), not_run })
 }
 
 fn unavailable(error: PairError) -> CliError {

@@ -1,20 +1,21 @@
 //! `midflight doctor`: what this host can and cannot test, and what to do about it.
 
-use super::CliError;
+use super::again::Given;
+use super::{CliError, mounted};
 use crate::images;
-use crate::machine::qemu::Qemu;
-use crate::probe::StopSupport;
+use crate::machine::qemu::{Qemu, TRY};
+use crate::probe::{Question, StopSupport};
 use crate::run::storm::StormBounds;
 use crate::run::worker::{Worker, WorkerOptions};
 use kvm::{self, Facts, KvmFacts};
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long one question may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-pub(super) fn doctor(files: &[PathBuf], device: &Path) -> Result<u8, CliError> {
+pub(super) fn doctor(files: &[PathBuf], device: &Path, given: &Given) -> Result<u8, CliError> {
     let facts = kvm::facts(device);
     let mut output = stdout().lock();
     writeln!(output, "midflight  {}", env!("CARGO_PKG_VERSION"))?;
@@ -25,18 +26,18 @@ pub(super) fn doctor(files: &[PathBuf], device: &Path) -> Result<u8, CliError> {
         }
         Err(error) => writeln!(output, "images     none: {error}")?,
     }
+    if let Err(error) = mounted::check(true) {
+        writeln!(output, "mounts     {error}")?;
+    }
     writeln!(output, "cpu        {} ({})", facts.cpu, facts.vendor)?;
     writeln!(output, "kernel     {}", facts.kernel)?;
     let modules = if facts.modules.is_empty() { "none loaded".to_owned() } else { facts.modules.join(" ") };
     writeln!(output, "kvm        {modules}")?;
     writeln!(output, "model      works everywhere, FRED and IDT; it tests the tests")?;
     kvm_section(&mut output, &facts, files, device)?;
-    writeln!(output, "fred       {}", fred(&facts))?;
-    match Qemu::find() {
-        Ok(qemu) => match qemu.version(Instant::now() + PATIENCE) {
-            Ok(version) => writeln!(output, "qemu       {version}")?,
-            Err(error) => writeln!(output, "qemu       {error}")?,
-        },
+    writeln!(output, "fred       {}", fred(&facts, given))?;
+    match Qemu::tried(TRY) {
+        Ok((_, version)) => writeln!(output, "qemu       {version}")?,
         Err(error) => writeln!(output, "qemu       {error}")?,
     }
     Ok(0)
@@ -65,7 +66,7 @@ fn kvm_section(
     for payload in [true, false] {
         let title = if payload { "stops" } else { "  nopayload" };
         // A worker of its own for each: one that hangs is killed.
-        match Worker::new(options.clone()).probe(payload) {
+        match Worker::new(options.clone()).probe(payload, &Question::all(payload)) {
             Ok(support) => stops(output, title, &support)?,
             Err(error) => writeln!(output, "{title:10} {error}")?,
         }
@@ -74,6 +75,9 @@ fn kvm_section(
         writeln!(output, "           {} = {}", capability.name, capability.value)?;
     }
     writeln!(output, "           guests get XFD: {}, AMX: {}", yes(kvm.xfd), yes(kvm.amx))?;
+    if kvm.fred {
+        writeln!(output, "           the nested bit in kvm_vcpu_events: {}", kvm.nested_flag)?;
+    }
     Ok(())
 }
 
@@ -90,10 +94,13 @@ fn yes(it_is: bool) -> &'static str {
 }
 
 /// What stands between this host and FRED under KVM.
-fn fred(facts: &Facts) -> &'static str {
+fn fred(facts: &Facts, given: &Given) -> String {
     let in_guests = matches!(&facts.kvm, Ok(KvmFacts { fred: true, .. }));
-    match (facts.fred_in_cpu, facts.fred_in_kernel, in_guests) {
-        (_, _, true) => "KVM offers it to guests: `midflight run --require kvm,fred`",
+    let why_not = match (facts.fred_in_cpu, facts.fred_in_kernel, in_guests) {
+        (_, _, true) => {
+            let command = given.command("run", &["--require", "kvm,fred"], &[]);
+            return format!("KVM offers it to guests: `{command}`");
+        }
         (false, ..) => "this CPU has none; FRED scenarios run on the model only",
         (true, false, _) => {
             "the CPU has it, the kernel does not use it: boot a kernel with CONFIG_X86_FRED=y and fred=on"
@@ -101,5 +108,6 @@ fn fred(facts: &Facts) -> &'static str {
         (true, true, false) => {
             "CPU and kernel use it, KVM does not offer it to guests: this needs a KVM with the FRED series"
         }
-    }
+    };
+    why_not.to_owned()
 }

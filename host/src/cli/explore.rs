@@ -1,22 +1,33 @@
 //! `midflight explore`.
 
-use super::CliError;
+use super::again::Given;
 use super::args::ExploreArgs;
-use super::run::{behaviour_named, progress_bar};
+use super::run::{again, behaviour_named, progress_bar};
+use super::{CliError, mounted};
+use crate::ending;
+use crate::filter::{Filter, near};
+use crate::image::{Case, Image};
 use crate::images;
-use crate::pattern;
 use crate::report::{Totals, human};
 use crate::result::Outcome;
 use crate::run::explore::{Bounds, Found, explore, schedules};
+use crate::scenario::{Delivery, is_possible};
 use std::io::{BufWriter, Write, stdout};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-pub(super) fn run(args: &ExploreArgs, files: &[PathBuf]) -> Result<u8, CliError> {
+pub(super) fn run(args: &ExploreArgs, files: &[PathBuf], given: &Given) -> Result<u8, CliError> {
+    mounted::check(false)?;
     let behaviour = behaviour_named(args.behaviour.as_deref())?;
     let images = images::load(files)?;
-    let wanted =
-        |name: &str| args.filters.is_empty() || args.filters.iter().any(|f| pattern::matches_id(f, name));
+    let filters: Vec<Filter> =
+        args.filters.iter().map(|text| Filter::new(text, &images)).collect::<Result<_, _>>()?;
+    let names = names(&images);
+    if let Some(missed) = filters.iter().find(|filter| !names.iter().any(|name| filter.matches(name))) {
+        let filter = missed.text().to_owned();
+        return Err(CliError::NoMatch { near: near(&filter, &names), filter });
+    }
+    let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| filter.matches(name));
     // A list is the same on a slow machine.
     let time = if args.list { Duration::MAX } else { args.time };
     let bounds = Bounds { count: args.count, time, timeout: args.timeout };
@@ -29,7 +40,7 @@ pub(super) fn run(args: &ExploreArgs, files: &[PathBuf]) -> Result<u8, CliError>
     });
     bar.finish_and_clear();
     if all.is_empty() && !cut_short {
-        return Err(CliError::NoMatch(args.filters.join(" ")));
+        return Err(CliError::NothingSelected("the model: nothing there delivers an event".to_owned()));
     }
     let mut output = BufWriter::new(stdout().lock());
     if args.list {
@@ -66,18 +77,30 @@ pub(super) fn run(args: &ExploreArgs, files: &[PathBuf]) -> Result<u8, CliError>
     writeln!(output)?;
     let wrong = reports.iter().filter(|r| matches!(r.outcome, Outcome::Fail | Outcome::Error));
     for report in wrong.take(SHOWN) {
-        human::failure(&mut output, report)?;
+        human::one(&mut output, report, Some(&again(given, report)))?;
     }
     let totals = Totals::of(&reports);
     let Totals { pass, fail, error, cuts, .. } = totals;
     writeln!(output, "{pass} passed, {fail} failed, {error} errors; {cuts} cuts proved")?;
     if reports.len() < total || cut_short {
         let of = if cut_short { "at least " } else { "" };
-        writeln!(output, "{} of {of}{total} schedules ran: --count or --time was met", reports.len())?;
+        let why = ending::told().map_or("--count or --time was met".to_owned(), |signal| {
+            format!("{} ended the run", signal.name())
+        });
+        writeln!(output, "{} of {of}{total} schedules ran: {why}", reports.len())?;
     }
     writeln!(output, "These results test the tests, not your KVM.")?;
     output.flush()?;
     Ok(totals.exit_code())
+}
+
+/// What filters are held against: each `image/case:delivery`.
+fn names(images: &[Image]) -> Vec<String> {
+    let deliveries = |image: &Image, case: &Case| {
+        let possible = [Delivery::Fred, Delivery::Idt].into_iter().filter(|one| is_possible(case, *one));
+        possible.map(|delivery| format!("{}/{}:{delivery}", image.name, case.name)).collect::<Vec<_>>()
+    };
+    images.iter().flat_map(|image| image.cases.iter().flat_map(|case| deliveries(image, case))).collect()
 }
 
 /// How many failures are shown whole; each is counted in the table.

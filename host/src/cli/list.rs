@@ -1,14 +1,19 @@
 //! `midflight list`.
 
 use super::args::ListArgs;
+use super::select::Selection;
 use super::{CliError, select};
 use crate::images;
-use std::io::{Write, stdout};
+use std::io::{Write, stderr, stdout};
 use std::path::PathBuf;
 
 pub(super) fn list(args: &ListArgs, files: &[PathBuf]) -> Result<u8, CliError> {
     let images = images::load(files)?;
-    let scenarios = select::select(&images, &args.filters)?;
+    let Selection { scenarios, meanings } = select::select(&images, &args.filters, args.allow_empty)?;
+    // What a filter means is not part of the list, which other programs read.
+    for meaning in meanings {
+        writeln!(stderr(), "{meaning}")?;
+    }
     let mut output = stdout().lock();
     if !args.cases {
         for (_, scenario) in &scenarios {

@@ -1,12 +1,13 @@
 //! `midflight migrate`, and the destination process behind `migrate-process`.
 
+use super::again::Given;
 use super::args::{DestinationArgs, MachineName, MigrateArgs};
-use super::run::{behaviour_for, behaviour_named, host_facts, known_issues};
-use super::tell::tell;
-use super::{CliError, select};
+use super::known::known_issues;
+use super::run::{behaviour_for, behaviour_named, host_facts, kernel_log};
+use super::tell::{Reporting, Teller};
+use super::{CliError, mounted, select};
 use crate::image::Image;
 use crate::images;
-use crate::kernel_log::KernelLog;
 use crate::machine::model::ModelMachine;
 use crate::migration::address::Address;
 use crate::migration::destination::Terms;
@@ -23,6 +24,7 @@ use crate::run::worker::{Worker, WorkerOptions};
 use crate::scenario::{Action, Migration, Plan, Scenario, Stop};
 use crate::stream::{Reader, StreamError, Writer};
 use kvm::KvmMachine;
+use std::collections::HashMap;
 use std::io::{BufWriter, IsTerminal, Write, stderr, stdin, stdout};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -79,10 +81,18 @@ impl Choice {
     }
 }
 
-pub(super) fn migrate(args: &MigrateArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, CliError> {
+pub(super) fn migrate(
+    args: &MigrateArgs,
+    files: &[PathBuf],
+    kvm: &Path,
+    given: &Given,
+) -> Result<u8, CliError> {
     // Before anything that the kernel could object to.
-    let kernel_log = KernelLog::watch(&args.kernel_log);
-    let known = known_issues(args.known_issues.as_deref())?;
+    let kernel_log = kernel_log(args.kernel_log.as_deref())?;
+    // A guest that is received brings its image.
+    let all_images = files.is_empty() && args.listen.is_none();
+    let known = known_issues(args.known_issues.as_deref(), files, all_images)?;
+    mounted::check(matches!(args.machine, None | Some(MachineName::Kvm)) && kvm.exists())?;
     let facts = host_facts(kvm, &args.host_facts)?;
     let choice = Choice::of(args.machine, args.behaviour.as_deref(), kvm)?;
     let (address, report) = match (&args.listen, &args.scenario, &args.to) {
@@ -95,14 +105,19 @@ pub(super) fn migrate(args: &MigrateArgs, files: &[PathBuf], kvm: &Path) -> Resu
         Address::Pipe => Box::new(stderr().lock()),
         _ => Box::new(stdout().lock()),
     };
-    tell(args.format, vec![report], &known, &facts, kernel_log, output, |report| again(args, report))
+    let again = |report: &Report| args.to.as_ref().map(|_| again(given, report));
+    let mut teller =
+        Teller::new(Reporting { format: args.format, known: &known, facts, again: &again, times: 1 }, output);
+    teller.ran(report)?;
+    teller.finish(kernel_log, &HashMap::new(), 1, false)
 }
 
 /// The command that repeats what a sender did; a listener needs somebody who sends.
-fn again(args: &MigrateArgs, report: &Report) -> Option<String> {
-    let address = args.to.as_ref()?;
-    let behaviour = report.behaviour.as_ref().map_or(String::new(), |name| format!(" --behaviour {name}"));
-    Some(format!("midflight migrate {} --to {address} --machine {}{behaviour}", report.id, report.machine))
+fn again(given: &Given, report: &Report) -> String {
+    let mut words = vec![report.id.as_str(), "--machine", &report.machine];
+    words.extend(report.behaviour.iter().flat_map(|name| ["--behaviour", name]));
+    // The next listener has another token.
+    given.command("migrate", &words, &["machine", "behaviour", "format", "token"])
 }
 
 fn receive(args: &MigrateArgs, address: &Address, choice: Choice) -> Result<Report, CliError> {
@@ -203,29 +218,27 @@ fn lack(
     timeout: Duration,
 ) -> Result<Option<String>, CliError> {
     let machine = choice.open()?;
-    let support = match (choice, scenario.plan) {
-        (Choice::Kvm(device), Plan::Cut(stop, _)) => {
-            let kvm = device.clone();
-            let mut worker = Worker::new(WorkerOptions {
-                kvm,
-                images: Vec::new(),
-                timeout,
-                frames: false,
-                storm: StormBounds::DEFAULT,
-            });
-            let asked = [Question::Stop(stop), Question::Nmi, Question::Interrupt, Question::Fred];
-            worker.probe_only(scenario.payload, |question| asked.contains(&question))?
+    let ask = |payload, questions: &[Question]| -> Result<StopSupport, CliError> {
+        match choice {
+            Choice::Kvm(device) => {
+                let mut worker = Worker::new(WorkerOptions {
+                    kvm: device.clone(),
+                    images: Vec::new(),
+                    timeout,
+                    frames: false,
+                    storm: StormBounds::DEFAULT,
+                });
+                Ok(worker.probe(payload, questions)?)
+            }
+            Choice::Model(_) => Ok(probe(machine.as_ref(), payload, questions)?),
         }
-        (Choice::Model(_), _) => probe(machine.as_ref(), scenario.payload)?,
-        (Choice::Kvm(_), Plan::Cold | Plan::None) => StopSupport::default(),
     };
-    let abilities = Abilities {
-        machine: machine.name().to_owned(),
-        meets: met_needs(machine.as_ref()),
-        with_payload: support.clone(),
-        without_payload: support,
-        accesses: matches!(choice, Choice::Model(_)),
-    };
+    let (images, scenarios) = ([image.clone()], [(0, scenario.clone())]);
+    let meets = met_needs(machine.as_ref());
+    let mut abilities = Abilities::find_out(machine.name(), meets, &images, &scenarios, ask)?;
+    if matches!(choice, Choice::Model(_)) {
+        abilities = abilities.with_accesses();
+    }
     Ok(abilities.skip_reason(image, scenario))
 }
 

@@ -3,12 +3,15 @@
 //! Exit codes: 0 nothing failed; 1 a failure, a known issue that did not show, or a warning of this
 //! host's kernel; 2 an error of the harness or of its input.
 
+mod again;
 mod args;
 mod compare;
 mod doctor;
 mod explore;
+mod known;
 mod list;
 mod migrate;
+mod mounted;
 mod mutants;
 mod nested;
 mod run;
@@ -18,6 +21,8 @@ mod trace;
 
 pub use args::Cli;
 
+use crate::ending::{self, Signal};
+use crate::filter::NoComponent;
 use crate::image::Image;
 use crate::images::{self, ImagesError};
 use crate::known::KnownIssuesError;
@@ -28,7 +33,9 @@ use crate::nested::NestedError;
 use crate::run::serve::{Terms, serve};
 use crate::run::storm::StormBounds;
 use crate::run::worker::WorkerError;
+use again::Given;
 use args::{Command, WorkerArgs};
+use clap::{CommandFactory, FromArgMatches};
 use kvm::KvmMachine;
 use std::io::{BufReader, stdin, stdout};
 use std::path::{Path, PathBuf};
@@ -65,12 +72,30 @@ pub enum CliError {
         /// What happened.
         error: std::io::Error,
     },
+    /// A filter names nothing.
+    #[error(transparent)]
+    Filter(#[from] NoComponent),
     /// A filter matches nothing.
-    #[error("no scenario matches `{0}`; `midflight list` prints every id")]
-    NoMatch(String),
+    #[error("no scenario matches `{filter}`{}; `midflight list` prints every id", meant(.near))]
+    NoMatch {
+        /// The filter.
+        filter: String,
+        /// What may have been meant, the nearest first.
+        near: Vec<String>,
+    },
     /// The selection is empty.
     #[error("no scenario is left to run on {0}")]
     NothingSelected(String),
+    /// A file system that everything depends on is not there.
+    #[error("{at} is not mounted: {why}; as root: mount -t {kind} {kind} {at}")]
+    NotMounted {
+        /// Where it belongs.
+        at: &'static str,
+        /// What needs it.
+        why: &'static str,
+        /// Its type.
+        kind: &'static str,
+    },
     /// A need given with `--require` is not met.
     #[error("--require {need}: {reason}")]
     Required {
@@ -87,31 +112,49 @@ pub enum CliError {
     Output(#[from] std::io::Error),
 }
 
-/// Carries out a command line.
-pub fn main(cli: Cli) -> ExitCode {
+fn meant(near: &[String]) -> String {
+    if near.is_empty() {
+        return String::new();
+    }
+    format!("; did you mean `{}`?", near.join("`, `"))
+}
+
+/// Carries out the command line of this process.
+pub fn main() -> ExitCode {
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let given = Given::of(&matches);
+    if cli.command.ends_with_a_summary()
+        && let Err(error) = ending::watch()
+    {
+        eprintln!("midflight: signals cannot be watched for: {error}");
+        return ExitCode::from(2);
+    }
     let done = match cli.command {
-        Command::Run(args) => run::run(&args, &cli.images, &cli.kvm),
+        Command::Run(args) => run::run(&args, &cli.images, &cli.kvm, &given),
         Command::List(args) => list::list(&args, &cli.images),
         Command::Mutants(args) => mutants::mutants(&args, &cli.images),
-        Command::Explore(args) => explore::run(&args, &cli.images),
-        Command::Trace(args) => trace::trace(&args, &cli.images),
-        Command::Compare(args) => compare::compare(&args, &cli.images, &cli.kvm),
-        Command::Doctor => doctor::doctor(&cli.images, &cli.kvm),
-        Command::Nested(args) => nested::nested(&args, &cli.images),
-        Command::Migrate(args) => migrate::migrate(&args, &cli.images, &cli.kvm),
+        Command::Explore(args) => explore::run(&args, &cli.images, &given),
+        Command::Trace(args) => trace::trace(&args, &cli.images, &given),
+        Command::Compare(args) => compare::compare(&args, &cli.images, &cli.kvm, &given),
+        Command::Doctor => doctor::doctor(&cli.images, &cli.kvm, &given),
+        Command::Nested(args) => nested::nested(&args, &cli.images, &given),
+        Command::Migrate(args) => migrate::migrate(&args, &cli.images, &cli.kvm, &given),
         Command::Keeper(args) => keep(&args.path).map(|()| 0).map_err(CliError::from),
         Command::Destination(args) => migrate::destination(&args, &cli.kvm),
         Command::Worker(args) => worker(&args, &cli.images, &cli.kvm),
     };
-    match done {
-        Ok(code) => ExitCode::from(code),
+    let code = match done {
+        Ok(code) => code,
         // Whoever read the report has seen enough of it; nobody is told what it came to.
-        Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::from(2),
+        Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => 2,
         Err(error) => {
             eprintln!("midflight: {error}");
-            ExitCode::from(2)
+            2
         }
-    }
+    };
+    // What it came to is one thing; that it was told to end is another, and comes first.
+    ExitCode::from(ending::told().map_or(code, Signal::exit_code))
 }
 
 fn worker(args: &WorkerArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, CliError> {

@@ -2,10 +2,11 @@
 
 use super::CliError;
 use super::args::MutantsArgs;
+use crate::ending::{self, Signal};
 use crate::images;
 use crate::report::matrix;
 use crate::run::mutants::Matrix;
-use std::io::stdout;
+use std::io::{Write, stderr, stdout};
 use std::path::PathBuf;
 
 pub(super) fn mutants(args: &MutantsArgs, files: &[PathBuf]) -> Result<u8, CliError> {
@@ -18,6 +19,11 @@ pub(super) fn mutants(args: &MutantsArgs, files: &[PathBuf]) -> Result<u8, CliEr
         }
     });
     broken?;
+    let Some(matrix) = matrix else {
+        let told = ending::told().map_or("a signal", Signal::name);
+        writeln!(stderr(), "midflight: {told} ended the run: not every behaviour was tried")?;
+        return Ok(0);
+    };
     if args.markdown {
         matrix::markdown(&mut output, &matrix)?;
     } else {

@@ -1,38 +1,41 @@
 //! `midflight run`.
 
+use super::again::Given;
 use super::args::{MachineName, RunArgs};
-use super::tell::tell;
-use super::{CliError, select};
+use super::known::known_issues;
+use super::tell::{Reporting, Teller};
+use super::{CliError, mounted, select};
+use crate::ending;
 use crate::facts::HostFacts;
 use crate::image::Image;
 use crate::images;
-use crate::kernel_log::KernelLog;
-use crate::known::{BUILT_IN, KnownIssues};
+use crate::kernel_log::{DEVICE, KernelLog};
 use crate::machine::model::ModelMachine;
-use crate::machine::qemu;
-use crate::probe::probe;
+use crate::machine::qemu::{Qemu, QemuError, TRY};
+use crate::probe::{Question, probe};
 use crate::result::{Outcome, Report};
 use crate::run::plan::{Abilities, met_needs, with_delivery};
 use crate::run::pool::{self, Engine};
 use crate::run::storm::StormBounds;
-use crate::run::worker::{Worker, WorkerOptions};
-use crate::scenario::{Plan, Scenario};
+use crate::run::worker::{Worker, WorkerError, WorkerOptions};
+use crate::scenario::{Delivery, Plan, Scenario};
 use indicatif::{ProgressBar, ProgressStyle};
 use kvm::KvmMachine;
 use model::hypervisor::behaviour::{self, Behaviour};
-use std::cell::RefCell;
+use std::cell::OnceCell;
 use std::collections::HashMap;
-use std::io::stdout;
+use std::io::{Write, stdout};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, CliError> {
+pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path, given: &Given) -> Result<u8, CliError> {
     // Before anything that the kernel could object to.
-    let kernel_log = RefCell::new(KernelLog::watch(&args.kernel_log));
+    let kernel_log = kernel_log(args.kernel_log.as_deref())?;
     let behaviour = behaviour_for(args.machine, args.behaviour.as_deref())?;
     let images = images::load(files)?;
-    let known = known_issues(args.known_issues.as_deref())?;
-    let mut scenarios = select::select(&images, &args.filters)?;
+    let known = known_issues(args.known_issues.as_deref(), files, files.is_empty())?;
+    let mut scenarios = select::select(&images, &args.filters, args.allow_empty)?.scenarios;
     with_delivery(&mut scenarios, args.delivery);
     // The default may be longer: a timeout is often given to scenarios without a storm.
     if args.storm_seconds != StormBounds::DEFAULT.time.as_secs_f64()
@@ -42,54 +45,113 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, C
         return Err(CliError::Usage(what.to_owned()));
     }
     let machine = if args.behaviour.is_some() { Some(MachineName::Model) } else { args.machine };
-    let mut facts = host_facts(kvm, &args.host_facts)?;
-    let qemu = qemu::Qemu::find();
-    if let Ok(qemu) = &qemu {
-        // Known issues depend on it: a QEMU that does not say its version is no machine to judge.
-        facts.emulator = qemu
-            .version(Instant::now() + PATIENCE)
-            .map_err(|error| CliError::Usage(format!("QEMU does not say its version: {error}")))?;
-    }
-    require(&args.require, kvm, &qemu)?;
-
-    let run = Run { args, files, kvm, images: &images, behaviour, kernel_log: &kernel_log };
-    let mut reports = Vec::new();
-    if machine.is_none_or(|name| name == MachineName::Model) {
-        reports.extend(run.on_model(scenarios.clone())?);
-    }
-    if machine.is_none_or(|name| name == MachineName::Kvm) {
-        reports.extend(run.on_kvm(scenarios.clone(), machine.is_some())?);
-    }
-    if machine.is_none_or(|name| name == MachineName::Qemu) {
-        reports.extend(run.on_qemu(scenarios, qemu, machine.is_some())?);
-    }
-    if reports.is_empty() {
+    let plan = Planned::of(machine, scenarios);
+    if plan.len() == 0 {
         return Err(CliError::NothingSelected(machine.map_or("any machine", MachineName::name).to_owned()));
     }
-    tell(args.format, reports, &known, &facts, kernel_log.into_inner(), stdout().lock(), |report| {
-        Some(report.command())
-    })
+    mounted::check(plan.on_kvm && kvm.exists())?;
+    let facts = host_facts(kvm, &args.host_facts)?;
+    let qemu = OnceCell::new();
+    require(&args.require, kvm, || qemu.get_or_init(|| Qemu::tried(TRY)))?;
+
+    let again = |report: &Report| Some(again(given, report));
+    let how = Reporting { format: args.format, known: &known, facts, again: &again, times: args.repeat };
+    let teller = Teller::new(how, stdout().lock());
+    let asked = machine.is_some();
+    let mut run = Run { args, files, kvm, images: &images, behaviour, asked, kernel_log, teller };
+    let done = run.on_machines(&plan, &qemu);
+    let Run { kernel_log, teller, .. } = run;
+    match done {
+        // Nobody reads it any more.
+        Err(error @ CliError::Output(_)) => Err(error),
+        Err(error) if teller.is_silent() && ending::told().is_none() => Err(error),
+        done => {
+            let cut_short = done.is_err() || ending::told().is_some();
+            let code = teller.finish(kernel_log, &plan.order(), plan.len(), cut_short)?;
+            // What other machines gave is not lost with one that is no use.
+            done.map(|()| code)
+        }
+    }
 }
 
-struct Run<'a> {
+/// The command that runs a scenario again, on its machine alone.
+pub(super) fn again(given: &Given, report: &Report) -> String {
+    let mut words = vec![report.id.as_str(), "--machine", &report.machine];
+    words.extend(report.behaviour.iter().flat_map(|name| ["--behaviour", name]));
+    // The id has the delivery; the command is for a person who has the machine before them.
+    let without = ["machine", "behaviour", "delivery", "require", "allow_empty", "format"];
+    given.command("run", &words, &without)
+}
+
+/// Image index and scenario.
+type Selected = Vec<(usize, Scenario)>;
+
+/// What is to run on which machine.
+struct Planned {
+    on_model: bool,
+    on_kvm: bool,
+    scenarios: Selected,
+    /// QEMU boots each image once, without a host that could stop it: cold scenarios under the IDT.
+    on_qemu: Selected,
+}
+
+impl Planned {
+    /// On `machine`, or on all of them.
+    fn of(machine: Option<MachineName>, scenarios: Selected) -> Self {
+        let on = |name| machine.is_none_or(|machine| machine == name);
+        let for_qemu = |(_, scenario): &&(usize, Scenario)| {
+            on(MachineName::Qemu) && scenario.plan == Plan::Cold && scenario.delivery == Delivery::Idt
+        };
+        let on_qemu = scenarios.iter().filter(for_qemu).cloned().collect();
+        Self { on_model: on(MachineName::Model), on_kvm: on(MachineName::Kvm), scenarios, on_qemu }
+    }
+
+    /// How many scenarios are to run, on all machines together.
+    fn len(&self) -> usize {
+        self.scenarios.len() * (usize::from(self.on_model) + usize::from(self.on_kvm)) + self.on_qemu.len()
+    }
+
+    /// The place of each id in the list.
+    fn order(&self) -> HashMap<String, usize> {
+        self.scenarios.iter().map(|(_, scenario)| scenario.to_string()).zip(0..).collect()
+    }
+}
+
+/// QEMU and its version, or why there is none to use; found out when somebody asks first.
+type TriedQemu = OnceCell<Result<(Qemu, String), QemuError>>;
+
+struct Run<'a, W: Write> {
     args: &'a RunArgs,
     files: &'a [PathBuf],
     kvm: &'a Path,
     images: &'a [Image],
     behaviour: &'static Behaviour,
-    kernel_log: &'a RefCell<KernelLog>,
+    /// Whether a machine was asked for: then it must be there.
+    asked: bool,
+    kernel_log: KernelLog,
+    teller: Teller<'a, W>,
 }
 
-impl Run<'_> {
-    fn on_model(&self, scenarios: Vec<(usize, Scenario)>) -> Result<Vec<Report>, CliError> {
+impl<W: Write> Run<'_, W> {
+    /// Runs what is planned, machine by machine, until all has run or this process is told to end.
+    fn on_machines(&mut self, plan: &Planned, qemu: &TriedQemu) -> Result<(), CliError> {
+        if plan.on_model {
+            self.on_model(&plan.scenarios)?;
+        }
+        if plan.on_kvm && ending::told().is_none() {
+            self.on_kvm(&plan.scenarios)?;
+        }
+        if !plan.on_qemu.is_empty() && ending::told().is_none() {
+            let tried = qemu.get_or_init(|| Qemu::tried(TRY));
+            self.on_qemu(&plan.on_qemu, tried)?;
+        }
+        Ok(())
+    }
+
+    fn on_model(&mut self, scenarios: &[(usize, Scenario)]) -> Result<(), CliError> {
         let machine = ModelMachine::new(self.behaviour);
-        let abilities = Abilities {
-            machine: "model".to_owned(),
-            meets: met_needs(&machine),
-            with_payload: probe(&machine, true)?,
-            without_payload: probe(&machine, false)?,
-            accesses: true,
-        };
+        let ask = |payload, questions: &[Question]| probe(&machine, payload, questions);
+        let abilities = Abilities::find_out("model", met_needs(&machine), self.images, scenarios, ask)?;
         let engine = Engine::Model {
             processes: true,
             behaviour: self.behaviour,
@@ -97,14 +159,14 @@ impl Run<'_> {
             frames: self.args.frames,
             storm: self.storm(),
         };
-        Ok(self.on_engine(&engine, &abilities, scenarios, Some(self.behaviour.name)))
+        self.on_engine(&engine, &abilities.with_accesses(), scenarios, Some(self.behaviour.name))
     }
 
-    fn on_kvm(&self, scenarios: Vec<(usize, Scenario)>, asked: bool) -> Result<Vec<Report>, CliError> {
+    fn on_kvm(&mut self, scenarios: &[(usize, Scenario)]) -> Result<(), CliError> {
         let machine = match KvmMachine::open(self.kvm) {
             Ok(machine) => machine,
-            Err(error) if asked => return Err(error.into()),
-            Err(error) => return Ok(skip_all(&scenarios, "kvm", &error.to_string())),
+            Err(error) if self.asked => return Err(error.into()),
+            Err(error) => return self.skip_all(scenarios, "kvm", &error.to_string()),
         };
         let options = WorkerOptions {
             kvm: self.kvm.to_owned(),
@@ -115,21 +177,13 @@ impl Run<'_> {
         };
         // A probe has a guest of its own and needs no image.
         let mut worker = Worker::new(WorkerOptions { images: Vec::new(), ..options.clone() });
-        let probed = worker.probe(true).and_then(|with| Ok((with, worker.probe(false)?)));
-        let (with_payload, without_payload) = match probed {
-            Ok(support) => support,
-            // What the other machines gave must not be lost with it.
-            Err(error) => return Ok(conclude_all(&scenarios, "kvm", Outcome::Error, &error.to_string())),
-        };
-        let abilities = Abilities {
-            machine: "kvm".to_owned(),
-            meets: met_needs(&machine),
-            with_payload,
-            without_payload,
-            accesses: false,
+        let ask = |payload, questions: &[Question]| worker.probe(payload, questions);
+        let abilities = match Abilities::find_out("kvm", met_needs(&machine), self.images, scenarios, ask) {
+            Err(WorkerError::ToldToEnd) => return Ok(()),
+            abilities => abilities?,
         };
         drop(worker);
-        Ok(self.on_engine(&Engine::Kvm(options), &abilities, scenarios, None))
+        self.on_engine(&Engine::Kvm(options), &abilities, scenarios, None)
     }
 
     fn storm(&self) -> StormBounds {
@@ -137,57 +191,76 @@ impl Run<'_> {
     }
 
     fn on_engine(
-        &self,
+        &mut self,
         engine: &Engine,
         abilities: &Abilities,
-        scenarios: Vec<(usize, Scenario)>,
+        scenarios: &[(usize, Scenario)],
         behaviour: Option<&str>,
-    ) -> Vec<Report> {
-        let ids = scenarios.iter().map(|(_, scenario)| scenario.to_string());
-        let order: HashMap<String, usize> = ids.zip(0..).collect();
-        let (once, mut reports) = abilities.split(scenarios, self.images, behaviour);
-        let run = repeated(once, self.args.repeat);
-        let bar = progress_bar(&abilities.machine, run.len());
-        reports.extend(pool::run(engine, self.images, &run, |report| {
-            bar.inc(1);
-            bar.set_message(report.id.clone());
-            self.kernel_log.borrow_mut().follow();
-        }));
-        bar.finish_and_clear();
-        reports.sort_by_key(|report| order.get(&report.id));
-        reports
+    ) -> Result<(), CliError> {
+        let Self { args, images, kernel_log, teller, .. } = self;
+        let (once, skipped) = abilities.split(scenarios.to_vec(), images, behaviour);
+        skipped.into_iter().try_for_each(|report| teller.does_not_run(report))?;
+        let run = repeated(once, args.repeat);
+        teller.bar = progress_bar(abilities.machine(), run.len());
+        let mut told = Ok(());
+        pool::run(engine, images, &run, |_, report| {
+            teller.bar.inc(1);
+            teller.bar.set_message(report.id.clone());
+            kernel_log.follow();
+            told = teller.ran(report);
+            if told.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        teller.bar.finish_and_clear();
+        Ok(told?)
     }
 
-    /// QEMU boots each image once, without a host that could stop it: cold scenarios under the IDT.
     fn on_qemu(
-        &self,
-        mut scenarios: Vec<(usize, Scenario)>,
-        qemu: Result<qemu::Qemu, qemu::QemuError>,
-        asked: bool,
-    ) -> Result<Vec<Report>, CliError> {
-        scenarios.retain(|(_, scenario)| {
-            scenario.plan == Plan::Cold && scenario.delivery == crate::scenario::Delivery::Idt
-        });
-        let qemu = match qemu {
-            Ok(qemu) => qemu,
-            Err(error) if asked => return Err(CliError::Usage(error.to_string())),
-            Err(error) => return Ok(skip_all(&scenarios, "qemu", &error.to_string())),
+        &mut self,
+        scenarios: &[(usize, Scenario)],
+        tried: &Result<(Qemu, String), QemuError>,
+    ) -> Result<(), CliError> {
+        let qemu = match tried {
+            Ok((qemu, version)) => {
+                self.teller.how.facts.emulator.clone_from(version);
+                qemu
+            }
+            Err(QemuError::ToldToEnd) => return Ok(()),
+            Err(error) if self.asked => return Err(CliError::Usage(error.to_string())),
+            Err(error) => return self.skip_all(scenarios, "qemu", &error.to_string()),
         };
-        let bar = progress_bar("qemu", scenarios.len());
-        let mut reports = Vec::new();
+        self.teller.bar = progress_bar("qemu", scenarios.len());
         for (index, image) in self.images.iter().enumerate() {
             let mine: Vec<&Scenario> =
                 scenarios.iter().filter(|(i, _)| *i == index).map(|(_, scenario)| scenario).collect();
-            if !mine.is_empty() {
-                for _ in 0..self.args.repeat {
-                    let (timeout, frames) = (self.args.timeout, self.args.frames);
-                    reports.extend(crate::run::qemu::run(&qemu, image, &mine, timeout, frames));
-                }
-                bar.inc(mine.len() as u64);
+            if mine.is_empty() {
+                continue;
             }
+            for _ in 0..self.args.repeat {
+                let (timeout, frames) = (self.args.timeout, self.args.frames);
+                let reports = crate::run::qemu::run(qemu, image, &mine, timeout, frames);
+                // What breaks off because this process is to end is no result.
+                if ending::told().is_some() {
+                    return Ok(());
+                }
+                reports.into_iter().try_for_each(|report| self.teller.ran(report))?;
+            }
+            self.teller.bar.inc(mine.len() as u64);
         }
-        bar.finish_and_clear();
-        Ok(reports)
+        self.teller.bar.finish_and_clear();
+        Ok(())
+    }
+
+    fn skip_all(
+        &mut self,
+        scenarios: &[(usize, Scenario)],
+        machine: &str,
+        reason: &str,
+    ) -> Result<(), CliError> {
+        for (_, scenario) in scenarios {
+            let report = Report::new(scenario, machine, None).concluded(Outcome::Skip, reason.to_owned());
+            self.teller.does_not_run(report)?;
+        }
+        Ok(())
     }
 }
 
@@ -196,29 +269,12 @@ fn repeated(once: Vec<(usize, Scenario)>, times: u32) -> Vec<(usize, Scenario)> 
     (0..times).flat_map(|_| once.iter().cloned()).collect()
 }
 
-/// How long QEMU may take to say its version.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 pub(super) fn progress_bar(machine: &str, scenarios: usize) -> ProgressBar {
     let bar = ProgressBar::new(scenarios as u64);
     if let Ok(style) = ProgressStyle::with_template("{prefix:>6} [{elapsed}] {pos}/{len} {wide_msg}") {
         bar.set_style(style);
     }
     bar.with_prefix(machine.to_owned())
-}
-
-fn skip_all(scenarios: &[(usize, Scenario)], machine: &str, reason: &str) -> Vec<Report> {
-    conclude_all(scenarios, machine, Outcome::Skip, reason)
-}
-
-fn conclude_all(
-    scenarios: &[(usize, Scenario)],
-    machine: &str,
-    outcome: Outcome,
-    reason: &str,
-) -> Vec<Report> {
-    let one = |scenario| Report::new(scenario, machine, None).concluded(outcome, reason.to_owned());
-    scenarios.iter().map(|(_, scenario)| one(scenario)).collect()
 }
 
 /// The behaviour of the model, which no other machine takes.
@@ -255,22 +311,25 @@ pub(super) fn host_facts(kvm: &Path, stated: &[String]) -> Result<HostFacts, Cli
     Ok(facts)
 }
 
-/// The list in `file`, or the built-in one.
-pub(super) fn known_issues(file: Option<&Path>) -> Result<KnownIssues, CliError> {
-    let Some(file) = file else { return Ok(KnownIssues::parse(BUILT_IN)?) };
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| CliError::File { file: file.display().to_string(), error })?;
-    Ok(KnownIssues::parse(&text)?)
+/// The log in `file`, which must be readable, or the one of this host's kernel, as far as it is.
+pub(super) fn kernel_log(file: Option<&Path>) -> Result<KernelLog, CliError> {
+    let Some(file) = file else { return Ok(KernelLog::watch_if_readable(Path::new(DEVICE))) };
+    KernelLog::watch(file)
+        .map_err(|error| CliError::Usage(format!("--kernel-log {}: {error}", file.display())))
 }
 
 /// Checks `--require`: what it names must be there on a machine that is not the model.
-fn require(needs: &[String], kvm: &Path, qemu: &Result<qemu::Qemu, qemu::QemuError>) -> Result<(), CliError> {
+fn require<'q>(
+    needs: &[String],
+    kvm: &Path,
+    qemu: impl Fn() -> &'q Result<(Qemu, String), QemuError>,
+) -> Result<(), CliError> {
     for need in needs {
         let unmet = |reason: String| CliError::Required { need: need.clone(), reason };
         match need.as_str() {
             "kvm" => drop(KvmMachine::open(kvm).map_err(|error| unmet(error.to_string()))?),
             "qemu" => {
-                if let Err(error) = qemu {
+                if let Err(error) = qemu() {
                     return Err(unmet(error.to_string()));
                 }
             }

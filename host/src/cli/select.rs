@@ -1,43 +1,69 @@
 //! Which scenarios a command line means.
 
 use super::CliError;
+use crate::filter::{Filter, near};
 use crate::image::Image;
-use crate::pattern;
 use crate::scenario::{self, Scenario};
+use std::collections::BTreeSet;
 
-/// Every scenario that one of `filters` matches, with the index of its image; all of them when
-/// there is no filter.
+/// What filters leave.
+pub(super) struct Selection {
+    /// The scenarios, each with the index of its image.
+    pub(super) scenarios: Vec<(usize, Scenario)>,
+    /// What each filter means, a line each.
+    pub(super) meanings: Vec<String>,
+}
+
+/// Every scenario that one of `filters` matches; all of them when there is no filter.
 ///
 /// # Errors
-/// When a filter matches nothing.
-pub(super) fn select(images: &[Image], filters: &[String]) -> Result<Vec<(usize, Scenario)>, CliError> {
-    let all: Vec<(usize, Scenario, String)> = images
+/// When a filter names nothing, or matches nothing. With `allow_empty` one that matches nothing is only
+/// told on standard error, as long as another matches.
+pub(super) fn select(images: &[Image], filters: &[String], allow_empty: bool) -> Result<Selection, CliError> {
+    let all: Vec<(usize, Scenario)> = images
         .iter()
         .enumerate()
         .flat_map(|(index, image)| scenario::all(image).into_iter().map(move |scenario| (index, scenario)))
-        .map(|(index, scenario)| (index, scenario.clone(), scenario.to_string()))
         .collect();
-    let mut chosen = vec![filters.is_empty(); all.len()];
-    let mut beyond = Vec::new();
-    for filter in filters {
-        let exact = all.iter().any(|(_, _, id)| id == filter);
-        let mut matched = false;
-        for ((_, _, id), chosen) in all.iter().zip(&mut chosen) {
-            if if exact { id == filter } else { pattern::matches_id(filter, id) } {
+    if filters.is_empty() {
+        return Ok(Selection { scenarios: all, meanings: Vec::new() });
+    }
+    let ids: Vec<String> = all.iter().map(|(_, scenario)| scenario.to_string()).collect();
+    let mut chosen = vec![false; all.len()];
+    let (mut beyond, mut meanings, mut missed) = (Vec::new(), Vec::new(), Vec::new());
+    for text in filters {
+        let filter = Filter::new(text, images)?;
+        let mut matched: Vec<&Scenario> = Vec::new();
+        for (((_, scenario), id), chosen) in all.iter().zip(&ids).zip(&mut chosen) {
+            if filter.matches(id) {
                 *chosen = true;
-                matched = true;
+                matched.push(scenario);
             }
         }
-        if !matched && let Some(scenario) = ungenerated(images, filter) {
+        if !matched.is_empty() {
+            meanings.push(meaning(&filter, &matched));
+        } else if let Some(scenario) = ungenerated(images, text) {
+            meanings.push(meaning(&filter, &[&scenario.1]));
             beyond.push(scenario);
-            matched = true;
-        }
-        if !matched {
-            return Err(CliError::NoMatch(filter.clone()));
+        } else {
+            missed.push(CliError::NoMatch { filter: text.clone(), near: near(text, &ids) });
         }
     }
-    let kept = all.into_iter().zip(chosen).filter(|(_, chosen)| *chosen);
-    Ok(kept.map(|((index, scenario, _), _)| (index, scenario)).chain(beyond).collect())
+    if !allow_empty || meanings.is_empty() {
+        missed.into_iter().try_for_each(Err)?;
+    } else {
+        missed.iter().for_each(|missed| eprintln!("midflight: {missed}"));
+    }
+    let kept = all.into_iter().zip(chosen).filter_map(|(one, chosen)| chosen.then_some(one));
+    Ok(Selection { scenarios: kept.chain(beyond).collect(), meanings })
+}
+
+/// How many scenarios a filter means, and of how many cases.
+fn meaning(filter: &Filter, matched: &[&Scenario]) -> String {
+    let cases: BTreeSet<(&str, &str)> =
+        matched.iter().map(|scenario| (scenario.image.as_str(), scenario.case.as_str())).collect();
+    let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+    format!("{filter}: {} of {}", count(matched.len(), "scenario"), count(cases.len(), "case"))
 }
 
 /// The one scenario that `id` means, for a command that does `what` with one.
@@ -45,7 +71,7 @@ pub(super) fn select(images: &[Image], filters: &[String]) -> Result<Vec<(usize,
 /// # Errors
 /// When there is none, or more than one.
 pub(super) fn one(images: &[Image], id: &str, what: &str) -> Result<(usize, Scenario), CliError> {
-    let mut chosen = select(images, &[id.to_owned()])?;
+    let mut chosen = select(images, &[id.to_owned()], false)?.scenarios;
     match (chosen.pop(), chosen.len()) {
         (Some(only), 0) => Ok(only),
         (_, more) => Err(CliError::Usage(format!("`{id}` is {} scenarios; {what} one", more + 1))),

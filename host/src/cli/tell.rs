@@ -1,39 +1,120 @@
-//! How `run` and `migrate` end: the known issues are applied, and the report is written.
+//! How `run` and `migrate` report: each scenario as it ends, and what they come to at the end.
 
 use super::CliError;
 use super::args::{Format, MachineName};
+use crate::ending;
 use crate::facts::HostFacts;
 use crate::kernel_log::KernelLog;
 use crate::known::KnownIssues;
-use crate::report::{Totals, human, json, junit};
-use crate::result::Report;
-use crate::run::repeat;
-use std::io::{BufWriter, Write};
+use crate::report::{Early, Totals, human, json, junit};
+use crate::result::{Outcome, Report};
+use crate::run::repeat::Runs;
+use indicatif::ProgressBar;
+use std::collections::HashMap;
+use std::io::{BufWriter, Result, Write};
 
-/// Applies the known issues, writes the report, and says what it comes to.
-pub(super) fn tell(
-    format: Format,
-    mut reports: Vec<Report>,
-    known: &KnownIssues,
-    facts: &HostFacts,
-    kernel_log: KernelLog,
-    output: impl Write,
-    again: impl Fn(&Report) -> Option<String>,
-) -> Result<u8, CliError> {
-    for report in &mut reports {
-        known.apply(report, facts);
+/// What a report depends on beside the scenarios' outcomes.
+pub(super) struct Reporting<'a> {
+    pub(super) format: Format,
+    pub(super) known: &'a KnownIssues,
+    /// What is known of the host by now.
+    pub(super) facts: HostFacts,
+    /// The command that repeats a failure, where there is one.
+    pub(super) again: &'a dyn Fn(&Report) -> Option<String>,
+    /// How often each scenario runs.
+    pub(super) times: u32,
+}
+
+/// Writes a report as the scenarios end.
+pub(super) struct Teller<'a, W: Write> {
+    pub(super) how: Reporting<'a>,
+    /// What stands on the terminal while scenarios run.
+    pub(super) bar: ProgressBar,
+    output: BufWriter<W>,
+    runs: Runs,
+    told: Vec<Report>,
+}
+
+impl<'a, W: Write> Teller<'a, W> {
+    pub(super) fn new(how: Reporting<'a>, output: W) -> Self {
+        let (runs, output) = (Runs::new(how.times), BufWriter::new(output));
+        Self { how, bar: ProgressBar::hidden(), output, runs, told: Vec::new() }
+    }
+
+    /// A scenario has run, for the first time or once more.
+    pub(super) fn ran(&mut self, mut report: Report) -> Result<()> {
+        self.judge(&mut report);
+        self.runs.add(report).map_or(Ok(()), |report| self.tell(report))
+    }
+
+    /// A scenario does not run, however often it was to.
+    pub(super) fn does_not_run(&mut self, mut report: Report) -> Result<()> {
+        self.judge(&mut report);
+        self.tell(report)
+    }
+
+    /// Whether nothing has run, and nothing been said of anything.
+    pub(super) fn is_silent(&self) -> bool {
+        self.told.is_empty() && self.runs.is_empty()
+    }
+
+    fn judge(&self, report: &mut Report) {
+        self.how.known.apply(report, &self.how.facts);
         if report.machine == MachineName::Kvm.name() {
-            report.vendor = Some(facts.vendor.clone());
+            report.vendor = Some(self.how.facts.vendor.clone());
         }
     }
-    let reports = repeat::fold(reports);
-    let kernel = known.excuse(kernel_log.finish(), facts);
-    let mut output = BufWriter::new(output);
-    match format {
-        Format::Human => human::write(&mut output, &reports, facts, &kernel, again)?,
-        Format::Json => json::write(&mut output, &reports, facts, &kernel)?,
-        Format::Junit => junit::write(&mut output, &reports, &kernel)?,
+
+    fn tell(&mut self, report: Report) -> Result<()> {
+        let Self { how, bar, output, .. } = self;
+        let failed = matches!(report.outcome, Outcome::Fail | Outcome::Error);
+        match how.format {
+            Format::Human if failed || !report.frames.is_empty() => {
+                let again = (how.again)(&report);
+                bar.suspend(|| human::one(output, &report, again.as_deref()).and_then(|()| output.flush()))?;
+            }
+            Format::Json => {
+                bar.suspend(|| json::one(output, &report).and_then(|()| output.flush()))?;
+            }
+            // XML has an end, and people want a summary.
+            Format::Junit | Format::Human => {}
+        }
+        self.told.push(report);
+        Ok(())
     }
-    output.flush()?;
-    Ok(Totals::of(&reports).exit_code().max(kernel.exit_code()))
+
+    /// Writes what it all comes to, the scenarios in the order that `order` has for their ids, machine
+    /// by machine. `planned` scenarios were to run, and where the run was `cut_short` fewer did. Returns
+    /// the exit code.
+    pub(super) fn finish(
+        mut self,
+        kernel_log: KernelLog,
+        order: &HashMap<String, usize>,
+        planned: usize,
+        cut_short: bool,
+    ) -> std::result::Result<u8, CliError> {
+        for report in std::mem::replace(&mut self.runs, Runs::new(1)).rest() {
+            self.tell(report)?;
+        }
+        let Self { how, mut output, told: mut reports, .. } = self;
+        let mut machines: Vec<String> = Vec::new();
+        for report in &reports {
+            if !machines.contains(&report.machine) {
+                machines.push(report.machine.clone());
+            }
+        }
+        reports.sort_by_key(|report| {
+            (machines.iter().position(|name| *name == report.machine), order.get(&report.id))
+        });
+        let not_run = planned.saturating_sub(reports.len());
+        let early = cut_short.then(|| Early { signal: ending::told(), not_run });
+        let kernel = how.known.excuse(kernel_log.finish(), &how.facts);
+        match how.format {
+            Format::Human => human::summary(&mut output, &reports, &how.facts, &kernel, early)?,
+            Format::Json => json::summary(&mut output, &reports, &how.facts, &kernel, early)?,
+            Format::Junit => junit::write(&mut output, &reports, &kernel, early)?,
+        }
+        output.flush()?;
+        Ok(Totals::of(&reports).exit_code().max(kernel.exit_code()))
+    }
 }

@@ -25,7 +25,7 @@ pub(super) fn page(
     // the instruction, in some way of their own.
     if matches!(protection, Protection::Blocked | Protection::Private) {
         let page = session.image().page(place);
-        match session.advance_past_input()? {
+        match session.advance_past_io()? {
             Stopped::Doorbell(Doorbell::Done(_)) => cut.second_run = SecondRun::RanOn,
             stopped => {
                 expect(&stopped, protection, page)?;
@@ -60,7 +60,7 @@ fn stop(
 ) -> Result<(Look, Cut), NoCut> {
     let page = session.image().page(place);
     session.vcpu.protect(page, protection)?;
-    expect(&session.advance_past_input()?, protection, page)?;
+    expect(&session.advance_past_io()?, protection, page)?;
     let look = Look::at(session)?;
     if look.entries != 0 {
         return Err(NoCut::Unproved("the page refused access only after a handler was entered".into()));
@@ -114,7 +114,7 @@ pub(super) fn access(session: &mut Session<'_>, case: &Case, number: u16) -> Res
         return Err(NoCut::Unproved("this machine cannot refuse single accesses".into()));
     };
     accesses.refuse(number.into());
-    match session.advance_past_input()? {
+    match session.advance_past_io()? {
         Stopped::Exit(Exit::Fault { .. }) => {}
         other => return Err(NoCut::Elsewhere(other)),
     }

@@ -55,7 +55,7 @@ pub(super) fn full(session: &mut Session<'_>, case: &Case) -> Result<Cut, NoCut>
     session.vcpu.evict(page)?;
     for _ in 0..ROOM {
         ring(session.vcpu.as_mut())?.take_out(1)?;
-        match session.advance_past_input()? {
+        match session.advance_past_io()? {
             Stopped::Exit(Exit::DirtyRingFull) if session.vcpu.is_resident(page)? => {
                 let look = Look::at(session)?;
                 if look.entries != 0 {
@@ -69,7 +69,7 @@ pub(super) fn full(session: &mut Session<'_>, case: &Case) -> Result<Cut, NoCut>
                     Err(NoCut::Unproved(_)) => {
                         ring(session.vcpu.as_mut())?.take_out(u32::MAX)?;
                         let mut cut = look.cut(Proof::Page, Phase::After);
-                        cut.second_run = run_on(session.advance_past_input()?)?;
+                        cut.second_run = run_on(session.advance_past_io()?)?;
                         Ok(cut)
                     }
                     Err(error) => Err(error),

@@ -102,6 +102,17 @@ pub enum Problem {
         /// Ours.
         expected: u32,
     },
+    /// A name in its note is none that ids can hold.
+    #[error("calls {of} {name:?}, which ids cannot hold: {}", protocol::name::RULE)]
+    Name {
+        /// The image or a case of it.
+        of: String,
+        /// The name.
+        name: String,
+    },
+    /// Two of its cases have one name.
+    #[error("has two cases called `{0}`; scenario ids would not tell them apart")]
+    SameName(String),
     /// Its note contradicts itself or the image.
     #[error("has a broken midflight note: {0}")]
     BrokenNote(&'static str),

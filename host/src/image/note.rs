@@ -66,18 +66,22 @@ pub(super) fn parse(descriptor: &[u8]) -> Result<Note, Problem> {
         return Err(Problem::BrokenNote("its structures have other sizes than this version's"));
     }
     let pages = DeliveryPages::of(&image)?;
-    let mut cases = Vec::new();
-    for _ in 0..image.case_count {
+    let mut cases: Vec<Case> = Vec::new();
+    for number in 1..=image.case_count {
         let (case, behind) = <CaseNote>::read_from_prefix(rest)
             .map_err(|_| Problem::BrokenNote("it has fewer cases than it says"))?;
-        cases.push(parse_case(&case)?);
+        let case = parse_case(number, &case)?;
+        if cases.iter().any(|other| other.name == case.name) {
+            return Err(Problem::SameName(case.name));
+        }
+        cases.push(case);
         rest = behind;
     }
     if cases.is_empty() {
         return Err(Problem::BrokenNote("it has no case"));
     }
     Ok(Note {
-        name: identifier(&image.name)?,
+        name: name("the image", &image.name)?,
         rule: sentence(&image.rule)?,
         spec: sentence(&image.spec)?,
         cases,
@@ -86,11 +90,11 @@ pub(super) fn parse(descriptor: &[u8]) -> Result<Note, Problem> {
     })
 }
 
-fn parse_case(case: &CaseNote) -> Result<Case, Problem> {
+fn parse_case(number: u32, case: &CaseNote) -> Result<Case, Problem> {
     let needs = Needs::from_bits(case.needs).ok_or(Problem::BrokenNote("a case has an unknown need"))?;
     let flags = CaseFlags::from_bits(case.flags).ok_or(Problem::BrokenNote("a case has an unknown flag"))?;
     Ok(Case {
-        name: identifier(&case.name)?,
+        name: name(&format!("its case {number}"), &case.name)?,
         rule: sentence(&case.rule)?,
         needs,
         entries: case.entries,
@@ -112,13 +116,9 @@ fn cancel(note: &CancelNote) -> Cancel {
 }
 
 /// A name that is safe in a shell and in a scenario's id.
-fn identifier(place: &[u8]) -> Result<String, Problem> {
-    let name = sentence(place)?;
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if name.is_empty() || !name.chars().all(plain) {
-        return Err(Problem::BrokenNote("a name is not made of lower-case letters, digits and dashes"));
-    }
-    Ok(name)
+fn name(of: &str, place: &[u8]) -> Result<String, Problem> {
+    let name = String::from_utf8_lossy(place).trim_end_matches('\0').to_owned();
+    if protocol::name::is_valid(&name) { Ok(name) } else { Err(Problem::Name { of: of.to_owned(), name }) }
 }
 
 fn sentence(place: &[u8]) -> Result<String, Problem> {

@@ -34,7 +34,7 @@ pub struct KernelSaid {
 }
 
 /// The kernel's log from some moment on.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct KernelLog {
     source: Option<File>,
     /// The beginning of a line whose end has not been read.
@@ -47,21 +47,25 @@ pub struct KernelLog {
 }
 
 impl KernelLog {
-    /// Watches `file` (usually [`DEVICE`]): what was written before is not looked at. A file that
-    /// cannot be read is no error; [`finish`](Self::finish) says so.
-    pub fn watch(file: &Path) -> Self {
-        let source =
-            OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(file).and_then(|mut source| {
-                source.seek(SeekFrom::End(0))?;
-                Ok(source)
-            });
-        let mut log =
-            Self { source: None, rest: Vec::new(), open: None, said: KernelSaid::default(), more: 0 };
-        match source {
-            Ok(source) => log.source = Some(source),
-            Err(error) => log.said.unwatched = Some(format!("{}: {error}", file.display())),
+    /// Watches `file` (usually [`DEVICE`]): what was written before is not looked at.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn watch(file: &Path) -> io::Result<Self> {
+        let mut source = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(file)?;
+        if source.metadata()?.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
         }
-        log
+        source.seek(SeekFrom::End(0))?;
+        Ok(Self { source: Some(source), ..Self::default() })
+    }
+
+    /// Watches `file` where it can be read; where it cannot, [`finish`](Self::finish) says so.
+    pub fn watch_if_readable(file: &Path) -> Self {
+        Self::watch(file).unwrap_or_else(|error| {
+            let unwatched = Some(format!("{}: {error}", file.display()));
+            Self { said: KernelSaid { unwatched, ..KernelSaid::default() }, ..Self::default() }
+        })
     }
 
     /// Reads what was written since. To be called now and then: the kernel overwrites its oldest

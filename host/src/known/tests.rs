@@ -1,6 +1,10 @@
 use super::*;
 use vm::Difference;
 
+fn parse(text: &str) -> Result<KnownIssues, KnownIssuesError> {
+    KnownIssues::parse("list.toml", text)
+}
+
 const LIST: &str = r#"
     [[issue]]
     name = "rf"
@@ -12,15 +16,20 @@ const LIST: &str = r#"
     reference = "here"
 "#;
 
-fn judged(outcome: Outcome, got: &str, kernel: &str) -> Report {
+fn failed(outcome: Outcome, got: &str) -> Report {
     let scenario = "pf/x:idt:nopayload:io:migrate".parse().unwrap();
     let mut report = Report::new(&scenario, "kvm", None).concluded(outcome, None);
     if outcome == Outcome::Fail {
         let (field, expected) = ("RFLAGS".to_owned(), "0x10002".to_owned());
         report.set_differences(vec![Difference { field, expected, got: got.to_owned() }]);
     }
+    report
+}
+
+fn judged(outcome: Outcome, got: &str, kernel: &str) -> Report {
+    let mut report = failed(outcome, got);
     let facts = HostFacts { kernel: kernel.to_owned(), ..HostFacts::default() };
-    KnownIssues::parse(LIST).unwrap().apply(&mut report, &facts);
+    parse(LIST).unwrap().apply(&mut report, &facts);
     report
 }
 
@@ -34,43 +43,51 @@ fn only_the_described_failure_is_known() {
 #[test]
 fn a_case_stands_for_all_its_scenarios() {
     let list = LIST.replace("scenarios = [\"pf/x:idt:nopayload:io:migrate\"]", "cases = [\"pf/x:idt\"]");
-    let issue = &KnownIssues::parse(&list).unwrap().issues[0];
+    let issue = &parse(&list).unwrap().issues[0];
     let facts = HostFacts { kernel: "6.18.1".to_owned(), ..HostFacts::default() };
     let concerns = |id: &str| issue.concerns(&Report::new(&id.parse().unwrap(), "kvm", None), &facts);
     assert!(concerns("pf/x:idt:cold") && concerns("pf/x:idt:cancel:resume"));
     assert!(!concerns("pf/x:fred:cold") && !concerns("pf/xx:idt:cold"));
 
     let list = list.replace("cases =", "stops = [\"cold\", \"block@frame\"]\ncases =");
-    let issue = &KnownIssues::parse(&list).unwrap().issues[0];
+    let issue = &parse(&list).unwrap().issues[0];
     let concerns = |id: &str| issue.concerns(&Report::new(&id.parse().unwrap(), "kvm", None), &facts);
     assert!(concerns("pf/x:idt:cold") && concerns("pf/x:idt:nopayload:block@frame:migrate"));
     assert!(!concerns("pf/x:idt:none") && !concerns("pf/x:idt:cancel:resume"));
     assert!(!concerns("pf/x:idt:block@pt:resume"));
 
     let any_place = list.replace("block@frame", "block@*");
-    let issue = &KnownIssues::parse(&any_place).unwrap().issues[0];
+    let issue = &parse(&any_place).unwrap().issues[0];
     let report = |id: &str| Report::new(&id.parse().unwrap(), "kvm", None);
     assert!(issue.concerns(&report("pf/x:idt:block@pt:resume"), &facts));
     assert!(!issue.concerns(&report("pf/x:idt:evict@pt:resume"), &facts));
 
     let list = list.replace("cases =", "actions = [\"migrate\"]\ncases =");
-    let issue = &KnownIssues::parse(&list).unwrap().issues[0];
+    let issue = &parse(&list).unwrap().issues[0];
     let concerns = |id: &str| issue.concerns(&Report::new(&id.parse().unwrap(), "kvm", None), &facts);
     assert!(concerns("pf/x:idt:block@frame:migrate"));
     assert!(!concerns("pf/x:idt:block@frame:resume") && !concerns("pf/x:idt:cold"));
+
+    for (payload, with, without) in [("true", true, false), ("false", false, true)] {
+        let list = list.replace("cases =", &format!("payload = {payload}\ncases ="));
+        let issue = &parse(&list).unwrap().issues[0];
+        let concerns = |id: &str| issue.concerns(&Report::new(&id.parse().unwrap(), "kvm", None), &facts);
+        assert_eq!(concerns("pf/x:idt:block@frame:migrate"), with);
+        assert_eq!(concerns("pf/x:idt:nopayload:block@frame:migrate"), without);
+    }
 }
 
 #[test]
 fn any_case_may_be_meant_for_comparisons_only() {
     let scenarios = "scenarios = [\"pf/x:idt:nopayload:io:migrate\"]";
     let with = |stops: &str| LIST.replace(scenarios, &format!("cases = [\"*/*:idt\"]\n{stops}"));
-    let list = KnownIssues::parse(&with("stops = [\"compare\"]")).unwrap();
+    let list = parse(&with("stops = [\"compare\"]")).unwrap();
     assert!(list.issues[0].is_for_compare());
     for stops in ["", "stops = [\"cold\"]", "stops = [\"compare\", \"cold\"]"] {
-        assert!(matches!(KnownIssues::parse(&with(stops)), Err(KnownIssuesError::Pattern(_))), "{stops}");
+        assert_eq!(parse(&with(stops)).unwrap_err().problem, Problem::AnyCase, "{stops}");
     }
     let both = with(&format!("stops = [\"compare\"]\n{scenarios}"));
-    assert!(KnownIssues::parse(&both).is_err(), "scenarios are not for comparisons");
+    assert!(parse(&both).is_err(), "scenarios are not for comparisons");
 }
 
 #[test]
@@ -82,15 +99,98 @@ fn an_issue_that_does_not_show_is_a_failure() {
 }
 
 #[test]
-fn a_broken_list_is_refused() {
-    assert!(KnownIssues::parse("[[issue]]\nname = 1").is_err());
-    assert!(KnownIssues::parse(&LIST.replace("io:migrate", "io:fly")).is_err());
-    assert!(
-        KnownIssues::parse(&LIST.replace("scenarios = [", "cases = [\"pf/x:gdt\"]\nscenarios = [")).is_err()
-    );
-    assert!(KnownIssues::parse(&LIST.replace("\"kvm\"", "\"model\"")).is_err());
-    assert!(KnownIssues::parse(&LIST.replace("{ kernel = [\"6.17.\", \"6.18.\"] }", "{}")).is_err());
-    assert!(KnownIssues::parse(&LIST.replace("kernel =", "colonel =")).is_err());
+fn a_broken_list_is_refused_with_its_own_name_and_the_line() {
+    // Line 1 of the text is empty.
+    let whole = format!("{LIST}\n");
+    for (line, from, to, sentence) in [
+        (3, "\"rf\"", "1", "invalid type: integer `1`, expected a string"),
+        (3, "\"rf\"", "\" \"", "`name` is empty"),
+        (4, "\"kvm\"", "\"model\"", "the model has no known issues"),
+        (4, "\"kvm\"", "\"kwm\"", "there is no machine `kwm`; there are kvm and qemu"),
+        (5, "io:migrate", "io:fly", "is not a scenario's id: its action is not made of"),
+        (
+            3,
+            "scenarios = [\"pf/x:idt:nopayload:io:migrate\"]",
+            "",
+            "it names neither `scenarios` nor `cases`",
+        ),
+        (
+            3,
+            "failure =",
+            "stops = [\"cold\"]\nfailure =",
+            "`stops`, `actions` and `payload` limit `cases`, and there are none",
+        ),
+        (6, "RFLAGS", "RFLAGGS", "`RFLAGGS`: no judge, restore or comparison has such a field"),
+        (6, "RFLAGS expected 0x10002, got 0x2", "*", "`*` describes nothing in particular"),
+        (6, "RFLAGS expected 0x10002, got 0x2", "", "`` describes nothing in particular"),
+        (6, "expected 0x10002, got 0x2", "expected *, got *", "`RFLAGS expected *, got *` excuses anything"),
+        (7, "{ kernel = [\"6.17.\", \"6.18.\"] }", "{}", "`host` names no fact"),
+        (7, "kernel =", "colonel =", "there is no host fact `colonel`; there are vendor, kernel,"),
+        (7, "\"6.18.\"", "\"\"", "the host fact `kernel` has no value, or an empty one"),
+        (7, "[\"6.17.\", \"6.18.\"]", "[]", "the host fact `kernel` has no value, or an empty one"),
+        (8, "RF is lost", "", "`reason` is empty"),
+        (9, "\"here\"", "\"\"", "`reference` is empty"),
+        (8, "reason", "raison", "unknown field `raison`"),
+        (2, "reason = \"RF is lost\"", "", "missing field `reason`"),
+    ] {
+        let text = whole.replacen(from, to, 1);
+        assert_ne!(text, whole, "{from}");
+        let error = parse(&text).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("list.toml:{line}: ")) && error.contains(sentence), "{error}");
+    }
+}
+
+#[test]
+fn cases_stops_and_actions_are_of_the_grammar() {
+    let with = |cases: &str, limits: &str| {
+        let cases = format!("cases = [\n\"pf/y:idt\",\n{cases}]\n{limits}");
+        LIST.replace("scenarios = [\"pf/x:idt:nopayload:io:migrate\"]", &cases)
+    };
+    for stop in ["block@*", "block@frame", "storm=7", "access@3,2", "cold", "none", "*@pt", "compare"] {
+        parse(&with("", &format!("stops = [\"{stop}\"]"))).unwrap();
+    }
+    for (line, cases, limits, sentence) in [
+        (7, "\"pf/x:gdt\"", "", "`pf/x:gdt` is not IMAGE/CASE:DELIVERY: its delivery is neither"),
+        (7, "\"pf/x:idt:nopayload\"", "", "something follows the delivery"),
+        (7, "\"pf/x:idt:cold\"", "", "is not IMAGE/CASE:DELIVERY"),
+        (7, "\"pf/*:idt\"", "", "`*` in `cases` needs `stops = [\"compare\"]`"),
+        (8, "\"pf/x:idt\"\n", "stops = [\"block@fame\"]", "there is no stop `block@fame`"),
+        (8, "\"pf/x:idt\"\n", "stops = [\"blok@*\"]", "there is no stop `blok@*`"),
+        (8, "\"pf/x:idt\"\n", "actions = [\"fly\"]", "there is no action `fly`: its action is not made of"),
+    ] {
+        let error = parse(&with(cases, limits)).unwrap_err().to_string();
+        assert!(error.contains(sentence), "{error}");
+        let line = line + usize::from(cases.ends_with('\n'));
+        assert!(error.starts_with(&format!("list.toml:{line}: `rf`: ")), "{error}");
+    }
+}
+
+#[test]
+fn a_prediction_explains_and_excuses_nothing() {
+    let list = LIST
+        .replace("[[issue]]", "[[prediction]]")
+        .replace("{ kernel = [\"6.17.\", \"6.18.\"] }", "{ fred_series = [\"v9\"] }");
+    let predictions = KnownIssues::parse_predictions("guess.toml", &list).unwrap();
+    let known = KnownIssues { predictions, ..KnownIssues::default() };
+    let stated = HostFacts { kvm_fred: true, fred_series: "v9".to_owned(), ..HostFacts::default() };
+    let judged = |outcome, got: &str, facts| {
+        let mut report = failed(outcome, got);
+        let before = report.clone();
+        known.apply(&mut report, facts);
+        assert_eq!((report.outcome, &report.reason), (before.outcome, &before.reason));
+        report.predicted
+    };
+    let text = "for the FRED series v9: rf: RF is lost (here)";
+    assert_eq!(judged(Outcome::Fail, "0x2", &stated).as_deref(), Some(text));
+    assert_eq!(judged(Outcome::Pass, "", &stated).as_deref(), Some(text), "it did not show");
+    assert_eq!(judged(Outcome::Fail, "0x3", &stated), None);
+    assert_eq!(judged(Outcome::Fail, "0x2", &HostFacts::default()), None, "nobody stated the series");
+
+    let anybody = list.replace("fred_series", "vendor");
+    let error = KnownIssues::parse_predictions("guess.toml", &anybody).unwrap_err().to_string();
+    assert!(error.starts_with("guess.toml:7: `rf`: a prediction is for a FRED series"), "{error}");
+    assert!(KnownIssues::parse_predictions("guess.toml", LIST).is_err(), "issues are in another list");
+    assert!(parse(&list).is_err(), "and predictions are no issues");
 }
 
 #[test]
@@ -103,7 +203,7 @@ fn only_the_described_warning_of_the_described_host_is_known() {
         reason = "full"
         reference = "here"
     "#;
-    let known = KnownIssues::parse(list).unwrap();
+    let known = parse(list).unwrap();
     let ring =
         "cut here\nWARNING: CPU: 0 PID: 9 at x/virt/kvm/dirty_ring.c:225 kvm_dirty_ring_push+0xe2/0xf0";
     let other = ring.replace("225", "226");
@@ -114,10 +214,10 @@ fn only_the_described_warning_of_the_described_host_is_known() {
     assert_eq!(judged.exit_code(), 1);
     assert_eq!(known.excuse(said.clone(), &HostFacts::default()).said, said);
     assert_eq!(known.excuse(KernelSaid::default(), &here).exit_code(), 0);
-    assert!(KnownIssues::parse(&list.replace("kvm_module", "colour")).is_err());
+    assert!(parse(&list.replace("kvm_module", "colour")).is_err());
 }
 
 #[test]
-fn the_list_built_in_is_sound() {
-    KnownIssues::parse(BUILT_IN).unwrap();
+fn the_lists_built_in_are_sound() {
+    KnownIssues::built_in().unwrap();
 }

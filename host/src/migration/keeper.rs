@@ -9,7 +9,7 @@
 
 use super::MigrationError;
 use super::patient::Patient;
-use super::process::THIS;
+use crate::process::THIS_PROGRAM;
 use rustix::fs::Mode;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
 use std::fs::symlink_metadata;
@@ -45,7 +45,7 @@ impl Keeper {
         let opened = || -> io::Result<(OwnedFd, Self)> {
             let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
             let (ours, theirs) = UnixStream::pair()?;
-            let mut command = Command::new(THIS);
+            let mut command = Command::new(THIS_PROGRAM);
             command.arg("keeper").arg(path);
             // A socket has one address, whichever process names it.
             command.stdin(socket.try_clone()?).stdout(OwnedFd::from(theirs)).stderr(Stdio::null());

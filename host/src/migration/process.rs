@@ -6,7 +6,7 @@
 use super::patient::Patient;
 use super::{GRACE, MigrationError, Moved, converse};
 use crate::image::Image;
-use crate::process::{die_with_parent, let_end};
+use crate::process::{THIS_PROGRAM, die_with_parent, let_end};
 use crate::stream::{Guest, StreamError};
 use std::ffi::OsString;
 use std::io;
@@ -30,18 +30,15 @@ impl Destination {
     pub fn on_kvm(device: &Path) -> Self {
         let arguments =
             ["destination".into(), "--kvm".into(), device.into(), "--machine".into(), "kvm".into()];
-        Self { program: THIS.into(), arguments: arguments.into() }
+        Self { program: THIS_PROGRAM.into(), arguments: arguments.into() }
     }
 
     /// This very program, on the model with a behaviour.
     pub fn on_model(behaviour: &str) -> Self {
         let arguments = ["destination", "--machine", "model", "--behaviour", behaviour];
-        Self { program: THIS.into(), arguments: arguments.map(OsString::from).into() }
+        Self { program: THIS_PROGRAM.into(), arguments: arguments.map(OsString::from).into() }
     }
 }
-
-/// The program that runs, even if its file was replaced meanwhile.
-pub(super) const THIS: &str = "/proc/self/exe";
 
 /// Does a guest's errand in another process.
 ///

@@ -25,7 +25,7 @@ pub(super) fn pack(nested: &Nested) -> Result<Vec<u8>, NestedError> {
     if !is_static(&init) {
         return Err(NestedError::Dynamic);
     }
-    let modules = modules::find(&nested.modules)?;
+    let modules = nested.modules.as_deref().map_or(Ok(Vec::new()), modules::find)?;
     let mut files = Vec::new();
     for file in &nested.files {
         // As the arguments inside name them: nothing is resolved but the working directory.
@@ -66,6 +66,7 @@ fn archive(
         archive.directory(Path::new(directory))?;
     }
     archive.file(Path::new("/init"), init)?;
+    archive.directory(Path::new(MODULES))?;
     for (index, module) in modules.iter().enumerate() {
         let name = format!("{MODULES}/{index:02}-{}.ko", module.name);
         archive.file(Path::new(&name), &module.bytes)?;
@@ -100,6 +101,7 @@ impl Archive {
 
     /// The directory and those above it, once each: the kernel makes none by itself.
     fn directory(&mut self, path: &Path) -> std::io::Result<()> {
+        let path = path.strip_prefix("/").unwrap_or(path);
         if path.as_os_str().is_empty() || self.directories.iter().any(|directory| directory == path) {
             return Ok(());
         }
@@ -177,6 +179,14 @@ mod tests {
         assert_eq!(entry("nested/arguments").2, b"run\0two words\0\0\xFF\0");
         assert_eq!(super::arguments(&entry("nested/arguments").2), arguments);
         assert_eq!(entry("home/a/list.toml").2, b"text");
+    }
+
+    #[test]
+    fn a_kernel_without_modules_has_an_empty_directory() {
+        let entries = listed(&archive(b"ELF", &[], &[], &[]).unwrap());
+        let modules = entries.iter().find(|entry| entry.0 == "nested/modules").unwrap();
+        assert_eq!(modules.1, 0o040755);
+        assert!(!entries.iter().any(|entry| entry.0.starts_with("nested/modules/")));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use kvm::DEVICE;
 use rustix::mount::{MountFlags, mount};
 use rustix::system::{RebootCommand, init_module, reboot};
 use rustix::termios::{OptionalActions, tcdrain, tcgetattr, tcsetattr};
+use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -71,7 +72,8 @@ fn work(slot: &mut Option<Port>) -> Result<Record, Failure> {
     port.send(&Record::Stage(format!("Linux {} is up; loading KVM", kernel.trim())))?;
     load_kvm()?;
     let arguments = initrd::arguments(&fs::read(ARGUMENTS).map_err(failed("reading the arguments"))?);
-    let words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy()).collect();
+    let words = arguments.iter().map(|word| word.to_string_lossy());
+    let words: Vec<_> = words.filter(|word| !word.starts_with("--called-as=")).collect();
     port.send(&Record::Stage(format!("{}; midflight {}", kvm_description(), words.join(" "))))?;
     let mut command = Command::new("/proc/self/exe");
     command.args(&arguments);
@@ -109,7 +111,7 @@ impl Port {
     }
 }
 
-/// Loads the modules that this processor can use.
+/// Loads the modules that this processor can use; none where KVM is built in.
 fn load_kvm() -> Result<(), Failure> {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").map_err(failed("reading /proc/cpuinfo"))?;
     let has = |flag: &str| cpuinfo.split_whitespace().any(|word| word == flag);
@@ -123,22 +125,43 @@ fn load_kvm() -> Result<(), Failure> {
         .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect())
         .map_err(failed("reading the modules"))?;
     files.sort();
+    let command_line = fs::read_to_string("/proc/cmdline").map_err(failed("reading /proc/cmdline"))?;
+    let mut loaded = false;
     for file in files {
         let name = module_name(&file);
         if VENDOR_MODULES.contains(&name.as_str()) && name != vendor_module.0 {
             continue;
         }
         let bytes = fs::read(&file).map_err(failed(format!("reading the module {name}")))?;
-        init_module(&bytes, c"").map_err(|error| {
+        let parameters = CString::new(parameters(&command_line, &name)).unwrap_or_default();
+        init_module(&bytes, &parameters).map_err(|error| {
             let advice = "do kernel and modules belong together?";
             Failure(format!("the kernel refused the module {name}: {error}; {advice}{}", kernel_says()))
         })?;
+        loaded |= name == vendor_module.0;
     }
     if Path::new(DEVICE).exists() {
         Ok(())
-    } else {
+    } else if loaded {
         Err(Failure(format!("{} was loaded and there is no {DEVICE}{}", vendor_module.0, kernel_says())))
+    } else {
+        let advice = "give the directory of its modules with --modules";
+        Err(Failure(format!(
+            "{} is not in this kernel, nor among its modules: {advice}{}",
+            vendor_module.0,
+            kernel_says()
+        )))
     }
+}
+
+/// A module's parameters on the kernel's command line, `kvm_amd.npt=0`: the kernel leaves them to whoever
+/// loads modules, as modprobe does.
+fn parameters(command_line: &str, module: &str) -> String {
+    let of_module = |word: &str| {
+        let (name, parameter) = word.split_once('.')?;
+        (name.replace('-', "_") == module).then(|| parameter.to_owned())
+    };
+    command_line.split_whitespace().filter_map(of_module).collect::<Vec<_>>().join(" ")
 }
 
 /// `01-kvm_amd.ko` is `kvm_amd`.
@@ -237,6 +260,13 @@ fn kernel_says() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parameters_are_those_of_the_module() {
+        let line = "quiet kvm.x=1 kvm-amd.npt=0 kvm_amd.nested=1 kvm_amd -- nested-init\n";
+        assert_eq!(parameters(line, "kvm_amd"), "npt=0 nested=1");
+        assert_eq!((parameters(line, "kvm"), parameters(line, "irqbypass")), ("x=1".into(), String::new()));
+    }
 
     #[test]
     fn names_lose_their_number() {

@@ -36,8 +36,11 @@ use std::time::Duration;
 pub struct Nested {
     /// A bootable kernel image (bzImage).
     pub kernel: PathBuf,
-    /// The directory with that kernel's modules: `/lib/modules/VERSION`, or a build tree.
-    pub modules: PathBuf,
+    /// The directory with that kernel's modules: `/lib/modules/VERSION`, or a build tree. None for a kernel
+    /// with KVM built in.
+    pub modules: Option<PathBuf>,
+    /// More words for the kernel's command line.
+    pub append: String,
     /// The emulator and its arguments, as one would type them: [`DEFAULT_EMULATOR`] is one.
     pub emulator: String,
     /// How long all of it may take.
@@ -79,6 +82,14 @@ pub enum NestedError {
     /// `--emulator` is not a command line.
     #[error("--emulator `{0}` is no command line: it is empty or a quote is not closed")]
     EmulatorCommand(String),
+    /// `--append` would end the kernel's own words.
+    #[error(
+        "--append `{0}` holds `--`: what follows it would be arguments of this midflight and not the kernel's"
+    )]
+    AppendEnds(String),
+    /// The kernel would cut its command line.
+    #[error("--append is too long: with it the kernel's command line has {0} bytes, and Linux reads {1}")]
+    AppendTooLong(usize, usize),
     /// The emulator is not there.
     #[error(
         "{0} is not here: install QEMU 7.2 or later (Debian: apt install qemu-system-x86) or use --emulator"
@@ -126,6 +137,9 @@ pub enum NestedError {
         /// The last line of its console.
         says: String,
     },
+    /// This process was told to end.
+    #[error("this run was told to end")]
+    ToldToEnd,
     /// Midflight could not be run there.
     #[error("inside the nested host: {0}")]
     Inside(String),

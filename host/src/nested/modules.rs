@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 /// The modules without which /dev/kvm stays away: one for each vendor.
 pub(super) const VENDOR_MODULES: [&str; 2] = ["kvm_amd", "kvm_intel"];
 
+/// The list of what would be modules and is in the kernel.
+const BUILT_IN: &str = "modules.builtin";
+
 /// Deeper directories are not looked into; /lib/modules/VERSION/kernel/drivers/… is six deep.
 const DEEPEST: usize = 16;
 /// No module is larger, in bytes; a longer decompressed one is refused.
@@ -29,10 +32,11 @@ pub(super) struct Module {
 /// The modules are no use.
 #[derive(Debug, thiserror::Error)]
 pub enum ModuleError {
-    /// The directory has neither of the modules that drive the hardware.
+    /// The directory has neither of the modules that drive the hardware, nor says that they are built in.
     #[error(
-        "there is no kvm-amd and no kvm-intel module below {}: --modules wants the directory of that \
-         kernel's modules, lib/modules/VERSION", .0.display()
+        "there is no kvm-amd and no kvm-intel module below {}, and its modules.builtin names neither: --modules \
+         wants the directory of that kernel's modules, lib/modules/VERSION; leave it out where KVM is built \
+         into the kernel", .0.display()
     )]
     NoKvm(PathBuf),
     /// A module that another needs is missing.
@@ -63,7 +67,8 @@ pub enum ModuleError {
     },
 }
 
-/// The modules below `directory` that KVM needs, each behind those that it depends on.
+/// The modules below `directory` that KVM needs, each after those that it depends on; none where KVM is
+/// built into the kernel.
 pub(super) fn find(directory: &Path) -> Result<Vec<Module>, ModuleError> {
     let mut files = BTreeMap::new();
     list(directory, DEEPEST, &mut files)?;
@@ -71,7 +76,22 @@ pub(super) fn find(directory: &Path) -> Result<Vec<Module>, ModuleError> {
     for name in VENDOR_MODULES.iter().filter(|name| files.contains_key(**name)) {
         add(name, &files, directory, &mut Vec::new(), &mut modules)?;
     }
-    if modules.is_empty() { Err(ModuleError::NoKvm(directory.to_owned())) } else { Ok(modules) }
+    if modules.is_empty() && !has_built_in(directory)? {
+        return Err(ModuleError::NoKvm(directory.to_owned()));
+    }
+    Ok(modules)
+}
+
+/// Whether `modules.builtin`, which every kernel build leaves beside the modules, names a KVM.
+fn has_built_in(directory: &Path) -> Result<bool, ModuleError> {
+    let file = directory.join(BUILT_IN);
+    let list = match fs::read_to_string(&file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        list => list.map_err(|error| ModuleError::Unreadable { file, error })?,
+    };
+    // Each line is a path: kernel/arch/x86/kvm/kvm-amd.ko.
+    let name = |line: &str| module_name(line.rsplit('/').next().unwrap_or(line));
+    Ok(list.lines().filter_map(name).any(|name| VENDOR_MODULES.contains(&name.as_str())))
 }
 
 /// Adds a module behind its dependencies. `needed_by` are the modules that lead to it, which ends
@@ -193,6 +213,24 @@ mod tests {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
         let error = find(&directory).unwrap_err().to_string();
         assert!(error.starts_with("there is no kvm-amd and no kvm-intel module below /"), "{error}");
+    }
+
+    #[test]
+    fn a_kvm_that_is_built_in_needs_no_module() {
+        let directory = std::env::temp_dir().join(format!("midflight-built-in-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let with = |list: &str| {
+            fs::write(directory.join(BUILT_IN), list).unwrap();
+            find(&directory)
+        };
+        let amd =
+            with("kernel/fs/ext4/ext4.ko\nkernel/arch/x86/kvm/kvm.ko\nkernel/arch/x86/kvm/kvm-amd.ko\n");
+        let intel = with("kernel/arch/x86/kvm/kvm-intel.ko\n");
+        // kvm.ko alone drives no hardware.
+        let neither = with("kernel/fs/ext4/ext4.ko\nkernel/arch/x86/kvm/kvm.ko\n");
+        fs::remove_dir_all(&directory).unwrap();
+        assert_eq!((amd.unwrap(), intel.unwrap()), (vec![], vec![]));
+        assert!(matches!(neither, Err(ModuleError::NoKvm(_))), "{neither:?}");
     }
 
     #[test]

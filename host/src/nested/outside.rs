@@ -30,7 +30,8 @@ pub fn run(nested: &Nested, output: &mut impl Write, progress: &mut impl Write) 
         file: nested.kernel.clone(),
         error,
     })?;
-    let line = emulator::command_line(&nested.emulator, &kernel.to_string_lossy(), &archive.path())?;
+    let line =
+        emulator::command_line(&nested.emulator, &kernel.to_string_lossy(), &archive.path(), &nested.append)?;
     let mut command = Command::new(&line.program);
     command.args(&line.arguments);
     let start = Instant::now();
@@ -100,6 +101,8 @@ impl Host {
                     }
                 }
                 Event::Late => return Err(Trouble::Late),
+                // Nobody watches for signals here: they end this process by themselves.
+                Event::ToldToEnd => return Err(NestedError::ToldToEnd.into()),
                 Event::Ended(status) => return Err(self.without_result(status).into()),
             }
         }

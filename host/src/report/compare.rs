@@ -1,7 +1,7 @@
 //! Reports of `midflight compare`: two machines beside each other, and guests that migrate between
 //! them.
 
-use super::{Totals, human};
+use super::{Early, Totals, human};
 use crate::facts::HostFacts;
 use crate::result::{Outcome, Report};
 use crate::run::compare::{Apart, Comparison};
@@ -16,6 +16,9 @@ struct Summary<'a> {
     totals: Totals,
     machines: [String; 2],
     nothing_tested: bool,
+    /// As in the report of a run.
+    ended_by: Option<&'static str>,
+    not_run: usize,
     /// Known issues that did not show.
     not_shown: &'a [String],
     host: &'a HostFacts,
@@ -30,50 +33,68 @@ pub fn totals(comparisons: &[Comparison]) -> Totals {
     totals
 }
 
-/// Writes comparisons as JSON lines, and one object more: totals and host.
+/// Writes one comparison as a JSON object.
 ///
 /// # Errors
 /// When `output` cannot be written.
-pub fn json(
+pub fn json(output: &mut impl Write, comparison: &Comparison) -> Result<()> {
+    serde_json::to_writer(&mut *output, comparison)?;
+    writeln!(output)
+}
+
+/// Writes the last JSON object: totals and host.
+///
+/// # Errors
+/// When `output` cannot be written.
+pub fn json_summary(
     output: &mut impl Write,
     pair: &Pair,
     comparisons: &[Comparison],
     not_shown: &[String],
     host: &HostFacts,
+    early: Option<Early>,
 ) -> Result<()> {
-    for comparison in comparisons {
-        serde_json::to_writer(&mut *output, comparison)?;
-        writeln!(output)?;
-    }
     let totals = totals(comparisons);
-    let machines = pair.0.clone().map(|subject| subject.to_string());
-    let nothing_tested = totals.nothing_tested();
-    serde_json::to_writer(&mut *output, &Summary { totals, machines, nothing_tested, not_shown, host })?;
+    let summary = Summary {
+        totals,
+        machines: pair.0.clone().map(|subject| subject.to_string()),
+        nothing_tested: totals.nothing_tested(),
+        ended_by: early.map(Early::by),
+        not_run: early.map_or(0, |early| early.not_run),
+        not_shown,
+        host,
+    };
+    serde_json::to_writer(&mut *output, &summary)?;
     writeln!(output)
 }
 
-/// Writes comparisons for people; `again` gives the command that repeats one.
+/// Writes what people are to know of one comparison by itself; `again` gives the command that repeats it.
 ///
 /// # Errors
 /// When `output` cannot be written.
-pub fn human(
+pub fn human(output: &mut impl Write, comparison: &Comparison, again: impl Fn() -> String) -> Result<()> {
+    match comparison.outcome {
+        Outcome::Fail => difference(output, comparison)?,
+        Outcome::Error => {
+            writeln!(output, "ERROR: {}", comparison.id)?;
+            writeln!(output, "    {}", comparison.reason.as_deref().unwrap_or(""))?;
+        }
+        Outcome::Pass | Outcome::Known | Outcome::Skip => return Ok(()),
+    }
+    writeln!(output, "    again: {}", again())
+}
+
+/// Writes what comparisons come to, for people.
+///
+/// # Errors
+/// When `output` cannot be written.
+pub fn human_summary(
     output: &mut impl Write,
     pair: &Pair,
     comparisons: &[Comparison],
     not_shown: &[String],
-    again: impl Fn(&Comparison) -> String,
+    early: Option<Early>,
 ) -> Result<()> {
-    for comparison in comparisons {
-        match comparison.outcome {
-            Outcome::Fail => difference(output, comparison)?,
-            Outcome::Error => {
-                writeln!(output, "ERROR: {}", comparison.id)?;
-                writeln!(output, "    {}", comparison.reason.as_deref().unwrap_or(""))?;
-            }
-            Outcome::Pass | Outcome::Known | Outcome::Skip => continue,
-        }
-        writeln!(output, "    again: {}", again(comparison))?;
-    }
     for sentence in not_shown {
         writeln!(output, "FAIL: {sentence}")?;
     }
@@ -87,10 +108,11 @@ pub fn human(
     if totals(comparisons).nothing_tested() {
         writeln!(output, "nothing compared")?;
     }
-    honest(output, pair)
+    honest(output, pair)?;
+    early.map_or(Ok(()), |early| writeln!(output, "{early}"))
 }
 
-/// Writes what became of guests that migrated; `again` gives the command that repeats one.
+/// Writes what became of guests that migrated, for people.
 ///
 /// # Errors
 /// When `output` cannot be written.
@@ -98,12 +120,8 @@ pub fn crossings(
     output: &mut impl Write,
     pair: &Pair,
     reports: &[Report],
-    again: impl Fn(&Report) -> String,
+    early: Option<Early>,
 ) -> Result<()> {
-    for report in reports.iter().filter(|r| matches!(r.outcome, Outcome::Fail | Outcome::Error)) {
-        human::finding(output, report)?;
-        writeln!(output, "    again: {}", again(report))?;
-    }
     human::known(output, reports)?;
     human::skips(output, reports)?;
     human::table(output, reports)?;
@@ -116,7 +134,8 @@ pub fn crossings(
     if totals.nothing_tested() {
         writeln!(output, "nothing tested")?;
     }
-    honest(output, pair)
+    honest(output, pair)?;
+    early.map_or(Ok(()), |early| writeln!(output, "{early}"))
 }
 
 fn honest(output: &mut impl Write, pair: &Pair) -> Result<()> {

@@ -1,53 +1,49 @@
 //! The report for people: what failed and how to repeat it, what was skipped and why, a table.
 
-use super::Totals;
 use super::plain::Plain;
+use super::{Early, Totals};
 use crate::facts::HostFacts;
 use crate::known::JudgedWarnings;
 use crate::result::{Outcome, Report};
 use std::collections::BTreeMap;
 use std::io::{Result, Write};
 
-/// Writes failures, skips by reason, what the kernel said, a table per machine and the honest sentence;
-/// `again` gives the command that repeats a failure, where there is one.
+/// Writes what is to be said of one scenario by itself: its failure, with the command that repeats it
+/// where there is one, and its frames.
 ///
 /// # Errors
 /// When `output` cannot be written.
-pub fn write(
+pub fn one(output: &mut impl Write, report: &Report, again: Option<&str>) -> Result<()> {
+    let output = &mut Plain(output);
+    match report.outcome {
+        Outcome::Fail | Outcome::Error => {
+            finding(output, report)?;
+            again.map_or(Ok(()), |command| writeln!(output, "    again: {command}"))?;
+        }
+        Outcome::Pass | Outcome::Skip | Outcome::Known => {}
+    }
+    report.frames.iter().try_for_each(|frame| writeln!(output, "{frame}"))
+}
+
+/// Writes what they come to: known issues and skips by reason, what the kernel said, a table per machine
+/// and the honest sentence.
+///
+/// # Errors
+/// When `output` cannot be written.
+pub fn summary(
     output: &mut impl Write,
     reports: &[Report],
     host: &HostFacts,
     kernel: &JudgedWarnings,
-    again: impl Fn(&Report) -> Option<String>,
+    early: Option<Early>,
 ) -> Result<()> {
     let output = &mut Plain(output);
-    for report in reports {
-        match report.outcome {
-            Outcome::Fail | Outcome::Error => {
-                finding(output, report)?;
-                again(report).map_or(Ok(()), |command| writeln!(output, "    again: {command}"))?;
-            }
-            Outcome::Pass | Outcome::Skip | Outcome::Known => {}
-        }
-        for frame in &report.frames {
-            writeln!(output, "{frame}")?;
-        }
-    }
     known(output, reports)?;
     skips(output, reports)?;
     kernel_said(output, kernel)?;
     table(output, reports)?;
-    conclusion(output, reports, host)
-}
-
-/// Writes one failure: the fields, the queue at the cut, and the command that repeats it.
-///
-/// # Errors
-/// When `output` cannot be written.
-pub fn failure(output: &mut impl Write, report: &Report) -> Result<()> {
-    let output = &mut Plain(output);
-    finding(output, report)?;
-    writeln!(output, "    again: {}", report.command())
+    conclusion(output, reports, host)?;
+    early.map_or(Ok(()), |early| writeln!(output, "{early}"))
 }
 
 /// Writes one failure without a command.
@@ -62,6 +58,9 @@ pub(super) fn finding(output: &mut impl Write, report: &Report) -> Result<()> {
     }
     if let Some(reason) = &report.reason {
         writeln!(output, "    {reason}")?;
+    }
+    if let Some(prediction) = &report.predicted {
+        writeln!(output, "    as predicted {prediction}")?;
     }
     if report.runs > 1 {
         writeln!(output, "    in {} of {} runs", report.runs_alike, report.runs)?;
@@ -168,6 +167,18 @@ fn conclusion(output: &mut impl Write, reports: &[Report], host: &HostFacts) -> 
         output,
         "{pass} passed, {fail} failed, {known} known issues, {skip} skipped, {error} errors; {cuts} cuts proved"
     )?;
+    let predicted = |passed| {
+        let of = |r: &&Report| r.predicted.is_some() && (r.outcome == Outcome::Pass) == passed;
+        reports.iter().filter(of).count()
+    };
+    if let (shown, missed) = (predicted(false), predicted(true))
+        && shown + missed > 0
+    {
+        writeln!(
+            output,
+            "{shown} failed as predicted, {missed} passed that were predicted to fail; a prediction excuses nothing"
+        )?;
+    }
     if totals.nothing_tested() {
         writeln!(output, "nothing tested")?;
     }

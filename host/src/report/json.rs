@@ -1,6 +1,6 @@
 //! JSON lines: one object per scenario, then one with totals and host facts. See docs/json.md.
 
-use super::Totals;
+use super::{Early, Totals};
 use crate::facts::HostFacts;
 use crate::known::JudgedWarnings;
 use crate::result::Report;
@@ -14,26 +14,34 @@ struct Summary<'a> {
     totals: Totals,
     machines: BTreeMap<&'a str, Totals>,
     nothing_tested: bool,
+    ended_by: Option<&'static str>,
+    not_run: usize,
     kernel_warnings: &'a [String],
     kernel_warnings_known: &'a [String],
     kernel_unwatched: Option<&'a str>,
     host: &'a HostFacts,
 }
 
-/// Writes reports and the summary.
+/// Writes the object of one scenario.
 ///
 /// # Errors
 /// When `output` cannot be written.
-pub fn write(
+pub fn one(output: &mut impl Write, report: &Report) -> std::io::Result<()> {
+    serde_json::to_writer(&mut *output, report)?;
+    output.write_all(b"\n")
+}
+
+/// Writes the last object: what `reports` come to.
+///
+/// # Errors
+/// When `output` cannot be written.
+pub fn summary(
     output: &mut impl Write,
     reports: &[Report],
     host: &HostFacts,
     kernel: &JudgedWarnings,
+    early: Option<Early>,
 ) -> std::io::Result<()> {
-    for report in reports {
-        serde_json::to_writer(&mut *output, report)?;
-        output.write_all(b"\n")?;
-    }
     let mut machines = BTreeMap::new();
     for report in reports {
         let name = report.machine.as_str();
@@ -44,6 +52,8 @@ pub fn write(
         totals,
         machines,
         nothing_tested: totals.nothing_tested(),
+        ended_by: early.map(Early::by),
+        not_run: early.map_or(0, |early| early.not_run),
         kernel_warnings: &kernel.said.warnings,
         kernel_warnings_known: &kernel.known,
         kernel_unwatched: kernel.said.unwatched.as_deref(),

@@ -1,5 +1,7 @@
-//! JUnit XML: a suite per machine, a test case per scenario; and a suite for this host's kernel.
+//! JUnit XML: a suite per machine, a test case per scenario; a suite for this host's kernel; and one
+//! more where the run was ended early.
 
+use super::Early;
 use crate::known::JudgedWarnings;
 use crate::result::{Outcome, Report};
 use quick_junit::{NonSuccessKind, Report as Junit, TestCase, TestCaseStatus, TestSuite};
@@ -10,7 +12,12 @@ use std::time::Duration;
 ///
 /// # Errors
 /// When `output` cannot be written.
-pub fn write(output: &mut impl Write, reports: &[Report], kernel: &JudgedWarnings) -> std::io::Result<()> {
+pub fn write(
+    output: &mut impl Write,
+    reports: &[Report],
+    kernel: &JudgedWarnings,
+    early: Option<Early>,
+) -> std::io::Result<()> {
     let mut junit = Junit::new("midflight");
     let mut machines: Vec<&str> = reports.iter().map(|report| report.machine.as_str()).collect();
     machines.dedup();
@@ -27,6 +34,13 @@ pub fn write(output: &mut impl Write, reports: &[Report], kernel: &JudgedWarning
     let mut suite = TestSuite::new("kernel");
     suite.add_test_case(TestCase::new("no warning during the run", kernel_status(kernel)));
     junit.add_test_suite(suite);
+    if let Some(early) = early {
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+        status.set_message(early.to_string());
+        let mut suite = TestSuite::new("run");
+        suite.add_test_case(TestCase::new("every selected scenario ran", status));
+        junit.add_test_suite(suite);
+    }
     junit.serialize(output).map_err(std::io::Error::other)
 }
 
@@ -53,6 +67,9 @@ fn status(report: &Report) -> TestCaseStatus {
     }
     if let (Some(expected), Some(got)) = (&report.expected, &report.got) {
         message.push_str(&format!(": expected {expected}, got {got}"));
+    }
+    if let Some(prediction) = &report.predicted {
+        message.push_str(&format!(": as predicted {prediction}"));
     }
     status.set_message(message);
     status

@@ -9,3 +9,28 @@ pub mod plain;
 pub mod totals;
 
 pub use totals::Totals;
+
+use crate::ending::Signal;
+
+/// A run in which not every selected scenario ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Early {
+    /// The signal that ended it; without one, an error did, which standard error tells.
+    pub signal: Option<Signal>,
+    /// How many scenarios did not run.
+    pub not_run: usize,
+}
+
+impl Early {
+    /// What ended the run, in a word.
+    pub fn by(self) -> &'static str {
+        self.signal.map_or("error", Signal::name)
+    }
+}
+
+impl std::fmt::Display for Early {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let by = self.signal.map_or("an error", Signal::name);
+        write!(f, "{by} ended the run: {} scenarios did not run", self.not_run)
+    }
+}

@@ -1,5 +1,6 @@
 //! Every memory access of a delivery as a stop, alone and in pairs, with every action: on the model.
 
+use crate::ending;
 use crate::image::Image;
 use crate::machine::model::ModelMachine;
 use crate::result::{Outcome, Report};
@@ -80,7 +81,7 @@ pub fn schedules(
                 if !scenario::is_possible(case, delivery) || !wanted(&name) {
                     continue;
                 }
-                if so_many >= bounds.count || end.is_some_and(|end| Instant::now() >= end) {
+                if so_many >= bounds.count || is_over(end) {
                     found.cut_short = true;
                     return found;
                 }
@@ -172,17 +173,22 @@ pub fn explore(
         let mut reports = Vec::new();
         // In slices, so that the bound on time is looked at.
         for slice in schedules.scenarios.chunks(SLICE) {
-            if left == 0 || end.is_some_and(|end| Instant::now() >= end) {
+            if left == 0 || is_over(end) {
                 break;
             }
             let slice = &slice[..slice.len().min(left)];
             left -= slice.len();
             let slice: Vec<_> = slice.iter().map(|scenario| (schedules.image, scenario.clone())).collect();
-            reports.extend(pool::run(&engine, images, &slice, &mut progress));
+            reports.extend(pool::all(&engine, images, &slice, &mut progress));
         }
         explored.push(Explored { schedules, reports });
     }
     explored
+}
+
+/// Whether a bound on time is met, or this process is told to end.
+fn is_over(end: Option<Instant>) -> bool {
+    end.is_some_and(|end| Instant::now() >= end) || ending::told().is_some()
 }
 
 /// Schedules between two looks at the clock: well under a second.

@@ -1,5 +1,6 @@
 //! Every behaviour of the model against every scenario: the suite judged.
 
+use crate::ending;
 use crate::image::Image;
 use crate::report::Totals;
 use crate::result::{Outcome, Report};
@@ -48,8 +49,9 @@ pub struct Kill {
 }
 
 impl Matrix {
-    /// Runs everything; `progress` is told of each row as it is done.
-    pub fn run(images: &[Image], timeout: Duration, mut progress: impl FnMut(&Row)) -> Self {
+    /// Runs everything; `progress` is told of each row as it is done. `None` when this process is
+    /// [told to end](ending::told) before all of it is.
+    pub fn run(images: &[Image], timeout: Duration, mut progress: impl FnMut(&Row)) -> Option<Self> {
         let scenarios: Vec<(usize, Scenario)> = images
             .iter()
             .enumerate()
@@ -65,7 +67,10 @@ impl Matrix {
                 frames: false,
                 storm: StormBounds::DEFAULT,
             };
-            let reports = pool::run(&engine, images, &scenarios, |_| {});
+            let reports = pool::all(&engine, images, &scenarios, |_| {});
+            if ending::told().is_some() {
+                return None;
+            }
             let failed = reports.iter().filter(|report| report.outcome == Outcome::Fail);
             if !behaviour.is_correct() {
                 useful.extend(failed.map(|report| report.id.clone()));
@@ -87,7 +92,7 @@ impl Matrix {
                 idle.extend(idle_of(&name, marked, &used.collect::<Vec<_>>()));
             }
         }
-        Self { rows, scenarios: scenarios.len(), idle }
+        Some(Self { rows, scenarios: scenarios.len(), idle })
     }
 
     /// What is wrong with the suite, or with the model: a sentence each.

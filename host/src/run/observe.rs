@@ -169,25 +169,77 @@ fn attributes(segment: &kvm_segment) -> u64 {
     bits.into_iter().fold(u64::from(segment.type_ & 0xF), |all, (field, at)| all | u64::from(field) << at)
 }
 
+/// The MSRs that have a name here.
+const NAMED_MSRS: [(u32, &str); 17] = [
+    (msr::STAR, "STAR"),
+    (msr::LSTAR, "LSTAR"),
+    (msr::CSTAR, "CSTAR"),
+    (msr::FMASK, "FMASK"),
+    (msr::KERNEL_GS_BASE, "KERNEL_GS_BASE"),
+    (msr::XFD, "XFD"),
+    (msr::XFD_ERR, "XFD_ERR"),
+    (msr::FRED_RSP0, "FRED_RSP0"),
+    (msr::FRED_RSP1, "FRED_RSP1"),
+    (msr::FRED_RSP2, "FRED_RSP2"),
+    (msr::FRED_RSP3, "FRED_RSP3"),
+    (msr::FRED_STKLVLS, "FRED_STKLVLS"),
+    (msr::FRED_CONFIG, "FRED_CONFIG"),
+    (0x174, "SYSENTER_CS"),
+    (0x175, "SYSENTER_ESP"),
+    (0x176, "SYSENTER_EIP"),
+    (0x277, "PAT"),
+];
+
 fn msr_name(index: u32) -> Option<&'static str> {
-    Some(match index {
-        msr::STAR => "STAR",
-        msr::LSTAR => "LSTAR",
-        msr::CSTAR => "CSTAR",
-        msr::FMASK => "FMASK",
-        msr::KERNEL_GS_BASE => "KERNEL_GS_BASE",
-        msr::XFD => "XFD",
-        msr::XFD_ERR => "XFD_ERR",
-        msr::FRED_RSP0 => "FRED_RSP0",
-        msr::FRED_RSP1 => "FRED_RSP1",
-        msr::FRED_RSP2 => "FRED_RSP2",
-        msr::FRED_RSP3 => "FRED_RSP3",
-        msr::FRED_STKLVLS => "FRED_STKLVLS",
-        msr::FRED_CONFIG => "FRED_CONFIG",
-        0x174 => "SYSENTER_CS",
-        0x175 => "SYSENTER_ESP",
-        0x176 => "SYSENTER_EIP",
-        0x277 => "PAT",
-        _ => return None,
-    })
+    NAMED_MSRS.iter().find(|(number, _)| *number == index).map(|(_, name)| *name)
+}
+
+/// Whether a landmark can hold a value of this name.
+pub fn is_named(name: &str) -> bool {
+    const NAMES: [&str; 38] = [
+        "RIP",
+        "RFLAGS",
+        "RAX",
+        "RBX",
+        "RCX",
+        "RDX",
+        "RSI",
+        "RDI",
+        "RSP",
+        "RBP",
+        "R8",
+        "R9",
+        "R10",
+        "R11",
+        "R12",
+        "R13",
+        "R14",
+        "R15",
+        "CR0",
+        "CR2",
+        "CR3",
+        "CR4",
+        "CR8",
+        "EFER",
+        "DR0",
+        "DR1",
+        "DR2",
+        "DR3",
+        "DR6",
+        "DR7",
+        "entries",
+        "verdict",
+        "compared fields",
+        "mismatches",
+        "GDTR.base",
+        "GDTR.limit",
+        "IDTR.base",
+        "IDTR.limit",
+    ];
+    const SEGMENTS: [&str; 8] = ["CS", "SS", "DS", "ES", "FS", "GS", "TR", "LDTR"];
+    let (segment, part) = name.split_once('.').unwrap_or((name, "selector"));
+    NAMES.contains(&name)
+        || SEGMENTS.contains(&segment) && ["selector", "base", "limit", "attributes"].contains(&part)
+        || NAMED_MSRS.iter().any(|(_, msr)| *msr == name)
+        || name.starts_with("MSR 0x")
 }

@@ -1,6 +1,6 @@
 //! Which scenarios run on a machine, and which are skipped, decided before anything boots.
 
-use crate::image::Image;
+use crate::image::{Case, Image};
 use crate::probe::{Question, StopSupport, Support};
 use crate::result::{Outcome, Report};
 use crate::scenario::{self, Delivery, Plan, Scenario, Stop};
@@ -11,16 +11,57 @@ use vm::Machine;
 /// What a machine can do, found out before the run.
 #[derive(Clone, Debug)]
 pub struct Abilities {
-    /// The machine's name.
-    pub machine: String,
-    /// The needs that it meets.
-    pub meets: Needs,
-    /// Which stops work, with the capability on.
-    pub with_payload: StopSupport,
-    /// Which stops work, with the capability off.
-    pub without_payload: StopSupport,
+    machine: String,
+    meets: Needs,
+    /// What it answered with KVM_CAP_EXCEPTION_PAYLOAD on.
+    with_payload: StopSupport,
+    /// What it answered with the capability off.
+    without_payload: StopSupport,
     /// Whether single memory accesses of a delivery can be refused.
-    pub accesses: bool,
+    accesses: bool,
+}
+
+/// The needs that CPUID alone does not answer, and what a machine is asked instead.
+const ASKED: [(Needs, Question); 3] =
+    [(Needs::FRED, Question::Fred), (Needs::NMI, Question::Nmi), (Needs::INTERRUPT, Question::Interrupt)];
+
+/// What a case asks of a machine under a delivery, whatever is then done with it.
+fn questions_of_case(case: &Case, delivery: Delivery) -> impl Iterator<Item = (Needs, Question)> {
+    let needs = scenario::needs(case, delivery);
+    ASKED.into_iter().filter(move |(need, _)| needs.contains(*need))
+}
+
+/// What a plan asks of a machine: nothing where nothing is stopped, or where only the run can tell.
+fn question_of_plan(plan: Plan) -> Option<Question> {
+    match plan {
+        // A signal ends KVM_RUN everywhere; whether it meets an event is the storm's to find out.
+        Plan::Cut(Stop::Storm(_) | Stop::Access(..), _) | Plan::Cold | Plan::None => None,
+        Plan::Cut(stop, _) => Some(Question::Stop(stop)),
+    }
+}
+
+/// What `scenarios` ask of a machine that meets the needs `meets`, each question once, with
+/// KVM_CAP_EXCEPTION_PAYLOAD on or off as `payload` says.
+fn questions<'a>(
+    scenarios: impl Iterator<Item = (&'a Image, &'a Scenario)>,
+    meets: Needs,
+    payload: bool,
+) -> Vec<Question> {
+    let mut questions = Vec::new();
+    for (image, scenario) in scenarios.filter(|(_, scenario)| scenario.payload == payload) {
+        let Some((_, case)) = image.case(&scenario.case) else { continue };
+        // It is skipped without a question.
+        if !meets.contains(scenario::needs(case, scenario.delivery)) {
+            continue;
+        }
+        let of_case = questions_of_case(case, scenario.delivery).map(|(_, question)| question);
+        for question in of_case.chain(question_of_plan(scenario.plan)) {
+            if !questions.contains(&question) {
+                questions.push(question);
+            }
+        }
+    }
+    questions
 }
 
 /// The CPUID feature behind a need; `None` where every machine here meets it.
@@ -47,55 +88,89 @@ pub fn met_needs(machine: &dyn Machine) -> Needs {
 }
 
 impl Abilities {
+    /// Finds out what `scenarios` (image index and scenario) depend on, and nothing else: `ask` is called
+    /// once with KVM_CAP_EXCEPTION_PAYLOAD on and once with it off, where there is anything to ask.
+    ///
+    /// # Errors
+    /// As `ask`.
+    pub fn find_out<E>(
+        machine: &str,
+        meets: Needs,
+        images: &[Image],
+        scenarios: &[(usize, Scenario)],
+        mut ask: impl FnMut(bool, &[Question]) -> Result<StopSupport, E>,
+    ) -> Result<Self, E> {
+        let mut support = |payload| {
+            let each = scenarios.iter().map(|(image, scenario)| (&images[*image], scenario));
+            let questions = questions(each, meets, payload);
+            if questions.is_empty() { Ok(StopSupport::default()) } else { ask(payload, &questions) }
+        };
+        Ok(Self {
+            machine: machine.to_owned(),
+            meets,
+            with_payload: support(true)?,
+            without_payload: support(false)?,
+            accesses: false,
+        })
+    }
+
+    /// The same machine, one that can refuse single memory accesses of a delivery.
+    #[must_use]
+    pub fn with_accesses(self) -> Self {
+        Self { accesses: true, ..self }
+    }
+
+    /// The machine's name.
+    pub fn machine(&self) -> &str {
+        &self.machine
+    }
+
     /// Why the machine cannot run a scenario; `None` when it can.
     pub fn skip_reason(&self, image: &Image, scenario: &Scenario) -> Option<String> {
         if let Some(lack) = self.lacks(image, scenario) {
             return Some(lack);
         }
-        let Plan::Cut(stop, _) = scenario.plan else { return None };
-        let support = self.support(scenario);
-        let support = match stop {
-            // A signal ends KVM_RUN everywhere; whether it meets an event is the storm's to find out.
-            Stop::Storm(_) => return None,
-            Stop::Access(..) if self.accesses => return None,
-            Stop::Access(..) => {
-                return Some(format!("{stop} needs a machine that can refuse single accesses"));
-            }
-            _ => support.to(Question::Stop(stop)),
-        };
-        match support {
+        if let Plan::Cut(stop @ Stop::Access(..), _) = scenario.plan
+            && !self.accesses
+        {
+            return Some(format!("{stop} needs a machine that can refuse single accesses"));
+        }
+        let question = question_of_plan(scenario.plan)?;
+        match self.support(scenario).to(question) {
             Some(Support::Works) => None,
-            Some(Support::Silent) => Some(format!("{stop} is resolved silently by this {}", self.machine)),
-            Some(Support::NotOffered(why)) => Some(format!("{stop} is not offered: {why}")),
-            Some(Support::Wrong(why)) => {
-                Some(format!("{stop} does not work on this {}: {why}", self.machine))
+            Some(Support::Silent) => {
+                Some(format!("{question} is resolved silently by this {}", self.machine))
             }
-            None => Some(format!("{stop} was not probed, so it cannot be relied on")),
+            Some(Support::NotOffered(why)) => Some(format!("{question} is not offered: {why}")),
+            Some(Support::Wrong(why)) => {
+                Some(format!("{question} does not work on this {}: {why}", self.machine))
+            }
+            None => Some(format!("{question} was not probed, so it cannot be relied on")),
         }
     }
 
     /// What a scenario's case needs and the machine does not have; `None` when it has everything.
     pub fn lacks(&self, image: &Image, scenario: &Scenario) -> Option<String> {
         let (_, case) = image.case(&scenario.case)?;
-        let missing = scenario::needs(case, scenario.delivery) - self.meets;
+        let mut meets = self.meets;
+        if scenario.delivery == Delivery::Idt {
+            // What the processor could do is nothing to a case: how its events are delivered is.
+            meets.remove(Needs::FRED);
+        }
+        let missing = scenario::needs(case, scenario.delivery) - meets;
         if !missing.is_empty() {
             let names: Vec<_> = missing.names().collect();
             return Some(format!("needs {}", names.join(", ")));
         }
         let support = self.support(scenario);
-        let needs = scenario::needs(case, scenario.delivery);
-        for (need, question) in [
-            (Needs::FRED, Question::Fred),
-            (Needs::NMI, Question::Nmi),
-            (Needs::INTERRUPT, Question::Interrupt),
-        ] {
-            let Some(answer) = support.to(question) else { continue };
-            if needs.contains(need) && !answer.works() {
-                let names: Vec<_> = need.names().collect();
-                return Some(format!("needs {}: {answer}", names.join(", ")));
+        questions_of_case(case, scenario.delivery).find_map(|(need, question)| {
+            let names = need.names().collect::<Vec<_>>().join(", ");
+            match support.to(question) {
+                Some(answer) if answer.works() => None,
+                Some(answer) => Some(format!("needs {names}: {answer}")),
+                None => Some(format!("needs {names}, which was not probed")),
             }
-        }
-        None
+        })
     }
 
     fn support(&self, scenario: &Scenario) -> &StopSupport {

@@ -1,5 +1,6 @@
 //! Many scenarios, in as many threads as there are processors.
 
+use crate::ending::{self, LOOK};
 use crate::image::Image;
 use crate::machine::model::ModelMachine;
 use crate::migration::move_through_memory;
@@ -12,8 +13,10 @@ use crate::run::storm::StormBounds;
 use crate::run::worker::{Worker, WorkerOptions};
 use crate::scenario::Scenario;
 use model::hypervisor::behaviour::Behaviour;
+use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 use vm::Machine;
 
@@ -47,47 +50,86 @@ pub enum Engine {
     },
 }
 
-/// Runs `scenarios` (image index and scenario) and returns their reports in the same order;
-/// `progress` is told of each as it ends.
-pub fn run(
+/// Runs `scenarios` (image index and scenario) and returns their reports in the same order; `progress`
+/// is told of each as it ends. When this process is [told to end](ending::told), those that have not
+/// ended have no report.
+pub fn all(
     engine: &Engine,
     images: &[Image],
     scenarios: &[(usize, Scenario)],
     mut progress: impl FnMut(&Report),
 ) -> Vec<Report> {
-    let work = Work { images, scenarios, next: AtomicUsize::new(0) };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(scenarios.len().max(1));
-    let (sender, results) = channel();
     let mut reports: Vec<Option<Report>> = vec![None; scenarios.len()];
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            let sender = sender.clone();
-            let work = &work;
-            scope.spawn(move || work.with(engine, &sender));
-        }
-        drop(sender);
-        for (index, report) in results {
-            progress(&report);
-            reports[index] = Some(report);
-        }
+    run(engine, images, scenarios, |index, report| {
+        progress(&report);
+        reports[index] = Some(report);
+        ControlFlow::Continue(())
     });
     reports.into_iter().flatten().collect()
 }
 
+/// Runs `scenarios` (image index and scenario) and gives each one's report, with its place in the list,
+/// to `each` as it ends.
+///
+/// It returns when all have ended, when `each` breaks off, or when this process is
+/// [told to end](ending::told). Nobody waits for the rest then: their threads, and the processes that
+/// these have started, end with this process.
+pub fn run(
+    engine: &Engine,
+    images: &[Image],
+    scenarios: &[(usize, Scenario)],
+    mut each: impl FnMut(usize, Report) -> ControlFlow<()>,
+) {
+    let (images, scenarios) = (images.to_vec(), scenarios.to_vec());
+    let work = Arc::new(Work { images, scenarios, next: AtomicUsize::new(0) });
+    let all = work.scenarios.len();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(all.max(1));
+    let (sender, results) = channel();
+    let workers: Vec<_> = (0..threads)
+        .map(|_| {
+            let (engine, work, sender) = (engine.clone(), Arc::clone(&work), sender.clone());
+            std::thread::spawn(move || work.with(&engine, &sender))
+        })
+        .collect();
+    drop(sender);
+    let ended = loop {
+        match results.recv_timeout(LOOK) {
+            Ok((index, report)) => {
+                if each(index, report).is_break() {
+                    break false;
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break true,
+        }
+        if ending::told().is_some() {
+            break false;
+        }
+    };
+    if ended {
+        // A thread that panicked leaves scenarios without a report: that must not look like a short run.
+        for panicked in workers.into_iter().filter_map(|worker| worker.join().err()) {
+            std::panic::resume_unwind(panicked);
+        }
+    }
+}
+
 /// The scenarios of a pool and how far they are.
-struct Work<'a> {
-    images: &'a [Image],
-    scenarios: &'a [(usize, Scenario)],
+struct Work {
+    images: Vec<Image>,
+    scenarios: Vec<(usize, Scenario)>,
     next: AtomicUsize,
 }
 
-impl Work<'_> {
-    /// Runs scenarios until none is left, or nobody wants their reports.
+impl Work {
+    /// Runs scenarios until none is left, nobody wants their reports, or this process is told to end.
     fn each(&self, sender: &Sender<(usize, Report)>, mut run: impl FnMut(&Image, &Scenario) -> Report) {
-        loop {
+        while ending::told().is_none() {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
             let Some((image, scenario)) = self.scenarios.get(index) else { return };
-            if sender.send((index, run(&self.images[*image], scenario))).is_err() {
+            let report = run(&self.images[*image], scenario);
+            // What breaks off because this process is to end is no result.
+            if ending::told().is_some() || sender.send((index, report)).is_err() {
                 return;
             }
         }

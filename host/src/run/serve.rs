@@ -38,6 +38,7 @@ pub fn serve(
     output: impl Write,
 ) -> std::io::Result<()> {
     let output = RefCell::new(output);
+    send(&mut *output.borrow_mut(), &Answer::Ready)?;
     let seen = |place: &str| {
         // A parent that is gone is noticed when the answer is written.
         let _ = send(&mut *output.borrow_mut(), &Answer::Seen(place.to_owned()));

@@ -57,7 +57,7 @@ impl Storm {
                         return Ok(Some(cut));
                     }
                 }
-                Stopped::Input => {}
+                Stopped::Input | Stopped::Output => {}
                 Stopped::Doorbell(Doorbell::Done(_)) => return Ok(None),
                 other => return Err(NoCut::Elsewhere(other)),
             }

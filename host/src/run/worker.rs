@@ -5,8 +5,9 @@
 //! the parent bounds every wait and kills a worker that exceeds it. A worker dies with its parent:
 //! its input ends, which ends it, and the kernel sends it SIGKILL (PR_SET_PDEATHSIG).
 
+use crate::ending::{self, LOOK};
 use crate::probe::{Question, StopSupport, Support};
-use crate::process::{die_with_parent, let_end};
+use crate::process::{THIS_PROGRAM, die_with_parent, let_end};
 use crate::result::{Outcome, Report};
 use crate::run::observe::Observation;
 use crate::run::pair::Pair;
@@ -61,6 +62,8 @@ pub enum Answer {
     Failed(String),
     /// Not an answer yet: where the guest was seen last.
     Seen(String),
+    /// Not an answer: the process can be asked. The first thing that it says.
+    Ready,
 }
 
 /// How workers are started.
@@ -91,6 +94,8 @@ struct Process {
     /// Its end tells the process to end.
     input: Option<ChildStdin>,
     answers: Receiver<Answer>,
+    /// Whether it has said [`Answer::Ready`].
+    ready: bool,
 }
 
 impl Process {
@@ -134,10 +139,15 @@ pub enum WorkerError {
         status: String,
         /// Where the guest was seen last.
         seen: String,
+        /// Whether it had come so far that it could be asked.
+        ready: bool,
     },
     /// It says why not.
     #[error("{0}")]
     Failed(String),
+    /// This process was told to end.
+    #[error("this run was told to end")]
+    ToldToEnd,
     /// Its answer is to another question.
     #[error("the worker process answered something else than it was asked")]
     Confused,
@@ -152,39 +162,25 @@ impl Worker {
         Self { options, process: None }
     }
 
-    /// Asks which stops work. A stop at which the process had to be killed, or died, is one that does
-    /// not.
+    /// Asks each of `questions`, with KVM_CAP_EXCEPTION_PAYLOAD on or off. A stop at which the process
+    /// had to be killed, or died, is one that does not work.
     ///
     /// # Errors
-    /// When there is no answer to any question.
-    pub fn probe(&mut self, payload: bool) -> Result<StopSupport, WorkerError> {
-        self.probe_only(payload, |_| true)
-    }
-
-    /// As [`probe`](Self::probe), asking only what is `wanted`.
-    ///
-    /// # Errors
-    /// As [`probe`](Self::probe).
-    pub fn probe_only(
-        &mut self,
-        payload: bool,
-        wanted: impl Fn(Question) -> bool,
-    ) -> Result<StopSupport, WorkerError> {
+    /// When a process cannot be started or spoken to, or ends before it can be asked.
+    pub fn probe(&mut self, payload: bool, questions: &[Question]) -> Result<StopSupport, WorkerError> {
         let mut answers = Vec::new();
-        for question in Question::all(payload).into_iter().filter(|question| wanted(*question)) {
-            let support = match self.ask(&Request::Probe(question, payload)) {
+        for question in questions {
+            let support = match self.ask(&Request::Probe(*question, payload)) {
                 Ok(Answer::Support(support)) => support,
-                Ok(Answer::Failed(why)) => return Err(WorkerError::Failed(why)),
-                Ok(_) => return Err(WorkerError::Confused),
                 Err(WorkerError::Hung { limit, .. }) => Support::Wrong(format!(
                     "KVM_RUN did not come back within {limit:.0} s, whatever was signalled; its process was killed"
                 )),
-                Err(WorkerError::Died { status, .. }) if !answers.is_empty() => {
+                Err(WorkerError::Died { status, ready: true, .. }) => {
                     Support::Wrong(format!("its process ended by itself ({status})"))
                 }
-                Err(error) => return Err(error),
+                other => return Err(self.failed(other)),
             };
-            answers.push((question, support));
+            answers.push((*question, support));
         }
         Ok(StopSupport(answers))
     }
@@ -253,12 +249,18 @@ impl Worker {
         let deadline = std::time::Instant::now() + limit;
         loop {
             let left = deadline.saturating_duration_since(std::time::Instant::now());
-            match process.answers.recv_timeout(left) {
+            if ending::told().is_some() {
+                process.hung();
+                return Err(WorkerError::ToldToEnd);
+            }
+            match process.answers.recv_timeout(left.min(LOOK)) {
+                Ok(Answer::Ready) => process.ready = true,
                 Ok(Answer::Seen(place)) => seen = place,
                 Ok(answer) => {
                     self.process = Some(process);
                     return Ok(answer);
                 }
+                Err(RecvTimeoutError::Timeout) if !left.is_zero() => {}
                 Err(RecvTimeoutError::Timeout) => {
                     process.hung();
                     return Err(WorkerError::Hung { limit: limit.as_secs_f64(), seen });
@@ -272,11 +274,11 @@ impl Worker {
 fn died(mut process: Process, seen: String) -> WorkerError {
     let _ = process.child.kill();
     let status = process.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
-    WorkerError::Died { status, seen }
+    WorkerError::Died { status, seen, ready: process.ready }
 }
 
 fn start(options: &WorkerOptions) -> std::io::Result<Process> {
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = Command::new(THIS_PROGRAM);
     command.arg("worker").arg("--timeout").arg(options.timeout.as_secs_f64().to_string());
     command.arg("--kvm").arg(&options.kvm);
     command.arg("--storm-cuts").arg(options.storm.cuts.to_string());
@@ -304,5 +306,5 @@ fn start(options: &WorkerOptions) -> std::io::Result<Process> {
             }
         }
     });
-    Ok(Process { child, input: Some(input), answers })
+    Ok(Process { child, input: Some(input), answers, ready: false })
 }

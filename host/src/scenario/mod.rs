@@ -3,6 +3,7 @@
 //! The grammar of an id, which replays the scenario exactly:
 //!
 //! ```text
+//! name     = letter *( letter | digit | "-" )            ; lower case
 //! id       = image "/" case ":" delivery [ ":nopayload" ] ":" plan
 //! delivery = "fred" | "idt"
 //! plan     = "cold" | "none" | stop ":" action
@@ -14,7 +15,7 @@
 //! part     = "migrate" | "migrate-process" | "disturb" | "again=" number
 //! ```
 //!
-//! The parts of an action stand in this order, each once at most.
+//! `image` and `case` are names ([`protocol::name`]). The parts of an action stand in this order, each once at most.
 //!
 //! `access@N` refuses the N-th memory access (from 0) of the delivery, `access@N,M` also the M-th of
 //! the delivery's second try: on the model only, where `midflight explore` walks through all of them.

@@ -1,4 +1,5 @@
 //! The `midflight` binary under test.
+#![allow(dead_code, reason = "each test takes what it needs")]
 
 use std::io::Read;
 use std::path::{Path, PathBuf};

@@ -35,6 +35,8 @@ pub(crate) struct Run {
     pub(crate) physical_bits: u32,
     /// What CPUID offers.
     pub(crate) offered: super::offered::Offered,
+    /// Whose processor CPUID says this is.
+    pub(crate) vendor: crate::cpuid::Vendor,
     /// 1-GiB pages.
     pub(crate) page_1g: bool,
     /// The I/O string instruction of the last exit: its address size, segment, and REP.
@@ -106,6 +108,7 @@ impl Processor {
         let physical = self.cpuid.get(0x8000_0008, 0)[0] & 0xFF;
         self.run.physical_bits = physical;
         self.run.offered = super::offered::Offered::by(&self.cpuid);
+        self.run.vendor = self.cpuid.vendor();
         self.run.page_1g = self.cpuid.has(fred::cpuid::PAGE_1G);
         self.rflags |= rflags::FIXED;
     }

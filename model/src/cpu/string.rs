@@ -4,6 +4,7 @@ use super::decoded::{Decoded, Handler};
 use super::flags;
 use super::operand::mask;
 use super::{Step, Stop};
+use crate::cpuid::Vendor;
 use crate::memory::Memory;
 use crate::mmu::Kind;
 use crate::mmu::linear::seg;
@@ -76,22 +77,43 @@ fn repeat(p: &mut Processor, m: &mut Memory, d: &Decoded, iteration: Iteration, 
     if !equal && !not_equal {
         return iteration(p, m, &item);
     }
+    let status = p.rflags & flags::STATUS;
+    let ended = iterations(p, m, &item, iteration, compares.then_some(equal));
+    if compares && !matches!(ended, Ok(true)) && p.run.vendor == Vendor::Intel {
+        // SDM vol. 2, REP: "When a fault occurs during the execution of a CMPS or SCAS instruction that is
+        // prefixed with REPE or REPNE, the EFLAGS value is restored to the state prior to the execution of
+        // the instruction." So it is after a trap between two iterations, measured under single step.
+        // AMD's processors leave what the last comparison set: its manual says nothing, measured too.
+        p.set_status(status);
+    }
+    p.run.repeat = matches!(ended, Ok(false));
+    ended.map(|_| ())
+}
+
+/// Iterations up to the end, which is `true`, or to the next boundary; of a comparison with the ZF that it
+/// goes on for.
+fn iterations(
+    p: &mut Processor,
+    m: &mut Memory,
+    item: &Item,
+    iteration: Iteration,
+    while_zero: Option<bool>,
+) -> Result<bool, Stop> {
     // Traps come after each iteration.
     let trapping = p.flag(TF) || p.dr7 & fred::debug::Dr7::ENABLES != 0;
     let chunk = if trapping { 1 } else { CHUNK };
     for _ in 0..chunk {
         let count = p.gpr(1, item.address_size);
         if count == 0 {
-            return Ok(());
+            return Ok(true);
         }
-        iteration(p, m, &item)?;
+        iteration(p, m, item)?;
         p.set_gpr(1, item.address_size, (count - 1) & mask(item.address_size));
-        if count == 1 || compares && p.flag(ZF) != equal {
-            return Ok(());
+        if count == 1 || while_zero.is_some_and(|zero| p.flag(ZF) != zero) {
+            return Ok(true);
         }
     }
-    p.run.repeat = true;
-    Ok(())
+    Ok(false)
 }
 
 fn load(p: &mut Processor, m: &mut Memory, item: &Item, segment: u8, register: u8) -> Result<u64, Stop> {

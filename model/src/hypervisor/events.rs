@@ -120,7 +120,7 @@ impl Vm {
             event_type: type_of_vector(events.exception.nr),
             error_code: (events.exception.has_error_code != 0).then_some(events.exception.error_code),
             payload: (pending && events.exception_has_payload != 0).then_some(events.exception_payload),
-            data: injected.then(|| (self.behaviour.import)(events)),
+            data: if injected { (self.behaviour.import)(events) } else { None },
             nested: overlay::nested(events),
             // The uAPI carries no instruction length.
             length: 0,

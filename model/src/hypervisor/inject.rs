@@ -22,18 +22,18 @@ impl Vm {
             return Some(self.exception_event(&exception));
         }
         if self.queue.nmi_injected {
-            return Some(self.plain(vector::NMI, EventType::Nmi));
+            return Some(self.without_data(Event::nmi()));
         }
         if let Some(event) = self.queue.soft_interrupt {
-            return Some(event);
+            return Some(self.without_data(event));
         }
         if let Some(number) = self.queue.interrupt {
-            return Some(self.plain(number, EventType::ExternalInterrupt));
+            return Some(self.without_data(Event::interrupt(number)));
         }
         if self.queue.nmi_pending > 0 && !self.nmi_blocked() {
             self.queue.nmi_pending -= 1;
             self.queue.nmi_injected = true;
-            return Some(self.plain(vector::NMI, EventType::Nmi));
+            return Some(self.without_data(Event::nmi()));
         }
         None
     }
@@ -44,10 +44,13 @@ impl Vm {
         cpu.nmi_blocking || cpu.sti_blocking || cpu.mov_ss_blocking
     }
 
-    /// An event without error code: an interrupt or an NMI.
-    fn plain(&mut self, vector: u8, event_type: EventType) -> Event {
-        let data = (self.behaviour.without_payload)(self.last_injected_data);
-        Event { vector, event_type, error_code: None, data, nested: false, length: 0 }
+    /// An interrupt, an NMI or INT n: `vmx_inject_irq`, `vmx_inject_nmi`. The processor pushes what
+    /// INJECTED_EVENT_DATA holds for every event that is injected.
+    fn without_data(&mut self, event: Event) -> Event {
+        if (self.behaviour.clears)(event.event_type) {
+            self.injected_event_data = 0;
+        }
+        Event { data: self.injected_event_data, ..event }
     }
 
     /// A pending exception becomes injected.
@@ -56,10 +59,8 @@ impl Vm {
         if exception.sets_rf() {
             self.processor.rflags |= rflags::RF;
         }
-        if exception.payload.is_none() && exception.data.is_none() {
-            exception.data = Some((self.behaviour.without_payload)(self.last_injected_data));
-        }
-        self.deliver_payload(&mut exception, self.behaviour.deliver);
+        let deliver = self.behaviour.deliver;
+        self.deliver_payload(&mut exception, |number, payload| Some(deliver(number, payload)));
         if exception.vector == vector::DB {
             self.processor.enter_debug_handler();
         }
@@ -69,9 +70,14 @@ impl Vm {
 
     /// The register effects of an exception that hardware did not deliver itself, once:
     /// `kvm_deliver_exception_payload`. `kept` says what event data remains of the payload.
-    pub(super) fn deliver_payload(&mut self, exception: &mut QueuedException, kept: fn(u8, u64) -> u64) {
+    pub(super) fn deliver_payload(
+        &mut self,
+        exception: &mut QueuedException,
+        kept: impl Fn(u8, u64) -> Option<u64>,
+    ) {
         let Some(payload) = exception.payload.take() else { return };
-        exception.data = Some(kept(exception.vector, payload));
+        exception.data = kept(exception.vector, payload);
+        self.last_event_data = exception.data.unwrap_or(self.last_event_data);
         self.side_effects(exception.vector, payload);
     }
 
@@ -89,17 +95,19 @@ impl Vm {
         if self.behaviour.rf_when_injected && exception.sets_rf() {
             self.processor.rflags |= rflags::RF;
         }
-        let kept = exception.data.unwrap_or(0);
-        if self.behaviour.repeats_side_effects {
-            self.side_effects(exception.vector, kept);
+        let behaviour = self.behaviour;
+        if behaviour.repeats_side_effects {
+            self.side_effects(exception.vector, exception.data.unwrap_or(0));
         }
-        let data = (self.behaviour.inject)(exception.vector, kept, &self.event_registers());
-        self.last_injected_data = data;
+        let data = exception.data.or_else(|| (behaviour.leftover)(self.last_event_data));
+        if let Some(data) = data.or((behaviour.clears)(exception.event_type).then_some(0)) {
+            self.injected_event_data = (behaviour.inject)(exception.vector, data, &self.event_registers());
+        }
         Event {
             vector: exception.vector,
             event_type: exception.event_type,
             error_code: exception.error_code,
-            data,
+            data: self.injected_event_data,
             nested: exception.nested,
             length: exception.length,
         }
@@ -118,7 +126,7 @@ impl Vm {
         self.queue.clear_injected();
         if let Some(event) = injected {
             let data = (self.behaviour.cancel)(&event, self.last_original_data);
-            self.put_back(Event { data, ..event });
+            self.put_back(event, data);
         }
     }
 
@@ -139,14 +147,16 @@ impl Vm {
             self.processor.sti_blocking = false;
         }
         match (self.behaviour.requeue)(event) {
-            Requeue::Keep(event) => self.put_back(event),
+            Requeue::Keep(event) => self.put_back(event, Some(event.data)),
+            Requeue::KeepWithoutData(event) => self.put_back(event, None),
             Requeue::RunAgain => {}
             Requeue::Lose => self.processor.skip_instruction(event.length),
         }
     }
 
-    /// An event that was being delivered is to be injected again.
-    fn put_back(&mut self, event: Event) {
+    /// An event that was being delivered is to be injected again, an exception with this event data:
+    /// `kvm_requeue_exception` and its neighbours.
+    fn put_back(&mut self, event: Event, data: Option<u64>) {
         match event.event_type {
             EventType::ExternalInterrupt => self.queue.interrupt = Some(event.vector),
             EventType::Nmi => {
@@ -163,13 +173,14 @@ impl Vm {
             | EventType::SoftwareException
             | EventType::PrivilegedSoftwareException
             | EventType::Other => {
+                self.last_event_data = data.unwrap_or(self.last_event_data);
                 self.queue.exception = Some(QueuedException {
                     stage: Stage::Injected,
                     vector: event.vector,
                     event_type: event.event_type,
                     error_code: event.error_code,
                     payload: None,
-                    data: Some(event.data),
+                    data,
                     nested: event.nested,
                     length: event.length,
                     delivered: false,

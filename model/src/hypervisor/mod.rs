@@ -50,8 +50,11 @@ pub struct Vm {
     /// Events in flight.
     pub queue: Queue,
     behaviour: &'static Behaviour,
-    /// What was last written to INJECTED_EVENT_DATA: the field keeps its value.
-    last_injected_data: u64,
+    /// INJECTED_EVENT_DATA, which keeps its value from one injection to the next.
+    injected_event_data: u64,
+    /// The event data that an exception in the queue last had: the series' `event_data` of
+    /// `struct kvm_queued_exception`.
+    last_event_data: u64,
     /// What ORIGINAL_EVENT_DATA last held.
     last_original_data: u64,
     /// KVM_CAP_EXCEPTION_PAYLOAD.
@@ -63,8 +66,6 @@ pub struct Vm {
     deadline: Option<Instant>,
     /// The page that refuses the guest, and why.
     refused: Option<(u64, second_stage::Refusal)>,
-    /// The page that was evicted and not met since.
-    evicted: Option<u64>,
     dirty_ring: Option<second_stage::DirtyRing>,
     decoded: Option<SharedDecoded>,
     story: Option<story::Story>,
@@ -97,19 +98,21 @@ impl Vm {
         behaviour: &'static Behaviour,
         exception_payload: bool,
     ) -> Self {
+        let mut memory = Memory::new(memory_size);
+        memory.zap_all();
         Self {
             processor: Processor::new(cpuid),
-            memory: Memory::new(memory_size),
+            memory,
             queue: Queue::default(),
             behaviour,
-            last_injected_data: 0,
+            injected_event_data: 0,
+            last_event_data: 0,
             last_original_data: 0,
             exception_payload,
             interrupt_window: false,
             pending_io: None,
             deadline: None,
             refused: None,
-            evicted: None,
             dirty_ring: None,
             decoded: None,
             story: None,
@@ -122,10 +125,12 @@ impl Vm {
         self.deadline = Some(at);
     }
 
-    /// Replaces all of guest memory. Nothing refuses the guest any more; a dirty ring starts empty.
+    /// Replaces all of guest memory. Nothing refuses the guest any more, nothing is mapped yet, and a
+    /// dirty ring starts empty.
     pub fn replace_memory(&mut self, memory: Memory) {
         self.memory = memory;
-        (self.refused, self.evicted) = (None, None);
+        self.memory.zap_all();
+        self.refused = None;
         if self.dirty_ring.is_some() {
             self.log_dirty_pages();
         }

@@ -131,6 +131,7 @@ impl Vm {
             self.tell_entry(entry.injected.as_ref());
             let exit = self.processor.enter(&mut self.memory, &entry);
             self.tell_exit(&exit);
+            self.flush_dirty_log();
             self.complete_interrupts(exit.original);
             if exit.original.is_some() {
                 self.tell_queue("after the requeue");

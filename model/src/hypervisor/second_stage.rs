@@ -1,10 +1,15 @@
-//! What the host does about guest memory: pages that refuse the guest, and why; pages that it takes
-//! away and gives back by itself; the dirty ring.
+//! What the host does about guest memory: pages that refuse the guest, and why; pages that it maps
+//! when the guest meets them; the dirty ring.
+//!
+//! A fresh VM's second-stage page tables are empty, as KVM's are: the first access to each page is an
+//! EPT violation, which KVM settles by mapping the page and entering the guest again. Where it meets
+//! an event delivery, the event is requeued and injected, though nobody has stopped anything.
 //!
 //! | | KVM's counterpart |
 //! |---|---|
 //! | [`Refusal`] | what `kvm_mmu_page_fault` comes to: -EFAULT, a userfaultfd, a missing slot |
-//! | [`Vm::evict`] | an MMU notifier's zap, and the fault that maps the page again |
+//! | [`Vm::evict`] | an MMU notifier's zap |
+//! | `map` | `kvm_tdp_page_fault`, which maps a page for good |
 //! | [`DirtyRing`] | `virt/kvm/dirty_ring.c` |
 
 use super::Vm;
@@ -50,37 +55,47 @@ impl Vm {
     /// Makes the page at `gpa` refuse the guest. Every other page no longer does.
     pub fn refuse(&mut self, gpa: u64, refusal: Refusal) {
         self.open();
+        self.zap(gpa, refusal);
         match refusal {
             Refusal::ReadOnly => self.memory.write_protect(gpa, true),
-            _ => self.memory.block(gpa),
+            Refusal::Blocked | Refusal::Userfault | Refusal::Hole => self.memory.block(gpa),
         }
         self.refused = Some((page(gpa), refusal));
     }
 
     /// No page refuses the guest any more.
     pub fn open(&mut self) {
-        match self.refused.take() {
-            Some((gpa, Refusal::ReadOnly)) => self.memory.write_protect(gpa, false),
-            Some((gpa, _)) => self.memory.unblock(gpa),
-            None => {}
+        let Some((gpa, refusal)) = self.refused.take() else { return };
+        self.zap(gpa, refusal);
+        match refusal {
+            Refusal::ReadOnly => self.memory.write_protect(gpa, false),
+            Refusal::Blocked | Refusal::Userfault | Refusal::Hole => self.memory.unblock(gpa),
         }
     }
 
-    /// Takes the page at `gpa` away; the next guest access leaves the guest and finds it again.
-    pub fn evict(&mut self, gpa: u64) {
-        self.memory.block(gpa);
-        self.evicted = Some(page(gpa));
+    /// What a page loses that is to refuse the guest, or no longer. A memory slot that comes, goes or
+    /// changes takes every page out of the second-stage page tables.
+    fn zap(&mut self, gpa: u64, refusal: Refusal) {
+        match refusal {
+            Refusal::Blocked | Refusal::Userfault => self.memory.zap(gpa),
+            Refusal::Hole | Refusal::ReadOnly => self.memory.zap_all(),
+        }
     }
 
-    /// Whether the page at `gpa` is there: not evicted, or found again since.
+    /// Takes the page at `gpa` away; the next guest access finds it again.
+    pub fn evict(&mut self, gpa: u64) {
+        self.memory.zap(gpa);
+    }
+
+    /// Whether the page at `gpa` is there: met by the guest, and not evicted since.
     pub fn is_resident(&self, gpa: u64) -> bool {
-        self.evicted != Some(page(gpa))
+        self.memory.is_mapped(gpa)
     }
 
     /// From now on guest writes are logged in a dirty ring.
     pub fn log_dirty_pages(&mut self) {
         self.dirty_ring = Some(DirtyRing::default());
-        self.memory.write_protect_all();
+        self.memory.log_all_writes();
     }
 
     /// The dirty ring, if there is one.
@@ -94,14 +109,21 @@ impl Vm {
         let Some(ring) = &mut self.dirty_ring else { return };
         let count = ring.pages.len().min(count as usize);
         for page in ring.pages.drain(..count) {
-            self.memory.write_protect(page, true);
+            self.memory.log_write(page, true);
         }
     }
 
     /// Logs the next write to every page again; the ring keeps what it has.
     pub fn log_dirty_pages_again(&mut self) {
         if self.dirty_ring.is_some() {
-            self.memory.write_protect_all();
+            self.memory.log_all_writes();
+        }
+    }
+
+    /// `vmx_flush_pml_buffer`: at every exit, what the processor has logged goes into the ring.
+    pub(super) fn flush_dirty_log(&mut self) {
+        if let Some(ring) = &mut self.dirty_ring {
+            ring.pages.extend(self.memory.take_logged());
         }
     }
 
@@ -118,13 +140,9 @@ impl Vm {
         write: bool,
         in_delivery: bool,
     ) -> Option<Return> {
-        if self.evicted == Some(page(gpa)) {
-            self.evicted = None;
-            self.memory.unblock(gpa);
-            return None;
-        }
         let refusal = self.refused.filter(|(refused, _)| *refused == page(gpa));
         match refusal.map(|(_, refusal)| refusal) {
+            Some(Refusal::ReadOnly) if !write => self.map(gpa, write),
             Some(Refusal::Userfault) => Some(Return::Interrupted),
             Some(Refusal::Hole | Refusal::ReadOnly) if in_delivery => {
                 Some(Return::InternalError { suberror: DELIVERY_EVENT })
@@ -132,16 +150,20 @@ impl Vm {
             Some(Refusal::Hole | Refusal::ReadOnly) => Some(Return::Mmio { gpa, write }),
             Some(Refusal::Blocked) => Some(Return::Fault { gpa }),
             None if gpa >= self.memory.size() => Some(Return::Mmio { gpa, write }),
-            None => self.log_write(gpa, write),
+            None => self.map(gpa, write),
         }
     }
 
-    /// A write to a page whose writes are logged; any other access was refused by itself.
-    fn log_write(&mut self, gpa: u64, write: bool) -> Option<Return> {
-        let ring = self.dirty_ring.as_mut().filter(|_| write && self.memory.is_write_protected(gpa));
-        let Some(ring) = ring else { return Some(Return::Fault { gpa }) };
-        ring.pages.push_back(page(gpa));
-        self.memory.write_protect(gpa, false);
+    /// Maps a page that was missing; a page that is mapped for a write is dirty. Where none was missing,
+    /// the access was refused by itself.
+    fn map(&mut self, gpa: u64, write: bool) -> Option<Return> {
+        if !self.memory.map(gpa) {
+            return Some(Return::Fault { gpa });
+        }
+        if let Some(ring) = self.dirty_ring.as_mut().filter(|_| write) {
+            self.memory.log_write(gpa, false);
+            ring.pages.push_back(page(gpa));
+        }
         None
     }
 }

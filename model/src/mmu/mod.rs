@@ -61,7 +61,7 @@ impl Processor {
         let translation = self.walk(memory, linear, kind, privilege)?;
         let gpa = translation.frame | linear & 0xFFF;
         memory.permit(gpa, kind == Kind::Write)?;
-        if cached && !memory.is_write_protected(gpa) {
+        if cached && !memory.watches_writes(gpa) {
             self.tlb.insert(linear, memory.epoch(), translation);
         }
         Ok(gpa)

@@ -5,9 +5,11 @@
 #[path = "../guest/mod.rs"]
 mod guest;
 
+mod event_data;
 mod intercepts;
 mod io_breakpoints;
 mod order;
+mod second_stage;
 mod uapi;
 
 use guest::Guest;

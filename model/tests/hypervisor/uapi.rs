@@ -1,7 +1,7 @@
 //! The shape of `kvm_vcpu_events` belongs to the behaviour.
 
 use super::{Guest, vm};
-use kvm_bindings::kvm_vcpu_events;
+use kvm_bindings::{KVM_VCPUEVENT_VALID_PAYLOAD, kvm_vcpu_events};
 use model::hypervisor::behaviour::{all, by_name};
 use model::hypervisor::events::InvalidEvents;
 use vm::overlay::{VALID_EVENT_DATA, VALID_NESTED};
@@ -14,6 +14,7 @@ fn flags_that_the_structure_does_not_have_are_refused() {
         ("payload-reuse", true, false),
         ("uapi-event-data", true, true),
         ("v9", true, false),
+        ("v9-nested-off", false, false),
         ("kernel-only-event-data", true, false),
         ("stock", false, false),
     ] {
@@ -25,6 +26,26 @@ fn flags_that_the_structure_does_not_have_are_refused() {
             assert_eq!(vm.set_events(&events), if taken { Ok(()) } else { refused }, "{name}, {flag:#x}");
             assert_eq!(vm.queue.exception.is_some(), taken, "{name}: all or nothing");
         }
+    }
+}
+
+/// The payload's fields are valid with their flag only, which needs the capability: without it an injected
+/// exception's event data has no field, but for a uAPI that has one of its own.
+#[test]
+fn without_the_payload_flag_no_event_data_is_taken() {
+    for (name, flags, data) in [
+        ("payload-reuse", KVM_VCPUEVENT_VALID_PAYLOAD, Some(0x77)),
+        ("payload-reuse", 0, None),
+        ("payload-reuse-literal", KVM_VCPUEVENT_VALID_PAYLOAD, None),
+        ("v9", KVM_VCPUEVENT_VALID_PAYLOAD, None),
+        ("uapi-event-data", VALID_EVENT_DATA, Some(0)),
+        ("uapi-event-data", 0, Some(0)),
+    ] {
+        let mut vm = vm(Guest::fred(), by_name(name).unwrap());
+        let mut events = kvm_vcpu_events { flags, exception_payload: 0x77, ..Default::default() };
+        (events.exception.injected, events.exception.nr, events.exception_has_payload) = (1, 14, 1);
+        assert_eq!(vm.set_events(&events), Ok(()));
+        assert_eq!(vm.queue.exception.unwrap().data, data, "{name}, {flags:#x}");
     }
 }
 

@@ -1,22 +1,15 @@
 //! From choices to an instruction and the state it starts from.
 
+use crate::built::{Built, address, decode, legacy_prefixes};
 use crate::choices::{Choices, Spot};
 use crate::forms::{self, Form};
-use crate::state::{CODE, Case, DATA, DATA_SIZE, GS_BASE, PAGE, STACK, STACK_SIZE, State};
-use crate::undefined;
+use crate::left_out;
+use crate::mnemonics::COMPARISONS;
+use crate::state::{CODE, DATA, DATA_SIZE, GS_BASE, PAGE, STACK, STACK_SIZE, State};
 use iced_x86::{
-    Code, Decoder, DecoderError, DecoderOptions, Encoder, EncodingKind, Instruction, MemoryOperand,
-    Mnemonic as M, OpCodeOperandKind as K, OpKind, Register,
+    Code, Encoder, Instruction, MemoryOperand, Mnemonic as M, OpCodeOperandKind as K, OpKind, Register,
 };
 use std::collections::HashSet;
-
-/// A case, its decoded instruction, and the address of its memory operand.
-#[derive(Clone)]
-pub(crate) struct Built {
-    pub(crate) case: Case,
-    pub(crate) instruction: Instruction,
-    pub(crate) address: u64,
-}
 
 const AC: u64 = 1 << 18;
 const TF: u64 = 1 << 8;
@@ -73,16 +66,8 @@ pub(crate) fn build(form: Form, c: &Choices, codes: &HashSet<Code>) -> Option<Bu
     crate::values::implicit(&instruction, c, &mut state);
     let address = address(&instruction, &state);
     crate::values::memory(&instruction, c, &mut state, address);
-    let mut padded = [0; 16];
-    padded[..bytes.len()].copy_from_slice(&bytes);
-    Some(Built { case: Case { before: state, bytes: padded, length: bytes.len() }, instruction, address })
-}
-
-/// The instruction, also when it is one that a LOCK prefix makes invalid.
-pub(crate) fn decode(bytes: &[u8], rip: u64) -> Option<Instruction> {
-    let mut decoder = Decoder::with_ip(64, bytes, rip, DecoderOptions::NO_INVALID_CHECK);
-    let instruction = decoder.decode();
-    (decoder.last_error() == DecoderError::None && instruction.len() == bytes.len()).then_some(instruction)
+    let built = Built::of(&bytes, state)?;
+    (!left_out::CASES.iter().any(|cases| (cases.applies)(&built))).then_some(built)
 }
 
 fn encode(i: &mut Instruction, rip: u64) -> Option<Vec<u8>> {
@@ -174,7 +159,6 @@ fn immediate(i: &mut Instruction, n: u32, kind: OpKind, value: u64) {
 /// Makes operand `n` memory at `target`: chooses base, index, scale, displacement and segment, and
 /// sets the registers that lead there.
 fn memory_operand(i: &mut Instruction, n: u32, kind: K, c: &Choices, state: &mut State, target: u64) {
-    // A base beside an offset that is not canonical by itself: manufacturers differ.
     let gs = c.one_of(5, 16) == 0 && target >> 32 == 0;
     let segment = match c.one_of(5, 16) {
         0 if !gs => Register::None,
@@ -248,8 +232,10 @@ fn set_memory(i: &mut Instruction, n: u32, memory: &MemoryOperand, segment: Regi
 
 fn prefixes(i: &mut Instruction, c: &Choices) {
     if i.is_string_instruction() {
-        i.set_has_rep_prefix(c.one_of(5, 3) == 1);
-        i.set_has_repne_prefix(c.one_of(5, 3) == 2);
+        let repne = c.one_of(5, 3) == 2;
+        let compares = COMPARISONS.contains(&i.mnemonic());
+        i.set_has_rep_prefix(c.one_of(5, 3) == 1 || repne && !compares);
+        i.set_has_repne_prefix(repne && compares);
     } else if i.code().op_code().can_use_lock_prefix() && i.op0_kind() == OpKind::Memory {
         i.set_has_lock_prefix(c.one_of(5, 3) == 0);
     }
@@ -258,52 +244,11 @@ fn prefixes(i: &mut Instruction, c: &Choices) {
 /// The same bytes with one more prefix, when that is still an instruction that is compared.
 fn changed(bytes: &[u8], c: &Choices, rip: u64, codes: &HashSet<Code>) -> Option<Vec<u8>> {
     let choice = c.one_of(4, 64) as usize;
-    let far_away = matches!(c.places[0], Spot::Away(_)) || matches!(c.places[1], Spot::Away(_));
     let prefix = *[0x40, 0x48, 0x44, 0x41, 0x42, 0x66, 0x67, 0x26, 0x2E, 0x36, 0x3E, 0x65, 0xF2, 0xF3, 0xF0]
         .get(choice)?;
-    let legacy =
-        |byte: &u8| matches!(byte, 0x66 | 0x67 | 0x26 | 0x2E | 0x36 | 0x3E | 0x65 | 0xF0 | 0xF2 | 0xF3);
-    let at = if prefix & 0xF0 == 0x40 { bytes.iter().take_while(|byte| legacy(byte)).count() } else { 0 };
+    let at = if prefix & 0xF0 == 0x40 { legacy_prefixes(bytes).count() } else { 0 };
     let mut changed = bytes.to_vec();
     changed.insert(at, prefix);
     let i = decode(&changed, rip)?;
-    // An operand-size prefix on a near branch means something else to each manufacturer, and REP on
-    // LOOPcc, REX on PAUSE and REX before VEX are nothing that the manual gives a meaning.
-    let branch = i.flow_control() != iced_x86::FlowControl::Next;
-    let loops = matches!(i.mnemonic(), M::Loop | M::Loope | M::Loopne) && matches!(prefix, 0xF2 | 0xF3);
-    let rex = prefix & 0xF0 == 0x40 && i.code().encoding() == EncodingKind::VEX;
-    if loops || rex || i.mnemonic() == M::Pause {
-        return None;
-    }
-    let gs = i.memory_segment() == Register::GS && far_away;
-    (changed.len() <= 15 && !gs && codes.contains(&i.code()) && !(branch && prefix == 0x66))
-        .then_some(changed)
-}
-
-/// The linear address of the memory operand; 0 without one.
-fn address(i: &Instruction, state: &State) -> u64 {
-    let value = |register: Register| match register {
-        Register::GS => GS_BASE,
-        r if r.is_segment_register() => 0,
-        r => state.gpr[r.full_register().number()] & (u64::MAX >> (64 - 8 * r.size())),
-    };
-    (0..i.op_count())
-        .find(|n| i.op_kind(*n) == OpKind::Memory)
-        .and_then(|n| i.virtual_address(n, 0, |register, _, _| Some(value(register))))
-        .unwrap_or(0)
-}
-
-/// Whether the destination's register is one that is not compared, and the flags that are.
-pub(crate) fn compared(built: &Built) -> (u64, Option<usize>) {
-    let mut before = built.case.before.clone();
-    let (flags, destination) = undefined::undefined(&built.instruction, &mut before, built.address);
-    let register = (destination && built.instruction.op0_kind() == OpKind::Register)
-        .then(|| built.instruction.op0_register().full_register().number());
-    (!flags, register)
-}
-
-/// Whether the manual leaves the result undefined.
-pub(crate) fn is_undefined(built: &Built) -> bool {
-    let mut before = built.case.before.clone();
-    undefined::undefined(&built.instruction, &mut before, built.address).1
+    (changed.len() <= 15 && codes.contains(&i.code())).then_some(changed)
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 /// Numbers that an instruction and its operands are made of; see [`crate::case`].
 #[derive(Clone, Debug)]
 pub(crate) struct Choices {
-    /// Which form, modulo their number.
+    /// Which form, modulo their number; the processor may not have it.
     pub(crate) form: usize,
     pub(crate) gpr: [u64; 16],
     pub(crate) flags: u64,
@@ -91,7 +91,8 @@ impl Spot {
             Self::Away(n) => match n % 4 {
                 0 => 0x8000_0000_0000_0000,
                 1 => 0xFFFF_8000_0000_1000,
-                2 => 0x0000_9000_0000_0000,
+                // Not canonical, with 57 bits neither.
+                2 => 0x0100_0000_0000_0000,
                 _ => 0x0F_8000,
             },
         }

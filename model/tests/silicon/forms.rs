@@ -1,9 +1,10 @@
 //! Instruction forms: a mnemonic with the kinds and sizes of its operands, as iced's opcode table
 //! has them, memory and register operands apart.
 
+use crate::left_out::FORMS;
 use crate::mnemonics::COMPARED;
 use iced_x86::{Code, CpuidFeature, EncodingKind, OpCodeOperandKind as K};
-use std::collections::BTreeMap;
+use std::arch::x86_64::__cpuid;
 
 /// One form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,27 +14,23 @@ pub(crate) struct Form {
     pub(crate) memory: bool,
 }
 
-/// Forms that this host has, and how many of those that it does not have, by the missing feature.
-pub(crate) fn all() -> (Vec<Form>, BTreeMap<String, usize>) {
-    let (mut forms, mut skipped) = (Vec::new(), BTreeMap::new());
-    for code in Code::values() {
-        if !COMPARED.contains(&code.mnemonic()) || !is_made(code) {
-            continue;
-        }
+/// Every form, in an order that is the same on every host.
+pub(crate) fn every() -> Vec<Form> {
+    let mut forms = Vec::new();
+    for code in Code::values().filter(|code| COMPARED.contains(&code.mnemonic()) && could_be(*code)) {
         let either = operands(code).iter().any(|kind| is_either(*kind));
-        let missing = code.cpuid_features().iter().find(|feature| !host_has(**feature));
         for memory in [false, true] {
-            // Intel reads two bytes of MOVSXD's 16-bit memory operand, AMD four.
-            if memory && (!either || code == Code::Movsxd_r16_rm16) {
-                continue;
-            }
-            match missing {
-                Some(feature) => *skipped.entry(format!("{feature:?}")).or_insert(0) += 1,
-                None => forms.push(Form { code, memory }),
+            if (either || !memory) && !is_left_out(code, memory) {
+                forms.push(Form { code, memory });
             }
         }
     }
-    (forms, skipped)
+    forms
+}
+
+/// A feature of a form that this processor does not have.
+pub(crate) fn missing(form: Form) -> Option<CpuidFeature> {
+    form.code.cpuid_features().iter().copied().find(|feature| !host_has(*feature))
 }
 
 pub(crate) fn operands(code: Code) -> Vec<K> {
@@ -46,15 +43,15 @@ pub(crate) fn is_either(kind: K) -> bool {
     matches!(kind, K::r8_or_mem | K::r16_or_mem | K::r32_or_mem | K::r64_or_mem)
 }
 
-fn is_made(code: Code) -> bool {
+/// Whether a form is one whose operands can be made, left out or not.
+pub(crate) fn could_be(code: Code) -> bool {
     let info = code.op_code();
     let encoding = matches!(info.encoding(), EncodingKind::Legacy | EncodingKind::VEX);
-    // An operand-size prefix on a near branch means something else to each manufacturer.
-    let branch = matches!(code, Code::Jmp_rm16 | Code::Call_rm16 | Code::Retnw | Code::Retnw_imm16);
-    // Far pointers lead to descriptor tables, which the child's kernel keeps to itself.
-    let name = format!("{code:?}");
-    let far = name.starts_with("Jmp_m16") || name.starts_with("Call_m16");
-    info.mode64() && encoding && !branch && !far && operands(code).iter().all(|kind| is_known(*kind))
+    info.mode64() && encoding && operands(code).iter().all(|kind| is_known(*kind))
+}
+
+fn is_left_out(code: Code, memory: bool) -> bool {
+    FORMS.iter().any(|forms| forms.codes.contains(&code) && (memory || !forms.memory))
 }
 
 fn is_known(kind: K) -> bool {
@@ -96,10 +93,11 @@ fn is_known(kind: K) -> bool {
         )
 }
 
-/// Features beyond those of every 64-bit processor.
+/// Features beyond those of every 64-bit processor, by CPUID.
 fn host_has(feature: CpuidFeature) -> bool {
     use CpuidFeature as F;
     use std::arch::is_x86_feature_detected as has;
+    let extended = |bit: u32| __cpuid(0x8000_0001).ecx >> bit & 1 != 0;
     match feature {
         F::BMI1 => has!("bmi1"),
         F::BMI2 => has!("bmi2"),
@@ -108,7 +106,8 @@ fn host_has(feature: CpuidFeature) -> bool {
         F::LZCNT => has!("lzcnt"),
         F::POPCNT => has!("popcnt"),
         F::CMPXCHG16B => has!("cmpxchg16b"),
-        F::PREFETCHW => has!("lzcnt"),
+        F::PREFETCHW => extended(8),
+        F::CLFSH => __cpuid(1).edx >> 19 & 1 != 0,
         _ => true,
     }
 }

@@ -1,7 +1,7 @@
 //! The model, set up as the child process is: ring 3, the same pages at the same addresses.
 
 use crate::state::{CODE, Case, DATA, DATA_SIZE, FILLER, GS_BASE, PAGE, STACK, STACK_SIZE, State};
-use model::cpuid::default_table;
+use model::cpuid::{Vendor, default_table};
 use model::memory::Memory;
 use model::processor::{Entry, ExitReason, Processor, Segment};
 
@@ -26,7 +26,8 @@ const PD: u64 = 0x3000;
 const PT: u64 = 0x4000;
 
 impl Machine {
-    pub(crate) fn new() -> Self {
+    /// A processor of a vendor.
+    pub(crate) fn new(vendor: Vendor) -> Self {
         let mut memory = Memory::new(0x20_0000);
         let mut put = |at: u64, value: u64| memory.write(at, &value.to_le_bytes()).unwrap();
         put(PML4, PDPT | 7);
@@ -48,7 +49,12 @@ impl Machine {
             ..Segment::default()
         };
         let null = Segment { unusable: true, ..Segment::default() };
-        let mut cpu = Processor::new(default_table());
+        let mut cpuid = default_table();
+        let word = |n: usize| u32::from_le_bytes(vendor.signature()[4 * n..4 * n + 4].try_into().unwrap());
+        for leaf in cpuid.entries.iter_mut().filter(|entry| entry.leaf == 0) {
+            (leaf.ebx, leaf.edx, leaf.ecx) = (word(0), word(1), word(2));
+        }
+        let mut cpu = Processor::new(cpuid);
         // PE MP ET NE WP AM PG.
         cpu.cr0 = 0x8005_0033;
         cpu.cr3 = PML4;

@@ -36,3 +36,9 @@ pub(crate) const COMPARED: &[Mnemonic] = &[
 pub(crate) const ALWAYS_FAULT: &[Mnemonic] = &[
     Int1, Ud2, Ud1, Hlt, Cli, Sti, Clts, Rdmsr, Wrmsr, Invd, Wbinvd, Invlpg, In, Out,
 ];
+
+/// The string instructions that compare, which REPE and REPNE are for.
+#[rustfmt::skip]
+pub(crate) const COMPARISONS: &[Mnemonic] = &[
+    Scasb, Scasw, Scasd, Scasq, Cmpsb, Cmpsw, Cmpsd, Cmpsq,
+];

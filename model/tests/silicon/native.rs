@@ -2,12 +2,13 @@
 //!
 //! The child waits in a loop. For each case it takes a breakpoint exception whose handler returns
 //! into the instruction with all its registers; the exception that ends the instruction, at the
-//! latest the INT3 behind it, is recorded by the same handler, which then returns to the loop.
+//! latest the INT3 after it, is recorded by the same handler, which then returns to the loop.
 
 use crate::state::{CODE, Case, DATA, DATA_SIZE, FILLER, GS_BASE, PAGE, RESERVED, STACK, STACK_SIZE, State};
 use libc::{c_int, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 /// What parent and child share.
 #[repr(C)]
@@ -24,8 +25,11 @@ pub(crate) struct Native {
     exchange: *mut Exchange,
 }
 
-/// How long a single instruction may take, in milliseconds.
-const PATIENCE: c_int = 5_000;
+/// How much processor time of the child a single instruction may take, in seconds; on a busy host that is
+/// many more of wall time.
+const PROCESSOR_TIME: i64 = 2;
+/// How long the child may take for anything, in seconds, also when it does not get to run.
+const WALL_TIME: u64 = 120;
 
 static EXCHANGE: AtomicPtr<Exchange> = AtomicPtr::new(ptr::null_mut());
 /// 0: the loop asks to be sent into the instruction. 1: the instruction runs.
@@ -81,7 +85,13 @@ impl Native {
             }
             libc::close(to_child[0]);
             libc::close(from_child[1]);
-            Ok(Self { child, to_child: to_child[1], from_child: from_child[0], exchange })
+            let native = Self { child, to_child: to_child[1], from_child: from_child[0], exchange };
+            if !native.answered() {
+                return Err(std::io::Error::other(
+                    "the child process could not map executable memory where the cases want it",
+                ));
+            }
+            Ok(native)
         }
     }
 
@@ -90,13 +100,43 @@ impl Native {
         // SAFETY: the child touches the shared memory only between the two messages.
         unsafe {
             (*self.exchange).case.clone_from(case);
-            let mut byte = 0u8;
+            let byte = 0u8;
             libc::write(self.to_child, (&raw const byte).cast(), 1);
-            let mut ready = libc::pollfd { fd: self.from_child, events: libc::POLLIN, revents: 0 };
-            let answered = libc::poll(&mut ready, 1, PATIENCE) == 1
-                && libc::read(self.from_child, (&raw mut byte).cast(), 1) == 1;
-            answered.then(|| (*self.exchange).after.clone())
+            self.answered().then(|| (*self.exchange).after.clone())
         }
+    }
+
+    /// Waits for the child's message; `false` when it died or does not end.
+    fn answered(&self) -> bool {
+        let start = Instant::now();
+        let before = self.processor_time();
+        while start.elapsed() < Duration::from_secs(WALL_TIME) {
+            let mut ready = libc::pollfd { fd: self.from_child, events: libc::POLLIN, revents: 0 };
+            let mut byte = 0u8;
+            // SAFETY: plain system calls on this process's own descriptor.
+            unsafe {
+                if libc::poll(&mut ready, 1, 500) == 1 {
+                    return libc::read(self.from_child, (&raw mut byte).cast(), 1) == 1;
+                }
+            }
+            if self.processor_time() - before > PROCESSOR_TIME {
+                return false;
+            }
+        }
+        false
+    }
+
+    /// Seconds for which the child has run.
+    fn processor_time(&self) -> i64 {
+        let mut clock = 0;
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: both write what they are given.
+        unsafe {
+            if libc::clock_getcpuclockid(self.child, &mut clock) == 0 {
+                libc::clock_gettime(clock, &mut time);
+            }
+        }
+        time.tv_sec
     }
 }
 
@@ -157,6 +197,7 @@ unsafe fn serve(exchange: *mut Exchange, requests: c_int, answers: c_int) -> ! {
         }
         EXCHANGE.store(exchange, Ordering::SeqCst);
         let mut byte = 0u8;
+        libc::write(answers, (&raw const byte).cast(), 1);
         while libc::read(requests, (&raw mut byte).cast(), 1) == 1 {
             let case = &raw const (*exchange).case;
             let code = (*case).before.rip as *mut u8;

@@ -1,5 +1,7 @@
 //! What an instruction starts from and ends in, the same for the processor and the model.
 
+use crate::row::bits;
+
 /// The page that holds the instruction, filled with INT3.
 pub(crate) const CODE: u64 = 0x10_0000;
 /// One page of stack.
@@ -13,6 +15,9 @@ pub(crate) const STACK_SIZE: usize = 0x1000;
 pub(crate) const GS_BASE: u64 = CODE;
 /// What surrounds CODE, STACK and DATA and is mapped by nobody.
 pub(crate) const RESERVED: std::ops::Range<u64> = 0x0F_0000..0x1C_0000;
+
+/// Bits of RFLAGS that are compared: the status flags, DF, TF, AC and ID, and RF.
+pub(crate) const FLAGS: u64 = 0x25_0DD5;
 
 /// INT3: whatever an instruction jumps to in the code page.
 pub(crate) const FILLER: u8 = 0xCC;
@@ -54,6 +59,19 @@ impl Case {
     }
 }
 
+/// Where a byte is kept.
+enum Place {
+    Stack(usize),
+    Data(usize),
+}
+
+fn place(at: u64) -> Option<Place> {
+    let within = |start: u64, size: usize| {
+        at.checked_sub(start).and_then(|at| usize::try_from(at).ok()).filter(|at| *at < size)
+    };
+    within(STACK, STACK_SIZE).map(Place::Stack).or_else(|| within(DATA, DATA_SIZE).map(Place::Data))
+}
+
 impl State {
     /// Random-looking memory, the same each time; everything else 0.
     pub(crate) fn new(seed: u64) -> Self {
@@ -82,55 +100,71 @@ impl State {
     /// Writes the bytes that lie in the stack or the data.
     pub(crate) fn put(&mut self, at: u64, bytes: &[u8]) {
         for (n, byte) in (0u64..).zip(bytes) {
-            if let Some(place) = self.byte(at.wrapping_add(n)) {
-                *place = *byte;
+            match place(at.wrapping_add(n)) {
+                Some(Place::Stack(at)) => self.stack[at] = *byte,
+                Some(Place::Data(at)) => self.data[at] = *byte,
+                None => {}
             }
         }
     }
 
     /// Up to eight bytes of stack or data; what lies elsewhere reads as 0.
-    pub(crate) fn get(&mut self, at: u64, size: usize) -> u64 {
+    pub(crate) fn get(&self, at: u64, size: usize) -> u64 {
         let mut bytes = [0; 8];
         for (n, byte) in (0u64..).zip(bytes.iter_mut().take(size)) {
-            *byte = self.byte(at.wrapping_add(n)).map_or(0, |place| *place);
+            *byte = match place(at.wrapping_add(n)) {
+                Some(Place::Stack(at)) => self.stack[at],
+                Some(Place::Data(at)) => self.data[at],
+                None => 0,
+            };
         }
         u64::from_le_bytes(bytes)
     }
 
-    fn byte(&mut self, at: u64) -> Option<&mut u8> {
-        if (STACK..STACK + STACK_SIZE as u64).contains(&at) {
-            return self.stack.get_mut((at - STACK) as usize);
-        }
-        self.data.get_mut(usize::try_from(at.checked_sub(DATA)?).ok()?)
-    }
-
-    /// Where two states differ, at most a few places; flags outside `flags` and `gpr` do not count.
-    pub(crate) fn differences(&self, other: &Self, flags: u64, ignored_gpr: Option<usize>) -> Vec<String> {
+    /// Where two states differ: the parts, and in words at most a few places of memory.
+    pub(crate) fn differences(&self, other: &Self) -> Vec<(u64, String)> {
         let mut found = Vec::new();
-        let mut compare = |what: String, a: u64, b: u64| {
-            if a != b {
-                found.push(format!("{what} {a:#x} instead of {b:#x}"));
+        let mut compare = |part: u64, what: &str, a: u64, b: u64| {
+            if a != b && part != 0 {
+                found.push((part, format!("{what} {a:#x} instead of {b:#x}")));
             }
         };
-        compare("exception".into(), self.vector, other.vector);
-        compare("error code".into(), self.error, other.error);
-        compare("address".into(), self.address, other.address);
-        compare("RIP".into(), self.rip, other.rip);
-        compare("RFLAGS".into(), self.rflags & flags, other.rflags & flags);
-        for n in (0..16).filter(|n| Some(*n) != ignored_gpr) {
-            compare(format!("register {n}"), self.gpr[n], other.gpr[n]);
+        compare(bits::FAULTED, "ended by a fault:", self.faulted().into(), other.faulted().into());
+        let which = if self.faulted() && other.faulted() { bits::WHICH_FAULT } else { bits::FAULTED };
+        compare(which, "exception", self.vector, other.vector);
+        compare(which, "error code", self.error, other.error);
+        compare(which, "address", self.address, other.address);
+        compare(bits::RIP, "RIP", self.rip, other.rip);
+        let flags = (self.rflags ^ other.rflags) & FLAGS;
+        compare(flags, "RFLAGS", self.rflags & FLAGS, other.rflags & FLAGS);
+        for n in 0..16 {
+            let differing = self.gpr[n] ^ other.gpr[n];
+            let low = if differing as u32 != 0 { bits::low(n) } else { 0 };
+            let upper = if differing >> 32 != 0 { bits::upper(n) } else { 0 };
+            compare(low | upper, &format!("register {n}"), self.gpr[n], other.gpr[n]);
         }
         for (start, here, there) in
             [(STACK, &self.stack[..], &other.stack[..]), (DATA, &self.data, &other.data)]
         {
-            if here != there {
-                for (at, (a, b)) in
-                    (start..).zip(here.iter().zip(there)).filter(|(_, (a, b))| a != b).take(16)
-                {
-                    compare(format!("memory at {at:#x}"), u64::from(*a), u64::from(*b));
-                }
+            for (at, (a, b)) in (start..).zip(here.iter().zip(there)).filter(|(_, (a, b))| a != b).take(16) {
+                compare(bits::MEMORY, &format!("memory at {at:#x}"), (*a).into(), (*b).into());
             }
         }
         found
+    }
+
+    /// Whether an instruction, this one or the next, ended by a fault: anything but INT3 and a trap.
+    pub(crate) fn faulted(&self) -> bool {
+        !matches!(self.vector, 1 | 3)
+    }
+}
+
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RIP {:x}, RFLAGS {:x}, registers {:x?}", self.rip, self.rflags, self.gpr)?;
+        match self.vector {
+            0 if self.error == 0 && self.address == 0 => Ok(()),
+            vector => write!(f, ", exception {vector}({:#x}), address {:#x}", self.error, self.address),
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::choices::{Choices, Spot};
 use crate::state::{CODE, DATA, DATA_SIZE, GS_BASE, STACK, STACK_SIZE, State};
-use crate::undefined::operand_size;
+use crate::when::operand_size;
 use iced_x86::{Instruction, Mnemonic as M, OpKind, Register};
 
 const AC: u64 = 1 << 18;
@@ -21,7 +21,7 @@ pub(crate) fn implicit(i: &Instruction, c: &Choices, state: &mut State) {
             (0..i.op_count()).all(|n| !matches!(i.op_kind(n), OpKind::MemorySegESI | OpKind::MemoryESEDI));
         let base = if i.memory_segment() == Register::GS { GS_BASE } else { 0 };
         let source = c.places[1].address(DATA, DATA_SIZE as u64).wrapping_sub(base);
-        // Which of two operands that both fault is reported first is not said anywhere.
+        // Cases in which both operands fault are left out.
         let compares = matches!(i.mnemonic(), M::Cmpsb | M::Cmpsw | M::Cmpsd | M::Cmpsq);
         let both = !matches!(c.places[2], Spot::Inside(_)) || state.rflags & AC != 0;
         let source = if compares && both { (DATA + 0x800).wrapping_sub(base) } else { source };
@@ -32,7 +32,6 @@ pub(crate) fn implicit(i: &Instruction, c: &Choices, state: &mut State) {
         }
         return;
     }
-    let random_target = is_random_target(i, c, state);
     let in_stack = || c.places[1].address(STACK, STACK_SIZE as u64);
     match i.mnemonic() {
         M::Xlatb => {
@@ -56,19 +55,16 @@ pub(crate) fn implicit(i: &Instruction, c: &Choices, state: &mut State) {
                 state.gpr[offset.number()] = (c.immediate as i16 >> 2) as u64;
             }
         }
-        M::Jmp | M::Call if i.op0_kind() == OpKind::Register && !random_target => {
+        M::Jmp | M::Call if i.op0_kind() == OpKind::Register && !is_random_target(c) => {
             state.gpr[i.op0_register().number()] = CODE + 0x400 + c.immediate % 64;
         }
         _ => {}
     }
 }
 
-/// Whether a branch target stays random. A CALL whose push faults as well stays in the code: which of
-/// the two faults comes first is not said.
-fn is_random_target(i: &Instruction, c: &Choices, state: &State) -> bool {
-    let faults = !matches!(c.places[3], Spot::Inside(_)) || state.rflags & AC != 0;
-    let faults = faults || i.memory_base() == Register::RSP || i.op0_register() == Register::RSP;
-    c.one_of(1, 8) == 0 && !(i.mnemonic() == M::Call && faults)
+/// Whether a branch target stays random.
+fn is_random_target(c: &Choices) -> bool {
+    c.one_of(1, 8) == 0
 }
 
 /// Memory that the instruction reads.
@@ -76,7 +72,7 @@ pub(crate) fn memory(i: &Instruction, c: &Choices, state: &mut State, address: u
     let stack = state.gpr[4];
     match i.mnemonic() {
         M::Ret if c.one_of(1, 8) != 0 => state.put(stack, &(CODE + 0x400 + c.immediate % 64).to_le_bytes()),
-        M::Jmp | M::Call if i.op0_kind() == OpKind::Memory && !is_random_target(i, c, state) => {
+        M::Jmp | M::Call if i.op0_kind() == OpKind::Memory && !is_random_target(c) => {
             state.put(address, &(CODE + 0x400 + c.immediate % 64).to_le_bytes());
         }
         // Everything but NT (14) and what the processor keeps: the kernel does not like NT.

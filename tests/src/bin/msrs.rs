@@ -17,7 +17,7 @@ use guest::judge::disturbed::{RESTING, Registers};
 use guest::judge::event::{Event, Stack};
 use guest::protocol::need::Needs;
 use guest::protocol::note::CaseFlags;
-use guest::registers::{read_msr, write_msr};
+use guest::registers::{debugctl as read_debugctl, read_msr, set_debugctl, write_msr};
 use guest::routes::set_config;
 use guest::{act, act_ring3};
 
@@ -52,7 +52,6 @@ const SSP0: u32 = 0x6A4;
 const SYSENTER_CS: u32 = 0x174;
 const SYSENTER_ESP: u32 = 0x175;
 const SYSENTER_EIP: u32 = 0x176;
-const DEBUGCTL: u32 = 0x1D9;
 const PAT: u32 = 0x277;
 const LSTAR: u32 = 0xC000_0082;
 const CSTAR: u32 = 0xC000_0083;
@@ -223,9 +222,9 @@ mod debugctl {
     pub(super) const CASE: Case = Case {
         name: "debugctl",
         rule: "IA32_DEBUGCTL.BTF is still set behind a #PF.",
-        prepare: || write_msr(DEBUGCTL, 0x2),
+        prepare: || set_debugctl(0x2),
         act: ACT,
-        results: &[Outcome { expected: 0x2, read: || read_msr(DEBUGCTL) }],
+        results: &[Outcome { expected: 0x2, read: read_debugctl }],
         ..system::CASE
     };
 }

@@ -8,7 +8,8 @@ use crate::difference::Difference;
 use crate::overlay;
 use fred::debug::{Dr6, Dr7};
 use kvm_bindings::{
-    kvm_cpuid_entry2, kvm_debugregs, kvm_dtable, kvm_regs, kvm_segment, kvm_sregs, kvm_vcpu_events,
+    KVM_VCPUEVENT_VALID_PAYLOAD, kvm_cpuid_entry2, kvm_debugregs, kvm_dtable, kvm_regs, kvm_segment,
+    kvm_sregs, kvm_vcpu_events,
 };
 use std::fmt::LowerHex;
 
@@ -168,9 +169,16 @@ impl Found {
             if was.has_error_code != 0 {
                 self.numbers("exception error code", was.error_code, is.error_code);
             }
-            self.numbers("exception has payload", saved.exception_has_payload, back.exception_has_payload);
-            if saved.exception_has_payload != 0 {
-                self.numbers("exception payload", saved.exception_payload, back.exception_payload);
+            // Without the flag KVM_SET_VCPU_EVENTS does not look at the payload: a loss as well.
+            if saved.flags & KVM_VCPUEVENT_VALID_PAYLOAD != 0 {
+                self.numbers(
+                    "exception has payload",
+                    saved.exception_has_payload,
+                    back.exception_has_payload,
+                );
+                if saved.exception_has_payload != 0 {
+                    self.numbers("exception payload", saved.exception_payload, back.exception_payload);
+                }
             }
         }
         self.numbers("interrupt injected", saved.interrupt.injected, back.interrupt.injected);

@@ -6,8 +6,9 @@
 //! | [`restore`](self::restore()) | the steps of a restore as a table |
 //! | `compare` | what was saved against what reads back, by name |
 //! | `xsave` | the same for the XSAVE area |
-//! | `names` | names of MSRs |
+//! | `names` | names of MSRs, and of all that is compared |
 //! | [`losses`](self::losses()) | what the uAPI cannot carry at all |
+//! | [`carries_nested_bit`] | whether it carries the nested bit, by trying |
 //!
 //! # The laws
 //!
@@ -43,10 +44,15 @@
 mod compare;
 mod losses;
 mod names;
+mod nested_bit;
 mod restore;
+#[cfg(test)]
+mod tests;
 mod xsave;
 
-pub use losses::{losses, may_hold_back};
+pub use losses::{losses, may_hold_back, no_field_for_event_data};
+pub use names::is_field;
+pub use nested_bit::carries_nested_bit;
 pub use restore::{ORDER, Restored, Step, restore, restore_and_check, restore_in};
 
 use crate::machine::Machine;

@@ -134,17 +134,22 @@ impl Restored {
     /// offered to the machine and left out, as a loss, only if the machine refuses its flag.
     fn events(&mut self, events: &kvm_vcpu_events) -> Result<(), VcpuError> {
         let Err(refused) = self.vcpu.set_events(events) else { return Ok(()) };
-        let plain = overlay::without(events);
-        if plain == *events {
-            return Err(refused);
+        // The fewest first.
+        let fields = [overlay::VALID_EVENT_DATA, overlay::VALID_NESTED].map(|flag| events.flags & flag);
+        let subsets = [fields[0], fields[1], fields[0] | fields[1]];
+        let accepted = subsets
+            .into_iter()
+            .filter(|left_out| *left_out != 0)
+            .find(|left_out| self.vcpu.set_events(&overlay::without(events, *left_out)).is_ok());
+        let Some(left_out) = accepted else { return Err(refused) };
+        let mut lose = |field| {
+            self.losses.push(format!("{field}: the new machine's kvm_vcpu_events has no place for it"));
+        };
+        if left_out & overlay::VALID_NESTED != 0 && overlay::nested(events) {
+            lose("the nested bit");
         }
-        self.vcpu.set_events(&plain)?;
-        if overlay::nested(events) {
-            self.losses
-                .push("the nested bit: the new machine's kvm_vcpu_events has no place for it".to_owned());
-        }
-        if overlay::event_data(events).is_some() {
-            self.losses.push("event data: the new machine's kvm_vcpu_events has no place for it".to_owned());
+        if left_out & overlay::VALID_EVENT_DATA != 0 {
+            lose("event data");
         }
         Ok(())
     }

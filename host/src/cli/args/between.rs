@@ -51,9 +51,9 @@ pub struct MigrateArgs {
     /// What only you know of this host: fred_series=NAME, the FRED series its KVM was built with
     #[arg(long = "host-fact", value_name = "NAME=VALUE")]
     pub host_facts: Vec<String>,
-    /// The kernel's log, watched for warnings while the guest runs
-    #[arg(long, value_name = "FILE", default_value = crate::kernel_log::DEVICE)]
-    pub kernel_log: PathBuf,
+    /// The kernel's log, watched for warnings while the guest runs; without it, /dev/kmsg where it can be read
+    #[arg(long, value_name = "FILE")]
+    pub kernel_log: Option<PathBuf>,
 }
 
 /// Options of `worker`.

@@ -12,7 +12,8 @@ enum Rule {
     Least,
     /// Fields of a byte each, such as address widths: the smaller of each.
     LeastBytes,
-    /// The processor's make, which no guest of ours acts on: the first machine's.
+    /// The processor's vendor and signature, which the model follows and no guest of ours acts on: the first
+    /// machine's.
     First,
     /// What guests of ours do not look at: 0.
     Zero,

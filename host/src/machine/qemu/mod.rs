@@ -8,17 +8,20 @@
 //! |---|---|
 //! | `monitor` | asks a QEMU that is late where its guest is |
 //! | `process` | the child process, with bounded output |
+//! | `tried` | whether the program that was found is a QEMU that runs guests |
 //! | [`transcript`] | the image's lines -> verdicts, checked against the exit code |
 
 mod monitor;
 mod process;
 pub mod transcript;
+mod tried;
 
 use crate::process::MemoryFile;
 use monitor::Monitor;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 pub use transcript::{CaseOutcome, CaseRun, FailLine, FrameLine, ImageRun};
+pub use tried::TRY;
 
 /// The program looked for in PATH.
 pub const PROGRAM: &str = "qemu-system-x86_64";
@@ -49,6 +52,17 @@ pub enum QemuError {
         "{PROGRAM} is not in PATH: install it to run the images under QEMU too (Debian: apt install qemu-system-x86)"
     )]
     Missing,
+    /// The program is there and is no QEMU that runs guests; a reason to skip.
+    #[error("{program} cannot be used: {why}")]
+    Unusable {
+        /// The program.
+        program: String,
+        /// What it did.
+        why: String,
+    },
+    /// This process was told to end.
+    #[error("this run was told to end")]
+    ToldToEnd,
     /// A system call failed.
     #[error("{what} failed: {why}")]
     System {
@@ -106,15 +120,6 @@ impl Qemu {
     pub fn find() -> Result<Self, QemuError> {
         let program = crate::process::find(Path::new(PROGRAM)).ok_or(QemuError::Missing)?;
         Ok(Self { program })
-    }
-
-    /// First line of `--version`, for host facts.
-    ///
-    /// # Errors
-    /// When the program cannot be run or does not answer before `deadline`.
-    pub fn version(&self, deadline: Instant) -> Result<String, QemuError> {
-        let ended = process::run(&self.program, &["--version".into()], None, deadline)?;
-        Ok(ended.output.lines().next().unwrap_or_default().trim().to_owned())
     }
 
     /// Boots `image`, an ELF file's bytes, with the kernel command line `append`

@@ -41,6 +41,7 @@ pub(super) fn run(
         match child.next(deadline).map_err(system("reading QEMU's output"))? {
             Event::Output(bytes) => output.extend(bytes),
             Event::Errors(bytes) => errors.extend(bytes),
+            Event::ToldToEnd => return Err(QemuError::ToldToEnd),
             Event::Late => {
                 let rip = monitor.as_mut().and_then(Monitor::rip);
                 return Err(timeout(&String::from_utf8_lossy(&output), rip));

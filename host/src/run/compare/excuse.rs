@@ -3,7 +3,8 @@
 //! - An entry for the stop `compare` explains a doorbell where just that differs.
 //! - At `Done`, an entry for the case's cold scenario does, where the fields of the captured deliveries
 //!   that differ are just those that the judge on KVM complains of. Its verdict, and the general
-//!   registers, which a judge leaves otherwise when it has found something, may then differ too.
+//!   registers, which a judge leaves otherwise when it has found something, may then differ too. What
+//!   the act itself left behind, the field `result`, is seen by the judge alone.
 //! - Such an entry also explains a guest that ends before `Done`.
 //!
 //! Only KVM is excused, and only where the model beside it passes.
@@ -11,11 +12,12 @@
 use super::{Apart, Comparison};
 use crate::decode::NAMES;
 use crate::facts::HostFacts;
-use crate::known::{self, KnownIssue, KnownIssues};
+use crate::known::{Entry, KnownIssues};
 use crate::result::{Outcome, Report};
 use crate::run::observe::{Landmark, Observation};
 use crate::run::pair::{Pair, Subject};
 use crate::scenario::Scenario;
+use protocol::field::Field;
 use std::collections::BTreeSet;
 use vm::Difference;
 
@@ -37,7 +39,7 @@ pub fn not_shown(compared: &[(&Scenario, &Comparison)], excuses: &Excuses<'_>) -
     let ended = |comparison: &Comparison| matches!(comparison.outcome, Outcome::Pass | Outcome::Known);
     let shown: BTreeSet<&str> =
         compared.iter().flat_map(|(_, comparison)| &comparison.known).map(String::as_str).collect();
-    let concerns = |issue: &KnownIssue, scenario: &Scenario| {
+    let concerns = |issue: &Entry, scenario: &Scenario| {
         let mut report = Report::new(scenario, "kvm", None);
         report.stop = STOP.to_owned();
         issue.concerns(&report, excuses.facts)
@@ -46,7 +48,7 @@ pub fn not_shown(compared: &[(&Scenario, &Comparison)], excuses: &Excuses<'_>) -
     of_compare
         .filter(|issue| compared.iter().any(|(scenario, one)| ended(one) && concerns(issue, scenario)))
         .filter(|issue| !shown.contains(issue.to_string().as_str()))
-        .map(known::not_shown)
+        .map(Entry::not_shown)
         .collect()
 }
 
@@ -109,7 +111,8 @@ impl Judge<'_> {
             return None;
         }
         let issue = self.excuses.known.explain(ill, self.excuses.facts)?;
-        let named: BTreeSet<&str> = ill.differences.iter().map(|d| d.field.as_str()).collect();
+        let fields = ill.differences.iter().map(|difference| difference.field.as_str());
+        let named: BTreeSet<&str> = fields.filter(|field| *field != Field::Result.name()).collect();
         let of_event = differences.iter().filter(|apart| !LEFT_BY_JUDGES.contains(&apart.field.as_str()));
         let apart: BTreeSet<&str> = if marks[kvm].deliveries.is_empty() {
             // A delivery that never came differs in all of its fields; the judge says so in one word.

@@ -81,7 +81,7 @@ pub fn scenarios(image: &Image) -> Vec<Scenario> {
 
 /// Why a case cannot be compared; `None` when both machines can run it.
 pub fn skip_reason(abilities: &[Abilities; 2], image: &Image, scenario: &Scenario) -> Option<String> {
-    abilities.iter().find_map(|one| Some(format!("{} {}", one.machine, one.lacks(image, scenario)?)))
+    abilities.iter().find_map(|one| Some(format!("{} {}", one.machine(), one.lacks(image, scenario)?)))
 }
 
 impl Comparison {

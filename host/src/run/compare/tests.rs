@@ -33,6 +33,16 @@ const LIST: &str = r#"
     reference = "here"
 
     [[issue]]
+    name = "result"
+    machine = "kvm"
+    cases = ["pf/x:idt"]
+    stops = ["cold"]
+    failure = "result expected 0x1, got 0x0"
+    host = { kvm_module = ["kvm"] }
+    reason = "it is so"
+    reference = "here"
+
+    [[issue]]
     name = "rsi"
     machine = "kvm"
     cases = ["*/*:idt"]
@@ -89,7 +99,7 @@ fn seen(landmark: &Landmark, wrong: &[(&str, &str, &str)]) -> Observation {
 
 /// The issue that explains what `kvm` has other than the model, with the judge's words on KVM.
 fn excuse(pair: &Pair, module: &str, marks: [Landmark; 2], wrong: &[(&str, &str, &str)]) -> Option<String> {
-    let known = KnownIssues::parse(LIST).unwrap();
+    let known = KnownIssues::parse("list.toml", LIST).unwrap();
     let facts = HostFacts { kvm_module: module.to_owned(), ..HostFacts::default() };
     let excuses = Excuses { known: &known, facts: &facts };
     let (ill, well) = (seen(&marks[0], wrong), seen(&marks[1], &[]));
@@ -127,6 +137,14 @@ fn at_done_the_judge_must_have_named_just_what_differs() {
 }
 
 #[test]
+fn what_the_act_left_behind_is_seen_in_the_verdict_alone() {
+    let wrong = [("result", "0x1", "0x0")];
+    let of = |kvm| excuse(&pair(), "kvm", [kvm, done(1, &[])], &wrong);
+    assert!(of(done(2, &[])).is_some_and(|why| why.starts_with("result: ")));
+    assert_eq!(of(done(2, &[(DR6, 1)])), None, "DR6 as well");
+}
+
+#[test]
 fn a_delivery_that_never_came_differs_in_every_field() {
     let wrong = [("entries", "0x1", "0x0")];
     let mut none = done(2, &[]);
@@ -143,7 +161,7 @@ fn a_delivery_that_never_came_differs_in_every_field() {
 
 #[test]
 fn an_entry_that_explained_nothing_is_told() {
-    let known = KnownIssues::parse(LIST).unwrap();
+    let known = KnownIssues::parse("list.toml", LIST).unwrap();
     let told = |module: &str, outcome, explained: &[&str]| {
         let facts = HostFacts { kvm_module: module.to_owned(), ..HostFacts::default() };
         let mut comparison = Comparison::new(&pair(), &scenario());

@@ -80,7 +80,7 @@ impl<'a> Run<'_, '_, 'a> {
             },
             Plan::Cold | Plan::None => None,
         };
-        let done = session.advance_past_input()?;
+        let done = session.advance_past_io()?;
         expect(session, done, Doorbell::Done(self.index))?;
         self.runner.rang(Doorbell::Done(self.index), session)?;
         self.judge(session, report)?;
@@ -94,7 +94,7 @@ impl<'a> Run<'_, '_, 'a> {
     }
 
     pub(super) fn to_done(&self, session: &mut Session<'_>, report: &mut Report) -> Result<(), Trouble> {
-        let done = session.advance_past_input()?;
+        let done = session.advance_past_io()?;
         expect(session, done, Doorbell::Done(self.index))?;
         self.judge(session, report)
     }

@@ -9,7 +9,7 @@ use crate::session::Session;
 use crate::stream::{Errand, Guest};
 use std::time::Instant;
 use vm::VcpuError;
-use vm::state;
+use vm::state::{self, VmState};
 
 impl Run<'_, '_, '_> {
     /// The guest moves to another process, and is judged there; a guest that has more to meet than the
@@ -28,7 +28,7 @@ impl Run<'_, '_, '_> {
         };
         let machine = self.runner.machine;
         let state = state::save(session.vcpu.as_mut(), machine, &self.runner.config(self.scenario))?;
-        report.lose(state::losses(&state, report.cut == Some(Proof::Page)));
+        note_losses(report, &state);
         let guest = Guest {
             errand: if last { Errand::Finish } else { Errand::Return },
             time_left: deadline.saturating_duration_since(Instant::now()),
@@ -68,7 +68,7 @@ impl Run<'_, '_, '_> {
         };
         for &machine in route {
             let state = state::save(session.vcpu.as_mut(), source, &config)?;
-            report.lose(state::losses(&state, report.cut == Some(Proof::Page)));
+            note_losses(report, &state);
             let mut vcpu = if self.runner.route.is_empty() {
                 let mut restored = state::restore_and_check(machine, &state)?;
                 report.note_restore(&mut restored);
@@ -82,4 +82,10 @@ impl Run<'_, '_, '_> {
         }
         Ok(())
     }
+}
+
+/// Notes what `state` cannot carry.
+fn note_losses(report: &mut Report, state: &VmState) {
+    report.lose(state::losses(state, report.cut == Some(Proof::Page)));
+    report.event_data_open |= state::no_field_for_event_data(state);
 }

@@ -26,7 +26,7 @@ impl Run<'_, '_, '_> {
             if let Some(cut) = storm.strike(session)? {
                 self.record(report, &cut);
                 self.act(session, report, (Stop::Storm(seed), action), &cut, false, deadline)?;
-                let done = session.advance_past_input()?;
+                let done = session.advance_past_io()?;
                 expect(session, done, Doorbell::Done(self.index))?;
             }
             self.judge(session, report)?;

@@ -9,7 +9,7 @@ use fred::event::{EventType, vector};
 use fred::msr;
 
 /// Every flaw, in the order of the failure modes.
-pub const ALL: [&Behaviour; 30] = [
+pub const ALL: [&Behaviour; 31] = [
     &DATA_FROM_DR6,
     &INVERTED_POLARITY,
     &ENABLED_BREAKPOINT_BIT,
@@ -21,6 +21,7 @@ pub const ALL: [&Behaviour; 30] = [
     &LOST_ON_SAVE,
     &SIDE_EFFECTS_REPEATED,
     &STALE_EVENT_DATA,
+    &STALE_INTERRUPT_DATA,
     &NESTED_LOST,
     &NESTED_INVENTED,
     &INT1_RETYPED,
@@ -124,7 +125,7 @@ pub const LOST_ON_CANCEL: Behaviour = Behaviour {
     summary: "INJECTED_EVENT_DATA is not read back when an entry is abandoned",
     origin: "vmx_cancel_injection before the FRED series",
     plays: &["F8"],
-    cancel: |_, _| 0,
+    cancel: |_, _| None,
     ..CORRECT
 };
 
@@ -154,7 +155,25 @@ pub const STALE_EVENT_DATA: Behaviour = Behaviour {
     summary: "event data is never reset: an exception without any is injected with the last one's",
     origin: "FRED series v9, kvm_multiple_exception",
     plays: &["F11"],
-    without_payload: |last| last,
+    leftover: Some,
+    ..CORRECT
+};
+
+/// F11, in events that are no exceptions.
+pub const STALE_INTERRUPT_DATA: Behaviour = Behaviour {
+    name: "stale-interrupt-data",
+    summary: "INJECTED_EVENT_DATA is written for exceptions only: interrupts, NMIs and INT n are injected with the \
+              last exception's",
+    origin: "FRED series v9, vmx_inject_irq and vmx_inject_nmi",
+    plays: &["F11"],
+    clears: |event_type| match event_type {
+        EventType::HardwareException
+        | EventType::SoftwareException
+        | EventType::PrivilegedSoftwareException => true,
+        EventType::ExternalInterrupt | EventType::Nmi | EventType::SoftwareInterrupt | EventType::Other => {
+            false
+        }
+    },
     ..CORRECT
 };
 
@@ -319,7 +338,7 @@ pub const EARLY_PAYLOAD_LOST: Behaviour = Behaviour {
     summary: "without the capability, looking at the queue delivers the payload and leaves no event data",
     origin: "kvm_vcpu_ioctl_x86_get_vcpu_events, kvm_deliver_exception_payload",
     plays: &["F19"],
-    deliver_early: |_, _| 0,
+    deliver_early: |_, _| None,
     ..CORRECT
 };
 
@@ -358,7 +377,7 @@ pub const AMD_CANCEL_FIELD: Behaviour = Behaviour {
     summary: "an abandoned entry's event data is read from EXITINTDATA, which belongs to another event",
     origin: "SVM FRED series, Jan 2026, svm_cancel_injection",
     plays: &["F21"],
-    cancel: |_, last_original| last_original,
+    cancel: |_, last_original| Some(last_original),
     ..CORRECT
 };
 

@@ -17,7 +17,7 @@ pub mod proposals;
 
 use crate::event::Event;
 use fred::event::EventType;
-use kvm_bindings::kvm_vcpu_events;
+use kvm_bindings::{KVM_VCPUEVENT_VALID_PAYLOAD, kvm_vcpu_events};
 
 /// The registers that hold something like event data, as they are when a function is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub struct EventRegisters {
 pub enum Requeue {
     /// It is kept and injected again, as this event.
     Keep(Event),
+    /// The same, and its event data is forgotten: its injection has none to write.
+    KeepWithoutData(Event),
     /// It is forgotten; the instruction that raised it runs again.
     RunAgain,
     /// It is forgotten, and the instruction is taken to be done.
@@ -61,24 +63,27 @@ pub struct Behaviour {
     /// from vector and payload.
     pub deliver: fn(vector: u8, payload: u64) -> u64,
     /// The same where the capability is off and user space looks before the injection.
-    pub deliver_early: fn(vector: u8, payload: u64) -> u64,
-    /// A pending exception without payload is injected: its event data, from the event data that
-    /// was injected last.
-    pub without_payload: fn(last: u64) -> u64,
+    pub deliver_early: fn(vector: u8, payload: u64) -> Option<u64>,
+    /// An exception for which no event data is kept is injected: its event data after all, from that
+    /// of the exception before it.
+    pub leftover: fn(last: u64) -> Option<u64>,
     /// An injection is set up: what is written to INJECTED_EVENT_DATA, from the vector, the event
     /// data kept in the queue, and the registers.
     pub inject: fn(vector: u8, data: u64, registers: &EventRegisters) -> u64,
+    /// An event of this type is injected that has no event data: whether 0 is written to
+    /// INJECTED_EVENT_DATA. Where it is not, the field keeps its value, and the processor pushes it.
+    pub clears: fn(EventType) -> bool,
     /// An exit interrupted a delivery: what becomes of the original event.
     pub requeue: fn(original: Event) -> Requeue,
     /// Whether the queue is cleared once an injected exception has been delivered.
     pub clears_delivered: bool,
     /// An entry was abandoned with the injection set up: the event data put back into the queue,
     /// from the injected event and the event data of the last original event.
-    pub cancel: fn(injected: &Event, last_original: u64) -> u64,
+    pub cancel: fn(injected: &Event, last_original: u64) -> Option<u64>,
     /// KVM_GET_VCPU_EVENTS: how an injected exception's event data travels.
     pub export: fn(data: u64, events: &mut kvm_vcpu_events),
     /// KVM_SET_VCPU_EVENTS: the event data of an injected exception.
-    pub import: fn(events: &kvm_vcpu_events) -> u64,
+    pub import: fn(events: &kvm_vcpu_events) -> Option<u64>,
     /// Whether KVM_GET_VCPU_EVENTS shows INT3 and INTO, which run again as well.
     pub exports_soft: bool,
     /// The flags of [`vm::overlay`] that its `kvm_vcpu_events` has: any other is EINVAL.
@@ -117,21 +122,25 @@ pub const CORRECT: Behaviour = Behaviour {
     intercepts: intercepts::usual,
     intercept: |event, _| event,
     deliver: |_, payload| payload,
-    deliver_early: |_, payload| payload,
-    without_payload: |_| 0,
+    deliver_early: |_, payload| Some(payload),
+    leftover: |_| None,
     inject: |_, data, _| data,
+    clears: |_| true,
     requeue: |original| match original.event_type {
         // There is no way to inject these as what they were: the instruction raises them again.
         EventType::PrivilegedSoftwareException | EventType::Other => Requeue::RunAgain,
         _ => Requeue::Keep(original),
     },
     clears_delivered: true,
-    cancel: |injected, _| injected.data,
+    cancel: |injected, _| Some(injected.data),
     export: |data, events| {
         events.exception_has_payload = 1;
         events.exception_payload = data;
     },
-    import: |events| if events.exception_has_payload != 0 { events.exception_payload } else { 0 },
+    import: |events| {
+        let valid = events.flags & KVM_VCPUEVENT_VALID_PAYLOAD != 0 && events.exception_has_payload != 0;
+        valid.then_some(events.exception_payload)
+    },
     exports_soft: false,
     overlay: vm::overlay::VALID_NESTED,
     saves_msr: |_, value| value,

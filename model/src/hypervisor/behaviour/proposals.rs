@@ -1,6 +1,6 @@
 //! What was proposed, and what kernels ship.
 
-use super::flaws::{INT1_RETYPED, RF_LOST, STALE_EVENT_DATA};
+use super::flaws::{INT1_RETYPED, RF_LOST, STALE_EVENT_DATA, STALE_INTERRUPT_DATA};
 use super::{Behaviour, CORRECT, EventRegisters, Requeue};
 use crate::event::Event;
 use fred::debug::Dr6;
@@ -8,7 +8,7 @@ use fred::event::{EventType, vector};
 use vm::overlay;
 
 /// Every proposal, the default one first.
-pub const ALL: [&Behaviour; 8] = [
+pub const ALL: [&Behaviour; 9] = [
     &CORRECT,
     &UAPI_EVENT_DATA,
     &RECOVER_FROM_REGISTERS,
@@ -17,6 +17,7 @@ pub const ALL: [&Behaviour; 8] = [
     &PAYLOAD_REUSE_LITERAL,
     &STOCK,
     &V9,
+    &V9_NESTED_OFF,
 ];
 
 /// A uAPI that has a field for event data.
@@ -26,7 +27,7 @@ pub const UAPI_EVENT_DATA: Behaviour = Behaviour {
     origin: "Sean Christopherson, review of \"Virtualize FRED event_data\", Mar 2026",
     overlay: overlay::VALID_NESTED | overlay::VALID_EVENT_DATA,
     export: |data, events| overlay::set_event_data(events, data),
-    import: |events| overlay::event_data(events).unwrap_or(0),
+    import: |events| Some(overlay::event_data(events).unwrap_or(0)),
     ..CORRECT
 };
 
@@ -52,7 +53,7 @@ pub const KERNEL_ONLY_EVENT_DATA: Behaviour = Behaviour {
     origin: "FRED series v3 to v9",
     plays: &["F9"],
     export: |_, _| {},
-    import: |_| 0,
+    import: |_| None,
     ..CORRECT
 };
 
@@ -72,17 +73,24 @@ pub const DROP_AND_REGENERATE: Behaviour = Behaviour {
 /// The payload-reuse sketch without anything it does not say.
 pub const PAYLOAD_REUSE_LITERAL: Behaviour = Behaviour {
     name: "payload-reuse-literal",
-    summary: "payload reuse as sketched: the payload is consumed by the first injection and nothing refills it",
+    summary: "payload reuse as sketched: INJECTED_EVENT_DATA is written only while the exception has its payload, \
+              which the first injection consumes and nothing refills",
     origin: "Sean Christopherson, review of \"Virtualize FRED event_data\", Mar 2026, taken literally",
-    plays: &["F7", "F8", "F9"],
-    // A pending #DB's payload is delivered to DR6, and thereby cleared, before it is injected.
-    deliver: |number, payload| if number == vector::DB { 0 } else { payload },
-    // The requeue forces has_payload = false.
-    requeue: |original| (CORRECT.requeue)(Event { data: 0, ..original }),
-    // The payload was consumed when the injection was set up.
-    cancel: |_, _| 0,
+    plays: &["F7", "F8", "F9", "F11"],
+    // `if (ex->has_payload)` goes before every write of the field.
+    clears: |_| false,
+    // The payload is delivered, and thereby cleared, when user space looks.
+    deliver_early: |_, _| None,
+    // The requeue, and so the cancel, forces has_payload = false.
+    requeue: |original| match (CORRECT.requeue)(original) {
+        Requeue::Keep(event) => Requeue::KeepWithoutData(event),
+        other => other,
+    },
+    cancel: |_, _| None,
+    // An injected exception's payload has been consumed.
+    export: |_, _| {},
     // KVM_SET_VCPU_EVENTS clears has_payload unless the exception is pending.
-    import: |_| 0,
+    import: |_| None,
     ..CORRECT
 };
 
@@ -93,7 +101,7 @@ pub const STOCK: Behaviour = Behaviour {
     origin: "Linux 6.18, arch/x86/kvm",
     plays: &["F7", "F8", "F9", "F12", "F13", "F23"],
     requeue: |original| (CORRECT.requeue)(Event { data: 0, nested: false, ..original }),
-    cancel: |_, _| 0,
+    cancel: |_, _| None,
     overlay: 0,
     intercept: INT1_RETYPED.intercept,
     rf_when_injected: RF_LOST.rf_when_injected,
@@ -103,13 +111,26 @@ pub const STOCK: Behaviour = Behaviour {
 /// The FRED series as posted last.
 pub const V9: Behaviour = Behaviour {
     name: "v9",
-    summary: "event data in the kernel only and never reset, INT1 retyped, RF lost without the capability",
+    summary: "event data in the kernel only and never reset, not written for interrupts, NMIs and INT n; INT1 \
+              retyped, RF lost without the payload capability",
     origin: "\"Enable FRED with KVM VMX\" v9, Xin Li, 26 Oct 2025",
     plays: &["F9", "F11", "F13", "F23"],
-    without_payload: STALE_EVENT_DATA.without_payload,
+    leftover: STALE_EVENT_DATA.leftover,
+    // vmx_inject_exception writes the field, vmx_inject_irq and vmx_inject_nmi do not.
+    clears: STALE_INTERRUPT_DATA.clears,
     intercept: INT1_RETYPED.intercept,
     rf_when_injected: RF_LOST.rf_when_injected,
     ..KERNEL_ONLY_EVENT_DATA
+};
+
+/// The same under a host that does not enable the series' capability for the nested bit.
+pub const V9_NESTED_OFF: Behaviour = Behaviour {
+    name: "v9-nested-off",
+    summary: "v9 with KVM_CAP_EXCEPTION_NESTED_FLAG off: kvm_vcpu_events has no place for the nested bit",
+    origin: "\"KVM: x86: Save/restore the nested flag of an exception\" v9, Xin Li, 26 Oct 2025",
+    plays: &["F9", "F11", "F12", "F13", "F23"],
+    overlay: 0,
+    ..V9
 };
 
 /// #DB's event data as DR6 suggests it: right as long as nothing sticky was left there.

@@ -1,0 +1,74 @@
+//! The signals by which somebody tells this process to end: SIGINT, SIGTERM, SIGHUP.
+//!
+//! Who watches for them ends by itself, with what it has so far, when the first one comes; the second
+//! one ends the process at once. Who does not watch is ended by the first. Either way its children end
+//! with it.
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::{flag, low_level};
+use std::io;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// The longest that anybody who waits for something else may not look whether a signal has come.
+pub const LOOK: Duration = Duration::from_millis(20);
+
+/// The number of the signal that came, or 0.
+static CAME: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
+
+/// A signal that tells this process to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signal(i32);
+
+impl Signal {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        low_level::signal_name(self.0).unwrap_or("a signal")
+    }
+
+    /// The exit code of a process that it ends, as a shell shows it: 130 for SIGINT, 143 for SIGTERM.
+    pub fn exit_code(self) -> u8 {
+        u8::try_from(SHELL + self.0).unwrap_or(u8::MAX)
+    }
+}
+
+/// What shells add to a signal's number.
+const SHELL: i32 = 128;
+
+/// Watches for the signals from now on, those excepted that this process was started to ignore:
+/// `nohup`, and a shell's background commands.
+///
+/// # Errors
+/// When a handler cannot be installed.
+pub fn watch() -> io::Result<()> {
+    let came = Arc::clone(CAME.get_or_init(Arc::default));
+    let before = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        if is_ignored(signal)? {
+            continue;
+        }
+        // In this order: the first signal must not be taken for a second one.
+        flag::register_conditional_shutdown(signal, SHELL + signal, Arc::clone(&before))?;
+        flag::register(signal, Arc::clone(&before))?;
+        flag::register_usize(signal, Arc::clone(&came), usize::try_from(signal).unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+fn is_ignored(signal: i32) -> io::Result<bool> {
+    // SAFETY: the structure is plain data, for which zero bytes are a value.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: without a new action the call writes the present one to `action`, which is valid for it.
+    if unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut action) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(action.sa_sigaction == libc::SIG_IGN)
+}
+
+/// The signal that told this process to end, if one has and somebody watches.
+pub fn told() -> Option<Signal> {
+    let came = CAME.get()?.load(Ordering::Relaxed);
+    i32::try_from(came).ok().filter(|signal| *signal != 0).map(Signal)
+}

@@ -1,0 +1,69 @@
+//! What a machine is asked before scenarios run on it.
+#![expect(clippy::unwrap_used, reason = "the helpers belong to tests, which may panic")]
+
+use midflight::image::Image;
+use midflight::images::{self, EMBEDDED};
+use midflight::probe::{Question, StopSupport, Support};
+use midflight::run::plan::Abilities;
+use midflight::scenario::{self, Place, Scenario, Stop};
+use protocol::need::Needs;
+use std::convert::Infallible;
+
+/// What is asked for the scenarios with these ids: with KVM_CAP_EXCEPTION_PAYLOAD on, then off.
+fn asked(images: &[Image], ids: &[&str], meets: Needs) -> [Vec<Question>; 2] {
+    let scenarios: Vec<(usize, Scenario)> = ids
+        .iter()
+        .map(|id| {
+            let scenario: Scenario = id.parse().unwrap();
+            (images.iter().position(|image| image.name == scenario.image).unwrap(), scenario)
+        })
+        .collect();
+    let mut asked = [const { Vec::new() }; 2];
+    let mut calls = Vec::new();
+    let answer = |payload: bool, questions: &[Question]| {
+        calls.push(payload);
+        asked[usize::from(!payload)].extend_from_slice(questions);
+        let works = |question: &Question| (*question, Support::Works);
+        Ok::<_, Infallible>(StopSupport(questions.iter().map(works).collect()))
+    };
+    let abilities = Abilities::find_out("kvm", meets, images, &scenarios, answer).unwrap();
+    let once = calls.iter().filter(|payload| **payload).count() <= 1 && calls.len() <= 2;
+    assert!(once, "each side is asked once: {calls:?}");
+    for (image, scenario) in &scenarios {
+        let reason = abilities.skip_reason(&images[*image], scenario);
+        let met = meets.contains(needs(&images[*image], scenario));
+        assert_eq!(reason.is_none(), met, "{scenario}: {reason:?}");
+    }
+    asked
+}
+
+fn needs(image: &Image, scenario: &Scenario) -> Needs {
+    scenario::needs(image.case(&scenario.case).unwrap().1, scenario.delivery)
+}
+
+#[test]
+fn a_machine_is_asked_what_the_selection_depends_on_and_nothing_else() {
+    if EMBEDDED.is_empty() {
+        eprintln!("skipped, nothing tested: this build carries no image");
+        return;
+    }
+    let images = images::load(&[]).unwrap();
+    let idt = Needs::USER | Needs::NMI | Needs::INTERRUPT;
+    let stop = |stop| Question::Stop(stop);
+    let frame = stop(Stop::Block(Place::Frame));
+    let nothing = || [Vec::new(), Vec::new()];
+    let asked = |ids: &[&str], meets| asked(&images, ids, meets);
+
+    assert_eq!(asked(&["pf/read-unmapped:idt:cold", "db/single-step:idt:none"], idt), nothing());
+    // Whether a signal meets an event is for the storm to find out.
+    assert_eq!(asked(&["pf/read-unmapped:idt:storm:migrate"], idt), nothing());
+    let both = ["pf/read-unmapped:idt:block@frame:resume", "db/single-step:idt:block@frame:migrate"];
+    assert_eq!(asked(&both, idt), [vec![frame], vec![]]);
+    let off = ["db/step-over-in:idt:nopayload:io:migrate", "db/step-over-in:idt:io:migrate"];
+    assert_eq!(asked(&off, idt), [vec![stop(Stop::Io)], vec![stop(Stop::Io)]]);
+    assert_eq!(asked(&["nmi/nmi:idt:block@frame:resume"], idt), [vec![Question::Nmi, frame], vec![]]);
+    // A machine without FRED is not asked whether FRED can be switched on, and nothing for its scenarios.
+    let fred = ["pf/read-unmapped:fred:block@frame:resume"];
+    assert_eq!(asked(&fred, idt), nothing());
+    assert_eq!(asked(&fred, idt | Needs::FRED), [vec![Question::Fred, frame], vec![]]);
+}

@@ -1,0 +1,103 @@
+//! predictions.toml against the model's behaviours, which predict.
+//!
+//! The list is written by the model: `make predictions.toml`. What this test adds is that it is up to
+//! date, exact, and excuses nothing.
+#![expect(clippy::unwrap_used, reason = "the helpers belong to tests, which may panic")]
+
+mod causes;
+mod write;
+
+use midflight::facts::HostFacts;
+use midflight::images::{self, ImagesError};
+use midflight::known::KnownIssues;
+use midflight::machine::model::ModelMachine;
+use midflight::result::{Outcome, Report};
+use midflight::run::one::Runner;
+use midflight::scenario::{self, Delivery, Migration, Plan, Scenario};
+use model::hypervisor::behaviour::by_name;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The series that are predicted: each is a behaviour of the model, and a value of the host fact
+/// `fred_series`.
+const SERIES: [&str; 1] = ["v9"];
+
+/// Set, this test writes the list.
+const WRITE: &str = "MIDFLIGHT_WRITE_PREDICTIONS";
+
+fn committed() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../predictions.toml")
+}
+
+#[test]
+fn the_committed_predictions_are_those_of_the_behaviours() {
+    let images = match images::load(&[]) {
+        Err(ImagesError::None) => return,
+        images => images.unwrap(),
+    };
+    let mut text = write::HEAD.to_owned();
+    let mut all = Vec::new();
+    for series in SERIES {
+        let machine = ModelMachine::new(by_name(series).unwrap());
+        let mut runner = Runner::new(&machine, None, Duration::from_secs(60));
+        let mut reports = Vec::new();
+        for image in &images {
+            let fred = |scenario: &Scenario| scenario.delivery == Delivery::Fred;
+            for scenario in scenario::all(image).into_iter().filter(fred) {
+                let report = runner.run(image, &migrated_here(&scenario));
+                // As if KVM had done it.
+                let Report { id, action, machine, .. } = Report::new(&scenario, "kvm", None);
+                reports.push(Report { id, action, machine, ..report });
+            }
+        }
+        text += &write::predictions(series, &reports);
+        all.push((series, reports));
+    }
+    for (series, reports) in &all {
+        exact(&text, series, reports);
+    }
+    if std::env::var_os(WRITE).is_some() {
+        std::fs::write(committed(), &text).unwrap();
+    }
+    let same = std::fs::read_to_string(committed()).unwrap() == text;
+    assert!(same, "the model's behaviours do otherwise: write the list anew with `make predictions.toml`");
+}
+
+/// `migrate-process` carries what `migrate` carries: the same uAPI, the same calls.
+fn migrated_here(scenario: &Scenario) -> Scenario {
+    let mut here = scenario.clone();
+    if let Plan::Cut(_, action) = &mut here.plan {
+        action.migrate = action.migrate.map(|_| Migration::Here);
+    }
+    here
+}
+
+/// A failure that may be predicted is, no pass is, and nothing is excused.
+fn exact(text: &str, series: &str, reports: &[Report]) {
+    let predictions = KnownIssues::parse_predictions("predictions.toml", text).unwrap();
+    let known = KnownIssues { predictions, ..KnownIssues::default() };
+    let unstated =
+        HostFacts { kvm_module: "kvm kvm_intel".to_owned(), kvm_fred: true, ..HostFacts::default() };
+    let mut facts = unstated.clone();
+    facts.state(&format!("fred_series={series}")).unwrap();
+    let mut predicted = 0;
+    for report in reports {
+        let judged = |report: &Report, facts| {
+            let mut judged = report.clone();
+            known.apply(&mut judged, facts);
+            assert_eq!(judged.outcome, report.outcome, "a prediction excuses nothing");
+            judged.predicted.is_some()
+        };
+        let expected = report.outcome == Outcome::Fail && causes::may_be_predicted(report);
+        assert_eq!(judged(report, &facts), expected, "{report:#?}");
+        assert!(!judged(report, &unstated), "nothing holds unless it is stated");
+        predicted += usize::from(expected);
+        // Another failure of the same scenario is not the predicted one.
+        let mut other = report.clone();
+        if let Some(first) = other.differences.first_mut() {
+            first.got.push('1');
+            assert!(!judged(&other, &facts), "{}", other.id);
+        }
+    }
+    assert!(predicted > 200, "{series}: {predicted}");
+}

@@ -1,0 +1,184 @@
+//! Writes predictions: what failed alike in one entry, no entry larger than what failed.
+
+use crate::causes;
+use midflight::known::failure_text;
+use midflight::result::{Outcome, Report};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What the list begins with.
+pub(crate) const HEAD: &str = "\
+# What is predicted to be wrong with machines that nobody here has measured: what the model's behaviour of a
+# series does, for the reasons that its review gives. On one kernel with the series v9, in an emulator, the
+# behaviour's scenarios failed as they do here. A prediction explains a failure and excuses nothing
+# (docs/known-issues.md). No kernel says which series it was built with, so that a prediction holds only where
+# the user states it: `--host-fact fred_series=v9`.
+# Written by `make predictions.toml`; a test compares.
+";
+
+/// A stop, or with `*` a stop at every place that its case has.
+type Stops = BTreeSet<String>;
+/// What limits an entry's cases: its stops, its actions where the stops have any, and the payload
+/// capability where the failure depends on it.
+type Limits = (Stops, BTreeSet<String>, Option<bool>);
+
+/// The predictions that these reports of a series make.
+pub(crate) fn predictions(series: &str, reports: &[Report]) -> String {
+    let mut entries: BTreeMap<(Vec<&str>, String, Limits), Vec<String>> = BTreeMap::new();
+    let mut by_case: BTreeMap<String, Vec<&Report>> = BTreeMap::new();
+    for report in reports {
+        by_case.entry(format!("{}/{}:fred", report.image, report.case)).or_default().push(report);
+    }
+    for (case, reports) in by_case {
+        let failed: Vec<&Report> = reports
+            .iter()
+            .filter(|report| report.outcome == Outcome::Fail && causes::may_be_predicted(report))
+            .copied()
+            .collect();
+        let failures: BTreeSet<String> = failed.iter().map(|report| failure_text(report)).collect();
+        for failure in failures {
+            let alike: Vec<&Report> =
+                failed.iter().filter(|report| failure_text(report) == failure).copied().collect();
+            let causes = causes::of(alike[0]);
+            assert!(causes.is_some(), "{}: nobody has said why: {failure}", alike[0].id);
+            let names = causes.unwrap_or_default().iter().map(|cause| cause.name).collect::<Vec<_>>();
+            for limits in limits(&reports, &alike) {
+                entries.entry((names.clone(), failure.clone(), limits)).or_default().push(case.clone());
+            }
+        }
+    }
+    entries.into_iter().fold(String::new(), |mut text, ((_, failure, limits), cases)| {
+        let of_entry = |report: &&Report| failure_text(report) == failure && causes::may_be_predicted(report);
+        let causes = reports.iter().find(of_entry).and_then(causes::of).unwrap_or_default();
+        text += &entry(series, &causes, &failure, &limits, &cases);
+        text
+    })
+}
+
+/// The limits that leave just `failed` of `all` the scenarios of a case, in as few sets as come easily.
+fn limits(all: &[&Report], failed: &[&Report]) -> BTreeSet<Limits> {
+    if !depends_on_payload(all, failed) {
+        return limits_at(None, all, failed);
+    }
+    let of = |reports: &[&Report], payload| -> Vec<Report> {
+        reports.iter().filter(|report| report.payload == payload).map(|report| (*report).clone()).collect()
+    };
+    [true, false]
+        .into_iter()
+        .flat_map(|payload| {
+            let (all, failed) = (of(all, payload), of(failed, payload));
+            limits_at(Some(payload), &Vec::from_iter(&all), &Vec::from_iter(&failed))
+        })
+        .collect()
+}
+
+/// Whether a scenario failed whose like with the other payload capability did not.
+fn depends_on_payload(all: &[&Report], failed: &[&Report]) -> bool {
+    let like = |one: &Report, other: &Report| (&one.stop, &one.action) == (&other.stop, &other.action);
+    failed.iter().any(|one| {
+        let other = all.iter().find(|other| other.payload != one.payload && like(one, other));
+        other.is_some_and(|other| failed.iter().all(|failed| failed.id != other.id))
+    })
+}
+
+/// The same for one payload capability, or for both where it makes no difference: stops of which the same
+/// actions failed are one.
+fn limits_at(payload: Option<bool>, all: &[&Report], failed: &[&Report]) -> BTreeSet<Limits> {
+    let stops: BTreeSet<&str> = failed.iter().map(|report| report.stop.as_str()).collect();
+    let mut by_stop: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for stop in stops {
+        let here = failed.iter().filter(|report| report.stop == stop);
+        by_stop.insert(stop.to_owned(), here.filter_map(|report| report.action.clone()).collect());
+    }
+    let mut limits: BTreeMap<BTreeSet<String>, Stops> = BTreeMap::new();
+    for (stop, actions) in &by_stop {
+        let how = stop.split_once('@').map(|(how, _)| how);
+        let alike = |report: &&Report| {
+            // Where a place has other actions than another, what it has must have failed.
+            let at_place = how.is_some_and(|how| report.stop.starts_with(&format!("{how}@")));
+            let may = report.action.as_ref().is_some_and(|action| union(&by_stop, how).contains(action));
+            !(at_place && may) || failed.iter().any(|one| one.id == report.id)
+        };
+        let (name, actions) = match how {
+            Some(how) if all.iter().all(alike) => (format!("{how}@*"), union(&by_stop, Some(how))),
+            _ => (stop.clone(), actions.clone()),
+        };
+        limits.entry(actions).or_default().insert(name);
+    }
+    merged(limits, all, failed).into_iter().map(|(stops, actions)| (stops, actions, payload)).collect()
+}
+
+/// The actions that failed at any place that is stopped in this way.
+fn union(by_stop: &BTreeMap<String, BTreeSet<String>>, how: Option<&str>) -> BTreeSet<String> {
+    let same = |stop: &str| stop.split_once('@').map(|(how, _)| how) == how;
+    by_stop.iter().filter(|(stop, _)| same(stop)).flat_map(|(_, actions)| actions).cloned().collect()
+}
+
+/// Joins sets whose union leaves nothing that has not failed.
+fn merged(
+    limits: BTreeMap<BTreeSet<String>, Stops>,
+    all: &[&Report],
+    failed: &[&Report],
+) -> Vec<(Stops, BTreeSet<String>)> {
+    let mut joined: Vec<(Stops, BTreeSet<String>)> = Vec::new();
+    for (actions, stops) in limits {
+        let union = |(with, actions_with): &(Stops, BTreeSet<String>)| -> (Stops, BTreeSet<String>) {
+            (with.union(&stops).cloned().collect(), actions_with.union(&actions).cloned().collect())
+        };
+        let exact = |(stops, actions): &(Stops, BTreeSet<String>)| {
+            let within = |report: &&&Report| {
+                stops.iter().any(|stop| midflight::pattern::matches(stop, &report.stop))
+                    && report.action.as_ref().is_some_and(|action| actions.contains(action))
+            };
+            all.iter().filter(within).all(|report| failed.iter().any(|one| one.id == report.id))
+        };
+        // A stop without an action is `cold` or `none`, and an entry with actions leaves it out.
+        let place =
+            joined.iter().position(|with| !actions.is_empty() && !with.1.is_empty() && exact(&union(with)));
+        match place {
+            Some(place) => joined[place] = union(&joined[place]),
+            None => joined.push((stops, actions)),
+        }
+    }
+    joined
+}
+
+fn entry(
+    series: &str,
+    causes: &[&causes::Cause],
+    failure: &str,
+    (stops, actions, payload): &Limits,
+    cases: &[String],
+) -> String {
+    let each = |part: fn(&causes::Cause) -> &str, by: &str| {
+        causes.iter().map(|cause| part(cause)).collect::<Vec<_>>().join(by)
+    };
+    let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
+    let array = |texts: &mut dyn Iterator<Item = &String>| {
+        format!("[{}]", texts.map(|text| quoted(text)).collect::<Vec<_>>().join(", "))
+    };
+    let mut text = String::from("\n[[prediction]]\n");
+    let mut line = |name: &str, value: String| text += &format!("{name} = {value}\n");
+    line("name", quoted(&format!("fred-{series}-{}", each(|cause| cause.name, "+"))));
+    line("machine", quoted("kvm"));
+    line(
+        "cases",
+        match cases {
+            [one] => array(&mut [one.clone()].iter()),
+            cases => {
+                cases.iter().fold("[\n".to_owned(), |list, case| list + "    " + &quoted(case) + ",\n") + "]"
+            }
+        },
+    );
+    line("stops", array(&mut stops.iter()));
+    if !actions.is_empty() {
+        line("actions", array(&mut actions.iter()));
+    }
+    if let Some(payload) = payload {
+        line("payload", payload.to_string());
+    }
+    line("failure", quoted(failure));
+    line("host", format!("{{ fred_series = [{}], kvm_module = [\"kvm_intel\"] }}", quoted(series)));
+    line("reason", quoted(&each(|cause| cause.reason, "; ")));
+    line("reference", quoted(&each(|cause| cause.reference, "; ")));
+    text
+}

@@ -1,0 +1,157 @@
+//! The second stage of a fresh VM is empty, and filled without user space being told; and what user
+//! space does to it.
+
+use super::event_data::{ADDRESS, SECOND_STACK, event_data, go_on};
+use super::{Guest, run_to_halt, top, vm};
+use crate::guest::{CODE, HANDLERS, IDT, NEXT, PD, PDPT, PML4, STACK};
+use model::hypervisor::Vm;
+use model::hypervisor::behaviour::by_name;
+use model::hypervisor::run::{Mode, Return};
+use model::hypervisor::second_stage::Refusal;
+
+/// A guest that raises a #PF, with nothing mapped yet.
+fn fresh(behaviour: &str) -> Vm {
+    let mut g = Guest::fred().with_bytes(&[0xA1, 0, 0x10, 0x19, 0, 0, 0, 0, 0]);
+    g.map(NEXT, 6);
+    // Accessed and dirty bits are set already: no walk writes to the tables.
+    for table in [PML4, PDPT, PD] {
+        g.put(table, g.get(table) | 0x60);
+    }
+    for page in (0..0x20_0000).step_by(0x1000).filter(|page| *page != NEXT) {
+        g.map(page, 0x67);
+    }
+    let mut vm = vm(g, by_name(behaviour).unwrap());
+    vm.memory.zap_all();
+    vm
+}
+
+fn map_all(vm: &mut Vm) {
+    for page in (0..0x20_0000).step_by(0x1000) {
+        vm.memory.map(page);
+    }
+}
+
+#[test]
+fn a_delivery_that_meets_an_empty_second_stage_is_injected_again() {
+    for (behaviour, data) in [("payload-reuse", ADDRESS), ("v9", ADDRESS), ("lost-on-requeue", 0)] {
+        let mut vm = fresh(behaviour);
+        assert!(!vm.is_resident(STACK - 64) && !vm.is_resident(CODE));
+        // One KVM_RUN, one frame.
+        run_to_halt(&mut vm);
+        assert_eq!((vm.processor.gpr[4], event_data(&vm)), (STACK - 64, data), "{behaviour}");
+        assert!(vm.is_resident(STACK - 64) && vm.is_resident(CODE));
+    }
+}
+
+/// What v9 leaves behind shows where nobody has stopped anything, and only in a VM that is new.
+#[test]
+fn stale_event_data_shows_in_a_fresh_vm() {
+    for (is_fresh, left) in [(true, ADDRESS), (false, 0)] {
+        let mut vm = fresh("v9");
+        if !is_fresh {
+            map_all(&mut vm);
+        }
+        run_to_halt(&mut vm);
+        go_on(&mut vm, &[0x0F, 0x0B]);
+        run_to_halt(&mut vm);
+        assert_eq!((top(&vm)[5], event_data(&vm)), (0x0203_0006_0000_0010, left), "#UD, fresh: {is_fresh}");
+    }
+}
+
+/// PROT_NONE takes a page away, and a change of memory slots every page: neither comes back by being
+/// allowed again, but by the guest's next access.
+#[test]
+fn what_refuses_a_page_unmaps_it_and_a_slot_unmaps_all() {
+    for (refusal, others_stay) in [
+        (Refusal::Blocked, true),
+        (Refusal::Userfault, true),
+        (Refusal::Hole, false),
+        (Refusal::ReadOnly, false),
+    ] {
+        let mut vm = fresh("payload-reuse");
+        run_to_halt(&mut vm);
+        vm.refuse(STACK - 64, refusal);
+        assert_eq!((vm.is_resident(STACK - 64), vm.is_resident(CODE)), (false, others_stay), "{refusal:?}");
+        vm.memory.map(CODE);
+        vm.open();
+        assert_eq!((vm.is_resident(STACK - 64), vm.is_resident(CODE)), (false, others_stay), "{refusal:?}");
+    }
+}
+
+/// INT n on a stack that was in use before: under v9 its event data tells whether it was injected.
+#[test]
+fn only_a_slot_reaches_the_stack_of_another_event() {
+    for (refusal, left) in [
+        (Refusal::Blocked, 0),
+        (Refusal::Userfault, 0),
+        (Refusal::Hole, ADDRESS),
+        (Refusal::ReadOnly, ADDRESS),
+    ] {
+        let mut vm = fresh("v9");
+        vm.memory.map(SECOND_STACK - 64);
+        vm.refuse(STACK - 64, refusal);
+        vm.memory.map(SECOND_STACK - 64);
+        assert_ne!(vm.run(Mode::Normal), Return::Halt, "{refusal:?}");
+        vm.open();
+        run_to_halt(&mut vm);
+        // The instructions are on a page beside the stack's.
+        go_on(&mut vm, &[0xCD, 0x1F, 0xF4]);
+        run_to_halt(&mut vm);
+        assert_eq!((top(&vm)[5], event_data(&vm)), (0x2204_001F_0002_0010, left), "{refusal:?}");
+    }
+}
+
+/// A read of a page in a read-only slot is no exit to user space: here of the IDT, by a delivery.
+#[test]
+fn a_read_only_page_that_is_missing_can_be_read() {
+    let mut vm = vm(Guest::idt().with_bytes(&[0x0F, 0x0B]), by_name("payload-reuse").unwrap());
+    vm.refuse(IDT, Refusal::ReadOnly);
+    assert!(!vm.is_resident(IDT));
+    run_to_halt(&mut vm);
+    assert_eq!((vm.processor.rip, vm.is_resident(IDT)), (HANDLERS + 6 * 16 + 1, true));
+}
+
+/// The n-th access of a delivery is the same with and without misses on the way.
+#[test]
+fn misses_do_not_count_as_accesses() {
+    let accesses = |mapped: bool| {
+        (0..)
+            .find(|n| {
+                let mut vm = fresh("payload-reuse");
+                if mapped {
+                    map_all(&mut vm);
+                }
+                vm.memory.refuse_access(Some(*n));
+                let why = vm.run(Mode::Normal);
+                if why != Return::Halt {
+                    assert!(matches!(why, Return::Fault { .. }), "{why:?}");
+                    run_to_halt(&mut vm);
+                }
+                assert_eq!(event_data(&vm), ADDRESS);
+                why == Return::Halt
+            })
+            .unwrap()
+    };
+    let all = accesses(true);
+    assert!(all > 8, "{all}");
+    assert_eq!(accesses(false), all);
+}
+
+/// Page-modification logging: a write that is logged is no exit, and a page that is mapped for a write
+/// is logged by that.
+#[test]
+fn the_dirty_ring_is_filled_without_an_exit() {
+    let mut vm = fresh("v9");
+    vm.log_dirty_pages();
+    run_to_halt(&mut vm);
+    assert_eq!(vm.dirty_ring().unwrap().used(), 1, "the frame's page");
+    vm.take_out_of_dirty_ring(u32::MAX);
+    assert_eq!(vm.dirty_ring().unwrap().used(), 0);
+    // The stack of INT n is mapped, and its next write is logged.
+    vm.memory.map(SECOND_STACK - 64);
+    go_on(&mut vm, &[0xCD, 0x1F, 0xF4]);
+    vm.log_dirty_pages_again();
+    run_to_halt(&mut vm);
+    assert_eq!((top(&vm)[5], event_data(&vm)), (0x2204_001F_0002_0010, 0), "it was not injected");
+    assert_eq!(vm.dirty_ring().unwrap().used(), 1);
+}

@@ -65,5 +65,5 @@ fn a_machine_is_asked_what_the_selection_depends_on_and_nothing_else() {
     // A machine without FRED is not asked whether FRED can be switched on, and nothing for its scenarios.
     let fred = ["pf/read-unmapped:fred:block@frame:resume"];
     assert_eq!(asked(&fred, idt), nothing());
-    assert_eq!(asked(&fred, idt | Needs::FRED), [vec![Question::Fred, frame], vec![]]);
+    assert_eq!(asked(&fred, idt | Needs::FRED), [vec![frame], vec![]]);
 }

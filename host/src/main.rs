@@ -1,9 +1,8 @@
 //! The `midflight` binary: see [`midflight::cli`].
 
-use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     midflight::nested::init_if_asked();
-    midflight::cli::main(midflight::cli::Cli::parse())
+    midflight::cli::main()
 }

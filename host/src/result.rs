@@ -228,13 +228,4 @@ impl Report {
             self.reason = Some(denied(self.reason.as_deref()));
         }
     }
-
-    /// The command that runs the scenario again.
-    pub fn command(&self) -> String {
-        let behaviour = match &self.behaviour {
-            Some(name) => format!(" --behaviour {name}"),
-            None => String::new(),
-        };
-        format!("midflight run {} --machine {}{behaviour}", self.id, self.machine)
-    }
 }

@@ -219,7 +219,7 @@ fn a_wrong_behaviour_fails_with_expected_got_and_a_command() {
         assert_eq!(ran.code, 1, "{ran:?}");
         assert!(ran.stdout.contains("event data expected 0x8000001a58, got 0x0"), "{ran:?}");
         assert!(ran.stdout.contains("the uAPI did not carry: event data"), "{ran:?}");
-        let again = format!("again: midflight run {id} --machine model --behaviour kernel-only-event-data");
+        let again = format!(" run {id} --machine model --behaviour kernel-only-event-data");
         assert!(ran.stdout.contains(&again), "{ran:?}");
     }
 }

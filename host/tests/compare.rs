@@ -92,7 +92,7 @@ fn the_first_difference_is_told_with_both_frames() {
         "model (int1-retyped)  0x0203000100000010 (selector 0x10, vector 1, type 3 HardwareException, length 0,",
         "        RIP                soft.int1.last",
         "1 the same, 1 different, 0 with known",
-        "again: midflight compare soft --case int1 --delivery fred --machines model,model --behaviour int1-retyped",
+        " compare soft --case int1 --delivery fred --machines 'model,model' --behaviour int1-retyped",
     ] {
         assert!(ran.stdout.contains(line), "{line}: {}", ran.stdout);
     }

@@ -28,6 +28,9 @@ pub struct Cli {
     /// The KVM device
     #[arg(long, value_name = "FILE", global = true, default_value = DEVICE)]
     pub kvm: PathBuf,
+    /// What was typed before the arguments of this midflight, for commands that repeat them
+    #[arg(long, global = true, hide = true)]
+    pub called_as: Option<OsString>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,

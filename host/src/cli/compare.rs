@@ -1,5 +1,6 @@
 //! `midflight compare`.
 
+use super::again::Given;
 use super::args::{CompareArgs, CompareFormat, MachineName};
 use super::known::known_issues;
 use super::run::{behaviour_named, host_facts, progress_bar};
@@ -31,7 +32,12 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use vm::Machine;
 
-pub(super) fn compare(args: &CompareArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, CliError> {
+pub(super) fn compare(
+    args: &CompareArgs,
+    files: &[PathBuf],
+    kvm: &Path,
+    given: &Given,
+) -> Result<u8, CliError> {
     let pair = pair(args)?;
     mounted::check(pair.has_kvm())?;
     let (images, files) = images(args.image.as_deref(), files)?;
@@ -47,7 +53,7 @@ pub(super) fn compare(args: &CompareArgs, files: &[PathBuf], kvm: &Path) -> Resu
         frames: false,
         storm: StormBounds::DEFAULT,
     };
-    let run = Run { args, pair, images: &images, options, facts, known };
+    let run = Run { args, given, pair, images: &images, options, facts, known };
     let machine = machine.as_ref().map(|machine| machine as &dyn Machine);
     let abilities = run.abilities(machine, &scenarios)?;
     if args.migrate {
@@ -126,6 +132,7 @@ fn chosen(
 
 struct Run<'a> {
     args: &'a CompareArgs,
+    given: &'a Given,
     pair: Pair,
     images: &'a [Image],
     options: WorkerOptions,
@@ -296,7 +303,7 @@ impl Run<'_> {
         match self.args.format {
             CompareFormat::Human => {
                 let command = self.command(&report.image, &report.case, &report.delivery);
-                human::one(output, report, Some(&format!("{command} --migrate")))
+                human::one(output, report, Some(&command))
             }
             CompareFormat::Json => json::one(output, report),
         }?;
@@ -317,15 +324,10 @@ impl Run<'_> {
 
     /// The command that repeats a case.
     fn command(&self, image: &str, case: &str, delivery: &str) -> String {
-        let machines: Vec<&str> = self.args.machines.iter().map(|machine| machine.name()).collect();
-        let behaviour = match &self.args.behaviour {
-            Some(name) => format!(" --behaviour {name}"),
-            None => String::new(),
-        };
-        let machines = machines.join(",");
-        format!(
-            "midflight compare {image} --case {case} --delivery {delivery} --machines {machines}{behaviour}"
-        )
+        // A file that was named is named again: it may hold what another image of that name does not.
+        let named = self.args.image.as_deref().unwrap_or(image);
+        let words = [named, "--case", case, "--delivery", delivery];
+        self.given.command("compare", &words, &["case", "delivery", "format"])
     }
 }
 

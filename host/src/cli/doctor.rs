@@ -1,5 +1,6 @@
 //! `midflight doctor`: what this host can and cannot test, and what to do about it.
 
+use super::again::Given;
 use super::{CliError, mounted};
 use crate::images;
 use crate::machine::qemu::{Qemu, TRY};
@@ -14,7 +15,7 @@ use std::time::Duration;
 /// How long one question may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-pub(super) fn doctor(files: &[PathBuf], device: &Path) -> Result<u8, CliError> {
+pub(super) fn doctor(files: &[PathBuf], device: &Path, given: &Given) -> Result<u8, CliError> {
     let facts = kvm::facts(device);
     let mut output = stdout().lock();
     writeln!(output, "midflight  {}", env!("CARGO_PKG_VERSION"))?;
@@ -34,7 +35,7 @@ pub(super) fn doctor(files: &[PathBuf], device: &Path) -> Result<u8, CliError> {
     writeln!(output, "kvm        {modules}")?;
     writeln!(output, "model      works everywhere, FRED and IDT; it tests the tests")?;
     kvm_section(&mut output, &facts, files, device)?;
-    writeln!(output, "fred       {}", fred(&facts))?;
+    writeln!(output, "fred       {}", fred(&facts, given))?;
     match Qemu::tried(TRY) {
         Ok((_, version)) => writeln!(output, "qemu       {version}")?,
         Err(error) => writeln!(output, "qemu       {error}")?,
@@ -93,10 +94,13 @@ fn yes(it_is: bool) -> &'static str {
 }
 
 /// What stands between this host and FRED under KVM.
-fn fred(facts: &Facts) -> &'static str {
+fn fred(facts: &Facts, given: &Given) -> String {
     let in_guests = matches!(&facts.kvm, Ok(KvmFacts { fred: true, .. }));
-    match (facts.fred_in_cpu, facts.fred_in_kernel, in_guests) {
-        (_, _, true) => "KVM offers it to guests: `midflight run --require kvm,fred`",
+    let why_not = match (facts.fred_in_cpu, facts.fred_in_kernel, in_guests) {
+        (_, _, true) => {
+            let command = given.command("run", &["--require", "kvm,fred"], &[]);
+            return format!("KVM offers it to guests: `{command}`");
+        }
         (false, ..) => "this CPU has none; FRED scenarios run on the model only",
         (true, false, _) => {
             "the CPU has it, the kernel does not use it: boot a kernel with CONFIG_X86_FRED=y and fred=on"
@@ -104,5 +108,6 @@ fn fred(facts: &Facts) -> &'static str {
         (true, true, false) => {
             "CPU and kernel use it, KVM does not offer it to guests: this needs a KVM with the FRED series"
         }
-    }
+    };
+    why_not.to_owned()
 }

@@ -1,7 +1,8 @@
 //! `midflight explore`.
 
+use super::again::Given;
 use super::args::ExploreArgs;
-use super::run::{behaviour_named, progress_bar};
+use super::run::{again, behaviour_named, progress_bar};
 use super::{CliError, mounted};
 use crate::ending;
 use crate::filter::{Filter, near};
@@ -15,7 +16,7 @@ use std::io::{BufWriter, Write, stdout};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-pub(super) fn run(args: &ExploreArgs, files: &[PathBuf]) -> Result<u8, CliError> {
+pub(super) fn run(args: &ExploreArgs, files: &[PathBuf], given: &Given) -> Result<u8, CliError> {
     mounted::check(false)?;
     let behaviour = behaviour_named(args.behaviour.as_deref())?;
     let images = images::load(files)?;
@@ -77,7 +78,7 @@ pub(super) fn run(args: &ExploreArgs, files: &[PathBuf]) -> Result<u8, CliError>
     writeln!(output)?;
     let wrong = reports.iter().filter(|r| matches!(r.outcome, Outcome::Fail | Outcome::Error));
     for report in wrong.take(SHOWN) {
-        human::one(&mut output, report, Some(&report.command()))?;
+        human::one(&mut output, report, Some(&again(given, report)))?;
     }
     let totals = Totals::of(&reports);
     let Totals { pass, fail, error, cuts, .. } = totals;

@@ -1,5 +1,6 @@
 //! `midflight migrate`, and the destination process behind `migrate-process`.
 
+use super::again::Given;
 use super::args::{DestinationArgs, MachineName, MigrateArgs};
 use super::known::known_issues;
 use super::run::{behaviour_for, behaviour_named, host_facts, kernel_log};
@@ -80,7 +81,12 @@ impl Choice {
     }
 }
 
-pub(super) fn migrate(args: &MigrateArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, CliError> {
+pub(super) fn migrate(
+    args: &MigrateArgs,
+    files: &[PathBuf],
+    kvm: &Path,
+    given: &Given,
+) -> Result<u8, CliError> {
     // Before anything that the kernel could object to.
     let kernel_log = kernel_log(args.kernel_log.as_deref())?;
     // A guest that is received brings its image.
@@ -99,7 +105,7 @@ pub(super) fn migrate(args: &MigrateArgs, files: &[PathBuf], kvm: &Path) -> Resu
         Address::Pipe => Box::new(stderr().lock()),
         _ => Box::new(stdout().lock()),
     };
-    let again = |report: &Report| again(args, report);
+    let again = |report: &Report| args.to.as_ref().map(|_| again(given, report));
     let mut teller =
         Teller::new(Reporting { format: args.format, known: &known, facts, again: &again, times: 1 }, output);
     teller.ran(report)?;
@@ -107,10 +113,11 @@ pub(super) fn migrate(args: &MigrateArgs, files: &[PathBuf], kvm: &Path) -> Resu
 }
 
 /// The command that repeats what a sender did; a listener needs somebody who sends.
-fn again(args: &MigrateArgs, report: &Report) -> Option<String> {
-    let address = args.to.as_ref()?;
-    let behaviour = report.behaviour.as_ref().map_or(String::new(), |name| format!(" --behaviour {name}"));
-    Some(format!("midflight migrate {} --to {address} --machine {}{behaviour}", report.id, report.machine))
+fn again(given: &Given, report: &Report) -> String {
+    let mut words = vec![report.id.as_str(), "--machine", &report.machine];
+    words.extend(report.behaviour.iter().flat_map(|name| ["--behaviour", name]));
+    // The next listener has another token.
+    given.command("migrate", &words, &["machine", "behaviour", "format", "token"])
 }
 
 fn receive(args: &MigrateArgs, address: &Address, choice: Choice) -> Result<Report, CliError> {

@@ -3,6 +3,7 @@
 //! Exit codes: 0 nothing failed; 1 a failure, a known issue that did not show, or a warning of this
 //! host's kernel; 2 an error of the harness or of its input.
 
+mod again;
 mod args;
 mod compare;
 mod doctor;
@@ -32,7 +33,9 @@ use crate::nested::NestedError;
 use crate::run::serve::{Terms, serve};
 use crate::run::storm::StormBounds;
 use crate::run::worker::WorkerError;
+use again::Given;
 use args::{Command, WorkerArgs};
+use clap::{CommandFactory, FromArgMatches};
 use kvm::KvmMachine;
 use std::io::{BufReader, stdin, stdout};
 use std::path::{Path, PathBuf};
@@ -116,8 +119,11 @@ fn meant(near: &[String]) -> String {
     format!("; did you mean `{}`?", near.join("`, `"))
 }
 
-/// Carries out a command line.
-pub fn main(cli: Cli) -> ExitCode {
+/// Carries out the command line of this process.
+pub fn main() -> ExitCode {
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let given = Given::of(&matches);
     if cli.command.ends_with_a_summary()
         && let Err(error) = ending::watch()
     {
@@ -125,15 +131,15 @@ pub fn main(cli: Cli) -> ExitCode {
         return ExitCode::from(2);
     }
     let done = match cli.command {
-        Command::Run(args) => run::run(&args, &cli.images, &cli.kvm),
+        Command::Run(args) => run::run(&args, &cli.images, &cli.kvm, &given),
         Command::List(args) => list::list(&args, &cli.images),
         Command::Mutants(args) => mutants::mutants(&args, &cli.images),
-        Command::Explore(args) => explore::run(&args, &cli.images),
-        Command::Trace(args) => trace::trace(&args, &cli.images),
-        Command::Compare(args) => compare::compare(&args, &cli.images, &cli.kvm),
-        Command::Doctor => doctor::doctor(&cli.images, &cli.kvm),
-        Command::Nested(args) => nested::nested(&args, &cli.images),
-        Command::Migrate(args) => migrate::migrate(&args, &cli.images, &cli.kvm),
+        Command::Explore(args) => explore::run(&args, &cli.images, &given),
+        Command::Trace(args) => trace::trace(&args, &cli.images, &given),
+        Command::Compare(args) => compare::compare(&args, &cli.images, &cli.kvm, &given),
+        Command::Doctor => doctor::doctor(&cli.images, &cli.kvm, &given),
+        Command::Nested(args) => nested::nested(&args, &cli.images, &given),
+        Command::Migrate(args) => migrate::migrate(&args, &cli.images, &cli.kvm, &given),
         Command::Keeper(args) => keep(&args.path).map(|()| 0).map_err(CliError::from),
         Command::Destination(args) => migrate::destination(&args, &cli.kvm),
         Command::Worker(args) => worker(&args, &cli.images, &cli.kvm),

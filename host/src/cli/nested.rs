@@ -1,12 +1,14 @@
 //! `midflight nested`.
 
 use super::CliError;
+use super::again::Given;
 use super::args::NestedArgs;
 use crate::nested::{self, Nested};
+use std::ffi::OsString;
 use std::io::{stderr, stdout};
 use std::path::{Path, PathBuf};
 
-pub(super) fn nested(args: &NestedArgs, files: &[PathBuf]) -> Result<u8, CliError> {
+pub(super) fn nested(args: &NestedArgs, files: &[PathBuf], given: &Given) -> Result<u8, CliError> {
     if !files.is_empty() {
         return Err(CliError::Usage(
             "give --image after `--`, and the file with --file before it: \
@@ -18,6 +20,10 @@ pub(super) fn nested(args: &NestedArgs, files: &[PathBuf]) -> Result<u8, CliErro
         Some(kernel) => (kernel.clone(), args.modules.clone()),
         None => this_hosts_kernel()?,
     };
+    // A command that the midflight inside prints is typed out here.
+    let mut called_as = OsString::from("--called-as=");
+    called_as.push(given.command("nested", &[""; 0], &[]));
+    called_as.push(" --");
     let nested = Nested {
         kernel,
         modules,
@@ -25,7 +31,7 @@ pub(super) fn nested(args: &NestedArgs, files: &[PathBuf]) -> Result<u8, CliErro
         emulator: args.emulator.clone(),
         timeout: args.timeout,
         files: args.files.clone(),
-        arguments: args.arguments.clone(),
+        arguments: std::iter::once(called_as).chain(args.arguments.iter().cloned()).collect(),
     };
     Ok(nested::run(&nested, &mut stdout().lock(), &mut stderr().lock())?)
 }

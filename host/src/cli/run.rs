@@ -1,5 +1,6 @@
 //! `midflight run`.
 
+use super::again::Given;
 use super::args::{MachineName, RunArgs};
 use super::known::known_issues;
 use super::tell::{Reporting, Teller};
@@ -28,7 +29,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, CliError> {
+pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path, given: &Given) -> Result<u8, CliError> {
     // Before anything that the kernel could object to.
     let kernel_log = kernel_log(args.kernel_log.as_deref())?;
     let behaviour = behaviour_for(args.machine, args.behaviour.as_deref())?;
@@ -53,7 +54,7 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, C
     let qemu = OnceCell::new();
     require(&args.require, kvm, || qemu.get_or_init(|| Qemu::tried(TRY)))?;
 
-    let again = |report: &Report| Some(report.command());
+    let again = |report: &Report| Some(again(given, report));
     let how = Reporting { format: args.format, known: &known, facts, again: &again, times: args.repeat };
     let teller = Teller::new(how, stdout().lock());
     let asked = machine.is_some();
@@ -71,6 +72,15 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, C
             done.map(|()| code)
         }
     }
+}
+
+/// The command that runs a scenario again, on its machine alone.
+pub(super) fn again(given: &Given, report: &Report) -> String {
+    let mut words = vec![report.id.as_str(), "--machine", &report.machine];
+    words.extend(report.behaviour.iter().flat_map(|name| ["--behaviour", name]));
+    // The id has the delivery; the command is for a person who has the machine before them.
+    let without = ["machine", "behaviour", "delivery", "require", "allow_empty", "format"];
+    given.command("run", &words, &without)
 }
 
 /// Image index and scenario.

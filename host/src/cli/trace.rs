@@ -1,6 +1,7 @@
 //! `midflight trace`.
 
 use super::CliError;
+use super::again::Given;
 use super::args::TraceArgs;
 use super::run::behaviour_named;
 use super::select;
@@ -14,7 +15,7 @@ use model::hypervisor::story::Story;
 use std::io::{BufWriter, Write, stdout};
 use std::path::PathBuf;
 
-pub(super) fn trace(args: &TraceArgs, files: &[PathBuf]) -> Result<u8, CliError> {
+pub(super) fn trace(args: &TraceArgs, files: &[PathBuf], given: &Given) -> Result<u8, CliError> {
     let behaviour = behaviour_named(args.behaviour.as_deref())?;
     let images = images::load(files)?;
     let (image, scenario) = select::one(&images, &args.scenario, "trace tells")?;
@@ -48,7 +49,7 @@ pub(super) fn trace(args: &TraceArgs, files: &[PathBuf]) -> Result<u8, CliError>
     }
     match report.outcome {
         Outcome::Pass => writeln!(output, "PASS: {} on model ({})", report.id, behaviour.name)?,
-        _ => human::one(&mut output, &report, Some(&report.command()))?,
+        _ => human::one(&mut output, &report, Some(&given.command("trace", &[&report.id], &[])))?,
     }
     writeln!(output, "These results test the tests, not your KVM.")?;
     output.flush()?;

@@ -72,7 +72,8 @@ fn work(slot: &mut Option<Port>) -> Result<Record, Failure> {
     port.send(&Record::Stage(format!("Linux {} is up; loading KVM", kernel.trim())))?;
     load_kvm()?;
     let arguments = initrd::arguments(&fs::read(ARGUMENTS).map_err(failed("reading the arguments"))?);
-    let words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy()).collect();
+    let words = arguments.iter().map(|word| word.to_string_lossy());
+    let words: Vec<_> = words.filter(|word| !word.starts_with("--called-as=")).collect();
     port.send(&Record::Stage(format!("{}; midflight {}", kvm_description(), words.join(" "))))?;
     let mut command = Command::new("/proc/self/exe");
     command.args(&arguments);

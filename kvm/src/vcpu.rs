@@ -45,6 +45,8 @@ pub struct KvmVcpu {
     made: Instant,
     /// Where the answer to the IN of the last exit goes.
     input: Option<InputArea>,
+    /// The ioctls that have set something since the last entry.
+    set: Vec<&'static str>,
 }
 
 impl KvmVcpu {
@@ -71,6 +73,7 @@ impl KvmVcpu {
             deadline: None,
             made: Instant::now(),
             input: None,
+            set: Vec::new(),
         }
     }
 
@@ -90,17 +93,28 @@ impl KvmVcpu {
     fn enter(&mut self) -> Result<Exit, VcpuError> {
         self.memory.entered();
         self.input = None;
+        let set = std::mem::take(&mut self.set);
         // A failed KVM_RUN may leave the reason of an earlier exit.
         self.fd.get_kvm_run().exit_reason = KVM_EXIT_UNKNOWN;
         match sys::run(&self.fd) {
             Ok(()) => {
                 let (exit, input) = exit::decode(self.fd.get_kvm_run(), self.vm.run_size());
                 self.input = input;
-                Ok(exit)
+                Ok(match exit {
+                    Exit::FailEntry { reason, cpu, .. } => Exit::FailEntry { reason, cpu, set },
+                    other => other,
+                })
             }
             Err(errno) => {
                 exit::decode_failure(self.fd.get_kvm_run(), errno).ok_or_else(|| errno_of("KVM_RUN", errno))
             }
+        }
+    }
+
+    /// Notes that `call` has set something, for a refused entry to say.
+    fn note(&mut self, call: &'static str) {
+        if !self.set.contains(&call) {
+            self.set.push(call);
         }
     }
 
@@ -166,10 +180,12 @@ impl Vcpu for KvmVcpu {
     }
 
     fn nmi(&mut self) -> Result<(), VcpuError> {
+        self.note("KVM_NMI");
         self.fd.nmi().map_err(|e| call("KVM_NMI", e))
     }
 
     fn interrupt(&mut self, vector: u8) -> Result<(), VcpuError> {
+        self.note("KVM_INTERRUPT");
         sys::interrupt(&self.fd, vector)
     }
 
@@ -182,6 +198,7 @@ impl Vcpu for KvmVcpu {
     }
 
     fn set_regs(&mut self, regs: &kvm_regs) -> Result<(), VcpuError> {
+        self.note("KVM_SET_REGS");
         self.fd.set_regs(regs).map_err(|e| call("KVM_SET_REGS", e))
     }
 
@@ -190,6 +207,7 @@ impl Vcpu for KvmVcpu {
     }
 
     fn set_sregs(&mut self, sregs: &kvm_sregs) -> Result<(), VcpuError> {
+        self.note("KVM_SET_SREGS");
         self.fd.set_sregs(sregs).map_err(|e| call("KVM_SET_SREGS", e))?;
         self.keep_cr8(sregs.cr8);
         Ok(())
@@ -204,6 +222,7 @@ impl Vcpu for KvmVcpu {
     }
 
     fn set_sregs2(&mut self, sregs: &kvm_sregs2) -> Result<(), VcpuError> {
+        self.note("KVM_SET_SREGS2");
         sys::set_sregs2(&self.fd, sregs)?;
         self.keep_cr8(sregs.cr8);
         Ok(())
@@ -214,6 +233,7 @@ impl Vcpu for KvmVcpu {
     }
 
     fn set_debug_regs(&mut self, regs: &kvm_debugregs) -> Result<(), VcpuError> {
+        self.note("KVM_SET_DEBUGREGS");
         self.fd.set_debug_regs(regs).map_err(|e| call("KVM_SET_DEBUGREGS", e))
     }
 
@@ -229,6 +249,7 @@ impl Vcpu for KvmVcpu {
     }
 
     fn set_msrs(&mut self, msrs: &[Msr]) -> Result<(), VcpuError> {
+        self.note("KVM_SET_MSRS");
         let entries: Vec<_> = msrs
             .iter()
             .map(|msr| kvm_msr_entry { index: msr.index, data: msr.value, ..Default::default() })
@@ -246,6 +267,7 @@ impl Vcpu for KvmVcpu {
     }
 
     fn set_xsave(&mut self, xsave: &Xsave) -> Result<(), VcpuError> {
+        self.note("KVM_SET_XSAVE");
         sys::set_xsave(&self.fd, &xsave.0, self.xsave_size)
     }
 
@@ -254,6 +276,7 @@ impl Vcpu for KvmVcpu {
     }
 
     fn set_xcrs(&mut self, xcrs: &kvm_xcrs) -> Result<(), VcpuError> {
+        self.note("KVM_SET_XCRS");
         self.fd.set_xcrs(xcrs).map_err(|e| call("KVM_SET_XCRS", e))
     }
 
@@ -262,6 +285,7 @@ impl Vcpu for KvmVcpu {
     }
 
     fn set_events(&mut self, events: &kvm_vcpu_events) -> Result<(), VcpuError> {
+        self.note("KVM_SET_VCPU_EVENTS");
         self.fd.set_vcpu_events(events).map_err(|e| call("KVM_SET_VCPU_EVENTS", e))
     }
 
@@ -270,6 +294,7 @@ impl Vcpu for KvmVcpu {
     }
 
     fn set_mp_state(&mut self, state: kvm_mp_state) -> Result<(), VcpuError> {
+        self.note("KVM_SET_MP_STATE");
         self.fd.set_mp_state(state).map_err(|e| call("KVM_SET_MP_STATE", e))
     }
 

@@ -4,6 +4,7 @@
 //! it, stops, save and restore, devices, runs on both. The structures are those of `linux/kvm.h`, so
 //! that whatever the uAPI can and cannot carry is the same question on both.
 
+use crate::blame::Refusal;
 use kvm_bindings::{
     kvm_cpuid_entry2, kvm_debugregs, kvm_mp_state, kvm_regs, kvm_sregs, kvm_sregs2, kvm_vcpu_events, kvm_xcrs,
 };
@@ -124,6 +125,20 @@ pub enum Exit {
         /// Its address.
         rip: u64,
     },
+    /// KVM_EXIT_FAIL_ENTRY: the processor refused the entry.
+    FailEntry {
+        /// `hardware_entry_failure_reason`: see [`crate::explain::entry_failure`].
+        reason: u64,
+        /// The host's processor that refused it.
+        cpu: u32,
+        /// The ioctls that set something since the last entry, oldest first.
+        set: Vec<&'static str>,
+    },
+    /// KVM_EXIT_UNKNOWN: an exit of the processor's that KVM does not handle.
+    Unknown {
+        /// `hardware_exit_reason`.
+        hardware_reason: u64,
+    },
     /// Any other KVM_EXIT_*.
     Other {
         /// `exit_reason`.
@@ -198,6 +213,9 @@ pub enum VcpuError {
         /// The value refused.
         value: u64,
     },
+    /// KVM_SET_* refused what KVM_GET_* had given, or that with one thing changed.
+    #[error(transparent)]
+    Refused(#[from] Box<Refusal>),
 }
 
 /// A virtual machine with one vCPU.
@@ -311,6 +329,8 @@ pub trait DirtyRing {
     fn take_out(&mut self, count: u32) -> Result<(), VcpuError>;
     /// Logs the next write to every page again without taking anything out.
     fn log_again(&mut self) -> Result<(), VcpuError>;
+    /// Whether the page at guest-physical `address` is in the ring.
+    fn holds(&self, address: u64) -> bool;
 }
 
 /// The memory accesses of event deliveries: page-walk reads, accessed and dirty updates, descriptor

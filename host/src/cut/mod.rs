@@ -23,7 +23,7 @@ pub use ring::{NotFilled, ROOM as DIRTY_RING_ROOM, fill as fill_dirty_ring, prep
 pub use signalled::{Found, Watch};
 
 use crate::image::Case;
-use crate::scenario::{Delivery, Stop};
+use crate::scenario::{Delivery, Place, Stop};
 use crate::session::{Session, Stopped};
 use kvm_bindings::{kvm_regs, kvm_vcpu_events};
 use protocol::disturbance::Phase;
@@ -82,6 +82,9 @@ pub enum NoCut {
     /// The guest stopped for another reason.
     #[error("the guest stopped elsewhere")]
     Elsewhere(Stopped),
+    /// The machine did what it must not.
+    #[error("{0}")]
+    Machine(String),
     /// It stopped, but nothing proves that an event was half-way.
     #[error("{0}")]
     Unproved(String),
@@ -197,6 +200,12 @@ pub fn cut_again(session: &mut Session<'_>, case: &Case, stop: Stop, first: &Cut
         again.second_run = SecondRun::Changed(format!("{} at {place}", again.queue));
     }
     Ok(again)
+}
+
+/// Whether the page of the frame is logged as written, where `stop` logs pages at all.
+pub fn is_logged(session: &mut Session<'_>, stop: Stop) -> bool {
+    let page = session.image().page(Place::Frame);
+    stop != Stop::Ring || session.vcpu.dirty_ring().is_none_or(|ring| ring.holds(page))
 }
 
 /// Lets the guest go on after a cut.

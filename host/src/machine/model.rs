@@ -356,6 +356,10 @@ impl DirtyRing for ModelVcpu {
         self.vm.log_dirty_pages_again();
         Ok(())
     }
+
+    fn holds(&self, address: u64) -> bool {
+        self.vm.dirty_ring().is_some_and(|ring| ring.holds(address))
+    }
 }
 
 /// The model's guest time is its count of exits, not the clock: each counts as much.

@@ -3,22 +3,20 @@
 //! A tiny guest of this module's own is stopped in every way and let go again, through the
 //! KVM-shaped trait only, so that the model is probed by the same steps as a real KVM. The answer
 //! decides between running a scenario and skipping it with a reason. So the probe asks only whether
-//! the machine *stops* there: whether the event survives the stop is the scenarios' question, and a
-//! probe that judged it would turn the very failure they look for into a skip.
+//! the machine *stops* there, or accepts what is injected: whether the event survives the stop, whether
+//! it comes and when, is the scenarios' question, and a probe that judged it would turn the very failure
+//! they look for into a skip.
 //!
 //! The guest uses the IDT: the stops act below event delivery, and a KVM that can do them for one
 //! mode can do them for both. Every run has a deadline, but an ill KVM can spin where no signal
 //! reaches it: ask each question of a worker process with a hard kill behind it.
 
-mod fred;
 mod guest;
 mod stops;
 mod storm;
 
-use crate::run::plan::met_needs;
 use crate::scenario::{Place, Stop};
 use guest::{Act, Guest};
-use protocol::need::Needs;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
@@ -61,11 +59,9 @@ impl fmt::Display for Support {
 pub enum Question {
     /// Does this stop work?
     Stop(Stop),
-    /// Can FRED be switched on, by what reads back?
-    Fred,
-    /// Can the host inject NMIs?
+    /// May the host inject NMIs?
     Nmi,
-    /// Can the host inject external interrupts?
+    /// May the host inject external interrupts?
     Interrupt,
 }
 
@@ -81,7 +77,7 @@ impl Question {
             }
             stops.extend([Stop::ReadOnly(Place::Frame), Stop::Ring]);
         }
-        stops.into_iter().map(Self::Stop).chain([Self::Nmi, Self::Interrupt, Self::Fred]).collect()
+        stops.into_iter().map(Self::Stop).chain([Self::Nmi, Self::Interrupt]).collect()
     }
 }
 
@@ -89,7 +85,6 @@ impl fmt::Display for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stop(stop) => write!(f, "{stop}"),
-            Self::Fred => f.write_str("fred"),
             Self::Nmi => f.write_str("nmi"),
             Self::Interrupt => f.write_str("interrupt"),
         }
@@ -129,9 +124,8 @@ pub fn ask(machine: &dyn Machine, payload: bool, question: Question) -> Result<S
     let limit = guest::limit(machine, payload)?;
     let plain = |act| Guest::start(machine, payload, VmKind::Plain, act, limit);
     match question {
-        Question::Fred => fred::fred(plain(Act::Undefined)?, met_needs(machine).contains(Needs::FRED)),
-        Question::Nmi => every_time(|| stops::nmi(plain(Act::Undefined)?)),
-        Question::Interrupt => every_time(|| stops::interrupt(plain(Act::Window)?)),
+        Question::Nmi => Ok(stops::nmi(plain(Act::Undefined)?)),
+        Question::Interrupt => Ok(stops::interrupt(plain(Act::Undefined)?)),
         Question::Stop(Stop::Storm(_)) => storm::storm(|| plain(Act::Led)),
         Question::Stop(stop) => {
             let act = if stop == Stop::Io { Act::InputUnderTrap } else { Act::Undefined };
@@ -150,18 +144,6 @@ pub fn ask(machine: &dyn Machine, payload: bool, question: Question) -> Result<S
             }
         }
     }
-}
-
-/// Whether a machine works each time: one that delivers when it happens to look does so sometimes.
-fn every_time(mut attempt: impl FnMut() -> Result<Support, VcpuError>) -> Result<Support, VcpuError> {
-    const TIMES: usize = 4;
-    for _ in 1..TIMES {
-        let support = attempt()?;
-        if !support.works() {
-            return Ok(support);
-        }
-    }
-    attempt()
 }
 
 #[cfg(test)]

@@ -145,6 +145,9 @@ impl Vm {
 
     /// KVM_NMI: `process_nmi` lets one NMI wait behind one that is blocked or on its way, and else two.
     pub fn nmi(&mut self) {
+        if !self.behaviour.takes_nmis {
+            return;
+        }
         let limit = if self.processor.nmi_blocking || self.queue.nmi_injected { 1 } else { 2 };
         self.queue.nmi_pending = (self.queue.nmi_pending + 1).min(limit);
     }
@@ -152,7 +155,9 @@ impl Vm {
     /// KVM_INTERRUPT without an interrupt controller in the kernel: the next entry injects it, and
     /// whether the guest can take it is user space's to know.
     pub fn interrupt(&mut self, vector: u8) {
-        self.queue.interrupt = Some(vector);
+        if self.behaviour.takes_interrupts {
+            self.queue.interrupt = Some(vector);
+        }
     }
 
     /// From now on [`run`](Self::run) returns, or does not, [`run::Return::InterruptWindow`] as soon

@@ -13,7 +13,7 @@ use kvm_bindings::{
     kvm_msr_entry, kvm_regs, kvm_sregs, kvm_sregs2, kvm_vcpu_events, kvm_xcrs,
 };
 use kvm_ioctls::{VcpuFd, VmFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use vm::{DirtyRing, Exit, MemoryImage, Msr, Protection, RunMode, Vcpu, VcpuError, Xsave};
 
 /// Ioctls that not every KVM has.
@@ -42,6 +42,7 @@ pub struct KvmVcpu {
     xsave_size: usize,
     offered: Offered,
     deadline: Option<Instant>,
+    made: Instant,
     /// Where the answer to the IN of the last exit goes.
     input: Option<InputArea>,
     /// The ioctls that have set something since the last entry.
@@ -70,6 +71,7 @@ impl KvmVcpu {
             xsave_size,
             offered,
             deadline: None,
+            made: Instant::now(),
             input: None,
             set: Vec::new(),
         }
@@ -157,6 +159,10 @@ impl Vcpu for KvmVcpu {
 
     fn set_deadline(&mut self, at: Instant) {
         self.deadline = Some(at);
+    }
+
+    fn clock(&self) -> Duration {
+        self.made.elapsed()
     }
 
     fn set_io_data(&mut self, data: &[u8]) -> Result<(), VcpuError> {

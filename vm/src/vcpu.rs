@@ -60,8 +60,8 @@ pub enum RunMode {
     /// A signal is pending, unblocked only inside KVM_RUN (KVM_SET_SIGNAL_MASK): the entry is
     /// prepared, injection included, then cancelled, and KVM_RUN returns [`Exit::Interrupted`].
     SignalPending,
-    /// Run, and a signal comes after this time: KVM_RUN then returns [`Exit::Interrupted`] from
-    /// wherever it is. The model's guest time is its count of instructions, not the clock.
+    /// Run, and a signal comes after this time of [`Vcpu::clock`]: KVM_RUN then returns
+    /// [`Exit::Interrupted`] from wherever it is.
     SignalAfter(Duration),
 }
 
@@ -227,6 +227,9 @@ pub trait Vcpu {
     fn run(&mut self, mode: RunMode) -> Result<Exit, VcpuError>;
     /// From now on [`run`](Self::run) returns [`Exit::Deadline`] once `at` has passed.
     fn set_deadline(&mut self, at: Instant);
+    /// The time by which [`RunMode::SignalAfter`] counts, from some moment on: the host's monotonic
+    /// clock; on the model a microsecond for each exit of the guest.
+    fn clock(&self) -> Duration;
     /// The items that answer an [`Exit::IoIn`], `size * count` bytes.
     fn set_io_data(&mut self, data: &[u8]) -> Result<(), VcpuError>;
 

@@ -43,6 +43,9 @@ pub(super) const INPUT: u16 = 0x20;
 
 const UNDEFINED: u64 = CODE;
 const INPUT_ACT: u64 = CODE + 0x10;
+const LED: u64 = CODE + 0x30;
+/// The place of [`Act::Led`]'s UD2, after its first instruction.
+pub(super) const EVENT: u64 = LED + 1;
 const HANDLER: u64 = CODE + 0x40;
 const DOUBLE_FAULT_HANDLER: u64 = CODE + 0x60;
 const END: u64 = CODE + 0x80;
@@ -51,19 +54,28 @@ const END: u64 = CODE + 0x80;
 const UNDEFINED_CODE: [u8; 4] = [0x0F, 0x0B, 0xEB, 0xFE];
 /// IN AL, [`INPUT`]; NOP; then a loop that a lost event reaches.
 const INPUT_CODE: [u8; 5] = [0xE4, INPUT as u8, 0x90, 0xEB, 0xFE];
+/// NOP; UD2; then a loop that nothing reaches.
+const LED_CODE: [u8; 5] = [0x90, 0x0F, 0x0B, 0xEB, 0xFE];
 /// OUT [`ENTERED`], AL; a loop.
 const HANDLER_CODE: [u8; 4] = [0xE6, ENTERED as u8, 0xEB, 0xFE];
 /// OUT [`DOUBLE_FAULT`], AL; a loop.
 const DOUBLE_FAULT_CODE: [u8; 4] = [0xE6, DOUBLE_FAULT as u8, 0xEB, 0xFE];
 
-/// How long one stop may take.
-const TIME_LIMIT: Duration = Duration::from_millis(500);
+/// What a guest may take is what it takes when nothing stops it, measured on this host, this many times:
+/// a host that is slow, or busy, does not make a stop of what is none.
+const MARGIN: u32 = 100;
+/// And never less: a guest that a busy host lets wait for its turn is not stopped.
+const LEAST: Duration = Duration::from_millis(500);
+/// Nor more, nor what is measured: nobody has so much time for each of many questions.
+pub(super) const MOST: Duration = Duration::from_secs(1);
 
 /// What the guest starts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Act {
     /// UD2.
     Undefined,
+    /// An instruction, and then UD2.
+    Led,
     /// IN with RFLAGS.TF set: a #DB once it is complete.
     InputUnderTrap,
 }
@@ -72,13 +84,14 @@ impl Act {
     fn rip(self) -> u64 {
         match self {
             Self::Undefined => UNDEFINED,
+            Self::Led => LED,
             Self::InputUnderTrap => INPUT_ACT,
         }
     }
 
     fn rflags(self) -> u64 {
         match self {
-            Self::Undefined => rflags::FIXED,
+            Self::Undefined | Self::Led => rflags::FIXED,
             Self::InputUnderTrap => rflags::FIXED | rflags::TF,
         }
     }
@@ -98,15 +111,34 @@ pub(super) enum Progress {
 /// The guest on a fresh virtual machine.
 pub(super) struct Guest {
     pub(super) vcpu: Box<dyn Vcpu>,
+    act: Act,
+    /// How long it may run.
+    pub(super) limit: Duration,
+}
+
+/// How long a guest on `machine` may run until it counts as one that does not come to its end.
+///
+/// # Errors
+/// When the guest cannot be made.
+pub(super) fn limit(machine: &dyn Machine, payload: bool) -> Result<Duration, VcpuError> {
+    let mut guest = Guest::start(machine, payload, VmKind::Plain, Act::Undefined, MOST)?;
+    let begun = Instant::now();
+    // Whatever becomes of it: the question itself will say.
+    let _ = guest.run(RunMode::Normal)?;
+    Ok((begun.elapsed() * MARGIN).clamp(LEAST, MOST))
 }
 
 impl Guest {
-    /// A fresh virtual machine with the guest at its act.
+    /// A fresh virtual machine with the guest at its act, which may run for `limit`.
+    ///
+    /// # Errors
+    /// When it cannot be made.
     pub(super) fn start(
         machine: &dyn Machine,
         payload: bool,
         kind: VmKind,
         act: Act,
+        limit: Duration,
     ) -> Result<Self, VcpuError> {
         let mut vcpu = machine.create(&VmConfig {
             memory_size: MEMORY_SIZE,
@@ -122,8 +154,8 @@ impl Guest {
             rflags: act.rflags(),
             ..Default::default()
         })?;
-        vcpu.set_deadline(Instant::now() + TIME_LIMIT);
-        Ok(Self { vcpu })
+        vcpu.set_deadline(Instant::now() + limit);
+        Ok(Self { vcpu, act, limit })
     }
 
     /// Runs in `mode` and tells a delivery from other exits.
@@ -138,6 +170,11 @@ impl Guest {
     /// Whether the guest stands in one of its handlers: an event has been delivered.
     pub(super) fn is_in_handler(&self) -> Result<bool, VcpuError> {
         Ok((HANDLER..END).contains(&self.vcpu.regs()?.rip))
+    }
+
+    /// Whether the guest is still where it started: nothing of it has run, and no handler either.
+    pub(super) fn is_at_act(&self) -> Result<bool, VcpuError> {
+        Ok(self.vcpu.regs()?.rip == self.act.rip())
     }
 
     /// Guest-physical address of the page at a place.
@@ -177,6 +214,7 @@ fn load(vcpu: &mut dyn Vcpu) -> Result<(), VcpuError> {
     vcpu.write_memory(TSS + 0x2C, &DOUBLE_FAULT_STACK_TOP.to_le_bytes())?;
     vcpu.write_memory(UNDEFINED, &UNDEFINED_CODE)?;
     vcpu.write_memory(INPUT_ACT, &INPUT_CODE)?;
+    vcpu.write_memory(LED, &LED_CODE)?;
     vcpu.write_memory(HANDLER, &HANDLER_CODE)?;
     vcpu.write_memory(DOUBLE_FAULT_HANDLER, &DOUBLE_FAULT_CODE)
 }

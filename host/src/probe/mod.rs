@@ -13,11 +13,13 @@
 
 mod guest;
 mod stops;
+mod storm;
 
 use crate::scenario::{Place, Stop};
 use guest::{Act, Guest};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::time::Duration;
 use vm::Machine;
 use vm::{VcpuError, VmKind};
 
@@ -67,7 +69,7 @@ impl Question {
     /// Everything that there is to ask, with KVM_CAP_EXCEPTION_PAYLOAD on or off. Off, only what has
     /// scenarios of that kind.
     pub fn all(payload: bool) -> Vec<Self> {
-        let mut stops = vec![Stop::Block(Place::Frame), Stop::Cancel, Stop::Io];
+        let mut stops = vec![Stop::Block(Place::Frame), Stop::Cancel, Stop::Io, Stop::Storm(0)];
         if payload {
             stops.extend(Place::ALL.into_iter().skip(1).map(Stop::Block));
             for how in [Stop::Evict, Stop::Userfault, Stop::Hole, Stop::Private] {
@@ -100,6 +102,10 @@ impl StopSupport {
     }
 }
 
+/// The most that a question takes where KVM_RUN comes back: the guest that is measured, and of a storm the
+/// one that is measured, the others, and the one that is under way when these have had their time.
+pub const LONGEST: Duration = guest::MOST.saturating_mul(2 + storm::TOGETHER + 1);
+
 /// Asks `machine` each of `questions`, with KVM_CAP_EXCEPTION_PAYLOAD on or off.
 ///
 /// # Errors
@@ -115,14 +121,16 @@ pub fn probe(machine: &dyn Machine, payload: bool, questions: &[Question]) -> Re
 /// When the guest cannot be made at all: no virtual machine, no memory, its registers refused. A
 /// stop that goes wrong is a [`Support`], not an error.
 pub fn ask(machine: &dyn Machine, payload: bool, question: Question) -> Result<Support, VcpuError> {
-    let plain = |act| Guest::start(machine, payload, VmKind::Plain, act);
+    let limit = guest::limit(machine, payload)?;
+    let plain = |act| Guest::start(machine, payload, VmKind::Plain, act, limit);
     match question {
         Question::Nmi => Ok(stops::nmi(plain(Act::Undefined)?)),
         Question::Interrupt => Ok(stops::interrupt(plain(Act::Undefined)?)),
+        Question::Stop(Stop::Storm(_)) => storm::storm(|| plain(Act::Led)),
         Question::Stop(stop) => {
             let act = if stop == Stop::Io { Act::InputUnderTrap } else { Act::Undefined };
             let kind = stop.vm_kind();
-            let guest = match Guest::start(machine, payload, kind, act) {
+            let guest = match Guest::start(machine, payload, kind, act, limit) {
                 // Plain VMs can be made, or nothing can.
                 Err(error) if kind != VmKind::Plain => return Ok(Support::NotOffered(error.to_string())),
                 guest => guest?,
@@ -142,6 +150,7 @@ pub fn ask(machine: &dyn Machine, payload: bool, question: Question) -> Result<S
 mod tests {
     use super::*;
     use crate::machine::model::ModelMachine;
+    use model::hypervisor::behaviour::CORRECT;
 
     #[test]
     fn every_stop_works_on_the_model() {
@@ -155,6 +164,24 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_machine_that_no_signal_interrupts_in_time_is_found() {
+        let slow = |takes| ModelMachine::new(&CORRECT).slow_to_enter(takes, u32::MAX);
+        for takes in [0, 50].map(|takes| Some(Duration::from_micros(takes))) {
+            let support = ask(&slow(takes), true, Question::Stop(Stop::Storm(0))).unwrap();
+            assert_eq!(support, Support::Works, "{takes:?}");
+        }
+        for behaviour in model::hypervisor::behaviour::all() {
+            let support = ask(&ModelMachine::new(behaviour), true, Question::Stop(Stop::Storm(0))).unwrap();
+            assert_eq!(support, Support::Works, "{}: what becomes of the event is not asked", behaviour.name);
+        }
+        let never = slow(None);
+        let Support::Wrong(why) = ask(&never, true, Question::Stop(Stop::Storm(0))).unwrap() else {
+            panic!("no signal lets it go on")
+        };
+        assert!(why.starts_with("of 100 signals in 100 guests none ended KVM_RUN"), "{why}");
     }
 
     #[test]

@@ -172,7 +172,7 @@ fn accepted(answer: Result<(), VcpuError>) -> Support {
     answer.map_or_else(|error| Support::NotOffered(error.to_string()), |()| Support::Works)
 }
 
-fn sentence(event: &str, progress: &Progress) -> String {
+pub(super) fn sentence(event: &str, progress: &Progress) -> String {
     match progress {
         Progress::Delivered => format!("the {event} was delivered"),
         Progress::DoubleFault => format!("the {event} became a double fault in the guest"),

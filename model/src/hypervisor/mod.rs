@@ -64,6 +64,7 @@ pub struct Vm {
     /// An exit for I/O that the next KVM_RUN completes.
     pending_io: Option<io::PendingIo>,
     deadline: Option<Instant>,
+    exits: u64,
     /// The page that refuses the guest, and why.
     refused: Option<(u64, second_stage::Refusal)>,
     dirty_ring: Option<second_stage::DirtyRing>,
@@ -112,6 +113,7 @@ impl Vm {
             interrupt_window: false,
             pending_io: None,
             deadline: None,
+            exits: 0,
             refused: None,
             dirty_ring: None,
             decoded: None,
@@ -123,6 +125,11 @@ impl Vm {
     /// From now on [`run`](Self::run) returns [`run::Return::Deadline`] once `at` has passed.
     pub fn set_deadline(&mut self, at: Instant) {
         self.deadline = Some(at);
+    }
+
+    /// How often the guest has been entered and left.
+    pub fn exits(&self) -> u64 {
+        self.exits
     }
 
     /// Replaces all of guest memory. Nothing refuses the guest any more, nothing is mapped yet, and a

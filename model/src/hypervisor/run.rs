@@ -132,6 +132,7 @@ impl Vm {
             };
             self.tell_entry(entry.injected.as_ref());
             let exit = self.processor.enter(&mut self.memory, &entry);
+            self.exits += 1;
             self.tell_exit(&exit);
             self.flush_dirty_log();
             self.complete_interrupts(exit.original);

@@ -180,6 +180,11 @@ pub(super) fn sentence(event: &str, progress: &Progress) -> String {
         Progress::Exit(Exit::Interrupted | Exit::Deadline) => {
             format!("the {event} was not delivered in time")
         }
+        // Its data differ with each page.
+        Progress::Exit(Exit::InternalError { suberror, .. }) => {
+            let bare = Exit::InternalError { suberror: *suberror, data: Vec::new() };
+            format!("{} instead of the {event}", explain::exit(&bare))
+        }
         Progress::Exit(other) => format!("{} instead of the {event}", explain::exit(other)),
     }
 }

@@ -68,8 +68,9 @@ pub fn exit(exit: &Exit) -> String {
         }
         Exit::InternalError { suberror, data } => {
             let what = name(&SUBERRORS, *suberror).map_or(String::new(), |name| format!(" ({name})"));
-            let data: Vec<String> = data.iter().map(|word| format!("{word:#x}")).collect();
-            format!("KVM_EXIT_INTERNAL_ERROR, suberror {suberror}{what}, data [{}]", data.join(", "))
+            let words: Vec<String> = data.iter().map(|word| format!("{word:#x}")).collect();
+            let data = if data.is_empty() { String::new() } else { format!(", data [{}]", words.join(", ")) };
+            format!("KVM_EXIT_INTERNAL_ERROR, suberror {suberror}{what}{data}")
         }
         Exit::FailEntry { reason, cpu, .. } => format!(
             "the processor refused to enter the guest (KVM_EXIT_FAIL_ENTRY) on CPU {cpu}: \

@@ -67,7 +67,7 @@ const MARGIN: u32 = 100;
 /// And never less: a guest that a busy host lets wait for its turn is not stopped.
 const LEAST: Duration = Duration::from_millis(500);
 /// Nor more, nor what is measured: nobody has so much time for each of many questions.
-const MOST: Duration = Duration::from_secs(2);
+pub(super) const MOST: Duration = Duration::from_secs(1);
 
 /// What the guest starts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

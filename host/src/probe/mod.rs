@@ -19,6 +19,7 @@ use crate::scenario::{Place, Stop};
 use guest::{Act, Guest};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::time::Duration;
 use vm::Machine;
 use vm::{VcpuError, VmKind};
 
@@ -101,6 +102,10 @@ impl StopSupport {
     }
 }
 
+/// The most that a question takes where KVM_RUN comes back: the guest that is measured, and of a storm the
+/// one that is measured, the others, and the one that is under way when these have had their time.
+pub const LONGEST: Duration = guest::MOST.saturating_mul(2 + storm::TOGETHER + 1);
+
 /// Asks `machine` each of `questions`, with KVM_CAP_EXCEPTION_PAYLOAD on or off.
 ///
 /// # Errors
@@ -146,7 +151,6 @@ mod tests {
     use super::*;
     use crate::machine::model::ModelMachine;
     use model::hypervisor::behaviour::CORRECT;
-    use std::time::Duration;
 
     #[test]
     fn every_stop_works_on_the_model() {
@@ -168,6 +172,10 @@ mod tests {
         for takes in [0, 50].map(|takes| Some(Duration::from_micros(takes))) {
             let support = ask(&slow(takes), true, Question::Stop(Stop::Storm(0))).unwrap();
             assert_eq!(support, Support::Works, "{takes:?}");
+        }
+        for behaviour in model::hypervisor::behaviour::all() {
+            let support = ask(&ModelMachine::new(behaviour), true, Question::Stop(Stop::Storm(0))).unwrap();
+            assert_eq!(support, Support::Works, "{}: what becomes of the event is not asked", behaviour.name);
         }
         let never = slow(None);
         let Support::Wrong(why) = ask(&never, true, Question::Stop(Stop::Storm(0))).unwrap() else {

@@ -11,6 +11,8 @@ use vm::{Exit, RunMode, VcpuError};
 
 /// How many guests a signal may miss.
 const GUESTS: u32 = 100;
+/// How many times what one guest may take all of them may take.
+pub(super) const TOGETHER: u32 = 4;
 
 /// Signals come while guests run an instruction and then raise an exception, until one of them ends
 /// KVM_RUN between the two, or while the exception is in flight. The page of the frame is evicted, as
@@ -28,7 +30,7 @@ pub(super) fn storm(start: impl Fn() -> Result<Guest, VcpuError>) -> Result<Supp
         other => return Ok(Support::Wrong(sentence("#UD", &other))),
     }
     let mut aim = Aim::new(Rng::with_seed(0), guest.vcpu.clock() - begun);
-    let end = Instant::now() + 4 * guest.limit;
+    let end = Instant::now() + TOGETHER * guest.limit;
     let (mut guests, mut signals) = (0, 0);
     while guests < GUESTS && Instant::now() < end {
         let mut guest = start()?;

@@ -65,22 +65,25 @@ fn questions<'a>(
 }
 
 /// The CPUID feature behind a need; `None` where every machine here meets it.
-const FEATURES: [(Needs, Feature); 3] =
-    [(Needs::FRED, cpuid::FRED), (Needs::XFD, cpuid::XFD), (Needs::AMX, cpuid::AMX_TILE)];
+const FEATURES: [(Needs, Feature); 4] = [
+    (Needs::FRED, cpuid::FRED),
+    (Needs::XFD, cpuid::XFD),
+    (Needs::AMX, cpuid::AMX_TILE),
+    (Needs::RDTSCP, cpuid::RDTSCP),
+];
 
 /// The needs that a machine with this CPUID meets.
 pub fn met_needs(machine: &dyn Machine) -> Needs {
     // NMIs and interrupts are the probe's to find out.
     let mut meets = Needs::USER | Needs::NMI | Needs::INTERRUPT;
+    let leaf = |function, index| {
+        let leaf = machine.cpuid().iter().find(|leaf| leaf.function == function && leaf.index == index);
+        leaf.map_or([0; 4], |leaf| [leaf.eax, leaf.ebx, leaf.ecx, leaf.edx])
+    };
     for (need, feature) in FEATURES {
-        let leaf = machine
-            .cpuid()
-            .iter()
-            .find(|entry| entry.function == feature.leaf && entry.index == feature.subleaf);
-        if leaf.is_some_and(|leaf| feature.is_in([leaf.eax, leaf.ebx, leaf.ecx, leaf.edx])) {
-            meets |= need;
-        }
+        meets.set(need, feature.is_in(leaf(feature.leaf, feature.subleaf)));
     }
+    meets.set(Needs::INTEL, cpuid::vendor(leaf(0, 0)) == cpuid::INTEL);
     meets
 }
 

@@ -6,7 +6,7 @@
 //! its input ends, which ends it, and the kernel sends it SIGKILL (PR_SET_PDEATHSIG).
 
 use crate::ending::{self, LOOK};
-use crate::probe::{Question, StopSupport, Support};
+use crate::probe::{self, Question, StopSupport, Support};
 use crate::process::{THIS_PROGRAM, die_with_parent, end, let_end, status};
 use crate::result::{Outcome, Report};
 use crate::run::observe::Observation;
@@ -151,7 +151,8 @@ pub enum WorkerError {
     Confused,
 }
 
-/// How much longer than a scenario's timeout the parent waits: the worker's own deadline comes first.
+/// How much longer than the worker's own deadline the parent waits for an answer. Only a worker that hangs
+/// takes it: one that comes to its deadline answers at once.
 const GRACE: Duration = Duration::from_secs(2);
 
 impl Worker {
@@ -233,7 +234,11 @@ impl Worker {
     }
 
     fn ask(&mut self, request: &Request) -> Result<Answer, WorkerError> {
-        let limit = self.options.timeout + GRACE;
+        let limit = GRACE
+            + match request {
+                Request::Probe(..) => probe::LONGEST,
+                Request::Run(_) | Request::Observe { .. } | Request::Cross { .. } => self.options.timeout,
+            };
         let mut process = match self.process.take() {
             Some(process) => process,
             None => start(&self.options)?,

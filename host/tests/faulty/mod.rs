@@ -166,6 +166,7 @@ impl<F: Fault> Vcpu for FaultyVcpu<F> {
         fn xcrs(&self) -> Result<kvm_xcrs, VcpuError>;
         fn mp_state(&self) -> Result<kvm_mp_state, VcpuError>;
         fn tsc_khz(&self) -> Result<Option<u32>, VcpuError>;
+        fn clock(&self) -> std::time::Duration;
         fn cpuid(&self) -> Result<Vec<kvm_cpuid_entry2>, VcpuError>;
         fn memory_size(&self) -> u64;
         fn read_memory(&self, address: u64, bytes: &mut [u8]) -> Result<(), VcpuError>;

@@ -8,7 +8,7 @@ mod midflight_binary;
 mod patched;
 
 use fake_qemu::{Script, calls, path};
-use marked::{MARK, marked, soon};
+use marked::{MARK, bounded, marked, soon};
 use midflight_binary::{Ran, embedded, file, finish};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
@@ -25,6 +25,7 @@ const NO_KVM: [&str; 2] = ["--kvm", "/no/such/device"];
 fn start(mark: &str, path: Option<&Path>, arguments: &[&str]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_midflight"));
     command.args(arguments).env(MARK, mark);
+    bounded(&mut command);
     if let Some(path) = path {
         command.env("PATH", path);
     }
@@ -201,6 +202,7 @@ fn a_run_that_was_started_to_ignore_a_signal_ignores_it() {
     let run = ["run", "--machine", "model", "--image", &db, "--image", &pf, "--timeout", FOR_EVER];
     command.args(["-c", "trap '' HUP INT; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_midflight")]);
     command.args(run).args(ONE_AND_ONE).args(["--format", "json"]).env(MARK, &mark);
+    bounded(&mut command);
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
     let (mut said, mut rest) = until(&mut child, "db/single-step");
     signal(&child, libc::SIGHUP);

@@ -2,9 +2,11 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers belong to tests, which may panic")]
 
 mod fake_qemu;
+mod marked;
 mod midflight_binary;
 
 use fake_qemu::{Script, calls, path};
+use marked::{MARK, marked, soon};
 use midflight_binary::{Ran, embedded, finish};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -19,8 +21,11 @@ fn run(test: &str, script: Script, arguments: &[&str]) -> (Ran, PathBuf) {
     std::fs::create_dir_all(&directory).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_midflight"));
     command.args(arguments).args(["--kvm", "/no/such/device"]).env("PATH", path(&directory, script));
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    (finish(child), directory)
+    let mark = format!("{test}-{}", std::process::id());
+    command.env(MARK, &mark).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let ran = finish(command.spawn().unwrap());
+    soon(&format!("{test}: processes are left: {:?}", marked(&mark)), || marked(&mark).is_empty());
+    (ran, directory)
 }
 
 #[test]

@@ -127,10 +127,12 @@ mod tests {
     fn a_command_has_every_option_that_was_given_and_no_default() {
         let given = given(&[
             "midflight",
-            "--image",
-            "a b",
+            "--kvm",
+            "$HOME",
             "run",
             "pf/*",
+            "--image",
+            "a b",
             "--image",
             "it's",
             "--storm-seconds=2",
@@ -140,8 +142,6 @@ mod tests {
             "--require",
             "kvm,fred",
             "--known-issues=-x",
-            "--kvm",
-            "$HOME",
         ]);
         let again = given.command("run", &["pf/a:idt:cold"], &["require"]);
         let expected = [

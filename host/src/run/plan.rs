@@ -22,8 +22,7 @@ pub struct Abilities {
 }
 
 /// The needs that CPUID alone does not answer, and what a machine is asked instead.
-const ASKED: [(Needs, Question); 3] =
-    [(Needs::FRED, Question::Fred), (Needs::NMI, Question::Nmi), (Needs::INTERRUPT, Question::Interrupt)];
+const ASKED: [(Needs, Question); 2] = [(Needs::NMI, Question::Nmi), (Needs::INTERRUPT, Question::Interrupt)];
 
 /// What a case asks of a machine under a delivery, whatever is then done with it.
 fn questions_of_case(case: &Case, delivery: Delivery) -> impl Iterator<Item = (Needs, Question)> {
@@ -34,8 +33,9 @@ fn questions_of_case(case: &Case, delivery: Delivery) -> impl Iterator<Item = (N
 /// What a plan asks of a machine: nothing where nothing is stopped, or where only the run can tell.
 fn question_of_plan(plan: Plan) -> Option<Question> {
     match plan {
-        // A signal ends KVM_RUN everywhere; whether it meets an event is the storm's to find out.
-        Plan::Cut(Stop::Storm(_) | Stop::Access(..), _) | Plan::Cold | Plan::None => None,
+        Plan::Cut(Stop::Access(..), _) | Plan::Cold | Plan::None => None,
+        // Whatever its seed.
+        Plan::Cut(Stop::Storm(_), _) => Some(Question::Stop(Stop::Storm(0))),
         Plan::Cut(stop, _) => Some(Question::Stop(stop)),
     }
 }

@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test takes what it needs")]
 
 use std::fs::{read, read_dir};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// The variable that holds the mark.
@@ -17,6 +19,19 @@ pub(crate) fn marked(mark: &str) -> Vec<u32> {
         environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
     })
     .collect()
+}
+
+/// The kernel ends the process after a bound that no test comes near: who waits for it to end, or to say
+/// something, does not wait for ever.
+pub(crate) fn bounded(command: &mut Command) {
+    const BOUND: u32 = 180;
+    // SAFETY: alarm is async-signal-safe and touches no memory; the clock goes on over exec.
+    unsafe {
+        command.pre_exec(|| {
+            libc::alarm(BOUND);
+            Ok(())
+        });
+    }
 }
 
 /// Waits for what must come; `what` says what it is.

@@ -98,8 +98,13 @@ SOAK_EXECUTIONS ?= 1000000
 SOAK_SEED ?= $(shell date +%s)
 SOAK_CUTS ?= 10000
 SOAK_KILLS ?= 100
-.PHONY: soak soak-model soak-cuts soak-kills
-soak: soak-model soak-cuts soak-kills
+SOAK_RUNS ?= 20
+.PHONY: soak soak-model soak-cuts soak-kills soak-runs
+soak: soak-model soak-cuts soak-kills soak-runs
+
+# The default run, idle and with two busy loops beside it: green each time.
+soak-runs: build
+	scripts/runs-green $(MIDFLIGHT) $(SOAK_RUNS)
 
 soak-cuts: build
 	scripts/soak-cuts $(MIDFLIGHT) $(SOAK_CUTS)

@@ -78,9 +78,27 @@ pub const RDTSCP: Feature = feature("RDTSCP", 0x8000_0001, 0, Register::Edx, 27)
 /// A hypervisor is present.
 pub const HYPERVISOR: Feature = feature("hypervisor", 1, 0, Register::Ecx, 31);
 
+/// The vendor of Intel's processors.
+pub const INTEL: [u8; 12] = *b"GenuineIntel";
+
+/// The vendor that the output `[eax, ebx, ecx, edx]` of leaf 0 names.
+pub fn vendor([_, ebx, ecx, edx]: [u32; 4]) -> [u8; 12] {
+    let mut name = [0; 12];
+    for (bytes, register) in name.chunks_exact_mut(4).zip([ebx, edx, ecx]) {
+        bytes.copy_from_slice(&register.to_le_bytes());
+    }
+    name
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_vendor_is_spelled_by_ebx_edx_and_ecx() {
+        assert_eq!(vendor([0x1D, 0x756E_6547, 0x6C65_746E, 0x4965_6E69]), INTEL);
+        assert_eq!(vendor([0x10, 0x6874_7541, 0x444D_4163, 0x6974_6E65]), *b"AuthenticAMD");
+    }
 
     #[test]
     fn fred_is_bit_17_of_eax_of_leaf_7_1() {

@@ -1,7 +1,7 @@
 //! What this machine has, from CPUID.
 
 use core::arch::x86_64::__cpuid_count;
-use fred::cpuid::{AMX_TILE, Feature, XFD, XSAVE};
+use fred::cpuid::{AMX_TILE, Feature, INTEL, RDTSCP, XFD, XSAVE, vendor};
 use protocol::need::Needs;
 
 /// TILECFG and TILEDATA in XCR0.
@@ -11,6 +11,8 @@ pub const XCR0_TILES: u32 = 1 << 17 | 1 << 18;
 /// use.
 pub(crate) fn met() -> Needs {
     let mut met = Needs::USER;
+    met.set(Needs::RDTSCP, has(&RDTSCP));
+    met.set(Needs::INTEL, vendor(cpuid(0, 0)) == INTEL);
     let xsave = has(&XSAVE);
     met.set(Needs::XFD, xsave && has(&XFD));
     met.set(Needs::AMX, xsave && has(&AMX_TILE) && cpuid(0xD, 0)[0] & XCR0_TILES == XCR0_TILES);

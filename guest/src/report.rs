@@ -121,6 +121,9 @@ pub(crate) fn print(image: &str, case: &str) {
     match Verdict::from_number(mail!(verdict)) {
         Some(Verdict::Pass) => serial::line(format_args!("PASS: {image}/{case}")),
         Some(Verdict::Skip) => serial::line(format_args!("SKIP: {image}/{case}: {reason}")),
+        Some(Verdict::Fail) if !reason.is_empty() => {
+            serial::line(format_args!("FAIL: {image}/{case}: {reason}"));
+        }
         Some(Verdict::Fail) => {
             let mismatches = mail_array!(mismatches);
             for mismatch in mismatches.iter().take(mail!(mismatch_count) as usize) {

@@ -222,28 +222,40 @@ fn registers_after(machine: Machine) -> Delivery {
     }
 }
 
-/// The stubs end here when an event is none of an act's: `kind` says why, `delivery` is its record.
+/// The stubs end here when an event is none of an act's: `kind` says why, `delivery` is its record. On a
+/// sound machine there is no such event, so that the case fails.
 pub(crate) extern "sysv64" fn event_error(kind: u32, delivery: &Delivery) -> ! {
     let what = match kind {
         stubs::NESTED => "inside an entry stub",
         stubs::UNEXPECTED => "while no act was running",
         _ => "again and again",
     };
-    error(format_args!("vector {} came {what}, RIP {:#x}", delivery.vector, delivery.frame[1]))
+    end(
+        (Verdict::Fail, ImageExit::Fail),
+        format_args!("vector {} came {what}, RIP {:#x}", delivery.vector, delivery.frame[1]),
+    )
 }
 
-/// Says that the image cannot go on, to whoever listens, and ends.
+/// Says that the image is wrong, or its environment, and ends.
 fn error(what: core::fmt::Arguments<'_>) -> ! {
-    verdict_because(Verdict::Error, what);
+    end((Verdict::Error, ImageExit::Error), what)
+}
+
+/// Says why the image cannot go on, to whoever listens, and ends.
+fn end((verdict, how): (Verdict, ImageExit), what: core::fmt::Arguments<'_>) -> ! {
+    verdict_because(verdict, what);
     let index = CURRENT.load(Relaxed);
     match IMAGE.cases.get(index as usize) {
         Some(case) => {
             print(IMAGE.name, case.name);
             ring(Doorbell::Done(index as u16));
         }
-        None => serial::line(format_args!("ERROR: {}: {what}", IMAGE.name)),
+        None => {
+            let word = if verdict == Verdict::Fail { "FAIL" } else { "ERROR" };
+            serial::line(format_args!("{word}: {}: {what}", IMAGE.name));
+        }
     }
-    exit(ImageExit::Error)
+    exit(how)
 }
 
 /// Needs as words.

@@ -8,7 +8,7 @@ use fred::data::DeviceNotAvailableData;
 use fred::msr;
 use kvm_bindings::{kvm_debugregs, kvm_vcpu_events};
 use protocol::disturbance::{Disturbance, Phase, Register};
-use vm::state::may_hold_back;
+use vm::state::{may_hold_back, set};
 use vm::{Msr, VcpuError};
 
 /// An address that no case touches.
@@ -25,17 +25,17 @@ pub const DR6: u64 = 0xFFFF_AFF4;
 pub fn disturb(session: &mut Session<'_>, phase: Phase, has_xfd: bool) -> Result<(), VcpuError> {
     let mut sregs = session.vcpu.sregs()?;
     sregs.cr2 = CR2;
-    session.vcpu.set_sregs(&sregs)?;
+    set::sregs(session.vcpu.as_mut(), &sregs)?;
     let events = session.vcpu.events()?;
     let mut debug_regs = session.vcpu.debug_regs()?;
     let dr6_phase = phase_of_dr6(&events, &debug_regs, phase);
     debug_regs.dr6 = DR6;
-    session.vcpu.set_debug_regs(&debug_regs)?;
+    set::debug_regs(session.vcpu.as_mut(), &debug_regs)?;
     let mut done =
         vec![Disturbance::new(Register::Cr2, phase, CR2), Disturbance::new(Register::Dr6, dr6_phase, DR6)];
     if has_xfd {
         let value = other_xfd_err(session)?;
-        session.vcpu.set_msrs(&[Msr { index: msr::XFD_ERR, value }])?;
+        set::msrs(session.vcpu.as_mut(), &[Msr { index: msr::XFD_ERR, value }])?;
         // #NM's effect on XFD_ERR precedes every way to stop it.
         done.push(Disturbance::new(Register::XfdErr, Phase::After, value));
     }

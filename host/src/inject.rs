@@ -3,6 +3,7 @@
 use crate::session::Session;
 use protocol::note::{CaseFlags, INTERRUPT};
 use vm::VcpuError;
+use vm::state::set;
 
 /// What a case asks for at `Armed`.
 ///
@@ -13,7 +14,7 @@ pub fn at_armed(session: &mut Session<'_>, flags: CaseFlags) -> Result<(), VcpuE
         session.complete_io()?;
         let mut events = session.vcpu.events()?;
         events.nmi.masked = 1;
-        session.vcpu.set_events(&events)?;
+        set::events(session.vcpu.as_mut(), &events)?;
     }
     if flags.contains(CaseFlags::NMI_AT_ARMED) {
         session.vcpu.nmi()?;

@@ -90,7 +90,8 @@ impl KnownIssues {
     pub fn apply(&self, report: &mut Report, facts: &HostFacts) {
         match report.outcome {
             Outcome::Pass => {
-                if let Some(issue) = self.issues.iter().find(|issue| issue.concerns(report, facts)) {
+                let shows = |issue: &&Entry| !issue.intermittent && issue.concerns(report, facts);
+                if let Some(issue) = self.issues.iter().find(shows) {
                     report.outcome = Outcome::Fail;
                     report.reason = Some(issue.not_shown());
                 } else {

@@ -80,16 +80,54 @@ pub(crate) fn die_with_parent(command: &mut Command) {
     }
 }
 
-/// How long a child that has nothing left to do may take to end.
+/// How long a child that has nothing left to do may take to end. One that takes longer is killed, and loses
+/// nothing: nobody asks for its status.
 const GOODBYE: Duration = Duration::from_millis(500);
+/// How long a child that was killed may take to be gone. Only one that hangs in the kernel does.
+const KILLED: Duration = Duration::from_secs(5);
 
 /// Waits a moment for a child that knows that it is to end: its input has ended, or it has said its last.
-/// Whoever started it kills it behind this, should it not have ended, and reaps it.
+/// Whoever started it [`end`]s it after this.
 pub(crate) fn let_end(child: &std::process::Child) {
     // Kernels before 5.3 have no pidfd: there the child is killed at once.
-    if let Ok(pidfd) = pidfd_open(Pid::from_child(child), PidfdFlags::empty()) {
-        let limit = Timespec { tv_sec: 0, tv_nsec: GOODBYE.subsec_nanos().into() };
-        let _ = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&limit));
+    ends_within(child, GOODBYE);
+}
+
+/// Kills a child that has not ended, and reaps it; its status, if there is any.
+///
+/// A child that spins in KVM cannot be killed. It is left to the kernel, which ends it when it comes out,
+/// and to whoever inherits it: nobody here waits for it without end.
+pub(crate) fn end(child: &mut std::process::Child) -> Option<ExitStatus> {
+    // Fails when it has been reaped already, which is what is wanted.
+    let _ = child.kill();
+    let deadline = Instant::now() + KILLED;
+    ends_within(child, KILLED);
+    loop {
+        match child.try_wait() {
+            Ok(None) if Instant::now() < deadline => std::thread::sleep(POLL_INTERVAL),
+            ended => return ended.ok().flatten(),
+        }
+    }
+}
+
+/// The status of a child that has closed its outputs, and so has ended or is about to; one that does not is
+/// killed.
+pub(crate) fn status(child: &mut std::process::Child) -> String {
+    ends_within(child, KILLED);
+    end(child).map_or_else(|| "it cannot be killed".to_owned(), |status| status.to_string())
+}
+
+/// Waits until a child has ended, for `limit` at most, or not at all where the kernel cannot tell.
+fn ends_within(child: &std::process::Child, limit: Duration) {
+    let Ok(pidfd) = pidfd_open(Pid::from_child(child), PidfdFlags::empty()) else { return };
+    let deadline = Instant::now() + limit;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
+        match poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&left)) {
+            Err(rustix::io::Errno::INTR) => {}
+            _ => return,
+        }
     }
 }
 
@@ -118,11 +156,9 @@ pub(crate) struct Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // All fail when the child has been reaped already, which is what is wanted. Its group has what a
-        // wrapper of the program has started, too; the group lives until the child is reaped.
+        // Its group has what a wrapper of the program has started, too; it lives until the child is reaped.
         let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        end(&mut self.child);
     }
 }
 
@@ -238,6 +274,34 @@ mod tests {
             child.kill().unwrap();
             assert_eq!(child.wait().unwrap().code(), ended, "{script}");
         }
+    }
+
+    /// One that another process traces stays a zombie for its parent until that one is gone.
+    #[test]
+    fn a_child_that_cannot_be_reaped_is_left() {
+        let mut child = Command::new("/bin/sleep").arg("60").spawn().unwrap();
+        let pid = child.id();
+        let mut tracer = Command::new("/bin/sleep");
+        tracer.arg("60");
+        // SAFETY: ptrace is async-signal-safe; nothing is allocated or locked between fork and exec.
+        unsafe {
+            tracer.pre_exec(move || match libc::ptrace(libc::PTRACE_SEIZE, pid, 0, 0) {
+                0 => Ok(()),
+                _ => Err(io::Error::last_os_error()),
+            });
+        }
+        let mut tracer = match tracer.spawn() {
+            Ok(tracer) => tracer,
+            Err(error) => {
+                end(&mut child);
+                return eprintln!("skipped, nothing tested: no process may be traced here: {error}");
+            }
+        };
+        let start = Instant::now();
+        assert_eq!(end(&mut child), None);
+        assert!(start.elapsed() < 4 * KILLED, "{:?}", start.elapsed());
+        assert!(end(&mut tracer).is_some());
+        assert!(end(&mut child).is_some());
     }
 
     #[test]

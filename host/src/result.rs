@@ -2,8 +2,8 @@
 
 use crate::cut::Proof;
 use serde::{Deserialize, Serialize};
-use vm::Difference;
 use vm::state::Restored;
+use vm::{Blame, Difference};
 
 /// What became of a scenario, least severe first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -35,6 +35,21 @@ impl Outcome {
             Self::Error => "error",
         }
     }
+}
+
+impl From<Blame> for Outcome {
+    /// An *error* is only what our own program or the environment did.
+    fn from(blame: Blame) -> Self {
+        match blame {
+            Blame::Machine => Self::Fail,
+            Blame::Us => Self::Error,
+        }
+    }
+}
+
+/// What a skip of the model's comes to.
+pub(crate) fn denied(why: Option<&str>) -> String {
+    format!("the model can do everything, and it skipped this: {}", why.unwrap_or("it did not say why"))
 }
 
 /// The result of one scenario on one machine.
@@ -204,5 +219,19 @@ impl Report {
         let mut differences = std::mem::take(&mut self.differences);
         differences.extend(self.restored.iter().cloned());
         self.set_differences(differences);
+    }
+
+    /// Whether the same id may end otherwise another time, because of when its signals came.
+    pub fn depends_on_time(&self) -> bool {
+        use crate::scenario::Stop;
+        self.machine != "model" && self.stop.parse().is_ok_and(Stop::depends_on_time)
+    }
+
+    /// The model can do everything: what it skips, it fails to do.
+    pub fn deny_skip(&mut self) {
+        if self.outcome == Outcome::Skip {
+            self.outcome = Outcome::Fail;
+            self.reason = Some(denied(self.reason.as_deref()));
+        }
     }
 }

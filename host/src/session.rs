@@ -60,7 +60,8 @@ impl<'i> Session<'i> {
         self.advance_in(RunMode::Normal)
     }
 
-    /// As [`advance`](Self::advance), with KVM_RUN entered in `mode` each time.
+    /// As [`advance`](Self::advance), with KVM_RUN entered in `mode` each time. Whatever the guest does, this
+    /// ends with the vCPU's deadline: each KVM_RUN looks at it.
     ///
     /// # Errors
     /// As [`advance`](Self::advance).

@@ -12,7 +12,7 @@ use vm::Difference;
 /// Puts the verdict in `mailbox`, of `case` under `delivery`, into `report`.
 ///
 /// A pass is believed only with whole deliveries compared, no field different, and exactly the
-/// number of deliveries that the case states.
+/// number of deliveries that the case states. A verdict that contradicts itself is the image's error.
 ///
 /// The guest's judge knows nothing of migrations. Where the uAPI had no field for the event data of the
 /// exception that migrated, which is the case's first delivery, 0 is as right there as what it expects;
@@ -34,8 +34,10 @@ pub fn read(mailbox: &Mailbox, case: &Case, delivery: scenario::Delivery, report
             None => (Outcome::Pass, None),
             Some(why) => (Outcome::Error, Some(why)),
         },
+        // An event where none may be: the guest cannot go on, and says so in words.
+        Some(Verdict::Fail) if mailbox.reason != Mailbox::EMPTY.reason => (Outcome::Fail, Some(reason())),
         Some(Verdict::Fail) if report.differences.is_empty() => {
-            (Outcome::Error, Some("the guest says fail and names no field".to_owned()))
+            (Outcome::Error, Some("the guest says fail and names neither a field nor a reason".to_owned()))
         }
         Some(Verdict::Fail) => (Outcome::Fail, None),
         Some(Verdict::Skip) => (Outcome::Skip, Some(reason())),
@@ -241,5 +243,10 @@ mod tests {
         assert_eq!(report.expected.as_deref(), Some("event data 0x4000"));
         assert_eq!(report.got.as_deref(), Some("event data 0xe000"));
         assert_eq!(judged(|m| m.verdict = Verdict::Fail as u32).outcome, Outcome::Error);
+        let told = judged(|m| {
+            m.verdict = Verdict::Fail as u32;
+            m.reason[..5].copy_from_slice(b"storm");
+        });
+        assert_eq!((told.outcome, told.reason.as_deref()), (Outcome::Fail, Some("storm")));
     }
 }

@@ -18,6 +18,18 @@ fn list_names_cases_with_their_needs_and_rules() {
 }
 
 #[test]
+fn list_says_how_many_ids_do_not_replay_exactly() {
+    if embedded("pf").is_none() {
+        return;
+    }
+    let ran = midflight(&["list", "pf/read-unmapped:idt:*"]);
+    let storms = ran.stdout.lines().filter(|id| id.contains(":storm:")).count();
+    assert!(storms > 0 && ran.stderr.contains(&format!("{storms} of these are storms")), "{ran:?}");
+    let ran = midflight(&["list", "pf/read-unmapped:idt:block@*"]);
+    assert!(ran.code == 0 && !ran.stderr.contains("storms"), "{ran:?}");
+}
+
+#[test]
 fn doctor_says_of_every_stop_whether_it_works_here() {
     let ran = midflight(&["doctor"]);
     assert_eq!(ran.code, 0, "{ran:?}");
@@ -26,8 +38,17 @@ fn doctor_says_of_every_stop_whether_it_works_here() {
         eprintln!("skipped, no stop asked for: there is no KVM here, or no image");
         return;
     }
-    for stop in ["block@frame", "cancel", "io", "evict@tss", "uffd@pt", "hole@idt", "read-only@frame", "ring"]
-    {
+    for stop in [
+        "block@frame",
+        "cancel",
+        "io",
+        "storm",
+        "evict@tss",
+        "uffd@pt",
+        "hole@idt",
+        "read-only@frame",
+        "ring",
+    ] {
         let answer = ran.stdout.lines().find_map(|line| line.trim_start().strip_prefix(stop));
         assert!(answer.is_some_and(|answer| answer.trim().len() >= "works".len()), "{stop}: {ran:?}");
     }

@@ -55,15 +55,16 @@ fn a_machine_is_asked_what_the_selection_depends_on_and_nothing_else() {
     let asked = |ids: &[&str], meets| asked(&images, ids, meets);
 
     assert_eq!(asked(&["pf/read-unmapped:idt:cold", "db/single-step:idt:none"], idt), nothing());
-    // Whether a signal meets an event is for the storm to find out.
-    assert_eq!(asked(&["pf/read-unmapped:idt:storm:migrate"], idt), nothing());
+    // Of every storm the same: whether a signal ends KVM_RUN near an event at all.
+    let storms = ["pf/read-unmapped:idt:storm:migrate", "pf/read-unmapped:idt:storm=7:resume"];
+    assert_eq!(asked(&storms, idt), [vec![stop(Stop::Storm(0))], vec![]]);
     let both = ["pf/read-unmapped:idt:block@frame:resume", "db/single-step:idt:block@frame:migrate"];
     assert_eq!(asked(&both, idt), [vec![frame], vec![]]);
     let off = ["db/step-over-in:idt:nopayload:io:migrate", "db/step-over-in:idt:io:migrate"];
     assert_eq!(asked(&off, idt), [vec![stop(Stop::Io)], vec![stop(Stop::Io)]]);
     assert_eq!(asked(&["nmi/nmi:idt:block@frame:resume"], idt), [vec![Question::Nmi, frame], vec![]]);
-    // A machine without FRED is not asked whether FRED can be switched on, and nothing for its scenarios.
+    // A machine without FRED is asked nothing for its scenarios.
     let fred = ["pf/read-unmapped:fred:block@frame:resume"];
     assert_eq!(asked(&fred, idt), nothing());
-    assert_eq!(asked(&fred, idt | Needs::FRED), [vec![Question::Fred, frame], vec![]]);
+    assert_eq!(asked(&fred, idt | Needs::FRED), [vec![frame], vec![]]);
 }

@@ -76,7 +76,7 @@ fn a_list_that_names_what_does_not_exist_is_refused_with_its_own_name_and_line()
         (5, "idt:cold", "idt:nopayload:cold", "makes no sense for its case"),
         (7, "single-step", "singel-step", "image `db` has no case `singel-step`"),
         (7, "db/single", "dp/single", "there is no image `dp`"),
-        (7, ",\n]", ",\n]\nstops = [\"io\"]", "`db/single-step:idt` has no scenario with these stops"),
+        (7, ",\n]", ",\n]\nstops = [\"io\"]", "`db/single-step:idt` has no scenario within these limits"),
         (9, "entries expected", "entires expected", "no judge, restore or comparison has such a field"),
         (9, "entries expected 0x1, got 0x0", "**", "`**` describes nothing in particular"),
     ] {

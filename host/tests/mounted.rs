@@ -1,5 +1,5 @@
 //! Hosts on which a file system that everything depends on is not mounted.
-#![expect(clippy::unwrap_used, reason = "the helpers belong to tests, which may panic")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers belong to tests, which may panic")]
 
 mod midflight_binary;
 

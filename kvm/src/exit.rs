@@ -1,9 +1,9 @@
 //! `struct kvm_run` -> [`Exit`].
 
 use kvm_bindings::{
-    KVM_EXIT_DIRTY_RING_FULL, KVM_EXIT_HLT, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_INTR, KVM_EXIT_IO,
-    KVM_EXIT_IO_OUT, KVM_EXIT_IRQ_WINDOW_OPEN, KVM_EXIT_MEMORY_FAULT, KVM_EXIT_MMIO, KVM_EXIT_SHUTDOWN,
-    kvm_run,
+    KVM_EXIT_DIRTY_RING_FULL, KVM_EXIT_FAIL_ENTRY, KVM_EXIT_HLT, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_INTR,
+    KVM_EXIT_IO, KVM_EXIT_IO_OUT, KVM_EXIT_IRQ_WINDOW_OPEN, KVM_EXIT_MEMORY_FAULT, KVM_EXIT_MMIO,
+    KVM_EXIT_SHUTDOWN, KVM_EXIT_UNKNOWN, kvm_run,
 };
 use vm::Exit;
 
@@ -25,6 +25,8 @@ pub(super) fn decode(run: &mut kvm_run, mapping: usize) -> (Exit, Option<InputAr
         KVM_EXIT_INTR => Exit::Interrupted,
         KVM_EXIT_DIRTY_RING_FULL => Exit::DirtyRingFull,
         KVM_EXIT_INTERNAL_ERROR => decode_internal(run),
+        KVM_EXIT_FAIL_ENTRY => decode_entry_failure(run),
+        KVM_EXIT_UNKNOWN => decode_unknown(run),
         reason => Exit::Other { reason },
     };
     (exit, None)
@@ -35,15 +37,31 @@ pub(super) fn decode(run: &mut kvm_run, mapping: usize) -> (Exit, Option<InputAr
 /// KVM_EXIT_MEMORY_FAULT is the only exit that comes with an error, EFAULT or EHWPOISON; with any
 /// other errno `exit_reason` says nothing (Documentation/virt/kvm/api.rst).
 pub(super) fn decode_failure(run: &kvm_run, errno: i32) -> Option<Exit> {
-    if !matches!(errno, libc::EFAULT | libc::EHWPOISON) {
-        return (errno == libc::EINTR).then_some(Exit::Interrupted);
+    match errno {
+        libc::EFAULT => {}
+        libc::EINTR => return Some(Exit::Interrupted),
+        // EHWPOISON among them: the host's memory is broken, and that is not the guest's to meet.
+        _ => return None,
     }
     if run.exit_reason == KVM_EXIT_MEMORY_FAULT {
         // SAFETY: exit_reason says which member the kernel filled in; every bit pattern is valid.
         let fault = unsafe { run.__bindgen_anon_1.memory_fault };
         return Some(Exit::Fault { gpa: Some(fault.gpa) });
     }
-    (errno == libc::EFAULT).then_some(Exit::Fault { gpa: None })
+    Some(Exit::Fault { gpa: None })
+}
+
+/// What had been set before is the vCPU's to know.
+fn decode_entry_failure(run: &kvm_run) -> Exit {
+    // SAFETY: exit_reason says which member the kernel filled in; every bit pattern is valid.
+    let failed = unsafe { run.__bindgen_anon_1.fail_entry };
+    Exit::FailEntry { reason: failed.hardware_entry_failure_reason, cpu: failed.cpu, set: Vec::new() }
+}
+
+fn decode_unknown(run: &kvm_run) -> Exit {
+    // SAFETY: as above.
+    let unknown = unsafe { run.__bindgen_anon_1.hw };
+    Exit::Unknown { hardware_reason: unknown.hardware_exit_reason }
 }
 
 fn decode_io(run: &mut kvm_run, mapping: usize) -> (Exit, Option<InputArea>) {
@@ -98,7 +116,8 @@ mod tests {
             (7, Exit::InterruptWindow),
             (8, Exit::Shutdown),
             (10, Exit::Interrupted),
-            (9, Exit::Other { reason: 9 }),
+            (9, Exit::FailEntry { reason: 0, cpu: 0, set: Vec::new() }),
+            (0, Exit::Unknown { hardware_reason: 0 }),
             (31, Exit::DirtyRingFull),
             (32, Exit::Other { reason: 32 }),
         ] {
@@ -107,16 +126,24 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_run_is_an_exit_for_three_errors_only() {
+    fn a_failed_run_is_an_exit_for_two_errors_only() {
         let mut memory_fault = with_reason(39);
         memory_fault.__bindgen_anon_1.memory_fault.gpa = 0x5000;
         let stale = with_reason(5);
         assert_eq!(decode_failure(&stale, libc::EINTR), Some(Exit::Interrupted));
         assert_eq!(decode_failure(&stale, libc::EFAULT), Some(Exit::Fault { gpa: None }));
         assert_eq!(decode_failure(&memory_fault, libc::EFAULT), Some(Exit::Fault { gpa: Some(0x5000) }));
-        assert_eq!(decode_failure(&memory_fault, libc::EHWPOISON), Some(Exit::Fault { gpa: Some(0x5000) }));
-        assert_eq!(decode_failure(&stale, libc::EHWPOISON), None);
+        assert_eq!(decode_failure(&memory_fault, libc::EHWPOISON), None);
         assert_eq!(decode_failure(&memory_fault, libc::EINVAL), None);
+    }
+
+    #[test]
+    fn a_refused_entry_carries_its_reason_and_its_processor() {
+        let mut run = with_reason(9);
+        run.__bindgen_anon_1.fail_entry.hardware_entry_failure_reason = 0x8000_0021;
+        run.__bindgen_anon_1.fail_entry.cpu = 5;
+        let expected = Exit::FailEntry { reason: 0x8000_0021, cpu: 5, set: Vec::new() };
+        assert_eq!(decode(&mut run, 4096).0, expected);
     }
 
     #[test]

@@ -62,4 +62,8 @@ impl DirtyRing for KvmVcpu {
     fn log_again(&mut self) -> Result<(), VcpuError> {
         self.slots.log_again(&self.vm, &self.memory)
     }
+
+    fn holds(&self, address: u64) -> bool {
+        self.ring.as_ref().is_some_and(|ring| ring.holds(address / PAGE as u64))
+    }
 }

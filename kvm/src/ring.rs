@@ -80,6 +80,17 @@ impl Ring {
         (self.next..self.next + self.count).take_while(|index| dirty(*index)).count() as u32
     }
 
+    /// Whether the page with this number is among them: a VM with a ring has one memory slot, from
+    /// guest-physical 0 on.
+    pub(super) fn holds(&self, page: u64) -> bool {
+        let entries = self.used() as usize;
+        (self.next..self.next + entries).any(|index| {
+            // SAFETY: as in `flags`; the kernel has filled the entry in and leaves it alone until it
+            // is reset.
+            unsafe { (*self.entries.add(index % self.count)).offset == page }
+        })
+    }
+
     /// Takes the oldest `count` entries out, or all that there are.
     pub(super) fn take_out(&mut self, vm: &VmFd, count: u32) -> Result<(), VcpuError> {
         for _ in 0..self.used().min(count) {

@@ -12,7 +12,8 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use std::time::Duration;
 use vm::{PAGE, VcpuError};
 
-/// How long a signalled KVM_RUN may take to return before its fault is resolved.
+/// How long a signalled KVM_RUN may take to return before its fault is resolved. One that returns later, on a
+/// busy host, finds the signal at its next entry, with the event in the queue as well: nothing depends on it.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// One watched page; no longer watched when dropped.
@@ -67,6 +68,7 @@ impl Userfault {
 
     fn watcher(&self, done: &OwnedFd, thread: i32, signal: i32) {
         let mut both = [PollFd::new(&self.fd, PollFlags::IN), PollFd::new(done, PollFlags::IN)];
+        // As long as KVM_RUN, which has a deadline.
         while poll(&mut both, None).is_err_and(|errno| errno == rustix::io::Errno::INTR) {}
         if !both[1].revents().is_empty() {
             return;

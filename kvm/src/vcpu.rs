@@ -13,7 +13,7 @@ use kvm_bindings::{
     kvm_msr_entry, kvm_regs, kvm_sregs, kvm_sregs2, kvm_vcpu_events, kvm_xcrs,
 };
 use kvm_ioctls::{VcpuFd, VmFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use vm::{DirtyRing, Exit, MemoryImage, Msr, Protection, RunMode, Vcpu, VcpuError, Xsave};
 
 /// Ioctls that not every KVM has.
@@ -42,8 +42,11 @@ pub struct KvmVcpu {
     xsave_size: usize,
     offered: Offered,
     deadline: Option<Instant>,
+    made: Instant,
     /// Where the answer to the IN of the last exit goes.
     input: Option<InputArea>,
+    /// The ioctls that have set something since the last entry.
+    set: Vec<&'static str>,
 }
 
 impl KvmVcpu {
@@ -68,7 +71,9 @@ impl KvmVcpu {
             xsave_size,
             offered,
             deadline: None,
+            made: Instant::now(),
             input: None,
+            set: Vec::new(),
         }
     }
 
@@ -88,17 +93,28 @@ impl KvmVcpu {
     fn enter(&mut self) -> Result<Exit, VcpuError> {
         self.memory.entered();
         self.input = None;
+        let set = std::mem::take(&mut self.set);
         // A failed KVM_RUN may leave the reason of an earlier exit.
         self.fd.get_kvm_run().exit_reason = KVM_EXIT_UNKNOWN;
         match sys::run(&self.fd) {
             Ok(()) => {
                 let (exit, input) = exit::decode(self.fd.get_kvm_run(), self.vm.run_size());
                 self.input = input;
-                Ok(exit)
+                Ok(match exit {
+                    Exit::FailEntry { reason, cpu, .. } => Exit::FailEntry { reason, cpu, set },
+                    other => other,
+                })
             }
             Err(errno) => {
                 exit::decode_failure(self.fd.get_kvm_run(), errno).ok_or_else(|| errno_of("KVM_RUN", errno))
             }
+        }
+    }
+
+    /// Notes that `call` has set something, for a refused entry to say.
+    fn note(&mut self, call: &'static str) {
+        if !self.set.contains(&call) {
+            self.set.push(call);
         }
     }
 
@@ -145,6 +161,10 @@ impl Vcpu for KvmVcpu {
         self.deadline = Some(at);
     }
 
+    fn clock(&self) -> Duration {
+        self.made.elapsed()
+    }
+
     fn set_io_data(&mut self, data: &[u8]) -> Result<(), VcpuError> {
         let Some(area) = self.input.filter(|area| area.length == data.len()) else {
             let wanted = self.input.map_or(0, |area| area.length);
@@ -160,10 +180,12 @@ impl Vcpu for KvmVcpu {
     }
 
     fn nmi(&mut self) -> Result<(), VcpuError> {
+        self.note("KVM_NMI");
         self.fd.nmi().map_err(|e| call("KVM_NMI", e))
     }
 
     fn interrupt(&mut self, vector: u8) -> Result<(), VcpuError> {
+        self.note("KVM_INTERRUPT");
         sys::interrupt(&self.fd, vector)
     }
 
@@ -176,6 +198,7 @@ impl Vcpu for KvmVcpu {
     }
 
     fn set_regs(&mut self, regs: &kvm_regs) -> Result<(), VcpuError> {
+        self.note("KVM_SET_REGS");
         self.fd.set_regs(regs).map_err(|e| call("KVM_SET_REGS", e))
     }
 
@@ -184,6 +207,7 @@ impl Vcpu for KvmVcpu {
     }
 
     fn set_sregs(&mut self, sregs: &kvm_sregs) -> Result<(), VcpuError> {
+        self.note("KVM_SET_SREGS");
         self.fd.set_sregs(sregs).map_err(|e| call("KVM_SET_SREGS", e))?;
         self.keep_cr8(sregs.cr8);
         Ok(())
@@ -198,6 +222,7 @@ impl Vcpu for KvmVcpu {
     }
 
     fn set_sregs2(&mut self, sregs: &kvm_sregs2) -> Result<(), VcpuError> {
+        self.note("KVM_SET_SREGS2");
         sys::set_sregs2(&self.fd, sregs)?;
         self.keep_cr8(sregs.cr8);
         Ok(())
@@ -208,6 +233,7 @@ impl Vcpu for KvmVcpu {
     }
 
     fn set_debug_regs(&mut self, regs: &kvm_debugregs) -> Result<(), VcpuError> {
+        self.note("KVM_SET_DEBUGREGS");
         self.fd.set_debug_regs(regs).map_err(|e| call("KVM_SET_DEBUGREGS", e))
     }
 
@@ -223,6 +249,7 @@ impl Vcpu for KvmVcpu {
     }
 
     fn set_msrs(&mut self, msrs: &[Msr]) -> Result<(), VcpuError> {
+        self.note("KVM_SET_MSRS");
         let entries: Vec<_> = msrs
             .iter()
             .map(|msr| kvm_msr_entry { index: msr.index, data: msr.value, ..Default::default() })
@@ -240,6 +267,7 @@ impl Vcpu for KvmVcpu {
     }
 
     fn set_xsave(&mut self, xsave: &Xsave) -> Result<(), VcpuError> {
+        self.note("KVM_SET_XSAVE");
         sys::set_xsave(&self.fd, &xsave.0, self.xsave_size)
     }
 
@@ -248,6 +276,7 @@ impl Vcpu for KvmVcpu {
     }
 
     fn set_xcrs(&mut self, xcrs: &kvm_xcrs) -> Result<(), VcpuError> {
+        self.note("KVM_SET_XCRS");
         self.fd.set_xcrs(xcrs).map_err(|e| call("KVM_SET_XCRS", e))
     }
 
@@ -256,6 +285,7 @@ impl Vcpu for KvmVcpu {
     }
 
     fn set_events(&mut self, events: &kvm_vcpu_events) -> Result<(), VcpuError> {
+        self.note("KVM_SET_VCPU_EVENTS");
         self.fd.set_vcpu_events(events).map_err(|e| call("KVM_SET_VCPU_EVENTS", e))
     }
 
@@ -264,6 +294,7 @@ impl Vcpu for KvmVcpu {
     }
 
     fn set_mp_state(&mut self, state: kvm_mp_state) -> Result<(), VcpuError> {
+        self.note("KVM_SET_MP_STATE");
         self.fd.set_mp_state(state).map_err(|e| call("KVM_SET_MP_STATE", e))
     }
 

@@ -117,7 +117,7 @@ pub struct Entry {
     pub interrupt_window: bool,
     /// Exit as soon as an NMI could be delivered.
     pub nmi_window: bool,
-    /// How many instructions may be executed.
+    /// How many instructions may be executed; each iteration of a REP instruction counts.
     pub instructions: u64,
 }
 
@@ -194,7 +194,8 @@ pub enum ExitReason {
         /// Its address.
         rip: u64,
     },
-    /// [`Entry::instructions`] is used up; the state is at an instruction boundary.
+    /// [`Entry::instructions`] is used up. The state is at an instruction boundary, or, where
+    /// [`Exit::original`] holds its event, in a delivery that has met one exception after the other.
     Budget,
 }
 

@@ -7,7 +7,7 @@ mod guest;
 use guest::{CODE, DATA, Guest, NEXT};
 use iced_x86::code_asm::*;
 use model::event::Event;
-use model::processor::ExitReason;
+use model::processor::{Entry, ExitReason};
 
 #[test]
 fn out_exits_before_it_executes() {
@@ -78,11 +78,31 @@ fn rep_faults_between_iterations_and_goes_on() {
 }
 
 #[test]
-fn the_budget_counts_a_rep_once() {
+fn a_rep_is_one_instruction_and_each_iteration_is_of_the_budget() {
+    let mut g = Guest::fred().with(|a| a.rep().stosb().unwrap());
+    (g.cpu.gpr[1], g.cpu.gpr[7]) = (0x300, DATA);
+    let exit = g.run();
+    assert_eq!((exit.reason, exit.instructions), (ExitReason::Halt, 2));
     let mut g = Guest::fred().with(|a| a.rep().stosb().unwrap());
     (g.cpu.gpr[1], g.cpu.gpr[7]) = (0x800, DATA);
     let exit = g.run();
-    assert_eq!((exit.reason, exit.instructions), (ExitReason::Halt, 2));
+    assert_eq!((exit.reason, exit.instructions), (ExitReason::Budget, 1));
+}
+
+#[test]
+fn a_rep_without_end_uses_its_budget() {
+    // 2^64 - 1 times the same byte.
+    let mut g = Guest::fred().with(|a| a.rep().lodsb().unwrap());
+    // Every page directory entry is the same page table: 1 GiB without a fault.
+    for entry in 1..512 {
+        g.put(guest::PD + entry * 8, guest::PT | 7);
+    }
+    (g.cpu.gpr[1], g.cpu.gpr[6]) = (u64::MAX, DATA);
+    let entry = Entry { instructions: 1 << 20, ..Entry::default() };
+    let exit = g.enter(entry);
+    assert_eq!(exit.reason, ExitReason::Budget);
+    let iterations = u64::MAX - g.cpu.gpr[1];
+    assert!((1 << 20..(1 << 20) + (1 << 16)).contains(&iterations), "{iterations:#x}");
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub struct Mailbox {
     pub mismatch_count: u32,
     /// How many of `disturbances` are filled in; written by the host.
     pub disturbance_count: u32,
-    /// Why the verdict is skip or error: NUL-padded text.
+    /// Why the verdict is skip or error, or why it is fail without a field: NUL-padded text.
     pub reason: [u8; 96],
     /// What the host rewrote, oldest first; written by the host.
     pub disturbances: [Disturbance; DISTURBANCES],
@@ -78,7 +78,7 @@ pub enum Verdict {
     None = 0,
     /// Every field was as expected.
     Pass = 1,
-    /// At least one field differed.
+    /// At least one field differed, or an event came where none may; see the reason then.
     Fail = 2,
     /// The machine lacks something; see the reason.
     Skip = 3,

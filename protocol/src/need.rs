@@ -18,13 +18,17 @@ bitflags::bitflags! {
         const NMI = 1 << 5;
         /// External interrupts that the host injects.
         const INTERRUPT = 1 << 6;
+        /// RDTSCP, and with it IA32_TSC_AUX.
+        const RDTSCP = 1 << 7;
+        /// A processor of Intel's: it does what the manuals of the vendors do not agree on as Intel's says.
+        const INTEL = 1 << 8;
     }
 }
 
 impl Needs {
     /// The need's name on command lines and in reasons, lower case.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        const NAMES: [(Needs, &str); 7] = [
+        const NAMES: [(Needs, &str); 9] = [
             (Needs::FRED, "fred"),
             (Needs::XFD, "xfd"),
             (Needs::AMX, "amx"),
@@ -32,6 +36,8 @@ impl Needs {
             (Needs::CET, "cet"),
             (Needs::NMI, "nmi"),
             (Needs::INTERRUPT, "interrupt"),
+            (Needs::RDTSCP, "rdtscp"),
+            (Needs::INTEL, "intel"),
         ];
         NAMES.into_iter().filter(move |(need, _)| self.contains(*need)).map(|(_, name)| name)
     }

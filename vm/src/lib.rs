@@ -10,7 +10,8 @@
 //! | [`machine`] | what makes virtual machines |
 //! | [`state`] | save, restore, compare, and what the uAPI loses |
 //! | [`overlay`] | fields of `kvm_vcpu_events` that no released kernel has |
-//! | [`queue`] | the event queue in words |
+//! | [`queue`], [`explain`] | the event queue, and what KVM did, in words |
+//! | [`blame`] | whose doing a refused call, or an exit that nobody waited for, is |
 //! | [`difference`] | a field that is not as it was expected |
 //!
 //! It knows neither images nor scenarios nor how a VM is made. Begin at [`Vcpu`].
@@ -27,13 +28,16 @@
 
 #![forbid(unsafe_code)]
 
+pub mod blame;
 pub mod difference;
+pub mod explain;
 pub mod machine;
 pub mod overlay;
 pub mod queue;
 pub mod state;
 pub mod vcpu;
 
+pub use blame::Blame;
 pub use difference::Difference;
 pub use machine::Machine;
 pub use queue::Queue;

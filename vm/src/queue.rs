@@ -1,7 +1,7 @@
 //! KVM's event queue as `kvm_vcpu_events` shows it, for people.
 
 use fred::event::vector;
-use kvm_bindings::kvm_vcpu_events;
+use kvm_bindings::{KVM_X86_SHADOW_INT_MOV_SS, KVM_X86_SHADOW_INT_STI, kvm_vcpu_events};
 use std::fmt;
 
 /// The queue as the uAPI shows it, for people.
@@ -35,7 +35,27 @@ impl fmt::Display for Queue<'_> {
             write!(f, "{separator}NMI injected={} pending={}", events.nmi.injected, events.nmi.pending)?;
             shown = true;
         }
-        if shown { Ok(()) } else { f.write_str("nothing shown") }
+        if !shown {
+            f.write_str("nothing shown")?;
+        }
+        if let Some(shadow) = shadow(events.interrupt.shadow) {
+            write!(f, ", in the interrupt shadow of {shadow}")?;
+        }
+        if events.nmi.masked != 0 {
+            f.write_str(", NMIs blocked")?;
+        }
+        Ok(())
+    }
+}
+
+/// `interrupt.shadow` in words: SVM has one bit for both and shows it as both.
+fn shadow(bits: u8) -> Option<&'static str> {
+    let has = |bit: u32| u32::from(bits) & bit != 0;
+    match (has(KVM_X86_SHADOW_INT_STI), has(KVM_X86_SHADOW_INT_MOV_SS)) {
+        (true, true) => Some("STI or MOV SS"),
+        (true, false) => Some("STI"),
+        (false, true) => Some("MOV SS"),
+        (false, false) => None,
     }
 }
 
@@ -55,5 +75,19 @@ mod tests {
         events.exception_has_payload = 1;
         events.exception_payload = 0x1000;
         assert!(Queue(&events).to_string().ends_with("payload=0x1000"));
+    }
+
+    #[test]
+    fn what_keeps_interrupts_and_nmis_out_is_shown() {
+        let mut events = kvm_vcpu_events::default();
+        for (bits, words) in [(1, "MOV SS"), (2, "STI"), (3, "STI or MOV SS")] {
+            events.interrupt.shadow = bits;
+            let expected = format!("nothing shown, in the interrupt shadow of {words}");
+            assert_eq!(Queue(&events).to_string(), expected);
+        }
+        events.nmi.masked = 1;
+        assert!(Queue(&events).to_string().ends_with("STI or MOV SS, NMIs blocked"));
+        (events.interrupt.shadow, events.nmi.injected) = (0, 1);
+        assert_eq!(Queue(&events).to_string(), "NMI injected=1 pending=0, NMIs blocked");
     }
 }

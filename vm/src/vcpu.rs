@@ -4,6 +4,7 @@
 //! it, stops, save and restore, devices, runs on both. The structures are those of `linux/kvm.h`, so
 //! that whatever the uAPI can and cannot carry is the same question on both.
 
+use crate::blame::Refusal;
 use kvm_bindings::{
     kvm_cpuid_entry2, kvm_debugregs, kvm_mp_state, kvm_regs, kvm_sregs, kvm_sregs2, kvm_vcpu_events, kvm_xcrs,
 };
@@ -59,8 +60,8 @@ pub enum RunMode {
     /// A signal is pending, unblocked only inside KVM_RUN (KVM_SET_SIGNAL_MASK): the entry is
     /// prepared, injection included, then cancelled, and KVM_RUN returns [`Exit::Interrupted`].
     SignalPending,
-    /// Run, and a signal comes after this time: KVM_RUN then returns [`Exit::Interrupted`] from
-    /// wherever it is. The model's guest time is its count of instructions, not the clock.
+    /// Run, and a signal comes after this time of [`Vcpu::clock`]: KVM_RUN then returns
+    /// [`Exit::Interrupted`] from wherever it is.
     SignalAfter(Duration),
 }
 
@@ -123,6 +124,20 @@ pub enum Exit {
         text: String,
         /// Its address.
         rip: u64,
+    },
+    /// KVM_EXIT_FAIL_ENTRY: the processor refused the entry.
+    FailEntry {
+        /// `hardware_entry_failure_reason`: see [`crate::explain::entry_failure`].
+        reason: u64,
+        /// The host's processor that refused it.
+        cpu: u32,
+        /// The ioctls that set something since the last entry, oldest first.
+        set: Vec<&'static str>,
+    },
+    /// KVM_EXIT_UNKNOWN: an exit of the processor's that KVM does not handle.
+    Unknown {
+        /// `hardware_exit_reason`.
+        hardware_reason: u64,
     },
     /// Any other KVM_EXIT_*.
     Other {
@@ -198,6 +213,9 @@ pub enum VcpuError {
         /// The value refused.
         value: u64,
     },
+    /// KVM_SET_* refused what KVM_GET_* had given, or that with one thing changed.
+    #[error(transparent)]
+    Refused(#[from] Box<Refusal>),
 }
 
 /// A virtual machine with one vCPU.
@@ -209,6 +227,9 @@ pub trait Vcpu {
     fn run(&mut self, mode: RunMode) -> Result<Exit, VcpuError>;
     /// From now on [`run`](Self::run) returns [`Exit::Deadline`] once `at` has passed.
     fn set_deadline(&mut self, at: Instant);
+    /// The time by which [`RunMode::SignalAfter`] counts, from some moment on: the host's monotonic
+    /// clock; on the model a microsecond for each exit of the guest.
+    fn clock(&self) -> Duration;
     /// The items that answer an [`Exit::IoIn`], `size * count` bytes.
     fn set_io_data(&mut self, data: &[u8]) -> Result<(), VcpuError>;
 
@@ -308,6 +329,8 @@ pub trait DirtyRing {
     fn take_out(&mut self, count: u32) -> Result<(), VcpuError>;
     /// Logs the next write to every page again without taking anything out.
     fn log_again(&mut self) -> Result<(), VcpuError>;
+    /// Whether the page at guest-physical `address` is in the ring.
+    fn holds(&self, address: u64) -> bool;
 }
 
 /// The memory accesses of event deliveries: page-walk reads, accessed and dirty updates, descriptor

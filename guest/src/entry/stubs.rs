@@ -2,7 +2,7 @@
 //!
 //! Nothing compiled runs between the event and the end of the capture, and nothing here can raise
 //! an event on a sound machine: DR7.GD is clear behind a #DB, and RDMSR reads only what CPUID
-//! offers. A counter turns an event inside a stub into a record and an error exit.
+//! offers. A counter turns an event inside a stub into a record, and the case into a failure.
 //!
 //! General registers are not preserved: an act has given up all of them but RSP, and where the
 //! stub goes back to, the stack of compiled code is restored from memory.
@@ -194,7 +194,6 @@ core::arch::global_asm!(
     "mov edi, {ENDLESS}",
     "cmp r11d, {MOST_ENTRIES}",
     "ja 6f",
-    "mov dword ptr [rip + {nesting}], 0",
     "mov rsp, r9",
     "mov r11d, 0x10",
     "cmp dword ptr [r10 + {VECTOR}], 2",
@@ -217,14 +216,23 @@ core::arch::global_asm!(
     "lea rax, [rip + {act_stack} + {ACT_RSP}]",
     "mov [rsp + 32], rax",
     "mov [rsp + 40], r11",
+    // An event that comes before the stub's last instruction would find registers half-way: it is one
+    // inside a stub. At the last one there are only RSP and the flags of its entry.
     "13: cmp r8d, 8",
     "je 7f",
-    "add rsp, 8",
+    "lea rsp, [rsp + 8]",
+    "push 2",
+    "popfq",
+    "mov dword ptr [rip + {nesting}], 0",
     "iretq",
-    "7: .byte 0xF2, 0x0F, 0x01, 0xCA",
+    "7: push 2",
+    "popfq",
+    "mov dword ptr [rip + {nesting}], 0",
+    ".byte 0xF2, 0x0F, 0x01, 0xCA",
     // Still in the handler, on its stack, with the flags of its entry.
     "11: push 2",
     "popfq",
+    "mov dword ptr [rip + {nesting}], 0",
     "jmp rax",
     "6:",
     "cmp dword ptr [rip + {nesting}], 2",
@@ -240,7 +248,7 @@ core::arch::global_asm!(
     "14: in al, dx",
     "test al, {TRANSMITTER_EMPTY}",
     "loopz 14b",
-    "mov al, {ERROR}",
+    "mov al, {FAIL}",
     "out 0xF4, al",
     "9: cli",
     "hlt",
@@ -286,5 +294,5 @@ core::arch::global_asm!(
     LINE_STATUS = const protocol::port::COM1 + 5,
     PATIENCE = const crate::serial::PATIENCE,
     TRANSMITTER_EMPTY = const LSR::TRANSMITTER_EMPTY.bits(),
-    ERROR = const ImageExit::Error as u8,
+    FAIL = const ImageExit::Fail as u8,
 );

@@ -206,7 +206,10 @@ impl Run<'_> {
                 }
             };
             for scenario in scenarios {
-                let comparison = one(scenario);
+                let mut comparison = one(scenario);
+                if !self.pair.has_kvm() {
+                    comparison.deny_skip();
+                }
                 // What breaks off because this process is to end is no result.
                 if ending::told().is_some() {
                     break;
@@ -266,11 +269,17 @@ impl Run<'_> {
             }
             let engine = Engine::Across { pair: self.pair.clone(), route, options: self.options.clone() };
             let bar = progress_bar(&name, run.len());
+            if !self.pair.has_kvm() {
+                skipped.iter_mut().for_each(Report::deny_skip);
+            }
             let mut told = skipped.iter().try_for_each(|report| self.tell_of(&mut output, report));
             reports.extend(skipped);
             pool::run(&engine, self.images, &run, |_, mut report| {
                 bar.inc(1);
                 bar.set_message(report.id.clone());
+                if !self.pair.has_kvm() {
+                    report.deny_skip();
+                }
                 self.excuse(&mut report);
                 told = bar.suspend(|| self.tell_of(&mut output, &report));
                 reports.push(report);

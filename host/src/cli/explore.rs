@@ -9,7 +9,7 @@ use crate::filter::{Filter, near};
 use crate::image::{Case, Image};
 use crate::images;
 use crate::report::{Totals, human};
-use crate::result::Outcome;
+use crate::result::{Outcome, Report};
 use crate::run::explore::{Bounds, Found, explore, schedules};
 use crate::scenario::{Delivery, is_possible};
 use std::io::{BufWriter, Write, stdout};
@@ -65,7 +65,8 @@ pub(super) fn run(args: &ExploreArgs, files: &[PathBuf], given: &Given) -> Resul
         "{:40} {:>8} {:>9} {:>6} {:>6} {:>6}",
         "case", "accesses", "schedules", "pass", "fail", "error"
     )?;
-    for one in explored {
+    for mut one in explored {
+        one.reports.iter_mut().for_each(Report::deny_skip);
         let Totals { pass, fail, error, .. } = Totals::of(&one.reports);
         let (name, accesses, of) =
             (&one.schedules.name, one.schedules.accesses, one.schedules.scenarios.len());

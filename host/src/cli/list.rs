@@ -4,6 +4,7 @@ use super::args::ListArgs;
 use super::select::Selection;
 use super::{CliError, select};
 use crate::images;
+use crate::scenario::Plan;
 use std::io::{Write, stderr, stdout};
 use std::path::PathBuf;
 
@@ -18,6 +19,17 @@ pub(super) fn list(args: &ListArgs, files: &[PathBuf]) -> Result<u8, CliError> {
     if !args.cases {
         for (_, scenario) in &scenarios {
             writeln!(output, "{scenario}")?;
+        }
+        let storms = scenarios
+            .iter()
+            .filter(|(_, scenario)| matches!(scenario.plan, Plan::Cut(stop, _) if stop.depends_on_time()));
+        if let count @ 1.. = storms.count() {
+            // Where it is in nobody's way: the ids are for programs, too.
+            writeln!(
+                stderr(),
+                "{count} of these are storms, whose signals come by chance: except on the model \
+                 their ids replay the seed, not the moments"
+            )?;
         }
         return Ok(0);
     }

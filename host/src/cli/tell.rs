@@ -59,6 +59,9 @@ impl<'a, W: Write> Teller<'a, W> {
     }
 
     fn judge(&self, report: &mut Report) {
+        if report.machine == MachineName::Model.name() {
+            report.deny_skip();
+        }
         self.how.known.apply(report, &self.how.facts);
         if report.machine == MachineName::Kvm.name() {
             report.vendor = Some(self.how.facts.vendor.clone());

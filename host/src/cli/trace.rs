@@ -35,7 +35,8 @@ pub(super) fn trace(args: &TraceArgs, files: &[PathBuf], given: &Given) -> Resul
         move_through_memory(destination, Some(behaviour.name), guest, image)
     }));
     runner.frames = true;
-    let report = runner.run(&images[image], &scenario);
+    let mut report = runner.run(&images[image], &scenario);
+    report.deny_skip();
     let mut output = BufWriter::new(stdout().lock());
     for line in story.lines() {
         writeln!(output, "{line}")?;

@@ -6,18 +6,24 @@
 //! | `queued` | the event is in the queue and the guest was not entered: `cancel`, `io` |
 //! | `ring` | the dirty ring is full once the delivery has written: `ring` |
 //! | `evict` | the kernel stops the delivery by itself: `evict` |
+//! | `signalled` | a signal has ended KVM_RUN wherever the guest was: `storm` |
+//! | `aim` | when such signals come |
 
+mod aim;
 mod evict;
 mod queued;
 mod refused;
 mod ring;
+mod signalled;
 
+pub use aim::Aim;
 pub use evict::{Evicted, evict};
 pub use refused::DELIVERY_EVENT;
 pub use ring::{NotFilled, ROOM as DIRTY_RING_ROOM, fill as fill_dirty_ring, prepare as prepare_dirty_ring};
+pub use signalled::{Found, Watch};
 
 use crate::image::Case;
-use crate::scenario::{Delivery, Stop};
+use crate::scenario::{Delivery, Place, Stop};
 use crate::session::{Session, Stopped};
 use kvm_bindings::{kvm_regs, kvm_vcpu_events};
 use protocol::disturbance::Phase;
@@ -76,6 +82,9 @@ pub enum NoCut {
     /// The guest stopped for another reason.
     #[error("the guest stopped elsewhere")]
     Elsewhere(Stopped),
+    /// The machine did what it must not.
+    #[error("{0}")]
+    Machine(String),
     /// It stopped, but nothing proves that an event was half-way.
     #[error("{0}")]
     Unproved(String),
@@ -193,14 +202,10 @@ pub fn cut_again(session: &mut Session<'_>, case: &Case, stop: Stop, first: &Cut
     Ok(again)
 }
 
-/// Whether a signal that ended KVM_RUN has met an event half-way.
-///
-/// # Errors
-/// When the guest cannot be looked at.
-pub fn met(session: &mut Session<'_>) -> Result<Option<Cut>, VcpuError> {
-    let look = Look::at(session)?;
-    let half_way = look.in_flight() || look.events.exception.pending != 0;
-    Ok((half_way && look.entries == 0).then(|| look.cut(Proof::Queue, look.phase())))
+/// Whether the page of the frame is logged as written, where `stop` logs pages at all.
+pub fn is_logged(session: &mut Session<'_>, stop: Stop) -> bool {
+    let page = session.image().page(Place::Frame);
+    stop != Stop::Ring || session.vcpu.dirty_ring().is_none_or(|ring| ring.holds(page))
 }
 
 /// Lets the guest go on after a cut.

@@ -11,6 +11,7 @@ use fred::msr;
 use kvm_bindings::KVM_VCPUEVENT_VALID_PAYLOAD;
 use protocol::disturbance::Phase;
 use vm::Queue;
+use vm::state::set;
 use vm::{Exit, Msr, RunMode, VcpuError};
 
 /// The act's I/O is completed without entering the guest, and its event queued by that.
@@ -52,9 +53,9 @@ pub(super) fn cancel(
         // can only queue what is injected already.
         regs.rflags |= rflags::RF;
     }
-    session.vcpu.set_regs(&regs)?;
+    set::regs(session.vcpu.as_mut(), &regs)?;
     if event.vector == vector::NM && event.payload != 0 {
-        session.vcpu.set_msrs(&[Msr { index: msr::XFD_ERR, value: event.payload }])?;
+        set::msrs(session.vcpu.as_mut(), &[Msr { index: msr::XFD_ERR, value: event.payload }])?;
     }
     let mut events = session.vcpu.events()?;
     events.exception.nr = event.vector;
@@ -71,7 +72,7 @@ pub(super) fn cancel(
         events.exception.injected = 1;
         write_side_effects(session, event)?;
     }
-    session.vcpu.set_events(&events)?;
+    set::events(session.vcpu.as_mut(), &events)?;
     abandon(session)
 }
 
@@ -82,11 +83,14 @@ pub(super) fn abandon(session: &mut Session<'_>) -> Result<Cut, NoCut> {
         other => return Err(NoCut::Elsewhere(Stopped::Exit(other))),
     }
     let look = Look::at(session)?;
-    if look.entries != 0 || look.events.exception.injected == 0 {
-        return Err(NoCut::Unproved(format!(
-            "the entry was abandoned and the queue does not hold the event as injected: {}",
-            Queue(&look.events)
-        )));
+    let exception = &look.events.exception;
+    if look.entries != 0 || exception.injected == 0 && exception.pending != 0 {
+        let what = "the entry was to be abandoned, and the queue does not hold the event as injected";
+        return Err(NoCut::Unproved(format!("{what}: {}", Queue(&look.events))));
+    }
+    if exception.injected == 0 {
+        let what = "the entry was abandoned, and the event that it was to inject is gone from the queue";
+        return Err(NoCut::Machine(format!("{what}: {}", Queue(&look.events))));
     }
     Ok(look.cut(Proof::Synthetic, Phase::After))
 }
@@ -97,14 +101,14 @@ fn write_side_effects(session: &mut Session<'_>, event: &Cancel) -> Result<(), V
         vector::PF => {
             let mut sregs = session.vcpu.sregs()?;
             sregs.cr2 = event.payload;
-            session.vcpu.set_sregs(&sregs)
+            set::sregs(session.vcpu.as_mut(), &sregs)
         }
         vector::DB => {
             let mut regs = session.vcpu.debug_regs()?;
             regs.dr6 =
                 (regs.dr6 & !Dr6::B | Dr6::ACTIVE_LOW | event.payload) ^ (event.payload & Dr6::ACTIVE_LOW);
             regs.dr7 &= !Dr7::GD;
-            session.vcpu.set_debug_regs(&regs)
+            set::debug_regs(session.vcpu.as_mut(), &regs)
         }
         _ => Ok(()),
     }

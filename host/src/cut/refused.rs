@@ -70,14 +70,6 @@ fn stop(
     Ok((look, cut))
 }
 
-/// The guest ran on from a cut: to the end of the case, or it stopped elsewhere.
-pub(super) fn run_on(stopped: Stopped) -> Result<SecondRun, NoCut> {
-    match stopped {
-        Stopped::Doorbell(Doorbell::Done(_)) => Ok(SecondRun::RanOn),
-        other => Err(NoCut::Elsewhere(other)),
-    }
-}
-
 /// Whether the guest stopped because of the page.
 fn expect(stopped: &Stopped, protection: Protection, page: u64) -> Result<(), NoCut> {
     let because = match (protection, stopped) {

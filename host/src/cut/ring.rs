@@ -5,14 +5,15 @@
 //! for one page until the delivery, which has to leave the guest for the frame's page, fills the ring:
 //! KVM_RUN returns before it injects the event again.
 
-use super::refused::{prove, run_on};
-use super::{Cut, Look, NoCut, Proof};
+use super::refused::prove;
+use super::{Cut, Look, NoCut};
 use crate::image::Case;
 use crate::scenario::Place;
 use crate::session::{Session, Stopped};
 use fred::control::rflags;
 use kvm_bindings::kvm_regs;
 use protocol::disturbance::Phase;
+use std::ops::Range;
 use vm::{DirtyRing, Exit, PAGE, RunMode, Vcpu, VcpuError};
 
 /// Where the instructions go: free memory below the image.
@@ -62,18 +63,9 @@ pub(super) fn full(session: &mut Session<'_>, case: &Case) -> Result<Cut, NoCut>
                     let what = "the dirty ring was full only after a handler was entered";
                     return Err(NoCut::Unproved(what.into()));
                 }
-                return match prove(session, case, &look) {
-                    Ok(proof) => Ok(look.cut(proof, Phase::After)),
-                    // The delivery has met its page, and nothing is half-way: either this KVM looked
-                    // at its ring too late, or the event is gone. The judge can tell.
-                    Err(NoCut::Unproved(_)) => {
-                        ring(session.vcpu.as_mut())?.take_out(u32::MAX)?;
-                        let mut cut = look.cut(Proof::Page, Phase::After);
-                        cut.second_run = run_on(session.advance_past_io()?)?;
-                        Ok(cut)
-                    }
-                    Err(error) => Err(error),
-                };
+                // Where nothing is half-way, this KVM has looked at its ring too late, or logged the page
+                // too late, or the event is gone.
+                return Ok(look.cut(prove(session, case, &look)?, Phase::After));
             }
             // The limit itself, or a page that the act has written before its event.
             Stopped::Exit(Exit::DirtyRingFull) => {}
@@ -92,9 +84,12 @@ pub enum NotFilled {
     /// The guest stopped for another reason.
     #[error("the guest stopped elsewhere while the dirty ring was filled")]
     Elsewhere(Exit),
-    /// KVM does not behave like one with a dirty ring.
+    /// There is no ring to fill.
+    #[error("this VM has no dirty ring")]
+    NoRing,
+    /// The machine logs nothing, or not everything.
     #[error("{0}")]
-    Never(&'static str),
+    NotLogged(String),
 }
 
 impl From<NotFilled> for NoCut {
@@ -102,7 +97,8 @@ impl From<NotFilled> for NoCut {
         match not_filled {
             NotFilled::Vcpu(error) => Self::Vcpu(error),
             NotFilled::Elsewhere(exit) => Self::Elsewhere(Stopped::Exit(exit)),
-            NotFilled::Never(why) => Self::Unproved(why.to_owned()),
+            NotFilled::NoRing => Self::Unproved(not_filled.to_string()),
+            NotFilled::NotLogged(what) => Self::Machine(what),
         }
     }
 }
@@ -117,11 +113,29 @@ pub fn fill(vcpu: &mut dyn Vcpu) -> Result<(), NotFilled> {
     vcpu.write_memory(CODE, &WRITE)?;
     for at in 0..MOST / CHUNK {
         if !write(vcpu, at * CHUNK, CHUNK)? {
+            // RDI is at the page that was to be written next.
+            let next = vcpu.regs()?.rdi;
+            logged(vcpu, PAGES..next)?;
             vcpu.set_regs(&regs)?;
             return Ok(());
         }
     }
-    Err(NotFilled::Never("the dirty ring never became full"))
+    // Of the last pass over them at least these.
+    logged(vcpu, PAGES..PAGES + u64::from(CHUNK) * PAGE as u64)?;
+    let what =
+        format!("the guest wrote {MOST} pages, and KVM_RUN did not return because of a full dirty ring");
+    Err(NotFilled::NotLogged(what))
+}
+
+/// Whether the pages that the guest has written since all were logged anew are in the ring.
+fn logged(vcpu: &mut dyn Vcpu, pages: Range<u64>) -> Result<(), NotFilled> {
+    let ring = ring(vcpu)?;
+    match pages.step_by(PAGE).find(|page| !ring.holds(*page)) {
+        Some(page) => Err(NotFilled::NotLogged(format!(
+            "the guest wrote to the page {page:#x}, and the dirty ring does not hold it"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Writes `count` pages from the `first` one on; false when the ring was full before.
@@ -150,5 +164,5 @@ fn write(vcpu: &mut dyn Vcpu, first: u32, count: u32) -> Result<bool, NotFilled>
 }
 
 pub(crate) fn ring(vcpu: &mut dyn Vcpu) -> Result<&mut dyn DirtyRing, NotFilled> {
-    vcpu.dirty_ring().ok_or(NotFilled::Never("this VM has no dirty ring"))
+    vcpu.dirty_ring().ok_or(NotFilled::NoRing)
 }

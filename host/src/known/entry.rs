@@ -33,6 +33,8 @@ pub struct Entry {
     /// What failed, exactly: `field expected X, got Y`, joined by `; `, or the report's reason. `*`
     /// stands for any text: for addresses, which move whenever the images are built anew.
     pub failure: String,
+    /// Whether it depends on time if it shows: a scenario that passes is then no failure of the list.
+    pub intermittent: bool,
     /// Host facts that must hold, by name: one of the values each. See
     /// [`HostFacts::holds`](crate::facts::HostFacts::holds).
     pub host: BTreeMap<String, Vec<String>>,

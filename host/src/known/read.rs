@@ -47,6 +47,8 @@ struct Written {
     actions: Vec<Spanned<String>>,
     payload: Option<bool>,
     failure: Spanned<String>,
+    #[serde(default)]
+    intermittent: bool,
     host: Spanned<Facts>,
     reason: Spanned<String>,
     reference: Spanned<String>,
@@ -122,6 +124,7 @@ impl Source<'_> {
             stops: written.stops.into_iter().map(Spanned::into_inner).collect(),
             actions: written.actions.into_iter().map(Spanned::into_inner).collect(),
             payload: written.payload,
+            intermittent: written.intermittent,
             failure: written.failure.into_inner(),
             host: written.host.into_inner(),
             reason: written.reason.into_inner(),

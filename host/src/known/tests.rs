@@ -41,6 +41,17 @@ fn only_the_described_failure_is_known() {
 }
 
 #[test]
+fn a_pass_is_a_failure_of_the_list_unless_the_issue_depends_on_time() {
+    assert_eq!(judged(Outcome::Pass, "", "6.18.44").outcome, Outcome::Fail);
+    let list = LIST.replace("host =", "intermittent = true\nhost =");
+    let facts = HostFacts { kernel: "6.18.1".to_owned(), ..HostFacts::default() };
+    let scenario = "pf/x:idt:nopayload:io:migrate".parse().unwrap();
+    let mut report = Report::new(&scenario, "kvm", None).concluded(Outcome::Pass, None);
+    KnownIssues::parse("list.toml", &list).unwrap().apply(&mut report, &facts);
+    assert_eq!(report.outcome, Outcome::Pass);
+}
+
+#[test]
 fn a_case_stands_for_all_its_scenarios() {
     let list = LIST.replace("scenarios = [\"pf/x:idt:nopayload:io:migrate\"]", "cases = [\"pf/x:idt\"]");
     let issue = &parse(&list).unwrap().issues[0];

@@ -27,6 +27,16 @@ pub struct ModelMachine {
     story: Option<Story>,
     decoded: SharedDecoded,
     cpuid: Vec<kvm_cpuid_entry2>,
+    entry: Entry,
+}
+
+/// What entering the guest takes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Entry {
+    /// Before its first instruction; `None` is longer than any signal waits, and nothing without one.
+    takes: Option<Duration>,
+    /// How many KVM_RUNs of a VM, from its first on, take that long.
+    first: u32,
 }
 
 impl ModelMachine {
@@ -37,6 +47,7 @@ impl ModelMachine {
             story: None,
             decoded: SharedDecoded::default(),
             cpuid: default_table().entries.iter().map(to_kvm).collect(),
+            entry: Entry::default(),
         }
     }
 }
@@ -46,6 +57,13 @@ impl ModelMachine {
     #[must_use]
     pub fn telling(self, story: Story) -> Self {
         Self { story: Some(story), ..self }
+    }
+
+    /// The same on a slow host: the first `runs` KVM_RUNs of each VM take `takes` before they enter the
+    /// guest, and a signal that comes by then finds it where it was. With `None` each signal does.
+    #[must_use]
+    pub fn slow_to_enter(self, takes: Option<Duration>, runs: u32) -> Self {
+        Self { entry: Entry { takes, first: runs }, ..self }
     }
 }
 
@@ -73,22 +91,49 @@ impl Machine for ModelMachine {
             story.line("machine      a fresh VM".to_owned());
             vm.tell(story.clone());
         }
-        Ok(Box::new(ModelVcpu { vm }))
+        Ok(Box::new(ModelVcpu { vm, entry: self.entry, waited: Duration::ZERO }))
     }
 }
 
 #[derive(Debug)]
 struct ModelVcpu {
     vm: Vm,
+    entry: Entry,
+    /// What entering the guest has taken so far.
+    waited: Duration,
+}
+
+impl ModelVcpu {
+    /// What is left of `time` when the guest is entered, for ever where there is none; `None` when a
+    /// signal comes before that.
+    fn enter(&mut self, time: Option<Duration>) -> Option<Duration> {
+        if self.entry.first > 0 {
+            self.entry.first -= 1;
+            let takes = match (self.entry.takes, time) {
+                (Some(takes), _) => takes,
+                (None, Some(time)) => time.saturating_add(EXIT),
+                (None, None) => Duration::ZERO,
+            };
+            self.waited = self.waited.saturating_add(time.map_or(takes, |time| takes.min(time)));
+            return time.unwrap_or(Duration::MAX).checked_sub(takes);
+        }
+        time.or(Some(Duration::MAX))
+    }
 }
 
 impl Vcpu for ModelVcpu {
     fn run(&mut self, mode: RunMode) -> Result<Exit, VcpuError> {
         let mode = match mode {
-            RunMode::Normal => Mode::Normal,
+            RunMode::Normal => {
+                self.enter(None);
+                Mode::Normal
+            }
             RunMode::ImmediateExit => Mode::ImmediateExit,
             RunMode::SignalPending => Mode::SignalPending,
-            RunMode::SignalAfter(time) => Mode::SignalAfter(exits(time)),
+            RunMode::SignalAfter(time) => match self.enter(Some(time)) {
+                Some(left) => Mode::SignalAfter(exits(left)),
+                None => Mode::ImmediateExit,
+            },
         };
         Ok(match self.vm.run(mode) {
             Return::Output { port, size, data } => Exit::IoOut { port, size, data },
@@ -108,6 +153,10 @@ impl Vcpu for ModelVcpu {
 
     fn set_deadline(&mut self, at: Instant) {
         self.vm.set_deadline(at);
+    }
+
+    fn clock(&self) -> Duration {
+        self.waited.saturating_add(EXIT * u32::try_from(self.vm.exits()).unwrap_or(u32::MAX))
     }
 
     fn set_io_data(&mut self, data: &[u8]) -> Result<(), VcpuError> {
@@ -307,11 +356,18 @@ impl DirtyRing for ModelVcpu {
         self.vm.log_dirty_pages_again();
         Ok(())
     }
+
+    fn holds(&self, address: u64) -> bool {
+        self.vm.dirty_ring().is_some_and(|ring| ring.holds(address))
+    }
 }
 
-/// A time as a number of exits: the model's guest leaves it seldom, so that few make a long time.
+/// The model's guest time is its count of exits, not the clock: each counts as much.
+const EXIT: Duration = Duration::from_micros(1);
+
+/// The exits after which `time` has passed.
 fn exits(time: Duration) -> u32 {
-    time.subsec_micros() % 4
+    u32::try_from(time.as_nanos().div_ceil(EXIT.as_nanos())).unwrap_or(u32::MAX)
 }
 
 impl DeliveryAccesses for ModelVcpu {

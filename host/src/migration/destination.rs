@@ -3,14 +3,14 @@
 use super::token::Token;
 use super::{MigrationError, answer, receive, refuse, send};
 use crate::image::Image;
-use crate::result::Report;
+use crate::result::{Outcome, Report};
 use crate::run::one::Runner;
 use crate::scenario::Scenario;
 use crate::stream::{Errand, Guest, Kind, Reader, Writer};
 use std::io::{Read, Write};
 use std::time::Duration;
-use vm::Machine;
 use vm::state;
+use vm::{Blame, Machine};
 
 /// What a destination asks of who sends, and what it grants.
 #[derive(Debug)]
@@ -99,7 +99,14 @@ fn arrive(
         let why = format!("its image {} has no case {}/{}", image.name, scenario.image, scenario.case);
         return Err(refused(why));
     }
-    let mut restored = state::restore_and_check(machine, &guest.state).map_err(|e| refused(e.to_string()))?;
+    // A machine that does not take what another like it has saved is judged by that.
+    let mut restored = match state::restore_and_check(machine, &guest.state) {
+        Err(error) if error.blame() == Blame::Machine => {
+            let report = guest.report.concluded(Outcome::Fail, error.to_string());
+            return Ok(Arrived { report, returned: None, image });
+        }
+        restored => restored.map_err(|error| refused(error.to_string()))?,
+    };
     guest.report.note_restore(&mut restored);
     let mut vcpu = restored.vcpu;
     match guest.errand {

@@ -9,9 +9,12 @@
 
 use super::MigrationError;
 use super::patient::Patient;
-use crate::process::THIS_PROGRAM;
+use crate::process::{THIS_PROGRAM, end, let_end};
 use rustix::fs::Mode;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
+};
 use std::fs::symlink_metadata;
 use std::io::{self, BufRead, BufReader, Read, Write, stdin, stdout};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -85,7 +88,8 @@ impl Keeper {
 impl Drop for Keeper {
     fn drop(&mut self) {
         self.string = None;
-        let kept = self.child.wait().is_ok_and(|status| status.success());
+        let_end(&self.child);
+        let kept = end(&mut self.child).is_some_and(|status| status.success());
         // There was no file before the keeper made it, so one at which nobody listens is its own.
         if !kept && is_left_over(&self.path) {
             let _ = std::fs::remove_file(&self.path);
@@ -123,7 +127,18 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 /// Whether it is a socket at which nobody listens any more.
 fn is_left_over(path: &Path) -> bool {
     symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket())
-        && UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+        && try_connect(path) == Err(Errno::CONNREFUSED)
+}
+
+/// Asks for a connection without waiting for it: a listener may have as many as it can hold.
+fn try_connect(path: &Path) -> Result<(), Errno> {
+    let socket = socket_with(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+        None,
+    )?;
+    connect(&socket, &SocketAddrUnix::new(path)?)
 }
 
 fn occupied(path: &Path) -> String {

@@ -11,7 +11,7 @@
 //!
 //! The conversation, each direction a [stream](crate::stream): the source sends a guest (over TCP, a
 //! token before it), the destination answers with a report, and behind it with the guest if it was
-//! asked to return it; or with a refusal, a sentence.
+//! asked to return it and its machine took it; or with a refusal, a sentence.
 
 pub mod address;
 pub mod destination;
@@ -23,7 +23,7 @@ pub mod token;
 pub mod transport;
 
 use crate::image::Image;
-use crate::result::Report;
+use crate::result::{Outcome, Report};
 use crate::stream::{Errand, Guest, Kind, Reader, StreamError, Writer, base_of, nonsense};
 use destination::Terms;
 use std::io::{BufReader, BufWriter, Read, Write};
@@ -123,6 +123,8 @@ fn converse(
         let report = answered(&mut from)?;
         match guest.errand {
             Errand::Finish => Ok(Moved::Judged(report)),
+            // The guest could not be restored there: it does not come back.
+            Errand::Return if report.outcome == Outcome::Fail => Ok(Moved::Judged(report)),
             Errand::Return => receive(&mut from).map(Moved::Returned).map_err(MigrationError::from_stream),
         }
     });

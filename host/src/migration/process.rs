@@ -6,7 +6,7 @@
 use super::patient::Patient;
 use super::{GRACE, MigrationError, Moved, converse};
 use crate::image::Image;
-use crate::process::{THIS_PROGRAM, die_with_parent, let_end};
+use crate::process::{THIS_PROGRAM, die_with_parent, end, let_end, status};
 use crate::stream::{Guest, StreamError};
 use std::ffi::OsString;
 use std::io;
@@ -14,7 +14,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// How a destination process is started.
 #[derive(Clone, Debug)]
@@ -87,18 +87,12 @@ impl Process {
     }
 
     fn died(&mut self, error: StreamError) -> MigrationError {
-        // It has closed its socket: it has ended, or is about to. Killing changes nothing then.
-        std::thread::sleep(Duration::from_millis(20));
-        let _ = self.0.kill();
-        let status = self.0.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
-        MigrationError::Died { status, error }
+        MigrationError::Died { status: status(&mut self.0), error }
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Both fail only when the process is gone already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        end(&mut self.0);
     }
 }

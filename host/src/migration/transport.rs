@@ -7,10 +7,14 @@ use super::address::Address;
 use super::keeper::Keeper;
 use super::{MigrationError, patient::Patient, patient::until};
 use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 use std::io::{self, stdin, stdout};
 use std::net::{TcpListener, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// The other side, to read from and to write to.
@@ -148,10 +152,26 @@ fn kept(fd: BorrowedFd<'_>, keeper: &Keeper, deadline: Instant) -> io::Result<()
 pub fn connect(address: &Address, deadline: Instant) -> Result<Connection, MigrationError> {
     let connection = match address {
         Address::Pipe => Connection::of_pipe(),
-        Address::Unix(path) => UnixStream::connect(path).and_then(Connection::of_unix),
+        Address::Unix(path) => connect_unix(path, deadline).and_then(Connection::of_unix),
         Address::Tcp { host, port } => connect_tcp(host, *port, deadline).and_then(Connection::of_tcp),
     };
     connection.map_err(|error| MigrationError::Unreachable { address: address.to_string(), error })
+}
+
+/// Waits until the listener has room for another connection: SO_SNDTIMEO bounds that, unix(7).
+fn connect_unix(path: &Path, deadline: Instant) -> io::Result<UnixStream> {
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Err(io::ErrorKind::TimedOut.into());
+    }
+    set_socket_timeout(&socket, Timeout::Send, Some(left))?;
+    match rustix::net::connect(&socket, &SocketAddrUnix::new(path)?) {
+        Err(Errno::AGAIN) => return Err(io::ErrorKind::TimedOut.into()),
+        connected => connected?,
+    }
+    set_socket_timeout(&socket, Timeout::Send, None)?;
+    Ok(UnixStream::from(socket))
 }
 
 /// Tries each address that the host has.
@@ -168,4 +188,30 @@ fn connect_tcp(host: &str, port: u16, deadline: Instant) -> io::Result<TcpStream
         }
     }
     Err(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_that_takes_nobody_is_waited_for_until_the_deadline() {
+        let path = std::env::temp_dir().join(format!("midflight-full-{}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let listener = UnixListener::bind(&path).unwrap();
+        rustix::net::listen(&listener, 1).unwrap();
+        let address = Address::Unix(path.clone());
+        let mut waiting = Vec::new();
+        let start = Instant::now();
+        let error = loop {
+            match connect(&address, Instant::now() + Duration::from_millis(300)) {
+                Ok(connection) => waiting.push(connection),
+                Err(error) => break error,
+            }
+            assert!(waiting.len() < 10, "it takes any number");
+        };
+        std::fs::remove_file(&path).unwrap();
+        assert!(!waiting.is_empty() && start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+        assert!(error.to_string().contains("timed out"), "{error}");
+    }
 }

@@ -24,7 +24,8 @@ const CHUNK: usize = 4096;
 const QUEUED: usize = 16;
 /// How often midflight is asked whether it has ended.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// How long its outputs may stay open after it has ended: a worker that hangs in KVM has them too.
+/// How long its outputs may stay open after it has ended and nothing comes through them: a worker that hangs in
+/// KVM has them too.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Bits per second; an emulator does not care, but the driver waits by it.
 const SPEED: u32 = 115_200;
@@ -206,6 +207,7 @@ fn run(mut command: Command, port: &mut Port) -> Result<ExitStatus, Failure> {
             Err(RecvTimeoutError::Disconnected) => {
                 return match ended {
                     Some((status, _)) => Ok(status),
+                    // As everything here, until whoever started the emulator ends it.
                     None => child.wait().map_err(failed("waiting for midflight")),
                 };
             }

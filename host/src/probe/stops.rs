@@ -1,21 +1,21 @@
 //! One try of each stop.
 
 use super::Support;
-use super::guest::{Guest, INPUT, Progress, WINDOW_OPEN};
+use super::guest::{Guest, INPUT, Progress};
 use crate::cut::{DELIVERY_EVENT, DIRTY_RING_ROOM, NotFilled, fill_dirty_ring};
 use crate::scenario::Place;
 use fred::event::vector;
 use kvm_bindings::KVM_VCPUEVENT_VALID_PAYLOAD;
 use protocol::note::INTERRUPT;
-use vm::{Exit, Protection, RunMode, VcpuError};
+use vm::{Exit, Protection, RunMode, VcpuError, explain};
 
 /// Payload of the #PF that [`cancel`] sets: an address that the guest never uses.
 const FAULT_ADDRESS: u64 = 0x1234_5000;
 
 /// A page that the delivery of UD2's exception touches, and nothing else, refuses it.
 ///
-/// So a run that ends because of the page, at UD2, was stopped in delivery. Neither the queue nor a
-/// second run is asked: what becomes of the exception then is for the scenarios to judge.
+/// So a run that ends because of the page, and not in a handler, was stopped in delivery. Neither the
+/// queue nor RIP nor a second run is asked: what becomes of the exception is for the scenarios to judge.
 pub(super) fn refused(mut guest: Guest, place: Place, protection: Protection) -> Result<Support, VcpuError> {
     if let Err(error) = guest.vcpu.protect(Guest::page(place), protection) {
         return Ok(Support::NotOffered(error.to_string()));
@@ -33,7 +33,7 @@ pub(super) fn refused(mut guest: Guest, place: Place, protection: Protection) ->
         | (
             Protection::Hole | Protection::ReadOnly,
             Progress::Exit(Exit::InternalError { suberror: DELIVERY_EVENT, .. }),
-        ) if guest.is_at_act()? => Support::Works,
+        ) if !guest.is_in_handler()? => Support::Works,
         (_, other) => Support::Wrong(format!("{} {what}", sentence("#UD", &other))),
     })
 }
@@ -47,12 +47,13 @@ pub(super) fn evict(mut guest: Guest, place: Place) -> Result<Support, VcpuError
     if guest.vcpu.is_resident(page)? {
         return Ok(Support::NotOffered("the page cannot be taken out of the guest's mapping".into()));
     }
+    // Whatever else the guest comes to, the host may take the page away whenever it likes, and a scenario
+    // will fail for it.
     Ok(match guest.run(RunMode::Normal)? {
-        // An event that was lost on the way is a scenario's failure; a page that nobody missed is
-        // no stop.
-        _ if guest.vcpu.is_resident(page)? => Support::Works,
-        Progress::Delivered => Support::Wrong("the #UD was delivered without the missing page".into()),
-        other => Support::Wrong(format!("{} with its page evicted", sentence("#UD", &other))),
+        Progress::Delivered if !guest.vcpu.is_resident(page)? => {
+            Support::Wrong("the #UD was delivered without the missing page".into())
+        }
+        _ => Support::Works,
     })
 }
 
@@ -60,8 +61,14 @@ pub(super) fn evict(mut guest: Guest, place: Place) -> Result<Support, VcpuError
 pub(super) fn ring(mut guest: Guest) -> Result<Support, VcpuError> {
     match fill_dirty_ring(guest.vcpu.as_mut()) {
         Ok(()) => {}
-        Err(NotFilled::Vcpu(error)) => return Ok(Support::NotOffered(error.to_string())),
-        Err(other) => return Ok(Support::Wrong(other.to_string())),
+        // A write that is not logged is no missing ring: a scenario will fail.
+        Err(NotFilled::NotLogged(_)) => return Ok(Support::Works),
+        Err(NotFilled::Elsewhere(exit)) => {
+            return Ok(Support::Wrong(format!("{} while the dirty ring was filled", explain::exit(&exit))));
+        }
+        Err(other @ (NotFilled::Vcpu(_) | NotFilled::NoRing)) => {
+            return Ok(Support::NotOffered(other.to_string()));
+        }
     }
     let page = Guest::page(Place::Frame);
     guest.vcpu.evict(page)?;
@@ -71,12 +78,15 @@ pub(super) fn ring(mut guest: Guest) -> Result<Support, VcpuError> {
         }
         match guest.run(RunMode::Normal)? {
             Progress::Exit(Exit::DirtyRingFull) if !guest.vcpu.is_resident(page)? => {}
-            Progress::Exit(Exit::DirtyRingFull) if guest.is_at_act()? => return Ok(Support::Works),
+            Progress::Exit(Exit::DirtyRingFull) if !guest.is_in_handler()? => return Ok(Support::Works),
             Progress::Exit(Exit::DirtyRingFull) => {
                 let what = "the #UD was delivered before KVM_RUN returned because of the full dirty ring";
                 return Ok(Support::Wrong(what.into()));
             }
-            Progress::Delivered => return Ok(Support::Silent),
+            Progress::Delivered => {
+                let logged = guest.vcpu.dirty_ring().is_none_or(|ring| ring.holds(page));
+                return Ok(if logged { Support::Silent } else { Support::Works });
+            }
             other => {
                 return Ok(Support::Wrong(format!("{} with the dirty ring full", sentence("#UD", &other))));
             }
@@ -122,8 +132,8 @@ pub(super) fn cancel(mut guest: Guest, payload: bool) -> Result<Support, VcpuErr
 
 /// `io`: IN under RFLAGS.TF, completed without entering the guest.
 ///
-/// A #DB that is not in the queue then was never raised: nothing is in flight, so there is no stop.
-/// The cold control of the single step over IN fails for it.
+/// A #DB that the queue does not hold then is lost, which is for the scenarios to find, or it is raised
+/// by the next entry, and then there is no such stop.
 pub(super) fn io(mut guest: Guest) -> Result<Support, VcpuError> {
     match guest.run(RunMode::Normal)? {
         Progress::Exit(Exit::IoIn { port: INPUT, size: 1, count: 1 }) => {}
@@ -136,77 +146,40 @@ pub(super) fn io(mut guest: Guest) -> Result<Support, VcpuError> {
         Progress::Delivered => return Ok(Support::Silent),
         other => return Ok(Support::Wrong(format!("{} {what}", sentence("#DB", &other)))),
     }
-    let events = guest.vcpu.events()?;
-    let exception = events.exception;
-    if exception.nr != vector::DB || (exception.injected == 0 && exception.pending == 0) {
-        return Ok(Support::Wrong(format!(
-            "the queue does not hold the #DB (injected={}, pending={}, nr={}) {what}",
-            exception.injected, exception.pending, exception.nr
-        )));
-    }
-    Ok(Support::Works)
-}
-
-/// Whether an NMI behind an injected exception comes before the first instruction of its handler.
-///
-/// It is no stop; but a machine that has no such window delivers the NMI some time later, and no
-/// frame can be expected then.
-pub(super) fn nmi(mut guest: Guest) -> Result<Support, VcpuError> {
-    let mut events = guest.vcpu.events()?;
-    events.exception.nr = vector::PF;
-    events.exception.has_error_code = 1;
-    events.exception.injected = 1;
-    if let Err(error) = guest.vcpu.set_events(&events).and_then(|()| guest.vcpu.nmi()) {
-        return Ok(Support::NotOffered(error.to_string()));
+    let exception = guest.vcpu.events()?.exception;
+    if exception.injected != 0 || exception.pending != 0 {
+        return Ok(Support::Works);
     }
     Ok(match guest.run(RunMode::Normal)? {
-        Progress::Nmi => Support::Works,
-        Progress::Delivered => Support::Wrong(
-            "an NMI behind an injected exception came later than before its handler's first instruction"
-                .into(),
-        ),
-        other => Support::Wrong(format!("{} with an NMI behind it", sentence("#PF", &other))),
+        Progress::Delivered => {
+            Support::Wrong(format!("the #DB is raised by the next entry only, not {what}"))
+        }
+        _ => Support::Works,
     })
 }
 
-/// Whether the machine says at once that the guest can take an external interrupt, and injects it.
-pub(super) fn interrupt(mut guest: Guest) -> Result<Support, VcpuError> {
-    guest.vcpu.request_interrupt_window(true);
-    match guest.run(RunMode::Normal)? {
-        Progress::Exit(Exit::InterruptWindow) if guest.vcpu.regs()?.rip == WINDOW_OPEN => {}
-        _ => {
-            let what = "the machine did not stop between STI's shadow and CLI, where the guest can take an interrupt";
-            return Ok(Support::Wrong(what.into()));
-        }
-    }
-    guest.vcpu.request_interrupt_window(false);
-    if let Err(error) = guest.vcpu.interrupt(INTERRUPT) {
-        return Ok(Support::NotOffered(error.to_string()));
-    }
-    match guest.run(RunMode::Normal)? {
-        Progress::Delivered => Ok(Support::Works),
-        other => Ok(Support::Wrong(sentence("interrupt", &other))),
-    }
+/// Whether the host may inject an NMI. Whether it comes, and when, is the scenarios' question.
+pub(super) fn nmi(mut guest: Guest) -> Support {
+    accepted(guest.vcpu.nmi())
 }
 
-fn sentence(event: &str, progress: &Progress) -> String {
+/// Whether the host may inject an external interrupt.
+pub(super) fn interrupt(mut guest: Guest) -> Support {
+    accepted(guest.vcpu.interrupt(INTERRUPT))
+}
+
+fn accepted(answer: Result<(), VcpuError>) -> Support {
+    answer.map_or_else(|error| Support::NotOffered(error.to_string()), |()| Support::Works)
+}
+
+pub(super) fn sentence(event: &str, progress: &Progress) -> String {
     match progress {
         Progress::Delivered => format!("the {event} was delivered"),
         Progress::DoubleFault => format!("the {event} became a double fault in the guest"),
-        Progress::Nmi => format!("an NMI came instead of the {event}"),
         Progress::Exit(Exit::Shutdown) => format!("the {event} became a triple fault"),
-        Progress::Exit(Exit::Fault { .. }) => {
-            format!("KVM_RUN failed with EFAULT elsewhere than at the {event}")
-        }
         Progress::Exit(Exit::Interrupted | Exit::Deadline) => {
             format!("the {event} was not delivered in time")
         }
-        Progress::Exit(Exit::InternalError { suberror, .. }) => {
-            let what = if *suberror == 1 { "an emulation failure" } else { "an internal error" };
-            format!(
-                "KVM_RUN ended with {what} (KVM_EXIT_INTERNAL_ERROR, suberror {suberror}) instead of the {event}"
-            )
-        }
-        Progress::Exit(other) => format!("KVM_RUN ended with {other:?} instead of the {event}"),
+        Progress::Exit(other) => format!("{} instead of the {event}", explain::exit(other)),
     }
 }

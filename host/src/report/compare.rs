@@ -148,6 +148,9 @@ fn honest(output: &mut impl Write, pair: &Pair) -> Result<()> {
 fn difference(output: &mut impl Write, comparison: &Comparison) -> Result<()> {
     let at = comparison.at.as_deref().unwrap_or("the end");
     writeln!(output, "DIFFERENT: {} at {at}", comparison.id)?;
+    if let Some(reason) = &comparison.reason {
+        writeln!(output, "    {reason}")?;
+    }
     // Fields of deliveries are marked among all of their delivery.
     for apart in comparison.differences.iter().filter(|apart| !apart.field.contains(": ")) {
         both(output, "    ", comparison, apart)?;

@@ -71,6 +71,12 @@ pub(super) fn finding(output: &mut impl Write, report: &Report) -> Result<()> {
     for loss in &report.losses {
         writeln!(output, "    the uAPI did not carry: {loss}")?;
     }
+    if report.depends_on_time() {
+        writeln!(
+            output,
+            "    by chance: a storm's signals come at other moments each time; --repeat N and --storm-cuts K bring more"
+        )?;
+    }
     Ok(())
 }
 
@@ -193,4 +199,26 @@ fn fred_on_model_only(reports: &[Report]) -> bool {
     let ran = |report: &&Report| report.delivery == "fred" && report.outcome != Outcome::Skip;
     let mut fred = reports.iter().filter(ran).peekable();
     fred.peek().is_some() && fred.all(|report| report.machine == "model")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_that_depends_on_time_says_so() {
+        for (stop, machine, by_chance) in [
+            ("storm=7", "kvm", true),
+            ("storm", "kvm->model", true),
+            ("storm", "model", false),
+            ("block@frame", "kvm", false),
+        ] {
+            let scenario = format!("pf/x:idt:{stop}:migrate").parse().unwrap();
+            let report = Report::new(&scenario, machine, None).concluded(Outcome::Error, None);
+            let mut text = Vec::new();
+            finding(&mut text, &report).unwrap();
+            let said = String::from_utf8(text).unwrap().contains("    by chance: ");
+            assert_eq!(said, by_chance, "{stop} on {machine}");
+        }
+    }
 }

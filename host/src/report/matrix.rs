@@ -70,7 +70,7 @@ the tests, not anybody's KVM.
 ";
 
 /// The failure modes that behaviours play. F22, nested virtualization, is not modelled.
-const FAILURE_MODES: [(&str, &str); 22] = [
+const FAILURE_MODES: [(&str, &str); 23] = [
     ("F1", "#DB's event data is rebuilt from DR6"),
     ("F2", "RTM and BLD have DR6's active-low sense in event data"),
     ("F3", "bit 12 or BT leaks into #DB's event data"),
@@ -88,11 +88,12 @@ const FAILURE_MODES: [(&str, &str); 22] = [
     ("F15", "an event is delivered twice or not at all"),
     ("F16", "SYSCALL or SYSENTER is lost half-way"),
     ("F17", "the error code is lost"),
-    ("F18", "blocking by STI or by NMI is lost"),
+    ("F18", "blocking by STI or by NMI is lost; an NMI or an interrupt comes early, late or not at all"),
     ("F19", "without KVM_CAP_EXCEPTION_PAYLOAD the event data is lost early"),
     ("F20", "FRED MSRs or the current stack level do not migrate"),
     ("F21", "AMD: DR6-based payload, #NM without data, the wrong field on cancel"),
     ("F23", "RF is lost where pending becomes injected by a migration"),
+    ("F24", "a page that a delivery writes is not logged as dirty"),
 ];
 
 /// Writes the matrix as docs/behaviours.md.

@@ -3,7 +3,7 @@
 use crate::ending;
 use crate::image::Image;
 use crate::machine::model::ModelMachine;
-use crate::result::{Outcome, Report};
+use crate::result::Report;
 use crate::run::one::Runner;
 use crate::run::pool::{self, Engine};
 use crate::run::storm::StormBounds;
@@ -125,7 +125,7 @@ fn plans(accesses: u16, mut run: impl FnMut(Stop) -> Report) -> impl Iterator<It
         let actions = ACTIONS.into_iter().filter(|action| of_the_case || !action.disturb);
         alone.extend(actions.map(|action| Plan::Cut(Stop::Access(first, None), action)));
         if of_the_case {
-            let again = count(|n| run(Stop::Access(first, Some(n))).outcome != Outcome::Error);
+            let again = count(|n| run(Stop::Access(first, Some(n))).cuts == 2);
             let stops = (0..again).map(|second| Stop::Access(first, Some(second)));
             pairs.extend(stops.flat_map(|stop| ACTIONS.map(|action| Plan::Cut(stop, action))));
         }

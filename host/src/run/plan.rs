@@ -22,8 +22,7 @@ pub struct Abilities {
 }
 
 /// The needs that CPUID alone does not answer, and what a machine is asked instead.
-const ASKED: [(Needs, Question); 3] =
-    [(Needs::FRED, Question::Fred), (Needs::NMI, Question::Nmi), (Needs::INTERRUPT, Question::Interrupt)];
+const ASKED: [(Needs, Question); 2] = [(Needs::NMI, Question::Nmi), (Needs::INTERRUPT, Question::Interrupt)];
 
 /// What a case asks of a machine under a delivery, whatever is then done with it.
 fn questions_of_case(case: &Case, delivery: Delivery) -> impl Iterator<Item = (Needs, Question)> {
@@ -34,8 +33,9 @@ fn questions_of_case(case: &Case, delivery: Delivery) -> impl Iterator<Item = (N
 /// What a plan asks of a machine: nothing where nothing is stopped, or where only the run can tell.
 fn question_of_plan(plan: Plan) -> Option<Question> {
     match plan {
-        // A signal ends KVM_RUN everywhere; whether it meets an event is the storm's to find out.
-        Plan::Cut(Stop::Storm(_) | Stop::Access(..), _) | Plan::Cold | Plan::None => None,
+        Plan::Cut(Stop::Access(..), _) | Plan::Cold | Plan::None => None,
+        // Whatever its seed.
+        Plan::Cut(Stop::Storm(_), _) => Some(Question::Stop(Stop::Storm(0))),
         Plan::Cut(stop, _) => Some(Question::Stop(stop)),
     }
 }
@@ -65,22 +65,25 @@ fn questions<'a>(
 }
 
 /// The CPUID feature behind a need; `None` where every machine here meets it.
-const FEATURES: [(Needs, Feature); 3] =
-    [(Needs::FRED, cpuid::FRED), (Needs::XFD, cpuid::XFD), (Needs::AMX, cpuid::AMX_TILE)];
+const FEATURES: [(Needs, Feature); 4] = [
+    (Needs::FRED, cpuid::FRED),
+    (Needs::XFD, cpuid::XFD),
+    (Needs::AMX, cpuid::AMX_TILE),
+    (Needs::RDTSCP, cpuid::RDTSCP),
+];
 
 /// The needs that a machine with this CPUID meets.
 pub fn met_needs(machine: &dyn Machine) -> Needs {
     // NMIs and interrupts are the probe's to find out.
     let mut meets = Needs::USER | Needs::NMI | Needs::INTERRUPT;
+    let leaf = |function, index| {
+        let leaf = machine.cpuid().iter().find(|leaf| leaf.function == function && leaf.index == index);
+        leaf.map_or([0; 4], |leaf| [leaf.eax, leaf.ebx, leaf.ecx, leaf.edx])
+    };
     for (need, feature) in FEATURES {
-        let leaf = machine
-            .cpuid()
-            .iter()
-            .find(|entry| entry.function == feature.leaf && entry.index == feature.subleaf);
-        if leaf.is_some_and(|leaf| feature.is_in([leaf.eax, leaf.ebx, leaf.ecx, leaf.edx])) {
-            meets |= need;
-        }
+        meets.set(need, feature.is_in(leaf(feature.leaf, feature.subleaf)));
     }
+    meets.set(Needs::INTEL, cpuid::vendor(leaf(0, 0)) == cpuid::INTEL);
     meets
 }
 

@@ -108,7 +108,7 @@ pub fn run(
     };
     if ended {
         // A thread that panicked leaves scenarios without a report: that must not look like a short run.
-        for panicked in workers.into_iter().filter_map(|worker| worker.join().err()) {
+        if let Some(panicked) = workers.into_iter().find_map(|worker| worker.join().err()) {
             std::panic::resume_unwind(panicked);
         }
     }

@@ -1,9 +1,10 @@
 //! Images under an external QEMU: one boot for all cases of an image.
 
 use crate::image::Image;
-use crate::machine::qemu::{Accelerator, CaseOutcome, Qemu, QemuError};
+use crate::machine::qemu::{Accelerator, CaseOutcome, ImageRun, Qemu, QemuError};
 use crate::result::{Outcome, Report};
 use crate::scenario::Scenario;
+use protocol::exit::ImageExit;
 use std::time::{Duration, Instant};
 use vm::Difference;
 
@@ -33,7 +34,7 @@ pub fn run(
                         report.frames = mine.map(|frame| frame.line.clone()).collect();
                     }
                     let verdict = run.cases.iter().find(|verdict| of_case(&verdict.case));
-                    let report = conclude(report, verdict.map(|verdict| &verdict.outcome), &run.errors);
+                    let report = conclude(report, verdict.map(|verdict| &verdict.outcome), run);
                     let captured = run.frames.iter().filter(|frame| of_case(&frame.case)).count();
                     believe(report, image, captured)
                 }
@@ -65,11 +66,12 @@ fn explain(error: &QemuError, image: &Image) -> String {
     }
 }
 
-fn conclude(mut report: Report, verdict: Option<&CaseOutcome>, errors: &[String]) -> Report {
+fn conclude(mut report: Report, verdict: Option<&CaseOutcome>, run: &ImageRun) -> Report {
     match verdict {
         // The image's own judge compares; how many fields is not on the serial line.
         Some(CaseOutcome::Pass) => report.concluded(Outcome::Pass, None),
         Some(CaseOutcome::Skip(reason)) => report.concluded(Outcome::Skip, reason.clone()),
+        Some(CaseOutcome::Broken(reason)) => report.concluded(Outcome::Fail, reason.clone()),
         Some(CaseOutcome::Error(reason)) => report.concluded(Outcome::Error, reason.clone()),
         Some(CaseOutcome::Fail(lines)) => {
             let difference = |line: &crate::machine::qemu::FailLine| Difference {
@@ -80,9 +82,37 @@ fn conclude(mut report: Report, verdict: Option<&CaseOutcome>, errors: &[String]
             report.set_differences(lines.iter().map(difference).collect());
             report.concluded(Outcome::Fail, None)
         }
-        None if errors.is_empty() => {
-            report.concluded(Outcome::Error, "the image printed no verdict for the case".to_owned())
+        None if !run.errors.is_empty() => report.concluded(Outcome::Error, run.errors.join("; ")),
+        None if !run.failures.is_empty() => report.concluded(Outcome::Fail, run.failures.join("; ")),
+        // It has ended at an event that it could not report, or in an earlier case.
+        None if run.exit == ImageExit::Fail => {
+            report.concluded(Outcome::Fail, "the image ended as failed before this case's verdict".to_owned())
         }
-        None => report.concluded(Outcome::Error, errors.join("; ")),
+        None => report.concluded(Outcome::Error, "the image printed no verdict for the case".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn concluded(output: &str, exit: ImageExit) -> Report {
+        let scenario = "pf/read-unmapped:idt:cold".parse().unwrap();
+        let run = crate::machine::qemu::transcript::read(output, exit).unwrap();
+        let verdict = run.cases.iter().find(|verdict| verdict.case == "read-unmapped");
+        conclude(Report::new(&scenario, "qemu", None), verdict.map(|one| &one.outcome), &run)
+    }
+
+    #[test]
+    fn an_event_where_none_may_be_is_the_machine_s_failure() {
+        let event = "vector 14 came inside an entry stub, RIP 0x1004a2";
+        for output in [format!("FAIL: pf/read-unmapped: {event}\n"), format!("FAIL: pf: {event}\n")] {
+            let report = concluded(&output, ImageExit::Fail);
+            assert_eq!((report.outcome, report.reason.as_deref()), (Outcome::Fail, Some(event)));
+        }
+        assert_eq!(concluded("", ImageExit::Fail).outcome, Outcome::Fail);
+        let error = concluded("ERROR: pf: delivery=frde is none\n", ImageExit::Error);
+        assert_eq!(error.outcome, Outcome::Error);
+        assert_eq!(concluded("", ImageExit::Error).outcome, Outcome::Error);
     }
 }

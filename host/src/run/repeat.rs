@@ -107,7 +107,7 @@ mod tests {
         let once = (a, model, Outcome::Pass, 1, 1, 1);
         // The one that has run four times is given at once, the others when it is over.
         let (given, rest) = runs_of(4);
-        assert_eq!(seen(&given), [of_a.clone()]);
+        assert_eq!(seen(&given), std::slice::from_ref(&of_a));
         assert_eq!(given[0].duration_us, 40);
         assert_eq!(seen(&rest), [of_b.clone(), once.clone()]);
         assert_eq!(seen(&runs_of(5).1), [of_a, of_b, once]);

@@ -6,8 +6,8 @@
 //! its input ends, which ends it, and the kernel sends it SIGKILL (PR_SET_PDEATHSIG).
 
 use crate::ending::{self, LOOK};
-use crate::probe::{Question, StopSupport, Support};
-use crate::process::{THIS_PROGRAM, die_with_parent, let_end};
+use crate::probe::{self, Question, StopSupport, Support};
+use crate::process::{THIS_PROGRAM, die_with_parent, end, let_end, status};
 use crate::result::{Outcome, Report};
 use crate::run::observe::Observation;
 use crate::run::pair::Pair;
@@ -110,9 +110,7 @@ impl Drop for Process {
         if self.input.take().is_some() {
             let_end(&self.child);
         }
-        // Both fail only when the process is gone already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        end(&mut self.child);
     }
 }
 
@@ -153,7 +151,8 @@ pub enum WorkerError {
     Confused,
 }
 
-/// How much longer than a scenario's timeout the parent waits: the worker's own deadline comes first.
+/// How much longer than the worker's own deadline the parent waits for an answer. Only a worker that hangs
+/// takes it: one that comes to its deadline answers at once.
 const GRACE: Duration = Duration::from_secs(2);
 
 impl Worker {
@@ -235,7 +234,11 @@ impl Worker {
     }
 
     fn ask(&mut self, request: &Request) -> Result<Answer, WorkerError> {
-        let limit = self.options.timeout + GRACE;
+        let limit = GRACE
+            + match request {
+                Request::Probe(..) => probe::LONGEST,
+                Request::Run(_) | Request::Observe { .. } | Request::Cross { .. } => self.options.timeout,
+            };
         let mut process = match self.process.take() {
             Some(process) => process,
             None => start(&self.options)?,
@@ -272,8 +275,7 @@ impl Worker {
 }
 
 fn died(mut process: Process, seen: String) -> WorkerError {
-    let _ = process.child.kill();
-    let status = process.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
+    let status = status(&mut process.child);
     WorkerError::Died { status, seen, ready: process.ready }
 }
 

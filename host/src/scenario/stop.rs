@@ -83,6 +83,12 @@ impl Place {
 }
 
 impl Stop {
+    /// Whether chance decides what it meets, by the host's clock: an id then replays the seed, and not
+    /// the moments. The model has a clock of its own, on which it replays exactly.
+    pub const fn depends_on_time(self) -> bool {
+        matches!(self, Self::Storm(_))
+    }
+
     /// The page that is refused or taken away.
     pub const fn place(self) -> Option<Place> {
         match self {

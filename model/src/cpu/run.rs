@@ -25,6 +25,8 @@ pub(crate) struct Run {
     pub(crate) keep_rf: bool,
     /// An iteration of a REP instruction that is not the last: RIP stays, RF is set.
     pub(crate) repeat: bool,
+    /// Iterations of a REP instruction that this step has made beyond the first.
+    pub(crate) iterations: u64,
     /// The instruction is a branch that was taken.
     pub(crate) branched: bool,
     /// The instruction is not followed by its single-step trap.
@@ -41,6 +43,9 @@ pub(crate) struct Run {
     pub(crate) page_1g: bool,
     /// The I/O string instruction of the last exit: its address size, segment, and REP.
     pub(crate) io: Option<super::io::StringItem>,
+    /// A fault of a test's: no exception met in a delivery becomes #DF.
+    #[cfg(test)]
+    pub(crate) no_double_fault: bool,
 }
 
 impl PartialEq for Run {
@@ -90,7 +95,7 @@ impl Processor {
                 Err(Stop::Fault(event)) => Some(event),
                 Err(stop) => return exit(self.stopped(memory, stop), None, executed),
             };
-            left -= 1;
+            left = left.saturating_sub(1 + std::mem::take(&mut self.run.iterations));
             if let Some(event) = event {
                 // INT n and its like are instructions that complete.
                 executed += u64::from(event.event_type.has_instruction_length());
@@ -229,6 +234,7 @@ pub(super) fn begin(run: &mut Run) {
     run.keep_rf = false;
     run.repeat = false;
     run.no_single_step = false;
+    run.iterations = 0;
     run.branched = false;
     run.single_step = false;
 }

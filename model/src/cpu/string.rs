@@ -24,7 +24,8 @@ pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
     })
 }
 
-/// How many iterations are one step, so that no REP keeps the processor for ever.
+/// How many iterations are one step at most, so that no REP keeps the processor for ever: each of them
+/// counts against the entry's budget.
 const CHUNK: u32 = 1 << 16;
 
 /// What a string instruction works on.
@@ -102,7 +103,8 @@ fn iterations(
     // Traps come after each iteration.
     let trapping = p.flag(TF) || p.dr7 & fred::debug::Dr7::ENABLES != 0;
     let chunk = if trapping { 1 } else { CHUNK };
-    for _ in 0..chunk {
+    for done in 0..chunk {
+        p.run.iterations = done.into();
         let count = p.gpr(1, item.address_size);
         if count == 0 {
             return Ok(true);

@@ -38,8 +38,7 @@ impl Processor {
         let from_user = self.cpl() == 3;
         self.rip = entry;
         self.gpr[4] = top.wrapping_sub(Frame::SIZE);
-        // IA32_FMASK has no say here. One implementer's notes let it mask flags for every event;
-        // guests that leave it 0 cannot tell.
+        // IA32_FMASK has no say here: see docs/open-questions.md. Guests that leave it 0 cannot tell.
         self.rflags = rflags::FIXED;
         self.msrs.fred.config = config.with_csl(level).0;
         if from_user {

@@ -64,6 +64,7 @@ pub struct Vm {
     /// An exit for I/O that the next KVM_RUN completes.
     pending_io: Option<io::PendingIo>,
     deadline: Option<Instant>,
+    exits: u64,
     /// The page that refuses the guest, and why.
     refused: Option<(u64, second_stage::Refusal)>,
     dirty_ring: Option<second_stage::DirtyRing>,
@@ -112,6 +113,7 @@ impl Vm {
             interrupt_window: false,
             pending_io: None,
             deadline: None,
+            exits: 0,
             refused: None,
             dirty_ring: None,
             decoded: None,
@@ -123,6 +125,11 @@ impl Vm {
     /// From now on [`run`](Self::run) returns [`run::Return::Deadline`] once `at` has passed.
     pub fn set_deadline(&mut self, at: Instant) {
         self.deadline = Some(at);
+    }
+
+    /// How often the guest has been entered and left.
+    pub fn exits(&self) -> u64 {
+        self.exits
     }
 
     /// Replaces all of guest memory. Nothing refuses the guest any more, nothing is mapped yet, and a
@@ -138,6 +145,9 @@ impl Vm {
 
     /// KVM_NMI: `process_nmi` lets one NMI wait behind one that is blocked or on its way, and else two.
     pub fn nmi(&mut self) {
+        if !self.behaviour.takes_nmis {
+            return;
+        }
         let limit = if self.processor.nmi_blocking || self.queue.nmi_injected { 1 } else { 2 };
         self.queue.nmi_pending = (self.queue.nmi_pending + 1).min(limit);
     }
@@ -145,7 +155,9 @@ impl Vm {
     /// KVM_INTERRUPT without an interrupt controller in the kernel: the next entry injects it, and
     /// whether the guest can take it is user space's to know.
     pub fn interrupt(&mut self, vector: u8) {
-        self.queue.interrupt = Some(vector);
+        if self.behaviour.takes_interrupts {
+            self.queue.interrupt = Some(vector);
+        }
     }
 
     /// From now on [`run`](Self::run) returns, or does not, [`run::Return::InterruptWindow`] as soon

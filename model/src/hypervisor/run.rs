@@ -1,11 +1,13 @@
 //! KVM_RUN.
 
 use super::Vm;
+use super::behaviour::InterruptWindow;
 use super::io::PendingIo;
 use super::queue::QueuedException;
 use crate::delivery::double_fault::{Escalation, escalate};
 use crate::event::Event;
 use crate::processor::{Entry, ExitReason};
+use fred::control::rflags;
 use fred::event::{EventType, vector};
 use std::time::Instant;
 
@@ -125,11 +127,12 @@ impl Vm {
                     _ => (self.behaviour.intercepts)(self.processor.msrs.xfd),
                 },
                 interrupt_window: self.interrupt_window,
-                nmi_window: self.queue.nmi_pending > 0,
-                instructions: self.slice(SLICE, injected.is_some()),
+                nmi_window: self.queue.nmi_pending > 0 && self.behaviour.opens_nmi_window,
+                instructions: self.slice(self.longest_slice(), injected.is_some()),
             };
             self.tell_entry(entry.injected.as_ref());
             let exit = self.processor.enter(&mut self.memory, &entry);
+            self.exits += 1;
             self.tell_exit(&exit);
             self.flush_dirty_log();
             self.complete_interrupts(exit.original);
@@ -139,7 +142,28 @@ impl Vm {
             if let Some(why) = self.handle_exit(exit.reason, exit.original.is_some()) {
                 return why;
             }
+            if self.opens_wrong_window() {
+                return Return::InterruptWindow;
+            }
         }
+    }
+
+    /// A hypervisor that opens interrupt windows where the processor does not has to look for itself.
+    fn longest_slice(&self) -> u64 {
+        let wrong = self.interrupt_window && self.behaviour.window != InterruptWindow::Open;
+        if wrong { 1 } else { SLICE }
+    }
+
+    /// `kvm_vcpu_ready_for_interrupt_injection` of a behaviour that is wrong about it.
+    fn opens_wrong_window(&self) -> bool {
+        let cpu = &self.processor;
+        self.interrupt_window
+            && !self.queue.in_flight()
+            && match self.behaviour.window {
+                InterruptWindow::Open => false,
+                InterruptWindow::InShadow => cpu.rflags & rflags::IF != 0,
+                InterruptWindow::WithoutIf => true,
+            }
     }
 
     fn handle_exit(&mut self, reason: ExitReason, in_delivery: bool) -> Option<Return> {
@@ -203,5 +227,45 @@ impl Vm {
             }
         };
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpuid::default_table;
+    use crate::hypervisor::behaviour::intercepts::{INTERCEPT_EVERYTHING, INTERCEPT_NOTHING};
+    use crate::hypervisor::behaviour::{Behaviour, CORRECT};
+    use std::time::Duration;
+
+    /// A VM in real mode without an IDT, at `code`: no event can be delivered.
+    fn vm(behaviour: &'static Behaviour, code: &[u8]) -> Vm {
+        let mut vm = Vm::new(0x2000, default_table(), behaviour, true);
+        vm.processor.segments.cs.base = 0;
+        vm.processor.rip = 0x1000;
+        vm.processor.idtr.limit = 0;
+        assert!(vm.memory.write(0x1000, code).is_ok());
+        vm
+    }
+
+    #[test]
+    fn a_delivery_that_faults_for_ever_ends_at_the_deadline() {
+        for behaviour in [&CORRECT, &INTERCEPT_EVERYTHING, &INTERCEPT_NOTHING] {
+            let mut vm = vm(behaviour, &[0x0F, 0x0B]);
+            vm.processor.run.no_double_fault = true;
+            vm.set_deadline(Instant::now() + Duration::from_millis(20));
+            // The hypervisor's own rules make a double fault of what it intercepts.
+            let ends =
+                if behaviour.name == INTERCEPT_EVERYTHING.name { Return::Shutdown } else { Return::Deadline };
+            assert_eq!(vm.run(Mode::Normal), ends, "{}", behaviour.name);
+            if ends == Return::Deadline {
+                assert!(vm.queue.in_flight(), "the event still waits for its delivery");
+            }
+        }
+    }
+
+    #[test]
+    fn a_delivery_without_a_table_shuts_down() {
+        assert_eq!(vm(&CORRECT, &[0x0F, 0x0B]).run(Mode::Normal), Return::Shutdown);
     }
 }

@@ -45,6 +45,11 @@ impl DirtyRing {
     pub fn used(&self) -> u32 {
         self.pages.len() as u32
     }
+
+    /// Whether the page at `gpa` is in it.
+    pub fn holds(&self, gpa: u64) -> bool {
+        self.pages.contains(&page(gpa))
+    }
 }
 
 /// Entries that a ring of one page has before its soft limit: 256 less the 64 that the kernel keeps
@@ -142,7 +147,7 @@ impl Vm {
     ) -> Option<Return> {
         let refusal = self.refused.filter(|(refused, _)| *refused == page(gpa));
         match refusal.map(|(_, refusal)| refusal) {
-            Some(Refusal::ReadOnly) if !write => self.map(gpa, write),
+            Some(Refusal::ReadOnly) if !write => self.map(gpa, write, in_delivery),
             Some(Refusal::Userfault) => Some(Return::Interrupted),
             Some(Refusal::Hole | Refusal::ReadOnly) if in_delivery => {
                 Some(Return::InternalError { suberror: DELIVERY_EVENT })
@@ -150,19 +155,21 @@ impl Vm {
             Some(Refusal::Hole | Refusal::ReadOnly) => Some(Return::Mmio { gpa, write }),
             Some(Refusal::Blocked) => Some(Return::Fault { gpa }),
             None if gpa >= self.memory.size() => Some(Return::Mmio { gpa, write }),
-            None => self.map(gpa, write),
+            None => self.map(gpa, write, in_delivery),
         }
     }
 
     /// Maps a page that was missing; a page that is mapped for a write is dirty. Where none was missing,
     /// the access was refused by itself.
-    fn map(&mut self, gpa: u64, write: bool) -> Option<Return> {
+    fn map(&mut self, gpa: u64, write: bool, in_delivery: bool) -> Option<Return> {
         if !self.memory.map(gpa) {
             return Some(Return::Fault { gpa });
         }
         if let Some(ring) = self.dirty_ring.as_mut().filter(|_| write) {
             self.memory.log_write(gpa, false);
-            ring.pages.push_back(page(gpa));
+            if !in_delivery || self.behaviour.logs_deliveries {
+                ring.pages.push_back(page(gpa));
+            }
         }
         None
     }

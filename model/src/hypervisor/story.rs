@@ -70,7 +70,11 @@ impl Vm {
         match injected {
             Some(event) => story.line(format!("inject       {}", describe(event))),
             None if self.handler_entered => {}
-            None => story.line(format!("instruction  {}", instruction(&self.processor, &self.memory))),
+            None => story.line(format!(
+                "instruction  {}{}",
+                instruction(&self.processor, &self.memory),
+                blocking(&self.processor)
+            )),
         }
     }
 
@@ -119,7 +123,7 @@ impl Vm {
 
     pub(super) fn tell_queue(&self, when: &str) {
         if let Some(story) = self.told() {
-            story.line(format!("queue        {when}: {}", queue(&self.queue)));
+            story.line(format!("queue        {when}: {}{}", queue(&self.queue), blocking(&self.processor)));
         }
     }
 
@@ -141,8 +145,23 @@ impl Vm {
         if vm::overlay::nested(events) {
             line.push_str(" nested");
         }
+        let _ = write!(
+            line,
+            ", interrupt shadow {:#x}, NMI pending={} injected={} masked={}",
+            events.interrupt.shadow, events.nmi.pending, events.nmi.injected, events.nmi.masked
+        );
         story.line(line);
     }
+}
+
+/// What keeps interrupts or NMIs out, with a separator before it, or nothing.
+fn blocking(cpu: &Processor) -> String {
+    let all = [
+        (cpu.sti_blocking, "; in the interrupt shadow of STI"),
+        (cpu.mov_ss_blocking, "; in the interrupt shadow of MOV SS"),
+        (cpu.nmi_blocking, "; NMIs blocked"),
+    ];
+    all.into_iter().filter(|(blocked, _)| *blocked).map(|(_, words)| words).collect()
 }
 
 /// An event with everything that travels with it.

@@ -33,6 +33,7 @@ guest::image! {
         execution_breakpoint::CASE,
         general_detect::CASE,
         step_over_in::CASE,
+        execution_breakpoint_after_mov_ss::CASE,
     ],
 }
 
@@ -196,6 +197,31 @@ mod step_over_in {
         rule: "A single step over IN, which a host may have to complete: one trap behind it.",
         flags: CaseFlags::IO,
         act: ACT,
+        ..single_step::CASE
+    };
+}
+
+mod execution_breakpoint_after_mov_ss {
+    use super::*;
+    act! {
+        name: "db.execution-breakpoint-after-mov-ss",
+        set: ["mov ebx, ss"],
+        armed: ["mov ss, ebx"],
+        act: ["nop"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "exec-breakpoint-after-mov-ss",
+        rule: "An execution breakpoint on the instruction after MOV SS: suppressed on Intel, DR6 untouched.",
+        needs: Needs::INTEL,
+        flags: CaseFlags::TOUCHES_GDT.union(CaseFlags::CONFORMANCE),
+        prepare: || {
+            set_dr0(ACT.act.value());
+            set_dr7(0x401);
+        },
+        act: ACT,
+        events: &[],
+        registers: Registers { dr7: 0x401, ..RESTING },
+        cancel: Cancel::No,
         ..single_step::CASE
     };
 }

@@ -3,7 +3,7 @@
 //! Rule: a segment load that fails pushes the selector with its RPL bits cleared as error code
 //! (bit 0, EXT, would say that an external event was the cause; bit 1 that the selector is a
 //! gate's of the IDT; bit 2 that it is one of the LDT); other #GPs push 0 (SDM vol. 3 ch. 6,
-//! "Error Code", interrupts 11, 12 and 13). The slot has 64 bits and its upper ones are 0. There
+//! "Error Code", interrupts 11, 12 and 13), that of an instruction of more than 15 bytes too. The slot has 64 bits and its upper ones are 0. There
 //! is no event data.
 //!
 //! Known bugs this tells apart from it: an error code lost or cut when the event is requeued or
@@ -30,6 +30,7 @@ guest::image! {
         not_present::CASE,
         stack_not_present::CASE,
         hlt_ring3::CASE,
+        too_long::CASE,
     ],
 }
 
@@ -142,6 +143,23 @@ mod hlt_ring3 {
         }],
         // `Armed` is rung in ring 0.
         cancel: Cancel::No,
+        ..not_canonical::CASE
+    };
+}
+
+mod too_long {
+    use super::*;
+    act! {
+        name: "gp.too-long",
+        set: [],
+        armed: [],
+        // INT 0x1F behind 14 prefixes: 16 bytes.
+        act: [".fill 14, 1, 0x66", ".byte 0xCD, 0x1F"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "too-long",
+        rule: "An instruction of 16 bytes: #GP(0), whatever it would have been.",
+        act: ACT,
         ..not_canonical::CASE
     };
 }

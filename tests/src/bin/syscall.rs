@@ -57,10 +57,9 @@ const RING0: Event = Event {
     ..RING3
 };
 
-/// IA32_SYSENTER_CS. Texts differ on whether SYSENTER still refuses a null one under FRED; with a
-/// selector in it both readings agree.
-fn set_sysenter_cs() {
-    write_msr(0x174, 0x8);
+/// IA32_SYSENTER_CS: without FRED SYSENTER refuses a null one.
+fn set_sysenter_cs(value: u64) {
+    write_msr(0x174, value);
 }
 
 mod syscall_ring3 {
@@ -114,8 +113,8 @@ mod sysenter_ring3 {
     act_ring3! { name: "syscall.sysenter-ring3", set: [], act: ["sysenter"], }
     pub(super) const CASE: Case = Case {
         name: "sysenter-ring3",
-        rule: "SYSENTER from ring 3: type 7, vector 2, length 2; not an NMI.",
-        prepare: set_sysenter_cs,
+        rule: "SYSENTER from ring 3: type 7, vector 2, length 2; not an NMI. IA32_SYSENTER_CS is 0.",
+        prepare: || set_sysenter_cs(0),
         act: ACT,
         events: &[Event { vector: 2, ss: 0x2207_0002_0002_0023, ..RING3 }],
         results: &[],
@@ -135,7 +134,7 @@ mod sysenter_ring0 {
     pub(super) const CASE: Case = Case {
         name: "sysenter-ring0",
         rule: "SYSENTER from ring 0: the ring-0 entry point, the frame below RSP.",
-        prepare: set_sysenter_cs,
+        prepare: || set_sysenter_cs(0x8),
         act: ACT,
         events: &[Event { vector: 2, ss: 0x2207_0002_0002_0010, ..RING0 }],
         results: &[],

@@ -21,7 +21,7 @@ guest::image! {
     name: "ud",
     rule: "Faults without error code: 0 in its slot, no event data, RF set.",
     spec: "SDM vol. 3 ch. 6 interrupts 0, 6; ch. 8 FRED stack frame",
-    cases: [ud2::CASE, ud2_ring3::CASE, swapgs::CASE, divide::CASE, divide_ring3::CASE],
+    cases: [ud2::CASE, ud2_ring3::CASE, swapgs::CASE, divide::CASE, divide_ring3::CASE, lkgs_ring3::CASE],
 }
 
 /// #UD in ring 0.
@@ -115,6 +115,19 @@ mod divide_ring3 {
         prepare: divide::CASE.prepare,
         act: ACT,
         events: &[Event { vector: 0, ss: 0x0203_0000_0000_0023, ..RING3 }],
+        ..ud2_ring3::CASE
+    };
+}
+
+mod lkgs_ring3 {
+    use super::*;
+    act_ring3! { name: "ud.lkgs-ring3", set: [], act: [".byte 0xF2, 0x0F, 0x00, 0xF0"], }
+    pub(super) const CASE: Case = Case {
+        name: "lkgs-ring3",
+        rule: "LKGS AX in ring 3: #UD, not #GP.",
+        // FRED brings LKGS along.
+        needs: Needs::FRED.union(Needs::USER),
+        act: ACT,
         ..ud2_ring3::CASE
     };
 }

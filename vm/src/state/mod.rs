@@ -4,6 +4,7 @@
 //! |---|---|
 //! | this one | [`VmState`], [`save`], and every law of the order of both directions |
 //! | [`restore`](self::restore()) | the steps of a restore as a table |
+//! | [`set`] | KVM_SET_*, and which field it is where one is refused |
 //! | `compare` | what was saved against what reads back, by name |
 //! | `xsave` | the same for the XSAVE area |
 //! | `names` | names of MSRs, and of all that is compared |
@@ -46,6 +47,7 @@ mod losses;
 mod names;
 mod nested_bit;
 mod restore;
+pub mod set;
 #[cfg(test)]
 mod tests;
 mod xsave;

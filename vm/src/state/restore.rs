@@ -1,6 +1,7 @@
 //! The steps of a restore, as a table, and the check behind it.
 
-use super::{VmState, compare, read, second_form};
+use super::{VmState, compare, read, second_form, set};
+use crate::blame::Blame;
 use crate::difference::Difference;
 use crate::machine::Machine;
 use crate::overlay;
@@ -116,14 +117,16 @@ impl Restored {
                 Some(rate) if vcpu.tsc_khz()? != Some(rate) => vcpu.set_tsc_khz(rate),
                 _ => Ok(()),
             },
-            Step::Sregs if vcpu.offers_sregs2() => vcpu.set_sregs2(&second_form(&state.sregs, state.pdptrs)),
-            Step::Sregs => vcpu.set_sregs(&state.sregs),
-            Step::Xcrs => state.xcrs.as_ref().map_or(Ok(()), |xcrs| vcpu.set_xcrs(xcrs)),
-            Step::Xsave => vcpu.set_xsave(&state.xsave),
-            Step::DebugRegs => vcpu.set_debug_regs(&state.debug_regs),
-            Step::Msrs => vcpu.set_msrs(&state.msrs),
-            Step::MpState => vcpu.set_mp_state(state.mp_state),
-            Step::Regs => vcpu.set_regs(&state.regs),
+            Step::Sregs if vcpu.offers_sregs2() => {
+                set::sregs2(vcpu, &second_form(&state.sregs, state.pdptrs))
+            }
+            Step::Sregs => set::sregs(vcpu, &state.sregs),
+            Step::Xcrs => state.xcrs.as_ref().map_or(Ok(()), |xcrs| set::xcrs(vcpu, xcrs)),
+            Step::Xsave => set::xsave(vcpu, &state.xsave),
+            Step::DebugRegs => set::debug_regs(vcpu, &state.debug_regs),
+            Step::Msrs => set::msrs(vcpu, &state.msrs),
+            Step::MpState => set::mp_state(vcpu, state.mp_state),
+            Step::Regs => set::regs(vcpu, &state.regs),
             Step::Events => self.events(&state.events),
         }
     }
@@ -134,6 +137,9 @@ impl Restored {
     /// offered to the machine and left out, as a loss, only if the machine refuses its flag.
     fn events(&mut self, events: &kvm_vcpu_events) -> Result<(), VcpuError> {
         let Err(refused) = self.vcpu.set_events(events) else { return Ok(()) };
+        if refused.blame() != Blame::Machine {
+            return Err(refused);
+        }
         // The fewest first.
         let fields = [overlay::VALID_EVENT_DATA, overlay::VALID_NESTED].map(|flag| events.flags & flag);
         let subsets = [fields[0], fields[1], fields[0] | fields[1]];
@@ -141,7 +147,10 @@ impl Restored {
             .into_iter()
             .filter(|left_out| *left_out != 0)
             .find(|left_out| self.vcpu.set_events(&overlay::without(events, *left_out)).is_ok());
-        let Some(left_out) = accepted else { return Err(refused) };
+        let Some(left_out) = accepted else {
+            // It is none of these fields that is refused.
+            return set::events(self.vcpu.as_mut(), &overlay::without(events, fields[0] | fields[1]));
+        };
         let mut lose = |field| {
             self.losses.push(format!("{field}: the new machine's kvm_vcpu_events has no place for it"));
         };

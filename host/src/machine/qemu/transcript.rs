@@ -1,7 +1,8 @@
 //! What an image prints on its serial line when it runs alone, as verdicts.
 //!
 //! `PASS: image/case`, `FAIL: image/case: field expected X, got Y` once per wrong field,
-//! `SKIP: image/case: reason`, `ERROR: image/case: reason` or `ERROR: image: reason`,
+//! `SKIP: image/case: reason`, `ERROR: image/case: reason` or `ERROR: image: reason`, and `FAIL` as
+//! `ERROR` where an event came that no sound machine raises, after which the image ends,
 //! `FRAME image/case n delivery` and eleven quadwords, and at the end
 //! `SUMMARY: image: N passed, N failed, N skipped`. Other lines are a firmware's and are passed over.
 
@@ -19,6 +20,8 @@ pub struct ImageRun {
     pub frames: Vec<FrameLine>,
     /// Errors that belong to no case.
     pub errors: Vec<String>,
+    /// Events that no sound machine raises, and that belong to no case.
+    pub failures: Vec<String>,
 }
 
 /// One case.
@@ -39,6 +42,8 @@ pub enum CaseOutcome {
     Pass,
     /// These fields were not.
     Fail(Vec<FailLine>),
+    /// An event came that no sound machine raises: which.
+    Broken(String),
     /// The machine lacks what the reason says.
     Skip(String),
     /// The image cannot judge, for this reason.
@@ -87,7 +92,8 @@ pub fn exit_of(code: i32) -> Option<ImageExit> {
 /// [`QemuError::Garbled`] for a line that starts like one of the above and does not go on like it;
 /// [`QemuError::Contradiction`] when lines, summary and exit do not agree.
 pub fn read(output: &str, exit: ImageExit) -> Result<ImageRun, QemuError> {
-    let mut run = ImageRun { exit, cases: Vec::new(), frames: Vec::new(), errors: Vec::new() };
+    let mut run =
+        ImageRun { exit, cases: Vec::new(), frames: Vec::new(), errors: Vec::new(), failures: Vec::new() };
     let mut summary = None;
     for line in output.lines().map(str::trim_end) {
         let garbled = |why| QemuError::Garbled { line: line.to_owned(), why };
@@ -106,8 +112,16 @@ pub fn read(output: &str, exit: ImageExit) -> Result<ImageRun, QemuError> {
             }
             "FAIL" => {
                 let (name, what) = rest.split_once(": ").ok_or(garbled("no field"))?;
-                let line = fail_line(what).ok_or(garbled("not `field expected X, got Y`"))?;
-                add_failure(&mut run, name, line).map_err(garbled)?;
+                match fail_line(what) {
+                    Some(line) => add_failure(&mut run, name, line).map_err(garbled)?,
+                    None if !is_event(what) => {
+                        return Err(garbled("neither `field expected X, got Y` nor an event"));
+                    }
+                    None if name.contains('/') => {
+                        add(&mut run, name, CaseOutcome::Broken(what.to_owned())).map_err(garbled)?;
+                    }
+                    None => run.failures.push(what.to_owned()),
+                }
             }
             "ERROR" => {
                 let (name, reason) = rest.split_once(": ").ok_or(garbled("no reason"))?;
@@ -172,6 +186,11 @@ fn fail_line(what: &str) -> Option<FailLine> {
     })
 }
 
+/// `vector N came WHERE, RIP X`.
+fn is_event(what: &str) -> bool {
+    what.strip_prefix("vector ").is_some_and(|rest| rest.contains(" came ") && rest.contains(", RIP 0x"))
+}
+
 fn frame(rest: &str, line: &str) -> Option<FrameLine> {
     let mut words = rest.split(' ');
     let (image, case) = split_name(words.next()?).ok()?;
@@ -198,6 +217,7 @@ fn check(run: &ImageRun, summary: Option<[usize; 3]>) -> Result<(), QemuError> {
     let count = |wanted: fn(&CaseOutcome) -> bool| run.cases.iter().filter(|c| wanted(&c.outcome)).count();
     let passed = count(|outcome| matches!(outcome, CaseOutcome::Pass));
     let failed = count(|outcome| matches!(outcome, CaseOutcome::Fail(_)));
+    let broken = count(|outcome| matches!(outcome, CaseOutcome::Broken(_))) + run.failures.len();
     let skipped = count(|outcome| matches!(outcome, CaseOutcome::Skip(_)));
     let errors = count(|outcome| matches!(outcome, CaseOutcome::Error(_))) + run.errors.len();
     let contradiction = |sentence: String| Err(QemuError::Contradiction(sentence));
@@ -208,15 +228,17 @@ fn check(run: &ImageRun, summary: Option<[usize; 3]>) -> Result<(), QemuError> {
                 "its summary says {p} passed, {f} failed, {s} skipped, its lines say {passed}, {failed}, {skipped}"
             ));
         }
-        // An image that meets an error may end at once.
-        None if run.exit != ImageExit::Error => return contradiction("it printed no summary".into()),
+        // An image that meets an error, or an event where none may be, ends at once.
+        None if !matches!(run.exit, ImageExit::Error | ImageExit::Fail) => {
+            return contradiction("it printed no summary".into());
+        }
         _ => {}
     }
     let agrees = match run.exit {
-        ImageExit::Pass => passed > 0 && failed == 0 && errors == 0,
-        ImageExit::Fail => failed > 0 && errors == 0,
-        ImageExit::Skip => skipped > 0 && passed == 0 && failed == 0 && errors == 0,
-        // An entry stub that meets an error ends without a line.
+        ImageExit::Pass => passed > 0 && failed + broken == 0 && errors == 0,
+        // An entry stub that meets an event while it reports one ends without a line.
+        ImageExit::Fail => (failed + broken > 0 || summary.is_none()) && errors == 0,
+        ImageExit::Skip => skipped > 0 && passed == 0 && failed + broken == 0 && errors == 0,
         ImageExit::Error => true,
     };
     if !agrees {
@@ -282,6 +304,19 @@ mod tests {
         let run = read("ERROR: nm/tilezero: no tiles\n", ImageExit::Error).unwrap();
         assert_eq!(outcome(&run, "tilezero"), &CaseOutcome::Error("no tiles".into()));
         assert_eq!(read("", ImageExit::Error).unwrap().cases, []);
+    }
+
+    #[test]
+    fn an_event_where_none_may_be_ends_an_image_as_failed() {
+        let event = "vector 13 came while no act was running, RIP 0x10";
+        let of_case = read(&format!("PASS: db/step\nFAIL: db/merged: {event}\n"), ImageExit::Fail).unwrap();
+        assert_eq!(outcome(&of_case, "merged"), &CaseOutcome::Broken(event.into()));
+        let of_none = read(&format!("FAIL: db: {event}\n"), ImageExit::Fail).unwrap();
+        assert_eq!(of_none.failures, [event]);
+        assert!(read(&format!("FAIL: db: {event}\n"), ImageExit::Pass).is_err());
+        let whole =
+            format!("PASS: db/step\nFAIL: db/merged: {event}\nSUMMARY: db: 1 passed, 0 failed, 0 skipped\n");
+        assert!(read(&whole, ImageExit::Pass).is_err());
     }
 
     #[test]

@@ -44,7 +44,8 @@ pub fn not_shown(compared: &[(&Scenario, &Comparison)], excuses: &Excuses<'_>) -
         report.stop = STOP.to_owned();
         issue.concerns(&report, excuses.facts)
     };
-    let of_compare = excuses.known.issues.iter().filter(|issue| issue.is_for_compare());
+    let of_compare =
+        excuses.known.issues.iter().filter(|issue| issue.is_for_compare() && !issue.intermittent);
     of_compare
         .filter(|issue| compared.iter().any(|(scenario, one)| ended(one) && concerns(issue, scenario)))
         .filter(|issue| !shown.contains(issue.to_string().as_str()))

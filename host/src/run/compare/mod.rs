@@ -10,7 +10,7 @@ mod tests;
 
 use crate::decode::{NAMES, decode};
 use crate::image::Image;
-use crate::result::Outcome;
+use crate::result::{Outcome, denied};
 use crate::run::observe::{Landmark, Observation, delivery};
 use crate::run::pair::Pair;
 use crate::run::plan::Abilities;
@@ -108,6 +108,14 @@ impl Comparison {
     #[must_use]
     pub fn concluded(self, outcome: Outcome, reason: String) -> Self {
         Self { outcome, reason: Some(reason), ..self }
+    }
+
+    /// Models can do everything: what two of them skip, they fail to do.
+    pub fn deny_skip(&mut self) {
+        if self.outcome == Outcome::Skip {
+            self.outcome = Outcome::Fail;
+            self.reason = Some(denied(self.reason.as_deref()));
+        }
     }
 
     /// Compares what was seen.

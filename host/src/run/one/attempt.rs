@@ -28,8 +28,9 @@ impl<'a> Run<'_, '_, 'a> {
         let deadline = start + self.runner.timeout;
         let mut session = None;
         let done = self.attempt(&mut session, report, deadline);
-        self.settle(done, session.as_ref(), report);
+        self.settle(done, session.as_mut(), report);
     }
+
     pub(super) fn attempt(
         &mut self,
         slot: &mut Option<Session<'a>>,
@@ -46,11 +47,14 @@ impl<'a> Run<'_, '_, 'a> {
         session.choose_case(self.index)?;
         let armed = session.advance()?;
         if armed == Stopped::Doorbell(Doorbell::Done(self.index)) {
-            // A skip or an error of the guest: it has not armed, and has nothing to judge.
+            // It has not armed, and has nothing to judge: a skip, an error, or an event where none
+            // may be.
             self.judge(session, report)?;
             return match report.outcome {
-                Outcome::Skip | Outcome::Error => Ok(()),
-                _ => Err(Trouble::NoCut("the guest judged a case that it had not armed".to_owned())),
+                Outcome::Skip | Outcome::Error | Outcome::Fail => Ok(()),
+                Outcome::Pass | Outcome::Known => Err(Trouble::Machine(
+                    "the guest came to Done, and KVM_RUN had not returned at the Armed before it".to_owned(),
+                )),
             };
         }
         expect(session, armed, Doorbell::Armed(self.index))?;
@@ -68,15 +72,17 @@ impl<'a> Run<'_, '_, 'a> {
                 return self.storm(session, report, seed, action, deadline);
             }
             Plan::Cut(Stop::Evict(place), _) => Some(cut::evict(session, place)?),
-            Plan::Cut(stop, action) => match self.cut(session, report, stop, action, deadline)? {
-                SecondRun::Kept => None,
-                SecondRun::RanOn => return self.judge_lost(session, report),
-                SecondRun::Changed(after) => {
-                    report.outcome = Outcome::Fail;
-                    report.reason =
-                        Some(format!("the event in flight changed at the second KVM_RUN, to {after}"));
-                    return Ok(());
+            Plan::Cut(stop, action) => match self.cut(session, report, stop, action, deadline) {
+                Ok(SecondRun::Kept) => None,
+                Ok(SecondRun::RanOn) => return self.judge_lost(session, report),
+                Ok(SecondRun::Changed(after)) => {
+                    let what = format!("the event in flight changed at the second KVM_RUN, to {after}");
+                    return Err(Trouble::Machine(what));
                 }
+                Err(no_cut @ (Trouble::NoCut(_) | Trouble::Ended)) => {
+                    return self.judge_uncut(session, report, stop, no_cut);
+                }
+                Err(trouble) => return Err(trouble),
             },
             Plan::Cold | Plan::None => None,
         };
@@ -97,6 +103,35 @@ impl<'a> Run<'_, '_, 'a> {
         let done = session.advance_past_io()?;
         expect(session, done, Doorbell::Done(self.index))?;
         self.judge(session, report)
+    }
+
+    /// The delivery was not cut. What the machine made of the event all the same, the guest's judge can
+    /// tell: it is wrong where the case fails, and where it passes there was nothing to test.
+    fn judge_uncut(
+        &self,
+        session: &mut Session<'_>,
+        report: &mut Report,
+        stop: Stop,
+        no_cut: Trouble,
+    ) -> Result<(), Trouble> {
+        let mut logged = cut::is_logged(session, stop);
+        if let Trouble::NoCut(_) = no_cut {
+            cut::release(session, stop)?;
+            let done = session.advance_past_io()?;
+            expect(session, done, Doorbell::Done(self.index))?;
+        }
+        logged |= cut::is_logged(session, stop);
+        self.judge(session, report)?;
+        match report.outcome {
+            Outcome::Pass if !logged => Err(Trouble::Machine(
+                "the delivery wrote its frame, and the dirty ring does not hold the page".to_owned(),
+            )),
+            Outcome::Pass => Err(no_cut),
+            Outcome::Fail | Outcome::Error | Outcome::Skip | Outcome::Known => {
+                report.reason.get_or_insert_with(|| no_cut.to_string());
+                Ok(())
+            }
+        }
     }
 
     /// The guest ran on from where its delivery was stopped: its event must be gone.
@@ -146,7 +181,11 @@ impl<'a> Run<'_, '_, 'a> {
         let last = !matches!(stop, Stop::Access(_, Some(_)));
         self.act(session, report, (stop, action), &cut, last, deadline)?;
         match stop {
-            Stop::Access(_, Some(_)) => Ok(cut::cut_again(session, self.case, stop, &cut)?.second_run),
+            Stop::Access(_, Some(_)) => {
+                let second = cut::cut_again(session, self.case, stop, &cut)?;
+                self.record(report, &second);
+                Ok(second.second_run)
+            }
             _ => Ok(SecondRun::Kept),
         }
     }

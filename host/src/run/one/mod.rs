@@ -22,11 +22,12 @@ use crate::scenario::{Delivery, Plan, Scenario};
 use crate::session::{Session, Stopped};
 use crate::stream::Guest;
 use attempt::Run;
+use fred::control::CR4_FRED;
 use protocol::doorbell::Doorbell;
 use protocol::mailbox::HostFlags;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
-use trouble::{Trouble, explain};
+use trouble::Trouble;
 use vm::Machine;
 use vm::state::{self, VmState};
 use vm::{Vcpu, VcpuError, VmConfig, VmKind};
@@ -130,7 +131,7 @@ impl<'m> Runner<'m> {
         let mut session = Some(session);
         let run = Run { runner: self, image, case, index, scenario };
         let done = session.as_mut().map_or(Ok(()), |session| run.to_done(session, &mut report));
-        run.settle(done, session.as_ref(), &mut report);
+        run.settle(done, session.as_mut(), &mut report);
         report
     }
 
@@ -166,10 +167,11 @@ impl<'m> Runner<'m> {
         let mut session = Session::new(vcpu, image);
         match session.advance()? {
             Stopped::Doorbell(Doorbell::Ready) => {
+                has_fred(scenario, &mut session)?;
                 self.rang(Doorbell::Ready, &mut session)?;
                 Ok(session)
             }
-            other => Err(explain(&session, other)),
+            other => Err(self.explain(session, &other)),
         }
     }
 
@@ -188,4 +190,14 @@ impl<'m> Runner<'m> {
             },
         }
     }
+}
+
+/// A guest that is ready for FRED has set CR4.FRED, because CPUID offers it: a KVM that drops in
+/// silence what it has offered is wrong.
+fn has_fred(scenario: &Scenario, session: &mut Session<'_>) -> Result<(), Trouble> {
+    if scenario.delivery == Delivery::Fred && session.vcpu.sregs()?.cr4 & CR4_FRED == 0 {
+        let what = "CPUID offers FRED, the guest has set CR4.FRED, and CR4.FRED reads 0";
+        return Err(Trouble::Machine(what.to_owned()));
+    }
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use super::attempt::Run;
 use super::trouble::{Trouble, expect};
 use crate::result::{Outcome, Report};
-use crate::run::storm::Storm;
+use crate::run::storm::{Storm, StormBounds, Struck};
 use crate::scenario::{Action, Stop};
 use crate::session::Session;
 use protocol::doorbell::Doorbell;
@@ -20,32 +20,52 @@ impl Run<'_, '_, '_> {
         action: Action,
         deadline: Instant,
     ) -> Result<(), Trouble> {
-        let mut storm = Storm::new(seed, &self.scenario.to_string());
-        let end = Instant::now() + self.runner.storm.time;
+        let StormBounds { cuts: wanted, time } = self.runner.storm;
+        let mut storm = Storm::new(seed, &self.scenario.to_string(), time, deadline);
         loop {
-            if let Some(cut) = storm.strike(session)? {
-                self.record(report, &cut);
-                self.act(session, report, (Stop::Storm(seed), action), &cut, false, deadline)?;
-                let done = session.advance_past_io()?;
-                expect(session, done, Doorbell::Done(self.index))?;
+            match storm.strike(session)? {
+                Struck::Cut(cut) => {
+                    self.record(report, &cut);
+                    self.act(session, report, (Stop::Storm(seed), action), &cut, false, deadline)?;
+                    let done = session.advance_past_io()?;
+                    expect(session, done, Doorbell::Done(self.index))?;
+                }
+                Struck::Done => {}
+                Struck::Over => return Err(self.too_few(report, &storm)),
             }
             self.judge(session, report)?;
             if report.outcome != Outcome::Pass {
                 report.reason.get_or_insert_with(|| format!("in run {} of the storm", storm.runs));
                 return Ok(());
             }
-            if report.cuts >= self.runner.storm.cuts {
+            if report.cuts >= wanted {
                 return Ok(());
             }
-            if Instant::now() >= end {
-                let (cuts, wanted) = (report.cuts, self.runner.storm.cuts);
-                report.cut = None;
-                let what = format!("{cuts} of {} runs were cut in time, {wanted} were wanted", storm.runs);
-                return Err(Trouble::NoCut(what));
+            if storm.is_over() {
+                return Err(self.too_few(report, &storm));
             }
             session.choose_case(self.index)?;
             let armed = session.advance()?;
             expect(session, armed, Doorbell::Armed(self.index))?;
         }
+    }
+
+    /// A storm that is over before it had its cuts.
+    fn too_few(&self, report: &mut Report, storm: &Storm) -> Trouble {
+        report.cut = None;
+        let (cuts, runs, wanted) = (report.cuts, storm.runs, self.runner.storm.cuts);
+        let mut what = format!("{cuts} of {runs} runs were cut in time, {wanted} were wanted");
+        match storm.rip {
+            Some(rip) => {
+                let (signals, still) = (storm.signals, storm.still);
+                let place = self.image.describe_address(rip);
+                what += &format!(
+                    "; {signals} signals ended KVM_RUN before the handler, {still} of them with the guest \
+                     where the one before had left it; the last found it at {place}"
+                );
+            }
+            None => what += "; no signal ended KVM_RUN before the handler was entered",
+        }
+        Trouble::NoCut(what)
     }
 }

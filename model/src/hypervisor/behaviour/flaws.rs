@@ -1,4 +1,5 @@
-//! One behaviour for each failure mode F1..F21 and F23. F22, nested virtualization, is not modelled.
+//! One behaviour for each failure mode F1..F21 and F23; F24 is in [`injected`](super::injected). F22, nested
+//! virtualization, is not modelled.
 
 use super::proposals::from_dr6;
 use super::{Behaviour, CORRECT, Requeue};

@@ -9,9 +9,11 @@
 //! |---|---|
 //! | [`proposals`] | what was proposed on the KVM mailing list, and what kernels ship |
 //! | [`flaws`] | one behaviour for each failure mode |
+//! | [`injected`] | what becomes of what the host injects, and of writes that it has logged |
 //! | [`intercepts`] | which exceptions are intercepted, and that it makes no difference |
 
 pub mod flaws;
+pub mod injected;
 pub mod intercepts;
 pub mod proposals;
 
@@ -103,6 +105,27 @@ pub struct Behaviour {
     pub saves_pending_nmi: bool,
     /// Whether KVM_GET_VCPU_EVENTS shows blocking by NMI.
     pub saves_nmi_blocking: bool,
+    /// Whether KVM_NMI makes an NMI wait.
+    pub takes_nmis: bool,
+    /// Whether an NMI that waits has the guest left as soon as it can take it.
+    pub opens_nmi_window: bool,
+    /// Whether KVM_INTERRUPT makes an interrupt wait.
+    pub takes_interrupts: bool,
+    /// When KVM_EXIT_IRQ_WINDOW_OPEN comes.
+    pub window: InterruptWindow,
+    /// Whether writes of deliveries are in the dirty ring.
+    pub logs_deliveries: bool,
+}
+
+/// When user space is told that the guest can take an external interrupt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InterruptWindow {
+    /// When it can: RFLAGS.IF is 1 and no shadow of STI or MOV SS is in effect.
+    Open,
+    /// When RFLAGS.IF is 1, in a shadow too.
+    InShadow,
+    /// At once.
+    WithoutIf,
 }
 
 impl Behaviour {
@@ -150,11 +173,16 @@ pub const CORRECT: Behaviour = Behaviour {
     unblocks_requeued_nmi: true,
     saves_pending_nmi: true,
     saves_nmi_blocking: true,
+    takes_nmis: true,
+    opens_nmi_window: true,
+    takes_interrupts: true,
+    window: InterruptWindow::Open,
+    logs_deliveries: true,
 };
 
 /// Every behaviour, the default one first.
 pub fn all() -> impl Iterator<Item = &'static Behaviour> {
-    proposals::ALL.into_iter().chain(intercepts::ALL).chain(flaws::ALL)
+    proposals::ALL.into_iter().chain(intercepts::ALL).chain(flaws::ALL).chain(injected::ALL)
 }
 
 /// The behaviour of that name.
@@ -177,7 +205,7 @@ mod tests {
 
     #[test]
     fn every_failure_mode_has_a_behaviour_of_its_own() {
-        for number in (1..=21).chain([23]) {
+        for number in (1..=21).chain([23, 24]) {
             let mode = format!("F{number}");
             let alone = |behaviour: &&Behaviour| behaviour.plays == [mode.as_str()];
             assert!(all().any(|behaviour| alone(&behaviour)), "{mode}");

@@ -1,0 +1,262 @@
+//! KVM_SET_*, and which field it is where one is refused.
+//!
+//! A machine that refuses what it, or another, has given is wrong, and its author needs to know by
+//! which field. So the refused state is offered again with one field after the other put back to what
+//! the vCPU has; where no single one is enough, each is offered alone.
+
+use super::names;
+use crate::blame::{Blame, Refusal, RefusedField};
+use crate::vcpu::{Msr, Vcpu, VcpuError, Xsave};
+use kvm_bindings::{
+    kvm_debugregs, kvm_dtable, kvm_mp_state, kvm_regs, kvm_segment, kvm_sregs, kvm_sregs2, kvm_vcpu_events,
+    kvm_xcrs,
+};
+use std::ops::Range;
+
+/// A field of `S`, or a group that means something together.
+struct Field<S> {
+    name: &'static str,
+    copy: Box<Copy<S>>,
+    show: Box<Show<S>>,
+}
+
+/// Gives the first state the second one's value.
+type Copy<S> = dyn Fn(&mut S, &S);
+/// The value in words.
+type Show<S> = dyn Fn(&S) -> String;
+
+/// Fields by name; each is shown as a number.
+macro_rules! fields {
+    ($state:ty: $($name:literal $field:ident $([$index:literal])? $(. $inner:ident)*),* $(,)?) => {
+        vec![$(Field {
+            name: $name,
+            copy: Box::new(|to: &mut $state, from: &$state| {
+                to.$field $([$index])? $(.$inner)* = from.$field $([$index])? $(.$inner)*;
+            }),
+            show: Box::new(|state: &$state| format!("{:#x}", state.$field $([$index])? $(.$inner)*)),
+        }),*]
+    };
+}
+
+/// Those of both forms of the system registers.
+macro_rules! system_fields {
+    ($state:ty) => {{
+        let mut all = fields![$state:
+            "CR0" cr0, "CR2" cr2, "CR3" cr3, "CR4" cr4, "CR8" cr8, "IA32_EFER" efer,
+            "IA32_APIC_BASE" apic_base
+        ];
+        system_fields!($state, all segment: "CS" cs, "DS" ds, "ES" es, "FS" fs, "GS" gs, "SS" ss, "TR" tr, "LDTR" ldt);
+        system_fields!($state, all table: "GDTR" gdt, "IDTR" idt);
+        all
+    }};
+    ($state:ty, $all:ident $show:ident: $($name:literal $field:ident),*) => {
+        $($all.push(Field {
+            name: $name,
+            copy: Box::new(|to: &mut $state, from: &$state| to.$field = from.$field),
+            show: Box::new(|state: &$state| $show(&state.$field)),
+        });)*
+    };
+}
+
+/// KVM_SET_REGS.
+///
+/// # Errors
+/// [`VcpuError::Refused`] with the field that is refused; any other when the call cannot be made.
+pub fn regs(vcpu: &mut dyn Vcpu, wanted: &kvm_regs) -> Result<(), VcpuError> {
+    let fields = || {
+        fields![kvm_regs:
+            "RAX" rax, "RBX" rbx, "RCX" rcx, "RDX" rdx, "RSI" rsi, "RDI" rdi, "RSP" rsp, "RBP" rbp,
+            "R8" r8, "R9" r9, "R10" r10, "R11" r11, "R12" r12, "R13" r13, "R14" r14, "R15" r15,
+            "RIP" rip, "RFLAGS" rflags
+        ]
+    };
+    set(vcpu, "KVM_SET_REGS", wanted, fields, |vcpu| vcpu.regs(), |vcpu, regs| vcpu.set_regs(regs))
+}
+
+/// KVM_SET_SREGS.
+///
+/// # Errors
+/// As [`regs`].
+pub fn sregs(vcpu: &mut dyn Vcpu, wanted: &kvm_sregs) -> Result<(), VcpuError> {
+    let fields = || system_fields!(kvm_sregs);
+    set(vcpu, "KVM_SET_SREGS", wanted, fields, |vcpu| vcpu.sregs(), |vcpu, sregs| vcpu.set_sregs(sregs))
+}
+
+/// KVM_SET_SREGS2.
+///
+/// # Errors
+/// As [`regs`].
+pub fn sregs2(vcpu: &mut dyn Vcpu, wanted: &kvm_sregs2) -> Result<(), VcpuError> {
+    let fields = || {
+        let mut all = system_fields!(kvm_sregs2);
+        all.extend(fields![kvm_sregs2:
+            "flags" flags, "PDPTR0" pdptrs[0], "PDPTR1" pdptrs[1], "PDPTR2" pdptrs[2], "PDPTR3" pdptrs[3]
+        ]);
+        all
+    };
+    set(vcpu, "KVM_SET_SREGS2", wanted, fields, |vcpu| vcpu.sregs2(), |vcpu, sregs| vcpu.set_sregs2(sregs))
+}
+
+/// KVM_SET_DEBUGREGS.
+///
+/// # Errors
+/// As [`regs`].
+pub fn debug_regs(vcpu: &mut dyn Vcpu, wanted: &kvm_debugregs) -> Result<(), VcpuError> {
+    let fields = || {
+        fields![kvm_debugregs:
+            "DR0" db[0], "DR1" db[1], "DR2" db[2], "DR3" db[3], "DR6" dr6, "DR7" dr7, "flags" flags
+        ]
+    };
+    let put = |vcpu: &mut dyn Vcpu, regs: &kvm_debugregs| vcpu.set_debug_regs(regs);
+    set(vcpu, "KVM_SET_DEBUGREGS", wanted, fields, |vcpu| vcpu.debug_regs(), put)
+}
+
+/// KVM_SET_XCRS.
+///
+/// # Errors
+/// As [`regs`].
+pub fn xcrs(vcpu: &mut dyn Vcpu, wanted: &kvm_xcrs) -> Result<(), VcpuError> {
+    let fields = || fields![kvm_xcrs: "nr_xcrs" nr_xcrs, "flags" flags, "XCR0" xcrs[0].value];
+    set(vcpu, "KVM_SET_XCRS", wanted, fields, |vcpu| vcpu.xcrs(), |vcpu, xcrs| vcpu.set_xcrs(xcrs))
+}
+
+/// KVM_SET_XSAVE.
+///
+/// # Errors
+/// As [`regs`].
+pub fn xsave(vcpu: &mut dyn Vcpu, wanted: &Xsave) -> Result<(), VcpuError> {
+    let part = |(name, range): (&'static str, Range<usize>)| {
+        let shown = range.clone();
+        Field {
+            name,
+            copy: Box::new(move |to: &mut Xsave, from: &Xsave| {
+                if let (Some(to), Some(from)) = (to.0.get_mut(range.clone()), from.0.get(range.clone())) {
+                    to.copy_from_slice(from);
+                }
+            }),
+            show: Box::new(move |area: &Xsave| {
+                let bytes = area.0.get(shown.clone()).unwrap_or_default();
+                bytes.iter().take(SHOWN).map(|byte| format!("{byte:02x}")).collect()
+            }),
+        }
+    };
+    let length = wanted.0.len();
+    let fields = || {
+        // SDM vol. 1, "Legacy Region of an XSAVE Area", "XSAVE Header".
+        [
+            ("x87 control", 0..24),
+            ("MXCSR", 24..28),
+            ("MXCSR_MASK", 28..32),
+            ("x87 registers", 32..160),
+            ("XMM registers", 160..416),
+            ("software's bytes", 416..512),
+            ("XSTATE_BV", 512..520),
+            ("XCOMP_BV", 520..528),
+            ("the header's reserved bytes", 528..576),
+            ("the extended region", 576..length),
+        ]
+        .map(part)
+        .into()
+    };
+    set(vcpu, "KVM_SET_XSAVE", wanted, fields, |vcpu| vcpu.xsave(), |vcpu, xsave| vcpu.set_xsave(xsave))
+}
+
+/// KVM_SET_MP_STATE.
+///
+/// # Errors
+/// As [`regs`].
+pub fn mp_state(vcpu: &mut dyn Vcpu, wanted: kvm_mp_state) -> Result<(), VcpuError> {
+    let fields = || fields![kvm_mp_state: "MP state" mp_state];
+    let put = |vcpu: &mut dyn Vcpu, state: &kvm_mp_state| vcpu.set_mp_state(*state);
+    set(vcpu, "KVM_SET_MP_STATE", &wanted, fields, |vcpu| vcpu.mp_state(), put)
+}
+
+/// KVM_SET_VCPU_EVENTS.
+///
+/// # Errors
+/// As [`regs`].
+pub fn events(vcpu: &mut dyn Vcpu, wanted: &kvm_vcpu_events) -> Result<(), VcpuError> {
+    let fields = || {
+        fields![kvm_vcpu_events:
+            "exception injected" exception.injected, "exception pending" exception.pending,
+            "exception vector" exception.nr, "exception has error code" exception.has_error_code,
+            "exception error code" exception.error_code, "exception has payload" exception_has_payload,
+            "exception payload" exception_payload, "interrupt injected" interrupt.injected,
+            "interrupt vector" interrupt.nr, "interrupt soft" interrupt.soft,
+            "interrupt shadow" interrupt.shadow, "NMI injected" nmi.injected, "NMI pending" nmi.pending,
+            "NMI masked" nmi.masked, "SIPI vector" sipi_vector, "SMM" smi.smm, "SMI pending" smi.pending,
+            "triple fault pending" triple_fault.pending, "flags" flags
+        ]
+    };
+    let put = |vcpu: &mut dyn Vcpu, events: &kvm_vcpu_events| vcpu.set_events(events);
+    set(vcpu, "KVM_SET_VCPU_EVENTS", wanted, fields, |vcpu| vcpu.events(), put)
+}
+
+/// KVM_SET_MSRS, which says itself at which MSR it stopped.
+///
+/// # Errors
+/// As [`regs`].
+pub fn msrs(vcpu: &mut dyn Vcpu, wanted: &[Msr]) -> Result<(), VcpuError> {
+    let error = match vcpu.set_msrs(wanted) {
+        Err(error @ VcpuError::Msr { .. }) => error,
+        other => return other,
+    };
+    let VcpuError::Msr { index, value } = error else { return Err(error) };
+    let has = vcpu.msrs(&[index]).ok().and_then(|msrs| msrs.first().map(|msr| msr.value));
+    let field = RefusedField {
+        name: names::msr(index),
+        refused: format!("{value:#x}"),
+        accepted: has.map_or("no value".to_owned(), |value| format!("{value:#x}")),
+    };
+    Err(Box::new(Refusal { call: "KVM_SET_MSRS", fields: vec![field], error: error.to_string() }).into())
+}
+
+/// Bytes of a region that are shown.
+const SHOWN: usize = 16;
+
+fn set<S: Clone + PartialEq>(
+    vcpu: &mut dyn Vcpu,
+    call: &'static str,
+    wanted: &S,
+    fields: impl FnOnce() -> Vec<Field<S>>,
+    get: impl Fn(&mut dyn Vcpu) -> Result<S, VcpuError>,
+    put: impl Fn(&mut dyn Vcpu, &S) -> Result<(), VcpuError>,
+) -> Result<(), VcpuError> {
+    let Err(error) = put(vcpu, wanted) else { return Ok(()) };
+    if error.blame() != Blame::Machine {
+        return Err(error);
+    }
+    // What a call that was refused has left: what the vCPU had before.
+    let Ok(has) = get(vcpu) else { return Err(error) };
+    let with = |base: &S, field: &Field<S>, from: &S| {
+        let mut state = base.clone();
+        (field.copy)(&mut state, from);
+        state
+    };
+    let differing: Vec<Field<S>> =
+        fields().into_iter().filter(|field| with(wanted, field, &has) != *wanted).collect();
+    let mut accepted = |state: S| put(vcpu, &state).is_ok();
+    let mut refused: Vec<&Field<S>> =
+        differing.iter().filter(|field| accepted(with(wanted, field, &has))).collect();
+    if refused.is_empty() {
+        refused = differing.iter().filter(|field| !accepted(with(&has, field, wanted))).collect();
+    }
+    let fields = refused.into_iter().map(|field| RefusedField {
+        name: field.name.to_owned(),
+        refused: (field.show)(wanted),
+        accepted: (field.show)(&has),
+    });
+    Err(Box::new(Refusal { call, fields: fields.collect(), error: error.to_string() }).into())
+}
+
+fn segment(segment: &kvm_segment) -> String {
+    let kvm_segment { base, limit, selector, type_, present, dpl, db, s, l, g, unusable, .. } = segment;
+    format!(
+        "{{selector {selector:#x}, base {base:#x}, limit {limit:#x}, type {type_:#x}, S {s}, DPL {dpl}, P {present}, \
+         L {l}, D/B {db}, G {g}, unusable {unusable}}}"
+    )
+}
+
+fn table(table: &kvm_dtable) -> String {
+    format!("{{base {:#x}, limit {:#x}}}", table.base, table.limit)
+}

@@ -2,7 +2,7 @@
 //!
 //! A signal ends KVM_RUN wherever it is. Where an exception has just been queued, or its delivery was
 //! interrupted, KVM_RUN returns with the event in flight; everywhere else the guest goes on. So what
-//! counts is how many signals met an event. When they come is measured: [`cut::Aim`].
+//! counts is how many signals met an event. When they come is measured: [`crate::cut::Aim`].
 //!
 //! A storm must not keep the guest from going on: a guest that signals find where it stood gets more
 //! time, and when it has had as much as it needs without them, it runs to the end of its case without

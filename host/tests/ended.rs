@@ -67,7 +67,7 @@ fn ended_under_qemu(test: &str, with: i32, arguments: &[&str]) -> Ran {
     let directory = directory(test);
     let path = path(&directory, Script::HANGS_WITH_AN_IMAGE);
     let mark = mark(test);
-    let run = ["run", "pf/*:idt:cold", "db/*:idt:cold"];
+    let run = ["run", "pf/*:idt:cold", "db/*:idt:cold", "--timeout", FOR_EVER];
     let child = start(&mark, Some(Path::new(&path)), &[&run[..], &NO_KVM, arguments].concat());
     soon("QEMU is not given an image", || calls(&directory).contains("delivery=idt"));
     signal(&child, with);

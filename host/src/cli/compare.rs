@@ -1,14 +1,16 @@
 //! `midflight compare`.
 
+mod chosen;
+
 use super::again::Given;
-use super::args::{CompareArgs, CompareFormat, MachineName};
+use super::args::{CompareArgs, CompareFormat};
+use super::host::host_facts;
 use super::known::known_issues;
-use super::run::{behaviour_named, host_facts, progress_bar};
+use super::run::{behaviour_named, progress_bar};
 use super::{CliError, mounted};
 use crate::ending;
 use crate::facts::HostFacts;
 use crate::image::Image;
-use crate::images;
 use crate::kernel_log::KernelSaid;
 use crate::known::{JudgedWarnings, KnownIssues};
 use crate::machine::model::ModelMachine;
@@ -20,13 +22,12 @@ use crate::run::compare::excuse::{Excuses, not_shown};
 use crate::run::compare::{self, Comparison};
 use crate::run::observe::observe;
 use crate::run::pair::{Pair, PairError, ROUTES, Subject};
-use crate::run::plan::{Abilities, met_needs, with_delivery};
+use crate::run::plan::{Abilities, met_needs};
 use crate::run::pool::{self, Engine};
 use crate::run::storm::StormBounds;
 use crate::run::worker::{Worker, WorkerError, WorkerOptions};
 use crate::scenario::Scenario;
 use kvm::KvmMachine;
-use model::hypervisor::behaviour::CORRECT;
 use std::io::{BufWriter, Write, stdout};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -38,13 +39,13 @@ pub(super) fn compare(
     kvm: &Path,
     given: &Given,
 ) -> Result<u8, CliError> {
-    let pair = pair(args)?;
+    let pair = chosen::pair(args)?;
     mounted::check(pair.has_kvm())?;
-    let (images, files) = images(args.image.as_deref(), files)?;
+    let (images, files) = chosen::images(args.image.as_deref(), files)?;
     let known = known_issues(args.known_issues.as_deref(), &files, files.is_empty())?;
     let facts = host_facts(kvm, &args.host_facts)?;
     let scenarios_of = if args.migrate { across::scenarios } else { compare::scenarios };
-    let scenarios = chosen(args, &images, scenarios_of)?;
+    let scenarios = chosen::scenarios(args, &images, scenarios_of)?;
     let machine = if pair.has_kvm() { Some(KvmMachine::open(kvm)?) } else { None };
     let options = WorkerOptions {
         kvm: kvm.to_owned(),
@@ -60,73 +61,6 @@ pub(super) fn compare(
         run.migrate(scenarios, &abilities)
     } else {
         run.compare(&scenarios, &abilities, machine)
-    }
-}
-
-/// The two machines that were named.
-fn pair(args: &CompareArgs) -> Result<Pair, CliError> {
-    let named = behaviour_named(args.behaviour.as_deref())?;
-    let [first, second] = args.machines.as_slice() else {
-        let what =
-            format!("--machines names {} machines; it needs two, as in kvm,model", args.machines.len());
-        return Err(CliError::Usage(what));
-    };
-    let both_models = (first, second) == (&MachineName::Model, &MachineName::Model);
-    let subject = |name: &MachineName, behaviour: &str| match name {
-        MachineName::Kvm => Ok(Subject::Kvm),
-        MachineName::Model => Ok(Subject::Model(behaviour.to_owned())),
-        MachineName::Qemu => Err(CliError::Usage(
-            "--machines: qemu cannot be stopped at its doorbell; there are kvm and model".to_owned(),
-        )),
-    };
-    let of_first = if both_models { CORRECT.name } else { named.name };
-    let pair = Pair([subject(first, of_first)?, subject(second, named.name)?]);
-    if args.behaviour.is_some() && pair == Pair([Subject::Kvm, Subject::Kvm]) {
-        return Err(CliError::Usage("--behaviour is for the model; kvm behaves as it does".to_owned()));
-    }
-    Ok(pair)
-}
-
-/// The images to run, and the files that they come from.
-fn images(name: Option<&str>, files: &[PathBuf]) -> Result<(Vec<Image>, Vec<PathBuf>), CliError> {
-    let Some(name) = name else { return Ok((images::load(files)?, files.to_vec())) };
-    let loaded = images::load(files);
-    if let Ok(all) = &loaded
-        && let Some(image) = all.iter().find(|image| image.name == name)
-    {
-        return Ok((vec![image.clone()], files.to_vec()));
-    }
-    let file = PathBuf::from(name);
-    if file.is_file() {
-        let files = vec![file];
-        return Ok((images::load(&files)?, files));
-    }
-    let names: Vec<String> = loaded?.into_iter().map(|image| image.name).collect();
-    let what = format!("`{name}` is neither an image nor a file; there are {}", names.join(", "));
-    Err(CliError::Usage(what))
-}
-
-/// The scenarios that `--case` and `--delivery` leave.
-fn chosen(
-    args: &CompareArgs,
-    images: &[Image],
-    of_image: fn(&Image) -> Vec<Scenario>,
-) -> Result<Vec<(usize, Scenario)>, CliError> {
-    let of_image = |(index, image)| of_image(image).into_iter().map(move |scenario| (index, scenario));
-    let mut scenarios: Vec<(usize, Scenario)> = images.iter().enumerate().flat_map(of_image).collect();
-    if let Some(case) = &args.case {
-        scenarios.retain(|(_, scenario)| scenario.case == *case);
-        if scenarios.is_empty() {
-            let what =
-                format!("there is no case `{case}` to compare; `midflight list --cases` prints every case");
-            return Err(CliError::Usage(what));
-        }
-    }
-    with_delivery(&mut scenarios, args.delivery);
-    if scenarios.is_empty() {
-        Err(CliError::NothingSelected("two machines".to_owned()))
-    } else {
-        Ok(scenarios)
     }
 }
 

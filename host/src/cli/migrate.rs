@@ -2,8 +2,9 @@
 
 use super::again::Given;
 use super::args::{DestinationArgs, MachineName, MigrateArgs};
+use super::host::{host_facts, kernel_log};
 use super::known::known_issues;
-use super::run::{behaviour_for, behaviour_named, host_facts, kernel_log};
+use super::run::{behaviour_for, behaviour_named};
 use super::tell::{Reporting, Teller};
 use super::{CliError, mounted, select};
 use crate::image::Image;

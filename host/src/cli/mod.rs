@@ -8,6 +8,7 @@ mod args;
 mod compare;
 mod doctor;
 mod explore;
+mod host;
 mod known;
 mod list;
 mod migrate;

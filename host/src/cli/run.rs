@@ -2,14 +2,14 @@
 
 use super::again::Given;
 use super::args::{MachineName, RunArgs};
+use super::host::{host_facts, kernel_log, require};
 use super::known::known_issues;
 use super::tell::{Reporting, Teller};
 use super::{CliError, mounted, select};
 use crate::ending;
-use crate::facts::HostFacts;
 use crate::image::Image;
 use crate::images;
-use crate::kernel_log::{DEVICE, KernelLog};
+use crate::kernel_log::KernelLog;
 use crate::machine::model::ModelMachine;
 use crate::machine::qemu::{Qemu, QemuError, TRY};
 use crate::probe::{Question, probe};
@@ -300,51 +300,4 @@ pub(super) fn behaviour_named(name: Option<&str>) -> Result<&'static Behaviour, 
         let names: Vec<_> = behaviour::all().map(|behaviour| behaviour.name).collect();
         CliError::Usage(format!("there is no behaviour `{name}`; there are {}", names.join(", ")))
     })
-}
-
-/// What the host says, and what the user states.
-pub(super) fn host_facts(kvm: &Path, stated: &[String]) -> Result<HostFacts, CliError> {
-    let mut facts = HostFacts::gather(kvm);
-    for fact in stated {
-        facts.state(fact).map_err(|why| CliError::Usage(format!("--host-fact: {why}")))?;
-    }
-    Ok(facts)
-}
-
-/// The log in `file`, which must be readable, or the one of this host's kernel, as far as it is.
-pub(super) fn kernel_log(file: Option<&Path>) -> Result<KernelLog, CliError> {
-    let Some(file) = file else { return Ok(KernelLog::watch_if_readable(Path::new(DEVICE))) };
-    KernelLog::watch(file)
-        .map_err(|error| CliError::Usage(format!("--kernel-log {}: {error}", file.display())))
-}
-
-/// Checks `--require`: what it names must be there on a machine that is not the model.
-fn require<'q>(
-    needs: &[String],
-    kvm: &Path,
-    qemu: impl Fn() -> &'q Result<(Qemu, String), QemuError>,
-) -> Result<(), CliError> {
-    for need in needs {
-        let unmet = |reason: String| CliError::Required { need: need.clone(), reason };
-        match need.as_str() {
-            "kvm" => drop(KvmMachine::open(kvm).map_err(|error| unmet(error.to_string()))?),
-            "qemu" => {
-                if let Err(error) = qemu() {
-                    return Err(unmet(error.to_string()));
-                }
-            }
-            "fred" | "xfd" | "amx" => {
-                let machine = KvmMachine::open(kvm).map_err(|error| unmet(error.to_string()))?;
-                if !met_needs(&machine).names().any(|met| met == need) {
-                    return Err(unmet("KVM on this host does not offer it; see `midflight doctor`".into()));
-                }
-            }
-            other => {
-                return Err(CliError::Usage(format!(
-                    "--require {other}: there is no such need; there are kvm, qemu, fred, xfd, amx"
-                )));
-            }
-        }
-    }
-    Ok(())
 }

@@ -75,7 +75,7 @@ fn list_says_what_a_filter_means() {
     }
     let ran = list(&["level", "pf/read-unmapped:fred:cold", "*:cold", "migrate"]);
     let lines: Vec<&str> = ran.stderr.lines().collect();
-    let [level, id, cold, migrate] = lines[..] else { panic!("{ran:?}") };
+    let [level, id, cold, migrate, storms] = lines[..] else { panic!("{ran:?}") };
     assert!(level.starts_with(&format!("`level`, the image: {} scenarios of ", ids(&["level/*"]).len())));
     assert_eq!(id, "`pf/read-unmapped:fred:cold` as whole components: 1 scenario of 1 case");
     let colds = ids(&["cold"]).len();
@@ -84,6 +84,7 @@ fn list_says_what_a_filter_means() {
         "{cold}"
     );
     assert!(migrate.starts_with("`migrate` as whole components: "), "{migrate}");
+    assert!(storms.contains(" of these are storms, whose signals come by chance"), "{storms}");
     assert_eq!(list(&[]).stderr, "");
 }
 

@@ -325,6 +325,28 @@ fn trace_tells_where_the_event_data_went() {
 }
 
 #[test]
+fn what_keeps_interrupts_and_nmis_out_is_shown_at_the_cut_and_in_a_trace() {
+    if embedded("sti").is_none() {
+        return;
+    }
+    for (id, words) in [
+        ("sti/pf:fred:block@frame:migrate", "in the interrupt shadow of STI"),
+        ("nmi/blocked-behind-pf:fred:block@frame:migrate", "NMIs blocked"),
+    ] {
+        let ran = midflight(&["trace", id]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        for start in ["instruction  ", "queue        after the requeue: "] {
+            let shown = |line: &str| line.starts_with(start) && line.ends_with(words);
+            assert!(ran.stdout.lines().any(shown), "{start}: {ran:?}");
+        }
+        let failed = midflight(&["run", id, "--behaviour", "kernel-only-event-data"]);
+        assert_eq!(failed.code, 1, "{failed:?}");
+        let shown = |line: &str| line.contains("the queue at the cut: #PF (14)") && line.contains(words);
+        assert!(failed.stdout.lines().any(shown), "{failed:?}");
+    }
+}
+
+#[test]
 fn explore_prints_schedules_that_run_replays() {
     if embedded("pf").is_none() {
         return;

@@ -10,7 +10,7 @@ mod patched;
 use midflight::image::Image;
 use midflight_binary::{Ran, embedded, file, finish, midflight};
 use patched::with_code;
-use protocol::note::ImageNote;
+use protocol::note::{CaseNote, ImageNote};
 use std::mem::offset_of;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
@@ -66,6 +66,28 @@ fn a_wrong_expectation_fails_with_expected_and_got() {
     assert_eq!(ran.code, 1, "{ran:?}");
     let line = "SS expected 0x203000d00000010, got 0x203000e00000010";
     assert!(ran.stdout.contains(line), "{ran:?}");
+}
+
+#[test]
+fn a_scenario_that_the_model_skips_fails() {
+    let Some(mut bytes) = embedded("pf") else { return };
+    let name: [u8; 32] = protocol::text::fixed("read-unmapped");
+    let note = bytes.windows(name.len()).position(|window| window == name).unwrap();
+    // CET, which the model does not have.
+    bytes[note + offset_of!(CaseNote, needs)] |= 1 << 4;
+    let image = file("needs-cet", &bytes);
+    let ran = run_on("model", &image, &[]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    let sentence = "the model can do everything, and it skipped this: ";
+    let whole = format!("{sentence}needs cet");
+    assert!(ran.stdout.contains(&whole) && ran.stdout.contains("1 failed"), "{ran:?}");
+    let image = image.to_str().unwrap();
+    for more in [&[][..], &["--migrate"]] {
+        let two = ["compare", image, "--case", "read-unmapped", "--machines", "model,model"];
+        let ran = midflight(&[&two, more].concat());
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert!(ran.stdout.contains(sentence), "{ran:?}");
+    }
 }
 
 #[test]

@@ -91,16 +91,21 @@ const ERROR_CODES: u32 = 0x6022_7D00;
 // From here on: [rsp] RFLAGS at entry, [rsp + 8] return address of the stub's call, [rsp + 16] the
 // frame from its error code on.
 // ebx: bytes from the entry point to that return address; r8d: quadwords of the frame.
+//
+// The stub counts as running before it changes any register but RSP: an event that comes earlier returns to
+// a stub that has lost nothing.
 core::arch::global_asm!(
     ".pushsection .text.capture, \"ax\", @progbits",
     "fred_event:",
     "pushfq",
+    "inc dword ptr [rip + {nesting}]",
     "cld",
     "mov ebx, 5",
     "mov r8d, 8",
     "jmp capture",
     "idt_event:",
     "pushfq",
+    "inc dword ptr [rip + {nesting}]",
     "cld",
     "mov ebx, 7",
     "mov r8d, 6",
@@ -109,7 +114,6 @@ core::arch::global_asm!(
     "mov [rip + {entry_r11}], r11",
     "lea rsi, [rsp + 16]",
     "mov r9, rsi",
-    "inc dword ptr [rip + {nesting}]",
     "mov eax, [rip + {mailbox} + {ENTRIES}]",
     "lea r11d, [rax + 1]",
     "mov [rip + {mailbox} + {ENTRIES}], r11d",

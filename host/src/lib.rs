@@ -19,6 +19,8 @@
 //! | [`kernel_log`] | warnings of this host's kernel during a run |
 //! | [`cli`], [`filter`], [`pattern`] | the command line; which ids a word of it means; `*` there and in known issues |
 
+#![forbid(unsafe_code)]
+
 pub mod boot;
 pub mod cli;
 pub mod cut;

@@ -28,6 +28,8 @@
 //! | `needed` | the capabilities without which nothing can be run |
 //! | `nested_flag` | the capability for the nested bit, which has no settled number |
 //! | `facts` | what reports and `midflight doctor` say about this host's KVM |
+//! | [`process`] | processes that run a VM, and end with whoever started them |
+//! | `int1` | what a hypervisor underneath makes of INT1 |
 //! | `device` | why the device cannot be opened, and what helps |
 //! | `error` | errno -> a sentence with advice |
 //! | `sys` | the ioctls and system calls that kvm-ioctls lacks |
@@ -36,10 +38,12 @@ mod device;
 mod error;
 mod exit;
 mod facts;
+mod int1;
 mod memory;
 mod msrs;
 mod needed;
 mod nested_flag;
+pub mod process;
 mod protection;
 mod ring;
 mod signal;
@@ -49,6 +53,7 @@ mod userfault;
 mod vcpu;
 
 pub use facts::{Capability, Facts, KvmFacts, facts};
+pub use int1::rip_after_int1;
 pub use msrs::to_migrate as msrs_to_migrate;
 pub use nested_flag::NestedFlag;
 pub use vcpu::KvmVcpu;

@@ -7,12 +7,13 @@
 
 use crate::ending::{self, LOOK};
 use crate::probe::{self, Question, StopSupport, Support};
-use crate::process::{THIS_PROGRAM, die_with_parent, end, let_end, status};
+use crate::process::THIS_PROGRAM;
 use crate::result::{Outcome, Report};
 use crate::run::observe::Observation;
 use crate::run::pair::Pair;
 use crate::run::storm::StormBounds;
 use crate::scenario::Scenario;
+use kvm::process::{die_with_parent, end, let_end, status};
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;

@@ -29,7 +29,7 @@ use kvm_bindings::{kvm_regs, kvm_vcpu_events};
 use protocol::disturbance::Phase;
 use serde::{Deserialize, Serialize};
 use vm::Queue;
-use vm::{Protection, VcpuError};
+use vm::{PageAccess, VcpuError};
 
 /// How it is known that the delivery was cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -162,8 +162,8 @@ pub fn cut(
     delivery: Delivery,
     payload: bool,
 ) -> Result<Cut, NoCut> {
-    if let (Some(protection), Some(place)) = (stop.protection(), stop.place()) {
-        return refused::page(session, case, place, protection);
+    if let (Some(access), Some(place)) = (stop.page_access(), stop.place()) {
+        return refused::page(session, case, place, access);
     }
     match stop {
         Stop::Cancel => {
@@ -185,8 +185,8 @@ pub fn cut(
 /// # Errors
 /// When no cut can be proved.
 pub fn cut_again(session: &mut Session<'_>, case: &Case, stop: Stop, first: &Cut) -> Result<Cut, NoCut> {
-    let mut again = match (stop, stop.place(), stop.protection()) {
-        (_, Some(place), Some(protection)) => refused::page_again(session, case, place, protection)?,
+    let mut again = match (stop, stop.place(), stop.page_access()) {
+        (_, Some(place), Some(access)) => refused::page_again(session, case, place, access)?,
         (Stop::Access(_, Some(second)), ..) => refused::access(session, case, second)?,
         _ => queued::abandon(session)?,
     };
@@ -213,12 +213,12 @@ pub fn is_logged(session: &mut Session<'_>, stop: Stop) -> bool {
 /// # Errors
 /// When the page cannot be opened, or the ring not be emptied.
 pub fn release(session: &mut Session<'_>, stop: Stop) -> Result<(), VcpuError> {
-    if let (Some(_), Some(place)) = (stop.protection(), stop.place()) {
+    if let (Some(_), Some(place)) = (stop.page_access(), stop.place()) {
         let page = session.image().page(place);
-        return session.vcpu.protect(page, Protection::Open);
+        return session.vcpu.set_page_access(page, PageAccess::Open);
     }
     match session.vcpu.dirty_ring() {
-        Some(ring) => ring.take_out(u32::MAX),
+        Some(ring) => ring.harvest(u32::MAX),
         None => Ok(()),
     }
 }

@@ -7,7 +7,7 @@ use crate::session::{Session, Stopped};
 use protocol::disturbance::Phase;
 use protocol::doorbell::Doorbell;
 use vm::Queue;
-use vm::{Exit, Protection};
+use vm::{Exit, PageAccess};
 
 /// `suberror` of KVM_EXIT_INTERNAL_ERROR where a delivery met memory that is not there:
 /// KVM_INTERNAL_ERROR_DELIVERY_EV.
@@ -18,17 +18,17 @@ pub(super) fn page(
     session: &mut Session<'_>,
     case: &Case,
     place: Place,
-    protection: Protection,
+    access: PageAccess,
 ) -> Result<Cut, NoCut> {
-    let (first, mut cut) = stop(session, case, place, protection)?;
+    let (first, mut cut) = stop(session, case, place, access)?;
     // A fault leaves the vCPU as it was, so that it can be asked again; the others end the wait, or
     // the instruction, in some way of their own.
-    if matches!(protection, Protection::Blocked | Protection::Private) {
+    if matches!(access, PageAccess::Blocked | PageAccess::Private) {
         let page = session.image().page(place);
         match session.advance_past_io()? {
             Stopped::Doorbell(Doorbell::Done(_)) => cut.second_run = SecondRun::RanOn,
             stopped => {
-                expect(&stopped, protection, page)?;
+                expect(&stopped, access, page)?;
                 let second = Look::at(session)?;
                 if second != first {
                     let place = session.image().describe_address(second.regs.rip);
@@ -47,20 +47,20 @@ pub(super) fn page_again(
     session: &mut Session<'_>,
     case: &Case,
     place: Place,
-    protection: Protection,
+    access: PageAccess,
 ) -> Result<Cut, NoCut> {
-    stop(session, case, place, protection).map(|(_, cut)| cut)
+    stop(session, case, place, access).map(|(_, cut)| cut)
 }
 
 fn stop(
     session: &mut Session<'_>,
     case: &Case,
     place: Place,
-    protection: Protection,
+    access: PageAccess,
 ) -> Result<(Look, Cut), NoCut> {
     let page = session.image().page(place);
-    session.vcpu.protect(page, protection)?;
-    expect(&session.advance_past_io()?, protection, page)?;
+    session.vcpu.set_page_access(page, access)?;
+    expect(&session.advance_past_io()?, access, page)?;
     let look = Look::at(session)?;
     if look.entries != 0 {
         return Err(NoCut::Unproved("the page refused access only after a handler was entered".into()));
@@ -71,13 +71,13 @@ fn stop(
 }
 
 /// Whether the guest stopped because of the page.
-fn expect(stopped: &Stopped, protection: Protection, page: u64) -> Result<(), NoCut> {
-    let because = match (protection, stopped) {
-        (Protection::Blocked | Protection::Private, Stopped::Exit(Exit::Fault { gpa })) => {
+fn expect(stopped: &Stopped, access: PageAccess, page: u64) -> Result<(), NoCut> {
+    let because = match (access, stopped) {
+        (PageAccess::Blocked | PageAccess::Private, Stopped::Exit(Exit::Fault { gpa })) => {
             gpa.is_none_or(|gpa| gpa & !0xFFF == page)
         }
-        (Protection::Userfault, Stopped::Exit(Exit::Interrupted)) => true,
-        (Protection::Hole | Protection::ReadOnly, Stopped::Exit(Exit::InternalError { suberror, .. })) => {
+        (PageAccess::Userfault, Stopped::Exit(Exit::Interrupted)) => true,
+        (PageAccess::Hole | PageAccess::ReadOnly, Stopped::Exit(Exit::InternalError { suberror, .. })) => {
             *suberror == DELIVERY_EVENT
         }
         _ => false,

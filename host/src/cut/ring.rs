@@ -55,7 +55,7 @@ pub(super) fn full(session: &mut Session<'_>, case: &Case) -> Result<Cut, NoCut>
     let page = session.image().page(Place::Frame);
     session.vcpu.evict(page)?;
     for _ in 0..ROOM {
-        ring(session.vcpu.as_mut())?.take_out(1)?;
+        ring(session.vcpu.as_mut())?.harvest(1)?;
         match session.advance_past_io()? {
             Stopped::Exit(Exit::DirtyRingFull) if session.vcpu.is_resident(page)? => {
                 let look = Look::at(session)?;
@@ -143,7 +143,7 @@ fn write(vcpu: &mut dyn Vcpu, first: u32, count: u32) -> Result<bool, NotFilled>
     let first = first % COUNT;
     if first == 0 {
         // Every page may have been logged by now.
-        ring(vcpu)?.log_again()?;
+        ring(vcpu)?.restart_log()?;
     }
     vcpu.set_regs(&kvm_regs {
         rip: CODE,

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use vm::Machine;
 use vm::state::{first_form, second_form};
 use vm::{
-    DeliveryAccesses, DirtyRing, Exit, MemoryImage, Msr, Protection, RunMode, Vcpu, VcpuError, VmConfig,
+    DeliveryAccesses, DirtyRing, Exit, MemoryImage, Msr, PageAccess, RunMode, Vcpu, VcpuError, VmConfig,
     VmKind, Xsave,
 };
 
@@ -317,16 +317,16 @@ impl Vcpu for ModelVcpu {
         Some(self)
     }
 
-    fn protect(&mut self, address: u64, protection: Protection) -> Result<(), VcpuError> {
-        let refusal = match protection {
-            Protection::Open => {
+    fn set_page_access(&mut self, address: u64, access: PageAccess) -> Result<(), VcpuError> {
+        let refusal = match access {
+            PageAccess::Open => {
                 self.vm.open();
                 return Ok(());
             }
-            Protection::Blocked | Protection::Private => Refusal::Blocked,
-            Protection::Userfault => Refusal::Userfault,
-            Protection::Hole => Refusal::Hole,
-            Protection::ReadOnly => Refusal::ReadOnly,
+            PageAccess::Blocked | PageAccess::Private => Refusal::Blocked,
+            PageAccess::Userfault => Refusal::Userfault,
+            PageAccess::Hole => Refusal::Hole,
+            PageAccess::ReadOnly => Refusal::ReadOnly,
         };
         self.vm.refuse(address, refusal);
         Ok(())
@@ -347,13 +347,13 @@ impl Vcpu for ModelVcpu {
 }
 
 impl DirtyRing for ModelVcpu {
-    fn take_out(&mut self, count: u32) -> Result<(), VcpuError> {
-        self.vm.take_out_of_dirty_ring(count);
+    fn harvest(&mut self, count: u32) -> Result<(), VcpuError> {
+        self.vm.harvest_dirty_ring(count);
         Ok(())
     }
 
-    fn log_again(&mut self) -> Result<(), VcpuError> {
-        self.vm.log_dirty_pages_again();
+    fn restart_log(&mut self) -> Result<(), VcpuError> {
+        self.vm.restart_dirty_log();
         Ok(())
     }
 

@@ -4,12 +4,12 @@
 //! On the model, which says what was refused. Without embedded images there is nothing to run.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers belong to tests, which may panic")]
 
-use midflight::boot::boot;
 use midflight::image::{Case, DeliveryPages, Image, MEMORY_SIZE};
 use midflight::images;
 use midflight::inject;
-use midflight::machine::model::ModelMachine;
+use midflight::machines::model::ModelMachine;
 use midflight::scenario::{Delivery, is_possible};
+use midflight::session::boot::boot;
 use midflight::session::{Session, Stopped};
 use model::hypervisor::behaviour::CORRECT;
 use protocol::doorbell::Doorbell;

@@ -7,13 +7,13 @@ mod faulty;
 
 use faulty::{Fault, Faulty};
 use kvm_bindings::{kvm_sregs, kvm_sregs2, kvm_vcpu_events};
+use midflight::engine::runner::Runner;
 use midflight::image::Image;
 use midflight::images;
-use midflight::machine::model::ModelMachine;
+use midflight::machines::model::ModelMachine;
 use midflight::migration::move_through_memory;
 use midflight::probe::{Question, probe};
-use midflight::result::{Outcome, Report};
-use midflight::run::one::Runner;
+use midflight::report::outcome::{Outcome, Report};
 use std::time::Duration;
 use vm::Machine;
 use vm::{DirtyRing, Exit, Msr, PageAccess, RunMode, Vcpu, VcpuError, VmConfig, VmKind};

@@ -2,8 +2,8 @@
 
 use super::Support;
 use super::guest::{Guest, INPUT, Progress};
-use crate::cut::{DELIVERY_EVENT, DIRTY_RING_ROOM, NotFilled, fill_dirty_ring};
 use crate::scenario::Place;
+use crate::stops::{DELIVERY_EVENT, DIRTY_RING_ROOM, NotFilled, fill_dirty_ring};
 use fred::event::vector;
 use kvm_bindings::KVM_VCPUEVENT_VALID_PAYLOAD;
 use protocol::note::INTERRUPT;

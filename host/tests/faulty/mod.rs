@@ -3,7 +3,7 @@
 use kvm_bindings::{
     kvm_cpuid_entry2, kvm_debugregs, kvm_mp_state, kvm_regs, kvm_sregs, kvm_sregs2, kvm_vcpu_events, kvm_xcrs,
 };
-use midflight::machine::model::ModelMachine;
+use midflight::machines::model::ModelMachine;
 use model::hypervisor::behaviour::CORRECT;
 use std::time::Instant;
 use vm::Machine;

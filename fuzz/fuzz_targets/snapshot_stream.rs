@@ -8,8 +8,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use midflight::machine::model::ModelMachine;
-use midflight::result::Report;
+use midflight::machines::model::ModelMachine;
+use midflight::report::outcome::Report;
 use midflight::scenario::Scenario;
 use midflight::stream::{Errand, Guest, Kind, Reader, StreamError, Writer};
 use model::hypervisor::behaviour::CORRECT;

@@ -3,6 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    midflight::nested::init_if_asked();
+    midflight::on_kernel::init_if_asked();
     midflight::cli::main()
 }

@@ -1,10 +1,10 @@
 //! What a machine is asked before scenarios run on it.
 #![expect(clippy::unwrap_used, reason = "the helpers belong to tests, which may panic")]
 
+use midflight::engine::plan::Abilities;
 use midflight::image::Image;
 use midflight::images::{self, EMBEDDED};
 use midflight::probe::{Question, StopSupport, Support};
-use midflight::run::plan::Abilities;
 use midflight::scenario::{self, Place, Scenario, Stop};
 use protocol::need::Needs;
 use std::convert::Infallible;

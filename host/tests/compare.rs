@@ -4,7 +4,7 @@
 mod midflight_binary;
 mod this_host;
 
-use midflight::facts::HostFacts;
+use midflight::report::facts::HostFacts;
 use midflight_binary::{Ran, embedded, file, midflight};
 use serde_json::Value;
 
@@ -197,7 +197,7 @@ fn an_unknown_difference_names_the_host_and_its_entry() {
     }
     // It is an entry that the list takes.
     let entry = only.split_once("[[issue]]").map(|(_, entry)| format!("[[issue]]{entry}")).unwrap();
-    midflight::known::KnownIssues::parse("the entry", &entry).unwrap();
+    midflight::report::known::KnownIssues::parse("the entry", &entry).unwrap();
 }
 
 #[test]

@@ -4,12 +4,12 @@
 //! On the model, which says what was refused. Without embedded images there is nothing to run.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers belong to tests, which may panic")]
 
-use midflight::boot::boot;
 use midflight::image::{Case, DeliveryPages, Image, MEMORY_SIZE};
 use midflight::images;
 use midflight::inject;
-use midflight::machine::model::ModelMachine;
+use midflight::machines::model::ModelMachine;
 use midflight::scenario::{Delivery, is_possible};
+use midflight::session::boot::boot;
 use midflight::session::{Session, Stopped};
 use model::hypervisor::behaviour::CORRECT;
 use protocol::doorbell::Doorbell;
@@ -17,7 +17,7 @@ use protocol::mailbox::{HostFlags, Verdict};
 use protocol::note::CaseFlags;
 use vm::Machine;
 use vm::state::{self, VmState};
-use vm::{Exit, Protection, VmConfig, VmKind};
+use vm::{Exit, PageAccess, VmConfig, VmKind};
 
 /// The pages that a delivery of `case` must touch, and nothing else between `Armed` and its handler.
 fn pages(case: &Case, delivery: Delivery, pages: &DeliveryPages) -> Vec<(&'static str, u64)> {
@@ -53,7 +53,7 @@ fn stop_at(machine: &ModelMachine, image: &Image, ready: &VmState, index: u16, p
         session.choose_case(index).unwrap();
         assert_eq!(session.advance().unwrap(), Stopped::Doorbell(Doorbell::Armed(index)));
         inject::at_armed(&mut session, case.flags).unwrap();
-        session.vcpu.protect(page, Protection::Blocked).unwrap();
+        session.vcpu.set_page_access(page, PageAccess::Blocked).unwrap();
         match session.advance_past_io().unwrap() {
             Stopped::Exit(Exit::Fault { gpa: Some(gpa) }) => assert_eq!(gpa & !0xFFF, page),
             other => panic!("{other:?}"),
@@ -67,7 +67,7 @@ fn stop_at(machine: &ModelMachine, image: &Image, ready: &VmState, index: u16, p
         let others = case.flags.contains(CaseFlags::NESTED)
             && [image.pages.idt, image.pages.gdt, image.pages.tss].contains(&page);
         assert!(others || shown != case.flags.contains(CaseFlags::SOFT), "{events:?}");
-        session.vcpu.protect(page, Protection::Open).unwrap();
+        session.vcpu.set_page_access(page, PageAccess::Open).unwrap();
         inject::at_cut(&mut session, case.flags).unwrap();
         assert_eq!(session.advance_past_io().unwrap(), Stopped::Doorbell(Doorbell::Done(index)));
         let mailbox = session.mailbox().unwrap();

@@ -4,12 +4,12 @@
 mod this_host;
 
 use kvm::DEVICE;
+use midflight::engine::runner::Runner;
 use midflight::image::Image;
 use midflight::images::EMBEDDED;
-use midflight::machine::model::ModelMachine;
+use midflight::machines::model::ModelMachine;
 use midflight::migration::process::{Destination, move_through_process};
-use midflight::result::{Outcome, Report};
-use midflight::run::one::Runner;
+use midflight::report::outcome::{Outcome, Report};
 use midflight::scenario::Scenario;
 use midflight::stream::Errand;
 use model::hypervisor::behaviour::{Behaviour, CORRECT, by_name};

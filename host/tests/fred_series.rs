@@ -4,11 +4,11 @@
 //! Without embedded images there is nothing to run.
 #![expect(clippy::unwrap_used, reason = "the helpers belong to tests, which may panic")]
 
+use midflight::engine::runner::Runner;
 use midflight::images::{self, ImagesError};
-use midflight::known::failure_text;
-use midflight::machine::model::ModelMachine;
-use midflight::result::{Outcome, Report};
-use midflight::run::one::Runner;
+use midflight::machines::model::ModelMachine;
+use midflight::report::known::failure_text;
+use midflight::report::outcome::{Outcome, Report};
 use midflight::scenario::Scenario;
 use model::hypervisor::behaviour::by_name;
 use std::time::Duration;

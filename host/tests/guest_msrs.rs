@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "the helpers belong to tests, which may panic")]
 
 use kvm_bindings::{kvm_mp_state, kvm_regs};
-use midflight::machine::model::ModelMachine;
+use midflight::machines::model::ModelMachine;
 use model::hypervisor::behaviour::CORRECT;
 use std::ops::Range;
 use vm::machine::Machine;

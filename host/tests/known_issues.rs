@@ -3,10 +3,10 @@
 
 mod midflight_binary;
 
+use midflight::compare::observe::{is_named, observe};
 use midflight::images::{self, ImagesError};
-use midflight::known::{KnownIssues, Loaded};
-use midflight::machine::model::ModelMachine;
-use midflight::run::observe::{is_named, observe};
+use midflight::machines::model::ModelMachine;
+use midflight::report::known::{KnownIssues, Loaded};
 use midflight_binary::{embedded, file, midflight};
 use model::hypervisor::behaviour::CORRECT;
 use std::time::Duration;

@@ -10,7 +10,7 @@ use midflight::scenario::{Place, Stop};
 use std::time::{Duration, Instant};
 use this_host::kvm as machine;
 use vm::Machine;
-use vm::{Exit, PAGE, Protection, RunMode, Vcpu, VcpuError, VmConfig, VmKind};
+use vm::{Exit, PAGE, PageAccess, RunMode, Vcpu, VcpuError, VmConfig, VmKind};
 
 const CODE: u64 = 0x1000;
 const MEMORY: u64 = 0x1_0000;
@@ -180,7 +180,7 @@ fn memory_moves_into_another_machine_and_a_blocked_page_moves_too() {
     let Some(machine) = machine() else { return };
     let mut source = empty(&machine, true);
     source.write_memory(0x5000, &[0xAB; 16]).unwrap();
-    source.protect(0x5000, Protection::Blocked).unwrap();
+    source.set_page_access(0x5000, PageAccess::Blocked).unwrap();
     let image = source.save_memory().unwrap();
     assert_eq!(image.pages.len(), MEMORY as usize / PAGE);
     let kept: Vec<_> = (0..image.pages.len()).filter(|page| image.pages[*page].is_some()).collect();

@@ -7,16 +7,16 @@ mod faulty;
 
 use faulty::{Fault, Faulty};
 use kvm_bindings::{kvm_sregs, kvm_sregs2, kvm_vcpu_events};
+use midflight::engine::runner::Runner;
 use midflight::image::Image;
 use midflight::images;
-use midflight::machine::model::ModelMachine;
+use midflight::machines::model::ModelMachine;
 use midflight::migration::move_through_memory;
 use midflight::probe::{Question, probe};
-use midflight::result::{Outcome, Report};
-use midflight::run::one::Runner;
+use midflight::report::outcome::{Outcome, Report};
 use std::time::Duration;
 use vm::Machine;
-use vm::{DirtyRing, Exit, Msr, Protection, RunMode, Vcpu, VcpuError, VmConfig, VmKind};
+use vm::{DirtyRing, Exit, Msr, PageAccess, RunMode, Vcpu, VcpuError, VmConfig, VmKind};
 
 const EINVAL: i32 = 22;
 const ENOMEM: i32 = 12;
@@ -281,11 +281,11 @@ struct LogsNothing;
 struct Empty;
 
 impl DirtyRing for Empty {
-    fn take_out(&mut self, _: u32) -> Result<(), VcpuError> {
+    fn harvest(&mut self, _: u32) -> Result<(), VcpuError> {
         Ok(())
     }
 
-    fn log_again(&mut self) -> Result<(), VcpuError> {
+    fn restart_log(&mut self) -> Result<(), VcpuError> {
         Ok(())
     }
 
@@ -346,7 +346,7 @@ fn a_write_that_is_not_logged_fails_and_is_no_skip() {
 struct RefusesNothing;
 
 impl Fault for RefusesNothing {
-    fn protect(&self, _: &mut dyn Vcpu, _: u64, _: Protection) -> Result<(), VcpuError> {
+    fn set_page_access(&self, _: &mut dyn Vcpu, _: u64, _: PageAccess) -> Result<(), VcpuError> {
         Ok(())
     }
 }

@@ -117,9 +117,9 @@ fn a_qemu_that_works_is_one() {
     if embedded("pf").is_none() {
         return;
     }
-    match midflight::machine::qemu::Qemu::tried(midflight::machine::qemu::TRY) {
+    match midflight::machines::qemu::Qemu::tried(midflight::machines::qemu::TRY) {
         Ok((_, version)) => assert!(version.starts_with("QEMU emulator version "), "{version}"),
-        Err(midflight::machine::qemu::QemuError::Missing) => {
+        Err(midflight::machines::qemu::QemuError::Missing) => {
             eprintln!("skipped, nothing tested: there is no QEMU here");
         }
         Err(error) => panic!("{error}"),

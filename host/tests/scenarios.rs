@@ -2,12 +2,12 @@
 //! pass. Without embedded images (a bare `cargo test`) there is nothing to run.
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use midflight::engine::runner::Runner;
 use midflight::image::Image;
 use midflight::images;
-use midflight::machine::model::ModelMachine;
+use midflight::machines::model::ModelMachine;
 use midflight::migration::move_through_memory;
-use midflight::result::Outcome;
-use midflight::run::one::Runner;
+use midflight::report::outcome::Outcome;
 use midflight::scenario::{self, Delivery, Plan, Scenario};
 use model::hypervisor::behaviour::CORRECT;
 use std::process::ExitCode;

@@ -2,12 +2,12 @@
 //! they enter the guest.
 #![expect(clippy::unwrap_used, reason = "the helpers belong to tests, which may panic")]
 
+use midflight::engine::runner::Runner;
+use midflight::engine::storm::StormBounds;
 use midflight::image::Image;
 use midflight::images::EMBEDDED;
-use midflight::machine::model::ModelMachine;
-use midflight::result::{Outcome, Report};
-use midflight::run::one::Runner;
-use midflight::run::storm::StormBounds;
+use midflight::machines::model::ModelMachine;
+use midflight::report::outcome::{Outcome, Report};
 use midflight::scenario::{self, Plan, Scenario, Stop};
 use model::hypervisor::behaviour::CORRECT;
 use std::time::{Duration, Instant};

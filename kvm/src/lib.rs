@@ -19,7 +19,7 @@
 //! | `memory` | guest memory: one memfd with a mapping for the guest and one for us |
 //! | `vcpu` | [`KvmVcpu`]: the KVM-shaped trait by real ioctls |
 //! | `exit` | `struct kvm_run` -> [`vm::Exit`] |
-//! | `protection` | what a page allows the guest |
+//! | `page_access` | what a page allows the guest |
 //! | `slots` | memory slots: one, or one page apart |
 //! | `userfault` | a page that userfaultfd watches |
 //! | `ring` | the dirty ring |
@@ -40,7 +40,7 @@ mod memory;
 mod msrs;
 mod needed;
 mod nested_flag;
-mod protection;
+mod page_access;
 mod ring;
 mod signal;
 mod slots;

@@ -92,7 +92,7 @@ impl Ring {
     }
 
     /// Takes the oldest `count` entries out, or all that there are.
-    pub(super) fn take_out(&mut self, vm: &VmFd, count: u32) -> Result<(), VcpuError> {
+    pub(super) fn harvest(&mut self, vm: &VmFd, count: u32) -> Result<(), VcpuError> {
         for _ in 0..self.used().min(count) {
             self.flags(self.next).store(RESET, Ordering::Release);
             self.next = (self.next + 1) % self.count;

@@ -4,7 +4,7 @@ use super::error::call;
 use super::memory::GuestMemory;
 use kvm_bindings::{KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY, kvm_userspace_memory_region};
 use kvm_ioctls::VmFd;
-use vm::{PAGE, Protection, VcpuError};
+use vm::{PAGE, PageAccess, VcpuError};
 
 /// Below the page that is apart, and the whole when none is.
 const WHOLE: u32 = 0;
@@ -39,7 +39,7 @@ impl Slots {
         vm: &VmFd,
         memory: &GuestMemory,
         address: u64,
-        protection: Protection,
+        access: PageAccess,
     ) -> Result<(), VcpuError> {
         self.unite(vm, memory)?;
         self.remove(vm, memory, WHOLE)?;
@@ -47,8 +47,8 @@ impl Slots {
         let behind = address + PAGE as u64;
         self.set(vm, memory, WHOLE, 0..address, 0)?;
         self.set(vm, memory, ABOVE, behind..memory.size(), 0)?;
-        match protection {
-            Protection::ReadOnly => self.set(vm, memory, APART, address..behind, KVM_MEM_READONLY),
+        match access {
+            PageAccess::ReadOnly => self.set(vm, memory, APART, address..behind, KVM_MEM_READONLY),
             _ => Ok(()),
         }
     }
@@ -65,7 +65,7 @@ impl Slots {
     }
 
     /// Logs the next write to every page again: logging that is switched on write-protects them.
-    pub(super) fn log_again(&self, vm: &VmFd, memory: &GuestMemory) -> Result<(), VcpuError> {
+    pub(super) fn restart_log(&self, vm: &VmFd, memory: &GuestMemory) -> Result<(), VcpuError> {
         let quiet = Self { flags: 0, split: false };
         quiet.set(vm, memory, WHOLE, 0..memory.size(), 0)?;
         self.set(vm, memory, WHOLE, 0..memory.size(), 0)

@@ -14,7 +14,7 @@ use kvm_bindings::{
 };
 use kvm_ioctls::{VcpuFd, VmFd};
 use std::time::{Duration, Instant};
-use vm::{DirtyRing, Exit, MemoryImage, Msr, Protection, RunMode, Vcpu, VcpuError, Xsave};
+use vm::{DirtyRing, Exit, MemoryImage, Msr, PageAccess, RunMode, Vcpu, VcpuError, Xsave};
 
 /// Ioctls that not every KVM has.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +36,7 @@ pub struct KvmVcpu {
     pub(super) slots: Slots,
     pub(super) ring: Option<Ring>,
     /// The page that does not allow the guest everything, and what it allows.
-    pub(super) refused: Option<(u64, Protection)>,
+    pub(super) refused: Option<(u64, PageAccess)>,
     pub(super) userfault: Option<Userfault>,
     /// Bytes that KVM_GET_XSAVE2 writes; 0 where it does not exist.
     xsave_size: usize,
@@ -340,8 +340,8 @@ impl Vcpu for KvmVcpu {
         self.memory.load(image)
     }
 
-    fn protect(&mut self, address: u64, protection: Protection) -> Result<(), VcpuError> {
-        self.change_protection(address, protection)
+    fn set_page_access(&mut self, address: u64, access: PageAccess) -> Result<(), VcpuError> {
+        self.change_page_access(address, access)
     }
 
     fn evict(&mut self, address: u64) -> Result<(), VcpuError> {

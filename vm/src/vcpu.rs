@@ -148,7 +148,7 @@ pub enum Exit {
 
 /// What guest memory at a guest-physical page allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protection {
+pub enum PageAccess {
     /// Everything.
     Open,
     /// Nothing: PROT_NONE on the host's mapping. KVM_RUN returns [`Exit::Fault`].
@@ -290,9 +290,9 @@ pub trait Vcpu {
 
     /// Size of guest memory in bytes.
     fn memory_size(&self) -> u64;
-    /// Copies guest-physical memory at `address` out, whatever its protection.
+    /// Copies guest-physical memory at `address` out, whatever the guest is allowed.
     fn read_memory(&self, address: u64, bytes: &mut [u8]) -> Result<(), VcpuError>;
-    /// Copies `bytes` into guest-physical memory at `address`, whatever its protection.
+    /// Copies `bytes` into guest-physical memory at `address`, whatever the guest is allowed.
     fn write_memory(&mut self, address: u64, bytes: &[u8]) -> Result<(), VcpuError>;
     /// All of guest memory, for [`load_memory`](Self::load_memory); cheap where pages can be shared.
     fn save_memory(&self) -> Result<MemoryImage, VcpuError>;
@@ -305,7 +305,7 @@ pub trait Vcpu {
     }
     /// Changes what the page at guest-physical `address` (a multiple of 4096) allows the guest. At
     /// most one page at a time allows less than everything.
-    fn protect(&mut self, address: u64, protection: Protection) -> Result<(), VcpuError>;
+    fn set_page_access(&mut self, address: u64, access: PageAccess) -> Result<(), VcpuError>;
     /// Takes the page at guest-physical `address` away from the guest's mapping, contents kept: the
     /// next guest access leaves the guest, and the kernel maps the page again by itself
     /// (MADV_DONTNEED).
@@ -326,9 +326,9 @@ pub trait Vcpu {
 pub trait DirtyRing {
     /// Takes the oldest `count` pages out, or all that there are, and logs the next write to each of
     /// them again: KVM_RESET_DIRTY_RINGS.
-    fn take_out(&mut self, count: u32) -> Result<(), VcpuError>;
+    fn harvest(&mut self, count: u32) -> Result<(), VcpuError>;
     /// Logs the next write to every page again without taking anything out.
-    fn log_again(&mut self) -> Result<(), VcpuError>;
+    fn restart_log(&mut self) -> Result<(), VcpuError>;
     /// Whether the page at guest-physical `address` is in the ring.
     fn holds(&self, address: u64) -> bool;
 }

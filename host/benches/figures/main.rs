@@ -8,13 +8,13 @@ mod bare;
 mod bare_vm;
 
 use kvm::{DEVICE, KvmMachine};
-use midflight::boot::boot;
+use midflight::engine::runner::Runner;
 use midflight::image::{Image, LOWEST, MEMORY_SIZE};
 use midflight::images;
-use midflight::machine::model::ModelMachine;
-use midflight::result::Outcome;
-use midflight::run::one::Runner;
+use midflight::machines::model::ModelMachine;
+use midflight::report::outcome::Outcome;
 use midflight::scenario::{Delivery, Scenario};
+use midflight::session::boot::boot;
 use midflight::session::{Session, Stopped};
 use model::hypervisor::behaviour::CORRECT;
 use protocol::doorbell::Doorbell;

@@ -4,8 +4,8 @@ mod between;
 
 pub(super) use between::{DestinationArgs, KeeperArgs, MigrateArgs, WorkerArgs};
 
-use crate::nested::DEFAULT_EMULATOR;
-use crate::run::storm::StormBounds;
+use crate::engine::storm::StormBounds;
+use crate::on_kernel::DEFAULT_EMULATOR;
 use crate::scenario::Delivery;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use kvm::DEVICE;

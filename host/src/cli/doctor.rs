@@ -2,11 +2,11 @@
 
 use super::again::Given;
 use super::{CliError, mounted};
+use crate::engine::storm::StormBounds;
+use crate::engine::worker::{Worker, WorkerOptions};
 use crate::images;
-use crate::machine::qemu::{Qemu, TRY};
+use crate::machines::qemu::{Qemu, TRY};
 use crate::probe::{Question, StopSupport};
-use crate::run::storm::StormBounds;
-use crate::run::worker::{Worker, WorkerOptions};
 use kvm::{self, Facts, KvmFacts};
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};

@@ -1,10 +1,10 @@
 //! What a command line says and asks of the host.
 
 use super::CliError;
-use crate::facts::HostFacts;
+use crate::engine::plan::met_needs;
 use crate::kernel_log::{DEVICE, KernelLog};
-use crate::machine::qemu::{Qemu, QemuError};
-use crate::run::plan::met_needs;
+use crate::machines::qemu::{Qemu, QemuError};
+use crate::report::facts::HostFacts;
 use kvm::KvmMachine;
 use std::path::Path;
 

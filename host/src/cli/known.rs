@@ -2,7 +2,7 @@
 
 use super::CliError;
 use crate::images::{self, ImagesError};
-use crate::known::{KnownIssues, Loaded};
+use crate::report::known::{KnownIssues, Loaded};
 use std::path::{Path, PathBuf};
 
 /// The list in `file`, or the built-in one. What a list names must exist: among the images in

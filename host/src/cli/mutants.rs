@@ -3,9 +3,9 @@
 use super::CliError;
 use super::args::MutantsArgs;
 use crate::ending::{self, Signal};
+use crate::engine::mutants::Matrix;
 use crate::images;
 use crate::report::matrix;
-use crate::run::mutants::Matrix;
 use std::io::{Write, stderr, stdout};
 use std::path::PathBuf;
 

@@ -3,7 +3,7 @@
 use super::CliError;
 use super::again::Given;
 use super::args::NestedArgs;
-use crate::nested::{self, Nested};
+use crate::on_kernel::{self, Nested};
 use std::ffi::OsString;
 use std::io::{stderr, stdout};
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ pub(super) fn nested(args: &NestedArgs, files: &[PathBuf], given: &Given) -> Res
         files: args.files.clone(),
         arguments: std::iter::once(called_as).chain(args.arguments.iter().cloned()).collect(),
     };
-    Ok(nested::run(&nested, &mut stdout().lock(), &mut stderr().lock())?)
+    Ok(on_kernel::run(&nested, &mut stdout().lock(), &mut stderr().lock())?)
 }
 
 /// Where distributions put the kernel that is running, and its modules.

@@ -7,17 +7,17 @@ use super::known::known_issues;
 use super::tell::{Reporting, Teller};
 use super::{CliError, mounted, select};
 use crate::ending;
+use crate::engine::plan::{Abilities, met_needs, with_delivery};
+use crate::engine::pool::{self, Engine};
+use crate::engine::storm::StormBounds;
+use crate::engine::worker::{Worker, WorkerError, WorkerOptions};
 use crate::image::Image;
 use crate::images;
 use crate::kernel_log::KernelLog;
-use crate::machine::model::ModelMachine;
-use crate::machine::qemu::{Qemu, QemuError, TRY};
+use crate::machines::model::ModelMachine;
+use crate::machines::qemu::{Qemu, QemuError, TRY};
 use crate::probe::{Question, probe};
-use crate::result::{Outcome, Report};
-use crate::run::plan::{Abilities, met_needs, with_delivery};
-use crate::run::pool::{self, Engine};
-use crate::run::storm::StormBounds;
-use crate::run::worker::{Worker, WorkerError, WorkerOptions};
+use crate::report::outcome::{Outcome, Report};
 use crate::scenario::{Delivery, Plan, Scenario};
 use indicatif::{ProgressBar, ProgressStyle};
 use kvm::KvmMachine;
@@ -237,7 +237,7 @@ impl<W: Write> Run<'_, W> {
             }
             for _ in 0..self.args.repeat {
                 let (timeout, frames) = (self.args.timeout, self.args.frames);
-                let reports = crate::run::qemu::run(qemu, image, &mine, timeout, frames);
+                let reports = crate::engine::qemu::run(qemu, image, &mine, timeout, frames);
                 // What breaks off because this process is to end is no result.
                 if ending::told().is_some() {
                     return Ok(());

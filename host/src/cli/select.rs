@@ -1,8 +1,8 @@
 //! Which scenarios a command line means.
 
 use super::CliError;
-use crate::filter::{Filter, near};
 use crate::image::Image;
+use crate::scenario::filter::{Filter, near};
 use crate::scenario::{self, Scenario};
 use std::collections::BTreeSet;
 

@@ -3,12 +3,12 @@
 use super::CliError;
 use super::args::{Format, MachineName};
 use crate::ending;
-use crate::facts::HostFacts;
+use crate::engine::repeat::Runs;
 use crate::kernel_log::KernelLog;
-use crate::known::KnownIssues;
+use crate::report::facts::HostFacts;
+use crate::report::known::KnownIssues;
+use crate::report::outcome::{Outcome, Report};
 use crate::report::{Early, Totals, human, json, junit};
-use crate::result::{Outcome, Report};
-use crate::run::repeat::Runs;
 use indicatif::ProgressBar;
 use std::collections::HashMap;
 use std::io::{BufWriter, Result, Write};

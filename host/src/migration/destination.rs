@@ -2,9 +2,9 @@
 
 use super::token::Token;
 use super::{MigrationError, answer, receive, refuse, send};
+use crate::engine::runner::Runner;
 use crate::image::Image;
-use crate::result::{Outcome, Report};
-use crate::run::one::Runner;
+use crate::report::outcome::{Outcome, Report};
 use crate::scenario::Scenario;
 use crate::stream::{Errand, Guest, Kind, Reader, Writer};
 use std::io::{Read, Write};

@@ -23,7 +23,7 @@ pub mod token;
 pub mod transport;
 
 use crate::image::Image;
-use crate::result::{Outcome, Report};
+use crate::report::outcome::{Outcome, Report};
 use crate::stream::{Errand, Guest, Kind, Reader, StreamError, Writer, base_of, nonsense};
 use destination::Terms;
 use std::io::{BufReader, BufWriter, Read, Write};

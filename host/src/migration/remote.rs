@@ -5,7 +5,7 @@ use super::destination::{Terms, serve};
 use super::transport::{Connection, connect};
 use super::{GRACE, MigrationError, Moved, converse};
 use crate::image::Image;
-use crate::result::Report;
+use crate::report::outcome::Report;
 use crate::stream::{Guest, Reader, Writer};
 use std::io::{BufReader, BufWriter, Read};
 use std::time::{Duration, Instant};

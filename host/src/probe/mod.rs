@@ -135,8 +135,8 @@ pub fn ask(machine: &dyn Machine, payload: bool, question: Question) -> Result<S
                 Err(error) if kind != VmKind::Plain => return Ok(Support::NotOffered(error.to_string())),
                 guest => guest?,
             };
-            match (stop, stop.place(), stop.protection()) {
-                (_, Some(place), Some(protection)) => stops::refused(guest, place, protection),
+            match (stop, stop.place(), stop.page_access()) {
+                (_, Some(place), Some(access)) => stops::refused(guest, place, access),
                 (_, Some(place), None) => stops::evict(guest, place),
                 (Stop::Ring, ..) => stops::ring(guest),
                 (Stop::Io, ..) => stops::io(guest),
@@ -149,7 +149,7 @@ pub fn ask(machine: &dyn Machine, payload: bool, question: Question) -> Result<S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::model::ModelMachine;
+    use crate::machines::model::ModelMachine;
     use model::hypervisor::behaviour::CORRECT;
 
     #[test]

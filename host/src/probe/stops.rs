@@ -2,12 +2,12 @@
 
 use super::Support;
 use super::guest::{Guest, INPUT, Progress};
-use crate::cut::{DELIVERY_EVENT, DIRTY_RING_ROOM, NotFilled, fill_dirty_ring};
 use crate::scenario::Place;
+use crate::stops::{DELIVERY_EVENT, DIRTY_RING_ROOM, NotFilled, fill_dirty_ring};
 use fred::event::vector;
 use kvm_bindings::KVM_VCPUEVENT_VALID_PAYLOAD;
 use protocol::note::INTERRUPT;
-use vm::{Exit, Protection, RunMode, VcpuError, explain};
+use vm::{Exit, PageAccess, RunMode, VcpuError, explain};
 
 /// Payload of the #PF that [`cancel`] sets: an address that the guest never uses.
 const FAULT_ADDRESS: u64 = 0x1234_5000;
@@ -16,22 +16,22 @@ const FAULT_ADDRESS: u64 = 0x1234_5000;
 ///
 /// So a run that ends because of the page, and not in a handler, was stopped in delivery. Neither the
 /// queue nor RIP nor a second run is asked: what becomes of the exception is for the scenarios to judge.
-pub(super) fn refused(mut guest: Guest, place: Place, protection: Protection) -> Result<Support, VcpuError> {
-    if let Err(error) = guest.vcpu.protect(Guest::page(place), protection) {
+pub(super) fn refused(mut guest: Guest, place: Place, access: PageAccess) -> Result<Support, VcpuError> {
+    if let Err(error) = guest.vcpu.set_page_access(Guest::page(place), access) {
         return Ok(Support::NotOffered(error.to_string()));
     }
-    let what = match protection {
-        Protection::Hole => "with no memory slot for the page",
-        Protection::ReadOnly => "with the page in a read-only memory slot",
-        Protection::Userfault => "with the page missing and a signal pending",
+    let what = match access {
+        PageAccess::Hole => "with no memory slot for the page",
+        PageAccess::ReadOnly => "with the page in a read-only memory slot",
+        PageAccess::Userfault => "with the page missing and a signal pending",
         _ => "with the page blocked",
     };
-    Ok(match (protection, guest.run(RunMode::Normal)?) {
+    Ok(match (access, guest.run(RunMode::Normal)?) {
         (_, Progress::Delivered) => Support::Silent,
-        (Protection::Blocked | Protection::Private, Progress::Exit(Exit::Fault { .. }))
-        | (Protection::Userfault, Progress::Exit(Exit::Interrupted))
+        (PageAccess::Blocked | PageAccess::Private, Progress::Exit(Exit::Fault { .. }))
+        | (PageAccess::Userfault, Progress::Exit(Exit::Interrupted))
         | (
-            Protection::Hole | Protection::ReadOnly,
+            PageAccess::Hole | PageAccess::ReadOnly,
             Progress::Exit(Exit::InternalError { suberror: DELIVERY_EVENT, .. }),
         ) if !guest.is_in_handler()? => Support::Works,
         (_, other) => Support::Wrong(format!("{} {what}", sentence("#UD", &other))),
@@ -74,7 +74,7 @@ pub(super) fn ring(mut guest: Guest) -> Result<Support, VcpuError> {
     guest.vcpu.evict(page)?;
     for _ in 0..DIRTY_RING_ROOM {
         if let Some(ring) = guest.vcpu.dirty_ring() {
-            ring.take_out(1)?;
+            ring.harvest(1)?;
         }
         match guest.run(RunMode::Normal)? {
             Progress::Exit(Exit::DirtyRingFull) if !guest.vcpu.is_resident(page)? => {}

@@ -3,8 +3,8 @@
 use super::Support;
 use super::guest::{EVENT, Guest, Progress};
 use super::stops::sentence;
-use crate::cut::Aim;
 use crate::scenario::Place;
+use crate::stops::Aim;
 use fastrand::Rng;
 use std::time::Instant;
 use vm::{Exit, RunMode, VcpuError};

@@ -2,10 +2,10 @@
 //! them.
 
 use super::{Early, Totals, human};
-use crate::facts::HostFacts;
-use crate::result::{Outcome, Report};
-use crate::run::compare::{Apart, Comparison};
-use crate::run::pair::Pair;
+use crate::compare::pair::Pair;
+use crate::compare::{Apart, Comparison};
+use crate::report::facts::HostFacts;
+use crate::report::outcome::{Outcome, Report};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{Result, Write};

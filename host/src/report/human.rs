@@ -2,9 +2,9 @@
 
 use super::plain::Plain;
 use super::{Early, Totals};
-use crate::facts::HostFacts;
-use crate::known::JudgedWarnings;
-use crate::result::{Outcome, Report};
+use crate::report::facts::HostFacts;
+use crate::report::known::JudgedWarnings;
+use crate::report::outcome::{Outcome, Report};
 use std::collections::BTreeMap;
 use std::io::{Result, Write};
 

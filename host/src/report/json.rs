@@ -1,9 +1,9 @@
 //! JSON lines: one object per scenario, then one with totals and host facts. See docs/json.md.
 
 use super::{Early, Totals};
-use crate::facts::HostFacts;
-use crate::known::JudgedWarnings;
-use crate::result::Report;
+use crate::report::facts::HostFacts;
+use crate::report::known::JudgedWarnings;
+use crate::report::outcome::Report;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;

@@ -2,8 +2,8 @@
 //! more where the run was ended early.
 
 use super::Early;
-use crate::known::JudgedWarnings;
-use crate::result::{Outcome, Report};
+use crate::report::known::JudgedWarnings;
+use crate::report::outcome::{Outcome, Report};
 use quick_junit::{NonSuccessKind, Report as Junit, TestCase, TestCaseStatus, TestSuite};
 use std::io::Write;
 use std::time::Duration;

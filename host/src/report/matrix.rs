@@ -1,6 +1,6 @@
 //! The mutants matrix, for people and as docs/behaviours.md.
 
-use crate::run::mutants::{KILLS, Matrix, Row};
+use crate::engine::mutants::{KILLS, Matrix, Row};
 use std::io::{Result, Write};
 
 /// Writes one row as it is done.

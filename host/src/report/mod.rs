@@ -1,10 +1,14 @@
 //! Reports: of a run for people, as JSON lines, as JUnit XML; of a comparison.
 
 pub mod compare;
+pub mod decode;
+pub mod facts;
 pub mod human;
 pub mod json;
 pub mod junit;
+pub mod known;
 pub mod matrix;
+pub mod outcome;
 pub mod plain;
 pub mod totals;
 

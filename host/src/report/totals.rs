@@ -1,6 +1,6 @@
 //! Counts of a run, and the exit code they give.
 
-use crate::result::{Outcome, Report};
+use crate::report::outcome::{Outcome, Report};
 use serde::Serialize;
 
 /// How many scenarios came out how.

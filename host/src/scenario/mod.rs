@@ -27,8 +27,10 @@
 
 mod action;
 mod applies;
+pub mod filter;
 mod generate;
 mod id;
+pub mod pattern;
 mod stop;
 
 pub use action::{Action, Migration};

@@ -4,7 +4,7 @@ use super::Delivery;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
-use vm::{Protection, VmKind};
+use vm::{PageAccess, VmKind};
 
 /// A page that a delivery touches, and nothing else between `Armed` and the handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -103,13 +103,13 @@ impl Stop {
     }
 
     /// What the page allows then.
-    pub const fn protection(self) -> Option<Protection> {
+    pub const fn page_access(self) -> Option<PageAccess> {
         Some(match self {
-            Self::Block(_) => Protection::Blocked,
-            Self::Private(_) => Protection::Private,
-            Self::Userfault(_) => Protection::Userfault,
-            Self::Hole(_) => Protection::Hole,
-            Self::ReadOnly(_) => Protection::ReadOnly,
+            Self::Block(_) => PageAccess::Blocked,
+            Self::Private(_) => PageAccess::Private,
+            Self::Userfault(_) => PageAccess::Userfault,
+            Self::Hole(_) => PageAccess::Hole,
+            Self::ReadOnly(_) => PageAccess::ReadOnly,
             _ => return None,
         })
     }
@@ -125,7 +125,7 @@ impl Stop {
 
     /// Whether a delivery that goes on can be stopped so a second time.
     pub const fn is_repeatable(self) -> bool {
-        self.protection().is_some() || matches!(self, Self::Cancel | Self::Io)
+        self.page_access().is_some() || matches!(self, Self::Cancel | Self::Io)
     }
 
     /// Whether anything can be done to the guest there: not where only the kernel sees the stop.

@@ -17,8 +17,8 @@ mod section;
 pub use pages::base_of;
 pub use section::{Kind, MOST_MEMORY, Reader, StreamError, VERSION, Writer};
 
-use crate::devices::DevicesState;
-use crate::result::Report;
+use crate::report::outcome::Report;
+use crate::session::devices::DevicesState;
 use kvm_bindings::{KVM_MAX_CPUID_ENTRIES, kvm_cpuid_entry2, kvm_xcrs};
 use pages::Pages;
 use serde::de::DeserializeOwned;

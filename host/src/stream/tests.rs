@@ -1,5 +1,5 @@
 use super::*;
-use crate::machine::model::ModelMachine;
+use crate::machines::model::ModelMachine;
 use crate::scenario::Scenario;
 use model::hypervisor::behaviour::CORRECT;
 use proptest::prelude::*;

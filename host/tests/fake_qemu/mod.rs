@@ -36,7 +36,7 @@ pub(crate) fn path(directory: &Path, script: Script) -> OsString {
         called.display()
     );
     let _ = std::fs::remove_file(called);
-    let file = directory.join(midflight::machine::qemu::PROGRAM);
+    let file = directory.join(midflight::machines::qemu::PROGRAM);
     std::fs::write(&file, text).unwrap();
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
     let mut path = directory.as_os_str().to_owned();

@@ -3,12 +3,12 @@
 use kvm_bindings::{
     kvm_cpuid_entry2, kvm_debugregs, kvm_mp_state, kvm_regs, kvm_sregs, kvm_sregs2, kvm_vcpu_events, kvm_xcrs,
 };
-use midflight::machine::model::ModelMachine;
+use midflight::machines::model::ModelMachine;
 use model::hypervisor::behaviour::CORRECT;
 use std::time::Instant;
 use vm::Machine;
 use vm::{
-    DeliveryAccesses, DirtyRing, Exit, MemoryImage, Msr, Protection, RunMode, Vcpu, VcpuError, VmConfig,
+    DeliveryAccesses, DirtyRing, Exit, MemoryImage, Msr, PageAccess, RunMode, Vcpu, VcpuError, VmConfig,
     Xsave,
 };
 
@@ -41,8 +41,13 @@ pub(crate) trait Fault {
     fn sregs(&self, vcpu: &mut dyn Vcpu) -> Result<kvm_sregs, VcpuError> {
         vcpu.sregs()
     }
-    fn protect(&self, vcpu: &mut dyn Vcpu, address: u64, protection: Protection) -> Result<(), VcpuError> {
-        vcpu.protect(address, protection)
+    fn set_page_access(
+        &self,
+        vcpu: &mut dyn Vcpu,
+        address: u64,
+        access: PageAccess,
+    ) -> Result<(), VcpuError> {
+        vcpu.set_page_access(address, access)
     }
     fn dirty_ring<'v>(&self, vcpu: &'v mut dyn Vcpu) -> Option<&'v mut dyn DirtyRing> {
         vcpu.dirty_ring()
@@ -130,8 +135,8 @@ impl<F: Fault> Vcpu for FaultyVcpu<F> {
         self.fault.sregs(self.vcpu.as_mut())
     }
 
-    fn protect(&mut self, address: u64, protection: Protection) -> Result<(), VcpuError> {
-        self.fault.protect(self.vcpu.as_mut(), address, protection)
+    fn set_page_access(&mut self, address: u64, access: PageAccess) -> Result<(), VcpuError> {
+        self.fault.set_page_access(self.vcpu.as_mut(), address, access)
     }
 
     fn dirty_ring(&mut self) -> Option<&mut dyn DirtyRing> {

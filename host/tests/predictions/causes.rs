@@ -1,6 +1,6 @@
 //! Why a series fails, as far as somebody has said it: the reason and the source of each prediction.
 
-use midflight::result::Report;
+use midflight::report::outcome::Report;
 use vm::Difference;
 
 /// What somebody said of a series, and how it shows.

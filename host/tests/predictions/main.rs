@@ -7,12 +7,12 @@
 mod causes;
 mod write;
 
-use midflight::facts::HostFacts;
+use midflight::engine::runner::Runner;
 use midflight::images::{self, ImagesError};
-use midflight::known::KnownIssues;
-use midflight::machine::model::ModelMachine;
-use midflight::result::{Outcome, Report};
-use midflight::run::one::Runner;
+use midflight::machines::model::ModelMachine;
+use midflight::report::facts::HostFacts;
+use midflight::report::known::KnownIssues;
+use midflight::report::outcome::{Outcome, Report};
 use midflight::scenario::{self, Delivery, Migration, Plan, Scenario};
 use model::hypervisor::behaviour::by_name;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
 //! Writes predictions: what failed alike in one entry, no entry larger than what failed.
 
 use crate::causes;
-use midflight::known::failure_text;
-use midflight::result::{Outcome, Report};
+use midflight::report::known::failure_text;
+use midflight::report::outcome::{Outcome, Report};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the list begins with.
@@ -126,7 +126,7 @@ fn merged(
         };
         let exact = |(stops, actions): &(Stops, BTreeSet<String>)| {
             let within = |report: &&&Report| {
-                stops.iter().any(|stop| midflight::pattern::matches(stop, &report.stop))
+                stops.iter().any(|stop| midflight::scenario::pattern::matches(stop, &report.stop))
                     && report.action.as_ref().is_some_and(|action| actions.contains(action))
             };
             all.iter().filter(within).all(|report| failed.iter().any(|one| one.id == report.id))

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 use kvm::{DEVICE, KvmMachine};
-use midflight::facts::HostFacts;
+use midflight::report::facts::HostFacts;
 use serde_json::Value;
 use std::path::Path;
 use std::sync::OnceLock;

@@ -110,7 +110,7 @@ impl Vm {
 
     /// Takes the oldest `count` pages out of the dirty ring, or all that there are, and logs the next
     /// write to each again.
-    pub fn take_out_of_dirty_ring(&mut self, count: u32) {
+    pub fn harvest_dirty_ring(&mut self, count: u32) {
         let Some(ring) = &mut self.dirty_ring else { return };
         let count = ring.pages.len().min(count as usize);
         for page in ring.pages.drain(..count) {
@@ -119,7 +119,7 @@ impl Vm {
     }
 
     /// Logs the next write to every page again; the ring keeps what it has.
-    pub fn log_dirty_pages_again(&mut self) {
+    pub fn restart_dirty_log(&mut self) {
         if self.dirty_ring.is_some() {
             self.memory.log_all_writes();
         }

@@ -145,12 +145,12 @@ fn the_dirty_ring_is_filled_without_an_exit() {
     vm.log_dirty_pages();
     run_to_halt(&mut vm);
     assert_eq!(vm.dirty_ring().unwrap().used(), 1, "the frame's page");
-    vm.take_out_of_dirty_ring(u32::MAX);
+    vm.harvest_dirty_ring(u32::MAX);
     assert_eq!(vm.dirty_ring().unwrap().used(), 0);
     // The stack of INT n is mapped, and its next write is logged.
     vm.memory.map(SECOND_STACK - 64);
     go_on(&mut vm, &[0xCD, 0x1F, 0xF4]);
-    vm.log_dirty_pages_again();
+    vm.restart_dirty_log();
     run_to_halt(&mut vm);
     assert_eq!((top(&vm)[5], event_data(&vm)), (0x2204_001F_0002_0010, 0), "it was not injected");
     assert_eq!(vm.dirty_ring().unwrap().used(), 1);

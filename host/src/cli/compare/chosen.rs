@@ -3,10 +3,10 @@
 use crate::cli::CliError;
 use crate::cli::args::{CompareArgs, MachineName};
 use crate::cli::run::behaviour_named;
+use crate::compare::pair::{Pair, Subject};
+use crate::engine::plan::with_delivery;
 use crate::image::Image;
 use crate::images;
-use crate::run::pair::{Pair, Subject};
-use crate::run::plan::with_delivery;
 use crate::scenario::Scenario;
 use model::hypervisor::behaviour::CORRECT;
 use std::path::PathBuf;

@@ -1,0 +1,177 @@
+//! What is excused, and what is not.
+
+use super::excuse::{Excuses, Judge, not_shown};
+use super::{Comparison, differences as all_differences};
+use crate::compare::observe::DELIVERY_WORDS;
+use crate::compare::observe::{Landmark, Observation};
+use crate::compare::pair::{Pair, Subject};
+use crate::report::facts::HostFacts;
+use crate::report::known::KnownIssues;
+use crate::report::outcome::{Outcome, Report};
+use crate::scenario::Scenario;
+use vm::Difference;
+
+const LIST: &str = r#"
+    [[issue]]
+    name = "cr2"
+    machine = "kvm"
+    cases = ["pf/x:idt"]
+    stops = ["cold"]
+    failure = "CR2 expected 0x7, got 0x20"
+    host = { kvm_module = ["kvm"] }
+    reason = "it is so"
+    reference = "here"
+
+    [[issue]]
+    name = "never"
+    machine = "kvm"
+    cases = ["pf/x:idt"]
+    stops = ["cold"]
+    failure = "entries expected 0x1, got 0x0"
+    host = { kvm_module = ["kvm"] }
+    reason = "it is so"
+    reference = "here"
+
+    [[issue]]
+    name = "result"
+    machine = "kvm"
+    cases = ["pf/x:idt"]
+    stops = ["cold"]
+    failure = "result expected 0x1, got 0x0"
+    host = { kvm_module = ["kvm"] }
+    reason = "it is so"
+    reference = "here"
+
+    [[issue]]
+    name = "rsi"
+    machine = "kvm"
+    cases = ["*/*:idt"]
+    stops = ["compare"]
+    failure = "RSI at Ready expected 0x1, got 0x2"
+    host = { kvm_module = ["kvm"] }
+    reason = "it is so"
+    reference = "here"
+"#;
+
+const CR2: usize = 13;
+const DR6: usize = 14;
+
+fn scenario() -> Scenario {
+    "pf/x:idt:cold".parse().unwrap()
+}
+
+fn pair() -> Pair {
+    Pair([Subject::Kvm, Subject::Model("payload-reuse".to_owned())])
+}
+
+/// A guest whose registers are 1 but for RSI.
+fn mark(doorbell: &str, rsi: u64) -> Landmark {
+    let named = |name: &str, value| (name.to_owned(), value);
+    Landmark {
+        doorbell: doorbell.to_owned(),
+        registers: vec![named("RSI", rsi), named("CR0", 1)],
+        mailbox: vec![named("entries", 0), named("verdict", 0)],
+        deliveries: Vec::new(),
+    }
+}
+
+/// A guest at `Done` with one delivery, whose quadwords are 7 but for `words`.
+fn done(verdict: u64, words: &[(usize, u64)]) -> Landmark {
+    let mut delivery = [7; DELIVERY_WORDS];
+    for (word, value) in words {
+        delivery[*word] = *value;
+    }
+    let mailbox = vec![("entries".to_owned(), 1), ("verdict".to_owned(), verdict)];
+    Landmark { mailbox, deliveries: vec![delivery], ..mark("Done(0)", verdict) }
+}
+
+fn seen(landmark: &Landmark, wrong: &[(&str, &str, &str)]) -> Observation {
+    let mut report = Report::new(&scenario(), "kvm", None);
+    report.outcome = if wrong.is_empty() { Outcome::Pass } else { Outcome::Fail };
+    let difference = |(field, expected, got): &(&str, &str, &str)| Difference {
+        field: (*field).to_owned(),
+        expected: (*expected).to_owned(),
+        got: (*got).to_owned(),
+    };
+    report.set_differences(wrong.iter().map(difference).collect());
+    Observation { landmarks: vec![landmark.clone()], report }
+}
+
+/// The issue that explains what `kvm` has other than the model, with the judge's words on KVM.
+fn excuse(pair: &Pair, module: &str, marks: [Landmark; 2], wrong: &[(&str, &str, &str)]) -> Option<String> {
+    let known = KnownIssues::parse("list.toml", LIST).unwrap();
+    let facts = HostFacts { kvm_module: module.to_owned(), ..HostFacts::default() };
+    let excuses = Excuses { known: &known, facts: &facts };
+    let (ill, well) = (seen(&marks[0], wrong), seen(&marks[1], &[]));
+    let judge = Judge { pair, scenario: &scenario(), seen: [&ill, &well], excuses: &excuses };
+    let differences = all_differences(&marks[0], &marks[1], &mut 0);
+    assert!(!differences.is_empty());
+    judge.explain(&marks[0], &marks[1], &differences)
+}
+
+#[test]
+fn only_what_an_entry_describes_is_explained_at_a_doorbell() {
+    let of = |module, kvm: Landmark, model| excuse(&pair(), module, [kvm, model], &[]);
+    assert!(of("kvm", mark("Ready", 2), mark("Ready", 1)).is_some_and(|why| why.starts_with("rsi: ")));
+    assert_eq!(of("kvm", mark("Ready", 3), mark("Ready", 1)), None, "another value");
+    assert_eq!(of("kvm", mark("Armed(0)", 2), mark("Armed(0)", 1)), None, "another doorbell");
+    assert_eq!(of("kvm_x", mark("Ready", 2), mark("Ready", 1)), None, "another host");
+    let mut more = mark("Ready", 2);
+    more.registers[1].1 = 9;
+    assert_eq!(of("kvm", more, mark("Ready", 1)), None, "another register as well");
+    let models = Pair([Subject::Model("stock".to_owned()), Subject::Model("stock".to_owned())]);
+    assert_eq!(excuse(&models, "kvm", [mark("Ready", 2), mark("Ready", 1)], &[]), None, "the model");
+}
+
+#[test]
+fn at_done_the_judge_must_have_named_just_what_differs() {
+    let wrong = [("CR2", "0x7", "0x20")];
+    let of = |kvm, wrong: &[_]| excuse(&pair(), "kvm", [kvm, done(1, &[])], wrong);
+    assert!(of(done(2, &[(CR2, 0x20)]), &wrong).is_some_and(|why| why.starts_with("cr2: ")));
+    assert_eq!(of(done(2, &[(CR2, 0x20), (DR6, 1)]), &wrong), None, "DR6 as well");
+    assert_eq!(of(done(2, &[]), &wrong), None, "CR2 does not differ");
+    assert_eq!(of(done(2, &[(CR2, 0x20)]), &[("CR2", "0x7", "0x21")]), None, "not the entry's failure");
+    let mut system = done(2, &[(CR2, 0x20)]);
+    system.registers[1].1 = 9;
+    assert_eq!(of(system, &wrong), None, "CR0 is left by no judge");
+}
+
+#[test]
+fn what_the_act_left_behind_is_seen_in_the_verdict_alone() {
+    let wrong = [("result", "0x1", "0x0")];
+    let of = |kvm| excuse(&pair(), "kvm", [kvm, done(1, &[])], &wrong);
+    assert!(of(done(2, &[])).is_some_and(|why| why.starts_with("result: ")));
+    assert_eq!(of(done(2, &[(DR6, 1)])), None, "DR6 as well");
+}
+
+#[test]
+fn a_delivery_that_never_came_differs_in_every_field() {
+    let wrong = [("entries", "0x1", "0x0")];
+    let mut none = done(2, &[]);
+    none.deliveries.clear();
+    none.mailbox[0].1 = 0;
+    let marks = |kvm| [kvm, done(1, &[])];
+    assert!(excuse(&pair(), "kvm", marks(none.clone()), &wrong).is_some());
+    none.registers[1].1 = 9;
+    assert_eq!(excuse(&pair(), "kvm", marks(none), &wrong), None);
+    let mut one = done(2, &[(CR2, 0x20)]);
+    one.mailbox[0].1 = 0;
+    assert_eq!(excuse(&pair(), "kvm", marks(one), &wrong), None, "a delivery came");
+}
+
+#[test]
+fn an_entry_that_explained_nothing_is_told() {
+    let known = KnownIssues::parse("list.toml", LIST).unwrap();
+    let told = |module: &str, outcome, explained: &[&str]| {
+        let facts = HostFacts { kvm_module: module.to_owned(), ..HostFacts::default() };
+        let mut comparison = Comparison::new(&pair(), &scenario());
+        comparison.outcome = outcome;
+        comparison.known = explained.iter().map(|why| (*why).to_owned()).collect();
+        not_shown(&[(&scenario(), &comparison)], &Excuses { known: &known, facts: &facts })
+    };
+    assert_eq!(told("kvm", Outcome::Pass, &[]).len(), 1);
+    assert!(told("kvm", Outcome::Pass, &[])[0].contains("`rsi` did not show"));
+    assert_eq!(told("kvm", Outcome::Known, &["rsi: it is so (here)"]), [""; 0]);
+    assert_eq!(told("kvm", Outcome::Fail, &[]), [""; 0], "it may have come later");
+    assert_eq!(told("kvm_x", Outcome::Pass, &[]), [""; 0]);
+}

@@ -1,0 +1,28 @@
+//! Running scenarios.
+//!
+//! | module | does |
+//! |---|---|
+//! | [`plan`] | which scenarios run on which machine, and which are skipped and why |
+//! | [`runner`] | one scenario on one machine |
+//! | [`storm`] | signals at random times while a case runs again and again |
+//! | [`disturb`] | rewrites registers between the stop and the handler |
+//! | [`verdict`] | what the guest's judge says, and whether the host believes it |
+//! | [`pool`] | many scenarios, in threads (model) or worker processes (KVM) |
+//! | [`serve`], [`worker`] | the two sides of a worker process |
+//! | [`repeat`] | what became of a scenario that ran more than once |
+//! | [`explore`] | every memory access of a delivery as a stop |
+//! | [`mutants`] | every behaviour of the model against every scenario |
+//! | [`qemu`] | an image under QEMU, all its cases in one boot |
+
+pub mod disturb;
+pub mod explore;
+pub mod mutants;
+pub mod plan;
+pub mod pool;
+pub mod qemu;
+pub mod repeat;
+pub mod runner;
+pub mod serve;
+pub mod storm;
+pub mod verdict;
+pub mod worker;

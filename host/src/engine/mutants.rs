@@ -1,0 +1,202 @@
+//! Every behaviour of the model against every scenario: the suite judged.
+
+use crate::ending;
+use crate::engine::pool::{self, Engine};
+use crate::engine::storm::StormBounds;
+use crate::image::Image;
+use crate::report::Totals;
+use crate::report::outcome::{Outcome, Report};
+use crate::scenario::{self, Plan, Scenario};
+use model::hypervisor::behaviour::{self, Behaviour};
+use protocol::note::CaseFlags;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// How many different cases must catch a wrong behaviour.
+pub const KILLS: usize = 2;
+
+/// What every behaviour did.
+#[derive(Clone, Debug)]
+pub struct Matrix {
+    /// A row for each behaviour, the default one first.
+    pub rows: Vec<Row>,
+    /// How many scenarios ran with each.
+    pub scenarios: usize,
+    /// What catches no wrong behaviour and is not marked so, or the other way round: a sentence each.
+    pub idle: Vec<String>,
+}
+
+/// What one behaviour did.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The behaviour.
+    pub behaviour: &'static Behaviour,
+    /// Its counts.
+    pub totals: Totals,
+    /// The cases that catch it, by name.
+    pub kills: BTreeMap<String, Kill>,
+    /// Some scenarios that came to no verdict.
+    pub errors: Vec<Report>,
+}
+
+/// A case that catches a behaviour.
+#[derive(Clone, Debug)]
+pub struct Kill {
+    /// How many of its scenarios fail.
+    pub scenarios: usize,
+    /// The first of them.
+    pub first: Report,
+}
+
+impl Matrix {
+    /// Runs everything; `progress` is told of each row as it is done. `None` when this process is
+    /// [told to end](ending::told) before all of it is.
+    pub fn run(images: &[Image], timeout: Duration, mut progress: impl FnMut(&Row)) -> Option<Self> {
+        let scenarios: Vec<(usize, Scenario)> = images
+            .iter()
+            .enumerate()
+            .flat_map(|(index, image)| scenario::all(image).into_iter().map(move |one| (index, one)))
+            .collect();
+        let mut useful = BTreeSet::new();
+        let mut rows = Vec::new();
+        for behaviour in behaviour::all() {
+            let engine = Engine::Model {
+                behaviour,
+                timeout,
+                processes: false,
+                frames: false,
+                storm: StormBounds::DEFAULT,
+            };
+            let reports = pool::all(&engine, images, &scenarios, |_| {});
+            if ending::told().is_some() {
+                return None;
+            }
+            let failed = reports.iter().filter(|report| report.outcome == Outcome::Fail);
+            if !behaviour.is_correct() {
+                useful.extend(failed.map(|report| report.id.clone()));
+            }
+            let row = Row::of(behaviour, &reports);
+            progress(&row);
+            rows.push(row);
+        }
+        let mut idle = Vec::new();
+        for (index, image) in images.iter().enumerate() {
+            for case in &image.cases {
+                let mine = scenarios.iter().filter(|(i, s)| *i == index && s.case == case.name);
+                let used = mine.map(|(_, scenario)| {
+                    let id = scenario.to_string();
+                    Used { cut: matches!(scenario.plan, Plan::Cut(..)), useful: useful.contains(&id), id }
+                });
+                let marked = case.flags.contains(CaseFlags::CONFORMANCE);
+                let name = format!("{}/{}", image.name, case.name);
+                idle.extend(idle_of(&name, marked, &used.collect::<Vec<_>>()));
+            }
+        }
+        Some(Self { rows, scenarios: scenarios.len(), idle })
+    }
+
+    /// What is wrong with the suite, or with the model: a sentence each.
+    pub fn defects(&self) -> Vec<String> {
+        let of_rows = self.rows.iter().filter_map(Row::defect);
+        of_rows.chain(self.idle.iter().cloned()).collect()
+    }
+}
+
+/// A scenario, and whether some wrong behaviour fails it.
+struct Used {
+    id: String,
+    cut: bool,
+    useful: bool,
+}
+
+/// What a case's scenarios that catch nothing say about its mark. A scenario with a cut answers for
+/// itself, one without by its case: it is the control of those with one.
+fn idle_of(name: &str, marked: bool, scenarios: &[Used]) -> Vec<String> {
+    let useful = scenarios.iter().find(|scenario| scenario.useful);
+    match (marked, useful) {
+        (true, Some(Used { id, .. })) => vec![format!(
+            "{name} is marked as a pure conformance check, and {id} fails with a wrong behaviour: the mark is stale"
+        )],
+        (true, None) => Vec::new(),
+        (false, None) => vec![format!(
+            "{name} fails with no wrong behaviour and is not marked as a pure conformance check"
+        )],
+        (false, Some(_)) => {
+            let idle = scenarios.iter().filter(|scenario| scenario.cut && !scenario.useful);
+            idle.map(|scenario| format!("{} fails with no wrong behaviour", scenario.id)).collect()
+        }
+    }
+}
+
+impl Row {
+    fn of(behaviour: &'static Behaviour, reports: &[Report]) -> Self {
+        let mut kills = BTreeMap::new();
+        for report in reports.iter().filter(|report| report.outcome == Outcome::Fail) {
+            kills
+                .entry(format!("{}/{}", report.image, report.case))
+                .or_insert_with(|| Kill { scenarios: 0, first: report.clone() })
+                .scenarios += 1;
+        }
+        let errors = reports.iter().filter(|report| report.outcome == Outcome::Error);
+        Self { behaviour, totals: Totals::of(reports), kills, errors: errors.take(3).cloned().collect() }
+    }
+
+    fn defect(&self) -> Option<String> {
+        let Self { behaviour, totals, kills, .. } = self;
+        let name = behaviour.name;
+        if totals.skip > 0 {
+            return Some(format!(
+                "{name}: {} scenarios were skipped; the model can do everything",
+                totals.skip
+            ));
+        }
+        // A wrong behaviour may break a guest so badly that its stop is never met: that is no kill,
+        // and no defect of the suite either.
+        if behaviour.is_correct() && totals.error > 0 {
+            return Some(format!("{name}: {} scenarios came to no verdict", totals.error));
+        }
+        if behaviour.is_correct() && totals.fail > 0 {
+            return Some(format!("{name} is correct and fails {} scenarios", totals.fail));
+        }
+        if !behaviour.is_correct() && kills.len() < KILLS {
+            return Some(format!("{name} is wrong and only {} cases fail", kills.len()));
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn used(cut: bool, useful: bool) -> Used {
+        let id = format!("db/step:fred:{}", if cut { "cancel:resume" } else { "cold" });
+        Used { id, cut, useful }
+    }
+
+    #[test]
+    fn a_case_that_catches_nothing_is_marked_or_a_defect() {
+        let controls = [used(false, false), used(false, false)];
+        assert_eq!(idle_of("db/step", true, &controls), [""; 0]);
+        let [defect] = &idle_of("db/step", false, &controls)[..] else { panic!() };
+        assert!(defect.contains("db/step fails with no wrong behaviour and is not marked"), "{defect}");
+        // With cuts that catch nothing either.
+        assert_eq!(idle_of("db/step", true, &[used(false, false), used(true, false)]), [""; 0]);
+        assert_eq!(idle_of("db/step", false, &[used(false, false), used(true, false)]).len(), 1);
+    }
+
+    #[test]
+    fn a_stale_mark_is_a_defect() {
+        for useful in [used(false, true), used(true, true)] {
+            let [defect] = &idle_of("db/step", true, &[used(false, false), useful])[..] else { panic!() };
+            assert!(defect.contains("the mark is stale"), "{defect}");
+        }
+    }
+
+    #[test]
+    fn a_cut_answers_for_itself_and_a_control_by_its_case() {
+        assert_eq!(idle_of("db/step", false, &[used(false, false), used(true, true)]), [""; 0]);
+        let idle = idle_of("db/step", false, &[used(false, true), used(true, false)]);
+        assert_eq!(idle, ["db/step:fred:cancel:resume fails with no wrong behaviour"]);
+    }
+}

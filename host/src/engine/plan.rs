@@ -1,0 +1,210 @@
+//! Which scenarios run on a machine, and which are skipped, decided before anything boots.
+
+use crate::image::{Case, Image};
+use crate::probe::{Question, StopSupport, Support};
+use crate::report::outcome::{Outcome, Report};
+use crate::scenario::{self, Delivery, Plan, Scenario, Stop};
+use fred::cpuid::{self, Feature};
+use protocol::need::Needs;
+use vm::Machine;
+
+/// What a machine can do, found out before the run.
+#[derive(Clone, Debug)]
+pub struct Abilities {
+    machine: String,
+    meets: Needs,
+    /// What it answered with KVM_CAP_EXCEPTION_PAYLOAD on.
+    with_payload: StopSupport,
+    /// What it answered with the capability off.
+    without_payload: StopSupport,
+    /// Whether single memory accesses of a delivery can be refused.
+    accesses: bool,
+}
+
+/// The needs that CPUID alone does not answer, and what a machine is asked instead.
+const ASKED: [(Needs, Question); 2] = [(Needs::NMI, Question::Nmi), (Needs::INTERRUPT, Question::Interrupt)];
+
+/// What a case asks of a machine under a delivery, whatever is then done with it.
+fn questions_of_case(case: &Case, delivery: Delivery) -> impl Iterator<Item = (Needs, Question)> {
+    let needs = scenario::needs(case, delivery);
+    ASKED.into_iter().filter(move |(need, _)| needs.contains(*need))
+}
+
+/// What a plan asks of a machine: nothing where nothing is stopped, or where only the run can tell.
+fn question_of_plan(plan: Plan) -> Option<Question> {
+    match plan {
+        Plan::Cut(Stop::Access(..), _) | Plan::Cold | Plan::None => None,
+        // Whatever its seed.
+        Plan::Cut(Stop::Storm(_), _) => Some(Question::Stop(Stop::Storm(0))),
+        Plan::Cut(stop, _) => Some(Question::Stop(stop)),
+    }
+}
+
+/// What `scenarios` ask of a machine that meets the needs `meets`, each question once, with
+/// KVM_CAP_EXCEPTION_PAYLOAD on or off as `payload` says.
+fn questions<'a>(
+    scenarios: impl Iterator<Item = (&'a Image, &'a Scenario)>,
+    meets: Needs,
+    payload: bool,
+) -> Vec<Question> {
+    let mut questions = Vec::new();
+    for (image, scenario) in scenarios.filter(|(_, scenario)| scenario.payload == payload) {
+        let Some((_, case)) = image.case(&scenario.case) else { continue };
+        // It is skipped without a question.
+        if !meets.contains(scenario::needs(case, scenario.delivery)) {
+            continue;
+        }
+        let of_case = questions_of_case(case, scenario.delivery).map(|(_, question)| question);
+        for question in of_case.chain(question_of_plan(scenario.plan)) {
+            if !questions.contains(&question) {
+                questions.push(question);
+            }
+        }
+    }
+    questions
+}
+
+/// The CPUID feature behind a need; `None` where every machine here meets it.
+const FEATURES: [(Needs, Feature); 4] = [
+    (Needs::FRED, cpuid::FRED),
+    (Needs::XFD, cpuid::XFD),
+    (Needs::AMX, cpuid::AMX_TILE),
+    (Needs::RDTSCP, cpuid::RDTSCP),
+];
+
+/// The needs that a machine with this CPUID meets.
+pub fn met_needs(machine: &dyn Machine) -> Needs {
+    // NMIs and interrupts are the probe's to find out.
+    let mut meets = Needs::USER | Needs::NMI | Needs::INTERRUPT;
+    let leaf = |function, index| {
+        let leaf = machine.cpuid().iter().find(|leaf| leaf.function == function && leaf.index == index);
+        leaf.map_or([0; 4], |leaf| [leaf.eax, leaf.ebx, leaf.ecx, leaf.edx])
+    };
+    for (need, feature) in FEATURES {
+        meets.set(need, feature.is_in(leaf(feature.leaf, feature.subleaf)));
+    }
+    meets.set(Needs::INTEL, cpuid::vendor(leaf(0, 0)) == cpuid::INTEL);
+    meets
+}
+
+impl Abilities {
+    /// Finds out what `scenarios` (image index and scenario) depend on, and nothing else: `ask` is called
+    /// once with KVM_CAP_EXCEPTION_PAYLOAD on and once with it off, where there is anything to ask.
+    ///
+    /// # Errors
+    /// As `ask`.
+    pub fn find_out<E>(
+        machine: &str,
+        meets: Needs,
+        images: &[Image],
+        scenarios: &[(usize, Scenario)],
+        mut ask: impl FnMut(bool, &[Question]) -> Result<StopSupport, E>,
+    ) -> Result<Self, E> {
+        let mut support = |payload| {
+            let each = scenarios.iter().map(|(image, scenario)| (&images[*image], scenario));
+            let questions = questions(each, meets, payload);
+            if questions.is_empty() { Ok(StopSupport::default()) } else { ask(payload, &questions) }
+        };
+        Ok(Self {
+            machine: machine.to_owned(),
+            meets,
+            with_payload: support(true)?,
+            without_payload: support(false)?,
+            accesses: false,
+        })
+    }
+
+    /// The same machine, one that can refuse single memory accesses of a delivery.
+    #[must_use]
+    pub fn with_accesses(self) -> Self {
+        Self { accesses: true, ..self }
+    }
+
+    /// The machine's name.
+    pub fn machine(&self) -> &str {
+        &self.machine
+    }
+
+    /// Why the machine cannot run a scenario; `None` when it can.
+    pub fn skip_reason(&self, image: &Image, scenario: &Scenario) -> Option<String> {
+        if let Some(lack) = self.lacks(image, scenario) {
+            return Some(lack);
+        }
+        if let Plan::Cut(stop @ Stop::Access(..), _) = scenario.plan
+            && !self.accesses
+        {
+            return Some(format!("{stop} needs a machine that can refuse single accesses"));
+        }
+        let question = question_of_plan(scenario.plan)?;
+        match self.support(scenario).to(question) {
+            Some(Support::Works) => None,
+            Some(Support::Silent) => {
+                Some(format!("{question} is resolved silently by this {}", self.machine))
+            }
+            Some(Support::NotOffered(why)) => Some(format!("{question} is not offered: {why}")),
+            Some(Support::Wrong(why)) => {
+                Some(format!("{question} does not work on this {}: {why}", self.machine))
+            }
+            None => Some(format!("{question} was not probed, so it cannot be relied on")),
+        }
+    }
+
+    /// What a scenario's case needs and the machine does not have; `None` when it has everything.
+    pub fn lacks(&self, image: &Image, scenario: &Scenario) -> Option<String> {
+        let (_, case) = image.case(&scenario.case)?;
+        let mut meets = self.meets;
+        if scenario.delivery == Delivery::Idt {
+            // What the processor could do is nothing to a case: how its events are delivered is.
+            meets.remove(Needs::FRED);
+        }
+        let missing = scenario::needs(case, scenario.delivery) - meets;
+        if !missing.is_empty() {
+            let names: Vec<_> = missing.names().collect();
+            return Some(format!("needs {}", names.join(", ")));
+        }
+        let support = self.support(scenario);
+        questions_of_case(case, scenario.delivery).find_map(|(need, question)| {
+            let names = need.names().collect::<Vec<_>>().join(", ");
+            match support.to(question) {
+                Some(answer) if answer.works() => None,
+                Some(answer) => Some(format!("needs {names}: {answer}")),
+                None => Some(format!("needs {names}, which was not probed")),
+            }
+        })
+    }
+
+    fn support(&self, scenario: &Scenario) -> &StopSupport {
+        if scenario.payload { &self.with_payload } else { &self.without_payload }
+    }
+
+    /// Splits scenarios into those to run and reports of those to skip.
+    pub fn split(
+        &self,
+        scenarios: Vec<(usize, Scenario)>,
+        images: &[Image],
+        behaviour: Option<&str>,
+    ) -> (Vec<(usize, Scenario)>, Vec<Report>) {
+        let mut run = Vec::new();
+        let mut skipped = Vec::new();
+        for (image, scenario) in scenarios {
+            match self.skip_reason(&images[image], &scenario) {
+                None => run.push((image, scenario)),
+                Some(reason) => skipped
+                    .push(Report::new(&scenario, &self.machine, behaviour).concluded(Outcome::Skip, reason)),
+            }
+        }
+        (run, skipped)
+    }
+
+    /// Whether FRED scenarios can run here.
+    pub fn has_fred(&self) -> bool {
+        self.meets.contains(Needs::FRED)
+    }
+}
+
+/// Scenarios with a delivery, or all.
+pub fn with_delivery(scenarios: &mut Vec<(usize, Scenario)>, delivery: Option<Delivery>) {
+    if let Some(delivery) = delivery {
+        scenarios.retain(|(_, scenario)| scenario.delivery == delivery);
+    }
+}

@@ -1,0 +1,116 @@
+//! What became of a scenario that ran more than once.
+
+use crate::report::outcome::Report;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+/// The runs of each scenario on each machine, of which one report is made: the first of the worst runs,
+/// with the cuts and the wall time of all. Known issues must have been applied before: a failure that is
+/// known would hide one that is not.
+#[derive(Debug)]
+pub struct Runs {
+    times: u32,
+    /// Machine and id, and where the report is.
+    places: HashMap<(String, String), usize>,
+    /// In the order in which they first came; `None` when it has been given out.
+    folded: Vec<Option<Report>>,
+}
+
+impl Runs {
+    /// Each scenario runs so many times.
+    pub fn new(times: u32) -> Self {
+        Self { times, places: HashMap::new(), folded: Vec::new() }
+    }
+
+    /// Adds a run; gives the scenario's report when it was the last one.
+    pub fn add(&mut self, run: Report) -> Option<Report> {
+        let place = match self.places.entry((run.machine.clone(), run.id.clone())) {
+            Entry::Occupied(place) => *place.get(),
+            Entry::Vacant(place) => *place.insert(self.folded.len()),
+        };
+        if place == self.folded.len() {
+            self.folded.push(None);
+        }
+        let slot = &mut self.folded[place];
+        let report = match slot.take() {
+            Some(mut report) => {
+                add(&mut report, run);
+                report
+            }
+            None => run,
+        };
+        if report.runs >= self.times {
+            return Some(report);
+        }
+        *slot = Some(report);
+        None
+    }
+
+    /// Whether nothing has run.
+    pub fn is_empty(&self) -> bool {
+        self.folded.is_empty()
+    }
+
+    /// The reports of scenarios that ran, and fewer times than they should.
+    pub fn rest(self) -> impl Iterator<Item = Report> {
+        self.folded.into_iter().flatten()
+    }
+}
+
+fn add(to: &mut Report, run: Report) {
+    let all = (to.cuts + run.cuts, to.runs + run.runs, to.duration_us + run.duration_us);
+    if run.outcome > to.outcome {
+        *to = run;
+    } else if run.outcome == to.outcome {
+        to.runs_alike += run.runs_alike;
+    }
+    (to.cuts, to.runs, to.duration_us) = all;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::outcome::Outcome;
+
+    fn report(id: &str, machine: &str, outcome: Outcome, cuts: u32) -> Report {
+        let mut report = Report::new(&id.parse().unwrap(), machine, None).concluded(outcome, None);
+        (report.cuts, report.duration_us) = (cuts, 10);
+        report
+    }
+
+    #[test]
+    fn the_worst_run_is_reported_with_the_cuts_of_all() {
+        let (a, b) = ("pf/a:idt:io:migrate", "pf/b:idt:io:migrate");
+        let runs_of = |times| {
+            let mut runs = Runs::new(times);
+            let given: Vec<Report> = [
+                report(a, "kvm", Outcome::Pass, 1),
+                report(b, "kvm", Outcome::Known, 1),
+                report(a, "kvm", Outcome::Fail, 2),
+                report(a, "model", Outcome::Pass, 1),
+                report(b, "kvm", Outcome::Pass, 1),
+                report(a, "kvm", Outcome::Fail, 0),
+                report(a, "kvm", Outcome::Pass, 1),
+            ]
+            .into_iter()
+            .filter_map(|run| runs.add(run))
+            .collect();
+            (given, runs.rest().collect::<Vec<_>>())
+        };
+        let seen = |reports: &[Report]| -> Vec<_> {
+            let one = |r: &Report| (r.id.clone(), r.machine.clone(), r.outcome, r.cuts, r.runs, r.runs_alike);
+            reports.iter().map(one).collect()
+        };
+        let (a, b, kvm, model) = (a.to_owned(), b.to_owned(), "kvm".to_owned(), "model".to_owned());
+        let of_a = (a.clone(), kvm.clone(), Outcome::Fail, 4, 4, 2);
+        let of_b = (b, kvm, Outcome::Known, 2, 2, 1);
+        let once = (a, model, Outcome::Pass, 1, 1, 1);
+        // The one that has run four times is given at once, the others when it is over.
+        let (given, rest) = runs_of(4);
+        assert_eq!(seen(&given), std::slice::from_ref(&of_a));
+        assert_eq!(given[0].duration_us, 40);
+        assert_eq!(seen(&rest), [of_b.clone(), once.clone()]);
+        assert_eq!(seen(&runs_of(5).1), [of_a, of_b, once]);
+        assert_eq!(runs_of(1).0.len(), 7, "every run by itself");
+    }
+}

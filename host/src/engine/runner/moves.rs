@@ -1,0 +1,91 @@
+//! What a migration is.
+
+use super::attempt::Run;
+use super::trouble::Trouble;
+use crate::migration::Moved;
+use crate::report::outcome::Report;
+use crate::session::Session;
+use crate::stops::Proof;
+use crate::stream::{Errand, Guest};
+use std::time::Instant;
+use vm::VcpuError;
+use vm::state::{self, VmState};
+
+impl Run<'_, '_, '_> {
+    /// The guest moves to another process, and is judged there; a guest that has more to meet than the
+    /// end of its case comes back.
+    pub(super) fn move_elsewhere(
+        &self,
+        session: &mut Session<'_>,
+        report: &mut Report,
+        last: bool,
+        deadline: Instant,
+    ) -> Result<(), Trouble> {
+        let Some(elsewhere) = &self.runner.elsewhere else {
+            return Err(Trouble::Elsewhere(
+                "this run has no other process for the guest to go to".to_owned(),
+            ));
+        };
+        let machine = self.runner.machine;
+        let state = state::save(session.vcpu.as_mut(), machine, &self.runner.config(self.scenario))?;
+        note_losses(report, &state);
+        let guest = Guest {
+            errand: if last { Errand::Finish } else { Errand::Return },
+            time_left: deadline.saturating_duration_since(Instant::now()),
+            frames: self.runner.frames,
+            report: report.clone(),
+            image: self.image.file.clone(),
+            devices: session.devices_state(),
+            state,
+        };
+        let moved = elsewhere(&guest, self.image).map_err(|error| Trouble::Elsewhere(error.to_string()))?;
+        let (Moved::Judged(answer) | Moved::Returned(Guest { report: answer, .. })) = &moved;
+        if answer.id != report.id {
+            return Err(Trouble::Elsewhere(format!("the destination answers about {}", answer.id)));
+        }
+        *report = answer.clone();
+        let Moved::Returned(guest) = moved else { return Err(Trouble::Judged) };
+        let mut restored = state::restore_and_check(machine, &guest.state)?;
+        report.note_restore(&mut restored);
+        restored.vcpu.set_deadline(deadline);
+        session.replace_vcpu(restored.vcpu);
+        Ok(())
+    }
+
+    /// The guest moves to a fresh VM and vCPU in this process, or to one after the other on the route.
+    /// What is read back is compared where the machine is the same: another has registers of its own.
+    pub(super) fn migrate(
+        &self,
+        session: &mut Session<'_>,
+        report: &mut Report,
+        deadline: Instant,
+    ) -> Result<(), VcpuError> {
+        let config = self.runner.config(self.scenario);
+        let mut source = self.runner.machine;
+        let route = match self.runner.route.as_slice() {
+            [] => std::slice::from_ref(&self.runner.machine),
+            route => route,
+        };
+        for &machine in route {
+            let state = state::save(session.vcpu.as_mut(), source, &config)?;
+            note_losses(report, &state);
+            let mut vcpu = if self.runner.route.is_empty() {
+                let mut restored = state::restore_and_check(machine, &state)?;
+                report.note_restore(&mut restored);
+                restored.vcpu
+            } else {
+                state::restore(machine, &state)?
+            };
+            vcpu.set_deadline(deadline);
+            session.replace_vcpu(vcpu);
+            source = machine;
+        }
+        Ok(())
+    }
+}
+
+/// Notes what `state` cannot carry.
+fn note_losses(report: &mut Report, state: &VmState) {
+    report.lose(state::losses(state, report.cut == Some(Proof::Page)));
+    report.event_data_open |= state::no_field_for_event_data(state);
+}

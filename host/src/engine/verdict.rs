@@ -1,0 +1,252 @@
+//! What the guest's judge says, and whether the host believes it.
+
+use crate::image::Case;
+use crate::report::outcome::{Outcome, Report};
+use crate::scenario;
+use protocol::delivery::Delivery;
+use protocol::field::Field;
+use protocol::mailbox::{DELIVERIES, MISMATCHES, Mailbox, Mismatch, Verdict};
+use protocol::text;
+use vm::Difference;
+
+/// Puts the verdict in `mailbox`, of `case` under `delivery`, into `report`.
+///
+/// A pass is believed only with whole deliveries compared, no field different, and exactly the
+/// number of deliveries that the case states. A verdict that contradicts itself is the image's error.
+///
+/// The guest's judge knows nothing of migrations. Where the uAPI had no field for the event data of the
+/// exception that migrated, which is the case's first delivery, 0 is as right there as what it expects;
+/// any other value, and any other field, is a failure all the same.
+pub fn read(mailbox: &Mailbox, case: &Case, delivery: scenario::Delivery, report: &mut Report) {
+    report.compared = mailbox.compared;
+    let is_open = |mismatch: &&Mismatch| report.event_data_open && is_lost_event_data(mismatch);
+    let mismatches = mismatches(mailbox);
+    let wrong: Vec<_> = mismatches.iter().filter(|one| !is_open(one)).map(difference).collect();
+    let open = (mismatches.len() - wrong.len()) as u32;
+    report.set_differences(wrong);
+    let (verdict, differing) = match Verdict::from_number(mailbox.verdict) {
+        Some(Verdict::Fail) if open > 0 && mailbox.mismatch_count == open => (Some(Verdict::Pass), 0),
+        other => (other, mailbox.mismatch_count),
+    };
+    let reason = || text::read(&mailbox.reason).unwrap_or("the reason is not UTF-8").to_owned();
+    let (outcome, reason) = match verdict {
+        Some(Verdict::Pass) => match disbelief(mailbox, case, delivery, differing) {
+            None => (Outcome::Pass, None),
+            Some(why) => (Outcome::Error, Some(why)),
+        },
+        // An event where none may be: the guest cannot go on, and says so in words.
+        Some(Verdict::Fail) if mailbox.reason != Mailbox::EMPTY.reason => (Outcome::Fail, Some(reason())),
+        Some(Verdict::Fail) if report.differences.is_empty() => {
+            (Outcome::Error, Some("the guest says fail and names neither a field nor a reason".to_owned()))
+        }
+        Some(Verdict::Fail) => (Outcome::Fail, None),
+        Some(Verdict::Skip) => (Outcome::Skip, Some(reason())),
+        Some(Verdict::Error) => (Outcome::Error, Some(reason())),
+        Some(Verdict::None) => (Outcome::Error, Some("the guest rang Done without a verdict".to_owned())),
+        None => (Outcome::Error, Some(format!("the guest's verdict {} is no verdict", mailbox.verdict))),
+    };
+    report.outcome = outcome;
+    report.reason = reason;
+}
+
+/// The captured frames, one FRAME line each.
+pub fn frames(mailbox: &Mailbox, report: &Report) -> Vec<String> {
+    captured(mailbox)
+        .iter()
+        .enumerate()
+        .map(|(n, delivery)| {
+            let words = delivery.frame.iter().chain([&delivery.cr2, &delivery.dr6, &delivery.xfd_err]);
+            let words: Vec<_> = words.map(|word| format!("{word:016x}")).collect();
+            format!("FRAME {}/{} {n} {} {}", report.image, report.case, report.delivery, words.join(" "))
+        })
+        .collect()
+}
+
+fn captured(mailbox: &Mailbox) -> &[Delivery] {
+    &mailbox.deliveries[..(mailbox.entries as usize).min(DELIVERIES)]
+}
+
+fn mismatches(mailbox: &Mailbox) -> &[Mismatch] {
+    &mailbox.mismatches[..(mailbox.mismatch_count as usize).min(MISMATCHES)]
+}
+
+fn difference(mismatch: &Mismatch) -> Difference {
+    Difference {
+        field: Field::from_number(mismatch.field).map_or("unknown field", Field::name).to_owned(),
+        expected: format!("{:#x}", mismatch.expected),
+        got: format!("{:#x}", mismatch.got),
+    }
+}
+
+/// Event data that reads 0 in the first delivery.
+fn is_lost_event_data(mismatch: &Mismatch) -> bool {
+    Field::from_number(mismatch.field) == Some(Field::EventData)
+        && mismatch.delivery == 0
+        && mismatch.got == 0
+}
+
+/// The number of entries.
+const ENTRIES: u32 = 1;
+/// CR2, DR6, DR7, IA32_GS_BASE and IA32_KERNEL_GS_BASE; IA32_XFD_ERR is not everywhere.
+const REGISTERS: u32 = 5;
+/// RIP, CS, RFLAGS, RSP and SS; the entry point, RFLAGS and RSP there, and the vector. The IDT's error
+/// code is not on every frame.
+const IDT_FRAME: u32 = 9;
+/// The same with the error code, the event data, the reserved quadword and the stack level.
+const FRED_FRAME: u32 = 13;
+
+/// A judge that compares less has not judged every delivery whole, or has not looked at the registers
+/// behind an act without one.
+fn least_compared(delivery: scenario::Delivery, entries: u32) -> u32 {
+    let frame = match delivery {
+        scenario::Delivery::Fred => FRED_FRAME,
+        scenario::Delivery::Idt => IDT_FRAME,
+    };
+    ENTRIES + if entries == 0 { REGISTERS } else { (frame + REGISTERS) * entries }
+}
+
+fn disbelief(mailbox: &Mailbox, case: &Case, delivery: scenario::Delivery, differing: u32) -> Option<String> {
+    let least = least_compared(delivery, case.entries);
+    if mailbox.compared < least {
+        return Some(format!("the guest says pass and compared {} fields, not {least}", mailbox.compared));
+    }
+    if differing != 0 {
+        return Some(format!("the guest says pass with {differing} fields different"));
+    }
+    if mailbox.entries != case.entries {
+        let (got, stated) = (mailbox.entries, case.entries);
+        return Some(format!("the guest says pass after {got} deliveries; the case has {stated}"));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Scenario;
+    use protocol::need::Needs;
+    use protocol::note::CaseFlags;
+
+    fn judged(change: impl FnOnce(&mut Mailbox)) -> Report {
+        judged_after(1, "fred", change)
+    }
+
+    fn judged_after(entries: u32, delivery: &str, change: impl FnOnce(&mut Mailbox)) -> Report {
+        judged_with(entries, delivery, false, change)
+    }
+
+    fn judged_with(
+        entries: u32,
+        delivery: &str,
+        event_data_open: bool,
+        change: impl FnOnce(&mut Mailbox),
+    ) -> Report {
+        let case = Case {
+            name: "x".into(),
+            rule: String::new(),
+            needs: Needs::empty(),
+            entries,
+            act: 0,
+            after: 0,
+            cancel: None,
+            flags: CaseFlags::empty(),
+        };
+        let scenario: Scenario = format!("pf/x:{delivery}:none").parse().unwrap();
+        let mut report = Report::new(&scenario, "model", None);
+        report.event_data_open = event_data_open;
+        let mut mailbox = Mailbox { verdict: Verdict::Pass as u32, compared: 20, entries, ..Mailbox::EMPTY };
+        change(&mut mailbox);
+        read(&mailbox, &case, scenario.delivery, &mut report);
+        report
+    }
+
+    #[test]
+    fn a_pass_is_believed_only_when_something_was_compared() {
+        assert_eq!(judged(|_| {}).outcome, Outcome::Pass);
+        assert_eq!(judged(|m| m.compared = 0).outcome, Outcome::Error);
+        assert_eq!(judged(|m| m.entries = 0).outcome, Outcome::Error);
+        assert_eq!(judged(|m| m.entries = 2).outcome, Outcome::Error);
+        assert_eq!(judged(|m| m.mismatch_count = 1).outcome, Outcome::Error);
+        assert_eq!(judged(|m| m.verdict = 0).outcome, Outcome::Error);
+        assert_eq!(judged(|m| m.verdict = 77).outcome, Outcome::Error);
+    }
+
+    #[test]
+    fn a_pass_needs_every_delivery_compared_whole() {
+        // What the guest's judge compares without IA32_XFD_ERR, and under the IDT without an error code.
+        for (entries, delivery, least) in
+            [(0, "fred", 6), (0, "idt", 6), (1, "fred", 19), (2, "fred", 37), (1, "idt", 15), (2, "idt", 29)]
+        {
+            let outcome = |compared| judged_after(entries, delivery, |m| m.compared = compared).outcome;
+            assert_eq!(outcome(least), Outcome::Pass, "{entries} {delivery}");
+            assert_eq!(outcome(least - 1), Outcome::Error, "{entries} {delivery}");
+        }
+    }
+
+    /// What the uAPI has no field for may be lost: exactly that.
+    #[test]
+    fn lost_event_data_is_excused_where_the_uapi_has_no_field_for_it() {
+        let event_data = Mismatch { field: 6, delivery: 0, expected: 0x4000, got: 0 };
+        let rflags = Mismatch { field: 3, delivery: 0, expected: 0x1_0002, got: 2 };
+        let judged = |open, mismatches: &[Mismatch]| {
+            judged_with(1, "fred", open, |m| {
+                m.verdict = Verdict::Fail as u32;
+                m.mismatch_count = mismatches.len() as u32;
+                m.mismatches[..mismatches.len()].copy_from_slice(mismatches);
+            })
+        };
+        assert_eq!(judged(true, &[event_data]).outcome, Outcome::Pass);
+        for (open, mismatches) in [
+            (false, vec![event_data]),
+            // Another's event data, and another's frame.
+            (true, vec![Mismatch { got: 0x8000_0000, ..event_data }]),
+            (true, vec![Mismatch { delivery: 1, ..event_data }]),
+            (true, vec![rflags]),
+            // Invented where none was expected.
+            (true, vec![Mismatch { expected: 0, got: 0x4000, ..event_data }]),
+        ] {
+            let report = judged(open, &mismatches);
+            assert_eq!((report.outcome, report.differences.len()), (Outcome::Fail, 1), "{mismatches:?}");
+        }
+        // What is wrong beside it is named alone.
+        let report = judged(true, &[event_data, rflags]);
+        assert_eq!(report.outcome, Outcome::Fail);
+        assert_eq!(report.differences.iter().map(|d| d.field.as_str()).collect::<Vec<_>>(), ["RFLAGS"]);
+        // More than the mailbox holds.
+        let many = judged_with(1, "fred", true, |m| {
+            m.verdict = Verdict::Fail as u32;
+            m.mismatch_count = MISMATCHES as u32 + 1;
+            m.mismatches = [event_data; MISMATCHES];
+        });
+        assert_ne!(many.outcome, Outcome::Pass);
+        // The rules of a pass hold for it too.
+        let open = |change: fn(&mut Mailbox)| {
+            judged_with(1, "fred", true, |m| {
+                (m.verdict, m.mismatch_count, m.mismatches[0]) = (Verdict::Fail as u32, 1, event_data);
+                change(m);
+            })
+            .outcome
+        };
+        assert_eq!(open(|m| m.compared = 18), Outcome::Error);
+        assert_eq!(open(|m| m.entries = 2), Outcome::Error);
+        assert_eq!(open(|m| m.verdict = Verdict::Pass as u32), Outcome::Error);
+    }
+
+    #[test]
+    fn a_failure_names_its_fields() {
+        let report = judged(|m| {
+            m.verdict = Verdict::Fail as u32;
+            m.mismatch_count = 1;
+            m.mismatches[0] = Mismatch { field: 6, delivery: 0, expected: 0x4000, got: 0xE000 };
+        });
+        assert_eq!(report.outcome, Outcome::Fail);
+        assert_eq!(report.expected.as_deref(), Some("event data 0x4000"));
+        assert_eq!(report.got.as_deref(), Some("event data 0xe000"));
+        assert_eq!(judged(|m| m.verdict = Verdict::Fail as u32).outcome, Outcome::Error);
+        let told = judged(|m| {
+            m.verdict = Verdict::Fail as u32;
+            m.reason[..5].copy_from_slice(b"storm");
+        });
+        assert_eq!((told.outcome, told.reason.as_deref()), (Outcome::Fail, Some("storm")));
+    }
+}

@@ -1,0 +1,127 @@
+//! What is known to be wrong with somebody's machine (known-issues.toml), and what is predicted to be
+//! wrong with one that nobody has measured (predictions.toml).
+//!
+//! An entry names exact scenarios, exactly what they expected and got, and the hosts it holds for.
+//! A failure that an issue describes counts as known; an issue whose scenario passes on a host it
+//! holds for is itself a failure, so that the list cannot outlive its reasons. A prediction excuses
+//! nothing: a failure that it describes stays a failure, and its report says that it was predicted.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `entry` | an entry, and what it is about |
+//! | `warning` | warnings of a kernel under test |
+//! | `read` | the TOML, with lines, and every check that needs no image |
+//! | `failure`, `fields` | what the text of a failure may be, and the fields that it may name |
+//! | `existing` | the check against images |
+//! | `error` | why a list cannot be used |
+
+mod entry;
+mod error;
+mod existing;
+mod failure;
+mod fields;
+mod read;
+mod warning;
+
+pub use entry::{Entry, Named, failure_text};
+pub use error::{KnownIssuesError, Problem};
+pub use existing::Loaded;
+pub use warning::{JudgedWarnings, KnownWarning};
+
+use crate::kernel_log::KernelSaid;
+use crate::report::facts::HostFacts;
+use crate::report::outcome::{Outcome, Report};
+
+/// The name and the text of the list that this midflight was built with.
+const BUILT_IN: (&str, &str) = ("known-issues.toml", include_str!("../../../known-issues.toml"));
+/// The same of the predictions.
+const PREDICTIONS: (&str, &str) = ("predictions.toml", include_str!("../../../predictions.toml"));
+
+/// What is known, and what is predicted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KnownIssues {
+    /// What is known of machines.
+    pub issues: Vec<Entry>,
+    /// Warnings of the host's kernel that are known.
+    pub warnings: Vec<KnownWarning>,
+    /// What is predicted of machines that nobody has measured.
+    pub predictions: Vec<Entry>,
+}
+
+impl KnownIssues {
+    /// The lists that this midflight was built with.
+    ///
+    /// # Errors
+    /// When one of them cannot be used, which a test rules out.
+    pub fn built_in() -> Result<Self, KnownIssuesError> {
+        Self::read(BUILT_IN.0, BUILT_IN.1)
+    }
+
+    /// Reads a list of known issues in place of the one built in; the predictions are those built in.
+    /// `file` is its name in errors.
+    ///
+    /// # Errors
+    /// When it is not one, or says what cannot be.
+    pub fn read(file: &str, text: &str) -> Result<Self, KnownIssuesError> {
+        Ok(Self {
+            predictions: Self::parse_predictions(PREDICTIONS.0, PREDICTIONS.1)?,
+            ..Self::parse(file, text)?
+        })
+    }
+
+    /// Reads a list of known issues, without any prediction.
+    ///
+    /// # Errors
+    /// When it is not one, or says what cannot be.
+    pub fn parse(file: &str, text: &str) -> Result<Self, KnownIssuesError> {
+        read::issues(file, text)
+    }
+
+    /// Reads a list of predictions.
+    ///
+    /// # Errors
+    /// When it is not one, or says what cannot be.
+    pub fn parse_predictions(file: &str, text: &str) -> Result<Vec<Entry>, KnownIssuesError> {
+        read::predictions(file, text)
+    }
+
+    /// Turns a described failure into [`Outcome::Known`], and a pass that an issue says is impossible
+    /// into a failure. A prediction is noted and changes no outcome.
+    pub fn apply(&self, report: &mut Report, facts: &HostFacts) {
+        match report.outcome {
+            Outcome::Pass => {
+                let shows = |issue: &&Entry| !issue.intermittent && issue.concerns(report, facts);
+                if let Some(issue) = self.issues.iter().find(shows) {
+                    report.outcome = Outcome::Fail;
+                    report.reason = Some(issue.not_shown());
+                } else {
+                    let concerns = |prediction: &&Entry| prediction.concerns(report, facts);
+                    report.predicted = self.predictions.iter().find(concerns).map(Entry::as_prediction);
+                }
+            }
+            Outcome::Fail | Outcome::Error => {
+                if let Some(issue) = self.explain(report, facts) {
+                    report.outcome = Outcome::Known;
+                    report.reason = Some(issue.to_string());
+                } else {
+                    let explains = |prediction: &&Entry| prediction.explains(report, facts);
+                    report.predicted = self.predictions.iter().find(explains).map(Entry::as_prediction);
+                }
+            }
+            Outcome::Skip | Outcome::Known => {}
+        }
+    }
+
+    /// The issue that describes a failure, if there is one.
+    pub fn explain(&self, report: &Report, facts: &HostFacts) -> Option<&Entry> {
+        self.issues.iter().find(|issue| issue.explains(report, facts))
+    }
+
+    /// Sets those of the kernel's warnings apart that are known.
+    pub fn excuse(&self, said: KernelSaid, facts: &HostFacts) -> JudgedWarnings {
+        warning::excuse(&self.warnings, said, facts)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! Why a list cannot be used: its own name, the line, and what is wrong there.
+
+use crate::report::facts::HostFacts;
+
+/// A list cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{file}:{line}: {}{problem}", entry_of(.entry.as_deref()))]
+pub struct KnownIssuesError {
+    /// The list's own name, as the user gave it.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The name of the entry, where there is one.
+    pub entry: Option<String>,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+fn entry_of(name: Option<&str>) -> String {
+    name.map(|name| format!("`{name}`: ")).unwrap_or_default()
+}
+
+/// What is wrong with a list.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// It is not TOML of this shape.
+    #[error("{0}")]
+    Syntax(String),
+    /// A text that is required is blank.
+    #[error("`{0}` is empty")]
+    Empty(&'static str),
+    /// The model is never excused.
+    #[error("an entry for the model; the model has no known issues")]
+    Model,
+    /// No machine is called so.
+    #[error("there is no machine `{0}`; there are kvm and qemu")]
+    Machine(String),
+    /// It holds for every host.
+    #[error("`host` names no fact: an entry says which hosts it holds for")]
+    AnyHost,
+    /// No fact is called so.
+    #[error("there is no host fact `{0}`; there are {names}", names = HostFacts::NAMES.join(", "))]
+    Fact(String),
+    /// A fact that holds for no host, or for every one.
+    #[error("the host fact `{0}` has no value, or an empty one")]
+    FactValue(String),
+    /// A prediction that is for no series.
+    #[error("a prediction is for a FRED series: `host` names no fred_series")]
+    NoSeries,
+    /// It concerns nothing.
+    #[error("it names neither `scenarios` nor `cases`")]
+    Nothing,
+    /// Stops, actions or a payload capability without cases.
+    #[error("`stops`, `actions` and `payload` limit `cases`, and there are none")]
+    Limits,
+    /// A text in `scenarios` is no id.
+    #[error(transparent)]
+    Scenario(#[from] crate::scenario::InvalidId),
+    /// A text in `cases` is no case with a delivery.
+    #[error("`{text}` is not IMAGE/CASE:DELIVERY: {problem}")]
+    Case {
+        /// The text.
+        text: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// `*` in `cases` of an entry that is not for `midflight compare` alone.
+    #[error("`*` in `cases` needs `stops = [\"compare\"]`, and nothing else there")]
+    AnyCase,
+    /// No stop is called so.
+    #[error("there is no stop `{0}`; docs/scenarios.md has all of them")]
+    Stop(String),
+    /// No action is called so.
+    #[error("there is no action `{text}`: {problem}")]
+    Action {
+        /// The text.
+        text: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// It describes nothing in particular.
+    #[error(
+        "`{0}` describes nothing in particular: `*` stands for addresses, after at least two words that say \
+         what happened"
+    )]
+    Anything(String),
+    /// A failure in a field that nothing compares.
+    #[error("`{0}`: no judge, restore or comparison has such a field")]
+    Field(String),
+    /// A part of a failure is not of its form.
+    #[error("`{0}` is not of the form `FIELD expected X, got Y`, joined by `; `")]
+    Form(String),
+    /// A value that no report holds.
+    #[error("`{value}` in `{part}` is no value: values are written as reports have them, in hexadecimal")]
+    Value {
+        /// The value.
+        value: String,
+        /// The part of the failure.
+        part: String,
+    },
+    /// Both values are wild in a field that holds no address.
+    #[error(
+        "`{0}` excuses anything: `*` stands for both values only where they are addresses of code or stack"
+    )]
+    AnyValue(String),
+    /// The image is not among those that are loaded.
+    #[error("there is no image `{0}`")]
+    NoImage(String),
+    /// The image has no such case.
+    #[error("image `{image}` has no case `{case}`")]
+    NoCase {
+        /// The image.
+        image: String,
+        /// The case.
+        case: String,
+    },
+    /// The case has no such scenario.
+    #[error("`{0}` makes no sense for its case: there is no such scenario")]
+    NoScenario(String),
+    /// The case has no scenario with that delivery, those stops, actions and payload capability.
+    #[error("`{0}` has no scenario within these limits")]
+    NoneOfCase(String),
+}

@@ -1,0 +1,238 @@
+//! Reads lists: TOML, with the line of everything that can be wrong.
+
+use super::entry::{COMPARE, Entry, Named, SERIES};
+use super::error::{KnownIssuesError, Problem};
+use super::warning::KnownWarning;
+use super::{KnownIssues, failure};
+use crate::report::facts::HostFacts;
+use crate::scenario::pattern;
+use crate::scenario::{Action, Place, Scenario, Stop};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use toml::Spanned;
+
+/// A list of known issues as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Issues {
+    #[serde(default)]
+    issue: Vec<Written>,
+    #[serde(default)]
+    kernel_warning: Vec<WrittenWarning>,
+}
+
+/// A list of predictions as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Predictions {
+    #[serde(default)]
+    prediction: Vec<Written>,
+}
+
+type Facts = BTreeMap<String, Vec<String>>;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    name: Spanned<String>,
+    machine: Spanned<String>,
+    #[serde(default)]
+    scenarios: Vec<Spanned<String>>,
+    #[serde(default)]
+    cases: Vec<Spanned<String>>,
+    #[serde(default)]
+    stops: Vec<Spanned<String>>,
+    #[serde(default)]
+    actions: Vec<Spanned<String>>,
+    payload: Option<bool>,
+    failure: Spanned<String>,
+    #[serde(default)]
+    intermittent: bool,
+    host: Spanned<Facts>,
+    reason: Spanned<String>,
+    reference: Spanned<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenWarning {
+    name: Spanned<String>,
+    text: Spanned<String>,
+    host: Spanned<Facts>,
+    reason: Spanned<String>,
+    reference: Spanned<String>,
+}
+
+/// A list and its own name, for errors.
+struct Source<'a> {
+    file: &'a str,
+    text: &'a str,
+}
+
+/// What is wrong, and where in the text.
+type Found<T> = Result<T, (Range<usize>, Problem)>;
+
+pub(super) fn issues(file: &str, text: &str) -> Result<KnownIssues, KnownIssuesError> {
+    let source = Source { file, text };
+    let list: Issues = source.read()?;
+    Ok(KnownIssues {
+        issues: list.issue.into_iter().map(|one| source.entry(one, false)).collect::<Result<_, _>>()?,
+        warnings: list.kernel_warning.into_iter().map(|one| source.warning(one)).collect::<Result<_, _>>()?,
+        predictions: Vec::new(),
+    })
+}
+
+pub(super) fn predictions(file: &str, text: &str) -> Result<Vec<Entry>, KnownIssuesError> {
+    let source = Source { file, text };
+    let list: Predictions = source.read()?;
+    list.prediction.into_iter().map(|one| source.entry(one, true)).collect()
+}
+
+impl Source<'_> {
+    fn read<'de, T: Deserialize<'de>>(&'de self) -> Result<T, KnownIssuesError> {
+        toml::from_str(self.text).map_err(|error| {
+            let problem = Problem::Syntax(error.message().to_owned());
+            self.error(error.span().unwrap_or_default(), None, problem)
+        })
+    }
+
+    fn line(&self, at: &Range<usize>) -> usize {
+        1 + self.text.bytes().take(at.start).filter(|byte| *byte == b'\n').count()
+    }
+
+    fn error(&self, at: Range<usize>, entry: Option<&str>, problem: Problem) -> KnownIssuesError {
+        let (file, line) = (self.file.to_owned(), self.line(&at));
+        KnownIssuesError { file, line, entry: entry.map(str::to_owned), problem }
+    }
+
+    fn entry(&self, written: Written, predicts: bool) -> Result<Entry, KnownIssuesError> {
+        let name = written.name.get_ref().clone();
+        written.check(predicts).map_err(|(at, problem)| self.error(at, Some(&name), problem))?;
+        let named = |texts: Vec<Spanned<String>>| {
+            let one =
+                |text: Spanned<String>| Named { line: self.line(&text.span()), text: text.into_inner() };
+            texts.into_iter().map(one).collect()
+        };
+        Ok(Entry {
+            file: self.file.to_owned(),
+            line: self.line(&written.name.span()),
+            name,
+            machine: written.machine.into_inner(),
+            scenarios: named(written.scenarios),
+            cases: named(written.cases),
+            stops: written.stops.into_iter().map(Spanned::into_inner).collect(),
+            actions: written.actions.into_iter().map(Spanned::into_inner).collect(),
+            payload: written.payload,
+            intermittent: written.intermittent,
+            failure: written.failure.into_inner(),
+            host: written.host.into_inner(),
+            reason: written.reason.into_inner(),
+            reference: written.reference.into_inner(),
+        })
+    }
+
+    fn warning(&self, written: WrittenWarning) -> Result<KnownWarning, KnownIssuesError> {
+        let name = written.name.get_ref().clone();
+        written.check().map_err(|(at, problem)| self.error(at, Some(&name), problem))?;
+        Ok(KnownWarning {
+            name,
+            text: written.text.into_inner(),
+            host: written.host.into_inner(),
+            reason: written.reason.into_inner(),
+            reference: written.reference.into_inner(),
+        })
+    }
+}
+
+impl Written {
+    /// Checks everything for which no image is needed.
+    fn check(&self, predicts: bool) -> Found<()> {
+        not_blank(&[("name", &self.name), ("reason", &self.reason), ("reference", &self.reference)])?;
+        match self.machine.get_ref().as_str() {
+            "kvm" | "qemu" => {}
+            "model" => return Err((self.machine.span(), Problem::Model)),
+            other => return Err((self.machine.span(), Problem::Machine(other.to_owned()))),
+        }
+        check_host(&self.host)?;
+        if predicts && !self.host.get_ref().contains_key(SERIES) {
+            return Err((self.host.span(), Problem::NoSeries));
+        }
+        if self.scenarios.is_empty() && self.cases.is_empty() {
+            return Err((self.name.span(), Problem::Nothing));
+        }
+        let limited = !self.stops.is_empty() || !self.actions.is_empty() || self.payload.is_some();
+        if self.cases.is_empty() && limited {
+            return Err((self.name.span(), Problem::Limits));
+        }
+        each(&self.scenarios, |id| id.parse::<Scenario>().map(drop).map_err(Problem::from))?;
+        each(&self.cases, check_case)?;
+        if !self.is_for_compare() {
+            each(&self.cases, |case| if case.contains('*') { Err(Problem::AnyCase) } else { Ok(()) })?;
+        }
+        each(&self.stops, check_stop)?;
+        each(&self.actions, |action| match action.parse::<Action>() {
+            Ok(_) => Ok(()),
+            Err(problem) => Err(Problem::Action { text: action.to_owned(), problem }),
+        })?;
+        failure::check(self.failure.get_ref()).map_err(|problem| (self.failure.span(), problem))
+    }
+
+    /// As [`Entry::is_for_compare`].
+    fn is_for_compare(&self) -> bool {
+        self.scenarios.is_empty()
+            && !self.stops.is_empty()
+            && self.stops.iter().all(|stop| stop.get_ref() == COMPARE)
+    }
+}
+
+impl WrittenWarning {
+    fn check(&self) -> Found<()> {
+        not_blank(&[("name", &self.name), ("reason", &self.reason), ("reference", &self.reference)])?;
+        check_host(&self.host)?;
+        failure::check_text(self.text.get_ref()).map_err(|problem| (self.text.span(), problem))
+    }
+}
+
+fn not_blank(texts: &[(&'static str, &Spanned<String>)]) -> Found<()> {
+    match texts.iter().find(|(_, text)| text.get_ref().trim().is_empty()) {
+        Some((what, text)) => Err((text.span(), Problem::Empty(what))),
+        None => Ok(()),
+    }
+}
+
+fn each(texts: &[Spanned<String>], check: impl Fn(&str) -> Result<(), Problem>) -> Found<()> {
+    texts.iter().try_for_each(|text| check(text.get_ref()).map_err(|problem| (text.span(), problem)))
+}
+
+fn check_host(host: &Spanned<Facts>) -> Found<()> {
+    let problem = host.get_ref().iter().find_map(|(name, values)| {
+        if !HostFacts::NAMES.contains(&name.as_str()) {
+            return Some(Problem::Fact(name.clone()));
+        }
+        let empty = values.is_empty() || values.iter().any(|value| value.trim().is_empty());
+        empty.then(|| Problem::FactValue(name.clone()))
+    });
+    match problem {
+        Some(problem) => Err((host.span(), problem)),
+        None if host.get_ref().is_empty() => Err((host.span(), Problem::AnyHost)),
+        None => Ok(()),
+    }
+}
+
+fn check_case(text: &str) -> Result<(), Problem> {
+    let wrong = |problem| Problem::Case { text: text.to_owned(), problem };
+    // Whatever follows the delivery is in `stops` and `actions`.
+    let scenario: Scenario =
+        format!("{text}:cold").parse().map_err(|error: crate::scenario::InvalidId| wrong(error.problem))?;
+    if scenario.payload { Ok(()) } else { Err(wrong("something follows the delivery")) }
+}
+
+fn check_stop(text: &str) -> Result<(), Problem> {
+    let at_place = [Stop::Block, Stop::Private, Stop::Userfault, Stop::Hole, Stop::ReadOnly, Stop::Evict];
+    let mut every = Place::ALL.into_iter().flat_map(|place| at_place.map(|stop| stop(place).to_string()));
+    let exists = [COMPARE, "cold", "none"].contains(&text)
+        || text.parse::<Stop>().is_ok()
+        || every.any(|stop| pattern::matches(text, &stop));
+    if exists { Ok(()) } else { Err(Problem::Stop(text.to_owned())) }
+}

@@ -1,0 +1,148 @@
+//! Filters: which ids a word of the command line means.
+//!
+//! The components of an id are what `/` and `:` separate: image, case, delivery, `nopayload`, stop and
+//! action. `@`, `+`, `=` and `,` separate nothing: `block@frame` and `migrate+disturb` are one component
+//! each. A filter is
+//!
+//! 1. with `*`, a pattern for the whole id, in which `*` stands for any text;
+//! 2. the name of an image: all of that image;
+//! 3. anything else: one or more whole components in a row, anywhere in the id. So an id means itself,
+//!    `pf/read-unmapped` all of that case, `cold` every cold scenario, `migrate` every scenario with just
+//!    that action.
+//!
+//! A filter without any component (`''`, `:`) is refused: nobody who writes one means everything.
+
+mod near;
+
+pub use near::near;
+
+use crate::image::Image;
+use crate::scenario::pattern;
+use std::fmt;
+
+/// What separates the components of an id.
+const SEPARATORS: [char; 2] = ['/', ':'];
+
+/// A filter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter {
+    text: String,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Pattern,
+    Image,
+    Components,
+}
+
+/// A filter has no component.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the filter `{0}` names nothing; `*` means every scenario, and so does no filter at all")]
+pub struct NoComponent(String);
+
+impl Filter {
+    /// What `text` means where these are the images.
+    ///
+    /// # Errors
+    /// When it has no component.
+    pub fn new(text: &str, images: &[Image]) -> Result<Self, NoComponent> {
+        if text.trim_matches(|c: char| SEPARATORS.contains(&c) || c.is_whitespace()).is_empty() {
+            return Err(NoComponent(text.to_owned()));
+        }
+        let kind = if text.contains('*') {
+            Kind::Pattern
+        } else if images.iter().any(|image| image.name == text) {
+            Kind::Image
+        } else {
+            Kind::Components
+        };
+        Ok(Self { text: text.to_owned(), kind })
+    }
+
+    /// Whether it means the scenario with this id, or a part of an id that begins with the image.
+    pub fn matches(&self, id: &str) -> bool {
+        match self.kind {
+            Kind::Pattern => pattern::matches(&self.text, id),
+            Kind::Image => id.split_once('/').is_some_and(|(image, _)| image == self.text),
+            Kind::Components => has_components(id, &self.text),
+        }
+    }
+
+    /// As it was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// What it means, for people.
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = &self.text;
+        match self.kind {
+            Kind::Pattern => write!(f, "`{text}` as a pattern for the whole id"),
+            Kind::Image => write!(f, "`{text}`, the image"),
+            Kind::Components => write!(f, "`{text}` as whole components"),
+        }
+    }
+}
+
+/// Whether `part` is in `id` and both of its ends are ends of components.
+fn has_components(id: &str, part: &str) -> bool {
+    let at_border = |(at, _): (usize, &str)| {
+        let (before, after) = (&id[..at], &id[at + part.len()..]);
+        (before.is_empty() || before.ends_with(SEPARATORS) || part.starts_with(SEPARATORS))
+            && (after.is_empty() || after.starts_with(SEPARATORS) || part.ends_with(SEPARATORS))
+    };
+    // Overlapping places as well: `a:a` is twice in `a:a:a`.
+    let places = id.char_indices().filter(|(at, _)| id[*at..].starts_with(part));
+    places.map(|(at, _)| (at, part)).any(at_border)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "pf/read-unmapped:fred:block@frame:migrate+disturb";
+
+    fn matches(text: &str, id: &str) -> bool {
+        Filter::new(text, &[]).unwrap().matches(id)
+    }
+
+    #[test]
+    fn whole_components_are_meant() {
+        for part in [ID, "pf", "pf/", "read-unmapped", "pf/read-unmapped", "fred", ":fred:", "block@frame"] {
+            assert!(matches(part, ID), "{part}");
+        }
+        for part in ["fred:block@frame", "migrate+disturb", ":migrate+disturb", "read-unmapped:fred:"] {
+            assert!(matches(part, ID), "{part}");
+        }
+        for part in ["p", "f", "f/", "pf/read", "unmapped", "migrate", "disturb", "frame", "block", "block@"]
+        {
+            assert!(!matches(part, ID), "{part}");
+        }
+        for part in ["fred:block", "pf/fred", "PF", "@frame:", "pf read-unmapped"] {
+            assert!(!matches(part, ID), "{part}");
+        }
+        assert!(matches("aa", "a/aaa:aa") && !matches("aa", "a/aaa:aaa") && matches("a:a", "x/aa:a:a"));
+    }
+
+    #[test]
+    fn a_pattern_is_for_the_whole_id() {
+        for pattern in ["*", "pf/*", "*disturb", "pf/*:fred:*", "*@frame:*", "*read*"] {
+            assert!(matches(pattern, ID), "{pattern}");
+        }
+        for pattern in ["fred*", "*migrate", "db/*", "pf/*:idt:*"] {
+            assert!(!matches(pattern, ID), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn a_filter_without_a_component_is_refused() {
+        for text in ["", " ", ":", "/", " :/ ", "\t"] {
+            let sentence = Filter::new(text, &[]).unwrap_err().to_string();
+            assert!(sentence.starts_with(&format!("the filter `{text}` names nothing")), "{sentence}");
+        }
+    }
+}

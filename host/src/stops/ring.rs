@@ -1,0 +1,168 @@
+//! The dirty ring is full once the delivery has written: `ring`.
+//!
+//! The ring is filled up to its soft limit by a few instructions of the host's own, which the guest
+//! executes in free memory while it is armed, and then a page at a time is taken out. So there is room
+//! for one page until the delivery, which has to leave the guest for the frame's page, fills the ring:
+//! KVM_RUN returns before it injects the event again.
+
+use super::refused::prove;
+use super::{Cut, Look, NoCut};
+use crate::image::Case;
+use crate::scenario::Place;
+use crate::session::{Session, Stopped};
+use fred::control::rflags;
+use kvm_bindings::kvm_regs;
+use protocol::disturbance::Phase;
+use std::ops::Range;
+use vm::{DirtyRing, Exit, PAGE, RunMode, Vcpu, VcpuError};
+
+/// Where the instructions go: free memory below the image.
+const CODE: u64 = 0x9000;
+/// The first page that they write, free as well up to the image.
+const PAGES: u64 = 0x1_0000;
+/// How many there are.
+const COUNT: u32 = (crate::image::LOWEST - PAGES) as u32 / PAGE as u32;
+/// The port that they write to at the end; nothing is there.
+const DONE: u16 = 0x6D7E;
+/// Each page is written and keeps what it holds: RDI the first, RCX how many, DX the port.
+#[rustfmt::skip]
+const WRITE: [u8; 16] = [
+    0x48, 0x83, 0x0F, 0x00,                   // or qword ptr [rdi], 0
+    0x48, 0x81, 0xC7, 0x00, 0x10, 0x00, 0x00, // add rdi, 4096
+    0xE2, 0xF3,                               // loop -13
+    0xEE,                                     // out dx, al
+    0xEB, 0xFE,                               // jmp $
+];
+/// Pages written between two looks at the ring: a kernel that looks seldom must not run over its end,
+/// for which it keeps 64 entries in reserve.
+const CHUNK: u32 = 16;
+/// More pages than a ring holds.
+const MOST: u32 = 1 << 12;
+/// More pages than are in the ring beyond its soft limit, and than an act writes before its event.
+pub const ROOM: u32 = 64;
+
+/// Fills the ring of an armed guest, before anything waits for it: while it is filled the guest runs.
+///
+/// # Errors
+/// When the ring does not fill.
+pub fn prepare(session: &mut Session<'_>) -> Result<(), NoCut> {
+    session.complete_io()?;
+    Ok(fill(session.vcpu.as_mut())?)
+}
+
+/// Stops the delivery by a ring that is full.
+pub(super) fn full(session: &mut Session<'_>, case: &Case) -> Result<Cut, NoCut> {
+    let page = session.image().page(Place::Frame);
+    session.vcpu.evict(page)?;
+    for _ in 0..ROOM {
+        ring(session.vcpu.as_mut())?.harvest(1)?;
+        match session.advance_past_io()? {
+            Stopped::Exit(Exit::DirtyRingFull) if session.vcpu.is_resident(page)? => {
+                let look = Look::at(session)?;
+                if look.entries != 0 {
+                    let what = "the dirty ring was full only after a handler was entered";
+                    return Err(NoCut::Unproved(what.into()));
+                }
+                // Where nothing is half-way, this KVM has looked at its ring too late, or logged the page
+                // too late, or the event is gone.
+                return Ok(look.cut(prove(session, case, &look)?, Phase::After));
+            }
+            // The limit itself, or a page that the act has written before its event.
+            Stopped::Exit(Exit::DirtyRingFull) => {}
+            other => return Err(NoCut::Elsewhere(other)),
+        }
+    }
+    Err(NoCut::Unproved("the dirty ring was full, however much was taken out".into()))
+}
+
+/// A ring was not filled.
+#[derive(Debug, thiserror::Error)]
+pub enum NotFilled {
+    /// A call failed.
+    #[error(transparent)]
+    Vcpu(#[from] VcpuError),
+    /// The guest stopped for another reason.
+    #[error("the guest stopped elsewhere while the dirty ring was filled")]
+    Elsewhere(Exit),
+    /// There is no ring to fill.
+    #[error("this VM has no dirty ring")]
+    NoRing,
+    /// The machine logs nothing, or not everything.
+    #[error("{0}")]
+    NotLogged(String),
+}
+
+impl From<NotFilled> for NoCut {
+    fn from(not_filled: NotFilled) -> Self {
+        match not_filled {
+            NotFilled::Vcpu(error) => Self::Vcpu(error),
+            NotFilled::Elsewhere(exit) => Self::Elsewhere(Stopped::Exit(exit)),
+            NotFilled::NoRing => Self::Unproved(not_filled.to_string()),
+            NotFilled::NotLogged(what) => Self::Machine(what),
+        }
+    }
+}
+
+/// Fills the ring until KVM_RUN returns before it enters the guest, by a guest that stands in ring 0
+/// with low memory identity-mapped; its registers stay as they are.
+///
+/// # Errors
+/// When the ring does not fill, or the guest does something else.
+pub fn fill(vcpu: &mut dyn Vcpu) -> Result<(), NotFilled> {
+    let regs = vcpu.regs()?;
+    vcpu.write_memory(CODE, &WRITE)?;
+    for at in 0..MOST / CHUNK {
+        if !write(vcpu, at * CHUNK, CHUNK)? {
+            // RDI is at the page that was to be written next.
+            let next = vcpu.regs()?.rdi;
+            logged(vcpu, PAGES..next)?;
+            vcpu.set_regs(&regs)?;
+            return Ok(());
+        }
+    }
+    // Of the last pass over them at least these.
+    logged(vcpu, PAGES..PAGES + u64::from(CHUNK) * PAGE as u64)?;
+    let what =
+        format!("the guest wrote {MOST} pages, and KVM_RUN did not return because of a full dirty ring");
+    Err(NotFilled::NotLogged(what))
+}
+
+/// Whether the pages that the guest has written since all were logged anew are in the ring.
+fn logged(vcpu: &mut dyn Vcpu, pages: Range<u64>) -> Result<(), NotFilled> {
+    let ring = ring(vcpu)?;
+    match pages.step_by(PAGE).find(|page| !ring.holds(*page)) {
+        Some(page) => Err(NotFilled::NotLogged(format!(
+            "the guest wrote to the page {page:#x}, and the dirty ring does not hold it"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Writes `count` pages from the `first` one on; false when the ring was full before.
+fn write(vcpu: &mut dyn Vcpu, first: u32, count: u32) -> Result<bool, NotFilled> {
+    let first = first % COUNT;
+    if first == 0 {
+        // Every page may have been logged by now.
+        ring(vcpu)?.restart_log()?;
+    }
+    vcpu.set_regs(&kvm_regs {
+        rip: CODE,
+        rdi: PAGES + u64::from(first) * PAGE as u64,
+        rcx: count.into(),
+        rdx: DONE.into(),
+        rflags: rflags::FIXED,
+        ..Default::default()
+    })?;
+    match vcpu.run(RunMode::Normal)? {
+        Exit::IoOut { port: DONE, .. } => {
+            vcpu.run(RunMode::ImmediateExit)?;
+            Ok(true)
+        }
+        Exit::DirtyRingFull => Ok(false),
+        other => Err(NotFilled::Elsewhere(other)),
+    }
+}
+
+pub(crate) fn ring(vcpu: &mut dyn Vcpu) -> Result<&mut dyn DirtyRing, NotFilled> {
+    vcpu.dirty_ring().ok_or(NotFilled::NoRing)
+}

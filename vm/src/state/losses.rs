@@ -45,7 +45,7 @@ pub fn losses(state: &VmState, in_flight: bool) -> Vec<String> {
                  field for it"
                     .to_owned(),
             );
-        } else if has_event_data(exception.nr) && !carries_event_data(events) {
+        } else if vector::has_event_data(exception.nr) && !carries_event_data(events) {
             losses.push("event data of the injected exception".to_owned());
         }
         if exception.nr == vector::DB {
@@ -69,13 +69,9 @@ pub fn no_field_for_event_data(state: &VmState) -> bool {
     let events = &state.events;
     state.sregs.cr4 & CR4_FRED != 0
         && events.exception.injected != 0
-        && has_event_data(events.exception.nr)
+        && vector::has_event_data(events.exception.nr)
         && events.flags & KVM_VCPUEVENT_VALID_PAYLOAD == 0
         && overlay::event_data(events).is_none()
-}
-
-fn has_event_data(number: u8) -> bool {
-    matches!(number, vector::PF | vector::DB | vector::NM)
 }
 
 fn carries_event_data(events: &kvm_vcpu_events) -> bool {

@@ -25,21 +25,18 @@
 //! `nopayload` leaves KVM_CAP_EXCEPTION_PAYLOAD off. Example:
 //! `pf/read-unmapped:fred:block@frame:migrate+disturb`.
 
-mod action;
 mod applies;
 pub mod filter;
 mod generate;
 mod id;
 pub mod pattern;
-mod stop;
 
-pub use action::{Action, Migration};
 pub use applies::{applies, is_possible};
 pub use generate::{ACTIONS, all, needs};
 pub use id::InvalidId;
-pub use stop::Stop;
 
 pub use crate::image::{Delivery, Place};
+pub use crate::stops::{Action, Migration, Stop};
 
 use std::fmt;
 

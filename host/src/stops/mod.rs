@@ -20,7 +20,6 @@ pub mod storm;
 
 pub use action::{Action, Migration};
 pub use evict::{Evicted, evict};
-pub use page::DELIVERY_EVENT;
 pub use ring::{NotFilled, ROOM as DIRTY_RING_ROOM, fill as fill_dirty_ring, prepare as prepare_dirty_ring};
 pub use stop::Stop;
 

@@ -1,6 +1,7 @@
 //! Control, debug and model-specific registers, where the `x86_64` crate has no accessor or one
 //! that refuses what a test needs.
 
+pub use crate::entry::capture::{r11_at_entry, rcx_at_entry};
 use core::arch::asm;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use fred::control::{CR0_TS, CR4_OSXSAVE};
@@ -118,14 +119,4 @@ pub(crate) fn rest(cr2: u64, dr6: u64, xfd: bool) {
     }
     write_msr(GS_BASE, crate::layout::GS_BASE);
     write_msr(KERNEL_GS_BASE, crate::layout::KERNEL_GS_BASE);
-}
-
-/// RCX at the last entry: SYSCALL without FRED would have put RIP there.
-pub fn rcx_at_entry() -> u64 {
-    crate::entry::stubs::ENTRY_RCX.load(Relaxed)
-}
-
-/// R11 at the last entry: SYSCALL without FRED would have put RFLAGS there.
-pub fn r11_at_entry() -> u64 {
-    crate::entry::stubs::ENTRY_R11.load(Relaxed)
 }

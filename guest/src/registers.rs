@@ -1,7 +1,6 @@
 //! Control, debug and model-specific registers, where the `x86_64` crate has no accessor or one
 //! that refuses what a test needs.
 
-pub use crate::entry::capture::{r11_at_entry, rcx_at_entry};
 use core::arch::asm;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use fred::control::{CR0_TS, CR4_OSXSAVE};

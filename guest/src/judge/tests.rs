@@ -15,7 +15,7 @@ pub(super) const PF: Event = Event {
     csl: 1,
     entry: 0x100,
     idt_frame_bytes: 48,
-    ..Event::FAULT
+    ..Event::NEW
 };
 pub(super) const STEP: Event = Event {
     vector: 1,
@@ -159,7 +159,7 @@ fn a_second_entry_fails() {
 }
 
 #[test]
-fn a_case_without_event_compares_the_registers_behind_it() {
+fn a_case_without_event_compares_the_registers_after_it() {
     let got = Delivery { fred_config: 0, ..fred_delivery() };
     assert_eq!(run(&[], DeliveryMode::Fred, 0, got), (8, Vec::new()));
     let (_, differing) = run(&[], DeliveryMode::Fred, 0, Delivery { xfd_err: 1 << 18, ..got });
@@ -177,7 +177,7 @@ const UD: Event = Event {
     csl: 2,
     fred_top: Top::Other(0),
     idt_top: Top::Other(0),
-    ..Event::FAULT
+    ..Event::NEW
 };
 
 fn second_delivery() -> Delivery {

@@ -10,7 +10,7 @@ use midflight::scenario::{Place, Stop};
 use std::time::{Duration, Instant};
 use this_host::kvm as machine;
 use vm::Machine;
-use vm::{Exit, PAGE, PageAccess, RunMode, Vcpu, VcpuError, VmConfig, VmKind};
+use vm::{Exit, GuestMemory, PAGE, PageAccess, Registers, RunMode, Vcpu, VcpuError, VmConfig, VmKind};
 
 const CODE: u64 = 0x1000;
 const MEMORY: u64 = 0x1_0000;

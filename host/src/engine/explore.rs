@@ -5,9 +5,9 @@ use crate::engine::pool::{self, Engine};
 use crate::engine::runner::Runner;
 use crate::engine::storm::StormBounds;
 use crate::image::Image;
-use crate::machines::model::ModelMachine;
 use crate::report::outcome::Report;
 use crate::scenario::{self, ACTIONS, Action, Delivery, Plan, Scenario, Stop};
+use model::ModelMachine;
 use model::hypervisor::behaviour::Behaviour;
 use std::time::{Duration, Instant};
 

@@ -149,7 +149,7 @@ pub fn ask(machine: &dyn Machine, payload: bool, question: Question) -> Result<S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machines::model::ModelMachine;
+    use model::ModelMachine;
     use model::hypervisor::behaviour::CORRECT;
 
     #[test]

@@ -3,9 +3,9 @@
 use super::Support;
 use super::guest::{Guest, INPUT, Progress};
 use crate::scenario::Place;
-use crate::stops::{DELIVERY_EVENT, DIRTY_RING_ROOM, NotFilled, fill_dirty_ring};
+use crate::stops::{DIRTY_RING_ROOM, NotFilled, fill_dirty_ring};
 use fred::event::vector;
-use kvm_bindings::KVM_VCPUEVENT_VALID_PAYLOAD;
+use kvm_bindings::{KVM_INTERNAL_ERROR_DELIVERY_EV, KVM_VCPUEVENT_VALID_PAYLOAD};
 use protocol::note::INTERRUPT;
 use vm::{Exit, PageAccess, RunMode, VcpuError, explain};
 
@@ -32,7 +32,7 @@ pub(super) fn refused(mut guest: Guest, place: Place, access: PageAccess) -> Res
         | (PageAccess::Userfault, Progress::Exit(Exit::Interrupted))
         | (
             PageAccess::Hole | PageAccess::ReadOnly,
-            Progress::Exit(Exit::InternalError { suberror: DELIVERY_EVENT, .. }),
+            Progress::Exit(Exit::InternalError { suberror: KVM_INTERNAL_ERROR_DELIVERY_EV, .. }),
         ) if !guest.is_in_handler()? => Support::Works,
         (_, other) => Support::Wrong(format!("{} {what}", sentence("#UD", &other))),
     })

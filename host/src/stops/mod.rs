@@ -18,7 +18,6 @@ mod signalled;
 
 pub use aim::Aim;
 pub use evict::{Evicted, evict};
-pub use refused::DELIVERY_EVENT;
 pub use ring::{NotFilled, ROOM as DIRTY_RING_ROOM, fill as fill_dirty_ring, prepare as prepare_dirty_ring};
 pub use signalled::{Found, Watch};
 

@@ -20,9 +20,9 @@ pub(super) fn list(args: &ListArgs, files: &[PathBuf]) -> Result<u8, CliError> {
         for (_, scenario) in &scenarios {
             writeln!(output, "{scenario}")?;
         }
-        let storms = scenarios
-            .iter()
-            .filter(|(_, scenario)| matches!(scenario.plan, Plan::Cut(stop, _) if stop.depends_on_time()));
+        let storms = scenarios.iter().filter(
+            |(_, scenario)| matches!(scenario.plan, Plan::Cut(stop, _) if stop.facts().depends_on_time),
+        );
         if let count @ 1.. = storms.count() {
             // Where it is in nobody's way: the ids are for programs, too.
             writeln!(

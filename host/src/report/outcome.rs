@@ -224,7 +224,7 @@ impl Report {
     /// Whether the same id may end otherwise another time, because of when its signals came.
     pub fn depends_on_time(&self) -> bool {
         use crate::scenario::Stop;
-        self.machine != "model" && self.stop.parse().is_ok_and(Stop::depends_on_time)
+        self.machine != "model" && self.stop.parse().is_ok_and(|stop: Stop| stop.facts().depends_on_time)
     }
 
     /// The model can do everything: what it skips, it fails to do.

@@ -31,6 +31,7 @@ pub mod filter;
 mod generate;
 mod id;
 pub mod pattern;
+mod renamed;
 mod stop;
 
 pub use action::{Action, Migration};

@@ -38,7 +38,7 @@ pub mod state;
 pub mod vcpu;
 
 pub use blame::Blame;
-pub use difference::Difference;
+pub use difference::{Difference, Value};
 pub use machine::Machine;
 pub use queue::Queue;
 pub use vcpu::*;

@@ -33,6 +33,23 @@ impl EventType {
     pub const fn has_instruction_length(self) -> bool {
         self as u8 >= EventType::SoftwareInterrupt as u8
     }
+
+    /// Whether the event is an exception: types 3, 5 and 6. The others are interrupts and system calls.
+    pub const fn is_exception(self) -> bool {
+        match self {
+            Self::HardwareException | Self::PrivilegedSoftwareException | Self::SoftwareException => true,
+            Self::ExternalInterrupt | Self::Nmi | Self::SoftwareInterrupt | Self::Other => false,
+        }
+    }
+
+    /// The event type of an exception of which only the vector is known: INT3 and INTO raise #BP and #OF.
+    /// INT1's #DB has type 5, which its vector does not say.
+    pub const fn of_exception(vector: u8) -> Self {
+        match vector {
+            vector::BP | vector::OF => Self::SoftwareException,
+            _ => Self::HardwareException,
+        }
+    }
 }
 
 impl TryFrom<u8> for EventType {
@@ -52,8 +69,24 @@ impl TryFrom<u8> for EventType {
     }
 }
 
-/// Vectors of exceptions and NMI.
+/// What an exception and one met while it is delivered make of each other (SDM vol. 3, table "Interrupt and
+/// Exception Classes").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// One is delivered after the other.
+    Benign,
+    /// Two of them make a #DF.
+    Contributory,
+    /// #PF and #VE: a contributory exception or another of them on top makes a #DF.
+    PageFault,
+    /// #DF itself: a contributory exception or a page fault on top shuts the processor down.
+    DoubleFault,
+}
+
+/// Vectors of exceptions and NMI, and what depends on the vector alone.
 pub mod vector {
+    use super::Class;
+
     /// #DE, divide error.
     pub const DE: u8 = 0;
     /// #DB, debug.
@@ -100,6 +133,28 @@ pub mod vector {
         matches!(vector, DF | TS | NP | SS | GP | PF | AC | CP)
     }
 
+    /// Whether the exception has event data (SDM vol. 3 ch. 8, "FRED event data"); the frame holds 0 for
+    /// the others. An NMI has some where the processor reports NMI sources.
+    pub const fn has_event_data(vector: u8) -> bool {
+        matches!(vector, PF | DB | NM)
+    }
+
+    /// Whether the exception is a fault and sets RF in the RFLAGS it saves (SDM vol. 3, table 6-1): #BP and
+    /// #OF are traps, #DF and #MC aborts, and no #DB sets RF.
+    pub const fn sets_rf(vector: u8) -> bool {
+        !matches!(vector, DB | NMI | BP | OF | DF | MC)
+    }
+
+    /// The class of the hardware exception.
+    pub const fn class(vector: u8) -> Class {
+        match vector {
+            DE | TS | NP | SS | GP | CP => Class::Contributory,
+            PF | VE => Class::PageFault,
+            DF => Class::DoubleFault,
+            _ => Class::Benign,
+        }
+    }
+
     /// The mnemonic of an exception's vector, `NMI` for 2, `None` above the defined ones.
     pub const fn name(vector: u8) -> Option<&'static str> {
         Some(match vector {
@@ -131,6 +186,7 @@ pub mod vector {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::vec::Vec;
 
     #[test]
     fn types_have_the_manuals_numbers() {
@@ -148,8 +204,23 @@ mod tests {
     }
 
     #[test]
-    fn error_codes_belong_to_eight_vectors() {
-        let with: std::vec::Vec<u8> = (0..32).filter(|v| vector::has_error_code(*v)).collect();
-        assert_eq!(with, [8, 10, 11, 12, 13, 14, 17, 21]);
+    fn exceptions_are_types_3_5_and_6() {
+        let types = (0..=7).filter_map(|number| EventType::try_from(number).ok());
+        let exceptions: Vec<u8> = types.filter(|one| one.is_exception()).map(|one| one as u8).collect();
+        assert_eq!(exceptions, [3, 5, 6]);
+        let software: Vec<u8> = (0..32).filter(|v| EventType::of_exception(*v) as u8 == 6).collect();
+        assert_eq!(software, [3, 4]);
+        assert_eq!(EventType::of_exception(14) as u8, 3);
+    }
+
+    #[test]
+    fn what_a_vector_decides_is_the_manuals() {
+        let which = |holds: fn(u8) -> bool| (0..32).filter(|v| holds(*v)).collect::<Vec<u8>>();
+        assert_eq!(which(vector::has_error_code), [8, 10, 11, 12, 13, 14, 17, 21]);
+        assert_eq!(which(vector::has_event_data), [1, 7, 14]);
+        assert_eq!(which(|v| !vector::sets_rf(v)), [1, 2, 3, 4, 8, 18]);
+        assert_eq!(which(|v| vector::class(v) == Class::Contributory), [0, 10, 11, 12, 13, 21]);
+        assert_eq!(which(|v| vector::class(v) == Class::PageFault), [14, 20]);
+        assert_eq!(which(|v| vector::class(v) == Class::DoubleFault), [8]);
     }
 }

@@ -48,7 +48,7 @@ pub(super) fn cancel(
     let mut regs = session.vcpu.regs()?;
     regs.rip = event.rip;
     regs.rflags |= event.rflags;
-    if !payload && is_fault_with_rf(event.vector) {
+    if !payload && vector::sets_rf(event.vector) {
         // KVM sets RF where it turns pending into injected, and without the capability user space
         // can only queue what is injected already.
         regs.rflags |= rflags::RF;
@@ -66,7 +66,7 @@ pub(super) fn cancel(
         events.exception.pending = 1;
         // Under the IDT #NM has no side effect that a payload could describe.
         let described = delivery == Delivery::Fred || event.vector != vector::NM;
-        events.exception_has_payload = u8::from(described && has_payload(event.vector));
+        events.exception_has_payload = u8::from(described && vector::has_event_data(event.vector));
         events.exception_payload = event.payload;
     } else {
         events.exception.injected = 1;
@@ -112,12 +112,4 @@ fn write_side_effects(session: &mut Session<'_>, event: &Cancel) -> Result<(), V
         }
         _ => Ok(()),
     }
-}
-
-fn has_payload(number: u8) -> bool {
-    matches!(number, vector::PF | vector::DB | vector::NM)
-}
-
-fn is_fault_with_rf(number: u8) -> bool {
-    !matches!(number, vector::DB | vector::NMI | vector::BP | vector::OF | vector::DF | vector::MC)
 }

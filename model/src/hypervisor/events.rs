@@ -1,8 +1,8 @@
 //! KVM_GET_VCPU_EVENTS and KVM_SET_VCPU_EVENTS.
 
 use super::Vm;
-use super::queue::{QueuedException, Stage, type_of_vector};
-use fred::event::vector;
+use super::queue::{QueuedException, Stage};
+use fred::event::{EventType, vector};
 use kvm_bindings::{
     KVM_VCPUEVENT_VALID_NMI_PENDING, KVM_VCPUEVENT_VALID_PAYLOAD, KVM_VCPUEVENT_VALID_SHADOW,
     KVM_VCPUEVENT_VALID_SMM, KVM_X86_SHADOW_INT_MOV_SS, KVM_X86_SHADOW_INT_STI, kvm_vcpu_events,
@@ -117,7 +117,7 @@ impl Vm {
         self.queue.exception = (pending || injected).then(|| QueuedException {
             stage: if pending { Stage::Pending } else { Stage::Injected },
             vector: events.exception.nr,
-            event_type: type_of_vector(events.exception.nr),
+            event_type: EventType::of_exception(events.exception.nr),
             error_code: (events.exception.has_error_code != 0).then_some(events.exception.error_code),
             payload: (pending && events.exception_has_payload != 0).then_some(events.exception_payload),
             data: if injected { (self.behaviour.import)(events) } else { None },

@@ -41,7 +41,7 @@ impl QueuedException {
         Self {
             stage: Stage::Pending,
             vector,
-            event_type: type_of_vector(vector),
+            event_type: EventType::of_exception(vector),
             error_code,
             payload,
             data: None,
@@ -65,15 +65,7 @@ impl QueuedException {
     /// Whether the exception is of fault class and sets RF in the RFLAGS it saves; #DB never does,
     /// and KVM takes #DF and #MC for aborts (`exception_type`).
     pub fn sets_rf(&self) -> bool {
-        !self.is_soft() && !matches!(self.vector, vector::DB | vector::NMI | vector::DF | vector::MC)
-    }
-}
-
-/// The event type that KVM gives an exception of which it knows the vector only.
-pub fn type_of_vector(number: u8) -> EventType {
-    match number {
-        vector::BP | vector::OF => EventType::SoftwareException,
-        _ => EventType::HardwareException,
+        !self.is_soft() && vector::sets_rf(self.vector)
     }
 }
 

@@ -191,8 +191,8 @@ impl Vm {
     fn reflect(&mut self, event: Event) -> Option<Return> {
         let event = (self.behaviour.intercept)(event, &self.event_registers());
         // INT1 has no condition to report, and sets no bit of DR6.
-        let reports = event.event_type == EventType::HardwareException
-            && matches!(event.vector, vector::DB | vector::PF | vector::NM);
+        let reports =
+            event.event_type == EventType::HardwareException && vector::has_event_data(event.vector);
         let payload = reports.then_some(event.data);
         // A length without an event type that has one: the instruction counts as skipped.
         let skipped = !event.event_type.has_instruction_length() && event.length != 0;

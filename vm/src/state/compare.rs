@@ -198,7 +198,11 @@ impl Found {
         self.numbers(Register::TripleFaultPending, saved.triple_fault.pending, back.triple_fault.pending);
         // A machine that refused these fields has had them named as losses.
         if back.flags & overlay::VALID_NESTED != 0 {
-            self.numbers(Register::NestedBit, u8::from(overlay::nested(saved)), u8::from(overlay::nested(back)));
+            self.numbers(
+                Register::NestedBit,
+                u8::from(overlay::nested(saved)),
+                u8::from(overlay::nested(back)),
+            );
         }
         if back.flags & overlay::VALID_EVENT_DATA != 0 {
             self.optional(Register::EventData, overlay::event_data(saved), overlay::event_data(back));

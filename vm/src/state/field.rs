@@ -55,13 +55,16 @@ named! {
     NestedBit "nested bit", EventData "event data",
 }
 
+/// Reads a register.
+type Reads = fn(&kvm_bindings::kvm_regs) -> u64;
+
 impl Register {
     /// The debug registers that hold addresses.
     pub const BREAKPOINTS: [Self; 4] = [Self::Dr0, Self::Dr1, Self::Dr2, Self::Dr3];
     /// The page-directory-pointer registers.
     pub const PDPTRS: [Self; 4] = [Self::Pdptr0, Self::Pdptr1, Self::Pdptr2, Self::Pdptr3];
     /// The general-purpose registers, RIP and RFLAGS with what holds them.
-    pub const GENERAL: [(Self, fn(&kvm_bindings::kvm_regs) -> u64); 18] = [
+    pub const GENERAL: [(Self, Reads); 18] = [
         (Self::Rip, |regs| regs.rip),
         (Self::Rflags, |regs| regs.rflags),
         (Self::Rax, |regs| regs.rax),

@@ -72,7 +72,7 @@ pub fn losses(state: &VmState, in_flight: bool) -> Vec<Loss> {
     let fred = state.sregs.cr4 & CR4_FRED != 0;
     let fred_injected = fred && exception.injected != 0;
     let no_field = no_field_for_event_data(state);
-    let no_data = !no_field && has_event_data(exception.nr) && !carries_event_data(events);
+    let no_data = !no_field && vector::has_event_data(exception.nr) && !carries_event_data(events);
     let in_queue = exception.injected | exception.pending != 0;
     [
         (Loss::Pending, exception.pending != 0 && !state.config.exception_payload),
@@ -98,13 +98,9 @@ pub fn no_field_for_event_data(state: &VmState) -> bool {
     let events = &state.events;
     state.sregs.cr4 & CR4_FRED != 0
         && events.exception.injected != 0
-        && has_event_data(events.exception.nr)
+        && vector::has_event_data(events.exception.nr)
         && events.flags & KVM_VCPUEVENT_VALID_PAYLOAD == 0
         && overlay::event_data(events).is_none()
-}
-
-fn has_event_data(number: u8) -> bool {
-    matches!(number, vector::PF | vector::DB | vector::NM)
 }
 
 fn carries_event_data(events: &kvm_vcpu_events) -> bool {

@@ -209,7 +209,8 @@ pub fn msrs(vcpu: &mut dyn Vcpu, wanted: &[Msr]) -> Result<(), VcpuError> {
         refused: Value::from(value),
         accepted: has.map_or(Value::Nothing, Value::from),
     };
-    Err(Box::new(Refusal { call: "KVM_SET_MSRS".to_owned(), fields: vec![field], error: error.to_string() }).into())
+    Err(Box::new(Refusal { call: "KVM_SET_MSRS".to_owned(), fields: vec![field], error: error.to_string() })
+        .into())
 }
 
 /// Bytes of a region that are shown.
@@ -247,7 +248,8 @@ fn set<S: Clone + PartialEq>(
         refused: (field.show)(wanted),
         accepted: (field.show)(&has),
     });
-    Err(Box::new(Refusal { call: call.to_owned(), fields: fields.collect(), error: error.to_string() }).into())
+    Err(Box::new(Refusal { call: call.to_owned(), fields: fields.collect(), error: error.to_string() })
+        .into())
 }
 
 fn segment(segment: &kvm_segment) -> Value {

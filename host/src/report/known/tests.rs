@@ -1,5 +1,7 @@
 use super::*;
-use vm::Difference;
+use crate::report::difference::{Difference, Field};
+use protocol::field::Field as Judged;
+use vm::Value;
 
 fn parse(text: &str) -> Result<KnownIssues, KnownIssuesError> {
     KnownIssues::parse("list.toml", text)
@@ -20,8 +22,9 @@ fn failed(outcome: Outcome, got: &str) -> Report {
     let scenario = "pf/x:idt:nopayload:io:migrate".parse().unwrap();
     let mut report = Report::new(&scenario, "kvm", None).concluded(outcome, None);
     if outcome == Outcome::Fail {
-        let (field, expected) = ("RFLAGS".to_owned(), "0x10002".to_owned());
-        report.set_differences(vec![Difference { field, expected, got: got.to_owned() }]);
+        let field = Field::judged(Judged::Rflags, Some(0));
+        report.differences =
+            vec![Difference { field, expected: Value::Number(0x1_0002), got: got.parse().unwrap() }];
     }
     report
 }

@@ -167,14 +167,7 @@ pub const STALE_INTERRUPT_DATA: Behaviour = Behaviour {
               last exception's",
     origin: "FRED series v9, vmx_inject_irq and vmx_inject_nmi",
     plays: &["F11"],
-    clears: |event_type| match event_type {
-        EventType::HardwareException
-        | EventType::SoftwareException
-        | EventType::PrivilegedSoftwareException => true,
-        EventType::ExternalInterrupt | EventType::Nmi | EventType::SoftwareInterrupt | EventType::Other => {
-            false
-        }
-    },
+    clears: EventType::is_exception,
     ..CORRECT
 };
 

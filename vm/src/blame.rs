@@ -3,8 +3,8 @@
 //! A KVM that is there, and refuses what its own uAPI promises, is wrong. What the host is short of, and
 //! what our own program asks for wrongly, is no fault of the machine's.
 
+use crate::VcpuError;
 use crate::difference::Value;
-use crate::vcpu::VcpuError;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 

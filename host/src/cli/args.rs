@@ -4,9 +4,9 @@ mod between;
 
 pub(super) use between::{DestinationArgs, KeeperArgs, MigrateArgs, WorkerArgs};
 
-use crate::engine::storm::StormBounds;
 use crate::on_kernel::DEFAULT_EMULATOR;
 use crate::scenario::Delivery;
+use crate::stops::storm::StormBounds;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use kvm::DEVICE;
 use std::ffi::OsString;
@@ -56,7 +56,10 @@ pub enum Command {
     /// Say what this host can and cannot test
     Doctor,
     /// Boot a Linux kernel in an emulator and run midflight there, on that kernel's KVM
-    Nested(NestedArgs),
+    OnKernel(OnKernelArgs),
+    /// The name that `on-kernel` had
+    #[command(hide = true, disable_help_flag = true)]
+    Nested(RenamedArgs),
     /// Run scenarios for a parent process
     #[command(hide = true)]
     Worker(WorkerArgs),
@@ -74,7 +77,12 @@ impl Command {
     pub(super) fn ends_with_a_summary(&self) -> bool {
         match self {
             Self::Run(_) | Self::Mutants(_) | Self::Explore(_) | Self::Compare(_) => true,
-            Self::List(_) | Self::Trace(_) | Self::Migrate(_) | Self::Doctor | Self::Nested(_) => false,
+            Self::List(_)
+            | Self::Trace(_)
+            | Self::Migrate(_)
+            | Self::Doctor
+            | Self::OnKernel(_)
+            | Self::Nested(_) => false,
             Self::Worker(_) | Self::Destination(_) | Self::Keeper(_) => false,
         }
     }
@@ -211,9 +219,9 @@ pub struct ExploreArgs {
     pub list: bool,
 }
 
-/// Options of `nested`.
+/// Options of `on-kernel`.
 #[derive(Debug, Args)]
-pub struct NestedArgs {
+pub struct OnKernelArgs {
     /// The kernel to boot, a bzImage; without it, the one that this host runs
     #[arg(long, value_name = "VMLINUZ")]
     pub kernel: Option<PathBuf>,
@@ -234,6 +242,14 @@ pub struct NestedArgs {
     pub files: Vec<PathBuf>,
     /// Arguments of the midflight inside, as in `-- run --machine kvm`
     #[arg(last = true, required = true, value_name = "ARGS")]
+    pub arguments: Vec<OsString>,
+}
+
+/// Options of a command that has another name now: whatever they are.
+#[derive(Debug, Args)]
+pub struct RenamedArgs {
+    /// All of them
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub arguments: Vec<OsString>,
 }
 

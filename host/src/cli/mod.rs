@@ -14,7 +14,7 @@ mod list;
 mod migrate;
 mod mounted;
 mod mutants;
-mod nested;
+mod on_kernel;
 mod run;
 mod select;
 mod tell;
@@ -24,16 +24,16 @@ pub use args::Cli;
 
 use crate::ending::{self, Signal};
 use crate::engine::serve::{Terms, serve};
-use crate::engine::storm::StormBounds;
 use crate::engine::worker::WorkerError;
 use crate::image::Image;
 use crate::images::{self, ImagesError};
 use crate::migration::MigrationError;
 use crate::migration::keeper::keep;
 use crate::migration::process::Destination;
-use crate::on_kernel::NestedError;
+use crate::on_kernel::OnKernelError;
 use crate::report::known::KnownIssuesError;
 use crate::scenario::filter::NoComponent;
+use crate::stops::storm::StormBounds;
 use again::Given;
 use args::{Command, WorkerArgs};
 use clap::{CommandFactory, FromArgMatches};
@@ -56,9 +56,9 @@ pub enum CliError {
     /// A worker process cannot be used.
     #[error(transparent)]
     Worker(#[from] WorkerError),
-    /// The nested host gave no result.
+    /// the kernel under test gave no result.
     #[error(transparent)]
-    Nested(#[from] NestedError),
+    OnKernel(#[from] OnKernelError),
     /// A guest cannot be received or sent.
     #[error(transparent)]
     Migration(#[from] MigrationError),
@@ -139,7 +139,10 @@ pub fn main() -> ExitCode {
         Command::Trace(args) => trace::trace(&args, &cli.images, &given),
         Command::Compare(args) => compare::compare(&args, &cli.images, &cli.kvm, &given),
         Command::Doctor => doctor::doctor(&cli.images, &cli.kvm, &given),
-        Command::Nested(args) => nested::nested(&args, &cli.images, &given),
+        Command::OnKernel(args) => on_kernel::on_kernel(&args, &cli.images, &given),
+        Command::Nested(_) => {
+            Err(CliError::Usage("`midflight nested` is called `midflight on-kernel` now".to_owned()))
+        }
         Command::Migrate(args) => migrate::migrate(&args, &cli.images, &cli.kvm, &given),
         Command::Keeper(args) => keep(&args.path).map(|()| 0).map_err(CliError::from),
         Command::Destination(args) => migrate::destination(&args, &cli.kvm),

@@ -9,7 +9,8 @@
 
 use super::MigrationError;
 use super::patient::Patient;
-use crate::process::{THIS_PROGRAM, end, let_end};
+use crate::process::THIS_PROGRAM;
+use kvm::process::{end, let_end};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::net::{

@@ -6,8 +6,9 @@
 use super::patient::Patient;
 use super::{GRACE, MigrationError, Moved, converse};
 use crate::image::Image;
-use crate::process::{THIS_PROGRAM, die_with_parent, end, let_end, status};
+use crate::process::THIS_PROGRAM;
 use crate::stream::{Guest, StreamError};
+use kvm::process::{die_with_parent, end, let_end, status};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;

@@ -1,7 +1,5 @@
 //! Facts about the host, as reports carry them and known-issues.toml names them.
 
-mod int1;
-
 use serde::Serialize;
 use std::path::Path;
 
@@ -47,7 +45,7 @@ impl HostFacts {
             cpu_fred: facts.fred_in_cpu,
             kvm_fred: facts.kvm.is_ok_and(|kvm| kvm.fred),
             nested: nested(),
-            int1: int1::rip_after_int1().to_owned(),
+            int1: kvm::rip_after_int1().to_owned(),
             emulator: String::new(),
             fred_series: String::new(),
             midflight: env!("CARGO_PKG_VERSION").to_owned(),

@@ -5,9 +5,9 @@
 
 use super::field::{CpuidRegister, Register, Segment, SegmentPart, Table, TablePart};
 use super::{Field, VmState, xsave};
+use crate::PAGE;
 use crate::difference::{Difference, Value};
 use crate::overlay;
-use crate::vcpu::PAGE;
 use fred::debug::{Dr6, Dr7};
 use fred::msr;
 use kvm_bindings::{

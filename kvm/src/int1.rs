@@ -16,7 +16,7 @@ const BOUND: u32 = 2;
 /// `at` or `after` the instruction; empty where INT1 raises no SIGTRAP.
 ///
 /// A child executes it: what else it may raise ends nobody else.
-pub(super) fn rip_after_int1() -> &'static str {
+pub fn rip_after_int1() -> &'static str {
     // SAFETY: the child calls nothing that is not async-signal-safe, and ends itself.
     let child = unsafe { libc::fork() };
     if child == 0 {

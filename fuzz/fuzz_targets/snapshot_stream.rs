@@ -8,7 +8,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use midflight::machines::model::ModelMachine;
+use model::ModelMachine;
 use midflight::report::outcome::Report;
 use midflight::scenario::Scenario;
 use midflight::stream::{Guest, Kind, Reader, StreamError, Writer};

@@ -6,10 +6,10 @@
 
 use midflight::engine::runner::Runner;
 use midflight::images::{self, ImagesError};
-use midflight::machines::model::ModelMachine;
 use midflight::report::known::failure_text;
 use midflight::report::outcome::{Outcome, Report};
 use midflight::scenario::Scenario;
+use model::ModelMachine;
 use model::hypervisor::behaviour::by_name;
 use std::time::Duration;
 

@@ -3,10 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "the helpers belong to tests, which may panic")]
 
 use kvm_bindings::{kvm_mp_state, kvm_regs};
-use midflight::machines::model::ModelMachine;
+use model::ModelMachine;
 use model::hypervisor::behaviour::CORRECT;
 use std::ops::Range;
-use vm::machine::Machine;
+use vm::Machine;
 use vm::state::{self, restore_and_check};
 use vm::{Exit, RunMode, Vcpu, VmConfig, VmKind};
 

@@ -5,9 +5,9 @@ mod midflight_binary;
 
 use midflight::compare::observe::{is_named, observe};
 use midflight::images::{self, ImagesError};
-use midflight::machines::model::ModelMachine;
 use midflight::report::known::{KnownIssues, Loaded};
 use midflight_binary::{embedded, file, midflight};
+use model::ModelMachine;
 use model::hypervisor::behaviour::CORRECT;
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 //! carries and another's refuses is a loss with a name, and nothing else is lost with it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
-use midflight::machines::model::ModelMachine;
+use model::ModelMachine;
 use model::hypervisor::behaviour::by_name;
 use vm::Machine;
 use vm::state::{self, VmState};

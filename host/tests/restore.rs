@@ -6,7 +6,7 @@ mod dirty_guest;
 mod this_host;
 
 use dirty_guest::{DIRTY_MSRS, config, dirty, with_pending_page_fault};
-use midflight::machines::model::ModelMachine;
+use model::ModelMachine;
 use model::hypervisor::behaviour::{CORRECT, by_name};
 use vm::Machine;
 use vm::Vcpu;

@@ -24,3 +24,5 @@ pub mod msr;
 pub mod processor;
 mod segment;
 pub mod xstate;
+
+pub use hypervisor::machine::ModelMachine;

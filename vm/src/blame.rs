@@ -3,7 +3,7 @@
 //! A KVM that is there, and refuses what its own uAPI promises, is wrong. What the host is short of, and
 //! what our own program asks for wrongly, is no fault of the machine's.
 
-use crate::vcpu::VcpuError;
+use crate::VcpuError;
 use std::fmt;
 
 /// The calls that KVM answers about a VM that it has made. What asks whether it can make one, and

@@ -64,7 +64,10 @@ pub enum Command {
     /// Say what this host can and cannot test
     Doctor,
     /// Boot a Linux kernel in an emulator and run midflight there, on that kernel's KVM
-    Nested(NestedArgs),
+    OnKernel(OnKernelArgs),
+    /// The name that `on-kernel` had
+    #[command(hide = true, disable_help_flag = true)]
+    Nested(RenamedArgs),
     /// Run scenarios for a parent process
     #[command(hide = true)]
     Worker(WorkerArgs),
@@ -79,8 +82,9 @@ impl Command {
     pub(super) fn ends_with_a_summary(&self) -> bool {
         match self {
             Self::Run(_) | Self::Mutants(_) | Self::Explore(_) | Self::Compare(_) => true,
-            Self::List(_) | Self::Trace(_) | Self::Save(_) | Self::Resume(_) | Self::Doctor => false,
-            Self::Nested(_) | Self::Migrate(_) | Self::Worker(_) | Self::Destination(_) => false,
+            Self::List(_) | Self::Trace(_) | Self::Save(_) | Self::Resume(_) => false,
+            Self::Doctor | Self::OnKernel(_) | Self::Nested(_) | Self::Migrate(_) => false,
+            Self::Worker(_) | Self::Destination(_) => false,
         }
     }
 }
@@ -207,9 +211,9 @@ pub struct ExploreArgs {
     pub list: bool,
 }
 
-/// Options of `nested`.
+/// Options of `on-kernel`.
 #[derive(Debug, Args)]
-pub struct NestedArgs {
+pub struct OnKernelArgs {
     /// The kernel to boot, a bzImage; without it, the one that this host runs
     #[arg(long, value_name = "VMLINUZ")]
     pub kernel: Option<PathBuf>,

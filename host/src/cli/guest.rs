@@ -4,9 +4,9 @@
 use super::CliError;
 use super::args::{DestinationArgs, MachineName, OnArgs};
 use super::run::{behaviour_for, behaviour_named};
-use crate::machines::model::ModelMachine;
 use crate::migration::channel;
 use kvm::KvmMachine;
+use model::ModelMachine;
 use std::io::{BufReader, stdin, stdout};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, channel};

@@ -14,7 +14,7 @@ mod known;
 mod list;
 mod mounted;
 mod mutants;
-mod nested;
+mod on_kernel;
 mod resume;
 mod run;
 mod save;
@@ -31,7 +31,7 @@ use crate::image::Image;
 use crate::images::{self, ImagesError};
 use crate::migration::MigrationError;
 use crate::migration::process::Destination;
-use crate::on_kernel::NestedError;
+use crate::on_kernel::OnKernelError;
 use crate::report::known::KnownIssuesError;
 use crate::scenario::filter::NoComponent;
 use again::Given;
@@ -55,9 +55,9 @@ pub enum CliError {
     /// A worker process cannot be used.
     #[error(transparent)]
     Worker(#[from] WorkerError),
-    /// The nested host gave no result.
+    /// the kernel under test gave no result.
     #[error(transparent)]
-    Nested(#[from] NestedError),
+    OnKernel(#[from] OnKernelError),
     /// A guest cannot be resumed.
     #[error(transparent)]
     Migration(#[from] MigrationError),
@@ -141,7 +141,10 @@ pub fn main() -> ExitCode {
         Command::Trace(args) => trace::trace(&args, &cli.images, &given),
         Command::Compare(args) => compare::compare(&args, &cli.images, &cli.kvm, &given),
         Command::Doctor => doctor::doctor(&cli.images, &cli.kvm, &given),
-        Command::Nested(args) => nested::nested(&args, &cli.images, &given),
+        Command::OnKernel(args) => on_kernel::on_kernel(&args, &cli.images, &given),
+        Command::Nested(_) => {
+            Err(CliError::Usage("`midflight nested` is called `midflight on-kernel` now".to_owned()))
+        }
         Command::Save(args) => save::save(&args, &cli.images, &cli.kvm, &given),
         Command::Resume(args) => resume::resume(&args, &cli.kvm, &given),
         Command::Migrate(_) => Err(CliError::Usage(

@@ -1,6 +1,6 @@
 use super::*;
-use crate::machines::model::ModelMachine;
 use crate::scenario::Scenario;
+use model::ModelMachine;
 use model::hypervisor::behaviour::CORRECT;
 use proptest::prelude::*;
 use std::sync::Arc;

@@ -9,11 +9,11 @@ mod write;
 
 use midflight::engine::runner::Runner;
 use midflight::images::{self, ImagesError};
-use midflight::machines::model::ModelMachine;
 use midflight::report::facts::HostFacts;
 use midflight::report::known::KnownIssues;
 use midflight::report::outcome::{Outcome, Report};
 use midflight::scenario::{self, Delivery, Migration, Plan, Scenario};
+use model::ModelMachine;
 use model::hypervisor::behaviour::by_name;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

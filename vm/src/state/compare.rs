@@ -228,7 +228,7 @@ impl Found {
         for (number, (was, is)) in saved.memory.pages.iter().zip(&back.memory.pages).enumerate() {
             if was != is {
                 self.0.push(Difference {
-                    field: format!("memory page {:#x}", number * crate::vcpu::PAGE),
+                    field: format!("memory page {:#x}", number * crate::PAGE),
                     expected: "as saved".to_owned(),
                     got: "other bytes".to_owned(),
                 });

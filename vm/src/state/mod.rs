@@ -57,8 +57,8 @@ pub use names::is_field;
 pub use nested_bit::carries_nested_bit;
 pub use restore::{ORDER, Restored, Step, restore, restore_and_check, restore_in};
 
-use crate::machine::Machine;
-use crate::vcpu::{MemoryImage, Msr, RunMode, Vcpu, VcpuError, VmConfig, Xsave};
+use crate::Machine;
+use crate::{MemoryImage, Msr, RunMode, Vcpu, VcpuError, VmConfig, Xsave};
 use kvm_bindings::{
     KVM_SREGS2_FLAGS_PDPTRS_VALID, kvm_cpuid_entry2, kvm_debugregs, kvm_mp_state, kvm_regs, kvm_sregs,
     kvm_sregs2, kvm_vcpu_events, kvm_xcrs,

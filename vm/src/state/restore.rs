@@ -1,11 +1,11 @@
 //! The steps of a restore, as a table, and the check behind it.
 
 use super::{VmState, compare, read, second_form, set};
+use crate::Machine;
 use crate::blame::Blame;
 use crate::difference::Difference;
-use crate::machine::Machine;
 use crate::overlay;
-use crate::vcpu::{Vcpu, VcpuError};
+use crate::{Vcpu, VcpuError};
 use kvm_bindings::kvm_vcpu_events;
 
 /// A step of a restore.

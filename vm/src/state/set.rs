@@ -6,7 +6,7 @@
 
 use super::names;
 use crate::blame::{Blame, Refusal, RefusedField};
-use crate::vcpu::{Msr, Vcpu, VcpuError, Xsave};
+use crate::{Msr, Vcpu, VcpuError, Xsave};
 use kvm_bindings::{
     kvm_debugregs, kvm_dtable, kvm_mp_state, kvm_regs, kvm_segment, kvm_sregs, kvm_sregs2, kvm_vcpu_events,
     kvm_xcrs,

@@ -2,7 +2,7 @@
 
 use super::compare::differences;
 use super::{VmState, is_field, names, xsave};
-use crate::vcpu::{MemoryImage, Msr, PAGE, VmConfig, VmKind, Xsave};
+use crate::{MemoryImage, Msr, PAGE, VmConfig, VmKind, Xsave};
 use kvm_bindings::{kvm_cpuid_entry2, kvm_vcpu_events, kvm_xcr, kvm_xcrs};
 use serde::{Serialize, de::DeserializeOwned};
 

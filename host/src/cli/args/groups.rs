@@ -1,7 +1,7 @@
 //! Groups of options that several commands have.
 
 use super::{MachineName, number_of_seconds};
-use crate::engine::storm::StormBounds;
+use crate::stops::storm::StormBounds;
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,18 +1,18 @@
-//! `midflight nested`.
+//! `midflight on-kernel`.
 
 use super::CliError;
 use super::again::Given;
-use super::args::NestedArgs;
-use crate::on_kernel::{self, Nested};
+use super::args::OnKernelArgs;
+use crate::on_kernel::{self, KernelUnderTest};
 use std::ffi::OsString;
 use std::io::{stderr, stdout};
 use std::path::{Path, PathBuf};
 
-pub(super) fn nested(args: &NestedArgs, files: &[PathBuf], given: &Given) -> Result<u8, CliError> {
+pub(super) fn on_kernel(args: &OnKernelArgs, files: &[PathBuf], given: &Given) -> Result<u8, CliError> {
     if !files.is_empty() {
         return Err(CliError::Usage(
             "give --image after `--`, and the file with --file before it: \
-             midflight nested --file FILE -- run --image FILE"
+             midflight on-kernel --file FILE -- run --image FILE"
                 .to_owned(),
         ));
     }
@@ -22,9 +22,9 @@ pub(super) fn nested(args: &NestedArgs, files: &[PathBuf], given: &Given) -> Res
     };
     // A command that the midflight inside prints is typed out here.
     let mut called_as = OsString::from("--called-as=");
-    called_as.push(given.command("nested", &[""; 0], &[]));
+    called_as.push(given.command("on-kernel", &[""; 0], &[]));
     called_as.push(" --");
-    let nested = Nested {
+    let under_test = KernelUnderTest {
         kernel,
         modules,
         append: args.append.join(" "),
@@ -33,7 +33,7 @@ pub(super) fn nested(args: &NestedArgs, files: &[PathBuf], given: &Given) -> Res
         files: args.files.clone(),
         arguments: std::iter::once(called_as).chain(args.arguments.iter().cloned()).collect(),
     };
-    Ok(on_kernel::run(&nested, &mut stdout().lock(), &mut stderr().lock())?)
+    Ok(on_kernel::run(&under_test, &mut stdout().lock(), &mut stderr().lock())?)
 }
 
 /// Where distributions put the kernel that is running, and its modules.

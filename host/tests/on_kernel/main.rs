@@ -1,9 +1,9 @@
-//! `midflight nested`: what it says when there is no result, what it leaves behind, and, where there
+//! `midflight on-kernel`: what it says when there is no result, what it leaves behind, and, where there
 //! is a kernel, the whole way.
 //!
 //! Most tests use a shell script for the emulator: it gets the real command line and the real initrd.
-//! Those in `kernel` boot one: `MIDFLIGHT_NESTED_KERNEL` and `MIDFLIGHT_NESTED_MODULES`, or the one
-//! that `make run-tests-nested` has fetched; without one, or without QEMU, they say so and test nothing.
+//! Those in `kernel` boot one: `MIDFLIGHT_TEST_KERNEL` and `MIDFLIGHT_TEST_MODULES`, or the one
+//! that `make run-tests-on-kernel` has fetched; without one, or without QEMU, they say so and test nothing.
 #![expect(clippy::unwrap_used, reason = "the helpers belong to tests, which may panic")]
 
 mod kernel;
@@ -14,6 +14,12 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+#[test]
+fn the_old_name_is_refused_with_the_new_one() {
+    let old = Command::new(MIDFLIGHT).args(["nested", "--kernel", "k", "--", "run", "pf"]).output().unwrap();
+    assert_eq!(sentence(&old), "midflight: `midflight nested` is called `midflight on-kernel` now");
+}
 
 #[test]
 fn a_missing_kernel_is_a_sentence() {
@@ -62,20 +68,20 @@ fn an_emulator_that_fails_is_quoted() {
 fn a_panic_is_a_sentence() {
     let script = "echo '[ 1.0] Kernel panic - not syncing: VFS: Unable to mount root fs' >&2; echo '[ 1.1] CPU: 0' >&2";
     let Some(output) = with_emulator("panic", script, &[]) else { return };
-    assert!(sentence(&output).contains("the nested kernel gave up: VFS: Unable to mount root fs"));
+    assert!(sentence(&output).contains("the kernel under test gave up: VFS: Unable to mount root fs"));
 }
 
 #[test]
 fn silence_is_no_result() {
     let Some(output) = with_emulator("silence", "exit 0", &[]) else { return };
-    assert!(sentence(&output).contains("the nested host ended without a result"));
+    assert!(sentence(&output).contains("the kernel under test ended without a result"));
 }
 
 #[test]
 fn text_on_the_record_port_is_no_result() {
     let script = "echo '{\"totals\":{\"pass\":300}}'; printf 'x\\000y\\000'; exit 0";
     let Some(output) = with_emulator("text", script, &[]) else { return };
-    assert!(sentence(&output).contains("the nested host ended without a result"));
+    assert!(sentence(&output).contains("the kernel under test ended without a result"));
 }
 
 #[test]
@@ -84,7 +90,7 @@ fn a_hang_is_ended_and_nothing_is_left() {
     let script = "echo $$ >&2; exec sleep 600";
     let Some(output) = with_emulator("hang", script, &["--timeout", "1"]) else { return };
     let sentence = sentence(&output);
-    assert!(sentence.contains("timeout: the nested host did not finish within 1 s"), "{sentence}");
+    assert!(sentence.contains("timeout: the kernel under test did not finish within 1 s"), "{sentence}");
     assert!(start.elapsed() < Duration::from_secs(60));
     let pid = sentence.rsplit(' ').next().unwrap();
     assert!(!Path::new("/proc").join(pid).exists(), "process {pid} is left");
@@ -99,7 +105,7 @@ fn the_emulator_dies_with_midflight() {
     let pid_file = scratch.0.join("pid");
     let emulator = scratch.emulator(&format!("echo $$ > {}; exec sleep 600", pid_file.display()));
     let mut child = Command::new(MIDFLIGHT)
-        .arg("nested")
+        .arg("on-kernel")
         .args(pretended(&scratch))
         .args(["--emulator", &emulator, "--", "list"])
         .stderr(Stdio::null())
@@ -167,7 +173,7 @@ fn words_are_added_to_the_kernels_command_line() {
         return;
     };
     let line = sentence(&output);
-    assert!(line.ends_with(" quiet fred=on -x kvm.y=1 -- nested-init"), "{line}");
+    assert!(line.ends_with(" quiet fred=on -x kvm.y=1 -- midflight-init"), "{line}");
     let Some(output) = with_emulator("append-ends", script, &["--append", "fred=on -- x"]) else { return };
     assert!(sentence(&output).contains("--append `fred=on -- x` holds `--`"));
     let long = "x".repeat(3000);

@@ -13,7 +13,7 @@ pub(crate) struct Scratch(pub(crate) PathBuf);
 impl Scratch {
     pub(crate) fn new(name: &str) -> Self {
         let path =
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("nested-{name}-{}", std::process::id()));
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("on-kernel-{name}-{}", std::process::id()));
         fs::create_dir_all(&path).unwrap();
         Self(path)
     }
@@ -39,7 +39,7 @@ impl Drop for Scratch {
 }
 
 pub(crate) fn run(arguments: &[&str]) -> Output {
-    Command::new(MIDFLIGHT).arg("nested").args(arguments).stdin(Stdio::null()).output().unwrap()
+    Command::new(MIDFLIGHT).arg("on-kernel").args(arguments).stdin(Stdio::null()).output().unwrap()
 }
 
 /// The sentence that the run ends with; it must be an error of the harness without any result.

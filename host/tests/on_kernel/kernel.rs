@@ -6,10 +6,10 @@ use std::process::Command;
 
 /// A kernel and its modules, and QEMU to boot it.
 fn kernel() -> Option<[String; 2]> {
-    let from_environment = ["MIDFLIGHT_NESTED_KERNEL", "MIDFLIGHT_NESTED_MODULES"].map(std::env::var);
+    let from_environment = ["MIDFLIGHT_TEST_KERNEL", "MIDFLIGHT_TEST_MODULES"].map(std::env::var);
     let fetched = Path::new(MIDFLIGHT)
         .ancestors()
-        .map(|directory| directory.join("nested/linux-image-cloud-amd64"))
+        .map(|directory| directory.join("midflight/linux-image-cloud-amd64"))
         .find(|directory| directory.join("kernel").exists());
     let found = match (from_environment, fetched) {
         ([Ok(kernel), Ok(modules)], _) => Some([kernel, modules]),
@@ -20,7 +20,7 @@ fn kernel() -> Option<[String; 2]> {
     };
     let qemu = Command::new("qemu-system-x86_64").arg("--version").output().is_ok();
     if found.is_none() || !qemu {
-        eprintln!("skipped, nothing tested: no kernel (`make run-tests-nested` fetches one), or no QEMU");
+        eprintln!("skipped, nothing tested: no kernel (`make run-tests-on-kernel` fetches one), or no QEMU");
         return None;
     }
     found.filter(|_| is_static())
@@ -53,7 +53,7 @@ fn a_kernel_refuses_modules_of_another() {
     let arguments = pretended(&scratch);
     let output = run(&["--kernel", &kernel, "--modules", &arguments[3], "--timeout", "300", "--", "list"]);
     let sentence = sentence(&output);
-    assert!(sentence.contains("inside the nested host: the kernel refused the module kvm: "), "{sentence}");
+    assert!(sentence.contains("on the kernel under test: the kernel refused the module kvm: "), "{sentence}");
     assert!(sentence.contains("do kernel and modules belong together?"), "{sentence}");
 }
 
@@ -63,7 +63,7 @@ fn a_kernel_whose_kvm_is_neither_built_in_nor_a_module_is_a_sentence() {
     let output = run(&["--kernel", &kernel, "--timeout", "300", "--", "list"]);
     let sentence = sentence(&output);
     assert!(
-        sentence.contains("inside the nested host: kvm_amd is not in this kernel, nor among"),
+        sentence.contains("on the kernel under test: kvm_amd is not in this kernel, nor among"),
         "{sentence}"
     );
     assert!(sentence.contains("give the directory of its modules with --modules"), "{sentence}");

@@ -2,16 +2,13 @@
 
 use super::{Cut, Look, NoCut, Proof, SecondRun};
 use crate::image::Case;
-use crate::scenario::Place;
+use crate::image::Place;
 use crate::session::{Session, Stopped};
+use kvm_bindings::KVM_INTERNAL_ERROR_DELIVERY_EV;
 use protocol::disturbance::Phase;
 use protocol::doorbell::Doorbell;
 use vm::Queue;
 use vm::{Exit, PageAccess};
-
-/// `suberror` of KVM_EXIT_INTERNAL_ERROR where a delivery met memory that is not there:
-/// KVM_INTERNAL_ERROR_DELIVERY_EV.
-pub const DELIVERY_EVENT: u32 = 3;
 
 /// The page refuses the delivery, and where a second KVM_RUN is safe, a second time.
 pub(super) fn page(
@@ -78,7 +75,7 @@ fn expect(stopped: &Stopped, access: PageAccess, page: u64) -> Result<(), NoCut>
         }
         (PageAccess::Userfault, Stopped::Exit(Exit::Interrupted)) => true,
         (PageAccess::Hole | PageAccess::ReadOnly, Stopped::Exit(Exit::InternalError { suberror, .. })) => {
-            *suberror == DELIVERY_EVENT
+            *suberror == KVM_INTERNAL_ERROR_DELIVERY_EV
         }
         _ => false,
     };

@@ -1,6 +1,7 @@
 //! What became of a scenario: the record that travels from workers, into reports and into JSON.
 
 use crate::report::difference::{Difference, Field};
+use crate::report::facts::HostFacts;
 use crate::stops::Proof;
 use serde::{Deserialize, Serialize};
 use vm::Blame;
@@ -111,6 +112,9 @@ pub struct Report {
     /// Captured frames in the form of the guest's FRAME lines, where they were asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub frames: Vec<String>,
+    /// The host that saved the guest, where another command resumed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saved_on: Option<HostFacts>,
     /// Wall time in microseconds.
     pub duration_us: u64,
 }
@@ -148,6 +152,7 @@ impl Report {
             event_data_open: false,
             restored: Vec::new(),
             frames: Vec::new(),
+            saved_on: None,
             duration_us: 0,
         }
     }

@@ -44,6 +44,16 @@ fn only_the_described_failure_is_known() {
 }
 
 #[test]
+fn what_is_known_of_the_host_that_saved_a_guest_is_known_where_it_is_resumed() {
+    for (kernel, outcome) in [("6.18.44", Outcome::Known), ("6.19.1", Outcome::Fail)] {
+        let mut report = failed(Outcome::Fail, "0x2");
+        report.saved_on = Some(HostFacts { kernel: kernel.to_owned(), ..HostFacts::default() });
+        parse(LIST).unwrap().apply(&mut report, &HostFacts::default());
+        assert_eq!(report.outcome, outcome);
+    }
+}
+
+#[test]
 fn a_pass_is_a_failure_of_the_list_unless_the_issue_depends_on_time() {
     assert_eq!(judged(Outcome::Pass, "", "6.18.44").outcome, Outcome::Fail);
     let list = LIST.replace("host =", "intermittent = true\nhost =");

@@ -10,9 +10,9 @@ use kvm_bindings::{kvm_sregs, kvm_sregs2, kvm_vcpu_events};
 use midflight::engine::runner::Runner;
 use midflight::image::Image;
 use midflight::images;
-use midflight::migration::move_through_memory;
-use midflight::probe::{Question, probe};
+use midflight::migration::channel::migrate_in_memory;
 use midflight::report::outcome::{Outcome, Report};
+use midflight::stops::probe::{Question, probe};
 use model::ModelMachine;
 use std::time::Duration;
 use vm::Machine;
@@ -40,7 +40,8 @@ fn run_on(machine: &dyn Machine, id: &str) -> Option<Report> {
     let scenario: midflight::scenario::Scenario = id.parse().unwrap();
     let image = images.iter().find(|image| image.name == scenario.image).unwrap();
     let mut runner = Runner::new(machine, None, Duration::from_secs(10));
-    runner.elsewhere = Some(Box::new(|guest, image| move_through_memory(machine, None, guest, image)));
+    runner.to_process =
+        Some(Box::new(|guest, image, asked| migrate_in_memory(machine, None, guest, image, asked)));
     let report = runner.run(image, &scenario);
     let reason = report.reason.clone().unwrap_or_default();
     for debug in ["Exit(", " { ", "Doorbell(", "Some(", "Ended("] {

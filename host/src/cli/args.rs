@@ -1,10 +1,13 @@
 //! Options and their meaning.
 
 mod between;
+mod groups;
+mod guest;
 
-pub(super) use between::{DestinationArgs, KeeperArgs, MigrateArgs, WorkerArgs};
+pub(super) use between::{DestinationArgs, WorkerArgs};
+pub(super) use groups::{KnownArgs, OnArgs, StormArgs, WatchArgs};
+pub(super) use guest::{ResumeArgs, SaveArgs};
 
-use crate::engine::storm::StormBounds;
 use crate::on_kernel::DEFAULT_EMULATOR;
 use crate::scenario::Delivery;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -51,8 +54,13 @@ pub enum Command {
     Trace(TraceArgs),
     /// Run the same guests on two machines and say where they first differ
     Compare(CompareArgs),
-    /// Let a guest that is cut here go on in another midflight, or receive one
-    Migrate(MigrateArgs),
+    /// Cut a guest, and write it to standard output for `resume`
+    Save(SaveArgs),
+    /// Read a guest that `save` wrote, run it to the end of its case, and judge it
+    Resume(ResumeArgs),
+    /// The name that `save` and `resume` had
+    #[command(hide = true, disable_help_flag = true)]
+    Migrate(RenamedArgs),
     /// Say what this host can and cannot test
     Doctor,
     /// Boot a Linux kernel in an emulator and run midflight there, on that kernel's KVM
@@ -66,9 +74,6 @@ pub enum Command {
     /// Receive a guest from a parent process
     #[command(hide = true)]
     Destination(DestinationArgs),
-    /// Keep the file of a parent's unix socket
-    #[command(hide = true)]
-    Keeper(KeeperArgs),
 }
 
 impl Command {
@@ -77,13 +82,9 @@ impl Command {
     pub(super) fn ends_with_a_summary(&self) -> bool {
         match self {
             Self::Run(_) | Self::Mutants(_) | Self::Explore(_) | Self::Compare(_) => true,
-            Self::List(_)
-            | Self::Trace(_)
-            | Self::Migrate(_)
-            | Self::Doctor
-            | Self::OnKernel(_)
-            | Self::Nested(_) => false,
-            Self::Worker(_) | Self::Destination(_) | Self::Keeper(_) => false,
+            Self::List(_) | Self::Trace(_) | Self::Save(_) | Self::Resume(_) => false,
+            Self::Doctor | Self::OnKernel(_) | Self::Nested(_) | Self::Migrate(_) => false,
+            Self::Worker(_) | Self::Destination(_) => false,
         }
     }
 }
@@ -154,21 +155,12 @@ pub struct RunArgs {
     /// How often each scenario runs; the worst is reported
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
     pub repeat: u32,
-    /// After so many proved cuts a storm ends
-    #[arg(long, value_name = "K", default_value_t = StormBounds::DEFAULT.cuts, value_parser = clap::value_parser!(u32).range(1..))]
-    pub storm_cuts: u32,
-    /// How long a storm may last, in seconds; must be less than `--timeout`
-    #[arg(long, value_name = "T", default_value_t = StormBounds::DEFAULT.time.as_secs_f64(), value_parser = number_of_seconds)]
-    pub storm_seconds: f64,
-    /// A list of known issues to use instead of the built-in one
-    #[arg(long, value_name = "FILE")]
-    pub known_issues: Option<PathBuf>,
-    /// What only you know of this host: fred_series=NAME, the FRED series its KVM was built with
-    #[arg(long = "host-fact", value_name = "NAME=VALUE")]
-    pub host_facts: Vec<String>,
-    /// The kernel's log, watched for warnings during the run; without it, /dev/kmsg where it can be read
-    #[arg(long, value_name = "FILE")]
-    pub kernel_log: Option<PathBuf>,
+    /// How long storms last.
+    #[command(flatten)]
+    pub storm: StormArgs,
+    /// What is known, and what the kernel says.
+    #[command(flatten)]
+    pub watch: WatchArgs,
 }
 
 /// Options of `list`.
@@ -302,12 +294,9 @@ pub struct CompareArgs {
     /// How long a case may take, in seconds
     #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
     pub timeout: Duration,
-    /// A list of known issues to use instead of the built-in one
-    #[arg(long, value_name = "FILE")]
-    pub known_issues: Option<PathBuf>,
-    /// What only you know of this host: fred_series=NAME, the FRED series its KVM was built with
-    #[arg(long = "host-fact", value_name = "NAME=VALUE")]
-    pub host_facts: Vec<String>,
+    /// What is known beforehand.
+    #[command(flatten)]
+    pub known: KnownArgs,
 }
 
 /// Longest timeout that makes sense, in seconds: a day.

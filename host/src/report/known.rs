@@ -112,9 +112,10 @@ impl KnownIssues {
         }
     }
 
-    /// The issue that describes a failure, if there is one.
+    /// The issue that describes a failure, if there is one: of this host, or of the one that saved the guest.
     pub fn explain(&self, report: &Report, facts: &HostFacts) -> Option<&Entry> {
-        self.issues.iter().find(|issue| issue.explains(report, facts))
+        let hosts = std::iter::once(facts).chain(&report.saved_on);
+        self.issues.iter().find(|issue| hosts.clone().any(|facts| issue.explains(report, facts)))
     }
 
     /// Sets those of the kernel's warnings apart that are known.

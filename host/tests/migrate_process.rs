@@ -1,4 +1,4 @@
-//! Guests that go on in another process.
+//! Guests that continue in another process: the action `migrate-process`.
 #![expect(clippy::unwrap_used, reason = "the helpers belong to tests, which may panic")]
 
 mod this_host;
@@ -7,16 +7,18 @@ use kvm::DEVICE;
 use midflight::engine::runner::Runner;
 use midflight::image::Image;
 use midflight::images::EMBEDDED;
-use midflight::migration::process::{Destination, move_through_process};
+use midflight::migration::Task;
+use midflight::migration::process::{Destination, migrate_to_process};
 use midflight::report::outcome::{Outcome, Report};
 use midflight::scenario::Scenario;
-use midflight::stream::Errand;
 use model::ModelMachine;
 use model::hypervisor::behaviour::{Behaviour, CORRECT, by_name};
+use protocol::field::Field;
 use std::cell::Cell;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use vm::Machine;
+use vm::state::Loss;
 
 fn image(name: &str) -> Option<Image> {
     let Some((_, bytes)) = EMBEDDED.iter().find(|(file, _)| *file == name) else {
@@ -41,7 +43,8 @@ fn run(
     let image = image(&scenario.image)?;
     let name = behaviour.map(|behaviour| behaviour.name.to_owned());
     let mut runner = Runner::new(machine, name, Duration::from_secs(10));
-    runner.elsewhere = Some(Box::new(move |guest, image| move_through_process(&destination, guest, image)));
+    runner.to_process =
+        Some(Box::new(move |guest, image, asked| migrate_to_process(&destination, guest, image, asked)));
     Some(runner.run(&image, &scenario))
 }
 
@@ -68,8 +71,8 @@ fn event_data_that_the_uapi_lost_is_noticed_there() {
     let id = "pf/read-unmapped:fred:block@frame:migrate-process+disturb";
     let Some(report) = on_model(by_name("kernel-only-event-data").unwrap(), id) else { return };
     assert_eq!(report.outcome, Outcome::Fail);
-    assert!(report.expected.as_deref().unwrap().starts_with("event data"), "{report:#?}");
-    assert!(report.losses.iter().any(|loss| loss.starts_with("event data")), "{:?}", report.losses);
+    assert!(report.differences[0].field.of_judge() == Some(Field::EventData), "{report:#?}");
+    assert!(report.losses.contains(&Loss::EventData), "{:?}", report.losses);
 }
 
 #[test]
@@ -97,10 +100,10 @@ fn there_and_back(
     let mut runner =
         Runner::new(machine, behaviour.map(|behaviour| behaviour.name.to_owned()), Duration::from_secs(20));
     runner.storm.cuts = 3;
-    runner.elsewhere = Some(Box::new(|guest, image| {
-        let count = if guest.errand == Errand::Return { &back } else { &stayed };
+    runner.to_process = Some(Box::new(|guest, image, asked| {
+        let count = if asked.task == Task::Return { &back } else { &stayed };
         count.set(count.get() + 1);
-        move_through_process(destination, guest, image)
+        migrate_to_process(destination, guest, image, asked)
     }));
     let report = runner.run(&image, &scenario);
     drop(runner);
@@ -139,7 +142,7 @@ fn what_is_lost_there_is_noticed_when_the_guest_is_back() {
             return;
         };
         assert_eq!(report.outcome, Outcome::Fail, "{id}: {report:#?}");
-        assert!(report.expected.as_deref().unwrap().starts_with("event data"), "{id}: {report:#?}");
+        assert!(report.differences[0].field.of_judge() == Some(Field::EventData), "{id}: {report:#?}");
         assert!(back > 0, "{id}");
     }
 }
@@ -166,7 +169,8 @@ fn a_destination_that_does_not_answer_is_killed_in_time() {
     let silent = Destination { program: "/bin/sleep".into(), arguments: vec!["60".into()] };
     let machine = ModelMachine::new(&CORRECT);
     let mut runner = Runner::new(&machine, None, Duration::from_secs(1));
-    runner.elsewhere = Some(Box::new(move |guest, image| move_through_process(&silent, guest, image)));
+    runner.to_process =
+        Some(Box::new(move |guest, image, asked| migrate_to_process(&silent, guest, image, asked)));
     let start = Instant::now();
     let report = runner.run(&image, &scenario);
     assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());

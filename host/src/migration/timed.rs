@@ -1,56 +1,45 @@
-//! Reading from and writing to a pipe or a socket, until a deadline and not a moment longer.
+//! Reading from and writing to a file, a pipe or a socket, until a deadline and not a moment longer.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// A pipe takes this much without blocking once it says that it takes anything: PIPE_BUF.
 const PIECE: usize = 4096;
 
-/// A pipe or a socket whose every read and write ends at a deadline, with
+/// A file, pipe or socket whose every read and write ends at a deadline, with
 /// [`TimedOut`](io::ErrorKind::TimedOut).
 #[derive(Debug)]
-pub(crate) struct Patient {
+pub struct Timed {
     file: File,
     deadline: Instant,
 }
 
-impl Patient {
-    /// Patience with `fd` until `deadline`. A socket should be non-blocking.
-    pub(crate) fn new(fd: OwnedFd, deadline: Instant) -> Self {
+impl Timed {
+    /// `fd` until `deadline`.
+    pub fn new(fd: OwnedFd, deadline: Instant) -> Self {
         Self { file: File::from(fd), deadline }
     }
 
-    /// Patience from now on.
-    pub(super) fn end_in(&mut self, patience: Duration) {
-        self.deadline = self.deadline.min(Instant::now() + patience);
-    }
-
     fn wait(&self, flags: PollFlags) -> io::Result<()> {
-        until(&mut [PollFd::from_borrowed_fd(self.file.as_fd(), flags)], self.deadline)
-    }
-}
-
-/// Waits until something can be done with one of `polled`, or `deadline` passes:
-/// [`TimedOut`](io::ErrorKind::TimedOut).
-pub(super) fn until(polled: &mut [PollFd<'_>], deadline: Instant) -> io::Result<()> {
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        let timeout = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
-        match poll(polled, Some(&timeout)) {
-            Ok(0) | Err(rustix::io::Errno::INTR) => {}
-            Ok(_) => return Ok(()),
-            Err(error) => return Err(error.into()),
+        loop {
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            let timeout = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
+            match poll(&mut [PollFd::from_borrowed_fd(self.file.as_fd(), flags)], Some(&timeout)) {
+                Ok(0) | Err(rustix::io::Errno::INTR) => {}
+                Ok(_) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
         }
     }
 }
 
-impl Read for Patient {
+impl Read for Timed {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         loop {
             self.wait(PollFlags::IN)?;
@@ -62,7 +51,7 @@ impl Read for Patient {
     }
 }
 
-impl Write for Patient {
+impl Write for Timed {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         loop {
             self.wait(PollFlags::OUT)?;
@@ -81,6 +70,7 @@ impl Write for Patient {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn soon() -> Instant {
         Instant::now() + Duration::from_millis(50)
@@ -90,11 +80,11 @@ mod tests {
     fn a_silent_source_and_a_full_sink_end_at_the_deadline() {
         let (read, write) = io::pipe().unwrap();
         let start = Instant::now();
-        let error = Patient::new(read.into(), soon()).read(&mut [0]).unwrap_err();
+        let error = Timed::new(read.into(), soon()).read(&mut [0]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         drop(write);
         let (read, write) = io::pipe().unwrap();
-        let error = Patient::new(write.into(), soon()).write_all(&[0; 1 << 20]).unwrap_err();
+        let error = Timed::new(write.into(), soon()).write_all(&[0; 1 << 20]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert!(start.elapsed() < Duration::from_secs(2));
         drop(read);
@@ -104,11 +94,11 @@ mod tests {
     fn what_comes_in_time_arrives() {
         let (read, write) = io::pipe().unwrap();
         let sender = std::thread::spawn(move || {
-            let mut to = Patient::new(write.into(), Instant::now() + Duration::from_secs(5));
+            let mut to = Timed::new(write.into(), Instant::now() + Duration::from_secs(5));
             to.write_all(&[7; 300_000]).unwrap();
         });
         let mut all = Vec::new();
-        Patient::new(read.into(), Instant::now() + Duration::from_secs(5)).read_to_end(&mut all).unwrap();
+        Timed::new(read.into(), Instant::now() + Duration::from_secs(5)).read_to_end(&mut all).unwrap();
         sender.join().unwrap();
         assert_eq!(all, vec![7; 300_000]);
     }

@@ -9,9 +9,8 @@
 //! says which address of the frame is reported: any of its 64 bytes passes.
 //!
 //! Known bugs that fail it: the nested bit lost when the delivery of the nested event is interrupted in its
-//! turn, or carried on to #DF; the event's stack level computed as for one that comes from ring 3; the first
-//! event's error code or event data in the second one's frame; CR2 and event data of the first of two page
-//! faults.
+//! turn, or carried on to #DF; its stack level computed as for an event that comes from ring 3; the first
+//! event's error code or event data in the second one's frame; CR2 and event data of the first of two #PFs.
 #![no_std]
 #![no_main]
 

@@ -1,10 +1,10 @@
 //! Breakpoints, and what a #DB does to DR6 and DR7.
 
-use crate::cpu::{Step, Stop};
 use crate::cpuid::Vendor;
 use crate::event::Event;
 use crate::mmu::Kind;
 use crate::processor::Processor;
+use crate::stop::{Step, Stop};
 use fred::control::{CR4_DE, rflags};
 use fred::debug::{BreakOn, Dr6, Dr7};
 
@@ -30,7 +30,7 @@ impl Processor {
     #[inline]
     pub(crate) fn watch_data(&mut self, linear: u64, size: u64, kind: Kind) {
         if self.dr7 & Dr7::ENABLES != 0 {
-            self.run.breakpoints |= self.hit_by_data(linear, size, kind);
+            self.scratch.breakpoints |= self.hit_by_data(linear, size, kind);
         }
     }
 

@@ -3,11 +3,11 @@
 
 use super::decoded::{Decoded, Handler, Operand};
 use super::fpu::not_available;
-use super::{Step, Stop, gp0, ud};
 use crate::event::Event;
 use crate::memory::Memory;
 use crate::mmu::Kind;
 use crate::processor::Processor;
+use crate::stop::{Step, Stop, gp0, ud};
 use crate::xstate::component::{TILECFG, TILEDATA};
 use fred::control::{CR0_TS, CR4_OSXSAVE};
 use fred::event::vector;

@@ -3,11 +3,11 @@
 use super::decoded::{Decoded, Handler};
 use super::flags;
 use super::operand::{mask, sign_extend};
-use super::{Step, Stop};
 use crate::event::Event;
 use crate::memory::Memory;
 use crate::mmu::Kind;
 use crate::processor::Processor;
+use crate::stop::{Step, Stop};
 use fred::control::rflags::{AF, CF, OF, ZF};
 use fred::event::vector;
 use iced_x86::Mnemonic;
@@ -130,11 +130,11 @@ fn cmpxchg(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
 
 fn cmpxchg_pair(p: &mut Processor, m: &mut Memory, d: &Decoded, half: u8) -> Step {
     let size = usize::from(half) * 2;
-    if half == 8 && !p.run.offered.cx16 {
-        return Err(super::ud());
+    if half == 8 && !p.features.cx16 {
+        return Err(crate::stop::ud());
     }
     if half == 8 && !p.effective_address(d).is_multiple_of(16) {
-        return Err(super::gp0());
+        return Err(crate::stop::gp0());
     }
     let place = p.memory_operand(m, d, size, Kind::Write)?;
     let mut bytes = [0; 16];

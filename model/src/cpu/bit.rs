@@ -1,11 +1,12 @@
 //! Bit tests, bit scans, counts, SETcc.
 
 use super::decoded::{Decoded, Handler, Operand};
+use super::flags;
 use super::operand::{Target, mask, sign_extend};
-use super::{Step, flags, ud};
 use crate::memory::Memory;
 use crate::mmu::Kind;
 use crate::processor::Processor;
+use crate::stop::{Step, ud};
 use fred::control::rflags::{CF, ZF};
 use iced_x86::Mnemonic;
 
@@ -90,21 +91,21 @@ fn count(p: &mut Processor, m: &mut Memory, d: &Decoded, number: fn(u64, u32) ->
 }
 
 fn tzcnt(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
-    if !p.run.offered.bmi1 {
+    if !p.features.bmi1 {
         return scan(p, m, d, false);
     }
     count(p, m, d, |value, width| value.trailing_zeros().min(width))
 }
 
 fn lzcnt(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
-    if !p.run.offered.lzcnt {
+    if !p.features.lzcnt {
         return scan(p, m, d, true);
     }
     count(p, m, d, |value, width| value.leading_zeros() - (64 - width))
 }
 
 fn popcnt(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
-    if !p.run.offered.popcnt {
+    if !p.features.popcnt {
         return Err(ud());
     }
     let source = p.read(m, d, 1)?;

@@ -1,10 +1,11 @@
 //! BMI1, BMI2 and ADX.
 
 use super::decoded::{Decoded, Handler};
+use super::flags;
 use super::operand::{mask, sign_extend};
-use super::{Step, flags, ud};
 use crate::memory::Memory;
 use crate::processor::Processor;
+use crate::stop::{Step, ud};
 use fred::control::rflags::{CF, OF, ZF};
 use iced_x86::Mnemonic;
 
@@ -32,11 +33,11 @@ pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
 
 impl Processor {
     fn require_bmi1(&self) -> Step {
-        if self.run.offered.bmi1 && !self.is_real_mode() { Ok(()) } else { Err(ud()) }
+        if self.features.bmi1 && !self.is_real_mode() { Ok(()) } else { Err(ud()) }
     }
 
     fn require_bmi2(&self) -> Step {
-        if self.run.offered.bmi2 && !self.is_real_mode() { Ok(()) } else { Err(ud()) }
+        if self.features.bmi2 && !self.is_real_mode() { Ok(()) } else { Err(ud()) }
     }
 
     /// SF and ZF of a result, and CF. The manual leaves AF and PF undefined; both are 0 here.
@@ -160,7 +161,7 @@ fn shift(p: &mut Processor, m: &mut Memory, d: &Decoded, operation: fn(u64, u32,
 
 /// ADCX and ADOX: one flag is carry in and carry out, no other changes.
 fn add_with(p: &mut Processor, m: &mut Memory, d: &Decoded, carry: u64) -> Step {
-    if !p.run.offered.adx {
+    if !p.features.adx {
         return Err(ud());
     }
     let (a, b) = (p.read(m, d, 0)?, p.read(m, d, 1)?);

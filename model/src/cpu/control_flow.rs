@@ -2,10 +2,10 @@
 
 use super::decoded::{Decoded, Handler, Operand};
 use super::operand::mask;
-use super::{Step, Stop, gp0, ud};
 use crate::event::Event;
 use crate::memory::Memory;
 use crate::processor::Processor;
+use crate::stop::{Step, Stop, gp0, ud};
 use fred::control::{CR4_FRED, EFER_SCE, rflags};
 use fred::event::{EventType, vector};
 use fred::msr::is_canonical;
@@ -64,19 +64,19 @@ impl Processor {
     /// Makes `target` the next RIP of a near branch whose operand size is `size` bytes.
     #[inline]
     pub(crate) fn branch_to(&mut self, target: u64, size: u8) -> Step {
-        self.run.branched = true;
+        self.scratch.branched = true;
         if self.is_64_bit() {
             if !is_canonical(target) {
                 return Err(gp0());
             }
-            self.run.next_rip = target;
+            self.scratch.next_rip = target;
             return Ok(());
         }
         let target = target & mask(size);
         if target > u64::from(self.segments.cs.limit) {
             return Err(gp0());
         }
-        self.run.next_rip = target;
+        self.scratch.next_rip = target;
         Ok(())
     }
 
@@ -165,7 +165,7 @@ fn call(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     if is_far(d) {
         return super::far::call(p, m, d);
     }
-    let back = p.run.next_rip;
+    let back = p.scratch.next_rip;
     if d.operands[0] == Operand::Branch {
         p.jump_if(d, true)?;
     } else {
@@ -206,12 +206,12 @@ fn syscall(p: &mut Processor, _: &mut Memory, d: &Decoded) -> Step {
     if p.efer & EFER_SCE == 0 {
         return Err(ud());
     }
-    p.gpr[1] = p.run.next_rip;
+    p.gpr[1] = p.scratch.next_rip;
     p.gpr[11] = p.rflags & !rflags::RF;
-    p.run.branched = true;
-    p.run.next_rip = p.msrs.lstar;
+    p.scratch.branched = true;
+    p.scratch.next_rip = p.msrs.lstar;
     p.rflags = p.rflags & !(p.msrs.fmask | rflags::RF) | rflags::FIXED;
-    p.run.no_single_step = !p.flag(rflags::TF);
+    p.scratch.no_single_step = !p.flag(rflags::TF);
     let selector = (p.msrs.star >> 32) as u16 & !3;
     p.load_flat(selector, selector.wrapping_add(8), 0);
     Ok(())
@@ -228,8 +228,8 @@ fn sysret(p: &mut Processor, _: &mut Memory, d: &Decoded) -> Step {
     if long && !is_canonical(p.gpr[1]) {
         return Err(gp0());
     }
-    p.run.branched = true;
-    p.run.next_rip = if long { p.gpr[1] } else { p.gpr(1, 4) };
+    p.scratch.branched = true;
+    p.scratch.next_rip = if long { p.gpr[1] } else { p.gpr(1, 4) };
     let kept = 0x3C_7FD7;
     p.rflags = p.gpr[11] & kept | rflags::FIXED;
     let base = (p.msrs.star >> 48) as u16;

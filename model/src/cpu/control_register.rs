@@ -1,10 +1,10 @@
 //! MOV to and from control and debug registers, CLTS, LMSW, SMSW.
 
 use super::decoded::{Decoded, Handler, Operand};
-use super::{Step, Stop, gp0, ud};
 use crate::event::Event;
 use crate::memory::Memory;
 use crate::processor::Processor;
+use crate::stop::{Step, Stop, gp0, ud};
 use fred::control::{
     CR0_ET, CR0_PE, CR0_PG, CR0_TS, CR4_DE, CR4_FRED, CR4_OSXSAVE, CR4_PAE, CR4_SMAP, CR4_SMEP, EFER_LMA,
     EFER_LME,
@@ -84,7 +84,7 @@ impl Processor {
             0 => return self.set_cr0(value),
             2 => self.cr2 = value,
             3 => {
-                if value >> self.physical_bits() != 0 {
+                if value >> self.features.physical_bits != 0 {
                     return Err(gp0());
                 }
                 self.cr3 = value;

@@ -2,10 +2,10 @@
 
 use super::decoded::{Decoded, Handler};
 use super::load_segment::{Descriptor, null_segment, selector_fault};
-use super::{Step, Stop, gp0, ud};
 use crate::memory::Memory;
 use crate::mmu::Kind;
 use crate::processor::{DescriptorTable, Processor, Segment};
+use crate::stop::{Step, Stop, gp0, ud};
 use fred::event::vector;
 use iced_x86::Mnemonic;
 

@@ -5,12 +5,12 @@
 use super::decoded::{Decoded, Handler, Operand};
 use super::load_segment::{Descriptor, selector_fault};
 use super::operand::mask;
-use super::{Step, Stop, gp0};
 use crate::memory::Memory;
 use crate::mmu::Kind;
 use crate::mmu::access::Place;
-use crate::mmu::linear::seg;
 use crate::processor::{Processor, Segment};
+use crate::segment::seg;
+use crate::stop::{Step, Stop, gp0};
 use fred::event::vector;
 use fred::msr::is_canonical;
 use iced_x86::{Code, Mnemonic};
@@ -188,8 +188,8 @@ pub(super) fn jmp(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     }
     let segment = p.far_target(m, selector, offset)?;
     p.segments.cs = segment;
-    p.run.branched = true;
-    p.run.next_rip = offset & mask(size);
+    p.scratch.branched = true;
+    p.scratch.next_rip = offset & mask(size);
     Ok(())
 }
 
@@ -201,11 +201,11 @@ pub(super) fn call(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     let segment = p.far_target(m, selector, offset)?;
     let places = p.two_pushes(m, size)?;
     m.store_number(&places[0], size.into(), p.segments.cs.selector.into());
-    m.store_number(&places[1], size.into(), p.run.next_rip);
+    m.store_number(&places[1], size.into(), p.scratch.next_rip);
     p.set_stack(p.stack_at(-2 * i64::from(size)));
     p.segments.cs = segment;
-    p.run.branched = true;
-    p.run.next_rip = offset;
+    p.scratch.branched = true;
+    p.scratch.next_rip = offset;
     Ok(())
 }
 
@@ -222,8 +222,8 @@ fn retf(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     if p.is_real_mode() {
         let above = p.stack_at(2 * step + released);
         p.segments.cs = Segment { selector, base: u64::from(selector) << 4, ..p.segments.cs };
-        p.run.branched = true;
-        p.run.next_rip = offset;
+        p.scratch.branched = true;
+        p.scratch.next_rip = offset;
         p.set_stack(above);
         return Ok(());
     }
@@ -245,7 +245,7 @@ fn retf(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
         p.set_stack(rsp.wrapping_add(released as u64));
         p.drop_privileged_segments();
     }
-    p.run.branched = true;
-    p.run.next_rip = offset & mask(size);
+    p.scratch.branched = true;
+    p.scratch.next_rip = offset & mask(size);
     Ok(())
 }

@@ -1,13 +1,14 @@
 //! Instruction fetch.
 
-use super::Stop;
 use super::cache::{DecodeCache, Window};
-use super::decoded::{Decoded, LONGEST, Undecodable};
+use super::decode::{LONGEST, Undecodable};
+use super::decoded::Decoded;
 use crate::event::Event;
 use crate::memory::{Memory, PAGE};
 use crate::mmu::Kind;
-use crate::mmu::linear::seg;
 use crate::processor::Processor;
+use crate::segment::seg;
+use crate::stop::Stop;
 
 impl Processor {
     /// 16, 32 or 64.

@@ -3,11 +3,11 @@
 //! stops as unknown.
 
 use super::decoded::{Decoded, Handler, Operand};
-use super::{Step, Stop, gp0, ud};
 use crate::event::Event;
 use crate::memory::Memory;
 use crate::mmu::Kind;
 use crate::processor::Processor;
+use crate::stop::{Step, Stop, gp0, ud};
 use crate::xstate::{XState, component};
 use fred::control::{CR0_EM, CR0_MP, CR0_TS, CR4_OSFXSR};
 use fred::event::vector;

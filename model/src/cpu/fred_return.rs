@@ -1,11 +1,11 @@
 //! ERETS and ERETU (SDM vol. 2, their operation sections).
 
 use super::decoded::{Decoded, Handler};
-use super::{Step, Stop, gp0, ud};
 use crate::memory::Memory;
 use crate::mmu::Kind;
-use crate::mmu::linear::seg;
 use crate::processor::{Processor, Segment};
+use crate::segment::seg;
+use crate::stop::{Step, Stop, gp0, ud};
 use fred::config::FredConfig;
 use fred::control::rflags;
 use fred::msr::is_canonical;
@@ -61,13 +61,13 @@ fn erets(p: &mut Processor, m: &mut Memory, _: &Decoded) -> Step {
     // A higher level is clamped.
     let level = config.csl().min(frame.cs.stack_level());
     p.msrs.fred.config = config.with_csl(level).0;
-    p.run.branched = true;
-    p.run.next_rip = frame.rip;
+    p.scratch.branched = true;
+    p.scratch.next_rip = frame.rip;
     p.rflags = frame.rflags;
-    p.run.keep_rf = true;
+    p.scratch.keep_rf = true;
     p.gpr[4] = frame.rsp;
     // Blocking by STI is established only when it was not in effect and IF is now 1.
-    p.run.sti = frame.ss.has(SsSlot::STI) && p.flag(rflags::IF) && !p.sti_blocking;
+    p.scratch.sti = frame.ss.has(SsSlot::STI) && p.flag(rflags::IF) && !p.sti_blocking;
     finish(p, frame.ss);
     Ok(())
 }
@@ -75,7 +75,7 @@ fn erets(p: &mut Processor, m: &mut Memory, _: &Decoded) -> Step {
 /// What the SS slot asks of both: a pending single step, NMIs unblocked.
 fn finish(p: &mut Processor, ss: SsSlot) {
     if ss.has(SsSlot::SOFTWARE) && p.flag(rflags::TF) {
-        p.run.single_step = true;
+        p.scratch.single_step = true;
     }
     if ss.has(SsSlot::NMI) {
         p.nmi_blocking = false;
@@ -111,10 +111,10 @@ fn eretu(p: &mut Processor, m: &mut Memory, _: &Decoded) -> Step {
     };
     p.segments.cs = cs;
     p.segments.ss = ss;
-    p.run.branched = true;
-    p.run.next_rip = rip;
+    p.scratch.branched = true;
+    p.scratch.next_rip = rip;
     p.rflags = frame.rflags;
-    p.run.keep_rf = true;
+    p.scratch.keep_rf = true;
     p.gpr[4] = frame.rsp;
     p.swap_gs();
     finish(p, frame.ss);

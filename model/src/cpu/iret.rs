@@ -3,9 +3,9 @@
 use super::decoded::{Decoded, Handler};
 use super::load_segment::selector_fault;
 use super::operand::mask;
-use super::{Step, Stop, gp0};
 use crate::memory::Memory;
 use crate::processor::{Processor, Segment};
+use crate::stop::{Step, Stop, gp0};
 use fred::control::rflags;
 use fred::event::vector;
 use iced_x86::{Code, Mnemonic};
@@ -53,7 +53,7 @@ fn iret(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     };
     // Everything that can fault has succeeded. The flags are loaded with the old CPL's rights.
     p.load_rflags(flags, size);
-    p.run.keep_rf = true;
+    p.scratch.keep_rf = true;
     let outward = rpl != p.cpl();
     let above = p.stack_at(3 * step);
     p.segments.cs = cs;
@@ -71,8 +71,8 @@ fn iret(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     if outward {
         p.drop_privileged_segments();
     }
-    p.run.branched = true;
-    p.run.next_rip = rip & mask(size);
+    p.scratch.branched = true;
+    p.scratch.next_rip = rip & mask(size);
     p.nmi_blocking = false;
     Ok(())
 }

@@ -2,11 +2,11 @@
 
 use super::decoded::{Decoded, Handler, Operand};
 use super::operand::{mask, sign_bit, sign_extend};
-use super::{Step, Stop, ud};
 use crate::memory::Memory;
 use crate::mmu::Kind;
-use crate::mmu::linear::seg;
 use crate::processor::Processor;
+use crate::segment::seg;
+use crate::stop::{Step, Stop, ud};
 use fred::control::rflags;
 use iced_x86::Mnemonic;
 
@@ -136,7 +136,7 @@ fn bswap(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
 }
 
 fn movbe(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
-    if !p.run.offered.movbe {
+    if !p.features.movbe {
         return Err(ud());
     }
     let value = p.read(m, d, 1)?;

@@ -1,13 +1,13 @@
 //! Reading and writing operands.
 
 use super::decoded::{Decoded, NO_REGISTER, Operand};
-use super::{Step, Stop};
 use crate::event::Event;
 use crate::memory::Memory;
 use crate::mmu::access::Place;
-use crate::mmu::linear::seg;
 use crate::mmu::{Kind, Privilege};
 use crate::processor::Processor;
+use crate::segment::seg;
+use crate::stop::{Step, Stop};
 use fred::control::rflags;
 use fred::event::vector;
 

@@ -6,9 +6,9 @@
 use super::decoded::{Decoded, Handler};
 use super::flags;
 use super::operand::{mask, sign_bit, sign_extend};
-use super::{Step, Stop};
 use crate::memory::Memory;
 use crate::processor::Processor;
+use crate::stop::{Step, Stop};
 use fred::control::rflags::{CF, OF};
 use iced_x86::Mnemonic;
 

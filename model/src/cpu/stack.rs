@@ -1,12 +1,12 @@
 //! The stack: PUSH, POP, PUSHF, POPF, ENTER, LEAVE.
 
-use super::Step;
 use super::decoded::{Decoded, Handler, Operand};
 use super::operand::mask;
 use crate::memory::Memory;
 use crate::mmu::Kind;
-use crate::mmu::linear::seg;
 use crate::processor::Processor;
+use crate::segment::seg;
+use crate::stop::Step;
 use fred::control::rflags;
 use iced_x86::Mnemonic;
 

@@ -1,14 +1,15 @@
 //! String instructions and REP.
 
-use super::decoded::{Decoded, Handler};
+use super::decoded::{Decoded, Handler, memory_segment};
 use super::flags;
 use super::operand::mask;
-use super::{Step, Stop};
+use super::scratch::Item;
 use crate::cpuid::Vendor;
 use crate::memory::Memory;
 use crate::mmu::Kind;
-use crate::mmu::linear::seg;
 use crate::processor::Processor;
+use crate::segment::seg;
+use crate::stop::{Step, Stop};
 use fred::control::rflags::{DF, TF, ZF};
 use iced_x86::{Instruction, Mnemonic, OpKind};
 
@@ -28,17 +29,6 @@ pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
 /// counts against the entry's budget.
 const CHUNK: u32 = 1 << 16;
 
-/// What a string instruction works on.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Item {
-    /// Bytes of one item.
-    pub(crate) size: u8,
-    /// Bytes of the address and count registers.
-    pub(crate) address_size: u8,
-    /// Segment of the source.
-    pub(crate) segment: u8,
-}
-
 impl Item {
     pub(crate) fn of(instruction: &Instruction) -> Self {
         let address_size = |kind| match kind {
@@ -49,8 +39,9 @@ impl Item {
         };
         let count = instruction.op_count();
         let address_size = (0..count).find_map(|i| address_size(instruction.op_kind(i))).unwrap_or(8);
-        let segment = super::decoded::memory_segment(instruction);
-        Self { size: instruction.memory_size().size() as u8, address_size, segment }
+        let segment = memory_segment(instruction);
+        let rep = instruction.has_rep_prefix() || instruction.has_repne_prefix();
+        Self { size: instruction.memory_size().size() as u8, address_size, segment, rep }
     }
 }
 
@@ -74,20 +65,19 @@ fn repeat(p: &mut Processor, m: &mut Memory, d: &Decoded, iteration: Iteration, 
         return Err(Stop::Unknown);
     }
     let item = Item::of(i);
-    let (equal, not_equal) = (i.has_rep_prefix(), i.has_repne_prefix());
-    if !equal && !not_equal {
+    if !item.rep {
         return iteration(p, m, &item);
     }
     let status = p.rflags & flags::STATUS;
-    let ended = iterations(p, m, &item, iteration, compares.then_some(equal));
-    if compares && !matches!(ended, Ok(true)) && p.run.vendor == Vendor::Intel {
+    let ended = iterations(p, m, &item, iteration, compares.then_some(i.has_rep_prefix()));
+    if compares && !matches!(ended, Ok(true)) && p.features.vendor == Vendor::Intel {
         // SDM vol. 2, REP: "When a fault occurs during the execution of a CMPS or SCAS instruction that is
         // prefixed with REPE or REPNE, the EFLAGS value is restored to the state prior to the execution of
         // the instruction." So it is after a trap between two iterations, measured under single step.
         // AMD's processors leave what the last comparison set: its manual says nothing, measured too.
         p.set_status(status);
     }
-    p.run.repeat = matches!(ended, Ok(false));
+    p.scratch.repeat = matches!(ended, Ok(false));
     ended.map(|_| ())
 }
 
@@ -104,7 +94,7 @@ fn iterations(
     let trapping = p.flag(TF) || p.dr7 & fred::debug::Dr7::ENABLES != 0;
     let chunk = if trapping { 1 } else { CHUNK };
     for done in 0..chunk {
-        p.run.iterations = done.into();
+        p.scratch.iterations = done.into();
         let count = p.gpr(1, item.address_size);
         if count == 0 {
             return Ok(true);

@@ -1,11 +1,11 @@
 //! System instructions: flags, MSRs, CPUID, GS bases, XCR0.
 
 use super::decoded::{Decoded, Handler, Operand};
-use super::{Step, gp0, ud};
 use crate::memory::Memory;
 use crate::mmu::Kind;
-use crate::mmu::linear::seg;
 use crate::processor::Processor;
+use crate::segment::seg;
+use crate::stop::{Step, gp0, ud};
 use fred::control::{CR4_OSXSAVE, rflags};
 use iced_x86::Mnemonic;
 
@@ -116,7 +116,7 @@ fn sti(p: &mut Processor, _: &mut Memory, _: &Decoded) -> Step {
     if p.cpl() > p.iopl() {
         return Err(gp0());
     }
-    p.run.sti = !p.flag(rflags::IF);
+    p.scratch.sti = !p.flag(rflags::IF);
     p.assign(rflags::IF, true)
 }
 

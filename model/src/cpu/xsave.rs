@@ -1,13 +1,14 @@
 //! XSAVE, XSAVEC and XRSTOR (SDM vol. 1, "Managing state using the XSAVE feature set").
 
+use super::amx;
 use super::decoded::{Decoded, Handler};
 use super::fpu::{check_mxcsr, not_available};
-use super::{Step, Stop, amx, gp0, ud};
 use crate::event::Event;
 use crate::memory::Memory;
 use crate::mmu::Kind;
 use crate::mmu::access::Place;
 use crate::processor::Processor;
+use crate::stop::{Step, Stop, gp0, ud};
 use crate::xstate::{XState, component};
 use fred::control::{CR0_TS, CR4_OSXSAVE};
 use fred::cpuid::{Feature, Register};

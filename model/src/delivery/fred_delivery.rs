@@ -3,11 +3,11 @@
 //! Nothing is committed before every store is known to succeed: a delivery that faults or is
 //! refused leaves the processor and the frame's memory as they were.
 
-use crate::cpu::Stop;
 use crate::event::Event;
 use crate::memory::Memory;
 use crate::mmu::{Kind, Privilege};
 use crate::processor::Processor;
+use crate::stop::Stop;
 use fred::config::{FredConfig, StackLevels};
 use fred::control::rflags;
 use fred::event::{EventType, vector};

@@ -5,11 +5,11 @@ pub(crate) mod double_fault;
 mod fred_delivery;
 mod idt;
 
-use crate::cpu::Stop;
 use crate::event::Event;
 use crate::memory::Memory;
 use crate::mmu::Kind;
 use crate::processor::{ExitReason, Processor};
+use crate::stop::Stop;
 use double_fault::Escalation;
 use fred::control::rflags;
 use fred::debug::Dr7;
@@ -116,7 +116,7 @@ impl Processor {
     /// What follows when `met` is met while `event` is delivered.
     fn escalate(&self, event: &Event, met: &Event) -> Escalation {
         #[cfg(test)]
-        if self.run.no_double_fault {
+        if self.scratch.no_double_fault {
             return Escalation::Nested;
         }
         double_fault::escalate(event, met)

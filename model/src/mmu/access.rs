@@ -2,9 +2,9 @@
 //! second page of an access that straddles two leaves nothing half done.
 
 use super::{Kind, Privilege};
-use crate::cpu::Stop;
 use crate::memory::Memory;
 use crate::processor::Processor;
+use crate::stop::Stop;
 
 /// Where up to 4096 bytes of linear memory lie in guest-physical memory.
 #[derive(Clone, Copy, Debug)]

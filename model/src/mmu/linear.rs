@@ -1,23 +1,14 @@
 //! Segmentation: from a segment and an offset to a linear address.
 
-use crate::cpu::Stop;
 use crate::event::Event;
-use crate::processor::{Processor, Segment};
+use crate::processor::Processor;
+use crate::segment::{Segment, seg};
+use crate::stop::Stop;
 use fred::control::{CR0_PE, EFER_LMA, rflags};
 use fred::event::vector;
 use fred::msr::is_canonical;
 
 use super::Kind;
-
-/// Segment registers by their encoding.
-pub(crate) mod seg {
-    pub(crate) const ES: u8 = 0;
-    pub(crate) const CS: u8 = 1;
-    pub(crate) const SS: u8 = 2;
-    pub(crate) const DS: u8 = 3;
-    pub(crate) const FS: u8 = 4;
-    pub(crate) const GS: u8 = 5;
-}
 
 impl Processor {
     /// EFER.LMA.

@@ -24,5 +24,6 @@ mod mmu;
 pub mod msr;
 pub mod processor;
 mod segment;
+mod state;
 mod stop;
 pub mod xstate;

@@ -1,10 +1,10 @@
 //! Far transfers through the call gates of IA-32e mode (SDM vol. 2, CALL and JMP, "64-bit call gate").
 
+use super::core::Core;
 use super::load_segment::{Descriptor, null_segment, selector_fault};
 use crate::event::Event;
 use crate::memory::Memory;
 use crate::mmu::{Kind, Privilege};
-use crate::processor::Processor;
 use crate::stop::{Step, Stop, gp0};
 use fred::event::vector;
 use fred::msr::is_canonical;
@@ -26,7 +26,7 @@ impl Gate {
     }
 }
 
-impl Processor {
+impl Core {
     /// The call gate that `selector` names; `None` where it names a segment.
     ///
     /// # Errors

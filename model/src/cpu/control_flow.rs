@@ -1,12 +1,12 @@
 //! Near jumps, calls and returns, and the instructions that ask for an event.
 
+use super::core::Core;
 use super::decoded::{Decoded, Handler, Operand};
 use super::operand::mask;
 use crate::event::Event;
 use crate::memory::Memory;
-use crate::processor::Processor;
 use crate::stop::{Step, Stop, gp0, ud};
-use fred::control::{CR4_FRED, EFER_SCE, rflags};
+use fred::control::{EFER_SCE, rflags};
 use fred::event::{EventType, vector};
 use fred::msr::is_canonical;
 use iced_x86::{Code, Mnemonic};
@@ -55,12 +55,7 @@ fn asks(vector: u8, event_type: EventType, d: &Decoded) -> Step {
     Err(Stop::Fault(Event::software(vector, event_type, d.length)))
 }
 
-impl Processor {
-    /// Whether CR4.FRED is set.
-    pub(crate) fn fred(&self) -> bool {
-        self.cr4 & CR4_FRED != 0
-    }
-
+impl Core {
     /// Makes `target` the next RIP of a near branch whose operand size is `size` bytes.
     #[inline]
     pub(crate) fn branch_to(&mut self, target: u64, size: u8) -> Step {
@@ -138,7 +133,7 @@ fn is_loop_with(code: Code, size: u8) -> bool {
     }
 }
 
-fn jcc(p: &mut Processor, _: &mut Memory, d: &Decoded) -> Step {
+fn jcc(p: &mut Core, _: &mut Memory, d: &Decoded) -> Step {
     let met = p.condition(d.condition);
     p.jump_if(d, met)
 }
@@ -150,7 +145,7 @@ fn is_far(d: &Decoded) -> bool {
         || d.instruction.is_call_far_indirect()
 }
 
-fn jmp(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn jmp(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     if d.operands[0] == Operand::Branch {
         return p.jump_if(d, true);
     }
@@ -161,7 +156,7 @@ fn jmp(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     p.branch_to(target, d.size[0])
 }
 
-fn call(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn call(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     if is_far(d) {
         return super::far::call(p, m, d);
     }
@@ -175,7 +170,7 @@ fn call(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     p.push(m, back, d.stack)
 }
 
-fn ret(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn ret(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     // The stack increment includes the immediate; the pop does not.
     let size = match d.instruction.code() {
         Code::Retnw | Code::Retnw_imm16 => 2,
@@ -189,14 +184,14 @@ fn ret(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     Ok(())
 }
 
-fn into(p: &mut Processor, _: &mut Memory, d: &Decoded) -> Step {
+fn into(p: &mut Core, _: &mut Memory, d: &Decoded) -> Step {
     if p.flag(rflags::OF) {
         return asks(vector::OF, EventType::SoftwareException, d);
     }
     Ok(())
 }
 
-fn syscall(p: &mut Processor, _: &mut Memory, d: &Decoded) -> Step {
+fn syscall(p: &mut Core, _: &mut Memory, d: &Decoded) -> Step {
     if !p.is_64_bit() {
         return Err(ud());
     }
@@ -217,7 +212,7 @@ fn syscall(p: &mut Processor, _: &mut Memory, d: &Decoded) -> Step {
     Ok(())
 }
 
-fn sysret(p: &mut Processor, _: &mut Memory, d: &Decoded) -> Step {
+fn sysret(p: &mut Core, _: &mut Memory, d: &Decoded) -> Step {
     if p.fred() || !p.is_64_bit() || p.efer & EFER_SCE == 0 {
         return Err(ud());
     }
@@ -242,7 +237,7 @@ fn sysret(p: &mut Processor, _: &mut Memory, d: &Decoded) -> Step {
 
 /// Under FRED SYSEXIT is #UD, and SYSENTER an event whatever IA32_SYSENTER_CS holds (SDM vol. 2,
 /// SYSENTER, operation). The rest is not modelled.
-fn sysenter_family(p: &mut Processor, _: &mut Memory, d: &Decoded) -> Step {
+fn sysenter_family(p: &mut Core, _: &mut Memory, d: &Decoded) -> Step {
     if p.fred() && d.instruction.mnemonic() != Mnemonic::Sysenter {
         return Err(ud());
     }

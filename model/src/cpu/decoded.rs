@@ -1,13 +1,13 @@
 //! A decoded instruction: the operands that handlers need, ready to use.
 
+use super::core::Core;
 use crate::memory::Memory;
-use crate::processor::Processor;
 use crate::segment::seg;
 use crate::stop::Step;
 use iced_x86::{CodeSize, Instruction, Register};
 
 /// Executes one instruction. Commits nothing before everything that can fault has succeeded.
-pub(crate) type Handler = fn(&mut Processor, &mut Memory, &Decoded) -> Step;
+pub(crate) type Handler = fn(&mut Core, &mut Memory, &Decoded) -> Step;
 
 /// An operand. Sizes are in [`Decoded::size`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

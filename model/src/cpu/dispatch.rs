@@ -1,5 +1,6 @@
 //! Which handler executes which instruction.
 
+use super::core::Core;
 use super::decoded::{Decoded, Handler};
 use super::features::is_missing;
 use super::{
@@ -7,7 +8,6 @@ use super::{
     iret, moves, shift, stack, string, system, xsave,
 };
 use crate::memory::Memory;
-use crate::processor::Processor;
 use crate::stop::{Step, Stop, ud};
 use iced_x86::{EncodingKind, Instruction, Mnemonic};
 
@@ -39,14 +39,14 @@ pub(crate) fn handler(instruction: &Instruction) -> Handler {
     FAMILIES.iter().find_map(|family| family(mnemonic)).unwrap_or(unknown)
 }
 
-fn unknown(p: &mut Processor, _: &mut Memory, d: &Decoded) -> Step {
+fn unknown(p: &mut Core, _: &mut Memory, d: &Decoded) -> Step {
     require_offered(p, d)?;
     p.require_extension(d)?;
     Err(Stop::Unknown)
 }
 
 /// #UD for an instruction that no handler executes and that CPUID certainly does not offer.
-fn require_offered(p: &Processor, d: &Decoded) -> Step {
+fn require_offered(p: &Core, d: &Decoded) -> Step {
     const XCR0_AVX: u64 = 1 << 2;
     let legacy = matches!(d.instruction.code().encoding(), EncodingKind::Legacy);
     let disabled = !legacy && p.xcr0 & XCR0_AVX == 0;

@@ -5,7 +5,7 @@ use fred::cpuid::{Feature, Register};
 use iced_x86::{CpuidFeature as F, Instruction};
 
 /// What the processor asks of CPUID again and again, looked up once for each entry.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Features {
     pub(crate) adx: bool,
     pub(crate) bmi1: bool,

@@ -1,9 +1,10 @@
 //! ERETS and ERETU (SDM vol. 2, their operation sections).
 
+use super::core::Core;
 use super::decoded::{Decoded, Handler};
 use crate::memory::Memory;
 use crate::mmu::Kind;
-use crate::processor::{Processor, Segment};
+use crate::segment::Segment;
 use crate::segment::seg;
 use crate::stop::{Step, Stop, gp0, ud};
 use fred::config::FredConfig;
@@ -35,7 +36,7 @@ struct Popped {
 }
 
 /// Pops nothing for good: RSP stays until the return is committed.
-fn pop(p: &mut Processor, m: &mut Memory) -> Result<Popped, Stop> {
+fn pop(p: &mut Core, m: &mut Memory) -> Result<Popped, Stop> {
     let mut word = |n: u64| {
         let at = p.gpr[4].wrapping_add(8 * n);
         let place = p.data(m, seg::SS, at, 8, Kind::Read)?;
@@ -45,7 +46,7 @@ fn pop(p: &mut Processor, m: &mut Memory) -> Result<Popped, Stop> {
     Ok(Popped { rip, cs: CsSlot(cs), rflags, rsp, ss: SsSlot(ss) })
 }
 
-fn erets(p: &mut Processor, m: &mut Memory, _: &Decoded) -> Step {
+fn erets(p: &mut Core, m: &mut Memory, _: &Decoded) -> Step {
     if !p.fred() || p.cpl() != 0 || !p.is_64_bit() {
         return Err(ud());
     }
@@ -73,7 +74,7 @@ fn erets(p: &mut Processor, m: &mut Memory, _: &Decoded) -> Step {
 }
 
 /// What the SS slot asks of both: a pending single step, NMIs unblocked.
-fn finish(p: &mut Processor, ss: SsSlot) {
+fn finish(p: &mut Core, ss: SsSlot) {
     if ss.has(SsSlot::SOFTWARE) && p.flag(rflags::TF) {
         p.scratch.single_step = true;
     }
@@ -82,7 +83,7 @@ fn finish(p: &mut Processor, ss: SsSlot) {
     }
 }
 
-fn eretu(p: &mut Processor, m: &mut Memory, _: &Decoded) -> Step {
+fn eretu(p: &mut Core, m: &mut Memory, _: &Decoded) -> Step {
     if !p.fred() || p.cpl() != 0 || !p.is_64_bit() {
         return Err(ud());
     }
@@ -123,7 +124,7 @@ fn eretu(p: &mut Processor, m: &mut Memory, _: &Decoded) -> Step {
 
 /// CS and SS for ring 3: flat ones for the selectors that IA32_STAR gives, else from their
 /// descriptors with IRET's checks.
-fn return_segments(p: &mut Processor, m: &mut Memory, frame: &Popped) -> Result<(Segment, Segment), Stop> {
+fn return_segments(p: &mut Core, m: &mut Memory, frame: &Popped) -> Result<(Segment, Segment), Stop> {
     use super::load_segment::flat;
     let base = (p.msrs.star >> 48) as u16;
     let (cs, ss) = (frame.cs.selector(), frame.ss.selector());

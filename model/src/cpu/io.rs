@@ -1,11 +1,12 @@
 //! IN, OUT, INS and OUTS: each is an exit, and what completes it.
 
+use super::core::Core;
 use super::decoded::{Decoded, Handler};
 use super::scratch::Item;
 use crate::event::Event;
+use crate::exit::ExitReason;
 use crate::memory::Memory;
 use crate::mmu::Kind;
-use crate::processor::{ExitReason, Processor};
 use crate::segment::seg;
 use crate::stop::{Step, Stop, gp0};
 use iced_x86::Mnemonic;
@@ -21,7 +22,7 @@ pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
     })
 }
 
-impl Processor {
+impl Core {
     /// The I/O permission check: CPL against IOPL, then the TSS's bitmap.
     fn require_port(&mut self, memory: &mut Memory, port: u16, size: u8) -> Step {
         if self.is_real_mode() || self.cpl() <= self.iopl() {
@@ -45,7 +46,7 @@ impl Processor {
     }
 }
 
-fn port_operand(p: &mut Processor, m: &mut Memory, d: &Decoded, input: bool) -> Step {
+fn port_operand(p: &mut Core, m: &mut Memory, d: &Decoded, input: bool) -> Step {
     let (value, port) = if input { (0, 1) } else { (1, 0) };
     let size = d.instruction.op_register(value).size() as u8;
     let port = match d.operands[port as usize] {
@@ -65,7 +66,7 @@ fn port_operand(p: &mut Processor, m: &mut Memory, d: &Decoded, input: bool) -> 
     }))
 }
 
-fn string_io(p: &mut Processor, m: &mut Memory, d: &Decoded, input: bool) -> Step {
+fn string_io(p: &mut Core, m: &mut Memory, d: &Decoded, input: bool) -> Step {
     let item = Item::of(&d.instruction);
     if item.rep && p.gpr(1, item.address_size) == 0 {
         return Ok(());
@@ -85,7 +86,7 @@ fn string_io(p: &mut Processor, m: &mut Memory, d: &Decoded, input: bool) -> Ste
     }))
 }
 
-impl Processor {
+impl Core {
     /// The item of the last exit; a 64-bit one without REP when there was none here.
     fn last_item(&self, size: u8, segment: u8) -> Item {
         let default = Item { size, address_size: 8, segment, rep: false };
@@ -100,13 +101,8 @@ impl Processor {
         }
     }
 
-    /// See [`Processor::finish_ins`].
-    pub(crate) fn finish_ins_item(
-        &mut self,
-        memory: &mut Memory,
-        data: &[u8],
-        size: u8,
-    ) -> Result<(), Event> {
+    /// See [`finish_ins`](crate::processor::Processor::finish_ins).
+    pub(crate) fn finish_ins(&mut self, memory: &mut Memory, data: &[u8], size: u8) -> Result<(), Event> {
         let last = self.last_item(size, seg::ES);
         let bytes = &data[..data.len().min(size.into())];
         let offset = self.gpr(7, last.address_size);
@@ -116,8 +112,8 @@ impl Processor {
         Ok(())
     }
 
-    /// See [`Processor::outs_data`].
-    pub(crate) fn outs_item(&mut self, memory: &mut Memory, data: &mut [u8], size: u8) -> Result<(), Event> {
+    /// See [`outs_data`](crate::processor::Processor::outs_data).
+    pub(crate) fn outs_data(&mut self, memory: &mut Memory, data: &mut [u8], size: u8) -> Result<(), Event> {
         let last = self.last_item(size, seg::DS);
         let length = data.len().min(size.into());
         let offset = self.gpr(6, last.address_size);

@@ -1,10 +1,11 @@
 //! IRET.
 
+use super::core::Core;
 use super::decoded::{Decoded, Handler};
 use super::load_segment::selector_fault;
 use super::operand::mask;
 use crate::memory::Memory;
-use crate::processor::{Processor, Segment};
+use crate::segment::Segment;
 use crate::stop::{Step, Stop, gp0};
 use fred::control::rflags;
 use fred::event::vector;
@@ -17,7 +18,7 @@ pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
     }
 }
 
-fn iret(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn iret(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     let size: u8 = match d.instruction.code() {
         Code::Iretw => 2,
         Code::Iretd => 4,

@@ -1,8 +1,9 @@
 //! Loading segment registers.
 
+use super::core::Core;
 use crate::event::Event;
 use crate::memory::Memory;
-use crate::processor::{Processor, Segment};
+use crate::segment::Segment;
 use crate::segment::seg;
 use crate::stop::{Step, Stop};
 use fred::event::vector;
@@ -96,7 +97,7 @@ pub(crate) fn flat(selector: u16, segment_type: u8, dpl: u8, long: bool) -> Segm
     }
 }
 
-impl Processor {
+impl Core {
     /// CS and SS as SYSCALL, SYSRET, FRED delivery and ERETU to 64-bit mode load them.
     pub(crate) fn load_flat(&mut self, cs: u16, ss: u16, cpl: u8) {
         self.segments.cs = flat(cs, 11, cpl, true);

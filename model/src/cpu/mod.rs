@@ -5,7 +5,8 @@
 //! | [`decoded`], [`decode`], [`cache`], [`fetch`] | from bytes to a decoded instruction |
 //! | [`dispatch`], [`plain`] | which handler executes which instruction, which ones are simple |
 //! | [`run`] | one entry: instruction boundaries, one instruction, runs of plain ones |
-//! | [`operand`], [`flags`], [`scratch`], [`features`] | what handlers share |
+//! | [`core`], [`scratch`], [`features`] | what handlers work on |
+//! | [`operand`], [`flags`] | what they share |
 //! | [`moves`], [`stack`], [`arithmetic`], [`shift`], [`bit`], [`bmi`], [`control_flow`], [`string`] | the integer instructions |
 //! | [`far`], [`call_gate`], [`iret`], [`load_segment`] | segments |
 //! | [`system`], [`descriptor_table`], [`control_register`], [`fred_return`], [`io`] | the system |
@@ -19,6 +20,7 @@ pub(crate) mod cache;
 pub(crate) mod call_gate;
 pub(crate) mod control_flow;
 pub(crate) mod control_register;
+pub(crate) mod core;
 pub(crate) mod decode;
 pub(crate) mod decoded;
 pub(crate) mod descriptor_table;

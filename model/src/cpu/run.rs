@@ -1,28 +1,20 @@
 //! One VM entry: instruction boundaries, and one instruction between two of them.
 
 use super::cache::DecodeCache;
+use super::core::Core;
 use super::decoded::Decoded;
 use super::features::Features;
 use crate::event::Event;
+use crate::exit::{Entry, Exit, ExitReason};
 use crate::memory::Memory;
 use crate::msr::BTF;
-use crate::processor::{Entry, Exit, ExitReason, Processor};
 use crate::stop::{Step, Stop};
 use fred::control::rflags;
-use fred::debug::Dr7;
 use fred::event::EventType;
 
-impl Processor {
-    /// See [`Processor::enter`].
-    pub(crate) fn enter_guest(&mut self, memory: &mut Memory, entry: &Entry) -> Exit {
-        // Outside the processor while it runs, so that an instruction is executed where it is kept.
-        let mut cache = std::mem::take(&mut self.cache);
-        let exit = self.run_guest(memory, entry, &mut cache);
-        self.cache = cache;
-        exit
-    }
-
-    fn run_guest(&mut self, memory: &mut Memory, entry: &Entry, cache: &mut DecodeCache) -> Exit {
+impl Core {
+    /// See [`enter`](crate::processor::Processor::enter).
+    pub(crate) fn enter(&mut self, memory: &mut Memory, cache: &mut DecodeCache, entry: &Entry) -> Exit {
         self.prepare();
         let mut executed = 0;
         let mut left = entry.instructions;
@@ -104,7 +96,7 @@ impl Processor {
     /// Executes one instruction.
     #[inline]
     fn step(&mut self, memory: &mut Memory, cache: &mut DecodeCache) -> Step {
-        if self.dr7 & Dr7::ENABLES != 0 {
+        if self.has_breakpoints() {
             self.check_execution_breakpoints()?;
         }
         let decoded = self.fetch(memory, cache)?;
@@ -122,36 +114,25 @@ impl Processor {
     /// The end of an instruction.
     #[inline]
     fn complete(&mut self, single_step: bool) {
-        let run = &self.scratch;
-        if run.repeat {
-            self.rflags |= rflags::RF;
+        let Self { state, scratch, .. } = self;
+        if scratch.repeat {
+            state.rflags |= rflags::RF;
         } else {
-            self.rip = run.next_rip;
-            if !run.keep_rf {
-                self.rflags &= !rflags::RF;
+            state.rip = scratch.next_rip;
+            if !scratch.keep_rf {
+                state.rflags &= !rflags::RF;
             }
         }
-        self.sti_blocking = run.sti;
-        self.mov_ss_blocking = run.mov_ss;
-        if run.breakpoints != 0 {
-            self.pending_debug |= run.breakpoints;
+        state.sti_blocking = scratch.sti;
+        state.mov_ss_blocking = scratch.mov_ss;
+        if scratch.breakpoints != 0 {
+            state.pending_debug |= scratch.breakpoints;
         }
-        let step = single_step && !run.no_single_step && (run.branched || self.msrs.debugctl & BTF == 0);
-        if step || run.single_step {
-            self.pending_debug |= fred::data::DebugData::BS;
+        let steps = scratch.branched || state.msrs.debugctl & BTF == 0;
+        if scratch.single_step || single_step && !scratch.no_single_step && steps {
+            state.pending_debug |= fred::data::DebugData::BS;
         }
-        self.msrs.tsc = self.msrs.tsc.wrapping_add(1);
-    }
-
-    /// See [`Processor::skip_instruction`].
-    pub(crate) fn advance(&mut self, length: u8) {
-        self.rip = self.rip.wrapping_add(length.into());
-        if !self.is_64_bit() {
-            self.rip &= 0xFFFF_FFFF;
-        }
-        self.rflags &= !rflags::RF;
-        self.sti_blocking = false;
-        self.mov_ss_blocking = false;
+        state.msrs.tsc = state.msrs.tsc.wrapping_add(1);
     }
 
     /// The exit of an instruction that raised no event.
@@ -189,13 +170,13 @@ fn keeps_held_back(event: &Event) -> bool {
     matches!(event.event_type, EventType::SoftwareInterrupt | EventType::SoftwareException)
 }
 
-impl Processor {
+impl Core {
     /// Whether no boundary between plain instructions has anything to do.
     #[inline]
     fn is_quiet(&self, entry: &Entry) -> bool {
         let shadow = self.sti_blocking || self.mov_ss_blocking;
         let waiting = entry.nmi_window || entry.interrupt_window || self.halted || self.pending_debug != 0;
-        self.rflags & (rflags::TF | rflags::RF) == 0 && self.dr7 & Dr7::ENABLES == 0 && !shadow && !waiting
+        self.rflags & (rflags::TF | rflags::RF) == 0 && !self.has_breakpoints() && !shadow && !waiting
     }
 
     /// Executes plain instructions as long as they were decoded before, at most `left` of them. Returns

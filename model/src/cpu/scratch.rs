@@ -58,9 +58,3 @@ impl Scratch {
         self.single_step = false;
     }
 }
-
-impl PartialEq for Scratch {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}

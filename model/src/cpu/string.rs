@@ -1,5 +1,6 @@
 //! String instructions and REP.
 
+use super::core::Core;
 use super::decoded::{Decoded, Handler, memory_segment};
 use super::flags;
 use super::operand::mask;
@@ -7,7 +8,6 @@ use super::scratch::Item;
 use crate::cpuid::Vendor;
 use crate::memory::Memory;
 use crate::mmu::Kind;
-use crate::processor::Processor;
 use crate::segment::seg;
 use crate::stop::{Step, Stop};
 use fred::control::rflags::{DF, TF, ZF};
@@ -45,7 +45,7 @@ impl Item {
     }
 }
 
-impl Processor {
+impl Core {
     /// RSI or RDI moved by one item, by DF.
     pub(crate) fn move_index(&mut self, register: u8, item: &Item) {
         let by = u64::from(item.size);
@@ -56,9 +56,9 @@ impl Processor {
 }
 
 /// One iteration. Registers change only when every access has succeeded.
-type Iteration = fn(&mut Processor, &mut Memory, &Item) -> Step;
+type Iteration = fn(&mut Core, &mut Memory, &Item) -> Step;
 
-fn repeat(p: &mut Processor, m: &mut Memory, d: &Decoded, iteration: Iteration, compares: bool) -> Step {
+fn repeat(p: &mut Core, m: &mut Memory, d: &Decoded, iteration: Iteration, compares: bool) -> Step {
     let i = &d.instruction;
     if !i.is_string_instruction() {
         // The SSE2 instructions MOVSD and CMPSD have the same mnemonics.
@@ -84,14 +84,14 @@ fn repeat(p: &mut Processor, m: &mut Memory, d: &Decoded, iteration: Iteration, 
 /// Iterations up to the end, which is `true`, or to the next boundary; of a comparison with the ZF that it
 /// goes on for.
 fn iterations(
-    p: &mut Processor,
+    p: &mut Core,
     m: &mut Memory,
     item: &Item,
     iteration: Iteration,
     while_zero: Option<bool>,
 ) -> Result<bool, Stop> {
     // Traps come after each iteration.
-    let trapping = p.flag(TF) || p.dr7 & fred::debug::Dr7::ENABLES != 0;
+    let trapping = p.flag(TF) || p.has_breakpoints();
     let chunk = if trapping { 1 } else { CHUNK };
     for done in 0..chunk {
         p.scratch.iterations = done.into();
@@ -108,13 +108,13 @@ fn iterations(
     Ok(false)
 }
 
-fn load(p: &mut Processor, m: &mut Memory, item: &Item, segment: u8, register: u8) -> Result<u64, Stop> {
+fn load(p: &mut Core, m: &mut Memory, item: &Item, segment: u8, register: u8) -> Result<u64, Stop> {
     let offset = p.gpr(register, item.address_size);
     let place = p.data(m, segment, offset, item.size.into(), Kind::Read)?;
     Ok(m.load_number(&place, item.size.into()))
 }
 
-fn movs(p: &mut Processor, m: &mut Memory, item: &Item) -> Step {
+fn movs(p: &mut Core, m: &mut Memory, item: &Item) -> Step {
     let value = load(p, m, item, item.segment, 6)?;
     let offset = p.gpr(7, item.address_size);
     let place = p.data(m, seg::ES, offset, item.size.into(), Kind::Write)?;
@@ -124,7 +124,7 @@ fn movs(p: &mut Processor, m: &mut Memory, item: &Item) -> Step {
     Ok(())
 }
 
-fn stos(p: &mut Processor, m: &mut Memory, item: &Item) -> Step {
+fn stos(p: &mut Core, m: &mut Memory, item: &Item) -> Step {
     let offset = p.gpr(7, item.address_size);
     let place = p.data(m, seg::ES, offset, item.size.into(), Kind::Write)?;
     m.store_number(&place, item.size.into(), p.gpr[0]);
@@ -132,14 +132,14 @@ fn stos(p: &mut Processor, m: &mut Memory, item: &Item) -> Step {
     Ok(())
 }
 
-fn lods(p: &mut Processor, m: &mut Memory, item: &Item) -> Step {
+fn lods(p: &mut Core, m: &mut Memory, item: &Item) -> Step {
     let value = load(p, m, item, item.segment, 6)?;
     p.set_gpr(0, item.size, value);
     p.move_index(6, item);
     Ok(())
 }
 
-fn scas(p: &mut Processor, m: &mut Memory, item: &Item) -> Step {
+fn scas(p: &mut Core, m: &mut Memory, item: &Item) -> Step {
     let value = load(p, m, item, seg::ES, 7)?;
     let (_, status) = flags::subtract(p.gpr(0, item.size), value, false, item.size);
     p.set_status(status);
@@ -147,7 +147,7 @@ fn scas(p: &mut Processor, m: &mut Memory, item: &Item) -> Step {
     Ok(())
 }
 
-fn cmps(p: &mut Processor, m: &mut Memory, item: &Item) -> Step {
+fn cmps(p: &mut Core, m: &mut Memory, item: &Item) -> Step {
     let a = load(p, m, item, item.segment, 6)?;
     let b = load(p, m, item, seg::ES, 7)?;
     let (_, status) = flags::subtract(a, b, false, item.size);

@@ -1,57 +1,15 @@
 //! Segmentation: from a segment and an offset to a linear address.
 
+use crate::cpu::core::Core;
 use crate::event::Event;
-use crate::processor::Processor;
 use crate::segment::{Segment, seg};
 use crate::stop::Stop;
-use fred::control::{CR0_PE, EFER_LMA, rflags};
 use fred::event::vector;
 use fred::msr::is_canonical;
 
 use super::Kind;
 
-impl Processor {
-    /// EFER.LMA.
-    #[inline]
-    pub(crate) fn is_long_mode_active(&self) -> bool {
-        self.efer & EFER_LMA != 0
-    }
-
-    /// 64-bit mode: LMA and CS.L.
-    #[inline]
-    pub(crate) fn is_64_bit(&self) -> bool {
-        self.efer & EFER_LMA != 0 && self.segments.cs.l
-    }
-
-    /// Real-address mode.
-    pub(crate) fn is_real_mode(&self) -> bool {
-        self.cr0 & CR0_PE == 0 || self.rflags & rflags::VM != 0
-    }
-
-    /// A segment register by its encoding.
-    #[inline]
-    pub(crate) fn segment(&self, index: u8) -> &Segment {
-        match index {
-            seg::ES => &self.segments.es,
-            seg::CS => &self.segments.cs,
-            seg::SS => &self.segments.ss,
-            seg::FS => &self.segments.fs,
-            seg::GS => &self.segments.gs,
-            _ => &self.segments.ds,
-        }
-    }
-
-    pub(crate) fn segment_mut(&mut self, index: u8) -> &mut Segment {
-        match index {
-            seg::ES => &mut self.segments.es,
-            seg::CS => &mut self.segments.cs,
-            seg::SS => &mut self.segments.ss,
-            seg::FS => &mut self.segments.fs,
-            seg::GS => &mut self.segments.gs,
-            _ => &mut self.segments.ds,
-        }
-    }
-
+impl Core {
     /// The linear address of `size` bytes at `offset` in segment `index`.
     ///
     /// # Errors

@@ -1,12 +1,12 @@
 //! From a linear to a guest-physical address.
 
 use super::{Kind, Privilege};
+use crate::cpu::core::Core;
 use crate::memory::Memory;
-use crate::processor::Processor;
 use crate::stop::Stop;
 use fred::control::CR0_PG;
 
-impl Processor {
+impl Core {
     /// The privilege of an instruction's data accesses and fetches.
     pub(crate) fn privilege(&self) -> Privilege {
         if self.cpl() == 3 { Privilege::User } else { Privilege::Supervisor }

@@ -2,9 +2,9 @@
 
 use super::tlb::Translation;
 use super::{Kind, Privilege};
+use crate::cpu::core::Core;
 use crate::event::Event;
 use crate::memory::Memory;
-use crate::processor::Processor;
 use crate::stop::Stop;
 use fred::control::{CR0_WP, CR4_SMAP, CR4_SMEP, EFER_LMA, EFER_NXE, rflags};
 
@@ -25,7 +25,7 @@ pub(crate) mod error {
     pub(crate) const FETCH: u32 = 1 << 4;
 }
 
-impl Processor {
+impl Core {
     /// Walks the tables for one access, checks it, and sets accessed and dirty bits when it is
     /// allowed.
     pub(super) fn walk(

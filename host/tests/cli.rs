@@ -178,7 +178,7 @@ fn explore_prints_schedules_that_run_replays() {
     // Twelve accesses with four actions each, then pairs of two cuts; of more accesses than a hundred
     // schedules hold, none of the pairs.
     for (case, cuts) in
-        [("nmi/nmi:fred", 152), ("nmi/behind-pf:fred", 152), ("nmi/interrupt-behind-sti:idt", 100)]
+        [("nmi/nmi:fred", 152), ("nmi/after-pf:fred", 152), ("nmi/interrupt-after-sti:idt", 100)]
     {
         let explored = midflight(&["explore", case, "--count", "100"]);
         let total = format!("100 passed, 0 failed, 0 errors; {cuts} cuts proved");

@@ -63,7 +63,7 @@ fn what_keeps_interrupts_and_nmis_out_is_shown_at_the_cut_and_in_a_trace() {
     }
     for (id, words) in [
         ("sti/pf:fred:block@frame:migrate", "in the interrupt shadow of STI"),
-        ("nmi/blocked-behind-pf:fred:block@frame:migrate", "NMIs blocked"),
+        ("nmi/blocked-after-pf:fred:block@frame:migrate", "NMIs blocked"),
     ] {
         let ran = midflight(&["trace", id]);
         assert_eq!(ran.code, 0, "{ran:?}");

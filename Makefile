@@ -44,19 +44,22 @@ build: images
 run-tests: build
 	$(MIDFLIGHT) run
 
-# The same on kvm_amd, in a nested host: Debian's kernels, fetched and unpacked in target/nested, or
-# the one given with KERNEL=VMLINUZ MODULES=DIR; APPEND="WORDS" for its command line. See docs/nested.md.
+# The same on kvm_amd, on kernels under test: Debian's kernels, fetched and unpacked in target/on-kernel, or
+# the one given with KERNEL=VMLINUZ MODULES=DIR; APPEND="WORDS" for its command line. See docs/on-kernel.md.
 export KERNEL MODULES APPEND
-NESTED_KERNELS ?= linux-image-cloud-amd64 linux-image-6.12-cloud-amd64
+ON_KERNEL_KERNELS ?= linux-image-cloud-amd64 linux-image-6.12-cloud-amd64
 # One case of each event through everything; of every other case the stop that tells most, and the
-# control. `NESTED_ARGS="run --machine kvm"` runs all of it, some 3,000 scenarios in ten minutes.
-NESTED_CASES := pf/read-unmapped pf/insb-unmapped db/single-step db/step-over-in nm/ts-fninit gp/beyond-gdt \
+# control. `ON_KERNEL_ARGS="run --machine kvm"` runs all of it, some 3,000 scenarios in ten minutes.
+ON_KERNEL_CASES := pf/read-unmapped pf/insb-unmapped db/single-step db/step-over-in nm/ts-fninit gp/beyond-gdt \
 	ud/ud2 soft/int3 soft/int-n nmi/nmi nmi/interrupt
-NESTED_ARGS ?= run --machine kvm $(NESTED_CASES:%='%:idt:*') '*:idt:cold' '*:idt:block@frame:migrate'
+ON_KERNEL_ARGS ?= run --machine kvm $(ON_KERNEL_CASES:%='%:idt:*') '*:idt:cold' '*:idt:block@frame:migrate'
 
-.PHONY: run-tests-nested
-run-tests-nested: build
-	scripts/run-tests-nested $(MIDFLIGHT) $(TARGET_DIR)/nested "$(NESTED_KERNELS)" $(NESTED_ARGS)
+.PHONY: run-tests-on-kernel run-tests-nested
+run-tests-on-kernel: build
+	scripts/run-tests-on-kernel $(MIDFLIGHT) $(TARGET_DIR)/on-kernel "$(ON_KERNEL_KERNELS)" $(ON_KERNEL_ARGS)
+
+run-tests-nested:
+	@echo "run-tests-nested is called run-tests-on-kernel now, and NESTED_ARGS is ON_KERNEL_ARGS" >&2; exit 2
 
 test: test-style test-unit test-scenarios
 
@@ -113,7 +116,7 @@ soak-kills: build
 	MIDFLIGHT_KILLS=$(SOAK_KILLS) MIDFLIGHT_KILL_SEED=$(SOAK_SEED) \
 		$(STATIC) cargo test $(HOST_BUILD) -p midflight --test killed --test kernel_log -- --ignored --nocapture
 	MIDFLIGHT_KILLS=$(SOAK_KILLS) MIDFLIGHT_KILL_SEED=$(SOAK_SEED) \
-		$(STATIC) cargo test $(HOST_BUILD) -p midflight --test migrate_kill -- --nocapture
+		$(STATIC) cargo test $(HOST_BUILD) -p midflight --test save_kill -- --nocapture
 
 soak-model:
 	MIDFLIGHT_SILICON_EXECUTIONS=$(SOAK_EXECUTIONS) MIDFLIGHT_SILICON_SEED=$(SOAK_SEED) \

@@ -1,5 +1,7 @@
 //! The `midflight` binary: see [`midflight::cli`].
 
+#![forbid(unsafe_code)]
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

@@ -2,13 +2,15 @@
 //! deadline, or until this process is told to end.
 
 use crate::ending;
+use kvm::process::{die_with_parent, end};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -41,13 +43,7 @@ pub(crate) struct MemoryFile(File);
 impl MemoryFile {
     /// A file that holds `bytes`.
     pub(crate) fn new(bytes: &[u8]) -> io::Result<Self> {
-        // SAFETY: the name is a NUL-terminated string; the call touches nothing else.
-        let fd = unsafe { libc::memfd_create(c"midflight".as_ptr(), libc::MFD_CLOEXEC) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: the descriptor is new and nobody else's.
-        let mut file = unsafe { File::from_raw_fd(fd) };
+        let mut file = File::from(memfd_create("midflight", MemfdFlags::CLOEXEC)?);
         file.write_all(bytes)?;
         Ok(Self(file))
     }
@@ -55,79 +51,6 @@ impl MemoryFile {
     /// A path to it, for this process and its children, as long as this value lives.
     pub(crate) fn path(&self) -> String {
         format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd())
-    }
-}
-
-/// The kernel kills the child when the thread that starts it ends, whatever ends it; and nothing else
-/// does: what a terminal sends to its foreground group is for the parent, which decides what becomes
-/// of its children, and is not to take their end for a failure.
-pub(crate) fn die_with_parent(command: &mut Command) {
-    command.process_group(0);
-    let parent = std::process::id();
-    // SAFETY: prctl and getppid are async-signal-safe; nothing is allocated or locked between fork
-    // and exec.
-    unsafe {
-        command.pre_exec(move || {
-            if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
-                return Err(io::Error::last_os_error());
-            }
-            // The parent may have died before the call took effect.
-            if libc::getppid() as u32 != parent {
-                return Err(io::Error::from_raw_os_error(libc::ESRCH));
-            }
-            Ok(())
-        });
-    }
-}
-
-/// How long a child that has nothing left to do may take to end. One that takes longer is killed, and loses
-/// nothing: nobody asks for its status.
-const GOODBYE: Duration = Duration::from_millis(500);
-/// How long a child that was killed may take to be gone. Only one that hangs in the kernel does.
-const KILLED: Duration = Duration::from_secs(5);
-
-/// Waits a moment for a child that knows that it is to end: its input has ended, or it has said its last.
-/// Whoever started it [`end`]s it after this.
-pub(crate) fn let_end(child: &std::process::Child) {
-    // Kernels before 5.3 have no pidfd: there the child is killed at once.
-    ends_within(child, GOODBYE);
-}
-
-/// Kills a child that has not ended, and reaps it; its status, if there is any.
-///
-/// A child that spins in KVM cannot be killed. It is left to the kernel, which ends it when it comes out,
-/// and to whoever inherits it: nobody here waits for it without end.
-pub(crate) fn end(child: &mut std::process::Child) -> Option<ExitStatus> {
-    // Fails when it has been reaped already, which is what is wanted.
-    let _ = child.kill();
-    let deadline = Instant::now() + KILLED;
-    ends_within(child, KILLED);
-    loop {
-        match child.try_wait() {
-            Ok(None) if Instant::now() < deadline => std::thread::sleep(POLL_INTERVAL),
-            ended => return ended.ok().flatten(),
-        }
-    }
-}
-
-/// The status of a child that has closed its outputs, and so has ended or is about to; one that does not is
-/// killed.
-pub(crate) fn status(child: &mut std::process::Child) -> String {
-    ends_within(child, KILLED);
-    end(child).map_or_else(|| "it cannot be killed".to_owned(), |status| status.to_string())
-}
-
-/// Waits until a child has ended, for `limit` at most, or not at all where the kernel cannot tell.
-fn ends_within(child: &std::process::Child, limit: Duration) {
-    let Ok(pidfd) = pidfd_open(Pid::from_child(child), PidfdFlags::empty()) else { return };
-    let deadline = Instant::now() + limit;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let left = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
-        match poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&left)) {
-            Err(rustix::io::Errno::INTR) => {}
-            _ => return,
-        }
     }
 }
 
@@ -146,12 +69,15 @@ pub(crate) enum Event {
     ToldToEnd,
 }
 
+/// What bytes of a stream mean.
+type EventOf = fn(Vec<u8>) -> Event;
+
 /// A child process without standard input; killed and reaped when dropped.
 #[derive(Debug)]
 pub(crate) struct Child {
     child: std::process::Child,
-    /// Standard output and error; `None` when closed.
-    streams: [Option<File>; 2],
+    /// Standard output and error, until closed, and what is made of their bytes.
+    streams: Vec<(File, EventOf)>,
 }
 
 impl Drop for Child {
@@ -167,14 +93,15 @@ impl Child {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         die_with_parent(&mut command);
         let mut child = command.spawn()?;
-        let output = child.stdout.take().map(|pipe| File::from(OwnedFd::from(pipe)));
-        let errors = child.stderr.take().map(|pipe| File::from(OwnedFd::from(pipe)));
-        Ok(Self { child, streams: [output, errors] })
+        let mut streams: Vec<(File, EventOf)> = Vec::new();
+        streams.extend(child.stdout.take().map(|pipe| (File::from(OwnedFd::from(pipe)), Event::Output as _)));
+        streams.extend(child.stderr.take().map(|pipe| (File::from(OwnedFd::from(pipe)), Event::Errors as _)));
+        Ok(Self { child, streams })
     }
 
     /// Waits for the next event, until `deadline` at most.
     pub(crate) fn next(&mut self, deadline: Instant) -> io::Result<Event> {
-        while self.streams.iter().any(Option::is_some) {
+        while !self.streams.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Ok(Event::Late);
@@ -200,32 +127,26 @@ impl Child {
         }
     }
 
-    /// What comes through either stream within `patience`; `None` when nothing did, or one closed.
-    fn read(&mut self, patience: Duration) -> io::Result<Option<Event>> {
-        // poll ignores negative descriptors.
-        let fd = |stream: &Option<File>| stream.as_ref().map_or(-1, AsRawFd::as_raw_fd);
-        let mut polled = [0, 1].map(|index: usize| libc::pollfd {
-            fd: fd(&self.streams[index]),
-            events: libc::POLLIN,
-            revents: 0,
-        });
-        let milliseconds = i32::try_from(patience.as_millis() + 1).unwrap_or(i32::MAX);
-        // SAFETY: the array is valid for the call and as long as said.
-        if unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, milliseconds) } < 0 {
-            let error = io::Error::last_os_error();
-            return if error.kind() == io::ErrorKind::Interrupted { Ok(None) } else { Err(error) };
+    /// What comes through either stream within `limit`; `None` when nothing did, or one closed.
+    fn read(&mut self, limit: Duration) -> io::Result<Option<Event>> {
+        let mut polled: Vec<_> =
+            self.streams.iter().map(|(stream, _)| PollFd::new(stream, PollFlags::IN)).collect();
+        let limit = Timespec::try_from(limit).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
+        match poll(&mut polled, Some(&limit)) {
+            Err(Errno::INTR) => return Ok(None),
+            polled => polled?,
+        };
+        let Some(index) = polled.iter().position(|polled| !polled.revents().is_empty()) else {
+            return Ok(None);
+        };
+        let (stream, event) = &mut self.streams[index];
+        let mut chunk = vec![0; CHUNK];
+        let length = stream.read(&mut chunk)?;
+        chunk.truncate(length);
+        if length > 0 {
+            return Ok(Some(event(chunk)));
         }
-        for (index, polled) in polled.iter().enumerate() {
-            let Some(stream) = self.streams[index].as_mut().filter(|_| polled.revents != 0) else { continue };
-            let mut chunk = vec![0; CHUNK];
-            let length = stream.read(&mut chunk)?;
-            chunk.truncate(length);
-            match (length, index) {
-                (0, _) => self.streams[index] = None,
-                (_, 0) => return Ok(Some(Event::Output(chunk))),
-                (_, _) => return Ok(Some(Event::Errors(chunk))),
-            }
-        }
+        self.streams.remove(index);
         Ok(None)
     }
 }
@@ -262,46 +183,6 @@ mod tests {
             assert_eq!(shell(script, Duration::from_millis(200)), [Event::Late]);
             assert!(start.elapsed() < Duration::from_secs(5));
         }
-    }
-
-    #[test]
-    fn a_child_is_let_end_and_not_waited_for_long() {
-        for (script, ended) in [("sleep 0.1; exit 7", Some(7)), ("exec sleep 60", None)] {
-            let start = Instant::now();
-            let mut child = Command::new("/bin/sh").args(["-c", script]).spawn().unwrap();
-            let_end(&child);
-            assert!(start.elapsed() < Duration::from_secs(5), "{script}");
-            child.kill().unwrap();
-            assert_eq!(child.wait().unwrap().code(), ended, "{script}");
-        }
-    }
-
-    /// One that another process traces stays a zombie for its parent until that one is gone.
-    #[test]
-    fn a_child_that_cannot_be_reaped_is_left() {
-        let mut child = Command::new("/bin/sleep").arg("60").spawn().unwrap();
-        let pid = child.id();
-        let mut tracer = Command::new("/bin/sleep");
-        tracer.arg("60");
-        // SAFETY: ptrace is async-signal-safe; nothing is allocated or locked between fork and exec.
-        unsafe {
-            tracer.pre_exec(move || match libc::ptrace(libc::PTRACE_SEIZE, pid, 0, 0) {
-                0 => Ok(()),
-                _ => Err(io::Error::last_os_error()),
-            });
-        }
-        let mut tracer = match tracer.spawn() {
-            Ok(tracer) => tracer,
-            Err(error) => {
-                end(&mut child);
-                return eprintln!("skipped, nothing tested: no process may be traced here: {error}");
-            }
-        };
-        let start = Instant::now();
-        assert_eq!(end(&mut child), None);
-        assert!(start.elapsed() < 4 * KILLED, "{:?}", start.elapsed());
-        assert!(end(&mut tracer).is_some());
-        assert!(end(&mut child).is_some());
     }
 
     #[test]

@@ -156,8 +156,8 @@ fn the_program_is_found_however_it_was_called() {
     // Neither is a way to it.
     assert_eq!(said(name, nowhere), absolute);
     assert_eq!(said("/bin/sh", nowhere), absolute);
-    // Inside a nested host: what was typed outside.
-    let called = ["--called-as", "sudo midflight nested --"];
+    // On a kernel under test: what was typed outside.
+    let called = ["--called-as", "sudo midflight on-kernel --"];
     let ran = typed(absolute, directory, &[&called[..], &wrong].concat());
-    assert!(ran.stdout.contains("    again: sudo midflight nested -- run pf/"), "{ran:?}");
+    assert!(ran.stdout.contains("    again: sudo midflight on-kernel -- run pf/"), "{ran:?}");
 }

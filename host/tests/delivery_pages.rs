@@ -7,10 +7,10 @@
 use midflight::image::{Case, DeliveryPages, Image, MEMORY_SIZE};
 use midflight::images;
 use midflight::inject;
-use midflight::machines::model::ModelMachine;
 use midflight::scenario::{Delivery, is_possible};
 use midflight::session::boot::boot;
 use midflight::session::{Session, Stopped};
+use model::ModelMachine;
 use model::hypervisor::behaviour::CORRECT;
 use protocol::doorbell::Doorbell;
 use protocol::mailbox::{HostFlags, Verdict};

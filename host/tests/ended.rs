@@ -10,6 +10,8 @@ mod patched;
 use fake_qemu::{Script, calls, path};
 use marked::{MARK, bounded, marked, soon};
 use midflight_binary::{Ran, embedded, file, finish};
+use rustix::io::ioctl_fionread;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -25,16 +27,14 @@ const NO_KVM: [&str; 2] = ["--kvm", "/no/such/device"];
 fn start(mark: &str, path: Option<&Path>, arguments: &[&str]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_midflight"));
     command.args(arguments).env(MARK, mark);
-    bounded(&mut command);
     if let Some(path) = path {
         command.env("PATH", path);
     }
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    bounded(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
 }
 
-fn signal(child: &Child, signal: i32) {
-    // SAFETY: kill touches no memory of this process; the child has not been reaped.
-    unsafe { libc::kill(i32::try_from(child.id()).unwrap(), signal) };
+fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
 }
 
 fn nothing_is_left(mark: &str) {
@@ -63,7 +63,7 @@ fn objects(ran: &Ran) -> Vec<Value> {
 }
 
 /// Ends a run on all machines while QEMU, the last of them, hangs with its first image.
-fn ended_under_qemu(test: &str, with: i32, arguments: &[&str]) -> Ran {
+fn ended_under_qemu(test: &str, with: Signal, arguments: &[&str]) -> Ran {
     let directory = directory(test);
     let path = path(&directory, Script::HANGS_WITH_AN_IMAGE);
     let mark = mark(test);
@@ -82,7 +82,7 @@ fn a_signal_ends_a_run_with_the_summary_of_what_was_done() {
     if embedded("pf").is_none() {
         return;
     }
-    let ran = ended_under_qemu("ended-human", libc::SIGINT, &[]);
+    let ran = ended_under_qemu("ended-human", Signal::INT, &[]);
     assert_eq!(ran.code, 130, "{ran:?}");
     assert!(ran.stdout.contains(" on kvm: open /no/such/device failed: "), "{ran:?}");
     let table = ran.stdout.split_once("model (payload-reuse) ").map_or("", |(_, table)| table);
@@ -95,7 +95,7 @@ fn json_has_every_scenario_that_ended_and_says_how_many_did_not() {
     if embedded("pf").is_none() {
         return;
     }
-    let ran = ended_under_qemu("ended-json", libc::SIGTERM, &["--format", "json"]);
+    let ran = ended_under_qemu("ended-json", Signal::TERM, &["--format", "json"]);
     assert_eq!(ran.code, 143, "{ran:?}");
     let objects = objects(&ran);
     let (summary, scenarios) = objects.split_last().unwrap();
@@ -111,7 +111,7 @@ fn junit_is_whole_after_a_signal_and_not_green() {
     if embedded("pf").is_none() {
         return;
     }
-    let ran = ended_under_qemu("ended-junit", libc::SIGHUP, &["--format", "junit"]);
+    let ran = ended_under_qemu("ended-junit", Signal::HUP, &["--format", "junit"]);
     assert_eq!(ran.code, 129, "{ran:?}");
     assert!(ran.stdout.starts_with("<?xml") && ran.stdout.trim_end().ends_with("</testsuites>"), "{ran:?}");
     assert!(ran.stdout.contains("name=\"pf/read-unmapped:idt:cold\""), "{ran:?}");
@@ -137,7 +137,7 @@ fn ended_in_a_pool(test: &str, machine: &str, arguments: &[&str], first: &str) -
     let mut child = start(&mark, None, &[&run[..], arguments].concat());
     let (mut said, mut rest) = until(&mut child, first);
     assert!(child.try_wait().unwrap().is_none(), "it is said before the run has ended: {said}");
-    signal(&child, libc::SIGINT);
+    signal(&child, Signal::INT);
     rest.read_to_string(&mut said).unwrap();
     let code = child.wait().unwrap().code();
     nothing_is_left(&mark);
@@ -179,17 +179,14 @@ fn a_second_signal_ends_at_once() {
     let mut child = start(&mark, None, &[&run[..], &["db/*"]].concat());
     let stat = format!("/proc/{}/stat", child.id());
     let full = || {
-        let output = child.stdout.as_ref().map(std::os::fd::AsRawFd::as_raw_fd).unwrap();
-        let mut waiting = 0_i32;
-        // SAFETY: FIONREAD writes an int, for which there is room.
-        assert_eq!(unsafe { libc::ioctl(output, libc::FIONREAD, &raw mut waiting) }, 0);
-        waiting > 60_000 && std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") S "))
+        ioctl_fionread(child.stdout.as_ref().unwrap()).unwrap() > 60_000
+            && std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") S "))
     };
     soon("the pipe does not fill", full);
-    signal(&child, libc::SIGINT);
+    signal(&child, Signal::INT);
     std::thread::sleep(std::time::Duration::from_millis(300));
     assert!(child.try_wait().unwrap().is_none(), "the first one is for who has something left to say");
-    signal(&child, libc::SIGTERM);
+    signal(&child, Signal::TERM);
     assert_eq!(child.wait().unwrap().code(), Some(143));
     nothing_is_left(&mark);
 }
@@ -202,12 +199,11 @@ fn a_run_that_was_started_to_ignore_a_signal_ignores_it() {
     let run = ["run", "--machine", "model", "--image", &db, "--image", &pf, "--timeout", FOR_EVER];
     command.args(["-c", "trap '' HUP INT; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_midflight")]);
     command.args(run).args(ONE_AND_ONE).args(["--format", "json"]).env(MARK, &mark);
-    bounded(&mut command);
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = bounded(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap());
     let (mut said, mut rest) = until(&mut child, "db/single-step");
-    signal(&child, libc::SIGHUP);
-    signal(&child, libc::SIGINT);
-    signal(&child, libc::SIGTERM);
+    signal(&child, Signal::HUP);
+    signal(&child, Signal::INT);
+    signal(&child, Signal::TERM);
     rest.read_to_string(&mut said).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(143), "{said}");
     assert!(said.contains("\"ended_by\":\"SIGTERM\""), "{said}");
@@ -229,7 +225,7 @@ fn other_commands_end_with_the_signals_exit_code_and_leave_no_process() {
         soon("it has no threads", || {
             std::fs::read_dir(format!("/proc/{}/task", child.id())).is_ok_and(|tasks| tasks.count() > 1)
         });
-        signal(&child, libc::SIGTERM);
+        signal(&child, Signal::TERM);
         let ran = finish(child);
         assert_eq!(ran.code, 143, "{arguments:?}: {ran:?}");
         nothing_is_left(&mark);

@@ -5,12 +5,12 @@ mod this_host;
 
 use kvm::{KvmMachine, KvmVcpu};
 use kvm_bindings::{KVM_VCPUEVENT_VALID_PAYLOAD, kvm_regs};
-use midflight::probe::{Question, Support, ask};
 use midflight::scenario::{Place, Stop};
+use midflight::stops::probe::{Question, Support, ask};
 use std::time::{Duration, Instant};
 use this_host::kvm as machine;
 use vm::Machine;
-use vm::{Exit, PAGE, PageAccess, RunMode, Vcpu, VcpuError, VmConfig, VmKind};
+use vm::{Exit, GuestMemory, PAGE, PageAccess, Registers, RunMode, Vcpu, VcpuError, VmConfig, VmKind};
 
 const CODE: u64 = 0x1000;
 const MEMORY: u64 = 0x1_0000;

@@ -16,10 +16,11 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `memory` | guest memory: one memfd with a mapping for the guest and one for us |
-//! | `vcpu` | [`KvmVcpu`]: the KVM-shaped trait by real ioctls |
+//! | `mappings` | guest memory: one memfd with a mapping for the guest and one for us |
+//! | `memory` | what a page allows the guest, and the dirty ring |
+//! | `vcpu` | [`KvmVcpu`]: KVM_RUN |
+//! | `registers` | KVM_GET_* and KVM_SET_* |
 //! | `exit` | `struct kvm_run` -> [`vm::Exit`] |
-//! | `page_access` | what a page allows the guest |
 //! | `slots` | memory slots: one, or one page apart |
 //! | `userfault` | a page that userfaultfd watches |
 //! | `ring` | the dirty ring |
@@ -28,6 +29,8 @@
 //! | `needed` | the capabilities without which nothing can be run |
 //! | `nested_flag` | the capability for the nested bit, which has no settled number |
 //! | `facts` | what reports and `midflight doctor` say about this host's KVM |
+//! | [`process`] | processes that run a VM, and end with whoever started them |
+//! | `int1` | what a hypervisor underneath makes of INT1 |
 //! | `device` | why the device cannot be opened, and what helps |
 //! | `error` | errno -> a sentence with advice |
 //! | `sys` | the ioctls and system calls that kvm-ioctls lacks |
@@ -36,11 +39,14 @@ mod device;
 mod error;
 mod exit;
 mod facts;
+mod int1;
+mod mappings;
 mod memory;
 mod msrs;
 mod needed;
 mod nested_flag;
-mod page_access;
+pub mod process;
+mod registers;
 mod ring;
 mod signal;
 mod slots;
@@ -49,6 +55,7 @@ mod userfault;
 mod vcpu;
 
 pub use facts::{Capability, Facts, KvmFacts, facts};
+pub use int1::rip_after_int1;
 pub use msrs::to_migrate as msrs_to_migrate;
 pub use nested_flag::NestedFlag;
 pub use vcpu::KvmVcpu;
@@ -61,7 +68,7 @@ use kvm_bindings::{
     KVM_CAP_XSAVE2, KVM_MAX_CPUID_ENTRIES, KVM_X86_SW_PROTECTED_VM, kvm_cpuid_entry2, kvm_enable_cap,
 };
 use kvm_ioctls::{Kvm, VmFd};
-use memory::GuestMemory;
+use mappings::Mappings;
 use ring::Ring;
 use slots::Slots;
 use std::ffi::CString;
@@ -181,7 +188,7 @@ impl KvmMachine {
             let cap = kvm_enable_cap { cap, args: [1, 0, 0, 0], ..Default::default() };
             vm.enable_cap(&cap).map_err(|e| call("KVM_ENABLE_CAP(KVM_CAP_EXCEPTION_NESTED_FLAG)", e))?;
         }
-        let memory = GuestMemory::new(config.memory_size)?;
+        let memory = Mappings::new(config.memory_size)?;
         let logs = config.kind == VmKind::DirtyRing;
         let ring_size = if logs { Some(ring::enable(&vm)?) } else { None };
         let slots = Slots::new(&vm, &memory, logs)?;

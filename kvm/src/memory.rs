@@ -1,256 +1,99 @@
-//! Guest memory: one memfd with two mappings.
-//!
-//! The guest's mapping is what the memory slot names, and what [`GuestMemory::block`] closes. The
-//! host's mapping always works: a blocked page can still be read, written, saved and restored.
+//! What a page allows the guest, and the dirty ring: see [`PageAccess`].
 
-use super::error::{errno_of, last};
+use super::error::call;
 use super::sys;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::Arc;
-use vm::{MemoryImage, PAGE, VcpuError};
+use super::userfault::Userfault;
+use super::vcpu::KvmVcpu;
+use kvm_bindings::{KVM_MEMORY_ATTRIBUTE_PRIVATE, kvm_memory_attributes};
+use vm::{DirtyRing, GuestMemory, MemoryImage, PAGE, PageAccess, VcpuError};
 
-#[derive(Debug)]
-pub(super) struct GuestMemory {
-    fd: OwnedFd,
-    guest: Mapping,
-    host: Mapping,
-    size: u64,
-    /// What was loaded last: pages that still equal it are shared with it when saving.
-    loaded: MemoryImage,
-    /// Whether nobody can have written yet, so that loading need not clear first.
-    fresh: bool,
-}
-
-impl GuestMemory {
-    /// `size` zero bytes, a multiple of 4096.
-    pub(super) fn new(size: u64) -> Result<Self, VcpuError> {
-        let fd = sys::memfd(size)?;
-        let guest = Mapping::new(&fd, size)?;
-        let host = Mapping::new(&fd, size)?;
-        Ok(Self { fd, guest, host, size, loaded: MemoryImage::default(), fresh: true })
+impl GuestMemory for KvmVcpu {
+    fn memory_size(&self) -> u64 {
+        self.memory.size()
     }
 
-    /// Address of the guest's mapping in this process.
-    pub(super) fn guest_address(&self) -> u64 {
-        self.guest.start as u64
+    fn read_memory(&self, address: u64, bytes: &mut [u8]) -> Result<(), VcpuError> {
+        self.memory.read(address, bytes)
     }
 
-    pub(super) fn size(&self) -> u64 {
-        self.size
+    fn write_memory(&mut self, address: u64, bytes: &[u8]) -> Result<(), VcpuError> {
+        self.memory.write(address, bytes)
     }
 
-    /// The guest may have written from now on.
-    pub(super) fn entered(&mut self) {
-        self.fresh = false;
+    fn save_memory(&self) -> Result<MemoryImage, VcpuError> {
+        self.memory.save()
     }
 
-    /// Checks that `address..+length` is guest memory; returns it as an offset.
-    fn offset(&self, address: u64, length: usize) -> Result<usize, VcpuError> {
-        let length = length as u64;
-        match address.checked_add(length) {
-            Some(end) if end <= self.size => Ok(address as usize),
-            _ => Err(VcpuError::OutsideMemory { address, length, memory_size: self.size }),
-        }
+    fn load_memory(&mut self, image: &MemoryImage) -> Result<(), VcpuError> {
+        self.memory.load(image)
     }
 
-    pub(super) fn read(&self, address: u64, bytes: &mut [u8]) -> Result<(), VcpuError> {
-        let offset = self.offset(address, bytes.len())?;
-        // SAFETY: offset + length is inside the host's mapping, `bytes` is ours alone, and no
-        // reference into the mapping exists anywhere: it is only ever copied from and to. The guest
-        // does not run meanwhile, as it runs only inside `run(&mut self)`.
-        unsafe {
-            std::ptr::copy_nonoverlapping(self.host.start.add(offset), bytes.as_mut_ptr(), bytes.len());
-        }
-        Ok(())
-    }
-
-    pub(super) fn write(&mut self, address: u64, bytes: &[u8]) -> Result<(), VcpuError> {
-        let offset = self.offset(address, bytes.len())?;
-        self.fresh = false;
-        // SAFETY: as in `read`, the other way round.
-        unsafe {
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.host.start.add(offset), bytes.len());
-        }
-        Ok(())
-    }
-
-    pub(super) fn save(&self) -> Result<MemoryImage, VcpuError> {
-        let mut pages = vec![None; (self.size / PAGE as u64) as usize];
-        let mut from = 0;
-        // Only pages that the file holds: reading a hole through a mapping would allocate it.
-        while let Some(data) = sys::next_data(self.fd.as_raw_fd(), from) {
-            let (first, end) = (data.start / PAGE as u64, data.end.div_ceil(PAGE as u64));
-            for number in first..end {
-                pages[number as usize] = self.save_page(number)?;
+    fn set_page_access(&mut self, address: u64, access: PageAccess) -> Result<(), VcpuError> {
+        let page = self.memory.guest_page(address)?;
+        self.open()?;
+        // Noted first: whatever fails half-way is undone by the next call, or goes with the VM.
+        self.refused = Some((address, access));
+        match access {
+            PageAccess::Open => Ok(()),
+            PageAccess::Blocked => self.memory.block(address, true),
+            PageAccess::Userfault => {
+                self.memory.populate(address)?;
+                self.userfault = Some(Userfault::watch(page)?);
+                self.memory.evict(address)
             }
-            from = data.end;
-        }
-        Ok(MemoryImage { pages })
-    }
-
-    fn save_page(&self, number: u64) -> Result<Option<Arc<[u8; PAGE]>>, VcpuError> {
-        let mut page = [0; PAGE];
-        self.read(number * PAGE as u64, &mut page)?;
-        let loaded = self.loaded.pages.get(number as usize).and_then(Option::as_ref);
-        Ok(match loaded {
-            Some(loaded) if **loaded == page => Some(Arc::clone(loaded)),
-            _ if page == [0; PAGE] => None,
-            _ => Some(Arc::new(page)),
-        })
-    }
-
-    pub(super) fn load(&mut self, image: &MemoryImage) -> Result<(), VcpuError> {
-        self.offset(0, image.pages.len() * PAGE)?;
-        if !self.fresh {
-            sys::punch_all(self.fd.as_raw_fd(), self.size)?;
-        }
-        for (number, page) in image.pages.iter().enumerate() {
-            if let Some(page) = page {
-                self.write((number * PAGE) as u64, page.as_slice())?;
+            PageAccess::Hole | PageAccess::ReadOnly => {
+                self.slots.set_apart(&self.vm, &self.memory, address, access)
             }
+            PageAccess::Private => self.set_attributes(address, KVM_MEMORY_ATTRIBUTE_PRIVATE),
         }
-        self.loaded = image.clone();
-        Ok(())
     }
 
-    /// Address of the page at `address` in the guest's mapping.
-    pub(super) fn guest_page(&self, address: u64) -> Result<u64, VcpuError> {
-        Ok(self.guest_address() + self.offset(address, PAGE)? as u64)
+    fn evict(&mut self, address: u64) -> Result<(), VcpuError> {
+        self.memory.evict(address)
     }
 
-    /// Whether the guest's mapping of the page at `address` refuses every access.
-    pub(super) fn block(&mut self, address: u64, blocked: bool) -> Result<(), VcpuError> {
-        let page = self.guest_page(address)? as *mut libc::c_void;
-        let protection = if blocked { libc::PROT_NONE } else { libc::PROT_READ | libc::PROT_WRITE };
-        // SAFETY: the page is inside the guest's mapping, which this process itself never accesses,
-        // so no access of ours can start to fault.
-        if unsafe { libc::mprotect(page, PAGE, protection) } == 0 { Ok(()) } else { Err(last("mprotect")) }
+    fn is_resident(&self, address: u64) -> Result<bool, VcpuError> {
+        sys::is_mapped(self.memory.guest_page(address)?)
     }
 
-    /// Makes sure that the file holds the page at `address`: a page of zeros may be a hole in it.
-    pub(super) fn populate(&mut self, address: u64) -> Result<(), VcpuError> {
-        let offset = self.offset(address, PAGE)? as u64;
-        let mut byte = [0];
-        // By system calls: of a load and a store of the same byte no compiler leaves anything.
-        rustix::io::pread(&self.fd, &mut byte, offset)
-            .and_then(|_| rustix::io::pwrite(&self.fd, &byte, offset))
-            .map_err(|errno| errno_of("pwrite to guest memory", errno.raw_os_error()))?;
-        self.fresh = false;
-        Ok(())
+    fn dirty_ring(&mut self) -> Option<&mut dyn DirtyRing> {
+        self.ring.is_some().then_some(self)
     }
+}
 
-    /// Takes the page at `address` out of the guest's mapping; the file keeps it.
-    pub(super) fn evict(&mut self, address: u64) -> Result<(), VcpuError> {
-        let page = self.guest_page(address)? as *mut libc::c_void;
-        // A mapping of its own for the page, of which this is a harmless difference: a fault on a
-        // neighbour would else map it as well.
-        for advice in [libc::MADV_DONTFORK, libc::MADV_DONTNEED] {
-            // SAFETY: the page is inside the guest's mapping, which this process itself never
-            // accesses, and shared memory keeps its contents.
-            if unsafe { libc::madvise(page, PAGE, advice) } != 0 {
-                return Err(last("madvise"));
+impl KvmVcpu {
+    /// The page that does not allow the guest everything does so again.
+    fn open(&mut self) -> Result<(), VcpuError> {
+        let Some((address, access)) = self.refused.take() else { return Ok(()) };
+        match access {
+            PageAccess::Open => Ok(()),
+            PageAccess::Blocked => self.memory.block(address, false),
+            PageAccess::Userfault => {
+                self.userfault = None;
+                Ok(())
             }
+            PageAccess::Hole | PageAccess::ReadOnly => self.slots.unite(&self.vm, &self.memory),
+            PageAccess::Private => self.set_attributes(address, 0),
         }
-        Ok(())
+    }
+
+    fn set_attributes(&self, address: u64, attributes: u32) -> Result<(), VcpuError> {
+        let attributes =
+            kvm_memory_attributes { address, size: PAGE as u64, attributes: attributes.into(), flags: 0 };
+        self.vm.set_memory_attributes(attributes).map_err(|e| call("KVM_SET_MEMORY_ATTRIBUTES", e))
     }
 }
 
-/// A shared mapping of the whole memfd, unmapped when dropped.
-#[derive(Debug)]
-struct Mapping {
-    start: *mut u8,
-    length: usize,
-}
-
-impl Mapping {
-    fn new(fd: &OwnedFd, size: u64) -> Result<Self, VcpuError> {
-        let length = size as usize;
-        // SAFETY: a new mapping at an address of the kernel's choice replaces nothing.
-        let start = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                length,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED | libc::MAP_NORESERVE,
-                fd.as_raw_fd(),
-                0,
-            )
-        };
-        if start == libc::MAP_FAILED {
-            return Err(last("mmap"));
-        }
-        Ok(Self { start: start.cast(), length })
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: the mapping is ours and nothing points into it any more: KVM's slot goes with the
-        // VM's descriptors, which are closed first.
-        unsafe { libc::munmap(self.start.cast(), self.length) };
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn zero_pages_are_none_and_unchanged_pages_are_shared() {
-        let mut memory = GuestMemory::new(8 * 4096).unwrap();
-        memory.write(4096, &[7; 4096]).unwrap();
-        memory.write(3 * 4096, &[0; 4096]).unwrap();
-        let first = memory.save().unwrap();
-        assert_eq!(
-            first.pages.iter().map(Option::is_some).collect::<Vec<_>>(),
-            [false, true, false, false, false, false, false, false]
-        );
-        memory.write(2 * 4096, &[9]).unwrap();
-        memory.load(&first).unwrap();
-        memory.write(5 * 4096 + 17, &[1]).unwrap();
-        let second = memory.save().unwrap();
-        assert!(second.pages[2].is_none(), "loading clears what the image does not have");
-        assert!(Arc::ptr_eq(first.pages[1].as_ref().unwrap(), second.pages[1].as_ref().unwrap()));
-        assert_eq!(second.pages[5].as_ref().unwrap()[17], 1);
+impl DirtyRing for KvmVcpu {
+    fn harvest(&mut self, count: u32) -> Result<(), VcpuError> {
+        self.ring.as_mut().map_or(Ok(()), |ring| ring.harvest(&self.vm, count))
     }
 
-    #[test]
-    fn a_blocked_page_still_works_for_the_host() {
-        let mut memory = GuestMemory::new(2 * 4096).unwrap();
-        memory.block(4096, true).unwrap();
-        memory.write(4096, b"here").unwrap();
-        let mut bytes = [0; 4];
-        memory.read(4096, &mut bytes).unwrap();
-        assert_eq!(&bytes, b"here");
+    fn restart_log(&mut self) -> Result<(), VcpuError> {
+        self.slots.restart_log(&self.vm, &self.memory)
     }
 
-    #[test]
-    fn an_evicted_page_leaves_the_mapping_and_keeps_its_contents() {
-        let mut memory = GuestMemory::new(4 * 4096).unwrap();
-        memory.write(4096, b"here").unwrap();
-        let page = memory.guest_page(4096).unwrap();
-        let touch = |page: u64| {
-            // SAFETY: a page of the mapping made above.
-            unsafe { std::ptr::with_exposed_provenance::<u8>(page as usize).read_volatile() }
-        };
-        assert_eq!(touch(page), b'h');
-        assert_eq!(sys::is_mapped(page), Ok(true));
-        memory.evict(4096).unwrap();
-        assert_eq!(sys::is_mapped(page), Ok(false));
-        touch(memory.guest_page(0).unwrap());
-        touch(memory.guest_page(8192).unwrap());
-        assert_eq!(sys::is_mapped(page), Ok(false), "a neighbour's fault does not map it");
-        assert_eq!(touch(page), b'h');
-    }
-
-    #[test]
-    fn ranges_outside_are_refused() {
-        let mut memory = GuestMemory::new(4096).unwrap();
-        let outside = VcpuError::OutsideMemory { address: 4090, length: 7, memory_size: 4096 };
-        assert_eq!(memory.read(4090, &mut [0; 7]), Err(outside));
-        assert!(memory.write(u64::MAX, &[0; 2]).is_err());
-        assert!(memory.block(4096, true).is_err());
-        let two = MemoryImage { pages: vec![None; 2] };
-        assert!(memory.load(&two).is_err());
+    fn holds(&self, address: u64) -> bool {
+        self.ring.as_ref().is_some_and(|ring| ring.holds(address / PAGE as u64))
     }
 }

@@ -1,7 +1,7 @@
 //! Memory slots: one for all of guest memory, or the same with one page apart.
 
 use super::error::call;
-use super::memory::GuestMemory;
+use super::mappings::Mappings;
 use kvm_bindings::{KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY, kvm_userspace_memory_region};
 use kvm_ioctls::VmFd;
 use vm::{PAGE, PageAccess, VcpuError};
@@ -24,7 +24,7 @@ pub(super) struct Slots {
 
 impl Slots {
     /// One slot with all of `memory`; `log_dirty` logs what the guest writes.
-    pub(super) fn new(vm: &VmFd, memory: &GuestMemory, log_dirty: bool) -> Result<Self, VcpuError> {
+    pub(super) fn new(vm: &VmFd, memory: &Mappings, log_dirty: bool) -> Result<Self, VcpuError> {
         let flags = if log_dirty { KVM_MEM_LOG_DIRTY_PAGES } else { 0 };
         let slots = Self { flags, split: false };
         slots.set(vm, memory, WHOLE, 0..memory.size(), 0)?;
@@ -37,7 +37,7 @@ impl Slots {
     pub(super) fn set_apart(
         &mut self,
         vm: &VmFd,
-        memory: &GuestMemory,
+        memory: &Mappings,
         address: u64,
         access: PageAccess,
     ) -> Result<(), VcpuError> {
@@ -54,7 +54,7 @@ impl Slots {
     }
 
     /// Makes all of memory one slot again.
-    pub(super) fn unite(&mut self, vm: &VmFd, memory: &GuestMemory) -> Result<(), VcpuError> {
+    pub(super) fn unite(&mut self, vm: &VmFd, memory: &Mappings) -> Result<(), VcpuError> {
         if !std::mem::take(&mut self.split) {
             return Ok(());
         }
@@ -65,13 +65,13 @@ impl Slots {
     }
 
     /// Logs the next write to every page again: logging that is switched on write-protects them.
-    pub(super) fn restart_log(&self, vm: &VmFd, memory: &GuestMemory) -> Result<(), VcpuError> {
+    pub(super) fn restart_log(&self, vm: &VmFd, memory: &Mappings) -> Result<(), VcpuError> {
         let quiet = Self { flags: 0, split: false };
         quiet.set(vm, memory, WHOLE, 0..memory.size(), 0)?;
         self.set(vm, memory, WHOLE, 0..memory.size(), 0)
     }
 
-    fn remove(&self, vm: &VmFd, memory: &GuestMemory, slot: u32) -> Result<(), VcpuError> {
+    fn remove(&self, vm: &VmFd, memory: &Mappings, slot: u32) -> Result<(), VcpuError> {
         let region = kvm_userspace_memory_region {
             slot,
             userspace_addr: memory.guest_address(),
@@ -89,7 +89,7 @@ impl Slots {
     fn set(
         &self,
         vm: &VmFd,
-        memory: &GuestMemory,
+        memory: &Mappings,
         slot: u32,
         range: std::ops::Range<u64>,
         flags: u32,

@@ -98,7 +98,7 @@ impl Drop for Userfault {
 
 #[cfg(test)]
 mod tests {
-    use super::super::memory::GuestMemory;
+    use super::super::mappings::Mappings;
     use super::super::signal;
     use super::*;
     use std::time::Instant;
@@ -110,7 +110,7 @@ mod tests {
         let running = signal::Running::new(&raw mut immediate_exit, Some(Instant::now())).unwrap();
         drop(running);
         for (write, number) in [(false, 1), (true, 2), (false, 3), (true, 4)] {
-            let mut memory = GuestMemory::new(8 * PAGE as u64).unwrap();
+            let mut memory = Mappings::new(8 * PAGE as u64).unwrap();
             let page = memory.guest_page(number * PAGE as u64).unwrap();
             if number < 3 {
                 memory.write(number * PAGE as u64, b"here").unwrap();

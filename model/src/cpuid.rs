@@ -1,38 +1,19 @@
 //! CPUID: what the processor says about itself, and therefore what it is.
 
 use fred::cpuid::Feature;
-
-/// One leaf.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CpuidEntry {
-    /// Input EAX.
-    pub leaf: u32,
-    /// Input ECX, where the leaf looks at it.
-    pub subleaf: Option<u32>,
-    /// Output.
-    pub eax: u32,
-    /// Output.
-    pub ebx: u32,
-    /// Output.
-    pub ecx: u32,
-    /// Output.
-    pub edx: u32,
-}
+use kvm_bindings::{KVM_CPUID_FLAG_SIGNIFCANT_INDEX, kvm_cpuid_entry2};
 
 /// Everything CPUID answers. A leaf that is not in the table reads as zeros.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct CpuidTable {
     /// The leaves.
-    pub entries: Vec<CpuidEntry>,
+    pub entries: Vec<kvm_cpuid_entry2>,
 }
 
 impl CpuidTable {
     /// The answer `[eax, ebx, ecx, edx]` to a leaf and sub-leaf, before the bits that mirror CR4.
     pub fn get(&self, leaf: u32, subleaf: u32) -> [u32; 4] {
-        self.entries
-            .iter()
-            .find(|e| e.leaf == leaf && e.subleaf.is_none_or(|s| s == subleaf))
-            .map_or([0; 4], |e| [e.eax, e.ebx, e.ecx, e.edx])
+        vm::cpuid::output(&self.entries, leaf, subleaf)
     }
 
     /// Whose processor the table describes.
@@ -43,7 +24,7 @@ impl CpuidTable {
 
     /// Whether the table offers a feature.
     pub fn has(&self, feature: Feature) -> bool {
-        feature.is_in(self.get(feature.leaf, feature.subleaf))
+        vm::cpuid::has(&self.entries, &feature)
     }
 }
 
@@ -76,8 +57,12 @@ impl Vendor {
     }
 }
 
-const fn entry(leaf: u32, subleaf: Option<u32>, [eax, ebx, ecx, edx]: [u32; 4]) -> CpuidEntry {
-    CpuidEntry { leaf, subleaf, eax, ebx, ecx, edx }
+const fn entry(leaf: u32, subleaf: Option<u32>, [eax, ebx, ecx, edx]: [u32; 4]) -> kvm_cpuid_entry2 {
+    let (index, flags) = match subleaf {
+        Some(index) => (index, KVM_CPUID_FLAG_SIGNIFCANT_INDEX),
+        None => (0, 0),
+    };
+    kvm_cpuid_entry2 { function: leaf, index, flags, eax, ebx, ecx, edx, padding: [0; 3] }
 }
 
 /// A generic 64-bit processor with FRED, LKGS, WRMSRNS, XFD and AMX under a hypervisor.

@@ -27,3 +27,5 @@ mod segment;
 mod state;
 mod stop;
 pub mod xstate;
+
+pub use hypervisor::machine::ModelMachine;

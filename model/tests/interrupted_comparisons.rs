@@ -21,7 +21,7 @@ const VENDORS: [Vendor; 2] = [Vendor::Intel, Vendor::Amd];
 /// A guest on a processor of `vendor` that compares 0 with bytes that are 0x8E, RCX bytes from RDI on.
 fn guest(vendor: Vendor, at: u64, program: impl FnOnce(&mut CodeAssembler)) -> Guest {
     let mut g = Guest::fred().with(program);
-    let leaf = g.cpu.cpuid.entries.iter_mut().find(|entry| entry.leaf == 0).unwrap();
+    let leaf = g.cpu.cpuid.entries.iter_mut().find(|entry| entry.function == 0).unwrap();
     let word = |n: usize| u32::from_le_bytes(vendor.signature()[4 * n..4 * n + 4].try_into().unwrap());
     (leaf.ebx, leaf.edx, leaf.ecx) = (word(0), word(1), word(2));
     assert_eq!(g.cpu.cpuid.vendor(), vendor);

@@ -6,12 +6,16 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`vcpu`] | the traits, what goes in and what comes out |
-//! | [`machine`] | what makes virtual machines |
+//! | [`vcpu`] | [`Vcpu`]: a virtual machine that can be run |
+//! | [`registers`] | [`Registers`]: what KVM_GET_* and KVM_SET_* carry |
+//! | [`memory`] | [`GuestMemory`], [`PageAccess`], the dirty ring |
+//! | [`exit`] | [`RunMode`] and [`Exit`]: how KVM_RUN is entered, and why it returned |
+//! | [`machine`] | [`Machine`]: what makes virtual machines, and of what |
+//! | [`mod@cpuid`] | what a guest's CPUID answers |
+//! | [`error`], [`blame`] | what a call fails with, and whose fault that is |
 //! | [`state`] | save, restore, compare, and what the uAPI loses |
 //! | [`overlay`] | fields of `kvm_vcpu_events` that no released kernel has |
 //! | [`queue`], [`explain`] | the event queue, and what KVM did, in words |
-//! | [`blame`] | whose doing a refused call, or an exit that nobody waited for, is |
 //! | [`difference`] | a field that is not as it was expected |
 //!
 //! It knows neither images nor scenarios nor how a VM is made. Begin at [`Vcpu`].
@@ -29,16 +33,25 @@
 #![forbid(unsafe_code)]
 
 pub mod blame;
+pub mod cpuid;
 pub mod difference;
+pub mod error;
+pub mod exit;
 pub mod explain;
 pub mod machine;
+pub mod memory;
 pub mod overlay;
 pub mod queue;
+pub mod registers;
 pub mod state;
 pub mod vcpu;
 
 pub use blame::Blame;
-pub use difference::Difference;
-pub use machine::Machine;
+pub use difference::{Difference, Value};
+pub use error::VcpuError;
+pub use exit::{Exit, RunMode};
+pub use machine::{Machine, VmConfig, VmKind};
+pub use memory::{DeliveryAccesses, DirtyRing, GuestMemory, MemoryImage, PAGE, PageAccess};
 pub use queue::Queue;
-pub use vcpu::*;
+pub use registers::{Msr, Registers, Xsave};
+pub use vcpu::Vcpu;

@@ -1,7 +1,33 @@
 //! What makes virtual machines.
 
-use crate::vcpu::{Vcpu, VcpuError, VmConfig};
+use crate::{Vcpu, VcpuError};
 use kvm_bindings::kvm_cpuid_entry2;
+use serde::{Deserialize, Serialize};
+
+/// What a new virtual machine is made of.
+#[derive(Clone, Debug)]
+pub struct VmConfig {
+    /// Guest memory from guest-physical 0 on, in bytes; a multiple of 4096.
+    pub memory_size: u64,
+    /// What the guest's CPUID returns.
+    pub cpuid: Vec<kvm_cpuid_entry2>,
+    /// Whether KVM_CAP_EXCEPTION_PAYLOAD is enabled.
+    pub exception_payload: bool,
+    /// What else its memory can do.
+    pub kind: VmKind,
+}
+
+/// What a virtual machine's memory can do beyond holding bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum VmKind {
+    /// Nothing.
+    #[default]
+    Plain,
+    /// Pages that the guest writes are logged in a dirty ring: KVM_CAP_DIRTY_LOG_RING.
+    DirtyRing,
+    /// Pages have the private attribute: KVM_X86_SW_PROTECTED_VM, KVM_CAP_MEMORY_ATTRIBUTES.
+    Protected,
+}
 
 /// A machine that runs guests behind the KVM-shaped trait.
 pub trait Machine {

@@ -196,7 +196,7 @@ mod tests {
             assert_eq!(program(typed.map(OsString::from)), this, "{typed:?}");
         }
         assert_eq!(program(Some(this.clone().into())), this);
-        let called = given(&["midflight", "--called-as", "sudo 'a b' nested --", "run"]);
-        assert_eq!(called.command("run", &["id"], &[]), "sudo 'a b' nested -- run id");
+        let called = given(&["midflight", "--called-as", "sudo 'a b' on-kernel --", "run"]);
+        assert_eq!(called.command("run", &["id"], &[]), "sudo 'a b' on-kernel -- run id");
     }
 }

@@ -8,32 +8,32 @@ mod args;
 mod compare;
 mod doctor;
 mod explore;
+mod guest;
 mod host;
 mod known;
 mod list;
-mod migrate;
 mod mounted;
 mod mutants;
-mod nested;
+mod on_kernel;
+mod resume;
 mod run;
+mod save;
 mod select;
 mod tell;
 mod trace;
 
-pub use args::Cli;
+use args::Cli;
 
 use crate::ending::{self, Signal};
 use crate::engine::serve::{Terms, serve};
-use crate::engine::storm::StormBounds;
 use crate::engine::worker::WorkerError;
 use crate::image::Image;
 use crate::images::{self, ImagesError};
 use crate::migration::MigrationError;
-use crate::migration::keeper::keep;
 use crate::migration::process::Destination;
-use crate::on_kernel::NestedError;
+use crate::on_kernel::OnKernelError;
 use crate::report::known::KnownIssuesError;
-use crate::scenario::filter::NoComponent;
+use crate::scenario::filter::InvalidFilter;
 use again::Given;
 use args::{Command, WorkerArgs};
 use clap::{CommandFactory, FromArgMatches};
@@ -41,7 +41,6 @@ use kvm::KvmMachine;
 use std::io::{BufReader, stdin, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 use vm::VcpuError;
 
 /// The command cannot be carried out: exit code 2.
@@ -56,10 +55,10 @@ pub enum CliError {
     /// A worker process cannot be used.
     #[error(transparent)]
     Worker(#[from] WorkerError),
-    /// The nested host gave no result.
+    /// the kernel under test gave no result.
     #[error(transparent)]
-    Nested(#[from] NestedError),
-    /// A guest cannot be received or sent.
+    OnKernel(#[from] OnKernelError),
+    /// A guest cannot be resumed.
     #[error(transparent)]
     Migration(#[from] MigrationError),
     /// The list of known issues cannot be used.
@@ -75,7 +74,7 @@ pub enum CliError {
     },
     /// A filter names nothing.
     #[error(transparent)]
-    Filter(#[from] NoComponent),
+    Filter(#[from] InvalidFilter),
     /// A filter matches nothing.
     #[error("no scenario matches `{filter}`{}; `midflight list` prints every id", meant(.near))]
     NoMatch {
@@ -108,6 +107,9 @@ pub enum CliError {
     /// Options that do not go together, or make no sense.
     #[error("{0}")]
     Usage(String),
+    /// A guest that was saved cannot be written.
+    #[error("the guest cannot be written: {0}")]
+    Guest(std::io::Error),
     /// The report cannot be written.
     #[error("the report cannot be written: {0}")]
     Output(#[from] std::io::Error),
@@ -139,10 +141,18 @@ pub fn main() -> ExitCode {
         Command::Trace(args) => trace::trace(&args, &cli.images, &given),
         Command::Compare(args) => compare::compare(&args, &cli.images, &cli.kvm, &given),
         Command::Doctor => doctor::doctor(&cli.images, &cli.kvm, &given),
-        Command::Nested(args) => nested::nested(&args, &cli.images, &given),
-        Command::Migrate(args) => migrate::migrate(&args, &cli.images, &cli.kvm, &given),
-        Command::Keeper(args) => keep(&args.path).map(|()| 0).map_err(CliError::from),
-        Command::Destination(args) => migrate::destination(&args, &cli.kvm),
+        Command::OnKernel(args) => on_kernel::on_kernel(&args, &cli.images, &given),
+        Command::Nested(_) => {
+            Err(CliError::Usage("`midflight nested` is called `midflight on-kernel` now".to_owned()))
+        }
+        Command::Save(args) => save::save(&args, &cli.images, &cli.kvm, &given),
+        Command::Resume(args) => resume::resume(&args, &cli.kvm, &given),
+        Command::Migrate(_) => Err(CliError::Usage(
+            "midflight migrate is now midflight save and midflight resume: \
+             `midflight save ID | ssh there midflight resume`"
+                .to_owned(),
+        )),
+        Command::Destination(args) => guest::destination(&args, &cli.kvm),
         Command::Worker(args) => worker(&args, &cli.images, &cli.kvm),
     };
     let code = match done {
@@ -165,7 +175,7 @@ fn worker(args: &WorkerArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, CliErr
         other => Err(other),
     })?;
     let machine = KvmMachine::open(kvm)?;
-    let storm = StormBounds { cuts: args.storm_cuts, time: Duration::from_secs_f64(args.storm_seconds) };
+    let storm = args.storm.bounds();
     serve(
         &machine,
         &Destination::on_kvm(kvm),

@@ -1,7 +1,7 @@
 //! Two machines that run the same guest, and the ways between them.
 
-use crate::machines::model::ModelMachine;
 use crate::machines::narrowed;
+use model::ModelMachine;
 use model::hypervisor::behaviour::{self, CORRECT};
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -1,5 +1,4 @@
 //! Machines: whatever can boot an image, stop it, save it and restore it.
 
-pub mod model;
 pub mod narrowed;
 pub mod qemu;

@@ -1,4 +1,4 @@
-//! What the nested kernel's console, and the emulator, said: the end of it, for sentences.
+//! What the console of the kernel under test, and the emulator, said: the end of it, for sentences.
 
 /// How much is kept, in bytes: a panic with its stack trace.
 const KEPT: usize = 64 << 10;

@@ -1,6 +1,6 @@
 //! The emulator's command line.
 
-use super::NestedError;
+use super::OnKernelError;
 use std::path::{Path, PathBuf};
 
 /// The emulator where none is given: QEMU without acceleration, for it is to interpret SVM itself.
@@ -10,19 +10,19 @@ use std::path::{Path, PathBuf};
 pub const DEFAULT_EMULATOR: &str = "qemu-system-x86_64 -accel tcg,thread=single -machine pc -cpu EPYC -m 512 \
      -display none -nodefaults -no-user-config -no-reboot";
 
-/// The nested kernel's command line, before and after what the user adds. Messages go to the first serial port and records to the second.
+/// The kernel's command line, before and after what the user adds. Messages go to the first serial port and records to the second.
 /// What is behind `--` are arguments of `/init`, and so is what the kernel proper does not know, like
 /// nokaslr, which is for its decompressor.
 ///
 /// After a panic the kernel restarts at once, and `-no-reboot` makes that the emulator's end. The
 /// mitigations only cost time here.
 const KERNEL_COMMAND_LINE: [&str; 2] =
-    ["console=ttyS0 panic=-1 nokaslr mitigations=off quiet", "-- nested-init"];
+    ["console=ttyS0 panic=-1 nokaslr mitigations=off quiet", "-- midflight-init"];
 /// So much of a command line Linux reads on x86, in bytes: COMMAND_LINE_SIZE without the NUL. It cuts off
 /// the rest without a word.
 const LONGEST: usize = 2047;
-/// The argument that makes process 1 that of a nested host.
-pub(super) const INIT_ARGUMENT: &str = "nested-init";
+/// The argument that tells process 1 that it is to test this kernel.
+pub(super) const INIT_ARGUMENT: &str = "midflight-init";
 
 /// The serial port for records, inside.
 pub(super) const RECORD_PORT: &str = "/dev/ttyS1";
@@ -34,20 +34,20 @@ pub(super) struct CommandLine {
     pub(super) arguments: Vec<String>,
 }
 
-/// `emulator` with what the nested host needs behind it: kernel, initrd and serial ports, the first
+/// `emulator` with what the kernel under test needs after it: kernel, initrd and serial ports, the first
 /// to standard error and the second to standard output.
 pub(super) fn command_line(
     emulator: &str,
     kernel: &str,
     initrd: &str,
     append: &str,
-) -> Result<CommandLine, NestedError> {
+) -> Result<CommandLine, OnKernelError> {
     let words = shlex::split(emulator).unwrap_or_default();
     let Some((program, given)) = words.split_first() else {
-        return Err(NestedError::EmulatorCommand(emulator.to_owned()));
+        return Err(OnKernelError::EmulatorCommand(emulator.to_owned()));
     };
     let program =
-        crate::process::find(Path::new(program)).ok_or_else(|| NestedError::NoEmulator(program.clone()))?;
+        crate::process::find(Path::new(program)).ok_or_else(|| OnKernelError::NoEmulator(program.clone()))?;
     let mut arguments = given.to_vec();
     let ours = ["-serial", "file:/dev/stderr", "-serial", "stdio", "-kernel", kernel, "-initrd", initrd];
     arguments.extend(ours.map(str::to_owned));
@@ -55,14 +55,14 @@ pub(super) fn command_line(
     Ok(CommandLine { program, arguments })
 }
 
-fn for_kernel(append: &str) -> Result<String, NestedError> {
+fn for_kernel(append: &str) -> Result<String, OnKernelError> {
     let [before, after] = KERNEL_COMMAND_LINE;
     if append.split_whitespace().any(|word| word == "--") {
-        return Err(NestedError::AppendEnds(append.to_owned()));
+        return Err(OnKernelError::AppendEnds(append.to_owned()));
     }
     let line = [before, append.trim(), after].into_iter().filter(|part| !part.is_empty());
     let line = line.collect::<Vec<_>>().join(" ");
-    if line.len() > LONGEST { Err(NestedError::AppendTooLong(line.len(), LONGEST)) } else { Ok(line) }
+    if line.len() > LONGEST { Err(OnKernelError::AppendTooLong(line.len(), LONGEST)) } else { Ok(line) }
 }
 
 #[cfg(test)]
@@ -85,7 +85,7 @@ mod tests {
     fn what_is_appended_comes_before_the_arguments_of_init() {
         let line = |append| command_line("sh", "KERNEL", "INITRD", append).unwrap().arguments.pop().unwrap();
         assert_eq!(line(""), KERNEL_COMMAND_LINE.join(" "));
-        assert!(line(" fred=on kvm_amd.npt=0 ").ends_with(" quiet fred=on kvm_amd.npt=0 -- nested-init"));
+        assert!(line(" fred=on kvm_amd.npt=0 ").ends_with(" quiet fred=on kvm_amd.npt=0 -- midflight-init"));
         assert!(line("a--b=--").contains("a--b=--"), "only a word of its own ends the kernel's");
         let wrong = |append: &str| command_line("sh", "", "", append).unwrap_err().to_string();
         assert!(wrong("x -- y").starts_with("--append `x -- y` holds `--`"));

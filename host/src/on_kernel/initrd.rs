@@ -1,7 +1,7 @@
-//! What the nested kernel unpacks as its root: a newc archive.
+//! What the kernel under test unpacks as its root: a newc archive.
 
 use super::modules::Module;
-use super::{Nested, NestedError, modules};
+use super::{KernelUnderTest, OnKernelError, modules};
 use cpio::newc::{Builder, ModeFileType, trailer};
 use goblin::elf::Elf;
 use goblin::elf::program_header::PT_INTERP;
@@ -11,29 +11,29 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 /// Where the modules are; their names sort in load order.
-pub(super) const MODULES: &str = "/nested/modules";
+pub(super) const MODULES: &str = "/midflight/modules";
 /// The arguments, each ended by a zero byte, which none can hold.
-pub(super) const ARGUMENTS: &str = "/nested/arguments";
+pub(super) const ARGUMENTS: &str = "/midflight/arguments";
 /// Directories that process 1 mounts over.
 const MOUNT_POINTS: [&str; 4] = ["dev", "proc", "sys", "tmp"];
 
 const THIS_EXECUTABLE: &str = "/proc/self/exe";
 
 /// The archive.
-pub(super) fn pack(nested: &Nested) -> Result<Vec<u8>, NestedError> {
+pub(super) fn pack(under_test: &KernelUnderTest) -> Result<Vec<u8>, OnKernelError> {
     let init = read("this executable", Path::new(THIS_EXECUTABLE))?;
     if !is_static(&init) {
-        return Err(NestedError::Dynamic);
+        return Err(OnKernelError::Dynamic);
     }
-    let modules = nested.modules.as_deref().map_or(Ok(Vec::new()), modules::find)?;
+    let modules = under_test.modules.as_deref().map_or(Ok(Vec::new()), modules::find)?;
     let mut files = Vec::new();
-    for file in &nested.files {
+    for file in &under_test.files {
         // As the arguments inside name them: nothing is resolved but the working directory.
         let inside = std::path::absolute(file).map_err(unreadable("the file", file))?;
         files.push((inside, read("the file", file)?));
     }
-    archive(&init, &modules, &files, &nested.arguments)
-        .map_err(|error| NestedError::System { what: "packing the initrd", error })
+    archive(&init, &modules, &files, &under_test.arguments)
+        .map_err(|error| OnKernelError::System { what: "packing the initrd", error })
 }
 
 /// The arguments in the file [`ARGUMENTS`].
@@ -42,12 +42,12 @@ pub(super) fn arguments(bytes: &[u8]) -> Vec<OsString> {
     bytes.split(|byte| *byte == 0).map(|argument| OsString::from_vec(argument.to_vec())).collect()
 }
 
-fn read(what: &'static str, file: &Path) -> Result<Vec<u8>, NestedError> {
+fn read(what: &'static str, file: &Path) -> Result<Vec<u8>, OnKernelError> {
     std::fs::read(file).map_err(unreadable(what, file))
 }
 
-fn unreadable(what: &'static str, file: &Path) -> impl Fn(std::io::Error) -> NestedError {
-    move |error| NestedError::File { what, file: file.to_owned(), error }
+fn unreadable(what: &'static str, file: &Path) -> impl Fn(std::io::Error) -> OnKernelError {
+    move |error| OnKernelError::File { what, file: file.to_owned(), error }
 }
 
 /// Whether a program runs without a loader and libraries.
@@ -163,11 +163,11 @@ mod tests {
                 "sys",
                 "tmp",
                 "init",
-                "nested",
-                "nested/modules",
-                "nested/modules/00-kvm.ko",
-                "nested/modules/01-kvm_amd.ko",
-                "nested/arguments",
+                "midflight",
+                "midflight/modules",
+                "midflight/modules/00-kvm.ko",
+                "midflight/modules/01-kvm_amd.ko",
+                "midflight/arguments",
                 "home",
                 "home/a",
                 "home/a/list.toml",
@@ -176,17 +176,17 @@ mod tests {
         let entry = |name: &str| entries.iter().find(|entry| entry.0 == name).unwrap().clone();
         assert_eq!(entry("dev").1, 0o040755);
         assert_eq!((entry("init").1, entry("init").2), (0o100755, b"ELF".to_vec()));
-        assert_eq!(entry("nested/arguments").2, b"run\0two words\0\0\xFF\0");
-        assert_eq!(super::arguments(&entry("nested/arguments").2), arguments);
+        assert_eq!(entry("midflight/arguments").2, b"run\0two words\0\0\xFF\0");
+        assert_eq!(super::arguments(&entry("midflight/arguments").2), arguments);
         assert_eq!(entry("home/a/list.toml").2, b"text");
     }
 
     #[test]
     fn a_kernel_without_modules_has_an_empty_directory() {
         let entries = listed(&archive(b"ELF", &[], &[], &[]).unwrap());
-        let modules = entries.iter().find(|entry| entry.0 == "nested/modules").unwrap();
+        let modules = entries.iter().find(|entry| entry.0 == "midflight/modules").unwrap();
         assert_eq!(modules.1, 0o040755);
-        assert!(!entries.iter().any(|entry| entry.0.starts_with("nested/modules/")));
+        assert!(!entries.iter().any(|entry| entry.0.starts_with("midflight/modules/")));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Process 1 of the nested host: prepares it, runs midflight, reports, powers off.
+//! Process 1 on the kernel under test: prepares it, runs midflight, reports, powers off.
 
 use super::emulator::{INIT_ARGUMENT, RECORD_PORT};
 use super::initrd::{self, ARGUMENTS, MODULES};
@@ -37,7 +37,7 @@ fn failed<E: std::fmt::Display>(what: impl std::fmt::Display) -> impl FnOnce(E) 
     move |error| Failure(format!("{what} failed: {error}"))
 }
 
-/// In process 1 of a nested host: does all that there is to do, powers off, never returns. Elsewhere:
+/// In process 1 on a kernel under test: does all that there is to do, powers off, never returns. Elsewhere:
 /// nothing.
 pub fn init_if_asked() {
     if std::process::id() == 1 && std::env::args_os().any(|argument| argument == INIT_ARGUMENT) {
@@ -265,13 +265,13 @@ mod tests {
 
     #[test]
     fn parameters_are_those_of_the_module() {
-        let line = "quiet kvm.x=1 kvm-amd.npt=0 kvm_amd.nested=1 kvm_amd -- nested-init\n";
+        let line = "quiet kvm.x=1 kvm-amd.npt=0 kvm_amd.nested=1 kvm_amd -- midflight-init\n";
         assert_eq!(parameters(line, "kvm_amd"), "npt=0 nested=1");
         assert_eq!((parameters(line, "kvm"), parameters(line, "irqbypass")), ("x=1".into(), String::new()));
     }
 
     #[test]
     fn names_lose_their_number() {
-        assert_eq!(module_name(Path::new("/nested/modules/01-kvm_amd.ko")), "kvm_amd");
+        assert_eq!(module_name(Path::new("/midflight/modules/01-kvm_amd.ko")), "kvm_amd");
     }
 }

@@ -1,4 +1,4 @@
-//! The nested host: a Linux kernel with its own KVM inside an emulator, and midflight inside that.
+//! The kernel under test: Linux with its own KVM inside an emulator, and midflight inside that.
 //!
 //! It shows what a genuine kvm_amd (or kvm_intel) does on any machine, one without virtualization
 //! included. The kernel boots from an initrd made in memory: this very executable as `/init`, the
@@ -7,7 +7,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `outside` | boots the emulator, streams what comes back, says what went wrong |
-//! | `inside` | process 1 of the nested host |
+//! | `inside` | process 1 on the kernel under test |
 //! | `initrd` | what the kernel unpacks as its root |
 //! | `modules` | which modules KVM needs, decompressed, in load order |
 //! | `emulator` | the emulator's command line |
@@ -33,7 +33,7 @@ use std::time::Duration;
 
 /// What to boot, and what to run there.
 #[derive(Clone, Debug)]
-pub struct Nested {
+pub struct KernelUnderTest {
     /// A bootable kernel image (bzImage).
     pub kernel: PathBuf,
     /// The directory with that kernel's modules: `/lib/modules/VERSION`, or a build tree. None for a kernel
@@ -51,9 +51,9 @@ pub struct Nested {
     pub arguments: Vec<OsString>,
 }
 
-/// The nested host gave no result.
+/// the kernel under test gave no result.
 #[derive(Debug, thiserror::Error)]
-pub enum NestedError {
+pub enum OnKernelError {
     /// A file cannot be read.
     #[error("{what} {} cannot be read: {error}", file.display())]
     File {
@@ -67,7 +67,7 @@ pub enum NestedError {
     /// There is no kernel to boot.
     #[error(
         "there is no kernel at {}: give one with --kernel and its modules with --modules \
-         (`make run-tests-nested` fetches Debian's)", .0.display()
+         (`make run-tests-on-kernel` fetches Debian's)", .0.display()
     )]
     NoKernel(PathBuf),
     /// The modules are no use.
@@ -75,7 +75,7 @@ pub enum NestedError {
     Modules(#[from] ModuleError),
     /// This executable needs libraries that the initrd does not have.
     #[error(
-        "this midflight needs shared libraries, which the nested host does not have: use the static one \
+        "this midflight needs shared libraries, which the initrd does not have: use the static one \
          that `make build` leaves at target/release/midflight"
     )]
     Dynamic,
@@ -115,10 +115,10 @@ pub enum NestedError {
         says: String,
     },
     /// The kernel gave up.
-    #[error("the nested kernel gave up: {0}")]
+    #[error("the kernel under test gave up: {0}")]
     Panic(String),
     /// Nothing came back.
-    #[error("the nested host ended without a result ({status}); the last it said: {says}")]
+    #[error("the kernel under test ended without a result ({status}); the last it said: {says}")]
     NoResult {
         /// The emulator's status.
         status: String,
@@ -127,7 +127,7 @@ pub enum NestedError {
     },
     /// The deadline passed.
     #[error(
-        "timeout: the nested host did not finish within {limit} s and was killed, {stage}; the last it said: {says}"
+        "timeout: the kernel under test did not finish within {limit} s and was killed, {stage}; the last it said: {says}"
     )]
     Timeout {
         /// The bound in seconds.
@@ -141,7 +141,7 @@ pub enum NestedError {
     #[error("this run was told to end")]
     ToldToEnd,
     /// Midflight could not be run there.
-    #[error("inside the nested host: {0}")]
+    #[error("on the kernel under test: {0}")]
     Inside(String),
     /// The results cannot be trusted.
     #[error("{0} records arrived damaged or were lost on the serial line: the results are incomplete")]

@@ -1,37 +1,45 @@
-//! Boots the nested host and passes on what it says.
+//! Boots the kernel under test and passes on what comes back.
 
 use super::console::Console;
 use super::record::{Decoder, Record};
-use super::{Nested, NestedError, emulator, initrd};
+use super::{KernelUnderTest, OnKernelError, emulator, initrd};
 use crate::process::{Child, Event, MemoryFile};
 use std::io::Write;
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-/// How long the nested host may take to power off once it has said that it ended.
+/// How long the kernel under test may take to power off once midflight has ended there.
 const POWER_OFF: Duration = Duration::from_secs(10);
 /// How much of the console is shown after an unhappy end, in lines.
 const SHOWN: usize = 12;
 
-/// Boots the nested host, passes midflight's standard output there to `output` and everything else
+/// Boots the kernel under test, passes midflight's standard output there to `output` and everything else
 /// to `progress`, and returns midflight's exit code there.
 ///
 /// # Errors
 /// When there is no exit code, or results were lost on the way.
-pub fn run(nested: &Nested, output: &mut impl Write, progress: &mut impl Write) -> Result<u8, NestedError> {
-    if !nested.kernel.is_file() {
-        return Err(NestedError::NoKernel(nested.kernel.clone()));
+pub fn run(
+    under_test: &KernelUnderTest,
+    output: &mut impl Write,
+    progress: &mut impl Write,
+) -> Result<u8, OnKernelError> {
+    if !under_test.kernel.is_file() {
+        return Err(OnKernelError::NoKernel(under_test.kernel.clone()));
     }
-    let archive = initrd::pack(nested)?;
+    let archive = initrd::pack(under_test)?;
     let archive = MemoryFile::new(&archive).map_err(system("making the initrd"))?;
     // The emulator gets a path without surprises, whatever the kernel's is called.
-    let kernel = nested.kernel.canonicalize().map_err(|error| NestedError::File {
+    let kernel = under_test.kernel.canonicalize().map_err(|error| OnKernelError::File {
         what: "the kernel",
-        file: nested.kernel.clone(),
+        file: under_test.kernel.clone(),
         error,
     })?;
-    let line =
-        emulator::command_line(&nested.emulator, &kernel.to_string_lossy(), &archive.path(), &nested.append)?;
+    let line = emulator::command_line(
+        &under_test.emulator,
+        &kernel.to_string_lossy(),
+        &archive.path(),
+        &under_test.append,
+    )?;
     let mut command = Command::new(&line.program);
     command.args(&line.arguments);
     let start = Instant::now();
@@ -43,14 +51,14 @@ pub fn run(nested: &Nested, output: &mut impl Write, progress: &mut impl Write) 
         decoder: Decoder::default(),
         stage: "booting the kernel".to_owned(),
     };
-    let result = host.watch(start + nested.timeout, output, progress);
+    let result = host.watch(start + under_test.timeout, output, progress);
     // What failed inside has told its story itself.
-    if !matches!(result, Ok(_) | Err(Trouble::Other(NestedError::Inside(_) | NestedError::Output(_)))) {
+    if !matches!(result, Ok(_) | Err(Trouble::Other(OnKernelError::Inside(_) | OnKernelError::Output(_)))) {
         host.show_console(progress);
     }
     result.map_err(|error| match error {
-        Trouble::Late => NestedError::Timeout {
-            limit: nested.timeout.as_secs_f64(),
+        Trouble::Late => OnKernelError::Timeout {
+            limit: under_test.timeout.as_secs_f64(),
             stage: host.stage.clone(),
             says: host.console.last_line(),
         },
@@ -58,8 +66,8 @@ pub fn run(nested: &Nested, output: &mut impl Write, progress: &mut impl Write) 
     })
 }
 
-fn system(what: &'static str) -> impl Fn(std::io::Error) -> NestedError {
-    move |error| NestedError::System { what, error }
+fn system(what: &'static str) -> impl Fn(std::io::Error) -> OnKernelError {
+    move |error| OnKernelError::System { what, error }
 }
 
 struct Host {
@@ -73,11 +81,11 @@ struct Host {
 
 enum Trouble {
     Late,
-    Other(NestedError),
+    Other(OnKernelError),
 }
 
-impl From<NestedError> for Trouble {
-    fn from(error: NestedError) -> Self {
+impl From<OnKernelError> for Trouble {
+    fn from(error: OnKernelError) -> Self {
         Self::Other(error)
     }
 }
@@ -102,7 +110,7 @@ impl Host {
                 }
                 Event::Late => return Err(Trouble::Late),
                 // Nobody watches for signals here: they end this process by themselves.
-                Event::ToldToEnd => return Err(NestedError::ToldToEnd.into()),
+                Event::ToldToEnd => return Err(OnKernelError::ToldToEnd.into()),
                 Event::Ended(status) => return Err(self.without_result(status).into()),
             }
         }
@@ -114,10 +122,10 @@ impl Host {
         record: Record,
         output: &mut impl Write,
         progress: &mut impl Write,
-    ) -> Result<Option<Record>, NestedError> {
+    ) -> Result<Option<Record>, OnKernelError> {
         match record {
             Record::Stage(stage) => self.say(progress, &stage),
-            Record::Output(bytes) => output.write_all(&bytes).map_err(NestedError::Output)?,
+            Record::Output(bytes) => output.write_all(&bytes).map_err(OnKernelError::Output)?,
             // Nobody can be told that standard error is gone.
             Record::Errors(bytes) => drop(progress.write_all(&bytes)),
             end @ (Record::Ended(_) | Record::Failed(_)) => return Ok(Some(end)),
@@ -125,27 +133,27 @@ impl Host {
         Ok(None)
     }
 
-    fn end(&mut self, end: Record, output: &mut impl Write) -> Result<u8, NestedError> {
-        output.flush().map_err(NestedError::Output)?;
+    fn end(&mut self, end: Record, output: &mut impl Write) -> Result<u8, OnKernelError> {
+        output.flush().map_err(OnKernelError::Output)?;
         // One that does not power off is killed: its results are complete.
         let deadline = Instant::now() + POWER_OFF;
         while let Ok(Event::Output(_) | Event::Errors(_)) = self.child.next(deadline) {}
         match (end, self.decoder.lost()) {
-            (_, lost @ 1..) => Err(NestedError::Damaged(lost)),
+            (_, lost @ 1..) => Err(OnKernelError::Damaged(lost)),
             (Record::Ended(code), 0) => Ok(code),
-            (Record::Failed(why), 0) => Err(NestedError::Inside(why)),
-            (other, 0) => Err(NestedError::Inside(format!("it ended with {other:?}"))),
+            (Record::Failed(why), 0) => Err(OnKernelError::Inside(why)),
+            (other, 0) => Err(OnKernelError::Inside(format!("it ended with {other:?}"))),
         }
     }
 
     /// The emulator is gone and no last record came.
-    fn without_result(&self, status: ExitStatus) -> NestedError {
+    fn without_result(&self, status: ExitStatus) -> OnKernelError {
         let status_ok = status.success() || self.decoder.received() > 0;
         let (status, says) = (status.to_string(), self.console.last_line());
         match self.console.panic() {
-            Some(reason) => NestedError::Panic(reason),
-            None if !status_ok => NestedError::EmulatorFailed { status, says },
-            None => NestedError::NoResult { status, says },
+            Some(reason) => OnKernelError::Panic(reason),
+            None if !status_ok => OnKernelError::EmulatorFailed { status, says },
+            None => OnKernelError::NoResult { status, says },
         }
     }
 
@@ -153,7 +161,7 @@ impl Host {
         self.stage = stage.to_owned();
         let seconds = self.start.elapsed().as_secs_f64();
         // Nobody can be told that standard error is gone.
-        let _ = writeln!(progress, "nested [{seconds:6.1} s] {stage}");
+        let _ = writeln!(progress, "on-kernel [{seconds:6.1} s] {stage}");
     }
 
     /// The end of the console, for whoever has to find out what went wrong.

@@ -1,4 +1,4 @@
-//! What travels from the nested host to us.
+//! What travels from the kernel under test.
 //!
 //! A frame is a [`Record`] with its number and a CRC-32, encoded by postcard, made free of zero
 //! bytes by COBS and ended by one. So a reader finds the next frame after any damage, a damaged one
@@ -13,7 +13,7 @@ const END: u8 = 0;
 /// A frame that is longer, in bytes, is damaged: no sender makes one.
 const LONGEST: usize = 1 << 16;
 
-/// What the nested host says.
+/// What comes from there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Record {
     /// How far it has come, for people.

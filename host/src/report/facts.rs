@@ -1,12 +1,10 @@
 //! Facts about the host, as reports carry them and known-issues.toml names them.
 
-mod int1;
-
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// What results depend on and a reader of them must know.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostFacts {
     /// The CPU's model name.
     pub cpu: String,
@@ -47,7 +45,7 @@ impl HostFacts {
             cpu_fred: facts.fred_in_cpu,
             kvm_fred: facts.kvm.is_ok_and(|kvm| kvm.fred),
             nested: nested(),
-            int1: int1::rip_after_int1().to_owned(),
+            int1: kvm::rip_after_int1().to_owned(),
             emulator: String::new(),
             fred_series: String::new(),
             midflight: env!("CARGO_PKG_VERSION").to_owned(),

@@ -1,7 +1,7 @@
 //! The kernel stops the delivery by itself: `evict`.
 
 use super::{Cut, NoCut, Proof, SecondRun};
-use crate::scenario::Place;
+use crate::image::Place;
 use crate::session::Session;
 use protocol::disturbance::Phase;
 use vm::VcpuError;
@@ -21,7 +21,7 @@ pub struct Evicted {
 /// When it cannot be taken.
 pub fn evict(session: &mut Session<'_>, place: Place) -> Result<Evicted, VcpuError> {
     session.complete_io()?;
-    let page = session.image().page(place);
+    let page = session.image().pages.at(place);
     session.vcpu.evict(page)?;
     Ok(Evicted { page, rip: session.vcpu.regs()?.rip })
 }

@@ -9,21 +9,21 @@
 //! | `signalled` | a signal has ended KVM_RUN wherever the guest was: `storm` |
 //! | `aim` | when such signals come |
 
-mod aim;
+mod action;
+mod cancel;
 mod evict;
-mod queued;
-mod refused;
+mod page;
+pub mod probe;
 mod ring;
-mod signalled;
+mod stop;
+pub mod storm;
 
-pub use aim::Aim;
+pub use action::{Action, Migration};
 pub use evict::{Evicted, evict};
-pub use refused::DELIVERY_EVENT;
 pub use ring::{NotFilled, ROOM as DIRTY_RING_ROOM, fill as fill_dirty_ring, prepare as prepare_dirty_ring};
-pub use signalled::{Found, Watch};
+pub use stop::Stop;
 
-use crate::image::Case;
-use crate::scenario::{Delivery, Place, Stop};
+use crate::image::{Case, Delivery, Place};
 use crate::session::{Session, Stopped};
 use kvm_bindings::{kvm_regs, kvm_vcpu_events};
 use protocol::disturbance::Phase;
@@ -163,18 +163,18 @@ pub fn cut(
     payload: bool,
 ) -> Result<Cut, NoCut> {
     if let (Some(access), Some(place)) = (stop.page_access(), stop.place()) {
-        return refused::page(session, case, place, access);
+        return page::page(session, case, place, access);
     }
     match stop {
         Stop::Cancel => {
             let Some(event) = case.cancel else {
                 return Err(NoCut::Unproved("the case does not say how its event is synthesised".into()));
             };
-            queued::cancel(session, &event, delivery, payload)
+            cancel::cancel(session, &event, delivery, payload)
         }
-        Stop::Io => queued::io(session, case),
+        Stop::Io => cancel::io(session, case),
         Stop::Ring => ring::full(session, case),
-        Stop::Access(number, _) => refused::access(session, case, number),
+        Stop::Access(number, _) => page::access(session, case, number),
         other => Err(NoCut::Unproved(format!("{other} is no stop at which the guest stands still"))),
     }
 }
@@ -186,9 +186,9 @@ pub fn cut(
 /// When no cut can be proved.
 pub fn cut_again(session: &mut Session<'_>, case: &Case, stop: Stop, first: &Cut) -> Result<Cut, NoCut> {
     let mut again = match (stop, stop.place(), stop.page_access()) {
-        (_, Some(place), Some(access)) => refused::page_again(session, case, place, access)?,
-        (Stop::Access(_, Some(second)), ..) => refused::access(session, case, second)?,
-        _ => queued::abandon(session)?,
+        (_, Some(place), Some(access)) => page::page_again(session, case, place, access)?,
+        (Stop::Access(_, Some(second)), ..) => page::access(session, case, second)?,
+        _ => cancel::abandon(session)?,
     };
     // What was pending is injected once its entry has been prepared.
     let same = match stop {
@@ -204,7 +204,7 @@ pub fn cut_again(session: &mut Session<'_>, case: &Case, stop: Stop, first: &Cut
 
 /// Whether the page of the frame is logged as written, where `stop` logs pages at all.
 pub fn is_logged(session: &mut Session<'_>, stop: Stop) -> bool {
-    let page = session.image().page(Place::Frame);
+    let page = session.image().pages.at(Place::Frame);
     stop != Stop::Ring || session.vcpu.dirty_ring().is_none_or(|ring| ring.holds(page))
 }
 
@@ -214,7 +214,7 @@ pub fn is_logged(session: &mut Session<'_>, stop: Stop) -> bool {
 /// When the page cannot be opened, or the ring not be emptied.
 pub fn release(session: &mut Session<'_>, stop: Stop) -> Result<(), VcpuError> {
     if let (Some(_), Some(place)) = (stop.page_access(), stop.place()) {
-        let page = session.image().page(place);
+        let page = session.image().pages.at(place);
         return session.vcpu.set_page_access(page, PageAccess::Open);
     }
     match session.vcpu.dirty_ring() {

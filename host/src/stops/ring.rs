@@ -5,10 +5,10 @@
 //! for one page until the delivery, which has to leave the guest for the frame's page, fills the ring:
 //! KVM_RUN returns before it injects the event again.
 
-use super::refused::prove;
+use super::page::prove;
 use super::{Cut, Look, NoCut};
 use crate::image::Case;
-use crate::scenario::Place;
+use crate::image::Place;
 use crate::session::{Session, Stopped};
 use fred::control::rflags;
 use kvm_bindings::kvm_regs;
@@ -52,7 +52,7 @@ pub fn prepare(session: &mut Session<'_>) -> Result<(), NoCut> {
 
 /// Stops the delivery by a ring that is full.
 pub(super) fn full(session: &mut Session<'_>, case: &Case) -> Result<Cut, NoCut> {
-    let page = session.image().page(Place::Frame);
+    let page = session.image().pages.at(Place::Frame);
     session.vcpu.evict(page)?;
     for _ in 0..ROOM {
         ring(session.vcpu.as_mut())?.harvest(1)?;

@@ -3,13 +3,13 @@
 use kvm_bindings::{
     kvm_cpuid_entry2, kvm_debugregs, kvm_mp_state, kvm_regs, kvm_sregs, kvm_sregs2, kvm_vcpu_events, kvm_xcrs,
 };
-use midflight::machines::model::ModelMachine;
+use model::ModelMachine;
 use model::hypervisor::behaviour::CORRECT;
 use std::time::Instant;
 use vm::Machine;
 use vm::{
-    DeliveryAccesses, DirtyRing, Exit, MemoryImage, Msr, PageAccess, RunMode, Vcpu, VcpuError, VmConfig,
-    Xsave,
+    DeliveryAccesses, DirtyRing, Exit, GuestMemory, MemoryImage, Msr, PageAccess, Registers, RunMode, Vcpu,
+    VcpuError, VmConfig, Xsave,
 };
 
 /// What a machine does instead of the right thing; by itself it does the right thing.
@@ -119,6 +119,15 @@ impl<F: Fault> Vcpu for FaultyVcpu<F> {
         self.fault.request_interrupt_window(self.vcpu.as_mut(), wanted);
     }
 
+    pass_on! {
+        fn set_deadline(&mut self, at: Instant);
+        fn set_io_data(&mut self, data: &[u8]) -> Result<(), VcpuError>;
+        ---
+        fn clock(&self) -> std::time::Duration;
+    }
+}
+
+impl<F: Fault> Registers for FaultyVcpu<F> {
     fn set_events(&mut self, events: &kvm_vcpu_events) -> Result<(), VcpuError> {
         self.fault.set_events(self.vcpu.as_mut(), events)
     }
@@ -135,6 +144,30 @@ impl<F: Fault> Vcpu for FaultyVcpu<F> {
         self.fault.sregs(self.vcpu.as_mut())
     }
 
+    pass_on! {
+        fn set_regs(&mut self, regs: &kvm_regs) -> Result<(), VcpuError>;
+        fn set_sregs(&mut self, sregs: &kvm_sregs) -> Result<(), VcpuError>;
+        fn sregs2(&mut self) -> Result<kvm_sregs2, VcpuError>;
+        fn debug_regs(&mut self) -> Result<kvm_debugregs, VcpuError>;
+        fn set_debug_regs(&mut self, regs: &kvm_debugregs) -> Result<(), VcpuError>;
+        fn set_xsave(&mut self, xsave: &Xsave) -> Result<(), VcpuError>;
+        fn set_xcrs(&mut self, xcrs: &kvm_xcrs) -> Result<(), VcpuError>;
+        fn events(&mut self) -> Result<kvm_vcpu_events, VcpuError>;
+        fn set_mp_state(&mut self, state: kvm_mp_state) -> Result<(), VcpuError>;
+        fn set_tsc_khz(&mut self, rate: u32) -> Result<(), VcpuError>;
+        ---
+        fn regs(&self) -> Result<kvm_regs, VcpuError>;
+        fn offers_sregs2(&self) -> bool;
+        fn msrs(&self, indices: &[u32]) -> Result<Vec<Msr>, VcpuError>;
+        fn xsave(&self) -> Result<Xsave, VcpuError>;
+        fn xcrs(&self) -> Result<kvm_xcrs, VcpuError>;
+        fn mp_state(&self) -> Result<kvm_mp_state, VcpuError>;
+        fn tsc_khz(&self) -> Result<Option<u32>, VcpuError>;
+        fn cpuid(&self) -> Result<Vec<kvm_cpuid_entry2>, VcpuError>;
+    }
+}
+
+impl<F: Fault> GuestMemory for FaultyVcpu<F> {
     fn set_page_access(&mut self, address: u64, access: PageAccess) -> Result<(), VcpuError> {
         self.fault.set_page_access(self.vcpu.as_mut(), address, access)
     }
@@ -148,31 +181,10 @@ impl<F: Fault> Vcpu for FaultyVcpu<F> {
     }
 
     pass_on! {
-        fn set_deadline(&mut self, at: Instant);
-        fn set_io_data(&mut self, data: &[u8]) -> Result<(), VcpuError>;
-        fn set_regs(&mut self, regs: &kvm_regs) -> Result<(), VcpuError>;
-        fn set_sregs(&mut self, sregs: &kvm_sregs) -> Result<(), VcpuError>;
-        fn sregs2(&mut self) -> Result<kvm_sregs2, VcpuError>;
-        fn debug_regs(&mut self) -> Result<kvm_debugregs, VcpuError>;
-        fn set_debug_regs(&mut self, regs: &kvm_debugregs) -> Result<(), VcpuError>;
-        fn set_xsave(&mut self, xsave: &Xsave) -> Result<(), VcpuError>;
-        fn set_xcrs(&mut self, xcrs: &kvm_xcrs) -> Result<(), VcpuError>;
-        fn events(&mut self) -> Result<kvm_vcpu_events, VcpuError>;
-        fn set_mp_state(&mut self, state: kvm_mp_state) -> Result<(), VcpuError>;
-        fn set_tsc_khz(&mut self, rate: u32) -> Result<(), VcpuError>;
         fn write_memory(&mut self, address: u64, bytes: &[u8]) -> Result<(), VcpuError>;
         fn load_memory(&mut self, image: &MemoryImage) -> Result<(), VcpuError>;
         fn evict(&mut self, address: u64) -> Result<(), VcpuError>;
         ---
-        fn regs(&self) -> Result<kvm_regs, VcpuError>;
-        fn offers_sregs2(&self) -> bool;
-        fn msrs(&self, indices: &[u32]) -> Result<Vec<Msr>, VcpuError>;
-        fn xsave(&self) -> Result<Xsave, VcpuError>;
-        fn xcrs(&self) -> Result<kvm_xcrs, VcpuError>;
-        fn mp_state(&self) -> Result<kvm_mp_state, VcpuError>;
-        fn tsc_khz(&self) -> Result<Option<u32>, VcpuError>;
-        fn clock(&self) -> std::time::Duration;
-        fn cpuid(&self) -> Result<Vec<kvm_cpuid_entry2>, VcpuError>;
         fn memory_size(&self) -> u64;
         fn read_memory(&self, address: u64, bytes: &mut [u8]) -> Result<(), VcpuError>;
         fn save_memory(&self) -> Result<MemoryImage, VcpuError>;

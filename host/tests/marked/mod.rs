@@ -1,9 +1,10 @@
 //! The processes of a test, found by a mark in their environment, which children inherit.
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::fs::{read, read_dir};
-use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 /// The variable that holds the mark.
@@ -21,17 +22,17 @@ pub(crate) fn marked(mark: &str) -> Vec<u32> {
     .collect()
 }
 
-/// The kernel ends the process after a bound that no test comes near: who waits for it to end, or to say
-/// something, does not wait for ever.
-pub(crate) fn bounded(command: &mut Command) {
-    const BOUND: u32 = 180;
-    // SAFETY: alarm is async-signal-safe and touches no memory; the clock goes on over exec.
-    unsafe {
-        command.pre_exec(|| {
-            libc::alarm(BOUND);
-            Ok(())
-        });
-    }
+/// Kills the process after a bound that no test comes near: who waits for it to end, or to say something,
+/// does not wait for ever.
+pub(crate) fn bounded(child: Child) -> Child {
+    const BOUND: Timespec = Timespec { tv_sec: 180, tv_nsec: 0 };
+    let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).unwrap();
+    std::thread::spawn(move || {
+        if poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&BOUND)) == Ok(0) {
+            let _ = pidfd_send_signal(&pidfd, Signal::KILL);
+        }
+    });
+    child
 }
 
 /// Waits for what must come; `what` says what it is.

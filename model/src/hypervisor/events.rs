@@ -37,7 +37,7 @@ impl Vm {
     }
 
     /// KVM_GET_VCPU_EVENTS.
-    pub fn events(&mut self) -> kvm_vcpu_events {
+    pub(super) fn export_events(&mut self) -> kvm_vcpu_events {
         self.deliver_payload_early();
         let mut events = kvm_vcpu_events {
             flags: KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW,
@@ -89,31 +89,34 @@ impl Vm {
         }
     }
 
-    /// KVM_SET_VCPU_EVENTS.
+    /// Whether KVM_SET_VCPU_EVENTS takes `events`.
     ///
     /// # Errors
     /// Where KVM returns EINVAL.
-    pub fn set_events(&mut self, events: &kvm_vcpu_events) -> Result<(), InvalidEvents> {
-        let payload_flag = events.flags & KVM_VCPUEVENT_VALID_PAYLOAD != 0;
+    pub fn check_events(&self, events: &kvm_vcpu_events) -> Result<(), InvalidEvents> {
         let known = KVM_VCPUEVENT_VALID_NMI_PENDING
             | KVM_VCPUEVENT_VALID_SHADOW
             | KVM_VCPUEVENT_VALID_PAYLOAD
             | KVM_VCPUEVENT_VALID_SMM
             | self.behaviour.overlay;
-        self.tell_events("SET_VCPU_EVENTS", events);
-        if events.flags & !known != 0 || payload_flag && !self.exception_payload {
+        let has = |flag| events.flags & flag != 0;
+        if events.flags & !known != 0 || has(KVM_VCPUEVENT_VALID_PAYLOAD) && !self.exception_payload {
             return Err(InvalidEvents::Flags(events.flags));
         }
         // KVM's GET always has the flag.
-        if events.flags & KVM_VCPUEVENT_VALID_SMM != 0 && (events.smi.smm != 0 || events.smi.pending != 0) {
+        if has(KVM_VCPUEVENT_VALID_SMM) && (events.smi.smm != 0 || events.smi.pending != 0) {
             return Err(InvalidEvents::Smm);
         }
-        let pending = payload_flag && events.exception.pending != 0;
-        // pending = 1 clears injected.
-        let injected = !pending && events.exception.injected != 0;
+        let (pending, injected) = stages(events);
         if (pending || injected) && (events.exception.nr > 31 || events.exception.nr == vector::NMI) {
             return Err(InvalidEvents::Vector(events.exception.nr));
         }
+        Ok(())
+    }
+
+    /// KVM_SET_VCPU_EVENTS with events that are not refused.
+    pub(super) fn import_events(&mut self, events: &kvm_vcpu_events) {
+        let (pending, injected) = stages(events);
         self.queue.exception = (pending || injected).then(|| QueuedException {
             stage: if pending { Stage::Pending } else { Stage::Injected },
             vector: events.exception.nr,
@@ -138,7 +141,6 @@ impl Vm {
             self.queue.nmi_pending = events.nmi.pending;
         }
         self.processor.nmi_blocking = events.nmi.masked != 0;
-        Ok(())
     }
 
     fn shadow(&self) -> u8 {
@@ -146,4 +148,10 @@ impl Vm {
         let mov_ss = if self.processor.mov_ss_blocking { KVM_X86_SHADOW_INT_MOV_SS } else { 0 };
         (sti | mov_ss) as u8
     }
+}
+
+/// Whether the events hold a pending exception, or an injected one: pending = 1 clears injected.
+fn stages(events: &kvm_vcpu_events) -> (bool, bool) {
+    let pending = events.flags & KVM_VCPUEVENT_VALID_PAYLOAD != 0 && events.exception.pending != 0;
+    (pending, !pending && events.exception.injected != 0)
 }

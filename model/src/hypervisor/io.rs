@@ -2,12 +2,12 @@
 
 use super::Vm;
 use super::queue::QueuedException;
-use super::run::Return;
 use crate::event::Event;
 use crate::msr::BTF;
 use fred::control::rflags;
 use fred::data::DebugData;
 use fred::event::vector;
+use vm::Exit;
 
 /// An I/O instruction that user space has been asked to serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub struct PendingIo {
 impl Vm {
     /// Answers the last exit for input. Returns false when there is none, or `data` is not as long
     /// as what was asked for.
-    pub fn set_io_data(&mut self, data: &[u8]) -> bool {
+    pub(super) fn answer_input(&mut self, data: &[u8]) -> bool {
         match &mut self.pending_io {
             Some(pending) if pending.input && pending.data.len() == data.len() => {
                 pending.data.copy_from_slice(data);
@@ -42,12 +42,12 @@ impl Vm {
     }
 
     /// The exit of an I/O instruction; `None` when an OUTS could not read its item.
-    pub(super) fn exit_for_io(&mut self, mut io: PendingIo) -> Option<Return> {
+    pub(super) fn exit_for_io(&mut self, mut io: PendingIo) -> Option<Exit> {
         let (port, size) = (io.port, io.size);
         io.data = vec![0xFF; usize::from(size)];
         if io.input {
             self.pending_io = Some(io);
-            return Some(Return::Input { port, size });
+            return Some(Exit::IoIn { port, size, count: 1 });
         }
         let mut data = std::mem::take(&mut io.data);
         if !io.string {
@@ -57,7 +57,7 @@ impl Vm {
             return None;
         }
         self.pending_io = Some(io);
-        Some(Return::Output { port, size, data })
+        Some(Exit::IoOut { port, size, data })
     }
 
     /// `complete_userspace_io`: the instruction takes effect, and what it raises is queued.

@@ -1,7 +1,6 @@
 //! The hypervisor layer: events in flight, handled the way KVM handles them.
 //!
-//! One [`Vm`] is a processor, its memory and KVM's event queue, behind calls shaped like KVM's
-//! ioctls. An exception is *queued* as pending, *injected* at the next entry, *requeued* when an
+//! One [`Vm`] is a processor, its memory and KVM's event queue: a [`vm::Vcpu`]. An exception is *queued* as pending, *injected* at the next entry, *requeued* when an
 //! exit interrupts its delivery, *cancelled* when an entry is abandoned, and carried by
 //! `kvm_vcpu_events` to another VM. At each of these places the proposals of the KVM mailing list
 //! differ in what becomes of the event data: a [`Behaviour`] says how. Nothing below this module
@@ -9,20 +8,24 @@
 //!
 //! | module | KVM's counterpart |
 //! |---|---|
+//! | [`machine`] | /dev/kvm |
 //! | [`queue`] | `struct kvm_queued_exception` and its neighbours in `kvm_vcpu_arch` |
 //! | [`behaviour`] | the places where the proposals differ, and the proposals |
 //! | [`inject`] | `kvm_check_and_inject_events`, `vmx_inject_exception`, `vmx_complete_interrupts`, `vmx_cancel_injection` |
 //! | [`events`] | KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS |
 //! | [`registers`] | the other GET and SET ioctls |
 //! | [`run`] | KVM_RUN |
+//! | [`clock`] | the host's clock |
 //! | [`second_stage`] | `kvm_mmu_page_fault`, memory slots, the dirty ring |
 //! | [`story`] | nothing: what `midflight trace` prints |
 //! | [`io`] | `complete_userspace_io` |
 
 pub mod behaviour;
+pub mod clock;
 pub mod events;
 pub mod inject;
 pub mod io;
+pub mod machine;
 pub mod queue;
 pub mod registers;
 pub mod run;
@@ -39,6 +42,7 @@ use queue::Queue;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
+use vm::{PageAccess, VcpuError};
 
 /// A virtual machine with one vCPU.
 #[derive(Debug)]
@@ -64,10 +68,10 @@ pub struct Vm {
     /// An exit for I/O that the next KVM_RUN completes.
     pending_io: Option<io::PendingIo>,
     deadline: Option<Instant>,
-    exits: u64,
-    /// The page that refuses the guest, and why.
-    refused: Option<(u64, second_stage::Refusal)>,
-    dirty_ring: Option<second_stage::DirtyRing>,
+    clock: clock::Clock,
+    /// The page that does not allow the guest everything, and what it allows.
+    refused: Option<(u64, PageAccess)>,
+    dirty_log: Option<second_stage::DirtyLog>,
     decoded: Option<SharedDecoded>,
     story: Option<story::Story>,
     /// Since the story was begun.
@@ -113,56 +117,18 @@ impl Vm {
             interrupt_window: false,
             pending_io: None,
             deadline: None,
-            exits: 0,
+            clock: clock::Clock::default(),
             refused: None,
-            dirty_ring: None,
+            dirty_log: None,
             decoded: None,
             story: None,
             handler_entered: false,
         }
     }
+}
 
-    /// From now on [`run`](Self::run) returns [`run::Return::Deadline`] once `at` has passed.
-    pub fn set_deadline(&mut self, at: Instant) {
-        self.deadline = Some(at);
-    }
-
-    /// How often the guest has been entered and left.
-    pub fn exits(&self) -> u64 {
-        self.exits
-    }
-
-    /// Replaces all of guest memory. Nothing refuses the guest any more, nothing is mapped yet, and a
-    /// dirty ring starts empty.
-    pub fn replace_memory(&mut self, memory: Memory) {
-        self.memory = memory;
-        self.memory.zap_all();
-        self.refused = None;
-        if self.dirty_ring.is_some() {
-            self.log_dirty_pages();
-        }
-    }
-
-    /// KVM_NMI: `process_nmi` lets one NMI wait behind one that is blocked or on its way, and else two.
-    pub fn nmi(&mut self) {
-        if !self.behaviour.takes_nmis {
-            return;
-        }
-        let limit = if self.processor.nmi_blocking || self.queue.nmi_injected { 1 } else { 2 };
-        self.queue.nmi_pending = (self.queue.nmi_pending + 1).min(limit);
-    }
-
-    /// KVM_INTERRUPT without an interrupt controller in the kernel: the next entry injects it, and
-    /// whether the guest can take it is user space's to know.
-    pub fn interrupt(&mut self, vector: u8) {
-        if self.behaviour.takes_interrupts {
-            self.queue.interrupt = Some(vector);
-        }
-    }
-
-    /// From now on [`run`](Self::run) returns, or does not, [`run::Return::InterruptWindow`] as soon
-    /// as the guest can take an interrupt.
-    pub fn request_interrupt_window(&mut self, wanted: bool) {
-        self.interrupt_window = wanted;
-    }
+/// What KVM answers to arguments that make no sense.
+fn invalid(call: &'static str) -> VcpuError {
+    const EINVAL: i32 = 22;
+    VcpuError::Call { call, errno: EINVAL, message: "Invalid argument".to_owned(), advice: "" }
 }

@@ -1,20 +1,16 @@
 //! The GET and SET ioctls of registers, in the structures of `linux/kvm.h`.
 
-use super::Vm;
+use super::queue::Stage;
+use super::{Vm, invalid};
 use crate::msr;
 use crate::processor::{DescriptorTable, Segment};
 use fred::debug::{Dr6, Dr7};
-use kvm_bindings::{kvm_debugregs, kvm_dtable, kvm_regs, kvm_segment, kvm_sregs};
-
-/// A register cannot hold the value: EINVAL.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("MSR {index:#x} does not exist here, or cannot hold {value:#x}")]
-pub struct InvalidMsr {
-    /// The MSR.
-    pub index: u32,
-    /// The value; 0 when it was to be read.
-    pub value: u64,
-}
+use kvm_bindings::{
+    KVM_MP_STATE_HALTED, KVM_MP_STATE_RUNNABLE, kvm_cpuid_entry2, kvm_debugregs, kvm_dtable, kvm_mp_state,
+    kvm_regs, kvm_segment, kvm_sregs, kvm_sregs2, kvm_vcpu_events, kvm_xcr, kvm_xcrs,
+};
+use vm::state::{first_form, second_form};
+use vm::{Msr, Registers, VcpuError, Xsave};
 
 /// KVM's order of the general-purpose registers, as indices in encoding order.
 macro_rules! general_registers {
@@ -26,35 +22,32 @@ macro_rules! general_registers {
     };
 }
 
-impl Vm {
-    /// KVM_GET_REGS.
-    pub fn regs(&self) -> kvm_regs {
+impl Registers for Vm {
+    fn regs(&self) -> Result<kvm_regs, VcpuError> {
         let gpr = &self.processor.gpr;
         macro_rules! read {
             ($($name:ident $index:literal),*) => {
                 kvm_regs { $($name: gpr[$index],)* rip: self.processor.rip, rflags: self.processor.rflags }
             };
         }
-        general_registers!(read)
+        Ok(general_registers!(read))
     }
 
-    /// KVM_SET_REGS. A pending exception is forgotten, an injected one is not.
-    pub fn set_regs(&mut self, regs: &kvm_regs) {
+    fn set_regs(&mut self, regs: &kvm_regs) -> Result<(), VcpuError> {
         macro_rules! write {
             ($($name:ident $index:literal),*) => { $(self.processor.gpr[$index] = regs.$name;)* };
         }
         general_registers!(write);
         self.processor.rip = regs.rip;
         self.processor.rflags = regs.rflags | fred::control::rflags::FIXED;
-        self.queue.exception =
-            self.queue.exception.filter(|exception| exception.stage == super::queue::Stage::Injected);
+        self.queue.exception = self.queue.exception.filter(|exception| exception.stage == Stage::Injected);
+        Ok(())
     }
 
-    /// KVM_GET_SREGS.
-    pub fn sregs(&mut self) -> kvm_sregs {
+    fn sregs(&mut self) -> Result<kvm_sregs, VcpuError> {
         self.deliver_payload_early();
         let cpu = &self.processor;
-        kvm_sregs {
+        Ok(kvm_sregs {
             cs: to_kvm(&cpu.segments.cs),
             ds: to_kvm(&cpu.segments.ds),
             es: to_kvm(&cpu.segments.es),
@@ -73,11 +66,11 @@ impl Vm {
             efer: cpu.efer,
             apic_base: cpu.msrs.apic_base,
             interrupt_bitmap: self.interrupt_bitmap(),
-        }
+        })
     }
 
-    /// KVM_SET_SREGS. An interrupt that is queued stays when `interrupt_bitmap` is empty.
-    pub fn set_sregs(&mut self, sregs: &kvm_sregs) {
+    /// An interrupt that is queued stays when `interrupt_bitmap` is empty.
+    fn set_sregs(&mut self, sregs: &kvm_sregs) -> Result<(), VcpuError> {
         let cpu = &mut self.processor;
         cpu.segments.cs = from_kvm(&sregs.cs);
         cpu.segments.ds = from_kvm(&sregs.ds);
@@ -99,60 +92,120 @@ impl Vm {
         let queued = (0..=255u8)
             .find(|vector| sregs.interrupt_bitmap[usize::from(vector / 64)] & 1 << (vector % 64) != 0);
         self.queue.interrupt = queued.or(self.queue.interrupt);
+        Ok(())
     }
 
+    fn offers_sregs2(&self) -> bool {
+        true
+    }
+
+    fn sregs2(&mut self) -> Result<kvm_sregs2, VcpuError> {
+        // It has no PAE paging, and so no PDPTRs.
+        Ok(second_form(&self.sregs()?, None))
+    }
+
+    fn set_sregs2(&mut self, sregs: &kvm_sregs2) -> Result<(), VcpuError> {
+        // Its first form has an empty interrupt bitmap.
+        self.set_sregs(&first_form(sregs))
+    }
+
+    fn debug_regs(&mut self) -> Result<kvm_debugregs, VcpuError> {
+        self.deliver_payload_early();
+        let cpu = &self.processor;
+        Ok(kvm_debugregs { db: cpu.dr, dr6: cpu.dr6, dr7: cpu.dr7, ..Default::default() })
+    }
+
+    fn set_debug_regs(&mut self, regs: &kvm_debugregs) -> Result<(), VcpuError> {
+        self.processor.dr = regs.db;
+        self.processor.dr6 = regs.dr6 & Dr6::VOLATILE | Dr6::FIXED_1;
+        self.processor.dr7 = regs.dr7 | Dr7::RESET.0;
+        Ok(())
+    }
+
+    fn msrs(&self, indices: &[u32]) -> Result<Vec<Msr>, VcpuError> {
+        let read = |&index| {
+            let row =
+                msr::row(index).ok_or_else(|| invalid("reading an MSR that the model does not have"))?;
+            Ok(Msr { index, value: (self.behaviour.saves_msr)(index, (row.read)(&self.processor)) })
+        };
+        indices.iter().map(read).collect()
+    }
+
+    /// With the checks of WRMSR, but for what CPUID offers.
+    fn set_msrs(&mut self, msrs: &[Msr]) -> Result<(), VcpuError> {
+        for &Msr { index, value } in msrs {
+            match msr::row(index) {
+                Some(row) if (row.takes)(&self.processor, value) => (row.write)(&mut self.processor, value),
+                Some(_) | None => return Err(VcpuError::Msr { index, value }),
+            }
+        }
+        Ok(())
+    }
+
+    fn xsave(&self) -> Result<Xsave, VcpuError> {
+        Ok(Xsave(self.xsave_area()))
+    }
+
+    fn set_xsave(&mut self, xsave: &Xsave) -> Result<(), VcpuError> {
+        if self.load_xsave_area(&xsave.0) { Ok(()) } else { Err(invalid("KVM_SET_XSAVE")) }
+    }
+
+    fn xcrs(&self) -> Result<kvm_xcrs, VcpuError> {
+        let mut xcrs = kvm_xcrs { nr_xcrs: 1, ..Default::default() };
+        xcrs.xcrs[0] = kvm_xcr { xcr: 0, reserved: 0, value: self.processor.xcr0 };
+        Ok(xcrs)
+    }
+
+    fn set_xcrs(&mut self, xcrs: &kvm_xcrs) -> Result<(), VcpuError> {
+        let count = xcrs.xcrs.len().min(usize::try_from(xcrs.nr_xcrs).unwrap_or(0));
+        for xcr in xcrs.xcrs[..count].iter().filter(|xcr| xcr.xcr == 0) {
+            self.processor.xcr0 = xcr.value;
+        }
+        Ok(())
+    }
+
+    fn events(&mut self) -> Result<kvm_vcpu_events, VcpuError> {
+        Ok(self.export_events())
+    }
+
+    fn set_events(&mut self, events: &kvm_vcpu_events) -> Result<(), VcpuError> {
+        self.tell_events("SET_VCPU_EVENTS", events);
+        self.check_events(events).map_err(|_| invalid("KVM_SET_VCPU_EVENTS"))?;
+        self.import_events(events);
+        Ok(())
+    }
+
+    fn mp_state(&self) -> Result<kvm_mp_state, VcpuError> {
+        let mp_state = if self.processor.halted { KVM_MP_STATE_HALTED } else { KVM_MP_STATE_RUNNABLE };
+        Ok(kvm_mp_state { mp_state })
+    }
+
+    fn set_mp_state(&mut self, state: kvm_mp_state) -> Result<(), VcpuError> {
+        self.processor.halted = state.mp_state == KVM_MP_STATE_HALTED;
+        Ok(())
+    }
+
+    fn tsc_khz(&self) -> Result<Option<u32>, VcpuError> {
+        // It counts instructions.
+        Ok(None)
+    }
+
+    fn set_tsc_khz(&mut self, _: u32) -> Result<(), VcpuError> {
+        Ok(())
+    }
+
+    fn cpuid(&self) -> Result<Vec<kvm_cpuid_entry2>, VcpuError> {
+        Ok(self.processor.cpuid.entries.clone())
+    }
+}
+
+impl Vm {
     fn interrupt_bitmap(&self) -> [u64; 4] {
         let mut bitmap = [0; 4];
         if let Some(vector) = self.queue.interrupt {
             bitmap[usize::from(vector / 64)] |= 1 << (vector % 64);
         }
         bitmap
-    }
-
-    /// KVM_GET_DEBUGREGS.
-    pub fn debug_regs(&mut self) -> kvm_debugregs {
-        self.deliver_payload_early();
-        let cpu = &self.processor;
-        kvm_debugregs { db: cpu.dr, dr6: cpu.dr6, dr7: cpu.dr7, ..Default::default() }
-    }
-
-    /// KVM_SET_DEBUGREGS.
-    pub fn set_debug_regs(&mut self, regs: &kvm_debugregs) {
-        self.processor.dr = regs.db;
-        self.processor.dr6 = regs.dr6 & Dr6::VOLATILE | Dr6::FIXED_1;
-        self.processor.dr7 = regs.dr7 | Dr7::RESET.0;
-    }
-
-    /// KVM_GET_XCRS: XCR0.
-    pub fn xcr0(&self) -> u64 {
-        self.processor.xcr0
-    }
-
-    /// KVM_SET_XCRS.
-    pub fn set_xcr0(&mut self, value: u64) {
-        self.processor.xcr0 = value;
-    }
-
-    /// KVM_GET_MSRS for one MSR.
-    ///
-    /// # Errors
-    /// When it does not exist.
-    pub fn msr(&self, index: u32) -> Result<u64, InvalidMsr> {
-        let row = msr::row(index).ok_or(InvalidMsr { index, value: 0 })?;
-        Ok((self.behaviour.saves_msr)(index, (row.read)(&self.processor)))
-    }
-
-    /// KVM_SET_MSRS for one MSR: with the checks of WRMSR, but for what CPUID offers.
-    ///
-    /// # Errors
-    /// When it does not exist or cannot hold the value.
-    pub fn set_msr(&mut self, index: u32, value: u64) -> Result<(), InvalidMsr> {
-        let row = msr::row(index).ok_or(InvalidMsr { index, value })?;
-        if !(row.takes)(&self.processor, value) {
-            return Err(InvalidMsr { index, value });
-        }
-        (row.write)(&mut self.processor, value);
-        Ok(())
     }
 }
 

@@ -1,138 +1,102 @@
 //! KVM_RUN.
 
-use super::Vm;
 use super::behaviour::InterruptWindow;
+use super::clock::Entered;
 use super::io::PendingIo;
 use super::queue::QueuedException;
+use super::{Vm, invalid};
 use crate::delivery::double_fault::{Escalation, escalate};
 use crate::event::Event;
 use crate::processor::{Entry, ExitReason};
 use fred::control::rflags;
 use fred::event::{EventType, vector};
-use std::time::Instant;
-
-/// How KVM_RUN is entered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// Until something happens.
-    Normal,
-    /// `immediate_exit = 1`: pending I/O is completed, the guest not entered.
-    ImmediateExit,
-    /// A signal is pending: the entry is prepared, injection included, then cancelled.
-    SignalPending,
-    /// A signal comes after so many exits, and every exception leaves the guest on its way to its
-    /// handler, as it does where KVM has no second stage or emulates.
-    SignalAfter(u32),
-}
-
-/// Why KVM_RUN returned.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Return {
-    /// OUT or OUTS of `data`, items of `size` bytes.
-    Output {
-        /// Port.
-        port: u16,
-        /// Bytes of one item.
-        size: u8,
-        /// The item.
-        data: Vec<u8>,
-    },
-    /// IN or INS of one item of `size` bytes: answer with [`Vm::set_io_data`].
-    Input {
-        /// Port.
-        port: u16,
-        /// Bytes of one item.
-        size: u8,
-    },
-    /// A guest access, or a delivery, met a page that the second stage refuses.
-    Fault {
-        /// Guest-physical address.
-        gpa: u64,
-    },
-    /// A guest access beyond guest memory.
-    Mmio {
-        /// Guest-physical address.
-        gpa: u64,
-        /// Whether it is a write.
-        write: bool,
-    },
-    /// The guest can take an interrupt.
-    InterruptWindow,
-    /// The dirty ring has no room.
-    DirtyRingFull,
-    /// KVM_EXIT_INTERNAL_ERROR.
-    InternalError {
-        /// Why.
-        suberror: u32,
-    },
-    /// HLT.
-    Halt,
-    /// Triple fault.
-    Shutdown,
-    /// A signal or `immediate_exit`.
-    Interrupted,
-    /// The deadline has passed.
-    Deadline,
-    /// An instruction that the processor does not know.
-    UnknownInstruction {
-        /// Its text.
-        text: String,
-        /// Its address.
-        rip: u64,
-    },
-}
+use std::time::{Duration, Instant};
+use vm::{Exit, RunMode, Vcpu, VcpuError};
 
 /// How many instructions run between two looks at the clock: some milliseconds.
 const SLICE: u64 = 200_000;
 
-impl Vm {
-    /// KVM_RUN.
-    pub fn run(&mut self, mode: Mode) -> Return {
+impl Vcpu for Vm {
+    fn run(&mut self, mode: RunMode) -> Result<Exit, VcpuError> {
+        let entered = self.clock.enter(mode);
         self.swap_decoded();
-        let why = self.run_until_return(mode);
+        let exit = self.run_until_exit(entered);
         self.swap_decoded();
-        why
+        Ok(exit)
     }
 
-    fn run_until_return(&mut self, mode: Mode) -> Return {
+    fn set_deadline(&mut self, at: Instant) {
+        self.deadline = Some(at);
+    }
+
+    fn clock(&self) -> Duration {
+        self.clock.now()
+    }
+
+    fn set_io_data(&mut self, data: &[u8]) -> Result<(), VcpuError> {
+        if self.answer_input(data) { Ok(()) } else { Err(invalid("answering an input exit")) }
+    }
+
+    /// `process_nmi` lets one NMI wait behind one that is blocked or on its way, and else two.
+    fn nmi(&mut self) -> Result<(), VcpuError> {
+        if self.behaviour.takes_nmis {
+            let limit = if self.processor.nmi_blocking || self.queue.nmi_injected { 1 } else { 2 };
+            self.queue.nmi_pending = (self.queue.nmi_pending + 1).min(limit);
+        }
+        Ok(())
+    }
+
+    /// Without an interrupt controller in the kernel the next entry injects it, and whether the guest can
+    /// take it is user space's to know.
+    fn interrupt(&mut self, vector: u8) -> Result<(), VcpuError> {
+        if self.behaviour.takes_interrupts {
+            self.queue.interrupt = Some(vector);
+        }
+        Ok(())
+    }
+
+    fn request_interrupt_window(&mut self, wanted: bool) {
+        self.interrupt_window = wanted;
+    }
+}
+
+impl Vm {
+    fn run_until_exit(&mut self, entered: Entered) -> Exit {
         self.complete_io();
-        if mode == Mode::ImmediateExit {
-            return Return::Interrupted;
+        if entered == Entered::NotAtAll {
+            return Exit::Interrupted;
         }
         let mut exits = 0;
         loop {
             if self.is_dirty_ring_full() {
-                return Return::DirtyRingFull;
+                return Exit::DirtyRingFull;
             }
-            if let Mode::SignalAfter(limit) = mode
+            if let Entered::UntilSignal { exits: limit } = entered
                 && exits >= limit
             {
-                return Return::Interrupted;
+                return Exit::Interrupted;
             }
             exits += 1;
             let injected = self.check_and_inject();
-            if mode == Mode::SignalPending {
+            if entered == Entered::WithSignal {
                 self.cancel_injection(injected);
                 self.tell_queue("after the abandoned entry");
-                return Return::Interrupted;
+                return Exit::Interrupted;
             }
             if self.deadline.is_some_and(|at| Instant::now() >= at) {
                 self.cancel_injection(injected);
-                return Return::Deadline;
+                return Exit::Deadline;
             }
             let entry = Entry {
                 injected,
-                intercepts: match mode {
-                    Mode::SignalAfter(_) => u32::MAX,
-                    _ => (self.behaviour.intercepts)(self.processor.msrs.xfd),
-                },
+                intercepts: self.intercepts(entered),
                 interrupt_window: self.interrupt_window,
                 nmi_window: self.queue.nmi_pending > 0 && self.behaviour.opens_nmi_window,
                 instructions: self.slice(self.longest_slice(), injected.is_some()),
             };
             self.tell_entry(entry.injected.as_ref());
             let exit = self.processor.enter(&mut self.memory, &entry);
-            self.exits += 1;
+            self.clock.count_exit();
             self.tell_exit(&exit);
             self.flush_dirty_log();
             self.complete_interrupts(exit.original);
@@ -143,7 +107,18 @@ impl Vm {
                 return why;
             }
             if self.opens_wrong_window() {
-                return Return::InterruptWindow;
+                return Exit::InterruptWindow;
+            }
+        }
+    }
+
+    /// The exception bitmap. Until a signal comes every exception leaves the guest on its way to its handler,
+    /// as it does where KVM has no second stage or emulates.
+    fn intercepts(&self, entered: Entered) -> u32 {
+        match entered {
+            Entered::UntilSignal { .. } => u32::MAX,
+            Entered::Normally | Entered::WithSignal | Entered::NotAtAll => {
+                (self.behaviour.intercepts)(self.processor.msrs.xfd)
             }
         }
     }
@@ -166,7 +141,7 @@ impl Vm {
             }
     }
 
-    fn handle_exit(&mut self, reason: ExitReason, in_delivery: bool) -> Option<Return> {
+    fn handle_exit(&mut self, reason: ExitReason, in_delivery: bool) -> Option<Exit> {
         match reason {
             ExitReason::Exception(event) => return self.reflect(event),
             ExitReason::Io { port, size, input, string, rep, length, .. } => {
@@ -176,19 +151,19 @@ impl Vm {
             ExitReason::StageTwo { gpa, write } => {
                 return self.second_stage_violation(gpa, write, in_delivery);
             }
-            ExitReason::Halt => return Some(Return::Halt),
-            ExitReason::TripleFault => return Some(Return::Shutdown),
+            ExitReason::Halt => return Some(Exit::Halt),
+            ExitReason::TripleFault => return Some(Exit::Shutdown),
             ExitReason::UnknownInstruction { text, rip } => {
-                return Some(Return::UnknownInstruction { text, rip });
+                return Some(Exit::UnknownInstruction { text, rip });
             }
-            ExitReason::InterruptWindow => return Some(Return::InterruptWindow),
+            ExitReason::InterruptWindow => return Some(Exit::InterruptWindow),
             ExitReason::Budget | ExitReason::NmiWindow => {}
         }
         None
     }
 
     /// An intercepted exception goes to the guest through the queue: `handle_exception_nmi`.
-    fn reflect(&mut self, event: Event) -> Option<Return> {
+    fn reflect(&mut self, event: Event) -> Option<Exit> {
         let event = (self.behaviour.intercept)(event, &self.event_registers());
         // INT1 has no condition to report, and sets no bit of DR6.
         let reports =
@@ -209,7 +184,7 @@ impl Vm {
 
     /// What the queue makes of an exception that was met while the one it holds was delivered:
     /// `kvm_multiple_exception`.
-    fn queue_behind_injected(&mut self, met: QueuedException) -> Option<Return> {
+    fn queue_behind_injected(&mut self, met: QueuedException) -> Option<Exit> {
         let escalation = self.queue.exception.map(|first| escalate(&first.event(), &met.event()));
         self.queue.exception = match escalation {
             None | Some(Escalation::Nested) => Some(met),
@@ -223,7 +198,7 @@ impl Vm {
             }
             Some(Escalation::TripleFault) => {
                 self.queue.exception = None;
-                return Some(Return::Shutdown);
+                return Some(Exit::Shutdown);
             }
         };
         None
@@ -236,7 +211,6 @@ mod tests {
     use crate::cpuid::default_table;
     use crate::hypervisor::behaviour::intercepts::{INTERCEPT_EVERYTHING, INTERCEPT_NOTHING};
     use crate::hypervisor::behaviour::{Behaviour, CORRECT};
-    use std::time::Duration;
 
     /// A VM in real mode without an IDT, at `code`: no event can be delivered.
     fn vm(behaviour: &'static Behaviour, code: &[u8]) -> Vm {
@@ -256,9 +230,9 @@ mod tests {
             vm.set_deadline(Instant::now() + Duration::from_millis(20));
             // The hypervisor's own rules make a double fault of what it intercepts.
             let ends =
-                if behaviour.name == INTERCEPT_EVERYTHING.name { Return::Shutdown } else { Return::Deadline };
-            assert_eq!(vm.run(Mode::Normal), ends, "{}", behaviour.name);
-            if ends == Return::Deadline {
+                if behaviour.name == INTERCEPT_EVERYTHING.name { Exit::Shutdown } else { Exit::Deadline };
+            assert_eq!(vm.run(RunMode::Normal), Ok(ends.clone()), "{}", behaviour.name);
+            if ends == Exit::Deadline {
                 assert!(vm.queue.in_flight(), "the event still waits for its delivery");
             }
         }
@@ -266,6 +240,6 @@ mod tests {
 
     #[test]
     fn a_delivery_without_a_table_shuts_down() {
-        assert_eq!(vm(&CORRECT, &[0x0F, 0x0B]).run(Mode::Normal), Return::Shutdown);
+        assert_eq!(vm(&CORRECT, &[0x0F, 0x0B]).run(RunMode::Normal), Ok(Exit::Shutdown));
     }
 }

@@ -7,134 +7,156 @@
 //!
 //! | | KVM's counterpart |
 //! |---|---|
-//! | [`Refusal`] | what `kvm_mmu_page_fault` comes to: -EFAULT, a userfaultfd, a missing slot |
-//! | [`Vm::evict`] | an MMU notifier's zap |
+//! | [`PageAccess`] | what `kvm_mmu_page_fault` comes to: -EFAULT, a userfaultfd, a missing slot |
+//! | `evict` | an MMU notifier's zap |
 //! | `map` | `kvm_tdp_page_fault`, which maps a page for good |
 //! | [`DirtyRing`] | `virt/kvm/dirty_ring.c` |
 
 use super::Vm;
-use super::run::Return;
-use crate::memory::PAGE;
+use crate::memory::{Memory, OutsideMemory, PAGE};
+use kvm_bindings::KVM_INTERNAL_ERROR_DELIVERY_EV;
 use std::collections::VecDeque;
+use vm::{DeliveryAccesses, DirtyRing, Exit, GuestMemory, MemoryImage, PageAccess, VcpuError};
 
-/// Why a page refuses the guest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// The host's mapping refuses every access: KVM_RUN fails with EFAULT.
-    Blocked,
-    /// A userfaultfd watches the page, and its watcher signals the vCPU: EINTR.
-    Userfault,
-    /// There is no memory slot: a delivery ends in KVM_EXIT_INTERNAL_ERROR, a plain access is MMIO.
-    Hole,
-    /// The same for writes alone.
-    ReadOnly,
-}
-
-/// `suberror` of an internal error that says that a delivery met memory which is not there:
-/// KVM_INTERNAL_ERROR_DELIVERY_EV.
-const DELIVERY_EVENT: u32 = 3;
-
-/// Guest writes, logged a page at a time, oldest first.
+/// Guest writes, logged a page at a time, oldest first: what the dirty ring holds.
 #[derive(Clone, Debug, Default)]
-pub struct DirtyRing {
+pub(super) struct DirtyLog {
     pages: VecDeque<u64>,
-}
-
-impl DirtyRing {
-    /// How many pages it holds.
-    pub fn used(&self) -> u32 {
-        self.pages.len() as u32
-    }
-
-    /// Whether the page at `gpa` is in it.
-    pub fn holds(&self, gpa: u64) -> bool {
-        self.pages.contains(&page(gpa))
-    }
 }
 
 /// Entries that a ring of one page has before its soft limit: 256 less the 64 that the kernel keeps
 /// in reserve. With so many in it KVM_RUN returns before it enters the guest.
-pub const SOFT_LIMIT: u32 = 192;
+pub const SOFT_LIMIT: usize = 192;
+
+impl GuestMemory for Vm {
+    fn memory_size(&self) -> u64 {
+        self.memory.size()
+    }
+
+    fn read_memory(&self, address: u64, bytes: &mut [u8]) -> Result<(), VcpuError> {
+        self.memory.read(address, bytes).map_err(outside)
+    }
+
+    fn write_memory(&mut self, address: u64, bytes: &[u8]) -> Result<(), VcpuError> {
+        self.memory.write(address, bytes).map_err(outside)
+    }
+
+    fn save_memory(&self) -> Result<MemoryImage, VcpuError> {
+        Ok(MemoryImage { pages: self.memory.pages().to_vec() })
+    }
+
+    /// Every page allows the guest everything, nothing is mapped yet, and a dirty ring starts empty.
+    fn load_memory(&mut self, image: &MemoryImage) -> Result<(), VcpuError> {
+        self.memory = Memory::from_pages(image.pages.clone());
+        self.memory.zap_all();
+        self.refused = None;
+        if self.dirty_log.is_some() {
+            self.log_dirty_pages();
+        }
+        Ok(())
+    }
+
+    fn delivery_accesses(&mut self) -> Option<&mut dyn DeliveryAccesses> {
+        Some(self)
+    }
+
+    fn set_page_access(&mut self, address: u64, access: PageAccess) -> Result<(), VcpuError> {
+        if let Some((refused, was)) = self.refused.take() {
+            self.refuse(refused, was, false);
+        }
+        self.refuse(address, access, true);
+        self.refused = Some((page(address), access));
+        Ok(())
+    }
+
+    fn evict(&mut self, address: u64) -> Result<(), VcpuError> {
+        self.memory.zap(address);
+        Ok(())
+    }
+
+    fn is_resident(&self, address: u64) -> Result<bool, VcpuError> {
+        Ok(self.memory.is_mapped(address))
+    }
+
+    fn dirty_ring(&mut self) -> Option<&mut dyn DirtyRing> {
+        self.dirty_log.is_some().then_some(self)
+    }
+}
+
+impl DirtyRing for Vm {
+    fn harvest(&mut self, count: u32) -> Result<(), VcpuError> {
+        let Some(log) = &mut self.dirty_log else { return Ok(()) };
+        let count = log.pages.len().min(count as usize);
+        for page in log.pages.drain(..count) {
+            self.memory.log_write(page, true);
+        }
+        Ok(())
+    }
+
+    fn restart_log(&mut self) -> Result<(), VcpuError> {
+        if self.dirty_log.is_some() {
+            self.memory.log_all_writes();
+        }
+        Ok(())
+    }
+
+    fn holds(&self, address: u64) -> bool {
+        self.dirty_log.as_ref().is_some_and(|log| log.pages.contains(&page(address)))
+    }
+}
+
+impl DeliveryAccesses for Vm {
+    fn refuse(&mut self, n: u64) {
+        self.memory.refuse_access(Some(n));
+    }
+}
 
 impl Vm {
-    /// Makes the page at `gpa` refuse the guest. Every other page no longer does.
-    pub fn refuse(&mut self, gpa: u64, refusal: Refusal) {
-        self.open();
-        self.zap(gpa, refusal);
-        match refusal {
-            Refusal::ReadOnly => self.memory.write_protect(gpa, true),
-            Refusal::Blocked | Refusal::Userfault | Refusal::Hole => self.memory.block(gpa),
-        }
-        self.refused = Some((page(gpa), refusal));
-    }
-
-    /// No page refuses the guest any more.
-    pub fn open(&mut self) {
-        let Some((gpa, refusal)) = self.refused.take() else { return };
-        self.zap(gpa, refusal);
-        match refusal {
-            Refusal::ReadOnly => self.memory.write_protect(gpa, false),
-            Refusal::Blocked | Refusal::Userfault | Refusal::Hole => self.memory.unblock(gpa),
-        }
-    }
-
-    /// What a page loses that is to refuse the guest, or no longer. A memory slot that comes, goes or
-    /// changes takes every page out of the second-stage page tables.
-    fn zap(&mut self, gpa: u64, refusal: Refusal) {
-        match refusal {
-            Refusal::Blocked | Refusal::Userfault => self.memory.zap(gpa),
-            Refusal::Hole | Refusal::ReadOnly => self.memory.zap_all(),
-        }
-    }
-
-    /// Takes the page at `gpa` away; the next guest access finds it again.
-    pub fn evict(&mut self, gpa: u64) {
-        self.memory.zap(gpa);
-    }
-
-    /// Whether the page at `gpa` is there: met by the guest, and not evicted since.
-    pub fn is_resident(&self, gpa: u64) -> bool {
-        self.memory.is_mapped(gpa)
-    }
-
     /// From now on guest writes are logged in a dirty ring.
     pub fn log_dirty_pages(&mut self) {
-        self.dirty_ring = Some(DirtyRing::default());
+        self.dirty_log = Some(DirtyLog::default());
         self.memory.log_all_writes();
     }
 
-    /// The dirty ring, if there is one.
-    pub fn dirty_ring(&self) -> Option<&DirtyRing> {
-        self.dirty_ring.as_ref()
+    /// How many pages the dirty ring holds.
+    pub fn dirty_pages(&self) -> usize {
+        self.dirty_log.as_ref().map_or(0, |log| log.pages.len())
     }
 
-    /// Takes the oldest `count` pages out of the dirty ring, or all that there are, and logs the next
-    /// write to each again.
-    pub fn harvest_dirty_ring(&mut self, count: u32) {
-        let Some(ring) = &mut self.dirty_ring else { return };
-        let count = ring.pages.len().min(count as usize);
-        for page in ring.pages.drain(..count) {
-            self.memory.log_write(page, true);
+    /// The page at `gpa` refuses the guest what `access` does not allow, or no longer. A memory slot that
+    /// comes, goes or changes takes every page out of the second-stage page tables.
+    fn refuse(&mut self, gpa: u64, access: PageAccess, refuses: bool) {
+        match access {
+            PageAccess::Open => {}
+            PageAccess::Blocked | PageAccess::Private | PageAccess::Userfault => {
+                self.memory.zap(gpa);
+                self.block(gpa, refuses);
+            }
+            PageAccess::Hole => {
+                self.memory.zap_all();
+                self.block(gpa, refuses);
+            }
+            PageAccess::ReadOnly => {
+                self.memory.zap_all();
+                self.memory.write_protect(gpa, refuses);
+            }
         }
     }
 
-    /// Logs the next write to every page again; the ring keeps what it has.
-    pub fn restart_dirty_log(&mut self) {
-        if self.dirty_ring.is_some() {
-            self.memory.log_all_writes();
-        }
+    fn block(&mut self, gpa: u64, refuses: bool) {
+        if refuses { self.memory.block(gpa) } else { self.memory.unblock(gpa) }
     }
 
     /// `vmx_flush_pml_buffer`: at every exit, what the processor has logged goes into the ring.
     pub(super) fn flush_dirty_log(&mut self) {
-        if let Some(ring) = &mut self.dirty_ring {
-            ring.pages.extend(self.memory.take_logged());
+        if let Some(log) = &mut self.dirty_log {
+            log.pages.extend(self.memory.take_logged());
         }
     }
 
     /// `kvm_dirty_ring_check_request`.
     pub(super) fn is_dirty_ring_full(&self) -> bool {
-        self.dirty_ring.as_ref().is_some_and(|ring| ring.used() >= SOFT_LIMIT)
+        self.dirty_pages() >= SOFT_LIMIT
     }
 
     /// The second stage refused the guest an access: what KVM_RUN returns, or nothing where the host
@@ -144,35 +166,39 @@ impl Vm {
         gpa: u64,
         write: bool,
         in_delivery: bool,
-    ) -> Option<Return> {
-        let refusal = self.refused.filter(|(refused, _)| *refused == page(gpa));
-        match refusal.map(|(_, refusal)| refusal) {
-            Some(Refusal::ReadOnly) if !write => self.map(gpa, write, in_delivery),
-            Some(Refusal::Userfault) => Some(Return::Interrupted),
-            Some(Refusal::Hole | Refusal::ReadOnly) if in_delivery => {
-                Some(Return::InternalError { suberror: DELIVERY_EVENT })
+    ) -> Option<Exit> {
+        let refused = self.refused.filter(|(refused, _)| *refused == page(gpa));
+        match refused.map_or(PageAccess::Open, |(_, access)| access) {
+            PageAccess::Open if gpa >= self.memory.size() => Some(Exit::Mmio { address: gpa, write }),
+            PageAccess::Open => self.map(gpa, write, in_delivery),
+            PageAccess::ReadOnly if !write => self.map(gpa, write, in_delivery),
+            PageAccess::Userfault => Some(Exit::Interrupted),
+            PageAccess::Hole | PageAccess::ReadOnly if in_delivery => {
+                Some(Exit::InternalError { suberror: KVM_INTERNAL_ERROR_DELIVERY_EV, data: Vec::new() })
             }
-            Some(Refusal::Hole | Refusal::ReadOnly) => Some(Return::Mmio { gpa, write }),
-            Some(Refusal::Blocked) => Some(Return::Fault { gpa }),
-            None if gpa >= self.memory.size() => Some(Return::Mmio { gpa, write }),
-            None => self.map(gpa, write, in_delivery),
+            PageAccess::Hole | PageAccess::ReadOnly => Some(Exit::Mmio { address: gpa, write }),
+            PageAccess::Blocked | PageAccess::Private => Some(Exit::Fault { gpa: Some(gpa) }),
         }
     }
 
     /// Maps a page that was missing; a page that is mapped for a write is dirty. Where none was missing,
     /// the access was refused by itself.
-    fn map(&mut self, gpa: u64, write: bool, in_delivery: bool) -> Option<Return> {
+    fn map(&mut self, gpa: u64, write: bool, in_delivery: bool) -> Option<Exit> {
         if !self.memory.map(gpa) {
-            return Some(Return::Fault { gpa });
+            return Some(Exit::Fault { gpa: Some(gpa) });
         }
-        if let Some(ring) = self.dirty_ring.as_mut().filter(|_| write) {
+        if let Some(log) = self.dirty_log.as_mut().filter(|_| write) {
             self.memory.log_write(gpa, false);
             if !in_delivery || self.behaviour.logs_deliveries {
-                ring.pages.push_back(page(gpa));
+                log.pages.push_back(page(gpa));
             }
         }
         None
     }
+}
+
+fn outside(error: OutsideMemory) -> VcpuError {
+    VcpuError::OutsideMemory { address: error.address, length: error.length, memory_size: error.size }
 }
 
 fn page(gpa: u64) -> u64 {

@@ -13,7 +13,7 @@ const LEGACY: u64 = component::X87 | component::SSE;
 
 impl Vm {
     /// KVM_GET_XSAVE2.
-    pub fn xsave(&self) -> Vec<u8> {
+    pub(super) fn xsave_area(&self) -> Vec<u8> {
         let state = &self.processor.xstate;
         let mut area = vec![0; SIZE];
         area[..HEADER].copy_from_slice(&state.fxsave);
@@ -24,7 +24,7 @@ impl Vm {
     }
 
     /// KVM_SET_XSAVE. Returns false when the area is too short for the components it names.
-    pub fn set_xsave(&mut self, area: &[u8]) -> bool {
+    pub(super) fn load_xsave_area(&mut self, area: &[u8]) -> bool {
         let Some(header) = area.get(HEADER..HEADER + 8) else { return false };
         let mut bytes = [0; 8];
         bytes.copy_from_slice(header);

@@ -45,7 +45,7 @@ fn pop_ss_suppresses_it_too() {
 #[test]
 fn amd_suppresses_nothing() {
     let mut g = breaking(MOV_SS, CODE + 7);
-    for leaf in g.cpu.cpuid.entries.iter_mut().filter(|leaf| leaf.leaf == 0) {
+    for leaf in g.cpu.cpuid.entries.iter_mut().filter(|leaf| leaf.function == 0) {
         // "AuthenticAMD".
         (leaf.ebx, leaf.edx, leaf.ecx) = (0x6874_7541, 0x6974_6E65, 0x444D_4163);
     }

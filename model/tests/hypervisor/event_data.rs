@@ -5,7 +5,7 @@ use super::{Guest, run_to_halt, top, vm};
 use crate::guest::{CODE, DATA, NEXT, STACK};
 use model::hypervisor::Vm;
 use model::hypervisor::behaviour::by_name;
-use model::hypervisor::run::{Mode, Return};
+use vm::{Exit, RunMode, Vcpu};
 
 /// The address of the page fault, and so its event data.
 pub(super) const ADDRESS: u64 = DATA + 0x1000;
@@ -32,7 +32,7 @@ fn after_single_step(behaviour: &str) -> Vm {
 fn stopped_once(g: Guest, behaviour: &str, stack: u64) -> Vm {
     let mut vm = vm(g, by_name(behaviour).unwrap());
     vm.memory.block(stack - 64);
-    assert!(matches!(vm.run(Mode::Normal), Return::Fault { .. }), "{behaviour}");
+    assert!(matches!(vm.run(RunMode::Normal), Ok(Exit::Fault { .. })), "{behaviour}");
     vm.memory.unblock(stack - 64);
     run_to_halt(&mut vm);
     vm
@@ -56,20 +56,20 @@ pub(super) fn event_data(vm: &Vm) -> u64 {
 fn events_without_data(make: impl Fn() -> Vm) -> [u64; 3] {
     let mut interrupt = make();
     go_on(&mut interrupt, &[0x90, 0xF4]);
-    interrupt.interrupt(0x40);
+    interrupt.interrupt(0x40).unwrap();
     run_to_halt(&mut interrupt);
     assert_eq!(top(&interrupt)[5], 0x0200_0040_0000_0010);
 
     let mut nmi = make();
     go_on(&mut nmi, &[0x90, 0xF4]);
-    nmi.nmi();
+    nmi.nmi().unwrap();
     run_to_halt(&mut nmi);
     assert_eq!(top(&nmi)[5], 0x0202_0002_0004_0010);
 
     let mut int_n = make();
     go_on(&mut int_n, &[0xCD, 0x1F, 0xF4]);
     int_n.memory.block(SECOND_STACK - 64);
-    assert!(matches!(int_n.run(Mode::Normal), Return::Fault { .. }));
+    assert!(matches!(int_n.run(RunMode::Normal), Ok(Exit::Fault { .. })));
     int_n.memory.unblock(SECOND_STACK - 64);
     run_to_halt(&mut int_n);
     assert_eq!(top(&int_n)[5], 0x2204_001F_0002_0010);
@@ -121,7 +121,7 @@ fn payload_reuse_taken_literally_writes_what_has_its_payload() {
     let entry = crate::guest::PT + (NEXT >> 12) * 8;
     vm.memory.write(entry, &6u64.to_le_bytes()).unwrap();
     vm.memory.block(SECOND_STACK - 64);
-    assert!(matches!(vm.run(Mode::Normal), Return::Fault { .. }));
+    assert!(matches!(vm.run(RunMode::Normal), Ok(Exit::Fault { .. })));
     vm.memory.unblock(SECOND_STACK - 64);
     run_to_halt(&mut vm);
     assert_eq!((top(&vm)[5], event_data(&vm)), (0x0203_000E_0000_0010, STEP), "#PF");
@@ -151,8 +151,8 @@ fn payload_reuse_taken_literally_survives_an_abandoned_entry_by_accident() {
     g.cpu.rflags |= 0x100;
     let mut vm = vm(g, by_name("payload-reuse-literal").unwrap());
     vm.memory.block(STACK - 64);
-    assert!(matches!(vm.run(Mode::Normal), Return::Fault { .. }));
-    assert_eq!(vm.run(Mode::SignalPending), Return::Interrupted);
+    assert!(matches!(vm.run(RunMode::Normal), Ok(Exit::Fault { .. })));
+    assert_eq!(vm.run(RunMode::SignalPending), Ok(Exit::Interrupted));
     assert_eq!(vm.queue.exception.unwrap().data, None);
     vm.memory.unblock(STACK - 64);
     run_to_halt(&mut vm);

@@ -8,7 +8,7 @@ use model::hypervisor::behaviour::flaws::INT1_RETYPED;
 use model::hypervisor::behaviour::intercepts::usual;
 use model::hypervisor::behaviour::proposals::UAPI_EVENT_DATA;
 use model::hypervisor::behaviour::{Behaviour, CORRECT, by_name};
-use model::hypervisor::run::{Mode, Return};
+use vm::{Exit, RunMode, Vcpu};
 
 /// The bitmap that this behaviour has.
 macro_rules! intercepting {
@@ -50,13 +50,13 @@ fn check(name: &str, make: impl Fn() -> Guest, expected: &Expected) {
         for refused in std::iter::once(None).chain((0..).map(Some)) {
             let mut vm = vm(make(), behaviour);
             vm.memory.refuse_access(refused);
-            let mut why = vm.run(Mode::Normal);
-            let stopped = matches!(why, Return::Fault { .. });
+            let mut why = vm.run(RunMode::Normal);
+            let stopped = matches!(why, Ok(Exit::Fault { .. }));
             if stopped {
-                why = vm.run(Mode::Normal);
+                why = vm.run(RunMode::Normal);
             }
             let at = format!("{name}: {} {:#x}, {refused:?}", behaviour.name, (behaviour.intercepts)(0));
-            assert_eq!(why, Return::Halt, "{at}");
+            assert_eq!(why, Ok(Exit::Halt), "{at}");
             assert_eq!(top(&vm), expected.frame, "{at}");
             let cpu = &vm.processor;
             let got = (cpu.cr2, cpu.dr6, cpu.msrs.fred.config & 3);
@@ -181,7 +181,12 @@ fn a_fault_that_meets_a_double_fault_shuts_down() {
         let mut g = Guest::fred().with_bytes(&[0xA1, 0, 0x10, 0x19, 0, 0, 0, 0, 0]);
         g.map(NEXT, 6);
         g.map(STACK - 0x1000, 6);
-        assert_eq!(vm(g, behaviour).run(Mode::Normal), Return::Shutdown, "{:#x}", (behaviour.intercepts)(0));
+        assert_eq!(
+            vm(g, behaviour).run(RunMode::Normal),
+            Ok(Exit::Shutdown),
+            "{:#x}",
+            (behaviour.intercepts)(0)
+        );
     }
 }
 
@@ -214,7 +219,7 @@ fn an_interrupt_whose_delivery_meets_a_pf_has_been_taken() {
         g.map(0xB000, 6);
         g.cpu.msrs.fred.stklvls = 1 << 28;
         let mut vm = vm(g, behaviour);
-        vm.interrupt(0x40);
+        vm.interrupt(0x40).unwrap();
         run_to_halt(&mut vm);
         let at = (behaviour.intercepts)(0);
         assert_eq!(top(&vm)[5], 0x0603_000E_0000_0023, "{at:#x}");
@@ -254,7 +259,7 @@ fn a_debug_handler_finds_btf_and_gd_clear() {
             vm.memory.refuse_access(refused);
             let mut left = (0, 0x400);
             if refused.is_some() {
-                assert!(matches!(vm.run(Mode::Normal), Return::Fault { .. }), "{at}");
+                assert!(matches!(vm.run(RunMode::Normal), Ok(Exit::Fault { .. })), "{at}");
                 left = (2, 0x2400);
                 assert_eq!((vm.processor.msrs.debugctl, vm.processor.dr7), (0, 0x400), "at the stop, {at}");
                 (vm.processor.msrs.debugctl, vm.processor.dr7) = left;
@@ -273,7 +278,7 @@ fn an_intercepted_event_keeps_its_data_when_it_is_injected() {
     g.map(NEXT, 6);
     let mut vm = vm(g, by_name("intercept-everything").unwrap());
     vm.memory.block(STACK - 64);
-    assert!(matches!(vm.run(Mode::Normal), Return::Fault { .. }));
+    assert!(matches!(vm.run(RunMode::Normal), Ok(Exit::Fault { .. })));
     let held = vm.queue.exception.unwrap();
     assert_eq!((held.event(), held.data), (Event::exception(14), Some(DATA + 0x1000)));
     vm.memory.unblock(STACK - 64);

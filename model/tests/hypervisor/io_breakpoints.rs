@@ -5,7 +5,7 @@ use super::{Guest, run_to_halt, top, vm};
 use crate::guest::{CODE, DATA};
 use model::hypervisor::Vm;
 use model::hypervisor::behaviour::CORRECT;
-use model::hypervisor::run::{Mode, Return};
+use vm::{Exit, RunMode, Vcpu};
 
 /// #DB's SS slot.
 const DB: u64 = 0x0203_0001_0000_0010;
@@ -14,11 +14,11 @@ const DB: u64 = 0x0203_0001_0000_0010;
 fn serve(vm: &mut Vm) -> u32 {
     let mut served = 0;
     loop {
-        match vm.run(Mode::Normal) {
-            Return::Input { size, .. } => assert!(vm.set_io_data(&vec![0xA5; size.into()])),
-            Return::Output { .. } => {}
+        match vm.run(RunMode::Normal) {
+            Ok(Exit::IoIn { size, .. }) => vm.set_io_data(&vec![0xA5; size.into()]).unwrap(),
+            Ok(Exit::IoOut { .. }) => {}
             other => {
-                assert_eq!(other, Return::Halt);
+                assert_eq!(other, Ok(Exit::Halt));
                 return served;
             }
         }

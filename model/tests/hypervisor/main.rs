@@ -13,9 +13,9 @@ mod second_stage;
 mod uapi;
 
 use guest::Guest;
-use model::hypervisor::run::{Mode, Return};
 use model::hypervisor::{Behaviour, Vm};
 use std::time::{Duration, Instant};
+use vm::{Exit, RunMode, Vcpu};
 
 /// A VM that holds the guest.
 fn vm(guest: Guest, behaviour: &'static Behaviour) -> Vm {
@@ -29,7 +29,7 @@ fn vm(guest: Guest, behaviour: &'static Behaviour) -> Vm {
 
 /// Runs to a handler's HLT.
 fn run_to_halt(vm: &mut Vm) {
-    assert_eq!(vm.run(Mode::Normal), Return::Halt);
+    assert_eq!(vm.run(RunMode::Normal), Ok(Exit::Halt));
 }
 
 /// The eight quadwords at the stack pointer.

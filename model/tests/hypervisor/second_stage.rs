@@ -6,8 +6,7 @@ use super::{Guest, run_to_halt, top, vm};
 use crate::guest::{CODE, HANDLERS, IDT, NEXT, PD, PDPT, PML4, STACK};
 use model::hypervisor::Vm;
 use model::hypervisor::behaviour::by_name;
-use model::hypervisor::run::{Mode, Return};
-use model::hypervisor::second_stage::Refusal;
+use vm::{DirtyRing, Exit, GuestMemory, PageAccess, RunMode, Vcpu};
 
 /// A guest that raises a #PF, with nothing mapped yet.
 fn fresh(behaviour: &str) -> Vm {
@@ -35,11 +34,11 @@ fn map_all(vm: &mut Vm) {
 fn a_delivery_that_meets_an_empty_second_stage_is_injected_again() {
     for (behaviour, data) in [("payload-reuse", ADDRESS), ("v9", ADDRESS), ("lost-on-requeue", 0)] {
         let mut vm = fresh(behaviour);
-        assert!(!vm.is_resident(STACK - 64) && !vm.is_resident(CODE));
+        assert!(!vm.is_resident(STACK - 64).unwrap() && !vm.is_resident(CODE).unwrap());
         // One KVM_RUN, one frame.
         run_to_halt(&mut vm);
         assert_eq!((vm.processor.gpr[4], event_data(&vm)), (STACK - 64, data), "{behaviour}");
-        assert!(vm.is_resident(STACK - 64) && vm.is_resident(CODE));
+        assert!(vm.is_resident(STACK - 64).unwrap() && vm.is_resident(CODE).unwrap());
     }
 }
 
@@ -62,42 +61,50 @@ fn stale_event_data_shows_in_a_fresh_vm() {
 /// allowed again, but by the guest's next access.
 #[test]
 fn what_refuses_a_page_unmaps_it_and_a_slot_unmaps_all() {
-    for (refusal, others_stay) in [
-        (Refusal::Blocked, true),
-        (Refusal::Userfault, true),
-        (Refusal::Hole, false),
-        (Refusal::ReadOnly, false),
+    for (access, others_stay) in [
+        (PageAccess::Blocked, true),
+        (PageAccess::Userfault, true),
+        (PageAccess::Hole, false),
+        (PageAccess::ReadOnly, false),
     ] {
         let mut vm = fresh("payload-reuse");
         run_to_halt(&mut vm);
-        vm.refuse(STACK - 64, refusal);
-        assert_eq!((vm.is_resident(STACK - 64), vm.is_resident(CODE)), (false, others_stay), "{refusal:?}");
+        vm.set_page_access(STACK - 64, access).unwrap();
+        assert_eq!(
+            (vm.is_resident(STACK - 64).unwrap(), vm.is_resident(CODE).unwrap()),
+            (false, others_stay),
+            "{access:?}"
+        );
         vm.memory.map(CODE);
-        vm.open();
-        assert_eq!((vm.is_resident(STACK - 64), vm.is_resident(CODE)), (false, others_stay), "{refusal:?}");
+        vm.set_page_access(STACK - 64, PageAccess::Open).unwrap();
+        assert_eq!(
+            (vm.is_resident(STACK - 64).unwrap(), vm.is_resident(CODE).unwrap()),
+            (false, others_stay),
+            "{access:?}"
+        );
     }
 }
 
 /// INT n on a stack that was in use before: under v9 its event data tells whether it was injected.
 #[test]
 fn only_a_slot_reaches_the_stack_of_another_event() {
-    for (refusal, left) in [
-        (Refusal::Blocked, 0),
-        (Refusal::Userfault, 0),
-        (Refusal::Hole, ADDRESS),
-        (Refusal::ReadOnly, ADDRESS),
+    for (access, left) in [
+        (PageAccess::Blocked, 0),
+        (PageAccess::Userfault, 0),
+        (PageAccess::Hole, ADDRESS),
+        (PageAccess::ReadOnly, ADDRESS),
     ] {
         let mut vm = fresh("v9");
         vm.memory.map(SECOND_STACK - 64);
-        vm.refuse(STACK - 64, refusal);
+        vm.set_page_access(STACK - 64, access).unwrap();
         vm.memory.map(SECOND_STACK - 64);
-        assert_ne!(vm.run(Mode::Normal), Return::Halt, "{refusal:?}");
-        vm.open();
+        assert_ne!(vm.run(RunMode::Normal), Ok(Exit::Halt), "{access:?}");
+        vm.set_page_access(STACK - 64, PageAccess::Open).unwrap();
         run_to_halt(&mut vm);
         // The instructions are on a page beside the stack's.
         go_on(&mut vm, &[0xCD, 0x1F, 0xF4]);
         run_to_halt(&mut vm);
-        assert_eq!((top(&vm)[5], event_data(&vm)), (0x2204_001F_0002_0010, left), "{refusal:?}");
+        assert_eq!((top(&vm)[5], event_data(&vm)), (0x2204_001F_0002_0010, left), "{access:?}");
     }
 }
 
@@ -105,10 +112,10 @@ fn only_a_slot_reaches_the_stack_of_another_event() {
 #[test]
 fn a_read_only_page_that_is_missing_can_be_read() {
     let mut vm = vm(Guest::idt().with_bytes(&[0x0F, 0x0B]), by_name("payload-reuse").unwrap());
-    vm.refuse(IDT, Refusal::ReadOnly);
-    assert!(!vm.is_resident(IDT));
+    vm.set_page_access(IDT, PageAccess::ReadOnly).unwrap();
+    assert!(!vm.is_resident(IDT).unwrap());
     run_to_halt(&mut vm);
-    assert_eq!((vm.processor.rip, vm.is_resident(IDT)), (HANDLERS + 6 * 16 + 1, true));
+    assert_eq!((vm.processor.rip, vm.is_resident(IDT).unwrap()), (HANDLERS + 6 * 16 + 1, true));
 }
 
 /// The n-th access of a delivery is the same with and without misses on the way.
@@ -122,13 +129,13 @@ fn misses_do_not_count_as_accesses() {
                     map_all(&mut vm);
                 }
                 vm.memory.refuse_access(Some(*n));
-                let why = vm.run(Mode::Normal);
-                if why != Return::Halt {
-                    assert!(matches!(why, Return::Fault { .. }), "{why:?}");
+                let why = vm.run(RunMode::Normal);
+                if why != Ok(Exit::Halt) {
+                    assert!(matches!(why, Ok(Exit::Fault { .. })), "{why:?}");
                     run_to_halt(&mut vm);
                 }
                 assert_eq!(event_data(&vm), ADDRESS);
-                why == Return::Halt
+                why == Ok(Exit::Halt)
             })
             .unwrap()
     };
@@ -144,14 +151,14 @@ fn the_dirty_ring_is_filled_without_an_exit() {
     let mut vm = fresh("v9");
     vm.log_dirty_pages();
     run_to_halt(&mut vm);
-    assert_eq!(vm.dirty_ring().unwrap().used(), 1, "the frame's page");
-    vm.harvest_dirty_ring(u32::MAX);
-    assert_eq!(vm.dirty_ring().unwrap().used(), 0);
+    assert_eq!(vm.dirty_pages(), 1, "the frame's page");
+    vm.harvest(u32::MAX).unwrap();
+    assert_eq!(vm.dirty_pages(), 0);
     // The stack of INT n is mapped, and its next write is logged.
     vm.memory.map(SECOND_STACK - 64);
     go_on(&mut vm, &[0xCD, 0x1F, 0xF4]);
-    vm.restart_dirty_log();
+    vm.restart_log().unwrap();
     run_to_halt(&mut vm);
     assert_eq!((top(&vm)[5], event_data(&vm)), (0x2204_001F_0002_0010, 0), "it was not injected");
-    assert_eq!(vm.dirty_ring().unwrap().used(), 1);
+    assert_eq!(vm.dirty_pages(), 1);
 }

@@ -51,7 +51,7 @@ impl Machine {
         let null = Segment { unusable: true, ..Segment::default() };
         let mut cpuid = default_table();
         let word = |n: usize| u32::from_le_bytes(vendor.signature()[4 * n..4 * n + 4].try_into().unwrap());
-        for leaf in cpuid.entries.iter_mut().filter(|entry| entry.leaf == 0) {
+        for leaf in cpuid.entries.iter_mut().filter(|entry| entry.function == 0) {
             (leaf.ebx, leaf.edx, leaf.ecx) = (word(0), word(1), word(2));
         }
         let mut cpu = Processor::new(cpuid);

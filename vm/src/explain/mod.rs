@@ -9,7 +9,7 @@ pub mod entry_failure;
 
 use crate::blame::Blame;
 use crate::queue::Queue;
-use crate::vcpu::{Exit, Vcpu};
+use crate::{Exit, Vcpu};
 use fred::control::rflags;
 
 /// `exit_reason`, by number, of the exits that x86 can have and [`Exit`] does not tell apart.

@@ -60,7 +60,7 @@ impl Machine for Narrowed<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machines::model::ModelMachine;
+    use model::ModelMachine;
     use model::hypervisor::behaviour::CORRECT;
 
     /// The model with some features and MSRs taken away.

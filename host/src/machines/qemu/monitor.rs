@@ -1,5 +1,6 @@
 //! QEMU's monitor: asked where the guest is before a QEMU that is late is killed.
 
+use rustix::io::{FdFlags, fcntl_setfd};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -22,10 +23,7 @@ impl Monitor {
     pub(super) fn new() -> io::Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
         let theirs = OwnedFd::from(theirs);
-        // SAFETY: the descriptor is ours and open; the call changes one flag of it.
-        if unsafe { libc::fcntl(theirs.as_raw_fd(), libc::F_SETFD, 0) } < 0 {
-            return Err(io::Error::last_os_error());
-        }
+        fcntl_setfd(&theirs, FdFlags::empty())?;
         Ok(Self { ours, theirs })
     }
 

@@ -1,0 +1,81 @@
+//! `storm`: whether a signal ends KVM_RUN near an event.
+
+use super::aim::Aim;
+use crate::image::Place;
+use crate::stops::probe::Support;
+use crate::stops::probe::guest::{EVENT, Guest, Progress};
+use crate::stops::probe::tries::sentence;
+use fastrand::Rng;
+use std::time::Instant;
+use vm::{Exit, RunMode, VcpuError};
+
+/// How many guests a signal may miss.
+const GUESTS: u32 = 100;
+/// How many times what one guest may take all of them may take.
+pub(in crate::stops) const TOGETHER: u32 = 4;
+
+/// Signals come while guests run an instruction and then raise an exception, until one of them ends
+/// KVM_RUN between the two, or while the exception is in flight. The pages that its delivery touches
+/// are evicted, as in a storm.
+///
+/// What is in the queue then is not asked: an event that is lost there is the scenarios' to find.
+pub(in crate::stops) fn storm(start: impl Fn() -> Result<Guest, VcpuError>) -> Result<Support, VcpuError> {
+    let mut guest = start()?;
+    if let Err(error) = evict(&mut guest) {
+        return Ok(Support::NotOffered(error.to_string()));
+    }
+    let begun = guest.vcpu.clock();
+    match guest.run(RunMode::Normal)? {
+        Progress::Delivered => {}
+        other => return Ok(Support::Wrong(sentence("#UD", &other))),
+    }
+    let mut aim = Aim::new(Rng::with_seed(0), guest.vcpu.clock() - begun);
+    let end = Instant::now() + TOGETHER * guest.limit;
+    let (mut guests, mut signals) = (0, 0);
+    while guests < GUESTS && Instant::now() < end {
+        let mut guest = start()?;
+        evict(&mut guest)?;
+        guests += 1;
+        match until_near(&mut guest, &mut aim, &mut signals)? {
+            None => {}
+            Some(Progress::Exit(Exit::Interrupted)) => return Ok(Support::Works),
+            Some(other) => return Ok(Support::Wrong(sentence("#UD", &other))),
+        }
+    }
+    Ok(Support::Wrong(format!(
+        "of {signals} signals in {guests} guests none ended KVM_RUN between an instruction before the #UD and its handler"
+    )))
+}
+
+fn evict(guest: &mut Guest) -> Result<(), VcpuError> {
+    Place::ALL.into_iter().try_for_each(|place| guest.vcpu.evict(Guest::page(place)))
+}
+
+/// Signals one guest until it is interrupted near its event; `None` when that is over, or when signals
+/// keep the guest from it.
+fn until_near(guest: &mut Guest, aim: &mut Aim, signals: &mut u32) -> Result<Option<Progress>, VcpuError> {
+    loop {
+        let begun = guest.vcpu.clock();
+        match guest.run(RunMode::SignalAfter(aim.time()))? {
+            Progress::Exit(Exit::Interrupted) => *signals += 1,
+            Progress::Delivered => {
+                aim.sooner(guest.vcpu.clock() - begun);
+                return Ok(None);
+            }
+            other => return Ok(Some(other)),
+        }
+        match guest.vcpu.regs()?.rip {
+            EVENT => return Ok(Some(Progress::Exit(Exit::Interrupted))),
+            _ if guest.is_at_act()? => {
+                if !aim.later() {
+                    return Ok(None);
+                }
+            }
+            // In the handler.
+            _ => {
+                aim.sooner(guest.vcpu.clock() - begun);
+                return Ok(None);
+            }
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Signals at random times while a case runs again and again.
+//!
+//! A signal ends KVM_RUN wherever it is. Where an exception has just been queued, or its delivery was
+//! interrupted, KVM_RUN returns with the event in flight; everywhere else the guest goes on. So what
+//! counts is how many signals met an event. When they come is measured: [`Aim`].
+//!
+//! A storm must not keep the guest from going on: a guest that signals find where it stood gets more
+//! time, and when it has had as much as it needs without them, it runs to the end of its case without
+//! them.
+
+use super::aim::Aim;
+use super::watch::{Found, Watch};
+use crate::session::{Session, Stopped};
+use crate::stops::{Cut, NoCut};
+use fastrand::Rng;
+use protocol::doorbell::Doorbell;
+use serde::{Deserialize, Serialize};
+use std::time::{Duration, Instant};
+use vm::{Exit, RunMode};
+
+/// How long a storm lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StormBounds {
+    /// As soon as so many cuts are proved, it ends.
+    pub cuts: u32,
+    /// After this time it ends in any case, and fewer cuts are an error.
+    pub time: Duration,
+}
+
+impl StormBounds {
+    /// One cut, within a few seconds: in a run of everything each case has a storm of its own.
+    pub const DEFAULT: Self = Self { cuts: 1, time: Duration::from_secs(5) };
+}
+
+/// What became of a run of the case.
+#[derive(Debug)]
+pub(crate) enum Struck {
+    /// A signal has met its event in flight.
+    Cut(Cut),
+    /// It is done.
+    Done,
+    /// The storm's time is over.
+    Over,
+}
+
+/// The signals.
+#[derive(Debug)]
+pub(crate) struct Storm {
+    random: Rng,
+    /// `None` until it was measured what the case needs without signals.
+    aim: Option<Aim>,
+    /// When no signal comes any more.
+    end: Instant,
+    /// Until when the guest may run without signals.
+    deadline: Instant,
+    /// How often the case was run.
+    pub(crate) runs: u32,
+    /// How often a signal has ended KVM_RUN before the handler was entered.
+    pub(crate) signals: u64,
+    /// How many of them found the guest where the one before had left it.
+    pub(crate) still: u64,
+    /// RIP when the last of them came.
+    pub(crate) rip: Option<u64>,
+}
+
+impl Storm {
+    /// The signals of `seed` for the scenario `id`, for `time` at most; the guest may run until
+    /// `deadline`. Which shares of the guest's time they wait is the scenario's and the seed's; how long
+    /// that is, the host's.
+    pub(crate) fn new(seed: u32, id: &str, time: Duration, deadline: Instant) -> Self {
+        let of_id = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(id.as_bytes());
+        let random = Rng::with_seed(u64::from(seed) << 32 | u64::from(of_id));
+        let end = deadline.min(Instant::now() + time);
+        Self { random, aim: None, end, deadline, runs: 0, signals: 0, still: 0, rip: None }
+    }
+
+    /// Whether its time is over.
+    pub(crate) fn is_over(&self) -> bool {
+        Instant::now() >= self.end
+    }
+
+    /// Runs the armed guest until a signal meets its event in flight, or the case is done. The first
+    /// run is without signals, and measured.
+    pub(crate) fn strike(&mut self, session: &mut Session<'_>) -> Result<Struck, NoCut> {
+        self.runs += 1;
+        let watch = Watch::begin(session)?;
+        let ended = match self.aim {
+            None => Ended::Stuck,
+            Some(_) => {
+                // Whatever the guest does, every KVM_RUN ends with the storm.
+                session.vcpu.set_deadline(self.end);
+                let ended = self.signal(session, watch);
+                session.vcpu.set_deadline(self.deadline);
+                ended?
+            }
+        };
+        match ended {
+            Ended::Struck(struck) => return Ok(struck),
+            Ended::PastEvent => {
+                run_out(session)?;
+            }
+            Ended::Stuck => {
+                let whole = run_out(session)?;
+                let random = &mut self.random;
+                self.aim.get_or_insert_with(|| Aim::new(random.fork(), whole)).measured(whole);
+            }
+        }
+        Ok(Struck::Done)
+    }
+
+    /// Signals come until there is no use in more of them.
+    fn signal(&mut self, session: &mut Session<'_>, mut watch: Watch) -> Result<Ended, NoCut> {
+        while let Some(aim) = self.aim.as_mut().filter(|_| Instant::now() < self.end) {
+            let begun = session.vcpu.clock();
+            match session.advance_in(RunMode::SignalAfter(aim.time()))? {
+                Stopped::Exit(Exit::Interrupted) => {}
+                Stopped::Input | Stopped::Output => continue,
+                Stopped::Doorbell(Doorbell::Done(_)) => {
+                    aim.sooner(session.vcpu.clock() - begun);
+                    return Ok(Ended::Struck(Struck::Done));
+                }
+                Stopped::Exit(Exit::Deadline) => break,
+                other => return Err(NoCut::Elsewhere(other)),
+            }
+            let found = watch.look(session)?;
+            if found != Found::Handler {
+                self.signals += 1;
+                self.rip = Some(watch.rip());
+            }
+            match found {
+                Found::Event(cut) => return Ok(Ended::Struck(Struck::Cut(cut))),
+                Found::Handler => {
+                    aim.sooner(session.vcpu.clock() - begun);
+                    return Ok(Ended::PastEvent);
+                }
+                Found::Still => {
+                    self.still += 1;
+                    if !aim.later() {
+                        return Ok(Ended::Stuck);
+                    }
+                }
+                Found::OnTheWay => aim.finer(),
+            }
+        }
+        Ok(Ended::Struck(Struck::Over))
+    }
+}
+
+/// How the signals of one run ended.
+enum Ended {
+    /// With the run, or the storm.
+    Struck(Struck),
+    /// The handler was entered and nothing met; the guest has the rest of its case to run.
+    PastEvent,
+    /// Its event is still to come, and signals only keep the guest from it.
+    Stuck,
+}
+
+/// The guest runs to the end of its case without signals, which takes so long.
+fn run_out(session: &mut Session<'_>) -> Result<Duration, NoCut> {
+    let begun = session.vcpu.clock();
+    match session.advance_past_io()? {
+        Stopped::Doorbell(Doorbell::Done(_)) => Ok(session.vcpu.clock() - begun),
+        other => Err(NoCut::Elsewhere(other)),
+    }
+}

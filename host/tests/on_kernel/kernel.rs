@@ -1,0 +1,70 @@
+//! Tests that boot a kernel.
+
+use crate::pretended::{MIDFLIGHT, Scratch, is_static, pretended, run, sentence};
+use std::path::Path;
+use std::process::Command;
+
+/// A kernel and its modules, and QEMU to boot it.
+fn kernel() -> Option<[String; 2]> {
+    let from_environment = ["MIDFLIGHT_TEST_KERNEL", "MIDFLIGHT_TEST_MODULES"].map(std::env::var);
+    let fetched = Path::new(MIDFLIGHT)
+        .ancestors()
+        .map(|directory| directory.join("midflight/linux-image-cloud-amd64"))
+        .find(|directory| directory.join("kernel").exists());
+    let found = match (from_environment, fetched) {
+        ([Ok(kernel), Ok(modules)], _) => Some([kernel, modules]),
+        (_, Some(fetched)) => {
+            Some(["kernel", "modules"].map(|name| fetched.join(name).display().to_string()))
+        }
+        _ => None,
+    };
+    let qemu = Command::new("qemu-system-x86_64").arg("--version").output().is_ok();
+    if found.is_none() || !qemu {
+        eprintln!("skipped, nothing tested: no kernel (`make run-tests-on-kernel` fetches one), or no QEMU");
+        return None;
+    }
+    found.filter(|_| is_static())
+}
+
+#[test]
+fn output_and_exit_code_come_back_exactly() {
+    let Some([kernel, modules]) = kernel() else { return };
+    let inside = |arguments: &[&str]| {
+        let mut words = vec!["--kernel", &kernel, "--modules", &modules, "--timeout", "300"];
+        words.extend(["--append", "kvm_amd.npt=0", "--"]);
+        words.extend(arguments);
+        run(&words)
+    };
+    let here = |arguments: &[&str]| Command::new(MIDFLIGHT).args(arguments).output().unwrap();
+    for arguments in [["list", "*"], ["list", "two words; $(no shell)"]] {
+        let (inside, here) = (inside(&arguments), here(&arguments));
+        let errors = String::from_utf8_lossy(&inside.stderr).into_owned();
+        assert_eq!(inside.status.code(), here.status.code(), "{errors}");
+        assert_eq!(inside.stdout, here.stdout);
+        assert!(errors.contains("kvm_amd WITHOUT NPT"), "what is appended reaches the kernel: {errors}");
+        assert!(errors.ends_with(&*String::from_utf8_lossy(&here.stderr)), "{errors}");
+    }
+}
+
+#[test]
+fn a_kernel_refuses_modules_of_another() {
+    let Some([kernel, _]) = kernel() else { return };
+    let scratch = Scratch::new("refused");
+    let arguments = pretended(&scratch);
+    let output = run(&["--kernel", &kernel, "--modules", &arguments[3], "--timeout", "300", "--", "list"]);
+    let sentence = sentence(&output);
+    assert!(sentence.contains("on the kernel under test: the kernel refused the module kvm: "), "{sentence}");
+    assert!(sentence.contains("do kernel and modules belong together?"), "{sentence}");
+}
+
+#[test]
+fn a_kernel_whose_kvm_is_neither_built_in_nor_a_module_is_a_sentence() {
+    let Some([kernel, _]) = kernel() else { return };
+    let output = run(&["--kernel", &kernel, "--timeout", "300", "--", "list"]);
+    let sentence = sentence(&output);
+    assert!(
+        sentence.contains("on the kernel under test: kvm_amd is not in this kernel, nor among"),
+        "{sentence}"
+    );
+    assert!(sentence.contains("give the directory of its modules with --modules"), "{sentence}");
+}

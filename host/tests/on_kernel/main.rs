@@ -1,0 +1,182 @@
+//! `midflight on-kernel`: what it says when there is no result, what it leaves behind, and, where there
+//! is a kernel, the whole way.
+//!
+//! Most tests use a shell script for the emulator: it gets the real command line and the real initrd.
+//! Those in `kernel` boot one: `MIDFLIGHT_TEST_KERNEL` and `MIDFLIGHT_TEST_MODULES`, or the one
+//! that `make run-tests-on-kernel` has fetched; without one, or without QEMU, they say so and test nothing.
+#![expect(clippy::unwrap_used, reason = "the helpers belong to tests, which may panic")]
+
+mod kernel;
+mod pretended;
+
+use pretended::{MIDFLIGHT, Scratch, is_static, pretended, run, sentence, with_emulator};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+#[test]
+fn the_old_name_is_refused_with_the_new_one() {
+    let old = Command::new(MIDFLIGHT).args(["nested", "--kernel", "k", "--", "run", "pf"]).output().unwrap();
+    assert_eq!(sentence(&old), "midflight: `midflight nested` is called `midflight on-kernel` now");
+}
+
+#[test]
+fn a_missing_kernel_is_a_sentence() {
+    let output = run(&["--kernel", "/nowhere/vmlinuz", "--modules", "/nowhere", "--", "list"]);
+    assert!(sentence(&output).contains("there is no kernel at /nowhere/vmlinuz: give one with --kernel"));
+}
+
+#[test]
+fn missing_modules_are_sentences() {
+    if !is_static() {
+        return;
+    }
+    let scratch = Scratch::new("modules");
+    let arguments = pretended(&scratch);
+    let run = || run(&[&arguments[0], &arguments[1], &arguments[2], &arguments[3], "--", "list"]);
+    fs::remove_file(scratch.0.join("modules/kernel/virt/kvm.ko")).unwrap();
+    assert!(sentence(&run()).contains("kvm_amd needs the module kvm, and there is none below"));
+    fs::write(scratch.0.join("modules/kernel/kvm-amd.ko"), b"text").unwrap();
+    assert!(sentence(&run()).contains("kvm-amd.ko is no kernel module"));
+    fs::remove_file(scratch.0.join("modules/kernel/kvm-amd.ko")).unwrap();
+    assert!(sentence(&run()).contains("there is no kvm-amd and no kvm-intel module below"));
+}
+
+#[test]
+fn a_missing_emulator_is_a_sentence() {
+    if !is_static() {
+        return;
+    }
+    let scratch = Scratch::new("no-emulator");
+    let arguments = pretended(&scratch);
+    let mut words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    words.extend(["--emulator", "no-such-emulator -m 1", "--", "list"]);
+    assert!(sentence(&run(&words)).contains("no-such-emulator is not here: install QEMU 7.2 or later"));
+}
+
+#[test]
+fn an_emulator_that_fails_is_quoted() {
+    let script = "echo \"-accel tcg,thread=single: unknown option\" >&2; exit 1";
+    let Some(output) = with_emulator("fails", script, &[]) else { return };
+    let sentence = sentence(&output);
+    assert!(sentence.contains("the emulator ended with exit status: 1"), "{sentence}");
+    assert!(sentence.contains("QEMU 7.2 or later") && sentence.contains("unknown option"), "{sentence}");
+}
+
+#[test]
+fn a_panic_is_a_sentence() {
+    let script = "echo '[ 1.0] Kernel panic - not syncing: VFS: Unable to mount root fs' >&2; echo '[ 1.1] CPU: 0' >&2";
+    let Some(output) = with_emulator("panic", script, &[]) else { return };
+    assert!(sentence(&output).contains("the kernel under test gave up: VFS: Unable to mount root fs"));
+}
+
+#[test]
+fn silence_is_no_result() {
+    let Some(output) = with_emulator("silence", "exit 0", &[]) else { return };
+    assert!(sentence(&output).contains("the kernel under test ended without a result"));
+}
+
+#[test]
+fn text_on_the_record_port_is_no_result() {
+    let script = "echo '{\"totals\":{\"pass\":300}}'; printf 'x\\000y\\000'; exit 0";
+    let Some(output) = with_emulator("text", script, &[]) else { return };
+    assert!(sentence(&output).contains("the kernel under test ended without a result"));
+}
+
+#[test]
+fn a_hang_is_ended_and_nothing_is_left() {
+    let start = Instant::now();
+    let script = "echo $$ >&2; exec sleep 600";
+    let Some(output) = with_emulator("hang", script, &["--timeout", "1"]) else { return };
+    let sentence = sentence(&output);
+    assert!(sentence.contains("timeout: the kernel under test did not finish within 1 s"), "{sentence}");
+    assert!(start.elapsed() < Duration::from_secs(60));
+    let pid = sentence.rsplit(' ').next().unwrap();
+    assert!(!Path::new("/proc").join(pid).exists(), "process {pid} is left");
+}
+
+#[test]
+fn the_emulator_dies_with_midflight() {
+    if !is_static() {
+        return;
+    }
+    let scratch = Scratch::new("killed");
+    let pid_file = scratch.0.join("pid");
+    let emulator = scratch.emulator(&format!("echo $$ > {}; exec sleep 600", pid_file.display()));
+    let mut child = Command::new(MIDFLIGHT)
+        .arg("on-kernel")
+        .args(pretended(&scratch))
+        .args(["--emulator", &emulator, "--", "list"])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let pid = loop {
+        let text = fs::read_to_string(&pid_file).unwrap_or_default();
+        if text.ends_with('\n') {
+            break text.trim().to_owned();
+        }
+        assert!(Instant::now() < deadline, "the emulator was not started");
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    let process = Path::new("/proc").join(&pid);
+    assert!(process.exists());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    while !is_gone(&process) {
+        assert!(Instant::now() < deadline, "process {pid} is left");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Ended: nobody may have come to reap it.
+fn is_gone(process: &Path) -> bool {
+    match fs::read_to_string(process.join("stat")) {
+        Ok(stat) => stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')),
+        Err(_) => true,
+    }
+}
+
+#[test]
+fn a_kernel_with_kvm_built_in_is_booted_without_modules() {
+    if !is_static() {
+        return;
+    }
+    let scratch = Scratch::new("built-in");
+    let [kernel_option, kernel, modules_option, modules] = pretended(&scratch);
+    for module in ["kvm-amd.ko", "virt/kvm.ko"] {
+        fs::remove_file(Path::new(&modules).join("kernel").join(module)).unwrap();
+    }
+    let emulator = scratch.emulator("echo booted >&2; exit 1");
+    let run = |modules: &[&str]| {
+        run(&[&[&kernel_option, &*kernel], modules, &["--emulator", &emulator, "--", "list"]].concat())
+    };
+    let with_modules = [&*modules_option, &*modules];
+    let refused = sentence(&run(&with_modules));
+    assert!(refused.contains("and its modules.builtin names neither"), "{refused}");
+    fs::write(Path::new(&modules).join("modules.builtin"), "kernel/arch/x86/kvm/kvm-amd.ko\n").unwrap();
+    for modules in [&with_modules[..], &[]] {
+        let booted = sentence(&run(modules));
+        assert!(
+            booted.contains("the emulator ended with exit status: 1") && booted.ends_with("booted"),
+            "{booted}"
+        );
+    }
+}
+
+#[test]
+fn words_are_added_to_the_kernels_command_line() {
+    let script = "echo \"$@\" >&2; exit 1";
+    let Some(output) = with_emulator("append", script, &["--append", "fred=on", "--append", "-x kvm.y=1"])
+    else {
+        return;
+    };
+    let line = sentence(&output);
+    assert!(line.ends_with(" quiet fred=on -x kvm.y=1 -- midflight-init"), "{line}");
+    let Some(output) = with_emulator("append-ends", script, &["--append", "fred=on -- x"]) else { return };
+    assert!(sentence(&output).contains("--append `fred=on -- x` holds `--`"));
+    let long = "x".repeat(3000);
+    let Some(output) = with_emulator("append-long", script, &["--append", &long]) else { return };
+    assert!(sentence(&output).contains("--append is too long"));
+}

@@ -1,0 +1,132 @@
+//! Processes that run a VM, and end with whoever started them.
+//!
+//! A KVM that hangs keeps its process in the kernel, where no signal reaches it. So a VM runs in a child:
+//! it is killed when its parent ends, and one that cannot be killed is left to the kernel.
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+/// How often a child that is about to end is asked whether it has.
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
+
+/// The kernel kills the child when the thread that starts it ends, whatever ends it; and nothing else
+/// does: what a terminal sends to its foreground group is for the parent, which decides what becomes
+/// of its children, and is not to take their end for a failure.
+pub fn die_with_parent(command: &mut Command) {
+    command.process_group(0);
+    let parent = std::process::id();
+    // SAFETY: prctl and getppid are async-signal-safe; nothing is allocated or locked between fork
+    // and exec.
+    unsafe {
+        command.pre_exec(move || {
+            if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            // The parent may have died before the call took effect.
+            if libc::getppid() as u32 != parent {
+                return Err(io::Error::from_raw_os_error(libc::ESRCH));
+            }
+            Ok(())
+        });
+    }
+}
+
+/// How long a child that has nothing left to do may take to end. One that takes longer is killed, and loses
+/// nothing: nobody asks for its status.
+const GOODBYE: Duration = Duration::from_millis(500);
+/// How long a child that was killed may take to be gone. Only one that hangs in the kernel does.
+const KILLED: Duration = Duration::from_secs(5);
+
+/// Waits a moment for a child that knows that it is to end: its input has ended, or it has said its last.
+/// Whoever started it [`end`]s it after this.
+pub fn let_end(child: &Child) {
+    // Kernels before 5.3 have no pidfd: there the child is killed at once.
+    ends_within(child, GOODBYE);
+}
+
+/// Kills a child that has not ended, and reaps it; its status, if there is any.
+///
+/// A child that spins in KVM cannot be killed. It is left to the kernel, which ends it when it comes out,
+/// and to whoever inherits it: nobody here waits for it without end.
+pub fn end(child: &mut Child) -> Option<ExitStatus> {
+    // Fails when it has been reaped already, which is what is wanted.
+    let _ = child.kill();
+    let deadline = Instant::now() + KILLED;
+    ends_within(child, KILLED);
+    loop {
+        match child.try_wait() {
+            Ok(None) if Instant::now() < deadline => std::thread::sleep(POLL_INTERVAL),
+            ended => return ended.ok().flatten(),
+        }
+    }
+}
+
+/// The status of a child that has closed its outputs, and so has ended or is about to; one that does not is
+/// killed.
+pub fn status(child: &mut Child) -> String {
+    ends_within(child, KILLED);
+    end(child).map_or_else(|| "it cannot be killed".to_owned(), |status| status.to_string())
+}
+
+/// Waits until a child has ended, for `limit` at most, or not at all where the kernel cannot tell.
+fn ends_within(child: &Child, limit: Duration) {
+    let Ok(pidfd) = pidfd_open(Pid::from_child(child), PidfdFlags::empty()) else { return };
+    let deadline = Instant::now() + limit;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
+        match poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&left)) {
+            Err(rustix::io::Errno::INTR) => {}
+            _ => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_is_let_end_and_not_waited_for_long() {
+        for (script, ended) in [("sleep 0.1; exit 7", Some(7)), ("exec sleep 60", None)] {
+            let start = Instant::now();
+            let mut child = Command::new("/bin/sh").args(["-c", script]).spawn().unwrap();
+            let_end(&child);
+            assert!(start.elapsed() < Duration::from_secs(5), "{script}");
+            child.kill().unwrap();
+            assert_eq!(child.wait().unwrap().code(), ended, "{script}");
+        }
+    }
+
+    /// One that another process traces stays a zombie for its parent until that one is gone.
+    #[test]
+    fn a_child_that_cannot_be_reaped_is_left() {
+        let mut child = Command::new("/bin/sleep").arg("60").spawn().unwrap();
+        let pid = child.id();
+        let mut tracer = Command::new("/bin/sleep");
+        tracer.arg("60");
+        // SAFETY: ptrace is async-signal-safe; nothing is allocated or locked between fork and exec.
+        unsafe {
+            tracer.pre_exec(move || match libc::ptrace(libc::PTRACE_SEIZE, pid, 0, 0) {
+                0 => Ok(()),
+                _ => Err(io::Error::last_os_error()),
+            });
+        }
+        let mut tracer = match tracer.spawn() {
+            Ok(tracer) => tracer,
+            Err(error) => {
+                end(&mut child);
+                return eprintln!("skipped, nothing tested: no process may be traced here: {error}");
+            }
+        };
+        let start = Instant::now();
+        assert_eq!(end(&mut child), None);
+        assert!(start.elapsed() < 4 * KILLED, "{:?}", start.elapsed());
+        assert!(end(&mut tracer).is_some());
+        assert!(end(&mut child).is_some());
+    }
+}

@@ -1,0 +1,75 @@
+//! The model as a [`vm::Machine`].
+
+use super::clock::{Clock, SlowEntry};
+use super::story::Story;
+use super::{Behaviour, SharedDecoded, Vm};
+use crate::cpuid::{CpuidTable, default_table};
+use crate::msr::table::SAVED;
+use kvm_bindings::kvm_cpuid_entry2;
+use std::time::Duration;
+use vm::{Machine, Vcpu, VcpuError, VmConfig, VmKind};
+
+/// The model with a behaviour.
+#[derive(Debug)]
+pub struct ModelMachine {
+    behaviour: &'static Behaviour,
+    story: Option<Story>,
+    decoded: SharedDecoded,
+    cpuid: CpuidTable,
+    slow: SlowEntry,
+}
+
+impl ModelMachine {
+    /// The model with `behaviour`.
+    pub fn new(behaviour: &'static Behaviour) -> Self {
+        Self {
+            behaviour,
+            story: None,
+            decoded: SharedDecoded::default(),
+            cpuid: default_table(),
+            slow: SlowEntry::default(),
+        }
+    }
+
+    /// The same, telling what happens to events.
+    #[must_use]
+    pub fn telling(self, story: Story) -> Self {
+        Self { story: Some(story), ..self }
+    }
+
+    /// The same on a slow host: the first `runs` KVM_RUNs of each VM take `takes` before they enter the
+    /// guest, and a signal that comes by then finds it where it was. With `None` each signal does.
+    #[must_use]
+    pub fn slow_to_enter(self, takes: Option<Duration>, runs: u32) -> Self {
+        Self { slow: SlowEntry { takes, first: runs }, ..self }
+    }
+}
+
+impl Machine for ModelMachine {
+    fn name(&self) -> &'static str {
+        "model"
+    }
+
+    fn cpuid(&self) -> &[kvm_cpuid_entry2] {
+        &self.cpuid.entries
+    }
+
+    fn msr_indices(&self) -> &[u32] {
+        &SAVED
+    }
+
+    fn create(&self, config: &VmConfig) -> Result<Box<dyn Vcpu>, VcpuError> {
+        let cpuid = CpuidTable { entries: config.cpuid.clone() };
+        let mut vm = Vm::new(config.memory_size, cpuid, self.behaviour, config.exception_payload);
+        vm.clock = Clock::slow(self.slow);
+        vm.share_decoded(&self.decoded);
+        if config.kind == VmKind::DirtyRing {
+            vm.log_dirty_pages();
+        }
+        if let Some(story) = &self.story {
+            story.line("machine      a fresh VM".to_owned());
+            vm.tell(story.clone());
+        }
+        Ok(Box::new(vm))
+    }
+}

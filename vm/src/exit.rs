@@ -1,0 +1,100 @@
+//! KVM_RUN: how it is entered, and why it returned.
+
+use std::time::Duration;
+
+/// How KVM_RUN is entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunMode {
+    /// Run until something happens.
+    Normal,
+    /// `immediate_exit = 1`: finish a pending I/O or MMIO exit, then return [`Exit::Interrupted`]
+    /// without entering the guest.
+    ImmediateExit,
+    /// A signal is pending, unblocked only inside KVM_RUN (KVM_SET_SIGNAL_MASK): the entry is
+    /// prepared, injection included, then cancelled, and KVM_RUN returns [`Exit::Interrupted`].
+    SignalPending,
+    /// Run, and a signal comes after this time of [`Vcpu::clock`](crate::Vcpu::clock): KVM_RUN then returns
+    /// [`Exit::Interrupted`] from wherever it is.
+    SignalAfter(Duration),
+}
+
+/// Why KVM_RUN returned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// OUT or OUTS.
+    IoOut {
+        /// Port.
+        port: u16,
+        /// Bytes of one item: 1, 2 or 4.
+        size: u8,
+        /// The items, one behind the other.
+        data: Vec<u8>,
+    },
+    /// IN or INS: answer with [`Vcpu::set_io_data`](crate::Vcpu::set_io_data) before the next run.
+    IoIn {
+        /// Port.
+        port: u16,
+        /// Bytes of one item: 1, 2 or 4.
+        size: u8,
+        /// How many items.
+        count: u32,
+    },
+    /// An access to guest-physical memory that is not there.
+    Mmio {
+        /// Guest-physical address.
+        address: u64,
+        /// Whether it is a write.
+        write: bool,
+    },
+    /// The guest can take an external interrupt: see [`Vcpu::request_interrupt_window`](crate::Vcpu::request_interrupt_window).
+    InterruptWindow,
+    /// HLT.
+    Halt,
+    /// Triple fault.
+    Shutdown,
+    /// EINTR: a signal or `immediate_exit`.
+    Interrupted,
+    /// The deadline of [`Vcpu::set_deadline`](crate::Vcpu::set_deadline) has passed.
+    Deadline,
+    /// EFAULT: a guest access, or a delivery, met host memory that refuses it. `gpa` is known where
+    /// the kernel reports KVM_EXIT_MEMORY_FAULT.
+    Fault {
+        /// Guest-physical address.
+        gpa: Option<u64>,
+    },
+    /// KVM_EXIT_DIRTY_RING_FULL: the guest is not entered before the dirty ring has room again.
+    DirtyRingFull,
+    /// KVM_EXIT_INTERNAL_ERROR.
+    InternalError {
+        /// `suberror`: 1 is an emulation failure, 3 a failed event delivery.
+        suberror: u32,
+        /// What the kernel says about it.
+        data: Vec<u64>,
+    },
+    /// The model met an instruction it does not know.
+    UnknownInstruction {
+        /// The instruction's text.
+        text: String,
+        /// Its address.
+        rip: u64,
+    },
+    /// KVM_EXIT_FAIL_ENTRY: the processor refused the entry.
+    FailEntry {
+        /// `hardware_entry_failure_reason`: see [`crate::explain::entry_failure`].
+        reason: u64,
+        /// The host's processor that refused it.
+        cpu: u32,
+        /// The ioctls that set something since the last entry, oldest first.
+        set: Vec<&'static str>,
+    },
+    /// KVM_EXIT_UNKNOWN: an exit of the processor's that KVM does not handle.
+    Unknown {
+        /// `hardware_exit_reason`.
+        hardware_reason: u64,
+    },
+    /// Any other KVM_EXIT_*.
+    Other {
+        /// `exit_reason`.
+        reason: u32,
+    },
+}

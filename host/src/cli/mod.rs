@@ -22,7 +22,7 @@ mod select;
 mod tell;
 mod trace;
 
-pub use args::Cli;
+use args::Cli;
 
 use crate::ending::{self, Signal};
 use crate::engine::serve::{Terms, serve};

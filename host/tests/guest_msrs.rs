@@ -104,13 +104,12 @@ fn every_msr_that_a_guest_can_write_is_saved_restored_and_compared() {
         elsewhere.0.set_regs(&saved.regs).unwrap();
         std::mem::swap(&mut restored.vcpu, &mut elsewhere.0);
         restored.check(&saved).unwrap();
-        let findings: Vec<_> =
-            restored.findings.iter().map(|found| (found.expected.as_str(), found.got.as_str())).collect();
-        assert_eq!(
-            findings,
-            [(format!("{now:#x}").as_str(), format!("{before:#x}").as_str())],
-            "MSR {index:#x}"
-        );
+        let findings: Vec<_> = restored
+            .findings
+            .iter()
+            .map(|found| (found.expected.to_string(), found.got.to_string()))
+            .collect();
+        assert_eq!(findings, [(format!("{now:#x}"), format!("{before:#x}"))], "MSR {index:#x}");
         std::mem::swap(&mut restored.vcpu, &mut elsewhere.0);
         assert!(elsewhere.write(index, now), "MSR {index:#x} := {now:#x}");
     }

@@ -21,6 +21,7 @@ pub mod filter;
 mod generate;
 mod id;
 pub mod pattern;
+mod renamed;
 
 pub use applies::{applies, is_possible};
 pub use generate::{all, needs};

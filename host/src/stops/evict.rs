@@ -90,11 +90,11 @@ impl How for Evict {
 impl Unseen for Evict {
     fn set_up(&self, session: &mut Session<'_>) -> Result<(), VcpuError> {
         session.complete_io()?;
-        session.vcpu.evict(session.image().page(self.0))
+        session.vcpu.evict(session.image().pages.at(self.0))
     }
 
     fn prove(&self, session: &Session<'_>, rip: u64) -> Result<Cut, NoCut> {
-        let page = session.image().page(self.0);
+        let page = session.image().pages.at(self.0);
         if !session.vcpu.is_resident(page)? {
             return Err(NoCut::Unproved(format!("nothing met the absence of the page {page:#x}")));
         }

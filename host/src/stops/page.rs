@@ -136,7 +136,7 @@ impl<T: RefusesPage> StandsStill for T {
     }
 
     fn release(&self, session: &mut Session<'_>) -> Result<(), VcpuError> {
-        let page = session.image().page(self.page());
+        let page = session.image().pages.at(self.page());
         session.vcpu.set_page_access(page, PageAccess::Open)
     }
 
@@ -155,7 +155,7 @@ impl<T: RefusesPage> CutAgain for T {
 }
 
 fn stop<T: RefusesPage>(session: &mut Session<'_>, case: &Case, place: Place) -> Result<(Look, Cut), NoCut> {
-    let page = session.image().page(place);
+    let page = session.image().pages.at(place);
     session.vcpu.set_page_access(page, T::ACCESS)?;
     expect::<T>(&session.advance_past_io()?, page)?;
     let look = Look::at(session)?;
@@ -177,7 +177,7 @@ fn run_again<T: RefusesPage>(
     if let Stopped::Doorbell(Doorbell::Done(_)) = stopped {
         return Ok(SecondRun::RanOn);
     }
-    expect::<T>(&stopped, session.image().page(place))?;
+    expect::<T>(&stopped, session.image().pages.at(place))?;
     let second = Look::at(session)?;
     if second == *first {
         return Ok(SecondRun::Kept);

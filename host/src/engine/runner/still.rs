@@ -118,7 +118,7 @@ impl Run<'_, '_, '_> {
         match action.migrate {
             None => Ok(()),
             Some(Migration::Here) => Ok(self.migrate(session, report, deadline)?),
-            Some(Migration::Process) => self.move_elsewhere(session, report, last, deadline),
+            Some(Migration::Process) => self.migrate_to_process(session, report, last, deadline),
         }
     }
 

@@ -72,7 +72,7 @@ impl StandsStill for Ring {
     }
 
     fn cut(&self, session: &mut Session<'_>, target: &Target<'_>) -> Result<Cut, NoCut> {
-        let page = session.image().page(Place::Frame);
+        let page = session.image().pages.at(Place::Frame);
         session.vcpu.evict(page)?;
         for _ in 0..ROOM {
             ring(session.vcpu.as_mut())?.harvest(1)?;
@@ -104,7 +104,7 @@ impl StandsStill for Ring {
     }
 
     fn missed(&self, session: &mut Session<'_>) -> Option<&'static str> {
-        let page = session.image().page(Place::Frame);
+        let page = session.image().pages.at(Place::Frame);
         let is_logged = session.vcpu.dirty_ring().is_none_or(|ring| ring.holds(page));
         (!is_logged).then_some("the delivery wrote its frame, and the dirty ring does not hold the page")
     }

@@ -3,8 +3,9 @@
 //! What no guest could tell apart is made equal first; each place says why. Everything else that
 //! differs is a finding.
 
-use super::{VmState, names, xsave};
+use super::{VmState, xsave};
 use crate::difference::Difference;
+use crate::msr;
 use crate::overlay;
 use fred::debug::{Dr6, Dr7};
 use kvm_bindings::{
@@ -12,9 +13,6 @@ use kvm_bindings::{
     kvm_sregs, kvm_vcpu_events,
 };
 use std::fmt::LowerHex;
-
-/// IA32_TIME_STAMP_COUNTER runs on between writing and reading: it can be compared with nothing.
-const TSC: u32 = 0x10;
 
 /// What reads back otherwise than it was saved.
 pub(super) fn differences(saved: &VmState, back: &VmState) -> Vec<Difference> {
@@ -30,8 +28,9 @@ pub(super) fn differences(saved: &VmState, back: &VmState) -> Vec<Difference> {
         found.0.push(Difference { field: name, expected, got });
     });
     for (saved, back) in saved.msrs.iter().zip(&back.msrs) {
-        if saved.index != TSC {
-            found.numbers(&names::msr(saved.index), saved.value, back.value);
+        // It runs on between writing and reading: it can be compared with nothing.
+        if saved.index != msr::TSC {
+            found.numbers(&msr::name(saved.index), saved.value, back.value);
         }
     }
     found.numbers("MP state", saved.mp_state.mp_state, back.mp_state.mp_state);

@@ -7,7 +7,7 @@
 //! | [`set`] | KVM_SET_*, and which field it is where one is refused |
 //! | `compare` | what was saved against what reads back, by name |
 //! | `xsave` | the same for the XSAVE area |
-//! | `names` | names of MSRs, and of all that is compared |
+//! | `names` | the names of all that is compared |
 //! | [`losses`](self::losses()) | what the uAPI cannot carry at all |
 //! | [`carries_nested_bit`] | whether it carries the nested bit, by trying |
 //!

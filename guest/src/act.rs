@@ -187,14 +187,14 @@ macro_rules! act_places {
             #[link_name = concat!($name, ".act")]
             static FIRST: u8;
             #[link_name = concat!($name, ".after")]
-            static BEHIND: u8;
+            static AFTER: u8;
             #[link_name = concat!($name, ".last")]
             static LAST: u8;
         }
         const ACT: $crate::case::Act = $crate::case::Act {
             start: $crate::address::Address::of(&raw const START),
             act: $crate::address::Address::of(&raw const FIRST),
-            after: $crate::address::Address::of(&raw const BEHIND),
+            after: $crate::address::Address::of(&raw const AFTER),
             last: $crate::address::Address::of(&raw const LAST),
         };
     };

@@ -1,12 +1,12 @@
 //! A case: one declaration from which the note, the run and the judge are made.
 
 use crate::address::Address;
-use crate::judge::disturbed::Registers;
+use crate::judge::disturbed::{RESTING, Registers};
 use crate::judge::event::Event;
 use protocol::need::Needs;
 use protocol::note::CaseFlags;
 
-/// One case: an act, and what it must bring about.
+/// One case: an act, and what it must bring about. It is written as its difference from [`Case::NEW`].
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
     /// Lower case, digits and dashes; at most 32 bytes.
@@ -19,26 +19,44 @@ pub struct Case {
     /// `TOUCHES_GDT` of acts in ring 3.
     pub flags: CaseFlags,
     /// Brings the machine into the state the act needs. Runs last before the act; everything it
-    /// may change (debug registers, CR0.TS, XFD, XFD_ERR, and what `routes` sets) is put right
-    /// behind the case.
+    /// may change (debug registers, CR0.TS, XFD, XFD_ERR, and what `routes` sets) is restored
+    /// after the case.
     pub prepare: fn(),
     /// The act.
     pub act: Act,
-    /// What must be delivered, in this order; empty when the act must not raise anything. Behind
-    /// an event, one with its entry point as RIP: see [`Rip::Entry`](crate::judge::event::Rip::Entry).
+    /// What must be delivered, in this order; empty when the act must not raise anything. After
+    /// an event may come one with its entry point as RIP: see [`Rip::Entry`](crate::judge::event::Rip::Entry).
     pub events: &'static [Event],
     /// Whether the second event is raised inside the first one's handler, on its stack and stack
     /// level; otherwise the handler has returned by then.
     pub in_handler: bool,
-    /// What the registers must read at each entry, or behind an act that raises nothing.
+    /// What the registers must read at each entry, or after an act that raises nothing.
     pub registers: Registers,
-    /// What else must be true behind the act, before anything is put right.
+    /// What else must be true after the act, before anything is restored.
     pub results: &'static [Outcome],
     /// How the host can bring the event about itself.
     pub cancel: Cancel,
 }
 
-/// A value behind an act.
+impl Case {
+    /// A case of any machine whose act must raise nothing and change no register. `name`, `rule` and `act` must
+    /// be overridden.
+    pub const NEW: Self = Self {
+        name: "",
+        rule: "",
+        needs: Needs::empty(),
+        flags: CaseFlags::empty(),
+        prepare: || {},
+        act: Act::NONE,
+        events: &[],
+        in_handler: false,
+        registers: RESTING,
+        results: &[],
+        cancel: Cancel::No,
+    };
+}
+
+/// A value after an act.
 #[derive(Clone, Copy, Debug)]
 pub struct Outcome {
     /// What it must be.
@@ -59,15 +77,22 @@ pub struct Act {
     pub act: Address,
     /// RIP of a trap, and where a handler returns to: the second act, if there is one.
     pub after: Address,
-    /// Behind the second act: where its handler returns to.
+    /// After the second act: where its handler returns to.
     pub last: Address,
+}
+
+impl Act {
+    /// No act: a case that keeps it fails.
+    pub(crate) const NONE: Self =
+        Self { start: Address::new(0), act: Address::new(0), after: Address::new(0), last: Address::new(0) };
 }
 
 /// How the host can put the case's event into the queue at `Armed`. RIP, vector and error code
 /// are the event's own.
 #[derive(Clone, Copy, Debug)]
 pub enum Cancel {
-    /// It cannot.
+    /// It cannot: the uAPI has no such event, or the act changes something after `Armed`. `Armed` is rung in
+    /// ring 0, so no act in ring 3 has one.
     No,
     /// With this payload and these RFLAGS bits set, which the act would have set by then.
     Payload {

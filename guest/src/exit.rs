@@ -1,12 +1,31 @@
 //! The end of an image.
 
+use crate::image::IMAGE;
+use crate::report::{print, ring, verdict_because};
+use crate::serial;
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use protocol::delivery::Delivery;
+use protocol::doorbell::Doorbell;
 use protocol::exit::ImageExit;
+use protocol::mailbox::Verdict;
 use protocol::port::{EXIT, SHUTDOWN};
 use x86_64::instructions::port::Port;
 
+/// The case that runs; [`NO_CASE`] between two.
+pub(crate) static CURRENT: AtomicU32 = AtomicU32::new(NO_CASE);
+/// No case.
+pub(crate) const NO_CASE: u32 = u32::MAX;
+
+/// An event came inside a stub.
+pub(crate) const NESTED: u32 = 1;
+/// An event came while no act was running.
+pub(crate) const UNEXPECTED: u32 = 2;
+/// Events keep coming from one act.
+pub(crate) const ENDLESS: u32 = 3;
+
 /// Ends the image by whichever way works here, once what it printed has left the serial port.
 pub(crate) fn exit(how: ImageExit) -> ! {
-    crate::serial::drain();
+    serial::drain();
     // SAFETY: these ports do nothing or end the machine.
     unsafe {
         // isa-debug-exit has four bytes of ports and takes the value of any width.
@@ -18,5 +37,49 @@ pub(crate) fn exit(how: ImageExit) -> ! {
     loop {
         x86_64::instructions::interrupts::disable();
         x86_64::instructions::hlt();
+    }
+}
+
+/// The stubs end here when an event is none of an act's: `kind` says why, `delivery` is its record. On a
+/// sound machine there is no such event, so that the case fails.
+pub(crate) extern "sysv64" fn event_error(kind: u32, delivery: &Delivery) -> ! {
+    let what = match kind {
+        NESTED => "inside an entry stub",
+        UNEXPECTED => "while no act was running",
+        _ => "again and again",
+    };
+    end(
+        (Verdict::Fail, ImageExit::Fail),
+        format_args!("vector {} came {what}, RIP {:#x}", delivery.vector, delivery.frame[1]),
+    )
+}
+
+/// Says that the image is wrong, or its environment, and ends.
+pub(crate) fn error(what: core::fmt::Arguments<'_>) -> ! {
+    end((Verdict::Error, ImageExit::Error), what)
+}
+
+/// Says why the image cannot go on, to whoever listens, and ends.
+fn end((verdict, how): (Verdict, ImageExit), what: core::fmt::Arguments<'_>) -> ! {
+    verdict_because(verdict, what);
+    let index = CURRENT.load(Relaxed);
+    match IMAGE.cases.get(index as usize) {
+        Some(case) => {
+            print(IMAGE.name, case.name);
+            ring(Doorbell::Done(index as u16));
+        }
+        None => {
+            let word = if verdict == Verdict::Fail { "FAIL" } else { "ERROR" };
+            serial::line(format_args!("{word}: {}: {what}", IMAGE.name));
+        }
+    }
+    exit(how)
+}
+
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    match info.location() {
+        Some(location) => error(format_args!("panic at {}:{}", location.file(), location.line())),
+        None => error(format_args!("panic")),
     }
 }

@@ -1,7 +1,14 @@
 //! What makes a list of cases an image.
 
+use crate::case::Image;
 use crate::layout::{ACT_STACK, FRAME_PAGE, FRAME_TABLES, GDT, IDT, MAILBOX, PAGE, PAGE_TABLES, TSS};
 use crate::note::Pages;
+
+unsafe extern "Rust" {
+    /// The image that this kernel is linked into.
+    #[link_name = "MIDFLIGHT_IMAGE"]
+    pub(crate) safe static IMAGE: Image;
+}
 
 /// The pages that the note names.
 pub const PAGES: Pages = Pages {

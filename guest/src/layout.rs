@@ -60,7 +60,7 @@ pub static GDT: Pages<1> = Pages::zeroed();
 pub static IDT: Pages<1> = Pages::zeroed();
 /// The TSS.
 pub static TSS: Pages<1> = Pages::zeroed();
-/// The page behind the windows that are mapped.
+/// The page that the mapped windows show.
 pub static WINDOW_PAGE: Pages<1> = Pages::zeroed();
 
 /// The linear address of [`FRAME_PAGE`]. A PML4 entry of its own, so that the tables below it are

@@ -1,48 +1,35 @@
 //! The test kernel: everything an image needs but its cases.
 //!
-//! An image raises events one at a time, captures the whole of what its handler received, and
-//! compares every field with what the architecture says. It runs alone (QEMU, bare metal), where
-//! it prints lines and ends by a port, or under the host, where it takes cases from the mailbox
-//! and leaves verdicts there. It never knows which machine it is on.
+//! It boots by PVH or Multiboot2, raises one event at a time, captures the whole of what the handler received
+//! before any compiled code runs, and compares every field with what the case says. Alone (QEMU, bare metal) it
+//! prints lines and ends by a port; under a host it takes cases from the mailbox and leaves verdicts there. It
+//! does not know which machine it is on, nor why a delivery took as long as it did. Begin with [`case`], then
+//! `act` and [`judge`].
+//!
+//! A case is its difference from [`Case::NEW`](case::Case::NEW), and an event from
+//! [`Event::NEW`](judge::event::Event::NEW):
+//!
+//! ```
+//! use guest::prelude::*;
+//!
+//! const QUIET: Case = Case { name: "quiet", rule: "A NOP raises nothing.", ..Case::NEW };
+//! const UD: Event = Event { vector: 6, ss: 0x0203_0006_0000_0010, ..Event::NEW };
+//! assert!(QUIET.events.is_empty() && UD.rip == Rip::Act);
+//! ```
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`prelude`] | all that an image needs |
 //! | [`case`], [`note`] | portable: declaration of a case, and the note made of it |
 //! | [`judge`], [`options`] | portable: the comparison, the command line |
 //! | `boot` | the 32-bit entry (PVH and Multiboot2), page tables, the command line's place |
 //! | `segments`, `paging`, `layout` | selectors, GDT and TSS; windows for faults; pages and stacks |
-//! | `entry` | FRED and IDT set-up, the stubs that capture |
+//! | `entry` | FRED and IDT set-up, the entry stubs, the capture |
 //! | `act` | how an act is written and entered |
 //! | `registers`, `features` | control, debug and model-specific registers; CPUID |
 //! | `routes` | which stack an event lands on, for a case that needs another than most |
 //! | `tiles` | a tile configuration, for cases of XFD |
 //! | `run`, `report`, `serial`, `exit` | the loop over cases, lines, the UART, the end |
-//!
-//! # Adding a case
-//! A case is a module in its image's file, `tests/src/bin/<image>.rs`, with an act and a `CASE`:
-//!
-//! ```ignore
-//! mod read_unmapped {
-//!     use super::*;
-//!     act! {
-//!         name: "pf.read-unmapped",            // prefix of the symbols .start, .act and .after
-//!         set: ["movabs rdi, {address}"],      // any register but RAX, RDX and RSP
-//!         armed: [],                           // between the doorbell and the act: TF, DX
-//!         act: ["mov rbx, [rdi]"],             // the one instruction that raises the event
-//!         address = const 0x80_0000_1A58_u64,
-//!     }
-//!     pub(super) const CASE: Case = Case { name: "read-unmapped", act: ACT, /* … */ };
-//! }
-//! ```
-//!
-//! 1. Write the rule it proves into `rule`, and the expectation into `events` and `registers`, as
-//!    literals from the manual. Start from the image's constant for its vector and override.
-//!    A second event is the instruction in the act's `then`; `events` then has two. Where an event
-//!    must land elsewhere than most do, `prepare` says so through `routes`.
-//! 2. Give `cancel` the payload, so that the host can bring the event about itself.
-//! 3. Name the module in the list of `image!`. Its place there is the case's index; there is no
-//!    other list.
-//! 4. Break the expectation once and see the FAIL line.
 #![cfg_attr(not(test), no_std)]
 
 pub mod address;
@@ -50,6 +37,7 @@ pub mod case;
 pub mod judge;
 pub mod note;
 pub mod options;
+pub mod prelude;
 
 pub use protocol;
 
@@ -70,7 +58,7 @@ pub mod layout;
 #[cfg(target_os = "none")]
 pub mod paging;
 #[cfg(target_os = "none")]
-pub mod registers;
+mod registers;
 #[cfg(target_os = "none")]
 mod report;
 #[cfg(target_os = "none")]

@@ -47,8 +47,8 @@ pub struct Pages {
     pub tss: Address,
 }
 
-/// The image's note. Texts that do not fit stop the build, and so do names that an id cannot hold and
-/// cases of one name.
+/// The image's note. Texts that do not fit stop the build, and so do names that an id cannot hold,
+/// cases of one name and a case without a rule.
 ///
 /// # Panics
 /// For these reasons, where it is not called in a `const`.
@@ -72,6 +72,7 @@ pub const fn note<const CASES: usize>(
     let mut index = 0;
     while index < CASES {
         assert!(name::is_valid(cases[index].name), "a case's name breaks protocol::name::RULE");
+        assert!(!cases[index].rule.is_empty(), "a case says no rule");
         let mut other = 0;
         while other < index {
             assert!(!name::is_same(cases[other].name, cases[index].name), "two cases have one name");
@@ -196,7 +197,7 @@ mod tests {
             rflags: 0x102,
             ss: 0x10,
             event_data: 0x4000,
-            ..Event::FAULT
+            ..Event::NEW
         }],
         in_handler: false,
         registers: RESTING,
@@ -204,7 +205,7 @@ mod tests {
         cancel: Cancel::Payload { payload: 0x4000, rflags: 0x100 },
     };
     const QUIET: Case = Case { name: "quiet", events: &[], ..TRAP };
-    const TWICE: Case = Case { name: "twice", events: &[Event::FAULT, Event::FAULT], ..TRAP };
+    const TWICE: Case = Case { name: "twice", events: &[Event::NEW, Event::NEW], ..TRAP };
 
     fn pages() -> Pages {
         let at = Address::new;
@@ -265,7 +266,7 @@ mod tests {
         for (event_type, soft) in
             [(0, false), (2, false), (3, false), (4, true), (5, true), (6, true), (7, true)]
         {
-            let event = Event { ss: 0x2000_0001_0000_0010 | event_type << 48, ..Event::FAULT };
+            let event = Event { ss: 0x2000_0001_0000_0010 | event_type << 48, ..Event::NEW };
             for events in [&[event][..], &[event, TRAP.events[0]]] {
                 let case = Case { events: Box::leak(events.into()), ..TRAP };
                 assert_eq!(flags(case).contains(CaseFlags::SOFT), soft, "type {event_type}");
@@ -273,14 +274,11 @@ mod tests {
         }
         assert_eq!(flags(QUIET), CaseFlags::IO);
         assert_eq!(
-            flags(Case {
-                events: &[Event { vector: 14, ss: 0x0603_000E_0000_0010, ..Event::FAULT }],
-                ..TRAP
-            }),
+            flags(Case { events: &[Event { vector: 14, ss: 0x0603_000E_0000_0010, ..Event::NEW }], ..TRAP }),
             CaseFlags::IO | CaseFlags::NESTED
         );
         let double_fault =
-            Case { events: &[Event { vector: 8, ss: 0x0203_0008_0000_0010, ..Event::FAULT }], ..TRAP };
+            Case { events: &[Event { vector: 8, ss: 0x0203_0008_0000_0010, ..Event::NEW }], ..TRAP };
         assert_eq!(flags(double_fault), CaseFlags::IO | CaseFlags::NESTED);
         let user = Case { flags: CaseFlags::USER, ..TRAP };
         assert_eq!(flags(user), CaseFlags::USER | CaseFlags::TOUCHES_GDT);

@@ -54,7 +54,7 @@ impl core::fmt::Display for OptionError<'_> {
 
 /// Reads a command line.
 ///
-/// Words that are none of the options are passed over: boot loaders put the image's path in front
+/// Words that are none of the options are passed over: boot loaders put the image's path first
 /// and QEMU's microvm adds its devices.
 ///
 /// # Errors

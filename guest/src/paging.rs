@@ -14,7 +14,7 @@
 //! ([`FRAME_TABLES`]); the identity map leaves its page out. Every other linear address above 2 MiB is
 //! unmapped.
 
-use crate::boot::entry::{LEAF, TABLE};
+use crate::address::Address;
 use crate::layout::{
     FRAME_PAGE, FRAME_STACK, FRAME_TABLES, PAGE, PAGE_TABLES, Pages, USER_STACK, WINDOW_PAGE,
 };
@@ -24,15 +24,22 @@ use core::arch::asm;
 const WINDOWS: u64 = 0x80_0000_0000;
 /// A page that is never mapped.
 pub const UNMAPPED: u64 = WINDOWS + 0x1000;
+/// Top of a stack that is not mapped: [`UNMAPPED`] is the page below.
+pub const UNMAPPED_TOP: Address = Address::new(UNMAPPED).plus(PAGE);
 /// A read-only page.
 pub const READ_ONLY: u64 = WINDOWS + 0x2000;
 /// A page that cannot be executed.
 pub const NO_EXECUTE: u64 = WINDOWS + 0x3000;
-/// A writable page; the one behind it is never mapped.
+/// A writable page; the next one is never mapped.
 pub const WRITABLE: u64 = WINDOWS + 0x4000;
 /// Where [`NO_EXECUTE`] has a UD2, so that a machine that executes it gets a wrong vector.
 pub const UD2_OFFSET: u64 = 0x40;
 
+/// Present, writable, user, accessed: page-table entries above the last level. Accessed and dirty are
+/// set from the start, so that no walk writes to a table and every delivery makes the same accesses.
+pub(crate) const TABLE: u64 = 0x27;
+/// Present, writable, accessed, dirty.
+pub(crate) const LEAF: u64 = 0x63;
 const PRESENT: u64 = 1 << 0;
 const WRITE: u64 = 1 << 1;
 const USER: u64 = 1 << 2;

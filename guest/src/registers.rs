@@ -119,13 +119,3 @@ pub(crate) fn rest(cr2: u64, dr6: u64, xfd: bool) {
     write_msr(GS_BASE, crate::layout::GS_BASE);
     write_msr(KERNEL_GS_BASE, crate::layout::KERNEL_GS_BASE);
 }
-
-/// RCX at the last entry: SYSCALL without FRED would have put RIP there.
-pub fn rcx_at_entry() -> u64 {
-    crate::entry::stubs::ENTRY_RCX.load(Relaxed)
-}
-
-/// R11 at the last entry: SYSCALL without FRED would have put RFLAGS there.
-pub fn r11_at_entry() -> u64 {
-    crate::entry::stubs::ENTRY_R11.load(Relaxed)
-}

@@ -8,7 +8,7 @@
 //! | everything from ring 3 | level 0, RSP0: the frame page | by vector |
 //! | INT n, SYSCALL from ring 0 | level 0: the stack that is in use | by vector |
 //!
-//! What a case's `prepare` changes here is put right behind the case.
+//! What a case's `prepare` changes here is restored after the case.
 //!
 //! Stacks reach the frame page at [`crate::layout::FRAME_STACK`] only, by page tables that serve
 //! nothing else.
@@ -16,14 +16,12 @@
 use crate::act::FRED_MODE;
 use crate::address::Address;
 use crate::entry::{fred_setup, idt};
+pub use crate::paging::UNMAPPED_TOP;
 use crate::registers::{read_msr, write_msr};
 pub use crate::segments::{IST_OTHER, IST_TESTED as IST_FRAME, IST_UNMAPPED};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use fred::config::StackLevels;
 use fred::msr::{FRED_CONFIG, FRED_RSP0, FRED_STKLVLS};
-
-/// Top of a stack that is not mapped: [`crate::paging::UNMAPPED`] is the page below.
-pub const UNMAPPED_TOP: Address = Address::new(0x0000_0080_0000_2000);
 
 /// A bit for each vector whose gate is not as usual.
 static GATES: AtomicU32 = AtomicU32::new(0);
@@ -57,7 +55,7 @@ pub fn set_interrupt_level(level: u64) {
     }
 }
 
-/// Puts everything right.
+/// Restores what it is by default.
 pub(crate) fn rest() {
     let gates = GATES.swap(0, Relaxed);
     for vector in 0..32 {

@@ -1,8 +1,10 @@
 //! The run: set up, take cases one by one, end.
 
-use crate::case::{Case, Image, OUTCOMES};
-use crate::entry::stubs::{self, IDT_STUBS};
+use crate::case::{Case, OUTCOMES};
+use crate::entry::{capture, stubs::IDT_STUBS};
 use crate::entry::{fred_setup, idt};
+use crate::exit::{CURRENT, NO_CASE, error, exit};
+use crate::image::IMAGE;
 use crate::judge::event::{Event, Rip};
 use crate::judge::{Machine, Places, Seen, disturbed::RESTING, judge};
 use crate::options::{DeliveryMode, Options, parse};
@@ -10,8 +12,8 @@ use crate::report::{
     clear, compared, host, mail, mail_array, print, print_frames, ring, set_deliveries, verdict,
     verdict_because,
 };
-use crate::{act, boot, exit::exit, features, layout, paging, registers, routes, segments, serial};
-use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use crate::{act, boot, features, layout, paging, registers, routes, segments, serial};
+use core::sync::atomic::Ordering::Relaxed;
 use fred::cpuid::FRED;
 use protocol::delivery::Delivery;
 use protocol::doorbell::Doorbell;
@@ -20,15 +22,6 @@ use protocol::field::Field;
 use protocol::mailbox::{DELIVERIES, DISTURBANCES, HostFlags, Verdict};
 use protocol::need::Needs;
 use protocol::note::CaseFlags;
-
-unsafe extern "Rust" {
-    #[link_name = "MIDFLIGHT_IMAGE"]
-    safe static IMAGE: Image;
-}
-
-/// The case that runs, for reports of events nobody expects.
-static CURRENT: AtomicU32 = AtomicU32::new(NO_CASE);
-const NO_CASE: u32 = u32::MAX;
 
 /// What the whole run goes by.
 struct Setting<'a> {
@@ -67,7 +60,7 @@ pub(crate) extern "sysv64" fn main(magic: u32, information: u32) -> ! {
     // What the processor could do is nothing to a case: how events are delivered is.
     met.set(Needs::FRED, delivery == DeliveryMode::Fred);
     let machine = Machine { delivery, xfd: met.contains(Needs::XFD) };
-    stubs::XFD.store(machine.xfd as u8, Relaxed);
+    capture::XFD.store(machine.xfd as u8, Relaxed);
     if delivery == DeliveryMode::Fred {
         act::FRED_MODE.store(1, Relaxed);
         fred_setup::init();
@@ -144,17 +137,18 @@ fn act_and_judge(index: u32, case: &Case, machine: Machine) {
     // From ring 3 there is no way back to the act.
     let user = case.flags.contains(CaseFlags::USER);
     let [first, later] = if user { [act::LEAVE; 2] } else { [case.act.after, case.act.last] };
-    stubs::RESUME.store(first.value(), Relaxed);
-    stubs::RESUME_NEXT.store(later.value(), Relaxed);
-    stubs::STAY.store(case.in_handler as u32, Relaxed);
-    stubs::THROUGH.store(case.events.iter().any(|event| matches!(event.rip, Rip::Entry(_))) as u32, Relaxed);
+    capture::RESUME.store(first.value(), Relaxed);
+    capture::RESUME_NEXT.store(later.value(), Relaxed);
+    capture::STAY.store(case.in_handler as u32, Relaxed);
+    capture::THROUGH
+        .store(case.events.iter().any(|event| matches!(event.rip, Rip::Entry(_))) as u32, Relaxed);
     registers::rest(RESTING.cr2, RESTING.dr6, machine.xfd);
     (case.prepare)();
     paging::forget_frame_stack();
-    stubs::ACTING.store(1, Relaxed);
+    capture::ACTING.store(1, Relaxed);
     // SAFETY: a case's act is an act, and RESUME was set above.
     unsafe { act::enter(case.act.start.value(), Doorbell::Armed(index as u16).encode()) };
-    stubs::ACTING.store(0, Relaxed);
+    capture::ACTING.store(0, Relaxed);
     let after = registers_after(machine);
     let mut results = [0; OUTCOMES];
     for (result, outcome) in results.iter_mut().zip(case.results) {
@@ -206,7 +200,7 @@ fn put_in_order(events: &[Event], entries: u32, deliveries: &mut [Delivery; DELI
     }
 }
 
-/// The registers behind an act, in a delivery's form.
+/// The registers after an act, in a delivery's form.
 fn registers_after(machine: Machine) -> Delivery {
     let msr = |exists: bool, number: u32| if exists { registers::read_msr(number) } else { 0 };
     Delivery {
@@ -222,42 +216,6 @@ fn registers_after(machine: Machine) -> Delivery {
     }
 }
 
-/// The stubs end here when an event is none of an act's: `kind` says why, `delivery` is its record. On a
-/// sound machine there is no such event, so that the case fails.
-pub(crate) extern "sysv64" fn event_error(kind: u32, delivery: &Delivery) -> ! {
-    let what = match kind {
-        stubs::NESTED => "inside an entry stub",
-        stubs::UNEXPECTED => "while no act was running",
-        _ => "again and again",
-    };
-    end(
-        (Verdict::Fail, ImageExit::Fail),
-        format_args!("vector {} came {what}, RIP {:#x}", delivery.vector, delivery.frame[1]),
-    )
-}
-
-/// Says that the image is wrong, or its environment, and ends.
-fn error(what: core::fmt::Arguments<'_>) -> ! {
-    end((Verdict::Error, ImageExit::Error), what)
-}
-
-/// Says why the image cannot go on, to whoever listens, and ends.
-fn end((verdict, how): (Verdict, ImageExit), what: core::fmt::Arguments<'_>) -> ! {
-    verdict_because(verdict, what);
-    let index = CURRENT.load(Relaxed);
-    match IMAGE.cases.get(index as usize) {
-        Some(case) => {
-            print(IMAGE.name, case.name);
-            ring(Doorbell::Done(index as u16));
-        }
-        None => {
-            let word = if verdict == Verdict::Fail { "FAIL" } else { "ERROR" };
-            serial::line(format_args!("{word}: {}: {what}", IMAGE.name));
-        }
-    }
-    exit(how)
-}
-
 /// Needs as words.
 struct Names(Needs);
 
@@ -268,13 +226,5 @@ impl core::fmt::Display for Names {
             f.write_str(name)?;
         }
         Ok(())
-    }
-}
-
-#[panic_handler]
-fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    match info.location() {
-        Some(location) => error(format_args!("panic at {}:{}", location.file(), location.line())),
-        None => error(format_args!("panic")),
     }
 }

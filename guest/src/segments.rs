@@ -21,7 +21,7 @@
 //! | 5 | a page that is not mapped: see [`crate::routes`] |
 
 use crate::layout::{DOUBLE_FAULT_STACK, FRAME_TOP, GDT, NMI_STACK, OTHER_STACK, TSS};
-use crate::routes::UNMAPPED_TOP;
+use crate::paging::UNMAPPED_TOP;
 use core::arch::asm;
 use x86_64::VirtAddr;
 use x86_64::instructions::tables::{lgdt, load_tss};
@@ -38,7 +38,7 @@ pub(crate) const IST_DOUBLE_FAULT: u64 = 2;
 pub(crate) const IST_NMI: u64 = 3;
 /// IST of every other event.
 pub const IST_OTHER: u64 = 4;
-/// IST without memory behind it.
+/// IST whose stack is not mapped.
 pub const IST_UNMAPPED: u64 = 5;
 
 /// Limit of a TSS without I/O permission map.

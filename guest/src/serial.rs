@@ -9,7 +9,7 @@ use uart_16550::{Config, Uart16550};
 
 /// How often one byte is offered, or the port asked whether it has sent all of them, before it counts
 /// as dead.
-pub(crate) const PATIENCE: u32 = 1 << 20;
+pub(crate) const ATTEMPTS: u32 = 1 << 20;
 
 struct Port(UnsafeCell<Option<Uart16550<PioBackend>>>);
 
@@ -49,7 +49,7 @@ pub(crate) fn drain() {
     // SAFETY: see `Port`.
     let port = unsafe { &mut *PORT.0.get() };
     if let Some(uart) = port
-        && !(0..PATIENCE).any(|_| uart.lsr().contains(LSR::TRANSMITTER_EMPTY))
+        && !(0..ATTEMPTS).any(|_| uart.lsr().contains(LSR::TRANSMITTER_EMPTY))
     {
         *port = None;
     }
@@ -60,7 +60,7 @@ struct Writer<'a>(&'a mut Uart16550<PioBackend>);
 impl fmt::Write for Writer<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for byte in text.bytes() {
-            let mut offers = 0..PATIENCE;
+            let mut offers = 0..ATTEMPTS;
             if !offers.any(|_| self.0.try_send_byte(byte).is_ok()) {
                 return Err(fmt::Error);
             }

@@ -5,7 +5,7 @@
 //! | [`image`], [`images`] | ELF files and their notes; the images of a run |
 //! | [`scenario`] | ids, every scenario of an image, and which ids a word of the command line means |
 //! | [`session`] | a guest and what it talks to |
-//! | [`stops`], [`probe`] | the stop and its proof; which stops a machine can do |
+//! | [`stops`] | the stop and its proof; which stops a machine can do |
 //! | [`engine`] | one scenario, many scenarios, worker processes, the guest's verdict |
 //! | [`machines`] | the machines: `kvm` and `model` behind the trait, `qemu` beside it |
 //! | [`compare`] | two machines beside each other |
@@ -30,7 +30,6 @@ pub mod kernel_log;
 pub mod machines;
 pub mod migration;
 pub mod on_kernel;
-pub mod probe;
 mod process;
 pub mod report;
 pub mod scenario;

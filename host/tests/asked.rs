@@ -4,8 +4,8 @@
 use midflight::engine::plan::Abilities;
 use midflight::image::Image;
 use midflight::images::{self, EMBEDDED};
-use midflight::probe::{Question, StopSupport, Support};
 use midflight::scenario::{self, Place, Scenario, Stop};
+use midflight::stops::probe::{Question, StopSupport, Support};
 use protocol::need::Needs;
 use std::convert::Infallible;
 

@@ -5,8 +5,8 @@ mod this_host;
 
 use kvm::{KvmMachine, KvmVcpu};
 use kvm_bindings::{KVM_VCPUEVENT_VALID_PAYLOAD, kvm_regs};
-use midflight::probe::{Question, Support, ask};
 use midflight::scenario::{Place, Stop};
+use midflight::stops::probe::{Question, Support, ask};
 use std::time::{Duration, Instant};
 use this_host::kvm as machine;
 use vm::Machine;

@@ -3,11 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "the helpers belong to tests, which may panic")]
 
 use midflight::engine::runner::Runner;
-use midflight::engine::storm::StormBounds;
 use midflight::image::Image;
 use midflight::images::EMBEDDED;
 use midflight::report::outcome::{Outcome, Report};
 use midflight::scenario::{self, Plan, Scenario, Stop};
+use midflight::stops::storm::StormBounds;
 use model::ModelMachine;
 use model::hypervisor::behaviour::CORRECT;
 use std::time::{Duration, Instant};

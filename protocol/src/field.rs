@@ -46,7 +46,7 @@ pub enum Field {
     Vector = 18,
     /// How often a handler was entered.
     Entries = 19,
-    /// A value that the act itself left behind, for cases that have one.
+    /// A value that the act itself left, for cases that have one.
     Result = 20,
 }
 

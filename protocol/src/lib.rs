@@ -8,7 +8,7 @@
 //! | [`mailbox`] | the page through which a case is chosen and its verdict returned |
 //! | [`delivery`] | what an entry stub captures of one delivery |
 //! | [`disturbance`] | registers that the host rewrote while a delivery was stopped |
-//! | [`field`] | the fields that a judge compares |
+//! | [`field`], [`compared`] | the fields that a judge compares; how many a pass must have compared |
 //! | [`name`] | what the names of images and cases may be |
 //! | [`note`] | the ELF note by which an image describes itself and its cases |
 //! | [`need`] | what a case needs of the machine |
@@ -24,6 +24,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod compared;
 pub mod delivery;
 pub mod disturbance;
 pub mod doorbell;

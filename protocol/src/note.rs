@@ -73,7 +73,7 @@ pub struct CaseNote<A = u64> {
     pub entries: u32,
     /// The act's first instruction: RIP of a fault.
     pub act: A,
-    /// The instruction behind the act: RIP of a trap.
+    /// The instruction after the act: RIP of a trap.
     pub after: A,
     /// How the host can synthesise the event.
     pub cancel: CancelNote<A>,
@@ -102,7 +102,7 @@ bitflags::bitflags! {
         const INTERRUPT_AT_ARMED = 1 << 5;
         /// The host raises external interrupt [`INTERRUPT`] while the delivery is stopped.
         const INTERRUPT_AT_CUT = 1 << 6;
-        /// The uAPI does not show the case's first event while it is half-way: event types 4, 5, 6
+        /// The uAPI does not show the case's first event while it is in flight: event types 4, 5, 6
         /// and 7, which an instruction asks for.
         const SOFT = 1 << 7;
         /// Between `Armed` and the delivery the guest itself reads a descriptor of the GDT: an access

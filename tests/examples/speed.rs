@@ -7,11 +7,7 @@
 
 use core::hint::black_box;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use guest::act;
-use guest::case::{Cancel, Case, Outcome};
-use guest::judge::disturbed::RESTING;
-use guest::protocol::need::Needs;
-use guest::protocol::note::CaseFlags;
+use guest::prelude::*;
 
 guest::image! {
     name: "speed",
@@ -66,14 +62,10 @@ mod mixed {
     pub(super) const CASE: Case = Case {
         name: "mixed",
         rule: "20 million rounds of xorshift, table updates and data-dependent branches.",
-        needs: Needs::empty(),
         flags: CaseFlags::CONFORMANCE,
         // Before `Armed`: a host measures from `Ready` to there.
         prepare: kernel,
         act: ACT,
-        events: &[],
-        in_handler: false,
-        registers: RESTING,
         // What the same loop comes to on a processor.
         results: &[
             Outcome { expected: 0x287D_B4FC_7CFC_2623, read: || STATE.load(Relaxed) },
@@ -81,6 +73,6 @@ mod mixed {
             Outcome { expected: 0x0000_0000_004C_4761, read: || ODD.load(Relaxed) },
             Outcome { expected: 0xD68A_B97A_0666_693D, read: table },
         ],
-        cancel: Cancel::No,
+        ..Case::NEW
     };
 }

@@ -5,15 +5,10 @@
 //! 2 MiB one to one, 4 KiB a page; [`crate::paging`] adds what the cases need.
 
 use crate::layout::{MAIN_STACK, PAGE_TABLES};
+use crate::paging::{LEAF, TABLE};
 use fred::control::{
     CR0_ET, CR0_MP, CR0_NE, CR0_PE, CR0_PG, CR0_WP, CR4_DE, CR4_OSFXSR, CR4_PAE, EFER_LME, EFER_NXE, EFER_SCE,
 };
-
-/// Present, writable, user, accessed: page-table entries above the last level. Accessed and dirty are
-/// set from the start, so that no walk writes to a table and every delivery makes the same accesses.
-pub(crate) const TABLE: u64 = 0x27;
-/// Present, writable, accessed, dirty.
-pub(crate) const LEAF: u64 = 0x63;
 
 core::arch::global_asm!(
     // No Multiboot1 header: QEMU would refuse it on an ELF64 file.

@@ -1,5 +1,6 @@
 //! How events enter: FRED's entry points, the IDT's gates, and the capture that both share.
 
+pub(crate) mod capture;
 pub(crate) mod fred_setup;
 pub(crate) mod idt;
 pub(crate) mod stubs;

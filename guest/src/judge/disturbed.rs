@@ -9,7 +9,7 @@ pub struct Registers {
     /// CR2.
     pub cr2: u64,
     /// How far above `cr2` the value may lie: the address that is reported when the push of a frame
-    /// faults is not pinned down.
+    /// faults is defined by no manual.
     pub cr2_span: u64,
     /// DR6.
     pub dr6: u64,
@@ -66,7 +66,7 @@ impl Registers {
     }
 }
 
-/// DR6 behind a #DB whose conditions are `conditions` (a literal of the case, B0-B3, BD and BS
+/// DR6 after a #DB whose conditions are `conditions` (a literal of the case, B0-B3, BD and BS
 /// only), given DR6 before it (SDM vol. 3, "Debug Status Register (DR6)"): B0-B3 are rewritten,
 /// BD, BS and BT (15:13) are sticky, and RTM (16) and BLD (11) read 1 since neither was a condition.
 ///

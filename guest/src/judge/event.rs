@@ -14,7 +14,7 @@ pub struct Event {
     pub cs: u64,
     /// Saved RFLAGS.
     pub rflags: u64,
-    /// Bits of the saved RFLAGS that no text pins down: as in `rflags`, or all clear.
+    /// Bits of the saved RFLAGS that no manual defines: as in `rflags`, or all clear.
     pub rflags_open: u64,
     /// Saved RSP.
     pub rsp: Stack,
@@ -38,9 +38,9 @@ pub struct Event {
 }
 
 impl Event {
-    /// A fault without error code in ring 0, onto the frame page. What its vector decides (`vector`,
-    /// `ss`) must be overridden.
-    pub const FAULT: Self = Self {
+    /// A fault without error code and event data in ring 0, onto the frame page. What its vector decides
+    /// (`vector`, `ss`) must be overridden.
+    pub const NEW: Self = Self {
         vector: u64::MAX,
         error_code: 0,
         rip: Rip::Act,
@@ -64,9 +64,9 @@ impl Event {
 pub enum Rip {
     /// The act itself: a fault.
     Act,
-    /// The instruction behind it: a trap, or a fault of the second act.
+    /// The instruction after it: a trap, or a fault of the second act.
     After,
-    /// The instruction behind the second act.
+    /// The instruction after the second act.
     Last,
     /// The first instruction of this vector's handler, from ring 0: the event came before it ran.
     Entry(u64),

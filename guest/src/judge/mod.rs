@@ -18,9 +18,9 @@ use protocol::field::Field;
 pub struct Places {
     /// The act's first instruction.
     pub act: u64,
-    /// The instruction behind the act.
+    /// The instruction after the act.
     pub after: u64,
-    /// The instruction behind the second act.
+    /// The instruction after the second act.
     pub last: u64,
     /// RSP while an act runs in ring 0.
     pub act_rsp: u64,
@@ -93,7 +93,7 @@ pub struct Seen<'a> {
     pub entries: u32,
     /// The first deliveries, oldest first; at least one if `entries` is not 0.
     pub deliveries: &'a [Delivery],
-    /// Registers behind the act, in a delivery's form; its frame means nothing.
+    /// Registers after the act, in a delivery's form; its frame means nothing.
     pub after: Delivery,
     /// What the host rewrote meanwhile, oldest first.
     pub disturbances: &'a [Disturbance],
@@ -103,7 +103,7 @@ pub struct Seen<'a> {
 /// name, the expected value, the value got.
 ///
 /// `events` are what must have happened, in this order; empty means that the act must not raise
-/// anything, and the registers behind it are compared instead. A delivery that is missing gives
+/// anything, and the registers after it are compared instead. A delivery that is missing gives
 /// one comparison, the number of entries, which differs.
 ///
 /// `registers` hold at the first delivery and at every later one: an act's second event is one

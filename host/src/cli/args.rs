@@ -4,9 +4,9 @@ mod between;
 
 pub(super) use between::{DestinationArgs, KeeperArgs, MigrateArgs, WorkerArgs};
 
-use crate::engine::storm::StormBounds;
 use crate::on_kernel::DEFAULT_EMULATOR;
 use crate::scenario::Delivery;
+use crate::stops::storm::StormBounds;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use kvm::DEVICE;
 use std::ffi::OsString;

@@ -2,11 +2,11 @@
 
 use super::again::Given;
 use super::{CliError, mounted};
-use crate::engine::storm::StormBounds;
 use crate::engine::worker::{Worker, WorkerOptions};
 use crate::images;
 use crate::machines::qemu::{Qemu, TRY};
-use crate::probe::{Question, StopSupport};
+use crate::stops::probe::{Question, StopSupport};
+use crate::stops::storm::StormBounds;
 use kvm::{self, Facts, KvmFacts};
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};

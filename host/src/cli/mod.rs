@@ -24,7 +24,6 @@ pub use args::Cli;
 
 use crate::ending::{self, Signal};
 use crate::engine::serve::{Terms, serve};
-use crate::engine::storm::StormBounds;
 use crate::engine::worker::WorkerError;
 use crate::image::Image;
 use crate::images::{self, ImagesError};
@@ -34,6 +33,7 @@ use crate::migration::process::Destination;
 use crate::on_kernel::OnKernelError;
 use crate::report::known::KnownIssuesError;
 use crate::scenario::filter::NoComponent;
+use crate::stops::storm::StormBounds;
 use again::Given;
 use args::{Command, WorkerArgs};
 use clap::{CommandFactory, FromArgMatches};

@@ -3,10 +3,10 @@
 use crate::ending;
 use crate::engine::pool::{self, Engine};
 use crate::engine::runner::Runner;
-use crate::engine::storm::StormBounds;
 use crate::image::Image;
 use crate::report::outcome::Report;
 use crate::scenario::{self, ACTIONS, Action, Delivery, Plan, Scenario, Stop};
+use crate::stops::storm::StormBounds;
 use model::ModelMachine;
 use model::hypervisor::behaviour::Behaviour;
 use std::time::{Duration, Instant};

@@ -4,7 +4,6 @@
 //! |---|---|
 //! | [`plan`] | which scenarios run on which machine, and which are skipped and why |
 //! | [`runner`] | one scenario on one machine |
-//! | [`storm`] | signals at random times while a case runs again and again |
 //! | [`disturb`] | rewrites registers between the stop and the handler |
 //! | [`verdict`] | what the guest's judge says, and whether the host believes it |
 //! | [`pool`] | many scenarios, in threads (model) or worker processes (KVM) |
@@ -23,6 +22,5 @@ pub mod qemu;
 pub mod repeat;
 pub mod runner;
 pub mod serve;
-pub mod storm;
 pub mod verdict;
 pub mod worker;

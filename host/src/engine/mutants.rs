@@ -2,11 +2,11 @@
 
 use crate::ending;
 use crate::engine::pool::{self, Engine};
-use crate::engine::storm::StormBounds;
 use crate::image::Image;
 use crate::report::Totals;
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario::{self, Plan, Scenario};
+use crate::stops::storm::StormBounds;
 use model::hypervisor::behaviour::{self, Behaviour};
 use protocol::note::CaseFlags;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,9 +1,9 @@
 //! Which scenarios run on a machine, and which are skipped, decided before anything boots.
 
 use crate::image::{Case, Image};
-use crate::probe::{Question, StopSupport, Support};
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario::{self, Delivery, Plan, Scenario, Stop};
+use crate::stops::probe::{Question, StopSupport, Support};
 use fred::cpuid::{self, Feature};
 use protocol::need::Needs;
 use vm::Machine;

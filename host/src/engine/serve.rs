@@ -3,12 +3,12 @@
 use crate::compare::across::Crossing;
 use crate::compare::observe;
 use crate::engine::runner::{OnSeen, Runner};
-use crate::engine::storm::StormBounds;
 use crate::engine::worker::{Answer, Request};
 use crate::image::Image;
 use crate::migration::process::{Destination, move_through_process};
-use crate::probe::ask;
 use crate::scenario::Scenario;
+use crate::stops::probe::ask;
+use crate::stops::storm::StormBounds;
 use std::cell::RefCell;
 use std::io::{BufRead, Write};
 use std::time::Duration;

@@ -3,6 +3,7 @@
 use crate::image::Case;
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario;
+use protocol::compared;
 use protocol::delivery::Delivery;
 use protocol::field::Field;
 use protocol::mailbox::{DELIVERIES, MISMATCHES, Mailbox, Mismatch, Verdict};
@@ -85,28 +86,8 @@ fn is_lost_event_data(mismatch: &Mismatch) -> bool {
         && mismatch.got == 0
 }
 
-/// The number of entries.
-const ENTRIES: u32 = 1;
-/// CR2, DR6, DR7, IA32_GS_BASE and IA32_KERNEL_GS_BASE; IA32_XFD_ERR is not everywhere.
-const REGISTERS: u32 = 5;
-/// RIP, CS, RFLAGS, RSP and SS; the entry point, RFLAGS and RSP there, and the vector. The IDT's error
-/// code is not on every frame.
-const IDT_FRAME: u32 = 9;
-/// The same with the error code, the event data, the reserved quadword and the stack level.
-const FRED_FRAME: u32 = 13;
-
-/// A judge that compares less has not judged every delivery whole, or has not looked at the registers
-/// behind an act without one.
-fn least_compared(delivery: scenario::Delivery, entries: u32) -> u32 {
-    let frame = match delivery {
-        scenario::Delivery::Fred => FRED_FRAME,
-        scenario::Delivery::Idt => IDT_FRAME,
-    };
-    ENTRIES + if entries == 0 { REGISTERS } else { (frame + REGISTERS) * entries }
-}
-
 fn disbelief(mailbox: &Mailbox, case: &Case, delivery: scenario::Delivery, differing: u32) -> Option<String> {
-    let least = least_compared(delivery, case.entries);
+    let least = compared::least(delivery == scenario::Delivery::Fred, case.entries);
     if mailbox.compared < least {
         return Some(format!("the guest says pass and compared {} fields, not {least}", mailbox.compared));
     }

@@ -8,11 +8,11 @@
 use crate::compare::observe::Observation;
 use crate::compare::pair::Pair;
 use crate::ending::{self, LOOK};
-use crate::engine::storm::StormBounds;
-use crate::probe::{self, Question, StopSupport, Support};
 use crate::process::THIS_PROGRAM;
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario::Scenario;
+use crate::stops::probe::{self, Question, StopSupport, Support};
+use crate::stops::storm::StormBounds;
 use kvm::process::{die_with_parent, end, let_end, status};
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader, Write};

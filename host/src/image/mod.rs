@@ -1,13 +1,14 @@
 //! Images: a guest's ELF file, read without trusting anything in it.
 
+mod delivery;
 mod note;
 mod pages;
 mod symbols;
 
+pub use delivery::{Delivery, Place};
 pub use note::{Cancel, Case};
 pub use pages::DeliveryPages;
 
-use crate::scenario::Place;
 use goblin::elf::Elf;
 use goblin::elf::header::{EM_X86_64, ET_EXEC};
 use goblin::elf::program_header::{PT_LOAD, PT_NOTE};
@@ -121,15 +122,7 @@ pub enum Problem {
 impl Image {
     /// Guest-physical address of the page at a place.
     pub fn page(&self, place: Place) -> u64 {
-        match place {
-            Place::Frame => self.pages.frame,
-            Place::Pt => self.pages.pt,
-            Place::Pd => self.pages.pd,
-            Place::Pdpt => self.pages.pdpt,
-            Place::Idt => self.pages.idt,
-            Place::Gdt => self.pages.gdt,
-            Place::Tss => self.pages.tss,
-        }
+        self.pages.at(place)
     }
 
     /// Reads an image from the bytes of its file; `file` is used in errors.

@@ -1,6 +1,6 @@
 //! The pages that a delivery touches.
 
-use super::{Problem, inside};
+use super::{Place, Problem, inside};
 use protocol::note::ImageNote;
 
 const PAGE: u64 = 4096;
@@ -55,5 +55,17 @@ impl DeliveryPages {
             gdt: note.gdt,
             tss: note.tss,
         })
+    }
+    /// The page at a place.
+    pub const fn at(&self, place: Place) -> u64 {
+        match place {
+            Place::Frame => self.frame,
+            Place::Pt => self.pt,
+            Place::Pd => self.pd,
+            Place::Pdpt => self.pdpt,
+            Place::Idt => self.idt,
+            Place::Gdt => self.gdt,
+            Place::Tss => self.tss,
+        }
     }
 }

@@ -25,30 +25,20 @@
 //! `nopayload` leaves KVM_CAP_EXCEPTION_PAYLOAD off. Example:
 //! `pf/read-unmapped:fred:block@frame:migrate+disturb`.
 
-mod action;
 mod applies;
 pub mod filter;
 mod generate;
 mod id;
 pub mod pattern;
-mod stop;
 
-pub use action::{Action, Migration};
 pub use applies::{applies, is_possible};
 pub use generate::{ACTIONS, all, needs};
 pub use id::InvalidId;
-pub use stop::{Place, Stop};
+
+pub use crate::image::{Delivery, Place};
+pub use crate::stops::{Action, Migration, Stop};
 
 use std::fmt;
-
-/// How events reach their handlers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, clap::ValueEnum)]
-pub enum Delivery {
-    /// Through FRED.
-    Fred,
-    /// Through the IDT.
-    Idt,
-}
 
 /// What happens between `Armed` and the handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -74,15 +64,6 @@ pub struct Scenario {
     pub payload: bool,
     /// What happens.
     pub plan: Plan,
-}
-
-impl fmt::Display for Delivery {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Fred => "fred",
-            Self::Idt => "idt",
-        })
-    }
 }
 
 impl fmt::Display for Plan {

@@ -1,8 +1,7 @@
 //! Loading an image and starting it the PVH way: 32-bit protected mode, paging off, EBX pointing at
 //! `hvm_start_info` (Xen's PVH boot ABI).
 
-use crate::image::{Image, MEMORY_SIZE};
-use crate::scenario::Delivery;
+use crate::image::{Delivery, Image, MEMORY_SIZE};
 use fred::control::{CR0_ET, CR0_PE, rflags};
 use kvm_bindings::{kvm_regs, kvm_segment};
 use protocol::mailbox::{HostFlags, Mailbox};

@@ -1,7 +1,7 @@
 //! The kernel stops the delivery by itself: `evict`.
 
 use super::{Cut, NoCut, Proof, SecondRun};
-use crate::scenario::Place;
+use crate::image::Place;
 use crate::session::Session;
 use protocol::disturbance::Phase;
 use vm::VcpuError;

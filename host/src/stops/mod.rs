@@ -9,20 +9,21 @@
 //! | `signalled` | a signal has ended KVM_RUN wherever the guest was: `storm` |
 //! | `aim` | when such signals come |
 
-mod aim;
+mod action;
+mod cancel;
 mod evict;
-mod queued;
-mod refused;
+mod page;
+pub mod probe;
 mod ring;
-mod signalled;
+mod stop;
+pub mod storm;
 
-pub use aim::Aim;
+pub use action::{Action, Migration};
 pub use evict::{Evicted, evict};
 pub use ring::{NotFilled, ROOM as DIRTY_RING_ROOM, fill as fill_dirty_ring, prepare as prepare_dirty_ring};
-pub use signalled::{Found, Watch};
+pub use stop::Stop;
 
-use crate::image::Case;
-use crate::scenario::{Delivery, Place, Stop};
+use crate::image::{Case, Delivery, Place};
 use crate::session::{Session, Stopped};
 use kvm_bindings::{kvm_regs, kvm_vcpu_events};
 use protocol::disturbance::Phase;
@@ -162,18 +163,18 @@ pub fn cut(
     payload: bool,
 ) -> Result<Cut, NoCut> {
     if let (Some(access), Some(place)) = (stop.page_access(), stop.place()) {
-        return refused::page(session, case, place, access);
+        return page::page(session, case, place, access);
     }
     match stop {
         Stop::Cancel => {
             let Some(event) = case.cancel else {
                 return Err(NoCut::Unproved("the case does not say how its event is synthesised".into()));
             };
-            queued::cancel(session, &event, delivery, payload)
+            cancel::cancel(session, &event, delivery, payload)
         }
-        Stop::Io => queued::io(session, case),
+        Stop::Io => cancel::io(session, case),
         Stop::Ring => ring::full(session, case),
-        Stop::Access(number, _) => refused::access(session, case, number),
+        Stop::Access(number, _) => page::access(session, case, number),
         other => Err(NoCut::Unproved(format!("{other} is no stop at which the guest stands still"))),
     }
 }
@@ -185,9 +186,9 @@ pub fn cut(
 /// When no cut can be proved.
 pub fn cut_again(session: &mut Session<'_>, case: &Case, stop: Stop, first: &Cut) -> Result<Cut, NoCut> {
     let mut again = match (stop, stop.place(), stop.page_access()) {
-        (_, Some(place), Some(access)) => refused::page_again(session, case, place, access)?,
-        (Stop::Access(_, Some(second)), ..) => refused::access(session, case, second)?,
-        _ => queued::abandon(session)?,
+        (_, Some(place), Some(access)) => page::page_again(session, case, place, access)?,
+        (Stop::Access(_, Some(second)), ..) => page::access(session, case, second)?,
+        _ => cancel::abandon(session)?,
     };
     // What was pending is injected once its entry has been prepared.
     let same = match stop {

@@ -5,10 +5,10 @@
 //! for one page until the delivery, which has to leave the guest for the frame's page, fills the ring:
 //! KVM_RUN returns before it injects the event again.
 
-use super::refused::prove;
+use super::page::prove;
 use super::{Cut, Look, NoCut};
 use crate::image::Case;
-use crate::scenario::Place;
+use crate::image::Place;
 use crate::session::{Session, Stopped};
 use fred::control::rflags;
 use kvm_bindings::kvm_regs;

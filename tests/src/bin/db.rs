@@ -5,21 +5,16 @@
 //! BS and BD added, and keeps BT, BD and BS of earlier exceptions ("Debug Status Register (DR6)").
 //! DR7.GD is cleared. No #DB changes RF in the saved RFLAGS.
 //!
-//! Known bugs this tells apart from it: event data rebuilt from DR6, where sticky bits, the
+//! Known bugs that fail it: event data rebuilt from DR6, where sticky bits, the
 //! inverted RTM and BLD and the enabled-breakpoint bit 12 leak in; a trap dropped when its
 //! delivery is interrupted, though its instruction has completed and will not run again; DR6
 //! written a second time on re-injection; a single step lost over an instruction that exits.
 #![no_std]
 #![no_main]
 
-use guest::act;
-use guest::case::{Cancel, Case};
-use guest::judge::disturbed::{RESTING, Registers};
-use guest::judge::event::{Event, Rip, Stack};
-use guest::protocol::need::Needs;
-use guest::protocol::note::CaseFlags;
-use guest::protocol::port::INPUT;
-use guest::registers::{set_dr0, set_dr6, set_dr7};
+use guest::prelude::*;
+use tests::event::*;
+use tests::manual::*;
 
 guest::image! {
     name: "db",
@@ -37,43 +32,23 @@ guest::image! {
     ],
 }
 
-/// A single step in ring 0: a trap with TF saved.
-const SINGLE_STEP: Event = Event {
-    vector: 1,
-    error_code: 0,
-    rip: Rip::After,
-    cs: 0x0000_0000_0000_0008,
-    rflags: 0x0000_0102,
-    rsp: Stack::Act,
-    ss: 0x0203_0001_0000_0010,
-    event_data: 0x4000,
-    csl: 1,
-    entry: 0x100,
-    idt_frame_bytes: 40,
-    ..Event::FAULT
-};
-
 mod single_step {
     use super::*;
     act! {
         name: "db.single-step",
         set: [],
-        // The step comes behind the instruction that follows POPFQ.
+        // The step comes after the instruction that follows POPFQ.
         armed: ["push 0x102", "popfq"],
         act: ["nop"],
     }
     pub(super) const CASE: Case = Case {
         name: "single-step",
-        rule: "TF: a trap behind the next instruction; data BS, and DR6.BS.",
-        needs: Needs::empty(),
-        flags: CaseFlags::empty(),
-        in_handler: false,
-        results: &[],
-        prepare: || {},
+        rule: "TF: a trap after the next instruction; data BS, and DR6.BS.",
         act: ACT,
         events: &[SINGLE_STEP],
-        registers: Registers { dr6: 0xFFFF_4FF0, ..RESTING },
-        cancel: Cancel::Payload { payload: 0x4000, rflags: 0x100 },
+        registers: Registers { dr6: DR6 | BS, ..RESTING },
+        cancel: Cancel::Payload { payload: BS, rflags: TF },
+        ..Case::NEW
     };
 }
 
@@ -91,13 +66,13 @@ mod write_breakpoint {
         // L0, write, 8 bytes.
         prepare: || {
             set_dr0(0x0000_0080_0000_4108);
-            set_dr7(0x0009_0401);
+            set_dr7(DR7 | L0 | WRITE_8);
         },
         act: ACT,
-        events: &[Event { rflags: 0x2, event_data: 0x1, ..SINGLE_STEP }],
-        registers: Registers { dr6: 0xFFFF_0FF1, dr7: 0x0009_0401, ..RESTING },
-        cancel: Cancel::Payload { payload: 0x1, rflags: 0 },
-        ..single_step::CASE
+        events: &[Event { rflags: RFLAGS, event_data: B0, ..SINGLE_STEP }],
+        registers: Registers { dr6: DR6 | B0, dr7: DR7 | L0 | WRITE_8, ..RESTING },
+        cancel: Cancel::Payload { payload: B0, rflags: 0 },
+        ..Case::NEW
     };
 }
 
@@ -112,74 +87,64 @@ mod step_and_breakpoint {
     pub(super) const CASE: Case = Case {
         name: "step-and-breakpoint",
         rule: "TF and a data breakpoint on one instruction: one trap; data BS and B0.",
-        prepare: write_breakpoint::CASE.prepare,
+        prepare: || {
+            set_dr0(0x0000_0080_0000_4108);
+            set_dr7(DR7 | L0 | WRITE_8);
+        },
         act: ACT,
-        events: &[Event { event_data: 0x4001, ..SINGLE_STEP }],
-        registers: Registers { dr6: 0xFFFF_4FF1, dr7: 0x0009_0401, ..RESTING },
-        cancel: Cancel::Payload { payload: 0x4001, rflags: 0x100 },
-        ..single_step::CASE
+        events: &[Event { event_data: B0 | BS, ..SINGLE_STEP }],
+        registers: Registers { dr6: DR6 | B0 | BS, dr7: DR7 | L0 | WRITE_8, ..RESTING },
+        cancel: Cancel::Payload { payload: B0 | BS, rflags: TF },
+        ..Case::NEW
     };
 }
 
 mod step_sticky_dr6 {
     use super::*;
-    act! {
-        name: "db.step-sticky-dr6",
-        set: [],
-        armed: ["push 0x102", "popfq"],
-        act: ["nop"],
-    }
+    act! { name: "db.step-sticky-dr6", set: [], armed: ["push 0x102", "popfq"], act: ["nop"], }
     pub(super) const CASE: Case = Case {
         name: "step-sticky-dr6",
         rule: "A single step with BT and BD left in DR6: DR6 has all three, data has BS alone.",
-        prepare: || set_dr6(0xFFFF_AFF0),
+        prepare: || set_dr6(DR6 | BD | BT),
         act: ACT,
-        registers: Registers { dr6: 0xFFFF_EFF0, ..RESTING },
-        ..single_step::CASE
+        events: &[SINGLE_STEP],
+        registers: Registers { dr6: DR6 | BD | BS | BT, ..RESTING },
+        cancel: Cancel::Payload { payload: BS, rflags: TF },
+        ..Case::NEW
     };
 }
 
 mod execution_breakpoint {
     use super::*;
-    act! {
-        name: "db.execution-breakpoint",
-        set: [],
-        armed: [],
-        act: ["nop"],
-    }
+    act! { name: "db.execution-breakpoint", set: [], armed: [], act: ["nop"], }
     pub(super) const CASE: Case = Case {
         name: "execution-breakpoint",
         rule: "An execution breakpoint: a fault, RIP at the instruction, RF 0 as for every #DB; data B0.",
         // L0, execute, 1 byte.
         prepare: || {
             set_dr0(ACT.act.value());
-            set_dr7(0x401);
+            set_dr7(DR7 | L0);
         },
         act: ACT,
-        events: &[Event { rip: Rip::Act, rflags: 0x2, event_data: 0x1, ..SINGLE_STEP }],
-        registers: Registers { dr6: 0xFFFF_0FF1, dr7: 0x401, ..RESTING },
-        cancel: Cancel::Payload { payload: 0x1, rflags: 0 },
-        ..single_step::CASE
+        events: &[Event { rip: Rip::Act, rflags: RFLAGS, event_data: B0, ..SINGLE_STEP }],
+        registers: Registers { dr6: DR6 | B0, dr7: DR7 | L0, ..RESTING },
+        cancel: Cancel::Payload { payload: B0, rflags: 0 },
+        ..Case::NEW
     };
 }
 
 mod general_detect {
     use super::*;
-    act! {
-        name: "db.general-detect",
-        set: [],
-        armed: [],
-        act: ["mov rbx, dr0"],
-    }
+    act! { name: "db.general-detect", set: [], armed: [], act: ["mov rbx, dr0"], }
     pub(super) const CASE: Case = Case {
         name: "general-detect",
         rule: "A debug-register access under DR7.GD: a fault; data BD, and DR7.GD is clear at entry.",
-        prepare: || set_dr7(0x2400),
+        prepare: || set_dr7(DR7 | GD),
         act: ACT,
-        events: &[Event { rip: Rip::Act, rflags: 0x2, event_data: 0x2000, ..SINGLE_STEP }],
-        registers: Registers { dr6: 0xFFFF_2FF0, dr7: 0x400, ..RESTING },
-        cancel: Cancel::Payload { payload: 0x2000, rflags: 0 },
-        ..single_step::CASE
+        events: &[Event { rip: Rip::Act, rflags: RFLAGS, event_data: BD, ..SINGLE_STEP }],
+        registers: Registers { dr6: DR6 | BD, dr7: DR7, ..RESTING },
+        cancel: Cancel::Payload { payload: BD, rflags: 0 },
+        ..Case::NEW
     };
 }
 
@@ -194,10 +159,13 @@ mod step_over_in {
     }
     pub(super) const CASE: Case = Case {
         name: "step-over-in",
-        rule: "A single step over IN, which a host may have to complete: one trap behind it.",
+        rule: "A single step over IN, which a host may have to complete: one trap after it.",
         flags: CaseFlags::IO,
         act: ACT,
-        ..single_step::CASE
+        events: &[SINGLE_STEP],
+        registers: Registers { dr6: DR6 | BS, ..RESTING },
+        cancel: Cancel::Payload { payload: BS, rflags: TF },
+        ..Case::NEW
     };
 }
 
@@ -216,12 +184,10 @@ mod execution_breakpoint_after_mov_ss {
         flags: CaseFlags::TOUCHES_GDT.union(CaseFlags::CONFORMANCE),
         prepare: || {
             set_dr0(ACT.act.value());
-            set_dr7(0x401);
+            set_dr7(DR7 | L0);
         },
         act: ACT,
-        events: &[],
-        registers: Registers { dr7: 0x401, ..RESTING },
-        cancel: Cancel::No,
-        ..single_step::CASE
+        registers: Registers { dr7: DR7 | L0, ..RESTING },
+        ..Case::NEW
     };
 }

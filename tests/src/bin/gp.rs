@@ -6,18 +6,14 @@
 //! "Error Code", interrupts 11, 12 and 13), that of an instruction of more than 15 bytes too. The slot has 64 bits and its upper ones are 0. There
 //! is no event data.
 //!
-//! Known bugs this tells apart from it: an error code lost or cut when the event is requeued or
-//! moved to another machine, RF lost in the same way; event data of another event in the frame.
+//! Known bugs that fail it: an error code lost or cut when the event is requeued or
+//! migrated, RF lost in the same way; event data of another event in the frame.
 #![no_std]
 #![no_main]
 
-use guest::case::{Cancel, Case};
-use guest::judge::disturbed::RESTING;
-use guest::judge::event::{Event, Stack};
-use guest::protocol::need::Needs;
-use guest::protocol::note::CaseFlags;
-use guest::routes::{IST_FRAME, route};
-use guest::{act, act_ring3};
+use guest::prelude::*;
+use tests::event::*;
+use tests::manual::*;
 
 guest::image! {
     name: "gp",
@@ -34,21 +30,6 @@ guest::image! {
     ],
 }
 
-/// #GP(0) in ring 0.
-const GENERAL_PROTECTION: Event = Event {
-    vector: 13,
-    error_code: 0x0,
-    cs: 0x0000_0000_0000_0008,
-    rflags: 0x0001_0002,
-    rsp: Stack::Act,
-    ss: 0x0203_000D_0000_0010,
-    event_data: 0,
-    csl: 1,
-    entry: 0x100,
-    idt_frame_bytes: 48,
-    ..Event::FAULT
-};
-
 mod not_canonical {
     use super::*;
     act! {
@@ -60,15 +41,11 @@ mod not_canonical {
     pub(super) const CASE: Case = Case {
         name: "not-canonical",
         rule: "A read at an address that is not canonical: #GP(0); CR2 stays.",
-        needs: Needs::empty(),
-        flags: CaseFlags::empty(),
         prepare: || route(13, 1, IST_FRAME),
         act: ACT,
-        events: &[GENERAL_PROTECTION],
-        in_handler: false,
-        registers: RESTING,
-        results: &[],
+        events: &[GP],
         cancel: Cancel::Payload { payload: 0, rflags: 0 },
+        ..Case::NEW
     };
 }
 
@@ -78,9 +55,11 @@ mod beyond_gdt {
     pub(super) const CASE: Case = Case {
         name: "beyond-gdt",
         rule: "A selector beyond the GDT's limit: #GP(0xFFF8), all sixteen bits.",
+        prepare: || route(13, 1, IST_FRAME),
         act: ACT,
-        events: &[Event { error_code: 0xFFF8, ..GENERAL_PROTECTION }],
-        ..not_canonical::CASE
+        events: &[Event { error_code: 0xFFF8, ..GP }],
+        cancel: Cancel::Payload { payload: 0, rflags: 0 },
+        ..Case::NEW
     };
 }
 
@@ -90,9 +69,11 @@ mod no_ldt {
     pub(super) const CASE: Case = Case {
         name: "no-ldt",
         rule: "A selector of the LDT, with RPL 3 and without an LDT: #GP(0x1234).",
+        prepare: || route(13, 1, IST_FRAME),
         act: ACT,
-        events: &[Event { error_code: 0x1234, ..GENERAL_PROTECTION }],
-        ..not_canonical::CASE
+        events: &[Event { error_code: 0x1234, ..GP }],
+        cancel: Cancel::Payload { payload: 0, rflags: 0 },
+        ..Case::NEW
     };
 }
 
@@ -105,8 +86,9 @@ mod not_present {
         flags: CaseFlags::TOUCHES_GDT,
         prepare: || route(11, 1, IST_FRAME),
         act: ACT,
-        events: &[Event { vector: 11, error_code: 0x40, ss: 0x0203_000B_0000_0010, ..GENERAL_PROTECTION }],
-        ..not_canonical::CASE
+        events: &[Event { vector: 11, error_code: 0x40, ss: ss_slot(HARDWARE_EXCEPTION, 11), ..GP }],
+        cancel: Cancel::Payload { payload: 0, rflags: 0 },
+        ..Case::NEW
     };
 }
 
@@ -119,8 +101,9 @@ mod stack_not_present {
         flags: CaseFlags::TOUCHES_GDT,
         prepare: || route(12, 1, IST_FRAME),
         act: ACT,
-        events: &[Event { vector: 12, error_code: 0x40, ss: 0x0203_000C_0000_0010, ..GENERAL_PROTECTION }],
-        ..not_canonical::CASE
+        events: &[Event { vector: 12, error_code: 0x40, ss: ss_slot(HARDWARE_EXCEPTION, 12), ..GP }],
+        cancel: Cancel::Payload { payload: 0, rflags: 0 },
+        ..Case::NEW
     };
 }
 
@@ -132,18 +115,17 @@ mod hlt_ring3 {
         rule: "HLT in ring 3: #GP(0), ring-3 entry point, stack level 0.",
         needs: Needs::USER,
         flags: CaseFlags::USER,
+        prepare: || route(13, 1, IST_FRAME),
         act: ACT,
         events: &[Event {
-            cs: 0x0000_0000_0000_002B,
+            cs: USER_CS,
             rsp: Stack::User,
-            ss: 0x0203_000D_0000_0023,
+            ss: user_ss_slot(HARDWARE_EXCEPTION, 13),
             csl: 0,
-            entry: 0x0,
-            ..GENERAL_PROTECTION
+            entry: 0,
+            ..GP
         }],
-        // `Armed` is rung in ring 0.
-        cancel: Cancel::No,
-        ..not_canonical::CASE
+        ..Case::NEW
     };
 }
 
@@ -153,13 +135,16 @@ mod too_long {
         name: "gp.too-long",
         set: [],
         armed: [],
-        // INT 0x1F behind 14 prefixes: 16 bytes.
+        // INT 0x1F after 14 prefixes: 16 bytes.
         act: [".fill 14, 1, 0x66", ".byte 0xCD, 0x1F"],
     }
     pub(super) const CASE: Case = Case {
         name: "too-long",
         rule: "An instruction of 16 bytes: #GP(0), whatever it would have been.",
+        prepare: || route(13, 1, IST_FRAME),
         act: ACT,
-        ..not_canonical::CASE
+        events: &[GP],
+        cancel: Cancel::Payload { payload: 0, rflags: 0 },
+        ..Case::NEW
     };
 }

@@ -1,4 +1,4 @@
-//! Two events behind each other: what the first one's frame held is not the second one's.
+//! Two events, one after the other: what the first one's frame held is not the second one's.
 //!
 //! Rule: an event has its own event data and error code, and 0 where it has none (SDM vol. 3
 //! ch. 8, "FRED event data", "FRED stack frame"). Here the first event has event data and its
@@ -6,21 +6,16 @@
 //! returned, and has none. Both frames are judged whole. Where the second is an event that an
 //! instruction asks for, only event data could be left over, and the case needs FRED.
 //!
-//! Known bugs this tells apart from it: event data or error code kept by the hypervisor across an
+//! Known bugs that fail it: event data or error code kept by the hypervisor across an
 //! interrupted delivery and not reset, so that the next event that it injects, or one that the
-//! processor delivers behind an entry with the field still set, carries them; the nested bit or an
+//! processor delivers after an entry with the field still set, carries them; the nested bit or an
 //! instruction length left over in the same way.
 #![no_std]
 #![no_main]
 
-use guest::act;
-use guest::case::{Cancel, Case};
-use guest::features::XCR0_TILES;
-use guest::judge::disturbed::{RESTING, Registers};
-use guest::judge::event::{Event, Rip, Stack, Top};
-use guest::protocol::need::Needs;
-use guest::protocol::note::CaseFlags;
-use guest::registers::{XFD, enable_components, write_msr};
+use guest::prelude::*;
+use tests::event::*;
+use tests::manual::*;
 
 guest::image! {
     name: "leak",
@@ -40,58 +35,40 @@ guest::image! {
 }
 
 /// The first event: a write to an unmapped page.
-const PAGE_FAULT: Event = Event {
-    vector: 14,
-    error_code: 0x2,
-    ss: 0x0203_000E_0000_0010,
-    event_data: 0x0000_0080_0000_1A58,
-    idt_frame_bytes: 48,
-    ..Event::FAULT
-};
-
-/// The first event: a single step.
-const SINGLE_STEP: Event = Event {
-    vector: 1,
-    rip: Rip::After,
-    rflags: 0x0000_0102,
-    ss: 0x0203_0001_0000_0010,
-    event_data: 0x4000,
-    ..Event::FAULT
-};
+const PAGE_FAULT: Event = Event { error_code: PFERR_WRITE, event_data: UNMAPPED, ..PF };
 
 /// The first event: #NM of XFD.
-const DISABLED_TILES: Event =
-    Event { vector: 7, ss: 0x0203_0007_0000_0010, event_data: 0x4_0000, ..Event::FAULT };
+const DISABLED_TILES: Event = Event { event_data: TILEDATA, ..NM };
 
-/// A second event, on the stack that is nobody's in particular. What its vector decides (`vector`,
+/// A second event, on the stack of other events. What its vector decides (`vector`,
 /// `ss`) must be overridden.
-const SECOND: Event = Event {
-    rip: Rip::After,
-    event_data: 0,
-    csl: 2,
-    fred_top: Top::Other(0),
-    idt_top: Top::Other(0),
-    ..Event::FAULT
-};
+const SECOND: Event =
+    Event { rip: Rip::After, csl: 2, fred_top: Top::Other(0), idt_top: Top::Other(0), ..Event::NEW };
 
-const UD: Event = Event { vector: 6, ss: 0x0203_0006_0000_0010, ..SECOND };
-const GP: Event =
-    Event { vector: 13, error_code: 0x0, ss: 0x0203_000D_0000_0010, idt_frame_bytes: 48, ..SECOND };
-const INT3: Event = Event { vector: 3, rip: Rip::Last, rflags: 0x2, ss: 0x1206_0003_0000_0010, ..SECOND };
+const SECOND_UD: Event = Event { vector: 6, ss: ss_slot(HARDWARE_EXCEPTION, 6), ..SECOND };
+const SECOND_GP: Event =
+    Event { vector: 13, ss: ss_slot(HARDWARE_EXCEPTION, 13), idt_frame_bytes: 48, ..SECOND };
+const INT3: Event = Event {
+    vector: 3,
+    rip: Rip::Last,
+    rflags: RFLAGS,
+    ss: ss_slot(SOFTWARE_EXCEPTION, 3) | ss_length(1),
+    ..SECOND
+};
 /// INT 31 comes on level 0, the act's own stack.
 const INT_N: Event = Event {
     vector: 31,
     rip: Rip::Last,
-    rflags: 0x2,
+    rflags: RFLAGS,
     rsp: Stack::Act,
-    ss: 0x2204_001F_0002_0010,
+    ss: ss_slot(SOFTWARE_INTERRUPT, 31) | SS_SOFTWARE | ss_length(2),
     csl: 0,
     fred_top: Top::Act(0x40),
     ..SECOND
 };
 
-/// CR2 behind the page fault, at both entries.
-const FAULTED: Registers = Registers { cr2: 0x0000_0080_0000_1A58, ..RESTING };
+/// CR2 after the page fault, at both entries.
+const FAULTED: Registers = Registers { cr2: UNMAPPED, ..RESTING };
 
 /// #PF, then another.
 macro_rules! page_fault_then {
@@ -112,15 +89,11 @@ mod pf_then_ud {
     pub(super) const CASE: Case = Case {
         name: "pf-then-ud",
         rule: "#PF, then #UD: no address and no error code in its frame.",
-        needs: Needs::empty(),
-        flags: CaseFlags::empty(),
-        prepare: || {},
         act: ACT,
-        events: &[PAGE_FAULT, UD],
-        in_handler: false,
+        events: &[PAGE_FAULT, SECOND_UD],
         registers: FAULTED,
-        results: &[],
-        cancel: Cancel::Payload { payload: 0x0000_0080_0000_1A58, rflags: 0 },
+        cancel: Cancel::Payload { payload: UNMAPPED, rflags: 0 },
+        ..Case::NEW
     };
 }
 
@@ -132,8 +105,10 @@ mod pf_then_gp {
         name: "pf-then-gp",
         rule: "#PF with error code 2, then #GP(0): error code 0, no event data.",
         act: ACT,
-        events: &[PAGE_FAULT, GP],
-        ..pf_then_ud::CASE
+        events: &[PAGE_FAULT, SECOND_GP],
+        registers: FAULTED,
+        cancel: Cancel::Payload { payload: UNMAPPED, rflags: 0 },
+        ..Case::NEW
     };
 }
 
@@ -146,7 +121,9 @@ mod pf_then_int_n {
         needs: Needs::FRED,
         act: ACT,
         events: &[PAGE_FAULT, INT_N],
-        ..pf_then_ud::CASE
+        registers: FAULTED,
+        cancel: Cancel::Payload { payload: UNMAPPED, rflags: 0 },
+        ..Case::NEW
     };
 }
 
@@ -159,7 +136,9 @@ mod pf_then_int3 {
         needs: Needs::FRED,
         act: ACT,
         events: &[PAGE_FAULT, INT3],
-        ..pf_then_ud::CASE
+        registers: FAULTED,
+        cancel: Cancel::Payload { payload: UNMAPPED, rflags: 0 },
+        ..Case::NEW
     };
 }
 
@@ -171,32 +150,30 @@ mod pf_then_int1 {
         rule: "#PF, then INT1: no address and no error code in its frame.",
         needs: Needs::FRED,
         // On stack level 1 INT1 would use the frame page again.
-        prepare: || guest::routes::route(1, 2, guest::routes::IST_OTHER),
+        prepare: || route(1, 2, IST_OTHER),
         act: ACT,
-        events: &[PAGE_FAULT, Event { vector: 1, ss: 0x1205_0001_0000_0010, ..INT3 }],
-        // INT1 sets no bit of DR6; whether it clears B0-B3, as a #DB may, is said nowhere.
+        events: &[
+            PAGE_FAULT,
+            Event { vector: 1, ss: ss_slot(PRIVILEGED_SOFTWARE_EXCEPTION, 1) | ss_length(1), ..INT3 },
+        ],
+        // INT1 sets no bit of DR6; whether it clears B0-B3, as a #DB may, no manual says.
         registers: Registers { dr6_open: 0xF, ..FAULTED },
-        ..pf_then_ud::CASE
+        cancel: Cancel::Payload { payload: UNMAPPED, rflags: 0 },
+        ..Case::NEW
     };
 }
 
 mod db_then_ud {
     use super::*;
-    act! {
-        name: "leak.db-then-ud",
-        set: [],
-        armed: ["push 0x102", "popfq"],
-        act: ["nop"],
-        then: ["ud2"],
-    }
+    act! { name: "leak.db-then-ud", set: [], armed: ["push 0x102", "popfq"], act: ["nop"], then: ["ud2"], }
     pub(super) const CASE: Case = Case {
         name: "db-then-ud",
         rule: "A single step, then #UD: no event data in its frame.",
         act: ACT,
-        events: &[SINGLE_STEP, UD],
-        registers: Registers { dr6: 0xFFFF_4FF0, ..RESTING },
-        cancel: Cancel::Payload { payload: 0x4000, rflags: 0x100 },
-        ..pf_then_ud::CASE
+        events: &[SINGLE_STEP, SECOND_UD],
+        registers: Registers { dr6: DR6 | BS, ..RESTING },
+        cancel: Cancel::Payload { payload: BS, rflags: TF },
+        ..Case::NEW
     };
 }
 
@@ -215,33 +192,25 @@ mod db_then_int_n {
         needs: Needs::FRED,
         act: ACT,
         events: &[SINGLE_STEP, INT_N],
-        ..db_then_ud::CASE
+        registers: Registers { dr6: DR6 | BS, ..RESTING },
+        cancel: Cancel::Payload { payload: BS, rflags: TF },
+        ..Case::NEW
     };
 }
 
 mod xfd_then_ud {
     use super::*;
-    act! {
-        name: "leak.xfd-then-ud",
-        set: [],
-        armed: [],
-        act: ["tilezero tmm0"],
-        then: ["ud2"],
-    }
+    act! { name: "leak.xfd-then-ud", set: [], armed: [], act: ["tilezero tmm0"], then: ["ud2"], }
     pub(super) const CASE: Case = Case {
         name: "xfd-then-ud",
         rule: "#NM of XFD, then #UD: no event data in its frame, though XFD_ERR still has its value.",
         needs: Needs::XFD.union(Needs::AMX),
-        prepare: || {
-            enable_components(XCR0_TILES);
-            guest::tiles::load();
-            write_msr(XFD, 0x4_0000);
-        },
+        prepare: tiles::disable,
         act: ACT,
-        events: &[DISABLED_TILES, UD],
-        registers: Registers { xfd_err: 0x4_0000, ..RESTING },
-        cancel: Cancel::Payload { payload: 0x4_0000, rflags: 0 },
-        ..pf_then_ud::CASE
+        events: &[DISABLED_TILES, SECOND_UD],
+        registers: Registers { xfd_err: TILEDATA, ..RESTING },
+        cancel: Cancel::Payload { payload: TILEDATA, rflags: 0 },
+        ..Case::NEW
     };
 }
 
@@ -257,8 +226,12 @@ mod xfd_then_gp {
     pub(super) const CASE: Case = Case {
         name: "xfd-then-gp",
         rule: "#NM of XFD, then #GP(0): no event data in its frame.",
+        needs: Needs::XFD.union(Needs::AMX),
+        prepare: tiles::disable,
         act: ACT,
-        events: &[DISABLED_TILES, GP],
-        ..xfd_then_ud::CASE
+        events: &[DISABLED_TILES, SECOND_GP],
+        registers: Registers { xfd_err: TILEDATA, ..RESTING },
+        cancel: Cancel::Payload { payload: TILEDATA, rflags: 0 },
+        ..Case::NEW
     };
 }

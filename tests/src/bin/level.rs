@@ -6,21 +6,15 @@
 //! ERETS goes back to the lesser of that and the CSL (SDM vol. 3 ch. 8, "FRED event delivery",
 //! "Determining the new stack level"; vol. 2, "ERETS").
 //!
-//! Known bugs this tells apart from it: the CSL not moved with the machine, though it is a field of
+//! Known bugs that fail it: the CSL not migrated, though it is a field of
 //! IA32_FRED_CONFIG; the redzone forgotten, or taken where the stack is switched; the stack level
 //! of the frame or of the handler wrong.
 #![no_std]
 #![no_main]
 
-use guest::act;
-use guest::case::{Cancel, Case, Outcome};
-use guest::judge::disturbed::{RESTING, Registers};
-use guest::judge::event::{Event, Rip, Stack, Top};
-use guest::layout::{FRAME_STACK, FRAME_TOP};
-use guest::protocol::need::Needs;
-use guest::protocol::note::CaseFlags;
-use guest::registers::read_msr;
-use guest::routes::{IST_FRAME, route, set_config, set_stack};
+use guest::prelude::*;
+use tests::event::*;
+use tests::manual::*;
 
 guest::image! {
     name: "level",
@@ -40,18 +34,9 @@ guest::image! {
 }
 
 /// A page fault on stack level 1 while the CSL is 1, with RSP on the frame page.
-const PAGE_FAULT: Event = Event {
-    vector: 14,
-    error_code: 0x0,
-    cs: 0x0000_0000_0001_0008,
-    rsp: Stack::Frame(0x28),
-    ss: 0x0203_000E_0000_0010,
-    event_data: 0x0000_0080_0000_1A58,
-    csl: 1,
-    ..Event::FAULT
-};
+const PAGE_FAULT: Event = Event { cs: cs_slot(1), rsp: Stack::Frame(0x28), event_data: UNMAPPED, ..PF };
 
-const FAULTED: Registers = Registers { cr2: 0x0000_0080_0000_1A58, ..RESTING };
+const FAULTED: Registers = Registers { cr2: UNMAPPED, ..RESTING };
 
 /// Bits 11:0 of IA32_FRED_CONFIG: all but the entry page.
 fn config() -> u64 {
@@ -71,17 +56,16 @@ mod same_level {
         name: "same-level",
         rule: "#PF of level 1 at CSL 1: the current stack, below a redzone of 0xC0; SL 1 in the CS slot.",
         needs: Needs::FRED,
-        flags: CaseFlags::empty(),
         prepare: || set_config(0x0C1),
         act: ACT,
         // 0xFD8 - 0xC0 = 0xF18, aligned down.
         events: &[Event { fred_top: Top::Frame(0x100), ..PAGE_FAULT }],
-        in_handler: false,
         registers: FAULTED,
-        // Behind ERETS, to which the stub gave stack level 0.
+        // After ERETS, to which the stub gave stack level 0.
         results: &[Outcome { expected: 0x0C0, read: config }],
-        // RSP is put there behind `Armed`.
+        // RSP is put there after `Armed`.
         cancel: Cancel::No,
+        ..Case::NEW
     };
 }
 
@@ -97,23 +81,20 @@ mod lower_level {
     pub(super) const CASE: Case = Case {
         name: "lower-level",
         rule: "A single step of level 1 at CSL 2: level 2 and its stack stay; the widest redzone, 0x1C0.",
+        needs: Needs::FRED,
         prepare: || set_config(0x1C2),
         act: ACT,
         // 0xFD8 - 0x1C0 = 0xE18, aligned down.
         events: &[Event {
-            vector: 1,
-            rip: Rip::After,
-            cs: 0x0000_0000_0002_0008,
-            rflags: 0x102,
-            ss: 0x0203_0001_0000_0010,
-            event_data: 0x4000,
+            cs: cs_slot(2),
+            rsp: Stack::Frame(0x28),
             csl: 2,
             fred_top: Top::Frame(0x200),
-            ..PAGE_FAULT
+            ..SINGLE_STEP
         }],
-        registers: Registers { dr6: 0xFFFF_4FF0, ..RESTING },
+        registers: Registers { dr6: DR6 | BS, ..RESTING },
         results: &[Outcome { expected: 0x1C0, read: config }],
-        ..same_level::CASE
+        ..Case::NEW
     };
 }
 
@@ -123,22 +104,16 @@ mod higher_level {
     pub(super) const CASE: Case = Case {
         name: "higher-level",
         rule: "#UD of level 2 at CSL 1: RSP2 whole, without redzone; SL 1 in the CS slot.",
+        needs: Needs::FRED,
         prepare: || {
             set_config(0x1C1);
             set_stack(2, FRAME_TOP);
         },
         act: ACT,
-        events: &[Event {
-            vector: 6,
-            cs: 0x0000_0000_0001_0008,
-            ss: 0x0203_0006_0000_0010,
-            csl: 2,
-            ..Event::FAULT
-        }],
-        registers: RESTING,
+        events: &[Event { cs: cs_slot(1), csl: 2, ..UD }],
         results: &[Outcome { expected: 0x1C0, read: config }],
         cancel: Cancel::Payload { payload: 0, rflags: 0 },
-        ..same_level::CASE
+        ..Case::NEW
     };
 }
 
@@ -154,26 +129,27 @@ mod int_n_level1 {
     pub(super) const CASE: Case = Case {
         name: "int-n-level1",
         rule: "INT 31 at CSL 1: it asks for level 0 and stays on level 1, below a redzone of 0x40.",
+        needs: Needs::FRED,
         prepare: || set_config(0x041),
         act: ACT,
         // 0xFD8 - 0x40 = 0xF98, aligned down.
         events: &[Event {
             vector: 31,
             rip: Rip::After,
-            rflags: 0x2,
-            ss: 0x2204_001F_0002_0010,
-            event_data: 0,
+            cs: cs_slot(1),
+            rflags: RFLAGS,
+            rsp: Stack::Frame(0x28),
+            ss: ss_slot(SOFTWARE_INTERRUPT, 31) | SS_SOFTWARE | ss_length(2),
             fred_top: Top::Frame(0x80),
-            ..PAGE_FAULT
+            ..Event::NEW
         }],
-        registers: RESTING,
         results: &[Outcome { expected: 0x040, read: config }],
-        ..same_level::CASE
+        ..Case::NEW
     };
 }
 
 /// The first of two: a page fault at CSL 0, so that its handler is on level 1.
-const OUTER: Event = Event { cs: 0x0000_0000_0000_0008, rsp: Stack::Act, ..PAGE_FAULT };
+const OUTER: Event = Event { cs: cs_slot(0), rsp: Stack::Act, ..PAGE_FAULT };
 
 mod higher_in_handler {
     use super::*;
@@ -187,25 +163,25 @@ mod higher_in_handler {
     pub(super) const CASE: Case = Case {
         name: "higher-in-handler",
         rule: "#UD of level 2 inside #PF's handler on level 1: SL 1, RSP2; RSP at the event is #PF's frame.",
+        needs: Needs::FRED,
         prepare: || set_config(0x080),
         act: ACT,
         events: &[
             OUTER,
             Event {
-                vector: 6,
                 rip: Rip::After,
-                cs: 0x0000_0000_0001_0008,
+                cs: cs_slot(1),
                 rsp: Stack::Frame(0x40),
-                ss: 0x0203_0006_0000_0010,
                 csl: 2,
                 fred_top: Top::Other(0),
-                ..Event::FAULT
+                ..UD
             },
         ],
         in_handler: true,
+        registers: FAULTED,
         results: &[Outcome { expected: 0x080, read: config }],
-        cancel: Cancel::Payload { payload: 0x0000_0080_0000_1A58, rflags: 0 },
-        ..same_level::CASE
+        cancel: Cancel::Payload { payload: UNMAPPED, rflags: 0 },
+        ..Case::NEW
     };
 }
 
@@ -221,6 +197,7 @@ mod same_in_handler {
     pub(super) const CASE: Case = Case {
         name: "same-in-handler",
         rule: "#GP(0) of level 1 inside #PF's handler on level 1: SL 1, below #PF's frame and a redzone of 0x80.",
+        needs: Needs::FRED,
         prepare: || {
             set_config(0x080);
             route(13, 1, IST_FRAME);
@@ -230,22 +207,23 @@ mod same_in_handler {
         events: &[
             OUTER,
             Event {
-                vector: 13,
                 rip: Rip::After,
-                cs: 0x0000_0000_0001_0008,
+                cs: cs_slot(1),
                 rsp: Stack::Frame(0x40),
-                ss: 0x0203_000D_0000_0010,
-                csl: 1,
                 fred_top: Top::Frame(0xC0),
-                ..Event::FAULT
+                ..GP
             },
         ],
-        ..higher_in_handler::CASE
+        in_handler: true,
+        registers: FAULTED,
+        results: &[Outcome { expected: 0x080, read: config }],
+        cancel: Cancel::Payload { payload: UNMAPPED, rflags: 0 },
+        ..Case::NEW
     };
 }
 
 /// An act that ERETS leads to, with this CS slot and RSP on the frame page, and that faults there.
-macro_rules! act_behind_erets {
+macro_rules! act_after_erets {
     (name: $name:literal, cs: $cs:literal) => {
         act! {
             name: $name,
@@ -272,43 +250,48 @@ macro_rules! act_behind_erets {
 
 mod erets_lowers {
     use super::*;
-    act_behind_erets! { name: "level.erets-lowers", cs: "0x10008" }
+    act_after_erets! { name: "level.erets-lowers", cs: "0x10008" }
     pub(super) const CASE: Case = Case {
         name: "erets-lowers",
-        rule: "ERETS from CSL 2 with SL 1: the #PF behind it comes at CSL 1.",
+        rule: "ERETS from CSL 2 with SL 1: the #PF after it comes at CSL 1.",
+        needs: Needs::FRED,
         prepare: || set_config(0x002),
         act: ACT,
         events: &[Event { fred_top: Top::Frame(0x40), ..PAGE_FAULT }],
+        registers: FAULTED,
         results: &[Outcome { expected: 0x000, read: config }],
-        ..same_level::CASE
+        ..Case::NEW
     };
 }
 
 mod erets_clamps {
     use super::*;
-    act_behind_erets! { name: "level.erets-clamps", cs: "0x30008" }
+    act_after_erets! { name: "level.erets-clamps", cs: "0x30008" }
     pub(super) const CASE: Case = Case {
         name: "erets-clamps",
-        rule: "ERETS from CSL 1 with SL 3: it does not raise the level, the #PF behind it comes at CSL 1.",
+        rule: "ERETS from CSL 1 with SL 3: it does not raise the level, the #PF after it comes at CSL 1.",
+        needs: Needs::FRED,
         prepare: || set_config(0x001),
         act: ACT,
-        events: erets_lowers::CASE.events,
-        results: erets_lowers::CASE.results,
-        ..same_level::CASE
+        events: &[Event { fred_top: Top::Frame(0x40), ..PAGE_FAULT }],
+        registers: FAULTED,
+        results: &[Outcome { expected: 0x000, read: config }],
+        ..Case::NEW
     };
 }
 
 mod erets_clamps_to_0 {
     use super::*;
-    act_behind_erets! { name: "level.erets-clamps-to-0", cs: "0x20008" }
+    act_after_erets! { name: "level.erets-clamps-to-0", cs: "0x20008" }
     pub(super) const CASE: Case = Case {
         name: "erets-clamps-to-0",
-        rule: "ERETS from CSL 0 with SL 2: the #PF behind it comes at CSL 0 and gets RSP1 whole.",
-        prepare: || {},
+        rule: "ERETS from CSL 0 with SL 2: the #PF after it comes at CSL 0 and gets RSP1 whole.",
+        needs: Needs::FRED,
         act: ACT,
         // RSP is on the same page and not used: the frame lies above it.
-        events: &[Event { cs: 0x0000_0000_0000_0008, ..PAGE_FAULT }],
-        results: erets_lowers::CASE.results,
-        ..same_level::CASE
+        events: &[Event { cs: cs_slot(0), ..PAGE_FAULT }],
+        registers: FAULTED,
+        results: &[Outcome { expected: 0x000, read: config }],
+        ..Case::NEW
     };
 }

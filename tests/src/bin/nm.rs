@@ -4,19 +4,14 @@
 //! IA32_XFD_ERR; one of CR0.TS or CR0.EM carries 0 and leaves XFD_ERR alone (SDM vol. 3 ch. 8,
 //! "FRED event data"; vol. 1 ch. 13, "Extended Feature Disable"). RF is set in the saved RFLAGS.
 //!
-//! Known bugs this tells apart from it: event data taken from a stale XFD_ERR for an #NM of CR0.TS;
-//! event data lost when an interrupted delivery is begun again or moved to another machine.
+//! Known bugs that fail it: event data taken from a stale XFD_ERR for an #NM of CR0.TS;
+//! event data lost when an interrupted delivery is begun again or migrated.
 #![no_std]
 #![no_main]
 
-use guest::act;
-use guest::case::{Cancel, Case};
-use guest::features::XCR0_TILES;
-use guest::judge::disturbed::{RESTING, Registers};
-use guest::judge::event::{Event, Rip, Stack};
-use guest::protocol::need::Needs;
-use guest::protocol::note::CaseFlags;
-use guest::registers::{XFD, XFD_ERR, enable_components, set_task_switched, write_msr};
+use guest::prelude::*;
+use tests::event::*;
+use tests::manual::*;
 
 guest::image! {
     name: "nm",
@@ -31,72 +26,37 @@ guest::image! {
     ],
 }
 
-/// An #NM of CR0.TS in ring 0.
-const TASK_SWITCHED: Event = Event {
-    vector: 7,
-    error_code: 0,
-    rip: Rip::Act,
-    cs: 0x0000_0000_0000_0008,
-    rflags: 0x0001_0002,
-    rsp: Stack::Act,
-    ss: 0x0203_0007_0000_0010,
-    event_data: 0x0,
-    csl: 1,
-    entry: 0x100,
-    idt_frame_bytes: 40,
-    ..Event::FAULT
-};
-
-/// TILEDATA, state component 18.
-const TILEDATA: u64 = 0x4_0000;
-
 mod ts_movups {
     use super::*;
-    act! {
-        name: "nm.ts-movups",
-        set: ["movabs rdi, 0x8000004100"],
-        armed: [],
-        act: ["movups xmm0, [rdi]"],
-    }
+    act! { name: "nm.ts-movups", set: ["movabs rdi, 0x8000004100"], armed: [], act: ["movups xmm0, [rdi]"], }
     pub(super) const CASE: Case = Case {
         name: "ts-movups",
         rule: "CR0.TS and an SSE instruction: data 0.",
-        needs: Needs::empty(),
-        flags: CaseFlags::empty(),
-        in_handler: false,
-        results: &[],
         prepare: set_task_switched,
         act: ACT,
-        events: &[TASK_SWITCHED],
-        registers: RESTING,
-        cancel: Cancel::Payload { payload: 0x0, rflags: 0 },
+        events: &[NM],
+        cancel: Cancel::Payload { payload: 0, rflags: 0 },
+        ..Case::NEW
     };
 }
 
 mod ts_fninit {
     use super::*;
-    act! {
-        name: "nm.ts-fninit",
-        set: [],
-        armed: [],
-        act: ["fninit"],
-    }
+    act! { name: "nm.ts-fninit", set: [], armed: [], act: ["fninit"], }
     pub(super) const CASE: Case = Case {
         name: "ts-fninit",
         rule: "CR0.TS and an x87 instruction: data 0.",
+        prepare: set_task_switched,
         act: ACT,
-        ..ts_movups::CASE
+        events: &[NM],
+        cancel: Cancel::Payload { payload: 0, rflags: 0 },
+        ..Case::NEW
     };
 }
 
 mod ts_stale_xfd_err {
     use super::*;
-    act! {
-        name: "nm.ts-stale-xfd-err",
-        set: [],
-        armed: [],
-        act: ["fninit"],
-    }
+    act! { name: "nm.ts-stale-xfd-err", set: [], armed: [], act: ["fninit"], }
     pub(super) const CASE: Case = Case {
         name: "ts-stale-xfd-err",
         rule: "CR0.TS while XFD_ERR still holds an earlier fault's value: data 0, and XFD_ERR stays.",
@@ -107,34 +67,26 @@ mod ts_stale_xfd_err {
             set_task_switched();
         },
         act: ACT,
-        registers: Registers { xfd_err: 0x4_0000, ..RESTING },
-        ..ts_movups::CASE
+        events: &[NM],
+        registers: Registers { xfd_err: TILEDATA, ..RESTING },
+        cancel: Cancel::Payload { payload: 0, rflags: 0 },
+        ..Case::NEW
     };
 }
 
 mod tilezero_xfd {
     use super::*;
-    act! {
-        name: "nm.tilezero-xfd",
-        set: [],
-        armed: [],
-        act: ["tilezero tmm0"],
-    }
+    act! { name: "nm.tilezero-xfd", set: [], armed: [], act: ["tilezero tmm0"], }
     pub(super) const CASE: Case = Case {
         name: "tilezero-xfd",
         rule: "TILEZERO with TILEDATA disabled: data is what the fault put into XFD_ERR, bit 18.",
         needs: Needs::XFD.union(Needs::AMX),
-        // The configuration comes first: XFD does not keep TILEZERO's #UD away from unconfigured tiles.
-        prepare: || {
-            enable_components(XCR0_TILES);
-            guest::tiles::load();
-            write_msr(XFD, TILEDATA);
-        },
+        prepare: tiles::disable,
         act: ACT,
-        events: &[Event { event_data: 0x4_0000, ..TASK_SWITCHED }],
-        registers: Registers { xfd_err: 0x4_0000, ..RESTING },
-        cancel: Cancel::Payload { payload: 0x4_0000, rflags: 0 },
-        ..ts_movups::CASE
+        events: &[Event { event_data: TILEDATA, ..NM }],
+        registers: Registers { xfd_err: TILEDATA, ..RESTING },
+        cancel: Cancel::Payload { payload: TILEDATA, rflags: 0 },
+        ..Case::NEW
     };
 }
 
@@ -145,20 +97,18 @@ mod ldtilecfg_xfd {
         set: ["lea rdi, [rip + {tiles}]"],
         armed: [],
         act: ["ldtilecfg [rdi]"],
-        tiles = sym guest::tiles::ONE_ROW,
+        tiles = sym tiles::ONE_ROW,
     }
     pub(super) const CASE: Case = Case {
         name: "ldtilecfg-xfd",
         rule: "LDTILECFG with TILEDATA disabled raises nothing: it touches TILECFG, and XFD_ERR stays 0.",
         needs: Needs::XFD.union(Needs::AMX),
+        flags: CaseFlags::CONFORMANCE,
         prepare: || {
             enable_components(XCR0_TILES);
             write_msr(XFD, TILEDATA);
         },
         act: ACT,
-        flags: CaseFlags::CONFORMANCE,
-        events: &[],
-        cancel: Cancel::No,
-        ..ts_movups::CASE
+        ..Case::NEW
     };
 }

@@ -4,20 +4,16 @@
 //! event data"), CR2 is written with the same value, RF is set in the saved RFLAGS as for every
 //! fault, and RIP is the faulting instruction's.
 //!
-//! Known bugs this tells apart from it: event data rebuilt from CR2 when a delivery is interrupted
+//! Known bugs that fail it: event data rebuilt from CR2 when a delivery is interrupted
 //! and begun again, after the host or another fault has changed CR2; event data, error code or
-//! RF lost when the event is requeued or moved to another machine; the address of a straddling
+//! RF lost when the event is requeued or migrated; the address of a straddling
 //! access reported as the first page's; no swap of GS on entry from ring 3.
 #![no_std]
 #![no_main]
 
-use guest::case::{Cancel, Case};
-use guest::judge::disturbed::{RESTING, Registers};
-use guest::judge::event::{Event, Rip, Stack};
-use guest::protocol::need::Needs;
-use guest::protocol::note::CaseFlags;
-use guest::protocol::port::INPUT;
-use guest::{act, act_ring3};
+use guest::prelude::*;
+use tests::event::*;
+use tests::manual::*;
 
 guest::image! {
     name: "pf",
@@ -35,42 +31,17 @@ guest::image! {
     ],
 }
 
-/// A page fault from ring 0; the address and the error code are the case's.
-const PAGE_FAULT: Event = Event {
-    vector: 14,
-    error_code: 0,
-    rip: Rip::Act,
-    cs: 0x0000_0000_0000_0008,
-    rflags: 0x0001_0002,
-    rsp: Stack::Act,
-    ss: 0x0203_000E_0000_0010,
-    event_data: 0,
-    csl: 1,
-    entry: 0x100,
-    idt_frame_bytes: 48,
-    ..Event::FAULT
-};
-
 mod read_unmapped {
     use super::*;
-    act! {
-        name: "pf.read-unmapped",
-        set: ["movabs rdi, 0x8000001A58"],
-        armed: [],
-        act: ["mov rbx, [rdi]"],
-    }
+    act! { name: "pf.read-unmapped", set: ["movabs rdi, 0x8000001A58"], armed: [], act: ["mov rbx, [rdi]"], }
     pub(super) const CASE: Case = Case {
         name: "read-unmapped",
         rule: "A read of an unmapped page: error code 0, event data and CR2 the address.",
-        needs: Needs::empty(),
-        flags: CaseFlags::empty(),
-        in_handler: false,
-        results: &[],
-        prepare: || {},
         act: ACT,
-        events: &[Event { event_data: 0x0000_0080_0000_1A58, ..PAGE_FAULT }],
+        events: &[Event { event_data: 0x0000_0080_0000_1A58, ..PF }],
         registers: Registers { cr2: 0x0000_0080_0000_1A58, ..RESTING },
         cancel: Cancel::Payload { payload: 0x0000_0080_0000_1A58, rflags: 0 },
+        ..Case::NEW
     };
 }
 
@@ -85,33 +56,26 @@ mod write_read_only {
     pub(super) const CASE: Case = Case {
         name: "write-read-only",
         rule: "A write to a read-only page with CR0.WP: error code 3, present and write.",
-        events: &[Event { error_code: 0x3, event_data: 0x0000_0080_0000_2F10, ..PAGE_FAULT }],
+        act: ACT,
+        events: &[Event { error_code: PFERR_PRESENT | PFERR_WRITE, event_data: 0x0000_0080_0000_2F10, ..PF }],
         registers: Registers { cr2: 0x0000_0080_0000_2F10, ..RESTING },
         cancel: Cancel::Payload { payload: 0x0000_0080_0000_2F10, rflags: 0 },
-        act: ACT,
-        ..read_unmapped::CASE
+        ..Case::NEW
     };
 }
 
 mod fetch_nx {
     use super::*;
-    use guest::address::Address;
-    use guest::case::Act;
-    act! {
-        name: "pf.fetch-nx",
-        set: ["movabs rdi, 0x8000003040"],
-        armed: [],
-        act: ["jmp rdi"],
-    }
+    act! { name: "pf.fetch-nx", set: ["movabs rdi, 0x8000003040"], armed: [], act: ["jmp rdi"], }
     pub(super) const CASE: Case = Case {
         name: "fetch-nx",
         rule: "A fetch from a no-execute page: error code 0x11, and RIP is the page's address, not the jump's.",
         // The jump completes; the event is the next fetch's.
         act: Act { act: Address::new(0x0000_0080_0000_3040), ..ACT },
-        events: &[Event { error_code: 0x11, event_data: 0x0000_0080_0000_3040, ..PAGE_FAULT }],
+        events: &[Event { error_code: PFERR_PRESENT | PFERR_FETCH, event_data: 0x0000_0080_0000_3040, ..PF }],
         registers: Registers { cr2: 0x0000_0080_0000_3040, ..RESTING },
         cancel: Cancel::Payload { payload: 0x0000_0080_0000_3040, rflags: 0 },
-        ..read_unmapped::CASE
+        ..Case::NEW
     };
 }
 
@@ -127,10 +91,10 @@ mod read_high_canonical {
         name: "read-high-canonical",
         rule: "A read of an unmapped address in the upper half: all 64 bits arrive.",
         act: ACT,
-        events: &[Event { event_data: 0xFFFF_9ABC_1234_5678, ..PAGE_FAULT }],
+        events: &[Event { event_data: 0xFFFF_9ABC_1234_5678, ..PF }],
         registers: Registers { cr2: 0xFFFF_9ABC_1234_5678, ..RESTING },
         cancel: Cancel::Payload { payload: 0xFFFF_9ABC_1234_5678, rflags: 0 },
-        ..read_unmapped::CASE
+        ..Case::NEW
     };
 }
 
@@ -146,41 +110,34 @@ mod read_straddling {
         name: "read-straddling",
         rule: "A read that begins on a mapped page and ends on an unmapped one: the address is the second page's.",
         act: ACT,
-        events: &[Event { event_data: 0x0000_0080_0000_5000, ..PAGE_FAULT }],
+        events: &[Event { event_data: 0x0000_0080_0000_5000, ..PF }],
         registers: Registers { cr2: 0x0000_0080_0000_5000, ..RESTING },
         cancel: Cancel::Payload { payload: 0x0000_0080_0000_5000, rflags: 0 },
-        ..read_unmapped::CASE
+        ..Case::NEW
     };
 }
 
 mod read_ring3 {
     use super::*;
-    act_ring3! {
-        name: "pf.read-ring3",
-        set: ["movabs rdi, 0x8000001A58"],
-        act: ["mov rbx, [rdi]"],
-    }
+    act_ring3! { name: "pf.read-ring3", set: ["movabs rdi, 0x8000001A58"], act: ["mov rbx, [rdi]"], }
     pub(super) const CASE: Case = Case {
         name: "read-ring3",
         rule: "The read from ring 3: error code 4, the ring-3 entry point, stack level 0, GS bases swapped.",
         needs: Needs::USER,
         flags: CaseFlags::USER,
-        prepare: || {},
         act: ACT,
         events: &[Event {
-            error_code: 0x4,
+            error_code: PFERR_USER,
             event_data: 0x0000_0080_0000_1A58,
-            cs: 0x0000_0000_0000_002B,
+            cs: USER_CS,
             rsp: Stack::User,
-            ss: 0x0203_000E_0000_0023,
+            ss: user_ss_slot(HARDWARE_EXCEPTION, 14),
             csl: 0,
-            entry: 0x0,
-            ..PAGE_FAULT
+            entry: 0,
+            ..PF
         }],
         registers: Registers { cr2: 0x0000_0080_0000_1A58, ..RESTING },
-        // `Armed` is rung in ring 0.
-        cancel: Cancel::No,
-        ..read_unmapped::CASE
+        ..Case::NEW
     };
 }
 
@@ -198,10 +155,10 @@ mod insb_unmapped {
         rule: "INSB to an unmapped page: error code 2, whether or not the port has been read by then.",
         flags: CaseFlags::IO,
         act: ACT,
-        events: &[Event { error_code: 0x2, event_data: 0x0000_0080_0000_1C30, ..PAGE_FAULT }],
+        events: &[Event { error_code: PFERR_WRITE, event_data: 0x0000_0080_0000_1C30, ..PF }],
         registers: Registers { cr2: 0x0000_0080_0000_1C30, ..RESTING },
         cancel: Cancel::Payload { payload: 0x0000_0080_0000_1C30, rflags: 0 },
-        ..read_unmapped::CASE
+        ..Case::NEW
     };
 }
 
@@ -219,9 +176,9 @@ mod insw_read_only {
         rule: "INSW to a read-only page with CR0.WP: error code 3, whether or not the port has been read by then.",
         flags: CaseFlags::IO,
         act: ACT,
-        events: &[Event { error_code: 0x3, event_data: 0x0000_0080_0000_2C34, ..PAGE_FAULT }],
+        events: &[Event { error_code: PFERR_PRESENT | PFERR_WRITE, event_data: 0x0000_0080_0000_2C34, ..PF }],
         registers: Registers { cr2: 0x0000_0080_0000_2C34, ..RESTING },
         cancel: Cancel::Payload { payload: 0x0000_0080_0000_2C34, rflags: 0 },
-        ..read_unmapped::CASE
+        ..Case::NEW
     };
 }

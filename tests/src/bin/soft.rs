@@ -1,27 +1,22 @@
 //! Events that instructions ask for: INT1, INT3, INT n, and INTO, which is none in 64-bit mode.
 //!
-//! Rule: the event is a trap, delivered once, with RIP behind the instruction. Under FRED the frame
+//! Rule: the event is a trap, delivered once, with RIP after the instruction. Under FRED the frame
 //! tells the three kinds apart by event type: 5 for INT1 (F1), 6 for INT3 (CC), 4 for INT n (CD),
 //! whatever n is; it has the instruction's length, prefixes included, and bit 17 for INT n alone
 //! (SDM vol. 3 ch. 8, "FRED stack frame" and "Determining the new stack level": INT n asks for
 //! level 0). None has an error code or event data, not even INT 14. INTO is #UD.
 //!
-//! Known bugs this tells apart from it: INT1 queued again as an ordinary #DB, type 3 with length 0
+//! Known bugs that fail it: INT1 queued again as an ordinary #DB, type 3 with length 0
 //! and RIP at it; INT n with vector 1, 3 or 4 taken for INT1, INT3 or INTO; the length lost or
 //! guessed from the type when a delivery is interrupted; the event delivered twice, or RIP wrong,
-//! because the instruction runs again behind a migration that has carried the event as well; an
+//! because the instruction runs again after a migration that has carried the event as well; an
 //! event delivered not at all, because neither has happened.
 #![no_std]
 #![no_main]
 
-use guest::case::{Cancel, Case};
-use guest::judge::disturbed::{RESTING, Registers};
-use guest::judge::event::{Event, Rip, Stack, Top};
-use guest::layout::FRAME_STACK;
-use guest::protocol::need::Needs;
-use guest::protocol::note::CaseFlags;
-use guest::routes::{IST_FRAME, route};
-use guest::{act, act_ring3};
+use guest::prelude::*;
+use tests::event::*;
+use tests::manual::*;
 
 guest::image! {
     name: "soft",
@@ -47,31 +42,24 @@ guest::image! {
 /// INT3 in ring 0.
 const INT3: Event = Event {
     vector: 3,
-    error_code: 0,
     rip: Rip::After,
-    cs: 0x0000_0000_0000_0008,
-    rflags: 0x2,
-    rsp: Stack::Act,
-    ss: 0x1206_0003_0000_0010,
-    event_data: 0,
-    csl: 1,
-    entry: 0x100,
-    idt_frame_bytes: 40,
-    ..Event::FAULT
+    rflags: RFLAGS,
+    ss: ss_slot(SOFTWARE_EXCEPTION, 3) | ss_length(1),
+    ..Event::NEW
 };
 
 /// INT 31 in ring 0: stack level 0 is the current one, so that the frame lands below RSP.
 const INT_N: Event = Event {
     vector: 31,
     rsp: Stack::Frame(0x28),
-    ss: 0x2204_001F_0002_0010,
+    ss: ss_slot(SOFTWARE_INTERRUPT, 31) | SS_SOFTWARE | ss_length(2),
     csl: 0,
     fred_top: Top::Frame(0x40),
     ..INT3
 };
 
 /// From ring 3, on level 0 and its stack.
-const RING3: Event = Event { cs: 0x0000_0000_0000_002B, rsp: Stack::User, csl: 0, entry: 0x0, ..INT3 };
+const RING3: Event = Event { cs: USER_CS, rsp: Stack::User, csl: 0, entry: 0, ..INT3 };
 
 /// An act in ring 0 whose stack is the frame page, which nothing else uses.
 macro_rules! act_on_frame_page {
@@ -91,17 +79,13 @@ mod int3 {
     act! { name: "soft.int3", set: [], armed: [], act: [".byte 0xCC"], }
     pub(super) const CASE: Case = Case {
         name: "int3",
-        rule: "INT3: type 6, vector 3, length 1, RIP behind it.",
-        needs: Needs::empty(),
-        flags: CaseFlags::empty(),
+        rule: "INT3: type 6, vector 3, length 1, RIP after it.",
         prepare: || route(3, 1, IST_FRAME),
         act: ACT,
         events: &[INT3],
-        in_handler: false,
-        registers: RESTING,
-        results: &[],
         // A host cannot queue an event that an instruction asks for.
         cancel: Cancel::No,
+        ..Case::NEW
     };
 }
 
@@ -110,13 +94,12 @@ mod int1 {
     act! { name: "soft.int1", set: [], armed: [], act: [".byte 0xF1"], }
     pub(super) const CASE: Case = Case {
         name: "int1",
-        rule: "INT1: type 5, vector 1, length 1, RIP behind it; event data 0, no bit of DR6 set.",
-        prepare: || {},
+        rule: "INT1: type 5, vector 1, length 1, RIP after it; event data 0, no bit of DR6 set.",
         act: ACT,
-        events: &[Event { vector: 1, ss: 0x1205_0001_0000_0010, ..INT3 }],
-        // INT1 sets no bit of DR6; whether it clears B0-B3, as a #DB may, is said nowhere.
+        events: &[Event { vector: 1, ss: ss_slot(PRIVILEGED_SOFTWARE_EXCEPTION, 1) | ss_length(1), ..INT3 }],
+        // INT1 sets no bit of DR6; whether it clears B0-B3, as a #DB may, no manual says.
         registers: Registers { dr6_open: 0xF, ..RESTING },
-        ..int3::CASE
+        ..Case::NEW
     };
 }
 
@@ -129,7 +112,7 @@ mod int_n {
         prepare: || route(31, 3, IST_FRAME),
         act: ACT,
         events: &[INT_N],
-        ..int3::CASE
+        ..Case::NEW
     };
 }
 
@@ -139,10 +122,10 @@ mod int_n_prefixed {
     pub(super) const CASE: Case = Case {
         name: "int-n-prefixed",
         rule: "INT 31 with two prefixes: length 4.",
-        prepare: int_n::CASE.prepare,
+        prepare: || route(31, 3, IST_FRAME),
         act: ACT,
-        events: &[Event { ss: 0x4204_001F_0002_0010, ..INT_N }],
-        ..int3::CASE
+        events: &[Event { ss: ss_slot(SOFTWARE_INTERRUPT, 31) | SS_SOFTWARE | ss_length(4), ..INT_N }],
+        ..Case::NEW
     };
 }
 
@@ -152,10 +135,13 @@ mod int_1 {
     pub(super) const CASE: Case = Case {
         name: "int-1",
         rule: "INT 1 (CD 01) is an INT n, not INT1 nor #DB: type 4, length 2, stack level 0.",
-        prepare: || {},
         act: ACT,
-        events: &[Event { vector: 1, ss: 0x2204_0001_0002_0010, ..INT_N }],
-        ..int3::CASE
+        events: &[Event {
+            vector: 1,
+            ss: ss_slot(SOFTWARE_INTERRUPT, 1) | SS_SOFTWARE | ss_length(2),
+            ..INT_N
+        }],
+        ..Case::NEW
     };
 }
 
@@ -165,9 +151,14 @@ mod int_3 {
     pub(super) const CASE: Case = Case {
         name: "int-3",
         rule: "INT 3 (CD 03) is an INT n, not INT3: type 4, length 2, stack level 0.",
+        prepare: || route(3, 1, IST_FRAME),
         act: ACT,
-        events: &[Event { vector: 3, ss: 0x2204_0003_0002_0010, ..INT_N }],
-        ..int3::CASE
+        events: &[Event {
+            vector: 3,
+            ss: ss_slot(SOFTWARE_INTERRUPT, 3) | SS_SOFTWARE | ss_length(2),
+            ..INT_N
+        }],
+        ..Case::NEW
     };
 }
 
@@ -179,8 +170,12 @@ mod int_4 {
         rule: "INT 4 (CD 04) is an INT n, not INTO: type 4, length 2, stack level 0.",
         prepare: || route(4, 1, IST_FRAME),
         act: ACT,
-        events: &[Event { vector: 4, ss: 0x2204_0004_0002_0010, ..INT_N }],
-        ..int3::CASE
+        events: &[Event {
+            vector: 4,
+            ss: ss_slot(SOFTWARE_INTERRUPT, 4) | SS_SOFTWARE | ss_length(2),
+            ..INT_N
+        }],
+        ..Case::NEW
     };
 }
 
@@ -192,10 +187,13 @@ mod int_14 {
         rule: "INT 14 is no page fault: no error code, no event data, CR2 stays.",
         // Under the IDT the handler of #PF would miss its error code.
         needs: Needs::FRED,
-        prepare: || {},
         act: ACT,
-        events: &[Event { vector: 14, ss: 0x2204_000E_0002_0010, ..INT_N }],
-        ..int3::CASE
+        events: &[Event {
+            vector: 14,
+            ss: ss_slot(SOFTWARE_INTERRUPT, 14) | SS_SOFTWARE | ss_length(2),
+            ..INT_N
+        }],
+        ..Case::NEW
     };
 }
 
@@ -207,10 +205,13 @@ mod int_0x80 {
         rule: "INT 0x80: a vector above those of exceptions, all eight bits of it.",
         // The image's IDT has no gate for it.
         needs: Needs::FRED,
-        prepare: || {},
         act: ACT,
-        events: &[Event { vector: 0x80, ss: 0x2204_0080_0002_0010, ..INT_N }],
-        ..int3::CASE
+        events: &[Event {
+            vector: 0x80,
+            ss: ss_slot(SOFTWARE_INTERRUPT, 0x80) | SS_SOFTWARE | ss_length(2),
+            ..INT_N
+        }],
+        ..Case::NEW
     };
 }
 
@@ -222,9 +223,9 @@ mod into {
         rule: "INTO does not exist in 64-bit mode: #UD, a hardware exception with RIP at it.",
         prepare: || route(6, 1, IST_FRAME),
         act: ACT,
-        events: &[Event { vector: 6, ss: 0x0203_0006_0000_0010, ..Event::FAULT }],
+        events: &[UD],
         cancel: Cancel::Payload { payload: 0, rflags: 0 },
-        ..int3::CASE
+        ..Case::NEW
     };
 }
 
@@ -236,9 +237,10 @@ mod int3_ring3 {
         rule: "INT3 in ring 3: as in ring 0, at the ring-3 entry point on stack level 0.",
         needs: Needs::USER,
         flags: CaseFlags::USER,
+        prepare: || route(3, 1, IST_FRAME),
         act: ACT,
-        events: &[Event { ss: 0x1206_0003_0000_0023, ..RING3 }],
-        ..int3::CASE
+        events: &[Event { ss: user_ss_slot(SOFTWARE_EXCEPTION, 3) | ss_length(1), ..RING3 }],
+        ..Case::NEW
     };
 }
 
@@ -248,11 +250,16 @@ mod int1_ring3 {
     pub(super) const CASE: Case = Case {
         name: "int1-ring3",
         rule: "INT1 in ring 3: no privilege check, type 5, length 1.",
-        prepare: || {},
+        needs: Needs::USER,
+        flags: CaseFlags::USER,
         act: ACT,
-        events: &[Event { vector: 1, ss: 0x1205_0001_0000_0023, ..RING3 }],
-        registers: int1::CASE.registers,
-        ..int3_ring3::CASE
+        events: &[Event {
+            vector: 1,
+            ss: user_ss_slot(PRIVILEGED_SOFTWARE_EXCEPTION, 1) | ss_length(1),
+            ..RING3
+        }],
+        registers: Registers { dr6_open: 0xF, ..RESTING },
+        ..Case::NEW
     };
 }
 
@@ -262,9 +269,15 @@ mod int_n_ring3 {
     pub(super) const CASE: Case = Case {
         name: "int-n-ring3",
         rule: "INT 31 in ring 3: type 4, length 2, software bit.",
-        prepare: int_n::CASE.prepare,
+        needs: Needs::USER,
+        flags: CaseFlags::USER,
+        prepare: || route(31, 3, IST_FRAME),
         act: ACT,
-        events: &[Event { vector: 31, ss: 0x2204_001F_0002_0023, ..RING3 }],
-        ..int3_ring3::CASE
+        events: &[Event {
+            vector: 31,
+            ss: user_ss_slot(SOFTWARE_INTERRUPT, 31) | SS_SOFTWARE | ss_length(2),
+            ..RING3
+        }],
+        ..Case::NEW
     };
 }

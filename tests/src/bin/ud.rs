@@ -4,18 +4,14 @@
 //! is set in the saved RFLAGS (SDM vol. 3 ch. 6, interrupts 0 and 6; ch. 8, "FRED stack frame").
 //! SWAPGS is #UD with CR4.FRED = 1 (SDM vol. 2, "SWAPGS").
 //!
-//! Known bugs this tells apart from it: an error code or event data where there is none, left over
-//! or invented; RF lost, when the event is moved to another machine while it is pending.
+//! Known bugs that fail it: an error code or event data where there is none, left over
+//! or invented; RF lost, when the event is migrated while it is pending.
 #![no_std]
 #![no_main]
 
-use guest::case::{Cancel, Case};
-use guest::judge::disturbed::RESTING;
-use guest::judge::event::{Event, Stack};
-use guest::protocol::need::Needs;
-use guest::protocol::note::CaseFlags;
-use guest::routes::{IST_FRAME, route};
-use guest::{act, act_ring3};
+use guest::prelude::*;
+use tests::event::*;
+use tests::manual::*;
 
 guest::image! {
     name: "ud",
@@ -24,23 +20,8 @@ guest::image! {
     cases: [ud2::CASE, ud2_ring3::CASE, swapgs::CASE, divide::CASE, divide_ring3::CASE, lkgs_ring3::CASE],
 }
 
-/// #UD in ring 0.
-const UNDEFINED: Event = Event {
-    vector: 6,
-    error_code: 0,
-    cs: 0x0000_0000_0000_0008,
-    rflags: 0x0001_0002,
-    rsp: Stack::Act,
-    ss: 0x0203_0006_0000_0010,
-    event_data: 0,
-    csl: 1,
-    entry: 0x100,
-    idt_frame_bytes: 40,
-    ..Event::FAULT
-};
-
 /// From ring 3, on level 0 and its stack.
-const RING3: Event = Event { cs: 0x0000_0000_0000_002B, rsp: Stack::User, csl: 0, entry: 0x0, ..UNDEFINED };
+const RING3: Event = Event { cs: USER_CS, rsp: Stack::User, csl: 0, entry: 0, ..UD };
 
 mod ud2 {
     use super::*;
@@ -48,15 +29,11 @@ mod ud2 {
     pub(super) const CASE: Case = Case {
         name: "ud2",
         rule: "UD2: #UD.",
-        needs: Needs::empty(),
-        flags: CaseFlags::empty(),
         prepare: || route(6, 1, IST_FRAME),
         act: ACT,
-        events: &[UNDEFINED],
-        in_handler: false,
-        registers: RESTING,
-        results: &[],
+        events: &[UD],
         cancel: Cancel::Payload { payload: 0, rflags: 0 },
+        ..Case::NEW
     };
 }
 
@@ -68,11 +45,10 @@ mod ud2_ring3 {
         rule: "UD2 in ring 3: #UD, ring-3 entry point, stack level 0.",
         needs: Needs::USER,
         flags: CaseFlags::USER,
+        prepare: || route(6, 1, IST_FRAME),
         act: ACT,
-        events: &[Event { ss: 0x0203_0006_0000_0023, ..RING3 }],
-        // `Armed` is rung in ring 0.
-        cancel: Cancel::No,
-        ..ud2::CASE
+        events: &[Event { ss: user_ss_slot(HARDWARE_EXCEPTION, 6), ..RING3 }],
+        ..Case::NEW
     };
 }
 
@@ -83,8 +59,11 @@ mod swapgs {
         name: "swapgs",
         rule: "SWAPGS under FRED: #UD, and the GS bases stay.",
         needs: Needs::FRED,
+        prepare: || route(6, 1, IST_FRAME),
         act: ACT,
-        ..ud2::CASE
+        events: &[UD],
+        cancel: Cancel::Payload { payload: 0, rflags: 0 },
+        ..Case::NEW
     };
 }
 
@@ -96,8 +75,9 @@ mod divide {
         rule: "A division by 0: #DE, vector 0.",
         prepare: || route(0, 1, IST_FRAME),
         act: ACT,
-        events: &[Event { vector: 0, ss: 0x0203_0000_0000_0010, ..UNDEFINED }],
-        ..ud2::CASE
+        events: &[Event { vector: 0, ss: ss_slot(HARDWARE_EXCEPTION, 0), ..UD }],
+        cancel: Cancel::Payload { payload: 0, rflags: 0 },
+        ..Case::NEW
     };
 }
 
@@ -107,15 +87,17 @@ mod divide_ring3 {
         name: "ud.divide-ring3",
         set: [],
         act: ["div byte ptr [rip + {zero}]"],
-        zero = sym guest::layout::USER_STACK,
+        zero = sym USER_STACK,
     }
     pub(super) const CASE: Case = Case {
         name: "divide-ring3",
         rule: "A division by 0 in memory, in ring 3: #DE, the GS bases swapped.",
-        prepare: divide::CASE.prepare,
+        needs: Needs::USER,
+        flags: CaseFlags::USER,
+        prepare: || route(0, 1, IST_FRAME),
         act: ACT,
-        events: &[Event { vector: 0, ss: 0x0203_0000_0000_0023, ..RING3 }],
-        ..ud2_ring3::CASE
+        events: &[Event { vector: 0, ss: user_ss_slot(HARDWARE_EXCEPTION, 0), ..RING3 }],
+        ..Case::NEW
     };
 }
 
@@ -127,7 +109,10 @@ mod lkgs_ring3 {
         rule: "LKGS AX in ring 3: #UD, not #GP.",
         // FRED brings LKGS along.
         needs: Needs::FRED.union(Needs::USER),
+        flags: CaseFlags::USER,
+        prepare: || route(6, 1, IST_FRAME),
         act: ACT,
-        ..ud2_ring3::CASE
+        events: &[Event { ss: user_ss_slot(HARDWARE_EXCEPTION, 6), ..RING3 }],
+        ..Case::NEW
     };
 }

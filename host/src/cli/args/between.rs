@@ -1,8 +1,8 @@
 //! Options of the commands by which one midflight serves another.
 
 use super::{Format, MachineName, number_of_seconds, seconds};
-use crate::engine::storm::StormBounds;
 use crate::migration::address::Address;
+use crate::stops::storm::StormBounds;
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;

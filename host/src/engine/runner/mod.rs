@@ -12,7 +12,6 @@ mod moves;
 mod storm;
 mod trouble;
 
-use crate::engine::storm::StormBounds;
 use crate::image::Image;
 use crate::migration::{MigrationError, Moved};
 use crate::report::outcome::{Outcome, Report};
@@ -20,6 +19,7 @@ use crate::scenario::{Delivery, Plan, Scenario};
 use crate::session::boot::boot;
 use crate::session::devices::DevicesState;
 use crate::session::{Session, Stopped};
+use crate::stops::storm::StormBounds;
 use crate::stream::Guest;
 use attempt::Run;
 use fred::control::CR4_FRED;

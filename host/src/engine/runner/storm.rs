@@ -2,10 +2,10 @@
 
 use super::attempt::Run;
 use super::trouble::{Trouble, expect};
-use crate::engine::storm::{Storm, StormBounds, Struck};
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario::{Action, Stop};
 use crate::session::Session;
+use crate::stops::storm::{Storm, StormBounds, Struck};
 use protocol::doorbell::Doorbell;
 use std::time::Instant;
 

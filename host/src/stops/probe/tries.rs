@@ -2,7 +2,7 @@
 
 use super::Support;
 use super::guest::{Guest, INPUT, Progress};
-use crate::scenario::Place;
+use crate::image::Place;
 use crate::stops::{DIRTY_RING_ROOM, NotFilled, fill_dirty_ring};
 use fred::event::vector;
 use kvm_bindings::{KVM_INTERNAL_ERROR_DELIVERY_EV, KVM_VCPUEVENT_VALID_PAYLOAD};
@@ -16,7 +16,11 @@ const FAULT_ADDRESS: u64 = 0x1234_5000;
 ///
 /// So a run that ends because of the page, and not in a handler, was stopped in delivery. Neither the
 /// queue nor RIP nor a second run is asked: what becomes of the exception is for the scenarios to judge.
-pub(super) fn refused(mut guest: Guest, place: Place, access: PageAccess) -> Result<Support, VcpuError> {
+pub(in crate::stops) fn refused(
+    mut guest: Guest,
+    place: Place,
+    access: PageAccess,
+) -> Result<Support, VcpuError> {
     if let Err(error) = guest.vcpu.set_page_access(Guest::page(place), access) {
         return Ok(Support::NotOffered(error.to_string()));
     }
@@ -39,7 +43,7 @@ pub(super) fn refused(mut guest: Guest, place: Place, access: PageAccess) -> Res
 }
 
 /// A page that the delivery touches leaves the guest's mapping, and the kernel maps it again.
-pub(super) fn evict(mut guest: Guest, place: Place) -> Result<Support, VcpuError> {
+pub(in crate::stops) fn evict(mut guest: Guest, place: Place) -> Result<Support, VcpuError> {
     let page = Guest::page(place);
     if let Err(error) = guest.vcpu.evict(page) {
         return Ok(Support::NotOffered(error.to_string()));
@@ -58,7 +62,7 @@ pub(super) fn evict(mut guest: Guest, place: Place) -> Result<Support, VcpuError
 }
 
 /// `ring`: the page of the frame is the one that fills the dirty ring.
-pub(super) fn ring(mut guest: Guest) -> Result<Support, VcpuError> {
+pub(in crate::stops) fn ring(mut guest: Guest) -> Result<Support, VcpuError> {
     match fill_dirty_ring(guest.vcpu.as_mut()) {
         Ok(()) => {}
         // A write that is not logged is no missing ring: a scenario will fail.
@@ -99,7 +103,7 @@ pub(super) fn ring(mut guest: Guest) -> Result<Support, VcpuError> {
 ///
 /// Without the payload capability KVM_SET_VCPU_EVENTS drops pending exceptions, so it is set as
 /// injected there.
-pub(super) fn cancel(mut guest: Guest, payload: bool) -> Result<Support, VcpuError> {
+pub(in crate::stops) fn cancel(mut guest: Guest, payload: bool) -> Result<Support, VcpuError> {
     let mut events = guest.vcpu.events()?;
     events.exception.nr = vector::PF;
     events.exception.has_error_code = 1;
@@ -134,7 +138,7 @@ pub(super) fn cancel(mut guest: Guest, payload: bool) -> Result<Support, VcpuErr
 ///
 /// A #DB that the queue does not hold then is lost, which is for the scenarios to find, or it is raised
 /// by the next entry, and then there is no such stop.
-pub(super) fn io(mut guest: Guest) -> Result<Support, VcpuError> {
+pub(in crate::stops) fn io(mut guest: Guest) -> Result<Support, VcpuError> {
     match guest.run(RunMode::Normal)? {
         Progress::Exit(Exit::IoIn { port: INPUT, size: 1, count: 1 }) => {}
         other => return Ok(Support::Wrong(format!("{} at an IN under TF", sentence("#DB", &other)))),
@@ -159,12 +163,12 @@ pub(super) fn io(mut guest: Guest) -> Result<Support, VcpuError> {
 }
 
 /// Whether the host may inject an NMI. Whether it comes, and when, is the scenarios' question.
-pub(super) fn nmi(mut guest: Guest) -> Support {
+pub(in crate::stops) fn nmi(mut guest: Guest) -> Support {
     accepted(guest.vcpu.nmi())
 }
 
 /// Whether the host may inject an external interrupt.
-pub(super) fn interrupt(mut guest: Guest) -> Support {
+pub(in crate::stops) fn interrupt(mut guest: Guest) -> Support {
     accepted(guest.vcpu.interrupt(INTERRUPT))
 }
 
@@ -172,7 +176,7 @@ fn accepted(answer: Result<(), VcpuError>) -> Support {
     answer.map_or_else(|error| Support::NotOffered(error.to_string()), |()| Support::Works)
 }
 
-pub(super) fn sentence(event: &str, progress: &Progress) -> String {
+pub(in crate::stops) fn sentence(event: &str, progress: &Progress) -> String {
     match progress {
         Progress::Delivered => format!("the {event} was delivered"),
         Progress::DoubleFault => format!("the {event} became a double fault in the guest"),

@@ -11,11 +11,12 @@
 //! mode can do them for both. Every run has a deadline, but an ill KVM can spin where no signal
 //! reaches it: ask each question of a worker process with a hard kill behind it.
 
-mod guest;
-mod stops;
-mod storm;
+pub(super) mod guest;
+pub(super) mod tries;
 
-use crate::scenario::{Place, Stop};
+use super::storm::probe as storm;
+use crate::image::Place;
+use crate::stops::Stop;
 use guest::{Act, Guest};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -124,8 +125,8 @@ pub fn ask(machine: &dyn Machine, payload: bool, question: Question) -> Result<S
     let limit = guest::limit(machine, payload)?;
     let plain = |act| Guest::start(machine, payload, VmKind::Plain, act, limit);
     match question {
-        Question::Nmi => Ok(stops::nmi(plain(Act::Undefined)?)),
-        Question::Interrupt => Ok(stops::interrupt(plain(Act::Undefined)?)),
+        Question::Nmi => Ok(tries::nmi(plain(Act::Undefined)?)),
+        Question::Interrupt => Ok(tries::interrupt(plain(Act::Undefined)?)),
         Question::Stop(Stop::Storm(_)) => storm::storm(|| plain(Act::Led)),
         Question::Stop(stop) => {
             let act = if stop == Stop::Io { Act::InputUnderTrap } else { Act::Undefined };
@@ -136,11 +137,11 @@ pub fn ask(machine: &dyn Machine, payload: bool, question: Question) -> Result<S
                 guest => guest?,
             };
             match (stop, stop.place(), stop.page_access()) {
-                (_, Some(place), Some(access)) => stops::refused(guest, place, access),
-                (_, Some(place), None) => stops::evict(guest, place),
-                (Stop::Ring, ..) => stops::ring(guest),
-                (Stop::Io, ..) => stops::io(guest),
-                _ => stops::cancel(guest, payload),
+                (_, Some(place), Some(access)) => tries::refused(guest, place, access),
+                (_, Some(place), None) => tries::evict(guest, place),
+                (Stop::Ring, ..) => tries::ring(guest),
+                (Stop::Io, ..) => tries::io(guest),
+                _ => tries::cancel(guest, payload),
             }
         }
     }

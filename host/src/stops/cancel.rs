@@ -1,8 +1,7 @@
 //! The event is in the queue and the guest was not entered: `cancel`, `io`.
 
 use super::{Cut, Look, NoCut, Proof};
-use crate::image::{Cancel, Case};
-use crate::scenario::Delivery;
+use crate::image::{Cancel, Case, Delivery};
 use crate::session::{Session, Stopped};
 use fred::control::rflags;
 use fred::debug::{Dr6, Dr7};

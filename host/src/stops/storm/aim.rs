@@ -12,7 +12,7 @@ const SHORTEST: Duration = Duration::from_micros(1);
 
 /// Draws times for [`RunMode::SignalAfter`](vm::RunMode::SignalAfter).
 #[derive(Debug)]
-pub struct Aim {
+pub(super) struct Aim {
     random: Rng,
     /// Times are drawn from up to here.
     reach: Duration,
@@ -22,18 +22,18 @@ pub struct Aim {
 
 impl Aim {
     /// Times for a guest that needs `whole` without signals, from KVM_RUN to beyond its event.
-    pub fn new(random: Rng, whole: Duration) -> Self {
+    pub(super) fn new(random: Rng, whole: Duration) -> Self {
         let whole = whole.max(SHORTEST);
         Self { random, reach: whole, whole }
     }
 
     /// How long the next signal waits: the random numbers decide which share, and nothing else.
-    pub fn time(&mut self) -> Duration {
+    pub(super) fn time(&mut self) -> Duration {
         self.reach.mul_f64(self.random.f64())
     }
 
     /// What the guest needs without a signal was measured again.
-    pub fn measured(&mut self, whole: Duration) {
+    pub(super) fn measured(&mut self, whole: Duration) {
         self.whole = whole.max(SHORTEST);
         self.reach = self.reach.min(self.whole);
     }
@@ -41,19 +41,19 @@ impl Aim {
     /// The signal found the guest where the one before had left it: the next ones wait longer. False
     /// when they wait as long as the guest needs already, so that signals only keep it from going on.
     #[must_use]
-    pub fn later(&mut self) -> bool {
+    pub(super) fn later(&mut self) -> bool {
         let could = self.reach < self.whole;
         self.reach = self.reach.saturating_mul(2).min(self.whole);
         could
     }
 
     /// The guest was on its way: it may go in smaller steps.
-    pub fn finer(&mut self) {
+    pub(super) fn finer(&mut self) {
         self.reach = (self.reach * 3 / 4).max(SHORTEST);
     }
 
     /// The event was over when the signal came, or it came not at all; the guest had run for `took`.
-    pub fn sooner(&mut self, took: Duration) {
+    pub(super) fn sooner(&mut self, took: Duration) {
         self.reach = (self.reach / 2).min(took).max(SHORTEST);
     }
 }

@@ -4,7 +4,7 @@
 //! It starts in 64-bit mode at its act; there is no boot. Its code is a few bytes that KVM's
 //! instruction emulator knows as well as any processor.
 
-use crate::scenario::Place;
+use crate::image::Place;
 use fred::control::{CR0_ET, CR0_NE, CR0_PE, CR0_PG, CR0_WP, CR4_PAE, EFER_LMA, EFER_LME, rflags};
 use fred::event::vector;
 use kvm_bindings::{kvm_dtable, kvm_regs, kvm_segment};
@@ -39,13 +39,13 @@ const TSS_SELECTOR: u16 = 0x18;
 const ENTERED: u16 = 0x10;
 const DOUBLE_FAULT: u16 = 0x12;
 /// The port that [`Act::InputUnderTrap`] reads.
-pub(super) const INPUT: u16 = 0x20;
+pub(in crate::stops) const INPUT: u16 = 0x20;
 
 const UNDEFINED: u64 = CODE;
 const INPUT_ACT: u64 = CODE + 0x10;
 const LED: u64 = CODE + 0x30;
 /// The place of [`Act::Led`]'s UD2, after its first instruction.
-pub(super) const EVENT: u64 = LED + 1;
+pub(in crate::stops) const EVENT: u64 = LED + 1;
 const HANDLER: u64 = CODE + 0x40;
 const DOUBLE_FAULT_HANDLER: u64 = CODE + 0x60;
 const END: u64 = CODE + 0x80;
@@ -67,11 +67,11 @@ const MARGIN: u32 = 100;
 /// And never less: a guest that a busy host lets wait for its turn is not stopped.
 const LEAST: Duration = Duration::from_millis(500);
 /// Nor more, nor what is measured: nobody has so much time for each of many questions.
-pub(super) const MOST: Duration = Duration::from_secs(1);
+pub(in crate::stops) const MOST: Duration = Duration::from_secs(1);
 
 /// What the guest starts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Act {
+pub(in crate::stops) enum Act {
     /// UD2.
     Undefined,
     /// An instruction, and then UD2.
@@ -99,7 +99,7 @@ impl Act {
 
 /// How a run of the guest went on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Progress {
+pub(in crate::stops) enum Progress {
     /// The handler was entered.
     Delivered,
     /// The guest's #DF handler was entered.
@@ -109,18 +109,18 @@ pub(super) enum Progress {
 }
 
 /// The guest on a fresh virtual machine.
-pub(super) struct Guest {
-    pub(super) vcpu: Box<dyn Vcpu>,
+pub(in crate::stops) struct Guest {
+    pub(in crate::stops) vcpu: Box<dyn Vcpu>,
     act: Act,
     /// How long it may run.
-    pub(super) limit: Duration,
+    pub(in crate::stops) limit: Duration,
 }
 
 /// How long a guest on `machine` may run until it counts as one that does not come to its end.
 ///
 /// # Errors
 /// When the guest cannot be made.
-pub(super) fn limit(machine: &dyn Machine, payload: bool) -> Result<Duration, VcpuError> {
+pub(in crate::stops) fn limit(machine: &dyn Machine, payload: bool) -> Result<Duration, VcpuError> {
     let mut guest = Guest::start(machine, payload, VmKind::Plain, Act::Undefined, MOST)?;
     let begun = Instant::now();
     // Whatever becomes of it: the question itself will say.
@@ -133,7 +133,7 @@ impl Guest {
     ///
     /// # Errors
     /// When it cannot be made.
-    pub(super) fn start(
+    pub(in crate::stops) fn start(
         machine: &dyn Machine,
         payload: bool,
         kind: VmKind,
@@ -159,7 +159,7 @@ impl Guest {
     }
 
     /// Runs in `mode` and tells a delivery from other exits.
-    pub(super) fn run(&mut self, mode: RunMode) -> Result<Progress, VcpuError> {
+    pub(in crate::stops) fn run(&mut self, mode: RunMode) -> Result<Progress, VcpuError> {
         Ok(match self.vcpu.run(mode)? {
             Exit::IoOut { port: ENTERED, .. } => Progress::Delivered,
             Exit::IoOut { port: DOUBLE_FAULT, .. } => Progress::DoubleFault,
@@ -168,17 +168,17 @@ impl Guest {
     }
 
     /// Whether the guest stands in one of its handlers: an event has been delivered.
-    pub(super) fn is_in_handler(&self) -> Result<bool, VcpuError> {
+    pub(in crate::stops) fn is_in_handler(&self) -> Result<bool, VcpuError> {
         Ok((HANDLER..END).contains(&self.vcpu.regs()?.rip))
     }
 
     /// Whether the guest is still where it started: nothing of it has run, and no handler either.
-    pub(super) fn is_at_act(&self) -> Result<bool, VcpuError> {
+    pub(in crate::stops) fn is_at_act(&self) -> Result<bool, VcpuError> {
         Ok(self.vcpu.regs()?.rip == self.act.rip())
     }
 
     /// Guest-physical address of the page at a place.
-    pub(super) fn page(place: Place) -> u64 {
+    pub(in crate::stops) fn page(place: Place) -> u64 {
         match place {
             Place::Frame => FRAME_PAGE,
             Place::Pt => FRAME_PT,

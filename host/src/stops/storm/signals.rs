@@ -8,8 +8,10 @@
 //! time, and when it has had as much as it needs without them, it runs to the end of its case without
 //! them.
 
+use super::aim::Aim;
+use super::watch::{Found, Watch};
 use crate::session::{Session, Stopped};
-use crate::stops::{Aim, Cut, Found, NoCut, Watch};
+use crate::stops::{Cut, NoCut};
 use fastrand::Rng;
 use protocol::doorbell::Doorbell;
 use serde::{Deserialize, Serialize};
@@ -32,7 +34,7 @@ impl StormBounds {
 
 /// What became of a run of the case.
 #[derive(Debug)]
-pub(super) enum Struck {
+pub(crate) enum Struck {
     /// A signal has met its event in flight.
     Cut(Cut),
     /// It is done.
@@ -43,7 +45,7 @@ pub(super) enum Struck {
 
 /// The signals.
 #[derive(Debug)]
-pub(super) struct Storm {
+pub(crate) struct Storm {
     random: Rng,
     /// `None` until it was measured what the case needs without signals.
     aim: Option<Aim>,
@@ -52,20 +54,20 @@ pub(super) struct Storm {
     /// Until when the guest may run without signals.
     deadline: Instant,
     /// How often the case was run.
-    pub(super) runs: u32,
+    pub(crate) runs: u32,
     /// How often a signal has ended KVM_RUN before the handler was entered.
-    pub(super) signals: u64,
+    pub(crate) signals: u64,
     /// How many of them found the guest where the one before had left it.
-    pub(super) still: u64,
+    pub(crate) still: u64,
     /// RIP when the last of them came.
-    pub(super) rip: Option<u64>,
+    pub(crate) rip: Option<u64>,
 }
 
 impl Storm {
     /// The signals of `seed` for the scenario `id`, for `time` at most; the guest may run until
     /// `deadline`. Which shares of the guest's time they wait is the scenario's and the seed's; how long
     /// that is, the host's.
-    pub(super) fn new(seed: u32, id: &str, time: Duration, deadline: Instant) -> Self {
+    pub(crate) fn new(seed: u32, id: &str, time: Duration, deadline: Instant) -> Self {
         let of_id = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(id.as_bytes());
         let random = Rng::with_seed(u64::from(seed) << 32 | u64::from(of_id));
         let end = deadline.min(Instant::now() + time);
@@ -73,13 +75,13 @@ impl Storm {
     }
 
     /// Whether its time is over.
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         Instant::now() >= self.end
     }
 
     /// Runs the armed guest until a signal meets its event in flight, or the case is done. The first
     /// run is without signals, and measured.
-    pub(super) fn strike(&mut self, session: &mut Session<'_>) -> Result<Struck, NoCut> {
+    pub(crate) fn strike(&mut self, session: &mut Session<'_>) -> Result<Struck, NoCut> {
         self.runs += 1;
         let watch = Watch::begin(session)?;
         let ended = match self.aim {

@@ -1,10 +1,10 @@
 //! `storm`: whether a signal ends KVM_RUN near an event.
 
-use super::Support;
-use super::guest::{EVENT, Guest, Progress};
-use super::stops::sentence;
-use crate::scenario::Place;
-use crate::stops::Aim;
+use super::aim::Aim;
+use crate::image::Place;
+use crate::stops::probe::Support;
+use crate::stops::probe::guest::{EVENT, Guest, Progress};
+use crate::stops::probe::tries::sentence;
 use fastrand::Rng;
 use std::time::Instant;
 use vm::{Exit, RunMode, VcpuError};
@@ -12,14 +12,14 @@ use vm::{Exit, RunMode, VcpuError};
 /// How many guests a signal may miss.
 const GUESTS: u32 = 100;
 /// How many times what one guest may take all of them may take.
-pub(super) const TOGETHER: u32 = 4;
+pub(in crate::stops) const TOGETHER: u32 = 4;
 
 /// Signals come while guests run an instruction and then raise an exception, until one of them ends
 /// KVM_RUN between the two, or while the exception is in flight. The pages that its delivery touches
 /// are evicted, as in a storm.
 ///
 /// What is in the queue then is not asked: an event that is lost there is the scenarios' to find.
-pub(super) fn storm(start: impl Fn() -> Result<Guest, VcpuError>) -> Result<Support, VcpuError> {
+pub(in crate::stops) fn storm(start: impl Fn() -> Result<Guest, VcpuError>) -> Result<Support, VcpuError> {
     let mut guest = start()?;
     if let Err(error) = evict(&mut guest) {
         return Ok(Support::NotOffered(error.to_string()));

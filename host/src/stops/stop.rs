@@ -1,29 +1,10 @@
 //! Where a delivery is stopped, and how.
 
-use super::Delivery;
+use crate::image::Place;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 use vm::{PageAccess, VmKind};
-
-/// A page that a delivery touches, and nothing else between `Armed` and the handler.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Place {
-    /// The page that the frame is pushed to.
-    Frame,
-    /// The page table that maps it.
-    Pt,
-    /// The page directory above.
-    Pd,
-    /// The page-directory-pointer table above. The level above that maps everything else as well.
-    Pdpt,
-    /// The IDT.
-    Idt,
-    /// The GDT.
-    Gdt,
-    /// The TSS.
-    Tss,
-}
 
 /// Where a delivery is stopped, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -52,34 +33,6 @@ pub enum Stop {
     Storm(u32),
     /// One memory access of the delivery is refused, and perhaps one of its second try.
     Access(u16, Option<u16>),
-}
-
-impl Place {
-    /// Every place.
-    pub const ALL: [Self; 7] = [Self::Frame, Self::Pt, Self::Pd, Self::Pdpt, Self::Idt, Self::Gdt, Self::Tss];
-
-    /// The name in ids.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Frame => "frame",
-            Self::Pt => "pt",
-            Self::Pd => "pd",
-            Self::Pdpt => "pdpt",
-            Self::Idt => "idt",
-            Self::Gdt => "gdt",
-            Self::Tss => "tss",
-        }
-    }
-
-    /// Whether a delivery of that kind touches it.
-    pub fn is_touched(self, delivery: Delivery) -> bool {
-        delivery == Delivery::Idt || !self.is_table()
-    }
-
-    /// Whether it is a table of segments or gates, which instructions may touch as well.
-    pub const fn is_table(self) -> bool {
-        matches!(self, Self::Idt | Self::Gdt | Self::Tss)
-    }
 }
 
 impl Stop {
@@ -131,12 +84,6 @@ impl Stop {
     /// Whether anything can be done to the guest there: not where only the kernel sees the stop.
     pub const fn stands_still(self) -> bool {
         !matches!(self, Self::Evict(_))
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 

@@ -1,13 +1,13 @@
 //! What a signal finds that has ended KVM_RUN wherever the guest was: `storm`.
 
-use super::{Cut, Look, Proof};
-use crate::scenario::Place;
+use crate::image::Place;
 use crate::session::Session;
+use crate::stops::{Cut, Look, Proof};
 use vm::VcpuError;
 
 /// What a signal has found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
+pub(super) enum Found {
     /// The event in flight.
     Event(Cut),
     /// The handler was entered before.
@@ -20,7 +20,7 @@ pub enum Found {
 
 /// A guest between `Armed` and its handler, looked at after each signal.
 #[derive(Debug)]
-pub struct Watch {
+pub(super) struct Watch {
     last: Look,
 }
 
@@ -33,7 +33,7 @@ impl Watch {
     ///
     /// # Errors
     /// When a page cannot be taken, or the guest not be looked at.
-    pub fn begin(session: &mut Session<'_>) -> Result<Self, VcpuError> {
+    pub(super) fn begin(session: &mut Session<'_>) -> Result<Self, VcpuError> {
         session.complete_io()?;
         for page in Place::ALL.map(|place| session.image().page(place)) {
             session.vcpu.evict(page)?;
@@ -45,7 +45,7 @@ impl Watch {
     ///
     /// # Errors
     /// When it cannot be looked at.
-    pub fn look(&mut self, session: &mut Session<'_>) -> Result<Found, VcpuError> {
+    pub(super) fn look(&mut self, session: &mut Session<'_>) -> Result<Found, VcpuError> {
         let look = Look::at(session)?;
         let found = if look.entries > 0 {
             Found::Handler
@@ -61,7 +61,7 @@ impl Watch {
     }
 
     /// Where the guest was seen last.
-    pub fn rip(&self) -> u64 {
+    pub(super) fn rip(&self) -> u64 {
         self.last.regs.rip
     }
 }

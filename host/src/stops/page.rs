@@ -2,7 +2,7 @@
 
 use super::{Cut, Look, NoCut, Proof, SecondRun};
 use crate::image::Case;
-use crate::scenario::Place;
+use crate::image::Place;
 use crate::session::{Session, Stopped};
 use kvm_bindings::KVM_INTERNAL_ERROR_DELIVERY_EV;
 use protocol::disturbance::Phase;

@@ -1,0 +1,74 @@
+//! The two ways in which events are delivered, and the pages that deliveries touch.
+
+use std::fmt;
+
+/// How events reach their handlers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Delivery {
+    /// Through FRED.
+    Fred,
+    /// Through the IDT.
+    Idt,
+}
+
+/// A page that a delivery touches, and nothing else between `Armed` and the handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Place {
+    /// The page that the frame is pushed to.
+    Frame,
+    /// The page table that maps it.
+    Pt,
+    /// The page directory above.
+    Pd,
+    /// The page-directory-pointer table above. The level above that maps everything else as well.
+    Pdpt,
+    /// The IDT.
+    Idt,
+    /// The GDT.
+    Gdt,
+    /// The TSS.
+    Tss,
+}
+
+impl Place {
+    /// Every place.
+    pub const ALL: [Self; 7] = [Self::Frame, Self::Pt, Self::Pd, Self::Pdpt, Self::Idt, Self::Gdt, Self::Tss];
+
+    /// The name in ids.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Frame => "frame",
+            Self::Pt => "pt",
+            Self::Pd => "pd",
+            Self::Pdpt => "pdpt",
+            Self::Idt => "idt",
+            Self::Gdt => "gdt",
+            Self::Tss => "tss",
+        }
+    }
+
+    /// Whether a delivery of that kind touches it.
+    pub fn is_touched(self, delivery: Delivery) -> bool {
+        delivery == Delivery::Idt || !self.is_table()
+    }
+
+    /// Whether it is a table of segments or gates, which instructions may touch as well.
+    pub const fn is_table(self) -> bool {
+        matches!(self, Self::Idt | Self::Gdt | Self::Tss)
+    }
+}
+
+impl fmt::Display for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fred => "fred",
+            Self::Idt => "idt",
+        })
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -116,7 +116,7 @@ soak-kills: build
 	MIDFLIGHT_KILLS=$(SOAK_KILLS) MIDFLIGHT_KILL_SEED=$(SOAK_SEED) \
 		$(STATIC) cargo test $(HOST_BUILD) -p midflight --test killed --test kernel_log -- --ignored --nocapture
 	MIDFLIGHT_KILLS=$(SOAK_KILLS) MIDFLIGHT_KILL_SEED=$(SOAK_SEED) \
-		$(STATIC) cargo test $(HOST_BUILD) -p midflight --test migrate_kill -- --nocapture
+		$(STATIC) cargo test $(HOST_BUILD) -p midflight --test save_kill -- --nocapture
 
 soak-model:
 	MIDFLIGHT_SILICON_EXECUTIONS=$(SOAK_EXECUTIONS) MIDFLIGHT_SILICON_SEED=$(SOAK_SEED) \

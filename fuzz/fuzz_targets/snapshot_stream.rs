@@ -8,13 +8,12 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use model::ModelMachine;
 use midflight::report::outcome::Report;
 use midflight::scenario::Scenario;
-use midflight::stream::{Errand, Guest, Kind, Reader, StreamError, Writer};
+use midflight::stream::{Guest, Kind, Reader, StreamError, Writer};
+use model::ModelMachine;
 use model::hypervisor::behaviour::CORRECT;
 use std::sync::LazyLock;
-use std::time::Duration;
 use vm::Machine;
 use vm::state::{self, restore_and_check};
 use vm::{MemoryImage, VmConfig, VmKind};
@@ -25,7 +24,7 @@ fn base(_: &[u8]) -> Result<MemoryImage, String> {
 
 fn written(guest: &Guest) -> Result<Vec<u8>, StreamError> {
     let mut bytes = Vec::new();
-    guest.write(&MemoryImage::default(), &mut Writer::new(&mut bytes)?)?;
+    guest.write(&MemoryImage::default(), &mut bytes)?;
     Ok(bytes)
 }
 
@@ -45,9 +44,6 @@ fn sound() -> Option<Vec<(Kind, Vec<u8>)>> {
     state.xsave.0.truncate(4096);
     let scenario: Scenario = "pf/read-unmapped:fred:block@frame:migrate".parse().ok()?;
     let guest = Guest {
-        errand: Errand::Finish,
-        time_left: Duration::from_secs(1),
-        frames: false,
         report: Report::new(&scenario, "model", None),
         image: Vec::new(),
         devices: Default::default(),
@@ -55,14 +51,8 @@ fn sound() -> Option<Vec<(Kind, Vec<u8>)>> {
     };
     let bytes = written(&guest).ok()?;
     let mut reader = Reader::new(bytes.as_slice()).ok()?;
-    let mut payloads = Vec::new();
-    loop {
-        let (kind, payload) = reader.one_of(Kind::ALL).ok()?;
-        payloads.push((kind, payload));
-        if kind == Kind::End {
-            return Some(payloads);
-        }
-    }
+    let payload = |kind: &Kind| Some((*kind, reader.section(*kind).ok()?));
+    Kind::ALL.iter().map(payload).collect()
 }
 
 fn framed(mut data: &[u8]) -> Result<Vec<u8>, StreamError> {
@@ -91,15 +81,13 @@ fn framed(mut data: &[u8]) -> Result<Vec<u8>, StreamError> {
 fuzz_target!(|data: &[u8]| {
     let Some((mode, rest)) = data.split_first() else { return };
     let bytes = if mode & 1 == 0 { rest.to_vec() } else { framed(rest).unwrap_or_default() };
-    let Ok(mut reader) = Reader::new(bytes.as_slice()) else { return };
-    let Ok(guest) = Guest::read(&mut reader, base) else { return };
-    let read = bytes.len() - reader.into_inner().len();
+    let Ok(guest) = Guest::read(bytes.as_slice(), base) else { return };
     // The report's JSON may be spelled in other ways.
     if let Ok(again) = written(&guest) {
-        let back = Guest::read(&mut Reader::new(again.as_slice()).unwrap(), base).unwrap();
+        let back = Guest::read(again.as_slice(), base).unwrap();
         assert_eq!(back.state.regs, guest.state.regs);
         assert_eq!(back.state.memory.pages, guest.state.memory.pages);
-        assert!(again.len().abs_diff(read) <= 1 << 20);
+        assert!(again.len().abs_diff(bytes.len()) <= 1 << 20);
     }
     let _ = restore_and_check(&ModelMachine::new(&CORRECT), &guest.state);
 });

@@ -6,12 +6,16 @@
 
 use midflight::engine::runner::Runner;
 use midflight::images::{self, ImagesError};
+use midflight::report::difference::Difference;
 use midflight::report::known::failure_text;
 use midflight::report::outcome::{Outcome, Report};
 use midflight::scenario::Scenario;
 use model::ModelMachine;
 use model::hypervisor::behaviour::by_name;
+use protocol::field::Field;
 use std::time::Duration;
+use vm::Value;
+use vm::state::Loss;
 
 /// Runs a scenario with a behaviour.
 fn run(behaviour: &str, id: &str) -> Option<Report> {
@@ -83,8 +87,8 @@ fn v9_leaves_the_last_exceptions_data_to_nmis_and_interrupts() {
     check(
         "v9",
         &[
-            ("nmi/behind-pf:fred:block@frame:resume", STALE_ADDRESS),
-            ("nmi/interrupt-behind-pf:fred:cancel:resume", STALE_ADDRESS),
+            ("nmi/after-pf:fred:block@frame:resume", STALE_ADDRESS),
+            ("nmi/interrupt-after-pf:fred:cancel:resume", STALE_ADDRESS),
             ("nmi/nmi:fred:block@frame:resume", ""),
         ],
     );
@@ -98,18 +102,19 @@ fn v9_without_the_nested_flag_loses_the_nested_bit() {
     assert_eq!(report.outcome, Outcome::Fail);
     assert_eq!(report.differences.len(), 1, "{}", failure_text(&report));
     assert_eq!(
-        (report.differences[0].field.as_str(), report.differences[0].got.as_str()),
-        ("event data", "0x0")
+        (report.differences[0].field.of_judge(), &report.differences[0].got),
+        (Some(Field::EventData), &Value::Number(0))
     );
-    assert!(!report.losses.iter().any(|loss| loss.starts_with("the nested bit")), "{:?}", report.losses);
+    assert!(!report.losses.contains(&Loss::NestedBit), "{:?}", report.losses);
     let Some(report) = run("v9-nested-off", id) else { return };
-    let ss = report.differences.iter().find(|one| one.field == "SS").unwrap();
-    assert_eq!((ss.expected.as_str(), ss.got.as_str()), ("0x603000e00000010", "0x203000e00000010"));
-    assert!(report.losses.iter().any(|loss| loss.starts_with("the nested bit")), "{:?}", report.losses);
+    let ss = report.differences.iter().find(|one| one.field.of_judge() == Some(Field::Ss)).unwrap();
+    let numbers = |one: &Difference| [one.expected.clone(), one.got.clone()];
+    assert_eq!(numbers(ss), [0x0603_000E_0000_0010, 0x0203_000E_0000_0010].map(Value::Number));
+    assert!(report.losses.contains(&Loss::NestedBit), "{:?}", report.losses);
 
     let Some(report) = run("v9-nested-off", "nested/ring3-level1:fred:block@frame:migrate") else { return };
-    let vector = report.differences.iter().find(|one| one.field == "vector").unwrap();
-    assert_eq!((vector.expected.as_str(), vector.got.as_str()), ("0xe", "0x8"));
+    let vector = report.differences.iter().find(|one| one.field.of_judge() == Some(Field::Vector)).unwrap();
+    assert_eq!(numbers(vector), [0xE, 8].map(Value::Number));
 }
 
 /// `if (ex->has_payload)` before the write: a #DB that is injected again passes by accident.
@@ -134,7 +139,7 @@ fn event_data_without_a_field_for_it_is_a_loss_and_no_failure() {
         let Some(report) = run(behaviour, id) else { return };
         assert_eq!(report.outcome, Outcome::Pass, "{behaviour}: {}", failure_text(&report));
         assert!(report.event_data_open);
-        assert!(report.losses.iter().any(|loss| loss.contains("without KVM_CAP_EXCEPTION_PAYLOAD")));
+        assert!(report.losses.contains(&Loss::EventDataWithoutField));
     }
     // A uAPI with a field of its own is held to it.
     let Some(report) = run("uapi-event-data", id) else { return };

@@ -133,7 +133,7 @@ fn every_msr_that_a_guest_can_write_is_saved_restored_and_compared() {
         let findings: Vec<_> = restored
             .findings
             .iter()
-            .map(|found| (found.field.clone(), found.expected.clone(), found.got.clone()))
+            .map(|found| (found.field.to_string(), found.expected.to_string(), found.got.to_string()))
             .collect();
         let expected = (found_as(index), format!("{now:#x}"), format!("{before:#x}"));
         assert_eq!(findings, [expected], "MSR {index:#x}");

@@ -3,8 +3,9 @@
 
 mod midflight_binary;
 
-use midflight::compare::observe::{is_named, observe};
+use midflight::compare::observe::{Landmark, observe};
 use midflight::images::{self, ImagesError};
+use midflight::report::difference::Seen;
 use midflight::report::known::{KnownIssues, Loaded};
 use midflight_binary::{embedded, file, midflight};
 use model::ModelMachine;
@@ -36,11 +37,11 @@ fn every_value_at_a_doorbell_has_a_name() {
     let scenario = "pf/read-unmapped:fred:cold".parse().unwrap();
     let seen = observe(&ModelMachine::new(&CORRECT), image, &scenario, Duration::from_secs(60), None);
     assert_eq!(seen.landmarks.len(), 3);
-    for (name, _) in seen.landmarks.iter().flat_map(|at| at.registers.iter().chain(&at.mailbox)) {
-        assert!(is_named(name), "{name}");
+    for (field, _) in seen.landmarks.iter().flat_map(Landmark::numbers) {
+        assert_eq!(Seen::named(&field.to_string(), None), Some(field));
     }
-    for name in ["RAGS", "CS.colour", "GDTR.attributes", ""] {
-        assert!(!is_named(name), "{name}");
+    for name in ["RAGS", "CS colour", "GDTR attributes", ""] {
+        assert_eq!(Seen::named(name, None), None, "{name}");
     }
 }
 

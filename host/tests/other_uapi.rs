@@ -5,7 +5,7 @@
 use model::ModelMachine;
 use model::hypervisor::behaviour::by_name;
 use vm::Machine;
-use vm::state::{self, VmState};
+use vm::state::{self, Loss, VmState};
 use vm::{VmConfig, VmKind};
 
 fn machine(behaviour: &str) -> ModelMachine {
@@ -39,7 +39,7 @@ fn saved(behaviour: &str, nested: bool) -> VmState {
 }
 
 /// What the machine of `behaviour` has of a state that was restored there, and what it cannot hold.
-fn restored(state: &VmState, behaviour: &str) -> (VmState, Vec<String>) {
+fn restored(state: &VmState, behaviour: &str) -> (VmState, Vec<Loss>) {
     let machine = machine(behaviour);
     let mut restored = state::restore_and_check(&machine, state).unwrap();
     let again = state::save(restored.vcpu.as_mut(), &machine, &state.config).unwrap();
@@ -56,11 +56,11 @@ fn event_data_of_its_own_goes_to_nobody_without_the_field() {
     let state = saved("uapi-event-data", false);
     assert_eq!((extensions(&state), state.events.reserved[3]), (0xC0, 0x77));
     let (same, losses) = restored(&state, "uapi-event-data");
-    assert_eq!((same.events, losses), (state.events, Vec::<String>::new()));
+    assert_eq!((same.events, losses), (state.events, Vec::<Loss>::new()));
     for (other, flags) in [("stock", 0), ("v9", 0x40), ("payload-reuse", 0x40)] {
         let (without, losses) = restored(&state, other);
         assert_eq!((extensions(&without), without.events.reserved[3]), (flags, 0), "{other}");
-        assert_eq!(losses, ["event data: the new machine's kvm_vcpu_events has no place for it"], "{other}");
+        assert_eq!(losses, [Loss::EventDataInNew], "{other}");
     }
 }
 
@@ -74,15 +74,11 @@ fn the_nested_bit_goes_to_every_kernel_with_the_series() {
     // It is kept where another field is refused.
     let (with, losses) = restored(&saved("uapi-event-data", true), "v9");
     assert_eq!((extensions(&with), with.events.reserved[25]), (0x40, 1));
-    assert_eq!(losses, ["event data: the new machine's kvm_vcpu_events has no place for it"]);
+    assert_eq!(losses, [Loss::EventDataInNew]);
     for other in ["stock", "v9-nested-off"] {
         let (without, losses) = restored(&state, other);
         assert_eq!((extensions(&without), without.events.reserved[25]), (0, 0), "{other}");
-        assert_eq!(
-            losses,
-            ["the nested bit: the new machine's kvm_vcpu_events has no place for it"],
-            "{other}"
-        );
+        assert_eq!(losses, [Loss::NestedBitInNew], "{other}");
     }
 }
 
@@ -115,9 +111,7 @@ fn whether_the_nested_bit_is_carried_is_found_by_trying() {
 fn a_source_without_the_nested_bit_loses_it() {
     for (behaviour, lost) in [("v9", false), ("v9-nested-off", true)] {
         let mut state = saved(behaviour, false);
-        let names = |state: &VmState| {
-            state::losses(state, true).iter().any(|loss| loss == "the nested bit of the exception")
-        };
+        let names = |state: &VmState| state::losses(state, true).contains(&Loss::NestedBit);
         assert!(!names(&state), "{behaviour}: not under the IDT");
         state.sregs.cr4 |= 1 << 32;
         assert_eq!(names(&state), lost, "{behaviour}");

@@ -10,7 +10,7 @@ use kvm_bindings::{kvm_sregs, kvm_sregs2, kvm_vcpu_events};
 use midflight::engine::runner::Runner;
 use midflight::image::Image;
 use midflight::images;
-use midflight::migration::move_through_memory;
+use midflight::migration::channel::migrate_in_memory;
 use midflight::report::outcome::{Outcome, Report};
 use midflight::stops::probe::{Question, probe};
 use model::ModelMachine;
@@ -40,7 +40,8 @@ fn run_on(machine: &dyn Machine, id: &str) -> Option<Report> {
     let scenario: midflight::scenario::Scenario = id.parse().unwrap();
     let image = images.iter().find(|image| image.name == scenario.image).unwrap();
     let mut runner = Runner::new(machine, None, Duration::from_secs(10));
-    runner.elsewhere = Some(Box::new(|guest, image| move_through_memory(machine, None, guest, image)));
+    runner.to_process =
+        Some(Box::new(|guest, image, asked| migrate_in_memory(machine, None, guest, image, asked)));
     let report = runner.run(image, &scenario);
     let reason = report.reason.clone().unwrap_or_default();
     for debug in ["Exit(", " { ", "Doorbell(", "Some(", "Ended("] {
@@ -321,14 +322,14 @@ fn a_lost_nmi_fails_and_is_no_skip() {
     is_probed_whole(&LosesNmi);
     // Nothing is delivered, so that nothing can be cut.
     fails_with(run(LosesNmi, "nmi/nmi:idt:block@frame:resume"), &["the case ended without meeting the stop"]);
-    fails_with(run(LosesNmi, "nmi/behind-pf:fred:block@frame:migrate"), &[]);
+    fails_with(run(LosesNmi, "nmi/after-pf:fred:block@frame:migrate"), &[]);
 }
 
 #[test]
 fn a_lost_interrupt_fails_and_is_no_skip() {
     is_probed_whole(&LosesInterrupt);
     is_probed_whole(&OpensNoWindow);
-    for id in ["nmi/interrupt:idt:block@frame:resume", "nmi/interrupt-behind-pf:fred:block@frame:resume"] {
+    for id in ["nmi/interrupt:idt:block@frame:resume", "nmi/interrupt-after-pf:fred:block@frame:resume"] {
         fails_with(run(LosesInterrupt, id), &[]);
         fails_with(run(OpensNoWindow, id), &[]);
     }
@@ -370,7 +371,7 @@ fn without_a_fault_everything_passes() {
     is_probed_whole(&Sound);
     for id in [
         "sti/pf:fred:block@frame:migrate-process+again=2",
-        "nmi/behind-pf:fred:block@frame:migrate",
+        "nmi/after-pf:fred:block@frame:migrate",
         "pf/read-unmapped:idt:ring:resume",
         "pf/read-unmapped:idt:cancel:resume",
     ] {

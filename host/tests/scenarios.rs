@@ -5,7 +5,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use midflight::engine::runner::Runner;
 use midflight::image::Image;
 use midflight::images;
-use midflight::migration::move_through_memory;
+use midflight::migration::channel::migrate_in_memory;
 use midflight::report::outcome::Outcome;
 use midflight::scenario::{self, Delivery, Plan, Scenario};
 use model::ModelMachine;
@@ -48,7 +48,8 @@ fn run(image: &Image, scenarios: &[Scenario]) -> Result<(), Failed> {
     let machine = ModelMachine::new(&CORRECT);
     let mut runner = Runner::new(&machine, None, Duration::from_secs(10));
     // The tests of `migrate-process` have processes; here its conversation is enough.
-    runner.elsewhere = Some(Box::new(|guest, image| move_through_memory(&machine, None, guest, image)));
+    runner.to_process =
+        Some(Box::new(|guest, image, asked| migrate_in_memory(&machine, None, guest, image, asked)));
     for scenario in scenarios {
         let report = runner.run(image, scenario);
         if report.outcome != Outcome::Pass {

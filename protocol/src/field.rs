@@ -81,6 +81,11 @@ impl Field {
         NAMES.get(number as usize).map(|(field, _)| *field)
     }
 
+    /// The field with this name, if there is one.
+    pub fn named(name: &str) -> Option<Self> {
+        NAMES.iter().find(|(_, known)| *known == name).map(|(field, _)| *field)
+    }
+
     /// The frame's field at quadword `index`, 0..=7.
     pub fn of_frame(index: usize) -> Option<Self> {
         if index < 8 { Self::from_number(index as u32) } else { None }
@@ -108,8 +113,10 @@ mod tests {
             assert_eq!(field as usize, number);
             assert_eq!(Field::from_number(number as u32), Some(field));
             assert_eq!(field.name(), name);
+            assert_eq!(Field::named(name), Some(field));
         }
         assert_eq!(Field::from_number(NAMES.len() as u32), None);
+        assert_eq!(Field::named("event date"), None);
         assert_eq!(Field::of_frame(6), Some(Field::EventData));
         assert_eq!(Field::of_frame(8), None);
     }

@@ -4,6 +4,8 @@
 //! what our own program asks for wrongly, is no fault of the machine's.
 
 use crate::VcpuError;
+use crate::difference::Value;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The calls that KVM answers about a VM that it has made. What asks whether it can make one, and
@@ -84,10 +86,10 @@ impl VcpuError {
 }
 
 /// KVM_SET_* refused what KVM_GET_* had given, or that with one thing changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// The ioctl.
-    pub call: &'static str,
+    pub call: String,
     /// Without one of these it is accepted; none where no single field makes the difference.
     pub fields: Vec<RefusedField>,
     /// What the ioctl said.
@@ -95,14 +97,14 @@ pub struct Refusal {
 }
 
 /// A field that was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedField {
     /// Its name.
     pub name: String,
     /// The value that was refused.
-    pub refused: String,
+    pub refused: Value,
     /// The value with which everything else is accepted: that of a fresh vCPU, or the one before.
-    pub accepted: String,
+    pub accepted: Value,
 }
 
 impl fmt::Display for Refusal {

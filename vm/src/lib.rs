@@ -49,7 +49,7 @@ pub mod state;
 pub mod vcpu;
 
 pub use blame::Blame;
-pub use difference::Difference;
+pub use difference::{Difference, Value};
 pub use error::VcpuError;
 pub use exit::{Exit, RunMode};
 pub use machine::{Machine, VmConfig, VmKind};

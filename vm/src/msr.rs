@@ -178,6 +178,11 @@ pub fn name(index: u32) -> String {
     }
 }
 
+/// The MSR of this name.
+pub fn named(name: &str) -> Option<u32> {
+    TABLE.iter().find(|row| row.name == name).map(|row| row.index)
+}
+
 /// Those of `offered` that are saved by KVM_GET_MSRS and that a guest with this CPUID has, in the order in which
 /// they are set again.
 ///

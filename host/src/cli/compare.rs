@@ -42,8 +42,8 @@ pub(super) fn compare(
     let pair = chosen::pair(args)?;
     mounted::check(pair.has_kvm())?;
     let (images, files) = chosen::images(args.image.as_deref(), files)?;
-    let known = known_issues(args.known_issues.as_deref(), &files, files.is_empty())?;
-    let facts = host_facts(kvm, &args.host_facts)?;
+    let known = known_issues(&args.known, &files, files.is_empty())?;
+    let facts = host_facts(kvm, &args.known)?;
     let scenarios_of = if args.migrate { across::scenarios } else { compare::scenarios };
     let scenarios = chosen::scenarios(args, &images, scenarios_of)?;
     let machine = if pair.has_kvm() { Some(KvmMachine::open(kvm)?) } else { None };

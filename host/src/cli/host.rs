@@ -1,6 +1,7 @@
 //! What a command line says and asks of the host.
 
 use super::CliError;
+use super::args::KnownArgs;
 use crate::engine::plan::met_needs;
 use crate::kernel_log::{DEVICE, KernelLog};
 use crate::machines::qemu::{Qemu, QemuError};
@@ -9,9 +10,9 @@ use kvm::KvmMachine;
 use std::path::Path;
 
 /// What the host says, and what the user states.
-pub(super) fn host_facts(kvm: &Path, stated: &[String]) -> Result<HostFacts, CliError> {
+pub(super) fn host_facts(kvm: &Path, known: &KnownArgs) -> Result<HostFacts, CliError> {
     let mut facts = HostFacts::gather(kvm);
-    for fact in stated {
+    for fact in &known.host_facts {
         facts.state(fact).map_err(|why| CliError::Usage(format!("--host-fact: {why}")))?;
     }
     Ok(facts)

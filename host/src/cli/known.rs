@@ -1,22 +1,23 @@
 //! Which list of known issues a command line means.
 
 use super::CliError;
+use super::args::KnownArgs;
 use crate::images::{self, ImagesError};
 use crate::report::known::{KnownIssues, Loaded};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-/// The list in `file`, or the built-in one. What a list names must exist: among the images in
+/// The list in the file that was given, or the built-in one. What a list names must exist: among the images in
 /// `image_files`, or the built-in ones where there are none. Only where these are `all` that a run can
 /// meet does an image that is not among them not exist.
 pub(super) fn known_issues(
-    file: Option<&Path>,
+    known: &KnownArgs,
     image_files: &[PathBuf],
     all: bool,
 ) -> Result<KnownIssues, CliError> {
     let built_in = loaded(&[])?;
     // An image that a build of one's own leaves out is no mistake of the lists built in.
     let built_in = Loaded { images: &built_in, all: false };
-    let Some(file) = file else {
+    let Some(file) = &known.known_issues else {
         let known = KnownIssues::built_in()?;
         built_in.check(&known.issues)?;
         built_in.check(&known.predictions)?;

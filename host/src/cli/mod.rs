@@ -8,19 +8,21 @@ mod args;
 mod compare;
 mod doctor;
 mod explore;
+mod guest;
 mod host;
 mod known;
 mod list;
-mod migrate;
 mod mounted;
 mod mutants;
 mod on_kernel;
+mod resume;
 mod run;
+mod save;
 mod select;
 mod tell;
 mod trace;
 
-pub use args::Cli;
+use args::Cli;
 
 use crate::ending::{self, Signal};
 use crate::engine::serve::{Terms, serve};
@@ -28,12 +30,10 @@ use crate::engine::worker::WorkerError;
 use crate::image::Image;
 use crate::images::{self, ImagesError};
 use crate::migration::MigrationError;
-use crate::migration::keeper::keep;
 use crate::migration::process::Destination;
 use crate::on_kernel::OnKernelError;
 use crate::report::known::KnownIssuesError;
-use crate::scenario::filter::NoComponent;
-use crate::stops::storm::StormBounds;
+use crate::scenario::filter::InvalidFilter;
 use again::Given;
 use args::{Command, WorkerArgs};
 use clap::{CommandFactory, FromArgMatches};
@@ -41,7 +41,6 @@ use kvm::KvmMachine;
 use std::io::{BufReader, stdin, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 use vm::VcpuError;
 
 /// The command cannot be carried out: exit code 2.
@@ -59,7 +58,7 @@ pub enum CliError {
     /// the kernel under test gave no result.
     #[error(transparent)]
     OnKernel(#[from] OnKernelError),
-    /// A guest cannot be received or sent.
+    /// A guest cannot be resumed.
     #[error(transparent)]
     Migration(#[from] MigrationError),
     /// The list of known issues cannot be used.
@@ -75,7 +74,7 @@ pub enum CliError {
     },
     /// A filter names nothing.
     #[error(transparent)]
-    Filter(#[from] NoComponent),
+    Filter(#[from] InvalidFilter),
     /// A filter matches nothing.
     #[error("no scenario matches `{filter}`{}; `midflight list` prints every id", meant(.near))]
     NoMatch {
@@ -108,6 +107,9 @@ pub enum CliError {
     /// Options that do not go together, or make no sense.
     #[error("{0}")]
     Usage(String),
+    /// A guest that was saved cannot be written.
+    #[error("the guest cannot be written: {0}")]
+    Guest(std::io::Error),
     /// The report cannot be written.
     #[error("the report cannot be written: {0}")]
     Output(#[from] std::io::Error),
@@ -143,9 +145,14 @@ pub fn main() -> ExitCode {
         Command::Nested(_) => {
             Err(CliError::Usage("`midflight nested` is called `midflight on-kernel` now".to_owned()))
         }
-        Command::Migrate(args) => migrate::migrate(&args, &cli.images, &cli.kvm, &given),
-        Command::Keeper(args) => keep(&args.path).map(|()| 0).map_err(CliError::from),
-        Command::Destination(args) => migrate::destination(&args, &cli.kvm),
+        Command::Save(args) => save::save(&args, &cli.images, &cli.kvm, &given),
+        Command::Resume(args) => resume::resume(&args, &cli.kvm, &given),
+        Command::Migrate(_) => Err(CliError::Usage(
+            "midflight migrate is now midflight save and midflight resume: \
+             `midflight save ID | ssh there midflight resume`"
+                .to_owned(),
+        )),
+        Command::Destination(args) => guest::destination(&args, &cli.kvm),
         Command::Worker(args) => worker(&args, &cli.images, &cli.kvm),
     };
     let code = match done {
@@ -168,7 +175,7 @@ fn worker(args: &WorkerArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, CliErr
         other => Err(other),
     })?;
     let machine = KvmMachine::open(kvm)?;
-    let storm = StormBounds { cuts: args.storm_cuts, time: Duration::from_secs_f64(args.storm_seconds) };
+    let storm = args.storm.bounds();
     serve(
         &machine,
         &Destination::on_kvm(kvm),

@@ -27,20 +27,17 @@ use std::collections::HashMap;
 use std::io::{Write, stdout};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path, given: &Given) -> Result<u8, CliError> {
     // Before anything that the kernel could object to.
-    let kernel_log = kernel_log(args.kernel_log.as_deref())?;
+    let kernel_log = kernel_log(args.watch.kernel_log.as_deref())?;
     let behaviour = behaviour_for(args.machine, args.behaviour.as_deref())?;
     let images = images::load(files)?;
-    let known = known_issues(args.known_issues.as_deref(), files, files.is_empty())?;
+    let known = known_issues(&args.watch.known, files, files.is_empty())?;
     let mut scenarios = select::select(&images, &args.filters, args.allow_empty)?.scenarios;
     with_delivery(&mut scenarios, args.delivery);
     // The default may be longer: a timeout is often given to scenarios without a storm.
-    if args.storm_seconds != StormBounds::DEFAULT.time.as_secs_f64()
-        && args.storm_seconds >= args.timeout.as_secs_f64()
-    {
+    if args.storm.bounds().time != StormBounds::DEFAULT.time && args.storm.bounds().time >= args.timeout {
         let what = "--storm-seconds must be less than --timeout, which would end the storm first";
         return Err(CliError::Usage(what.to_owned()));
     }
@@ -50,7 +47,7 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path, given: &Given) 
         return Err(CliError::NothingSelected(machine.map_or("any machine", MachineName::name).to_owned()));
     }
     mounted::check(plan.on_kvm && kvm.exists())?;
-    let facts = host_facts(kvm, &args.host_facts)?;
+    let facts = host_facts(kvm, &args.watch.known)?;
     let qemu = OnceCell::new();
     require(&args.require, kvm, || qemu.get_or_init(|| Qemu::tried(TRY)))?;
 
@@ -157,7 +154,7 @@ impl<W: Write> Run<'_, W> {
             behaviour: self.behaviour,
             timeout: self.args.timeout,
             frames: self.args.frames,
-            storm: self.storm(),
+            storm: self.args.storm.bounds(),
         };
         self.on_engine(&engine, &abilities.with_accesses(), scenarios, Some(self.behaviour.name))
     }
@@ -173,7 +170,7 @@ impl<W: Write> Run<'_, W> {
             images: self.files.to_vec(),
             timeout: self.args.timeout,
             frames: self.args.frames,
-            storm: self.storm(),
+            storm: self.args.storm.bounds(),
         };
         // A probe has a guest of its own and needs no image.
         let mut worker = Worker::new(WorkerOptions { images: Vec::new(), ..options.clone() });
@@ -184,10 +181,6 @@ impl<W: Write> Run<'_, W> {
         };
         drop(worker);
         self.on_engine(&Engine::Kvm(options), &abilities, scenarios, None)
-    }
-
-    fn storm(&self) -> StormBounds {
-        StormBounds { cuts: self.args.storm_cuts, time: Duration::from_secs_f64(self.args.storm_seconds) }
     }
 
     fn on_engine(

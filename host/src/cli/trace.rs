@@ -7,7 +7,7 @@ use super::run::behaviour_named;
 use super::select;
 use crate::engine::runner::Runner;
 use crate::images;
-use crate::migration::move_through_memory;
+use crate::migration::channel::migrate_in_memory;
 use crate::report::outcome::Outcome;
 use crate::report::{Totals, human};
 use model::ModelMachine;
@@ -29,10 +29,10 @@ pub(super) fn trace(args: &TraceArgs, files: &[PathBuf], given: &Given) -> Resul
         seen.line(format!("driver       {place}"));
     }));
     let (moved, destination) = (story.clone(), &machine);
-    runner.elsewhere = Some(Box::new(move |guest, image| {
+    runner.to_process = Some(Box::new(move |guest, image, asked| {
         // Another process would keep its part of the story to itself.
         moved.line("driver       the guest goes through a stream, as to another process".to_owned());
-        move_through_memory(destination, Some(behaviour.name), guest, image)
+        migrate_in_memory(destination, Some(behaviour.name), guest, image, asked)
     }));
     runner.frames = true;
     let mut report = runner.run(&images[image], &scenario);

@@ -12,14 +12,15 @@
 use super::{Apart, Comparison};
 use crate::compare::observe::{Landmark, Observation};
 use crate::compare::pair::{Pair, Subject};
-use crate::report::decode::NAMES;
+use crate::report::difference::{Difference, Field, When};
 use crate::report::facts::HostFacts;
 use crate::report::known::{Entry, KnownIssues};
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario::Scenario;
-use protocol::field::Field;
-use std::collections::BTreeSet;
-use vm::Difference;
+use protocol::doorbell::Doorbell;
+use protocol::field::Field as Judged;
+use std::collections::{BTreeSet, HashSet};
+use vm::Value;
 
 /// What the report of a comparison has for a stop.
 pub const STOP: &str = "compare";
@@ -79,29 +80,24 @@ impl Judge<'_> {
         differences: &[Apart],
     ) -> Option<String> {
         let kvm = self.kvm()?;
-        self.explain_doorbell(kvm, &first.doorbell, differences)
+        self.explain_doorbell(kvm, first.when()?.into(), differences)
             .or_else(|| self.explain_verdict(kvm, [first, second], differences))
     }
 
     /// An entry that describes all that differs at a doorbell.
-    fn explain_doorbell(&self, kvm: usize, doorbell: &str, differences: &[Apart]) -> Option<String> {
-        let place = doorbell.split('(').next().unwrap_or(doorbell);
-        let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
+    fn explain_doorbell(&self, kvm: usize, when: When, differences: &[Apart]) -> Option<String> {
         let mut report = Report::new(self.scenario, "kvm", None);
         report.stop = STOP.to_owned();
-        report.set_differences(
-            differences
-                .iter()
-                .map(|apart| {
-                    let (got, expected) = match kvm {
-                        0 => (&apart.first, &apart.second),
-                        _ => (&apart.second, &apart.first),
-                    };
-                    let field = format!("{} at {place}", apart.field);
-                    Difference { field, expected: text(expected), got: text(got) }
-                })
-                .collect(),
-        );
+        let value = |value: Option<u64>| value.map_or(Value::Nothing, Value::Number);
+        let on_kvm = |apart: &Apart| match *apart {
+            Apart::Number { field, first, second } => {
+                let (got, expected) = if kvm == 0 { (first, second) } else { (second, first) };
+                let field = Field::Seen(field, when);
+                Some(Difference { field, expected: value(expected), got: value(got) })
+            }
+            Apart::End(_) => None,
+        };
+        report.differences = differences.iter().map(on_kvm).collect::<Option<_>>()?;
         Some(self.excuses.known.explain(&report, self.excuses.facts)?.to_string())
     }
 
@@ -112,15 +108,19 @@ impl Judge<'_> {
             return None;
         }
         let issue = self.excuses.known.explain(ill, self.excuses.facts)?;
-        let fields = ill.differences.iter().map(|difference| difference.field.as_str());
-        let named: BTreeSet<&str> = fields.filter(|field| *field != Field::Result.name()).collect();
-        let of_event = differences.iter().filter(|apart| !LEFT_BY_JUDGES.contains(&apart.field.as_str()));
-        let apart: BTreeSet<&str> = if marks[kvm].deliveries.is_empty() {
-            // A delivery that never came differs in all of its fields; the judge says so in one word.
-            of_event.map(event_field).filter(|field| !NAMES.contains(field)).collect()
-        } else {
-            of_event.map(event_field).collect()
-        };
+        let judged: Option<HashSet<Judged>> =
+            ill.differences.iter().map(|one| one.field.of_judge()).collect();
+        let mut named = judged?;
+        named.remove(&Judged::Result);
+        // A delivery that never came differs in all of its fields; the judge says so in one word.
+        let never_came = marks[kvm].deliveries.is_empty();
+        let of_event = differences.iter().filter_map(|apart| match apart {
+            Apart::Number { field, .. } if field.is_left_by_judges() => None,
+            Apart::Number { field, .. } if never_came && field.is_of_delivery() => None,
+            Apart::Number { field, .. } => Some(field.of_judge()),
+            Apart::End(_) => Some(None),
+        });
+        let apart: HashSet<Judged> = of_event.collect::<Option<_>>()?;
         (named == apart).then(|| issue.to_string())
     }
 
@@ -145,8 +145,7 @@ impl Judge<'_> {
                 None => {
                     comparison.outcome = Outcome::Fail;
                     comparison.at = Some("the end".to_owned());
-                    let (first, second) = (Some(one), Some(other));
-                    comparison.differences.push(Apart { field: "end".to_owned(), first, second });
+                    comparison.differences.push(Apart::End([one, other]));
                     return comparison;
                 }
             }
@@ -164,7 +163,7 @@ impl Judge<'_> {
 }
 
 fn is_done(landmark: &Landmark) -> bool {
-    landmark.doorbell.starts_with("Done")
+    matches!(landmark.when(), Some(Doorbell::Done(_)))
 }
 
 /// How a case ended: at `Done`, or why not.
@@ -175,30 +174,3 @@ fn end(seen: &Observation) -> String {
         None => "before Done".to_owned(),
     }
 }
-
-/// A delivery's field without the number of the delivery; any other name as it is.
-fn event_field(apart: &Apart) -> &str {
-    apart.field.split_once(": ").map_or(apart.field.as_str(), |(_, field)| field)
-}
-
-/// What differs at `Done` because one judge has found something and the other has not.
-const LEFT_BY_JUDGES: [&str; 18] = [
-    "verdict",
-    "compared fields",
-    "mismatches",
-    "RAX",
-    "RBX",
-    "RCX",
-    "RDX",
-    "RSI",
-    "RDI",
-    "RBP",
-    "R8",
-    "R9",
-    "R10",
-    "R11",
-    "R12",
-    "R13",
-    "R14",
-    "R15",
-];

@@ -15,16 +15,18 @@ use crate::compare::observe::{Landmark, Observation, delivery};
 use crate::compare::pair::Pair;
 use crate::engine::plan::Abilities;
 use crate::image::Image;
-use crate::report::decode::{NAMES, decode};
+use crate::report::decode::decode;
+use crate::report::difference::{QUADWORDS, Seen};
 use crate::report::outcome::{Outcome, denied};
 use crate::scenario::{self, Delivery, Plan, Scenario};
 use excuse::{Excuses, Judge};
+use protocol::doorbell::Doorbell;
 use protocol::field::Field;
 use protocol::note::CaseFlags;
 use serde::Serialize;
 
 /// What became of one case on two machines.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Comparison {
     /// `image/case:delivery`.
     pub id: String,
@@ -46,7 +48,7 @@ pub struct Comparison {
     /// What differed there.
     pub differences: Vec<Apart>,
     /// The deliveries captured until there, decoded, both machines' side by side.
-    pub deliveries: Vec<Vec<Apart>>,
+    pub deliveries: Vec<Vec<Decoded>>,
     /// Known issues that explain earlier differences, or all of them.
     pub known: Vec<String>,
     /// How many doorbells both rang alike.
@@ -56,8 +58,24 @@ pub struct Comparison {
 }
 
 /// Something that both machines have; `None` where one has nothing of the kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Apart {
+    /// A number.
+    Number {
+        /// What it is of.
+        field: Seen,
+        /// What it is on the first machine.
+        first: Option<u64>,
+        /// What it is on the second machine.
+        second: Option<u64>,
+    },
+    /// How the two ended, in words.
+    End([String; 2]),
+}
+
+/// A field of both machines, in words; `None` where one has nothing of the kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Apart {
+pub struct Decoded {
     /// Its name.
     pub field: String,
     /// What it is on the first machine.
@@ -138,7 +156,7 @@ impl Comparison {
                     Some(reason) => comparison.known.push(reason),
                     None => {
                         comparison.outcome = Outcome::Fail;
-                        comparison.at = Some(first.doorbell.clone());
+                        comparison.at = Some(doorbell_text(first.doorbell.into()));
                         comparison.differences = differences;
                         comparison.deliveries = decoded(first, second, scenario, image);
                         return comparison;
@@ -151,39 +169,61 @@ impl Comparison {
     }
 }
 
+impl Apart {
+    /// In words.
+    pub fn decoded(&self) -> Decoded {
+        match self {
+            Self::Number { field, first, second } => {
+                let text = |value: u64| match field {
+                    Seen::Doorbell => doorbell_text(value),
+                    Seen::Captured { .. } | Seen::Mailbox(_) | Seen::Register(_) => format!("{value:#x}"),
+                };
+                Decoded { field: field.to_string(), first: first.map(text), second: second.map(text) }
+            }
+            Self::End(ends) => {
+                let [first, second] = ends.clone().map(Some);
+                Decoded { field: "end".to_owned(), first, second }
+            }
+        }
+    }
+}
+
+/// A doorbell in words: `Ready`, `Armed(2)`, `Done(2)`.
+pub(crate) fn doorbell_text(value: u64) -> String {
+    let doorbell = u32::try_from(value).ok().and_then(Doorbell::decode);
+    doorbell.map_or(format!("{value:#x}"), |doorbell| format!("{doorbell:?}"))
+}
+
 /// Everything that differs at a doorbell, captured deliveries first.
 fn differences(first: &Landmark, second: &Landmark, compared: &mut usize) -> Vec<Apart> {
     let mut list = Vec::new();
-    let mut compare = |field: String, one: Option<String>, other: Option<String>| {
+    let mut compare = |field: Seen, first: Option<u64>, second: Option<u64>| {
         *compared += 1;
-        if one != other {
-            list.push(Apart { field, first: one, second: other });
+        if first != second {
+            list.push(Apart::Number { field, first, second });
         }
     };
-    let hex = |value: &u64| format!("{value:#x}");
-    compare("doorbell".to_owned(), Some(first.doorbell.clone()), Some(second.doorbell.clone()));
-    for number in 0..first.deliveries.len().max(second.deliveries.len()) {
-        for (word, name) in NAMES.iter().enumerate() {
-            let of = |landmark: &Landmark| landmark.deliveries.get(number).map(|words| hex(&words[word]));
-            compare(format!("delivery {number}: {name}"), of(first), of(second));
+    compare(Seen::Doorbell, Some(first.doorbell.into()), Some(second.doorbell.into()));
+    for delivery in 0..first.deliveries.len().max(second.deliveries.len()) {
+        for quadword in 0..QUADWORDS.len() {
+            let of = |landmark: &Landmark| landmark.deliveries.get(delivery).map(|words| words[quadword]);
+            compare(Seen::Captured { delivery, quadword }, of(first), of(second));
         }
     }
-    for (one, other) in [(&first.mailbox, &second.mailbox), (&first.registers, &second.registers)] {
-        for ((name, value), (_, other)) in one.iter().zip(other) {
-            compare(name.clone(), Some(hex(value)), Some(hex(other)));
-        }
+    for ((field, one), (_, other)) in first.numbers().zip(second.numbers()) {
+        compare(field, Some(one), Some(other));
     }
     list
 }
 
 /// Whether a delivery of this kind has such a field at all: the IDT's frame has neither event data nor
 /// a last quadword, and no stack level.
-fn scheme_has(delivery: Delivery, name: &str) -> bool {
+fn scheme_has(delivery: Delivery, field: Option<Field>) -> bool {
     let of_fred = [Field::EventData, Field::Reserved, Field::Csl];
-    delivery == Delivery::Fred || !of_fred.iter().any(|field| field.name() == name)
+    delivery == Delivery::Fred || !of_fred.iter().any(|one| Some(*one) == field)
 }
 
-fn decoded(first: &Landmark, second: &Landmark, scenario: &Scenario, image: &Image) -> Vec<Vec<Apart>> {
+fn decoded(first: &Landmark, second: &Landmark, scenario: &Scenario, image: &Image) -> Vec<Vec<Decoded>> {
     let words = |landmark: &Landmark, number: usize| {
         let captured = landmark.deliveries.get(number)?;
         Some(decode(&delivery(captured), scenario.delivery, image))
@@ -192,13 +232,13 @@ fn decoded(first: &Landmark, second: &Landmark, scenario: &Scenario, image: &Ima
         .map(|number| {
             let (one, other) = (words(first, number), words(second, number));
             let of = |words: &Option<[String; 20]>, index: usize| words.as_ref().map(|w| w[index].clone());
-            let each = |(index, name): (usize, &&str)| Apart {
-                field: (*name).to_owned(),
+            let each = |(index, (_, name)): (usize, (Option<Field>, &str))| Decoded {
+                field: name.to_owned(),
                 first: of(&one, index),
                 second: of(&other, index),
             };
-            let is_of = |name: &&str| scheme_has(scenario.delivery, name);
-            NAMES.iter().enumerate().filter(|(_, name)| is_of(name)).map(each).collect()
+            let is_of = |field: Option<Field>| scheme_has(scenario.delivery, field);
+            QUADWORDS.into_iter().enumerate().filter(|(_, (field, _))| is_of(*field)).map(each).collect()
         })
         .collect()
 }

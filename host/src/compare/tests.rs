@@ -5,11 +5,14 @@ use super::{Comparison, differences as all_differences};
 use crate::compare::observe::DELIVERY_WORDS;
 use crate::compare::observe::{Landmark, Observation};
 use crate::compare::pair::{Pair, Subject};
+use crate::report::difference::{Difference, Field, MailboxField};
 use crate::report::facts::HostFacts;
 use crate::report::known::KnownIssues;
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario::Scenario;
-use vm::Difference;
+use protocol::doorbell::Doorbell;
+use protocol::field::Field as Judged;
+use vm::state::field::Register;
 
 const LIST: &str = r#"
     [[issue]]
@@ -65,12 +68,11 @@ fn pair() -> Pair {
 }
 
 /// A guest whose registers are 1 but for RSI.
-fn mark(doorbell: &str, rsi: u64) -> Landmark {
-    let named = |name: &str, value| (name.to_owned(), value);
+fn mark(doorbell: Doorbell, rsi: u64) -> Landmark {
     Landmark {
-        doorbell: doorbell.to_owned(),
-        registers: vec![named("RSI", rsi), named("CR0", 1)],
-        mailbox: vec![named("entries", 0), named("verdict", 0)],
+        doorbell: doorbell.encode(),
+        registers: vec![(Register::Rsi.into(), rsi), (Register::Cr0.into(), 1)],
+        mailbox: vec![(MailboxField::Entries, 0), (MailboxField::Verdict, 0)],
         deliveries: Vec::new(),
     }
 }
@@ -81,24 +83,24 @@ fn done(verdict: u64, words: &[(usize, u64)]) -> Landmark {
     for (word, value) in words {
         delivery[*word] = *value;
     }
-    let mailbox = vec![("entries".to_owned(), 1), ("verdict".to_owned(), verdict)];
-    Landmark { mailbox, deliveries: vec![delivery], ..mark("Done(0)", verdict) }
+    let mailbox = vec![(MailboxField::Entries, 1), (MailboxField::Verdict, verdict)];
+    Landmark { mailbox, deliveries: vec![delivery], ..mark(Doorbell::Done(0), verdict) }
 }
 
-fn seen(landmark: &Landmark, wrong: &[(&str, &str, &str)]) -> Observation {
+fn seen(landmark: &Landmark, wrong: &[(Judged, u64, u64)]) -> Observation {
     let mut report = Report::new(&scenario(), "kvm", None);
     report.outcome = if wrong.is_empty() { Outcome::Pass } else { Outcome::Fail };
-    let difference = |(field, expected, got): &(&str, &str, &str)| Difference {
-        field: (*field).to_owned(),
-        expected: (*expected).to_owned(),
-        got: (*got).to_owned(),
+    let difference = |&(field, expected, got): &(Judged, u64, u64)| Difference {
+        field: Field::judged(field, Some(0)),
+        expected: expected.into(),
+        got: got.into(),
     };
-    report.set_differences(wrong.iter().map(difference).collect());
+    report.differences = wrong.iter().map(difference).collect();
     Observation { landmarks: vec![landmark.clone()], report }
 }
 
 /// The issue that explains what `kvm` has other than the model, with the judge's words on KVM.
-fn excuse(pair: &Pair, module: &str, marks: [Landmark; 2], wrong: &[(&str, &str, &str)]) -> Option<String> {
+fn excuse(pair: &Pair, module: &str, marks: [Landmark; 2], wrong: &[(Judged, u64, u64)]) -> Option<String> {
     let known = KnownIssues::parse("list.toml", LIST).unwrap();
     let facts = HostFacts { kvm_module: module.to_owned(), ..HostFacts::default() };
     let excuses = Excuses { known: &known, facts: &facts };
@@ -112,25 +114,32 @@ fn excuse(pair: &Pair, module: &str, marks: [Landmark; 2], wrong: &[(&str, &str,
 #[test]
 fn only_what_an_entry_describes_is_explained_at_a_doorbell() {
     let of = |module, kvm: Landmark, model| excuse(&pair(), module, [kvm, model], &[]);
-    assert!(of("kvm", mark("Ready", 2), mark("Ready", 1)).is_some_and(|why| why.starts_with("rsi: ")));
-    assert_eq!(of("kvm", mark("Ready", 3), mark("Ready", 1)), None, "another value");
-    assert_eq!(of("kvm", mark("Armed(0)", 2), mark("Armed(0)", 1)), None, "another doorbell");
-    assert_eq!(of("kvm_x", mark("Ready", 2), mark("Ready", 1)), None, "another host");
-    let mut more = mark("Ready", 2);
+    assert!(
+        of("kvm", mark(Doorbell::Ready, 2), mark(Doorbell::Ready, 1))
+            .is_some_and(|why| why.starts_with("rsi: "))
+    );
+    assert_eq!(of("kvm", mark(Doorbell::Ready, 3), mark(Doorbell::Ready, 1)), None, "another value");
+    assert_eq!(of("kvm", mark(Doorbell::Armed(0), 2), mark(Doorbell::Armed(0), 1)), None, "another doorbell");
+    assert_eq!(of("kvm_x", mark(Doorbell::Ready, 2), mark(Doorbell::Ready, 1)), None, "another host");
+    let mut more = mark(Doorbell::Ready, 2);
     more.registers[1].1 = 9;
-    assert_eq!(of("kvm", more, mark("Ready", 1)), None, "another register as well");
+    assert_eq!(of("kvm", more, mark(Doorbell::Ready, 1)), None, "another register as well");
     let models = Pair([Subject::Model("stock".to_owned()), Subject::Model("stock".to_owned())]);
-    assert_eq!(excuse(&models, "kvm", [mark("Ready", 2), mark("Ready", 1)], &[]), None, "the model");
+    assert_eq!(
+        excuse(&models, "kvm", [mark(Doorbell::Ready, 2), mark(Doorbell::Ready, 1)], &[]),
+        None,
+        "the model"
+    );
 }
 
 #[test]
 fn at_done_the_judge_must_have_named_just_what_differs() {
-    let wrong = [("CR2", "0x7", "0x20")];
+    let wrong = [(Judged::Cr2, 0x7, 0x20)];
     let of = |kvm, wrong: &[_]| excuse(&pair(), "kvm", [kvm, done(1, &[])], wrong);
     assert!(of(done(2, &[(CR2, 0x20)]), &wrong).is_some_and(|why| why.starts_with("cr2: ")));
     assert_eq!(of(done(2, &[(CR2, 0x20), (DR6, 1)]), &wrong), None, "DR6 as well");
     assert_eq!(of(done(2, &[]), &wrong), None, "CR2 does not differ");
-    assert_eq!(of(done(2, &[(CR2, 0x20)]), &[("CR2", "0x7", "0x21")]), None, "not the entry's failure");
+    assert_eq!(of(done(2, &[(CR2, 0x20)]), &[(Judged::Cr2, 0x7, 0x21)]), None, "not the entry's failure");
     let mut system = done(2, &[(CR2, 0x20)]);
     system.registers[1].1 = 9;
     assert_eq!(of(system, &wrong), None, "CR0 is left by no judge");
@@ -138,7 +147,7 @@ fn at_done_the_judge_must_have_named_just_what_differs() {
 
 #[test]
 fn what_the_act_left_behind_is_seen_in_the_verdict_alone() {
-    let wrong = [("result", "0x1", "0x0")];
+    let wrong = [(Judged::Result, 1, 0)];
     let of = |kvm| excuse(&pair(), "kvm", [kvm, done(1, &[])], &wrong);
     assert!(of(done(2, &[])).is_some_and(|why| why.starts_with("result: ")));
     assert_eq!(of(done(2, &[(DR6, 1)])), None, "DR6 as well");
@@ -146,7 +155,7 @@ fn what_the_act_left_behind_is_seen_in_the_verdict_alone() {
 
 #[test]
 fn a_delivery_that_never_came_differs_in_every_field() {
-    let wrong = [("entries", "0x1", "0x0")];
+    let wrong = [(Judged::Entries, 1, 0)];
     let mut none = done(2, &[]);
     none.deliveries.clear();
     none.mailbox[0].1 = 0;

@@ -6,8 +6,8 @@ use crate::ending::{self, LOOK};
 use crate::engine::runner::Runner;
 use crate::engine::worker::{Worker, WorkerOptions};
 use crate::image::Image;
-use crate::migration::move_through_memory;
-use crate::migration::process::{Destination, move_through_process};
+use crate::migration::channel::migrate_in_memory;
+use crate::migration::process::{Destination, migrate_to_process};
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario::Scenario;
 use crate::stops::storm::StormBounds;
@@ -143,9 +143,9 @@ impl Work {
                 runner.frames = *frames;
                 let destination = Destination::on_model(behaviour.name);
                 let there = &machine;
-                runner.elsewhere = Some(Box::new(move |guest, image| match processes {
-                    true => move_through_process(&destination, guest, image),
-                    false => move_through_memory(there, Some(behaviour.name), guest, image),
+                runner.to_process = Some(Box::new(move |guest, image, asked| match processes {
+                    true => migrate_to_process(&destination, guest, image, asked),
+                    false => migrate_in_memory(there, Some(behaviour.name), guest, image, asked),
                 }));
                 runner.storm = *storm;
                 self.each(sender, |image, scenario| runner.run(image, scenario));

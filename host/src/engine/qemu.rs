@@ -2,11 +2,11 @@
 
 use crate::image::Image;
 use crate::machines::qemu::{Accelerator, CaseOutcome, ImageRun, Qemu, QemuError};
+use crate::report::difference::{Difference, Field};
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario::Scenario;
 use protocol::exit::ImageExit;
 use std::time::{Duration, Instant};
-use vm::Difference;
 
 /// Boots `image` and reports on `scenarios`, cold ones of that image under the IDT. The timeout is
 /// for the whole boot; with `frames` the reports carry captured frames.
@@ -75,11 +75,11 @@ fn conclude(mut report: Report, verdict: Option<&CaseOutcome>, run: &ImageRun) -
         Some(CaseOutcome::Error(reason)) => report.concluded(Outcome::Error, reason.clone()),
         Some(CaseOutcome::Fail(lines)) => {
             let difference = |line: &crate::machines::qemu::FailLine| Difference {
-                field: line.field.clone(),
-                expected: line.expected.clone(),
-                got: line.got.clone(),
+                field: Field::judged(line.field, None),
+                expected: line.expected.into(),
+                got: line.got.into(),
             };
-            report.set_differences(lines.iter().map(difference).collect());
+            report.differences = lines.iter().map(difference).collect();
             report.concluded(Outcome::Fail, None)
         }
         None if !run.errors.is_empty() => report.concluded(Outcome::Error, run.errors.join("; ")),

@@ -5,7 +5,7 @@ use crate::compare::observe;
 use crate::engine::runner::{OnSeen, Runner};
 use crate::engine::worker::{Answer, Request};
 use crate::image::Image;
-use crate::migration::process::{Destination, move_through_process};
+use crate::migration::process::{Destination, migrate_to_process};
 use crate::scenario::Scenario;
 use crate::stops::probe::ask;
 use crate::stops::storm::StormBounds;
@@ -48,7 +48,8 @@ pub fn serve(
     runner.frames = terms.frames;
     runner.storm = terms.storm;
     runner.on_seen = on_seen();
-    runner.elsewhere = Some(Box::new(|guest, image| move_through_process(destination, guest, image)));
+    runner.to_process =
+        Some(Box::new(|guest, image, asked| migrate_to_process(destination, guest, image, asked)));
     for line in input.lines() {
         let answer = match serde_json::from_str(&line?) {
             Ok(Request::Probe(question, payload)) => match ask(machine, payload, question) {

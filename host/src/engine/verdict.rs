@@ -1,14 +1,14 @@
 //! What the guest's judge says, and whether the host believes it.
 
 use crate::image::Case;
+use crate::report::difference::{Difference, Field};
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario;
 use protocol::compared;
 use protocol::delivery::Delivery;
-use protocol::field::Field;
+use protocol::field::Field as Judged;
 use protocol::mailbox::{DELIVERIES, MISMATCHES, Mailbox, Mismatch, Verdict};
 use protocol::text;
-use vm::Difference;
 
 /// Puts the verdict in `mailbox`, of `case` under `delivery`, into `report`.
 ///
@@ -24,7 +24,7 @@ pub fn read(mailbox: &Mailbox, case: &Case, delivery: scenario::Delivery, report
     let mismatches = mismatches(mailbox);
     let wrong: Vec<_> = mismatches.iter().filter(|one| !is_open(one)).map(difference).collect();
     let open = (mismatches.len() - wrong.len()) as u32;
-    report.set_differences(wrong);
+    report.differences = wrong;
     let (verdict, differing) = match Verdict::from_number(mailbox.verdict) {
         Some(Verdict::Fail) if open > 0 && mailbox.mismatch_count == open => (Some(Verdict::Pass), 0),
         other => (other, mailbox.mismatch_count),
@@ -73,15 +73,15 @@ fn mismatches(mailbox: &Mailbox) -> &[Mismatch] {
 
 fn difference(mismatch: &Mismatch) -> Difference {
     Difference {
-        field: Field::from_number(mismatch.field).map_or("unknown field", Field::name).to_owned(),
-        expected: format!("{:#x}", mismatch.expected),
-        got: format!("{:#x}", mismatch.got),
+        field: Field::Judged { number: mismatch.field, delivery: Some(mismatch.delivery) },
+        expected: mismatch.expected.into(),
+        got: mismatch.got.into(),
     }
 }
 
 /// Event data that reads 0 in the first delivery.
 fn is_lost_event_data(mismatch: &Mismatch) -> bool {
-    Field::from_number(mismatch.field) == Some(Field::EventData)
+    Judged::from_number(mismatch.field) == Some(Judged::EventData)
         && mismatch.delivery == 0
         && mismatch.got == 0
 }
@@ -192,7 +192,10 @@ mod tests {
         // What is wrong beside it is named alone.
         let report = judged(true, &[event_data, rflags]);
         assert_eq!(report.outcome, Outcome::Fail);
-        assert_eq!(report.differences.iter().map(|d| d.field.as_str()).collect::<Vec<_>>(), ["RFLAGS"]);
+        assert_eq!(
+            report.differences.iter().map(|d| d.field.of_judge()).collect::<Vec<_>>(),
+            [Some(Judged::Rflags)]
+        );
         // More than the mailbox holds.
         let many = judged_with(1, "fred", true, |m| {
             m.verdict = Verdict::Fail as u32;
@@ -221,8 +224,11 @@ mod tests {
             m.mismatches[0] = Mismatch { field: 6, delivery: 0, expected: 0x4000, got: 0xE000 };
         });
         assert_eq!(report.outcome, Outcome::Fail);
-        assert_eq!(report.expected.as_deref(), Some("event data 0x4000"));
-        assert_eq!(report.got.as_deref(), Some("event data 0xe000"));
+        let field = Field::judged(Judged::EventData, Some(0));
+        assert_eq!(
+            report.differences,
+            [Difference { field, expected: 0x4000_u32.into(), got: 0xE000_u32.into() }]
+        );
         assert_eq!(judged(|m| m.verdict = Verdict::Fail as u32).outcome, Outcome::Error);
         let told = judged(|m| {
             m.verdict = Verdict::Fail as u32;

@@ -1,58 +1,75 @@
-//! A guest goes on elsewhere: in another process, perhaps on another host.
+//! A guest that is stopped continues in another process, on this host or another.
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`destination`] | the side that receives a guest, restores it, runs it and answers |
-//! | [`process`] | another process of this program as a destination |
-//! | [`remote`] | another midflight as a source or a destination |
-//! | [`address`], [`transport`], [`token`] | where it is, how it is reached, how it is let in |
-//! | [`keeper`] | the file of a unix socket, which must not outlive its listener |
-//! | `patient` | reading and writing until a deadline |
+//! | this one | what is done with a guest that has come as a [stream](crate::stream) |
+//! | [`channel`] | the conversation with the process that a guest goes to |
+//! | [`process`] | that process as a child of this one |
+//! | [`timed`] | reading and writing until a deadline |
 //!
-//! The conversation, each direction a [stream](crate::stream): the source sends a guest (over TCP, a
-//! token before it), the destination answers with a report, and behind it with the guest if it was
-//! asked to return it and its machine took it; or with a refusal, a sentence.
+//! `midflight save` writes the stream of a guest, and `midflight resume` reads one and [`finish`]es it: they
+//! need no conversation. `migrate-process` has one, because a guest may have to come back.
 
-pub mod address;
-pub mod destination;
-pub mod keeper;
-mod patient;
+pub mod channel;
 pub mod process;
-pub mod remote;
-pub mod token;
-pub mod transport;
+pub mod timed;
 
+use crate::engine::runner::Runner;
 use crate::image::Image;
 use crate::report::outcome::{Outcome, Report};
-use crate::stream::{Errand, Guest, Kind, Reader, StreamError, Writer, base_of, nonsense};
-use destination::Terms;
-use std::io::{BufReader, BufWriter, Read, Write};
+use crate::scenario::Scenario;
+use crate::stream::{Guest, StreamError, base_of};
+use serde::{Deserialize, Serialize};
+use std::io::{self, Read};
 use std::time::Duration;
-use vm::Machine;
+use vm::state;
+use vm::{Blame, Machine, Vcpu};
 
-/// What came of a guest's errand.
-#[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "one at a time, and taken apart at once")]
-pub enum Moved {
-    /// It ran to the end of its case: [`Errand::Finish`].
-    Judged(Report),
-    /// It came back: [`Errand::Return`].
-    Returned(Guest),
+/// What is to be done with a guest where it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Task {
+    /// Run it to the end of its case, and judge it.
+    Finish,
+    /// Restore it, save it again, and send it back.
+    Return,
 }
 
-/// A guest could not be continued elsewhere.
+/// What is asked of the process that a guest goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// What is to be done.
+    pub task: Task,
+    /// How long it may take.
+    pub time_left: Duration,
+    /// Whether captured frames are wanted.
+    pub frames: bool,
+}
+
+/// What became of a guest that left its process.
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, and taken apart at once")]
+pub enum Migrated {
+    /// It was judged there.
+    Judged(Report),
+    /// It came back: [`Task::Return`].
+    Returned(Guest),
+    /// It was saved, and whoever resumes it judges it.
+    Saved,
+}
+
+/// A guest could not be continued in another process.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrationError {
-    /// What travels cannot be read or written.
+    /// Its stream cannot be read or written.
     #[error(transparent)]
-    Stream(#[from] StreamError),
-    /// The destination says why not.
-    #[error("the destination refuses the guest: {0}")]
+    Stream(StreamError),
+    /// It is none that can be resumed there.
+    #[error("the guest cannot be resumed: {0}")]
     Refused(String),
-    /// The destination cannot be started.
+    /// The process cannot be started.
     #[error("the destination process cannot be started: {0}")]
-    Start(std::io::Error),
-    /// The destination ended in the middle.
+    Start(io::Error),
+    /// The process ended in the middle.
     #[error("the destination process ended by itself ({status}): {error}")]
     Died {
         /// How it ended.
@@ -60,132 +77,91 @@ pub enum MigrationError {
         /// What was noticed first.
         error: StreamError,
     },
-    /// The other side did not say what it had to say.
+    /// The other side did not read or write in time.
     #[error("timeout: the other side of the migration was silent for too long, and was given up")]
     Late,
-    /// Nobody came.
-    #[error("timeout: nobody sent a guest to {address} within {seconds} s")]
-    Nobody {
-        /// Where.
-        address: String,
-        /// The bound.
-        seconds: f64,
-    },
-    /// Who came showed another token.
-    #[error("the token is not the one that this listener printed")]
-    Token,
-    /// It cannot be listened there.
-    #[error("nothing can be received at {address}: {error}")]
-    Listen {
-        /// Where.
-        address: String,
-        /// Why.
-        error: String,
-    },
-    /// It cannot be sent there.
-    #[error("nobody can be reached at {address}: {error}; is `midflight migrate --listen` running there?")]
-    Unreachable {
-        /// Where.
-        address: String,
-        /// Why.
-        error: std::io::Error,
-    },
 }
 
-impl MigrationError {
-    /// A transport that met its deadline is a timeout.
-    fn from_stream(error: StreamError) -> Self {
+impl From<StreamError> for MigrationError {
+    /// A deadline that was met is a timeout.
+    fn from(error: StreamError) -> Self {
         match error {
-            StreamError::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => Self::Late,
+            StreamError::Io(error) if error.kind() == io::ErrorKind::TimedOut => Self::Late,
             other => Self::Stream(other),
         }
     }
 }
 
-/// How much longer than the guest's own deadline a source waits: the destination's own comes first.
+/// How much longer than the guest's own deadline another process is waited for: its own comes first.
 pub const GRACE: Duration = Duration::from_secs(2);
 
-/// The source's side of the conversation.
-fn converse(
-    from: impl Read,
-    to: impl Write,
-    token: Option<&str>,
-    guest: &Guest,
-    image: &Image,
-) -> Result<Moved, MigrationError> {
-    let sent = Writer::new(BufWriter::new(to)).and_then(|mut to| {
-        token.map_or(Ok(()), |token| to.section(Kind::Token, token.as_bytes()))?;
-        send(guest, image, &mut to)
-    });
-    // A destination that refuses stops reading: what it answers says more than the failed write.
-    let answer = Reader::new(BufReader::new(from)).map_err(MigrationError::from_stream);
-    let moved = answer.and_then(|mut from| {
-        let report = answered(&mut from)?;
-        match guest.errand {
-            Errand::Finish => Ok(Moved::Judged(report)),
-            // The guest could not be restored there: it does not come back.
-            Errand::Return if report.outcome == Outcome::Fail => Ok(Moved::Judged(report)),
-            Errand::Return => receive(&mut from).map(Moved::Returned).map_err(MigrationError::from_stream),
-        }
-    });
-    match (moved, sent) {
-        // One that said nothing of use may have been cut off because we were.
-        (Err(MigrationError::Stream(_)), Err(error @ StreamError::TooLong { .. })) => Err(error.into()),
-        (moved, _) => moved,
-    }
-}
-
-/// Does a guest's errand on `machine` itself: the same conversation, in memory.
+/// Reads a guest, whole, and whatever has come with it is refused.
 ///
 /// # Errors
-/// When the machine refuses the guest.
-pub fn move_through_memory(
+/// As [`Guest::read`].
+pub fn receive(from: impl Read) -> Result<Guest, MigrationError> {
+    Ok(Guest::read(from, |file| Ok(base_of(&image_of(file)?)))?)
+}
+
+/// Restores a guest on `machine`, runs it to the end of its case, and judges it.
+///
+/// # Errors
+/// When it is none that can be resumed there.
+pub fn finish(
     machine: &dyn Machine,
     behaviour: Option<&str>,
-    guest: &Guest,
-    image: &Image,
-) -> Result<Moved, MigrationError> {
-    let (mut there, mut back) = (Vec::new(), Vec::new());
-    send(guest, image, &mut Writer::new(&mut there)?)?;
-    let mut from = Reader::new(there.as_slice())?;
-    // A refusal is in the answer.
-    let _ = destination::serve(machine, behaviour, &Terms::OWN, &mut from, &mut Writer::new(&mut back)?);
-    converse(back.as_slice(), std::io::sink(), None, guest, image)
+    mut guest: Guest,
+    timeout: Duration,
+    frames: bool,
+) -> Result<Report, MigrationError> {
+    let Some(Arrived { image, scenario, vcpu }) = restore(machine, &mut guest)? else {
+        return Ok(guest.report);
+    };
+    let mut runner = Runner::new(machine, behaviour.map(str::to_owned), timeout);
+    runner.frames = frames;
+    Ok(runner.finish(&image, &scenario, vcpu, &guest.devices, guest.report))
 }
 
-/// Sends a guest.
-fn send(guest: &Guest, image: &Image, to: &mut Writer<impl Write>) -> Result<(), StreamError> {
-    guest.write(&base_of(image), to)
+/// Restores a guest on `machine`, and saves it again.
+fn turn_back(machine: &dyn Machine, mut guest: Guest) -> Result<Migrated, MigrationError> {
+    let Some(mut arrived) = restore(machine, &mut guest)? else { return Ok(Migrated::Judged(guest.report)) };
+    guest.state = state::save(arrived.vcpu.as_mut(), machine, &guest.state.config)
+        .map_err(|error| MigrationError::Refused(error.to_string()))?;
+    Ok(Migrated::Returned(guest))
 }
 
-/// Receives a guest.
-fn receive(from: &mut Reader<impl Read>) -> Result<Guest, StreamError> {
-    Guest::read(from, |file| Ok(base_of(&image_of(file)?)))
+/// A guest that was restored.
+struct Arrived {
+    image: Image,
+    scenario: Scenario,
+    vcpu: Box<dyn Vcpu>,
+}
+
+/// Restores a guest; `None` where the machine does not take what another like it has saved: it is judged by
+/// that, and the guest's report says so.
+fn restore(machine: &dyn Machine, guest: &mut Guest) -> Result<Option<Arrived>, MigrationError> {
+    let refused = MigrationError::Refused;
+    if guest.report.machine != machine.name() {
+        let why = format!("it was cut on {}, and this is {}", guest.report.machine, machine.name());
+        return Err(refused(why));
+    }
+    let scenario: Scenario = guest.report.id.parse().map_err(|error| refused(format!("{error}")))?;
+    let image = image_of(&guest.image).map_err(refused)?;
+    if image.name != scenario.image || image.case(&scenario.case).is_none() {
+        let why = format!("its image {} has no case {}/{}", image.name, scenario.image, scenario.case);
+        return Err(refused(why));
+    }
+    let mut restored = match state::restore_and_check(machine, &guest.state) {
+        Err(error) if error.blame() == Blame::Machine => {
+            guest.report = guest.report.clone().concluded(Outcome::Fail, error.to_string());
+            return Ok(None);
+        }
+        restored => restored.map_err(|error| refused(error.to_string()))?,
+    };
+    guest.report.note_restore(&mut restored);
+    Ok(Some(Arrived { image, scenario, vcpu: restored.vcpu }))
 }
 
 fn image_of(file: &[u8]) -> Result<Image, String> {
     Image::parse("the image in the stream", file).map_err(|error| error.to_string())
-}
-
-/// Sends a report.
-fn answer(report: &Report, to: &mut Writer<impl Write>) -> Result<(), StreamError> {
-    let json = serde_json::to_vec(report).map_err(|error| nonsense(Kind::Report, error))?;
-    to.section(Kind::Report, &json)?;
-    to.flush()
-}
-
-/// Sends a sentence instead of a report.
-fn refuse(why: &str, to: &mut Writer<impl Write>) -> Result<(), StreamError> {
-    let most = Kind::Refusal.longest() as usize;
-    to.section(Kind::Refusal, &why.as_bytes()[..why.len().min(most)])?;
-    to.flush()
-}
-
-/// Receives what [`answer`] or [`refuse`] sent.
-fn answered(from: &mut Reader<impl Read>) -> Result<Report, MigrationError> {
-    let (kind, payload) = from.one_of(&[Kind::Report, Kind::Refusal]).map_err(MigrationError::from_stream)?;
-    match kind {
-        Kind::Report => Ok(serde_json::from_slice(&payload).map_err(|error| nonsense(kind, error))?),
-        _ => Err(MigrationError::Refused(String::from_utf8_lossy(&payload).into_owned())),
-    }
 }

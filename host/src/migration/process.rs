@@ -1,10 +1,11 @@
-//! Another process of this program as a destination.
+//! Another process of this program, which a guest goes to.
 //!
-//! It is started for one guest, gets it over a socket pair, and is killed by the kernel when the
-//! thread that started it ends, and by us when it does not answer in time.
+//! It is started for one guest, and is killed by the kernel when the thread that started it ends, and by us
+//! when it does not answer in time.
 
-use super::patient::Patient;
-use super::{GRACE, MigrationError, Moved, converse};
+use super::channel::send;
+use super::timed::Timed;
+use super::{Asked, GRACE, Migrated, MigrationError};
 use crate::image::Image;
 use crate::process::THIS_PROGRAM;
 use crate::stream::{Guest, StreamError};
@@ -12,12 +13,11 @@ use kvm::process::{die_with_parent, end, let_end, status};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-/// How a destination process is started.
+/// How such a process is started.
 #[derive(Clone, Debug)]
 pub struct Destination {
     /// This program.
@@ -41,54 +41,46 @@ impl Destination {
     }
 }
 
-/// Does a guest's errand in another process.
+/// Sends a guest to another process, and hears what became of it.
 ///
 /// # Errors
 /// When the process cannot be run, does not answer in time, or refuses the guest.
-pub fn move_through_process(
+pub fn migrate_to_process(
     destination: &Destination,
     guest: &Guest,
     image: &Image,
-) -> Result<Moved, MigrationError> {
-    let deadline = Instant::now() + guest.time_left + GRACE;
-    let (ours, theirs) = UnixStream::pair().map_err(MigrationError::Start)?;
-    ours.set_nonblocking(true).map_err(MigrationError::Start)?;
-    let mut process = Process::start(destination, theirs).map_err(MigrationError::Start)?;
-    let reading = ours.try_clone().map_err(MigrationError::Start)?;
-    let to = Patient::new(OwnedFd::from(ours), deadline);
-    let from = Patient::new(OwnedFd::from(reading), deadline);
-    match converse(from, to, None, guest, image) {
-        Err(MigrationError::Stream(error)) if is_gone(&error) => Err(process.died(error)),
-        Ok(moved) => {
+    asked: Asked,
+) -> Result<Migrated, MigrationError> {
+    let deadline = Instant::now() + asked.time_left + GRACE;
+    let (mut process, from, to) = Process::start(destination).map_err(MigrationError::Start)?;
+    match send(Timed::new(from, deadline), Timed::new(to, deadline), guest, image, asked) {
+        Err(MigrationError::Stream(error @ (StreamError::Truncated(_) | StreamError::Io(_)))) => {
+            Err(MigrationError::Died { status: status(&mut process.0), error })
+        }
+        Ok(migrated) => {
             // It has said its last.
             let_end(&process.0);
-            Ok(moved)
+            Ok(migrated)
         }
         Err(error) => Err(error),
     }
-}
-
-fn is_gone(error: &StreamError) -> bool {
-    matches!(error, StreamError::Truncated(_) | StreamError::Io(_))
 }
 
 /// The process; killed and reaped when dropped.
 struct Process(Child);
 
 impl Process {
-    fn start(destination: &Destination, socket: UnixStream) -> io::Result<Self> {
+    /// Starts it; its output and its input.
+    fn start(destination: &Destination) -> io::Result<(Self, OwnedFd, OwnedFd)> {
         let mut command = Command::new(&destination.program);
         command.args(&destination.arguments);
-        command
-            .stdin(OwnedFd::from(socket.try_clone()?))
-            .stdout(OwnedFd::from(socket))
-            .stderr(Stdio::inherit());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         die_with_parent(&mut command);
-        command.spawn().map(Self)
-    }
-
-    fn died(&mut self, error: StreamError) -> MigrationError {
-        MigrationError::Died { status: status(&mut self.0), error }
+        let mut process = Self(command.spawn()?);
+        match (process.0.stdout.take(), process.0.stdin.take()) {
+            (Some(from), Some(to)) => Ok((process, from.into(), to.into())),
+            _ => Err(io::Error::other("its pipes are missing")),
+        }
     }
 }
 

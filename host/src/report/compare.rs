@@ -3,7 +3,8 @@
 
 use super::{Early, Totals, human};
 use crate::compare::pair::Pair;
-use crate::compare::{Apart, Comparison};
+use crate::compare::{Apart, Comparison, Decoded};
+use crate::report::difference::Seen;
 use crate::report::facts::HostFacts;
 use crate::report::outcome::{Outcome, Report};
 use serde::Serialize;
@@ -33,12 +34,45 @@ pub fn totals(comparisons: &[Comparison]) -> Totals {
     totals
 }
 
+/// The object of one comparison.
+#[derive(Serialize)]
+struct Compared<'a> {
+    id: &'a str,
+    image: &'a str,
+    case: &'a str,
+    delivery: &'a str,
+    machines: &'a [String; 2],
+    outcome: Outcome,
+    reason: Option<&'a str>,
+    at: Option<&'a str>,
+    differences: Vec<Decoded>,
+    deliveries: &'a [Vec<Decoded>],
+    known: &'a [String],
+    doorbells: usize,
+    compared: usize,
+}
+
 /// Writes one comparison as a JSON object.
 ///
 /// # Errors
 /// When `output` cannot be written.
 pub fn json(output: &mut impl Write, comparison: &Comparison) -> Result<()> {
-    serde_json::to_writer(&mut *output, comparison)?;
+    let object = Compared {
+        id: &comparison.id,
+        image: &comparison.image,
+        case: &comparison.case,
+        delivery: &comparison.delivery,
+        machines: &comparison.machines,
+        outcome: comparison.outcome,
+        reason: comparison.reason.as_deref(),
+        at: comparison.at.as_deref(),
+        differences: comparison.differences.iter().map(Apart::decoded).collect(),
+        deliveries: &comparison.deliveries,
+        known: &comparison.known,
+        doorbells: comparison.doorbells,
+        compared: comparison.compared,
+    };
+    serde_json::to_writer(&mut *output, &object)?;
     writeln!(output)
 }
 
@@ -152,14 +186,15 @@ fn difference(output: &mut impl Write, comparison: &Comparison) -> Result<()> {
         writeln!(output, "    {reason}")?;
     }
     // Fields of deliveries are marked among all of their delivery.
-    for apart in comparison.differences.iter().filter(|apart| !apart.field.contains(": ")) {
-        both(output, "    ", comparison, apart)?;
+    let of_delivery = |apart: &&Apart| matches!(apart, Apart::Number { field: Seen::Captured { .. }, .. });
+    for apart in comparison.differences.iter().filter(|apart| !of_delivery(apart)) {
+        both(output, "    ", comparison, &apart.decoded())?;
     }
     for (number, delivery) in comparison.deliveries.iter().enumerate() {
         let [first, second] = &comparison.machines;
         let only = match delivery.first() {
-            Some(Apart { first: None, .. }) => format!(", on {second} only"),
-            Some(Apart { second: None, .. }) => format!(", on {first} only"),
+            Some(Decoded { first: None, .. }) => format!(", on {second} only"),
+            Some(Decoded { second: None, .. }) => format!(", on {first} only"),
             _ => String::new(),
         };
         writeln!(output, "    delivery {number}{only}:")?;
@@ -178,7 +213,7 @@ fn difference(output: &mut impl Write, comparison: &Comparison) -> Result<()> {
     Ok(())
 }
 
-fn both(output: &mut impl Write, indent: &str, comparison: &Comparison, apart: &Apart) -> Result<()> {
+fn both(output: &mut impl Write, indent: &str, comparison: &Comparison, apart: &Decoded) -> Result<()> {
     let [first, second] = &comparison.machines;
     let width = first.len().max(second.len());
     writeln!(output, "{indent}{:18} {first:width$}  {}", apart.field, text(&apart.first))?;

@@ -8,33 +8,8 @@ use fred::debug::{Dr6, Dr7};
 use fred::event::vector;
 use fred::frame::Frame;
 use protocol::delivery::Delivery;
-use protocol::field::Field;
 
-/// The quadwords of a [`Delivery`], named as the judge names them.
-pub const NAMES: [&str; 20] = [
-    Field::ErrorCode.name(),
-    Field::Rip.name(),
-    Field::Cs.name(),
-    Field::Rflags.name(),
-    Field::Rsp.name(),
-    Field::Ss.name(),
-    Field::EventData.name(),
-    Field::Reserved.name(),
-    Field::EntryPoint.name(),
-    Field::EntryRflags.name(),
-    Field::EntryRsp.name(),
-    Field::GsBase.name(),
-    Field::KernelGsBase.name(),
-    Field::Cr2.name(),
-    Field::Dr6.name(),
-    Field::Dr7.name(),
-    Field::Csl.name(),
-    "XFD",
-    Field::XfdErr.name(),
-    Field::Vector.name(),
-];
-
-/// Each quadword of `delivery` in words, in the order of [`NAMES`]. The IDT has no event information:
+/// Each quadword of `delivery` in words, in the order of [`QUADWORDS`](super::difference::QUADWORDS). The IDT has no event information:
 /// its CS and SS are selectors.
 pub fn decode(delivery: &Delivery, scheme: Scheme, image: &Image) -> [String; 20] {
     let frame = Frame::from_words(delivery.frame);

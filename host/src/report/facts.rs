@@ -1,10 +1,10 @@
 //! Facts about the host, as reports carry them and known-issues.toml names them.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// What results depend on and a reader of them must know.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostFacts {
     /// The CPU's model name.
     pub cpu: String,

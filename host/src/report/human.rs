@@ -65,11 +65,9 @@ pub(super) fn finding(output: &mut impl Write, report: &Report) -> Result<()> {
     if report.runs > 1 {
         writeln!(output, "    in {} of {} runs", report.runs_alike, report.runs)?;
     }
-    if let Some(queue) = &report.queue {
-        writeln!(output, "    the queue at the cut: {queue}")?;
-    }
-    for loss in &report.losses {
-        writeln!(output, "    the uAPI did not carry: {loss}")?;
+    at_the_cut(output, report)?;
+    if let Some(HostFacts { cpu, kernel, .. }) = &report.saved_on {
+        writeln!(output, "    the guest was saved under Linux {kernel} on {cpu}")?;
     }
     if report.depends_on_time() {
         writeln!(
@@ -78,6 +76,26 @@ pub(super) fn finding(output: &mut impl Write, report: &Report) -> Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// Writes what the queue held, and what the uAPI lost of it.
+fn at_the_cut(output: &mut impl Write, report: &Report) -> Result<()> {
+    if let Some(queue) = &report.queue {
+        writeln!(output, "    the queue at the cut: {queue}")?;
+    }
+    report.losses.iter().try_for_each(|loss| writeln!(output, "    the uAPI did not carry: {loss}"))
+}
+
+/// Writes that a guest was saved, in so many `bytes`, and what the kernel said.
+///
+/// # Errors
+/// When `output` cannot be written.
+pub fn saved(output: &mut impl Write, report: &Report, bytes: usize, kernel: &JudgedWarnings) -> Result<()> {
+    let output = &mut Plain(output);
+    let (id, on) = (&report.id, subject(report));
+    writeln!(output, "SAVED: {id} on {on}: {bytes} bytes, for `midflight resume` to judge")?;
+    at_the_cut(output, report)?;
+    kernel_said(output, kernel)
 }
 
 /// Writes known issues, by reason.

@@ -3,9 +3,11 @@
 use super::{Early, Totals};
 use crate::report::facts::HostFacts;
 use crate::report::known::JudgedWarnings;
-use crate::report::outcome::Report;
+use crate::report::outcome::{Outcome, Report};
+use crate::stops::Proof;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::io::Write;
 
 /// The last object.
@@ -22,12 +24,104 @@ struct Summary<'a> {
     host: &'a HostFacts,
 }
 
+/// The object of one scenario.
+#[derive(Serialize)]
+struct Scenario<'a> {
+    id: &'a str,
+    image: &'a str,
+    case: &'a str,
+    machine: &'a str,
+    vendor: Option<&'a str>,
+    delivery: &'a str,
+    payload: bool,
+    behaviour: Option<&'a str>,
+    stop: &'a str,
+    action: Option<&'a str>,
+    outcome: Outcome,
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    predicted: Option<&'a str>,
+    cut: Option<Proof>,
+    cuts: u32,
+    runs: u32,
+    runs_alike: u32,
+    queue: Option<&'a str>,
+    expected: Option<String>,
+    got: Option<String>,
+    differences: Vec<Difference>,
+    compared: u32,
+    losses: Vec<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    event_data_open: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    restored: Vec<Difference>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    frames: &'a [String],
+    duration_us: u64,
+}
+
+/// A field that differed.
+#[derive(Serialize)]
+struct Difference {
+    field: String,
+    expected: String,
+    got: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery: Option<u32>,
+}
+
+impl<'a> Scenario<'a> {
+    fn of(report: &'a Report) -> Self {
+        let first = report.differences.first();
+        Self {
+            id: &report.id,
+            image: &report.image,
+            case: &report.case,
+            machine: &report.machine,
+            vendor: report.vendor.as_deref(),
+            delivery: &report.delivery,
+            payload: report.payload,
+            behaviour: report.behaviour.as_deref(),
+            stop: &report.stop,
+            action: report.action.as_deref(),
+            outcome: report.outcome,
+            reason: report.reason.as_deref(),
+            predicted: report.predicted.as_deref(),
+            cut: report.cut,
+            cuts: report.cuts,
+            runs: report.runs,
+            runs_alike: report.runs_alike,
+            queue: report.queue.as_deref(),
+            expected: first.map(|one| format!("{} {}", one.field, one.expected)),
+            got: first.map(|one| format!("{} {}", one.field, one.got)),
+            differences: report
+                .differences
+                .iter()
+                .map(|one| Difference::of(one, one.field.delivery()))
+                .collect(),
+            compared: report.compared,
+            losses: report.losses.iter().map(ToString::to_string).collect(),
+            event_data_open: report.event_data_open,
+            restored: report.restored.iter().map(|one| Difference::of(one, None)).collect(),
+            frames: &report.frames,
+            duration_us: report.duration_us,
+        }
+    }
+}
+
+impl Difference {
+    fn of<F: Display>(difference: &vm::Difference<F>, delivery: Option<u32>) -> Self {
+        let vm::Difference { field, expected, got } = difference;
+        Self { field: field.to_string(), expected: expected.to_string(), got: got.to_string(), delivery }
+    }
+}
+
 /// Writes the object of one scenario.
 ///
 /// # Errors
 /// When `output` cannot be written.
 pub fn one(output: &mut impl Write, report: &Report) -> std::io::Result<()> {
-    serde_json::to_writer(&mut *output, report)?;
+    serde_json::to_writer(&mut *output, &Scenario::of(report))?;
     output.write_all(b"\n")
 }
 

@@ -2,6 +2,7 @@
 //! more where the run was ended early.
 
 use super::Early;
+use crate::report::difference::Difference;
 use crate::report::known::JudgedWarnings;
 use crate::report::outcome::{Outcome, Report};
 use quick_junit::{NonSuccessKind, Report as Junit, TestCase, TestCaseStatus, TestSuite};
@@ -65,8 +66,8 @@ fn status(report: &Report) -> TestCaseStatus {
     if let Some(reason) = &report.reason {
         message.push_str(&format!(": {reason}"));
     }
-    if let (Some(expected), Some(got)) = (&report.expected, &report.got) {
-        message.push_str(&format!(": expected {expected}, got {got}"));
+    if let Some(Difference { field, expected, got }) = report.differences.first() {
+        message.push_str(&format!(": expected {field} {expected}, got {field} {got}"));
     }
     if let Some(prediction) = &report.predicted {
         message.push_str(&format!(": as predicted {prediction}"));

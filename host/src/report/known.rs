@@ -69,22 +69,6 @@ impl KnownIssues {
         })
     }
 
-    /// Reads a list of known issues, without any prediction.
-    ///
-    /// # Errors
-    /// When it is not one, or says what cannot be.
-    pub fn parse(file: &str, text: &str) -> Result<Self, KnownIssuesError> {
-        read::issues(file, text)
-    }
-
-    /// Reads a list of predictions.
-    ///
-    /// # Errors
-    /// When it is not one, or says what cannot be.
-    pub fn parse_predictions(file: &str, text: &str) -> Result<Vec<Entry>, KnownIssuesError> {
-        read::predictions(file, text)
-    }
-
     /// Turns a described failure into [`Outcome::Known`], and a pass that an issue says is impossible
     /// into a failure. A prediction is noted and changes no outcome.
     pub fn apply(&self, report: &mut Report, facts: &HostFacts) {
@@ -112,9 +96,10 @@ impl KnownIssues {
         }
     }
 
-    /// The issue that describes a failure, if there is one.
+    /// The issue that describes a failure, if there is one: of this host, or of the one that saved the guest.
     pub fn explain(&self, report: &Report, facts: &HostFacts) -> Option<&Entry> {
-        self.issues.iter().find(|issue| issue.explains(report, facts))
+        let hosts = std::iter::once(facts).chain(&report.saved_on);
+        self.issues.iter().find(|issue| hosts.clone().any(|facts| issue.explains(report, facts)))
     }
 
     /// Sets those of the kernel's warnings apart that are known.

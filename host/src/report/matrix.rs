@@ -1,6 +1,7 @@
 //! The mutants matrix, for people and as docs/behaviours.md.
 
 use crate::engine::mutants::{KILLS, Matrix, Row};
+use crate::report::difference::Difference;
 use std::io::{Result, Write};
 
 /// Writes one row as it is done.
@@ -25,10 +26,12 @@ pub fn row(output: &mut impl Write, row: &Row) -> Result<()> {
     for (case, kill) in &row.kills {
         let first = &kill.first;
         write!(output, "    {case:26} {:3}  ", kill.scenarios)?;
-        match (&first.expected, &first.got, &first.reason) {
-            (Some(expected), Some(got), _) => write!(output, "expected {expected}, got {got}")?,
-            (_, _, Some(reason)) => write!(output, "{reason}")?,
-            _ => {}
+        match (first.differences.first(), &first.reason) {
+            (Some(Difference { field, expected, got }), _) => {
+                write!(output, "expected {field} {expected}, got {field} {got}")?;
+            }
+            (None, Some(reason)) => write!(output, "{reason}")?,
+            (None, None) => {}
         }
         writeln!(output, "  ({})", first.id)?;
     }

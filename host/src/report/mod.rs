@@ -2,6 +2,7 @@
 
 pub mod compare;
 pub mod decode;
+pub mod difference;
 pub mod facts;
 pub mod human;
 pub mod json;

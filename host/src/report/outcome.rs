@@ -1,9 +1,11 @@
 //! What became of a scenario: the record that travels from workers, into reports and into JSON.
 
+use crate::report::difference::{Difference, Field};
+use crate::report::facts::HostFacts;
 use crate::stops::Proof;
 use serde::{Deserialize, Serialize};
-use vm::state::Restored;
-use vm::{Blame, Difference};
+use vm::Blame;
+use vm::state::{Loss, Restored};
 
 /// What became of a scenario, least severe first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -94,26 +96,25 @@ pub struct Report {
     pub runs_alike: u32,
     /// What the queue held at the last cut.
     pub queue: Option<String>,
-    /// `field value` of the first field that differed.
-    pub expected: Option<String>,
-    /// `field value` of the first field that differed.
-    pub got: Option<String>,
     /// Every field that differed.
     pub differences: Vec<Difference>,
     /// How many fields the judge compared.
     pub compared: u32,
     /// What the uAPI could not carry in a migration.
-    pub losses: Vec<String>,
+    pub losses: Vec<Loss>,
     /// Whether the uAPI had no field for the event data of an exception that migrated: event data 0 in
     /// its frame is then nobody's fault.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub event_data_open: bool,
     /// What read back otherwise after a restore: `expected` was saved, `got` was read back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub restored: Vec<Difference>,
+    pub restored: Vec<vm::Difference>,
     /// Captured frames in the form of the guest's FRAME lines, where they were asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub frames: Vec<String>,
+    /// The host that saved the guest, where another command resumed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saved_on: Option<HostFacts>,
     /// Wall time in microseconds.
     pub duration_us: u64,
 }
@@ -145,14 +146,13 @@ impl Report {
             runs: 1,
             runs_alike: 1,
             queue: None,
-            expected: None,
-            got: None,
             differences: Vec::new(),
             compared: 0,
             losses: Vec::new(),
             event_data_open: false,
             restored: Vec::new(),
             frames: Vec::new(),
+            saved_on: None,
             duration_us: 0,
         }
     }
@@ -165,17 +165,8 @@ impl Report {
         self
     }
 
-    /// Records the fields that differed.
-    pub fn set_differences(&mut self, differences: Vec<Difference>) {
-        if let Some(first) = differences.first() {
-            self.expected = Some(format!("{} {}", first.field, first.expected));
-            self.got = Some(format!("{} {}", first.field, first.got));
-        }
-        self.differences = differences;
-    }
-
     /// Notes what the uAPI could not carry; a guest that migrates often loses the same each time.
-    pub fn lose(&mut self, losses: Vec<String>) {
+    pub fn lose(&mut self, losses: Vec<Loss>) {
         for loss in losses {
             if !self.losses.contains(&loss) {
                 self.losses.push(loss);
@@ -201,7 +192,7 @@ impl Report {
             return;
         }
         let named = self.restored.iter().take(NAMED).map(|difference| {
-            let Difference { field, expected, got } = difference;
+            let vm::Difference { field, expected, got } = difference;
             format!("{field}: {expected} was saved, {got} read back")
         });
         let mut sentence =
@@ -216,9 +207,12 @@ impl Report {
         if self.outcome != Outcome::Error {
             self.outcome = Outcome::Fail;
         }
-        let mut differences = std::mem::take(&mut self.differences);
-        differences.extend(self.restored.iter().cloned());
-        self.set_differences(differences);
+        let restored = self.restored.iter().cloned();
+        self.differences.extend(restored.map(|vm::Difference { field, expected, got }| Difference {
+            field: Field::Restored(field),
+            expected,
+            got,
+        }));
     }
 
     /// Whether the same id may end otherwise another time, because of when its signals came.

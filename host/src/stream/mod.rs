@@ -2,6 +2,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | `kind` | what the sections hold, and how long they may be |
 //! | `section` | the frame: header, sections, checksums |
 //! | `pages` | guest memory without what both sides have |
 //! | this one | [`Guest`]: which sections there are, in which order, and what in them is believed |
@@ -11,41 +12,27 @@
 //! A section is believed only if it is what its value is written as: padding, other lengths and
 //! other spellings of a number are refused. Nothing is made of a guest before all of it was read.
 
+mod kind;
 mod pages;
 mod section;
 
+pub use kind::{Kind, MOST_MEMORY};
 pub use pages::base_of;
-pub use section::{Kind, MOST_MEMORY, Reader, StreamError, VERSION, Writer};
+pub use section::{Reader, StreamError, VERSION, Writer};
 
 use crate::report::outcome::Report;
 use crate::session::devices::DevicesState;
 use kvm_bindings::{KVM_MAX_CPUID_ENTRIES, kvm_cpuid_entry2, kvm_xcrs};
 use pages::Pages;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use std::io::{Read, Write};
-use std::time::Duration;
 use vm::state::VmState;
 use vm::{MemoryImage, Msr, PAGE, VmConfig, VmKind, Xsave};
 
-/// What is asked of a destination.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Errand {
-    /// Run the guest to the end of its case, judge, and answer with the report.
-    Finish,
-    /// Restore the guest, save it again, and answer with it.
-    Return,
-}
-
-/// A stopped guest with everything that it needs to go on elsewhere.
+/// A stopped guest with everything that it needs to continue in another process, and to be judged there.
 #[derive(Clone, Debug)]
 pub struct Guest {
-    /// What is asked of the destination.
-    pub errand: Errand,
-    /// How long it may take.
-    pub time_left: Duration,
-    /// Whether captured frames are wanted.
-    pub frames: bool,
     /// The report as far as it is known.
     pub report: Report,
     /// The image's file: its note says where the mailbox is and what the case is.
@@ -60,11 +47,7 @@ pub struct Guest {
 const MOST_MSRS: usize = 512;
 /// Sizes that an XSAVE area can have, in bytes.
 const XSAVE_SIZES: std::ops::RangeInclusive<usize> = 4096..=(64 << 10);
-/// A destination's patience has an end, whatever the stream says.
-const LONGEST: Duration = Duration::from_secs(86_400);
 
-/// The errand, milliseconds left, whether frames are wanted, the report as JSON.
-type ErrandSection = (Errand, u64, bool, String);
 /// Memory in bytes, payload capability, what else memory can do, CPUID as set.
 type ConfigSection = (u64, bool, VmKind, Vec<kvm_cpuid_entry2>);
 
@@ -73,10 +56,9 @@ impl Guest {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn write<W: Write>(&self, base: &MemoryImage, to: &mut Writer<W>) -> Result<(), StreamError> {
-        let milliseconds = u64::try_from(self.time_left.as_millis()).unwrap_or(u64::MAX);
-        let report = serde_json::to_string(&self.report).map_err(|e| nonsense(Kind::Errand, e))?;
-        put(to, Kind::Errand, &(self.errand, milliseconds, self.frames, report))?;
+    pub fn write(&self, base: &MemoryImage, to: impl Write) -> Result<(), StreamError> {
+        let to = &mut Writer::new(to)?;
+        to.section(Kind::Report, &serde_json::to_vec(&self.report).map_err(|e| nonsense(Kind::Report, e))?)?;
         to.section(Kind::Image, &self.image)?;
         let VmState { config, cpuid, tsc_khz, mp_state, events, regs, sregs, pdptrs, .. } = &self.state;
         put(to, Kind::Config, &(config.memory_size, config.exception_payload, config.kind, &config.cpuid))?;
@@ -97,16 +79,19 @@ impl Guest {
         to.flush()
     }
 
-    /// Reads a guest; `base` makes memory with the image alone of the image's file.
+    /// Reads a guest, and that nothing follows it; `base` makes memory with the image alone of the image's
+    /// file.
     ///
     /// # Errors
     /// When anything in it is damaged, missing, out of order or makes no sense.
-    pub fn read<R: Read>(
-        from: &mut Reader<R>,
+    pub fn read(
+        from: impl Read,
         base: impl FnOnce(&[u8]) -> Result<MemoryImage, String>,
     ) -> Result<Self, StreamError> {
-        let (errand, milliseconds, frames, report): ErrandSection = take(from, Kind::Errand)?;
-        let report = serde_json::from_str(&report).map_err(|e| nonsense(Kind::Errand, e))?;
+        let mut reader = Reader::new(from)?;
+        let from = &mut reader;
+        let report =
+            serde_json::from_slice(&from.section(Kind::Report)?).map_err(|e| nonsense(Kind::Report, e))?;
         let image = from.section(Kind::Image)?;
         let (memory_size, exception_payload, kind, set): ConfigSection = take(from, Kind::Config)?;
         let whole = memory_size.is_multiple_of(PAGE as u64);
@@ -136,6 +121,7 @@ impl Guest {
         devices.check().map_err(|problem| nonsense(Kind::Devices, problem))?;
         let pages: Pages = take(from, Kind::Memory)?;
         from.section(Kind::End)?;
+        reader.end()?;
         let base = base(&image).map_err(|problem| nonsense(Kind::Image, problem))?;
         let memory = pages.on(&base, (memory_size / PAGE as u64) as usize);
         let state = VmState {
@@ -153,8 +139,7 @@ impl Guest {
             xsave,
             msrs: msrs.into_iter().map(|(index, value)| Msr { index, value }).collect(),
         };
-        let time_left = Duration::from_millis(milliseconds).min(LONGEST);
-        Ok(Self { errand, time_left, frames, report, image, devices, state })
+        Ok(Self { report, image, devices, state })
     }
 }
 
@@ -181,7 +166,7 @@ fn at_most(kind: Kind, count: usize, most: usize) -> Result<(), StreamError> {
     }
 }
 
-pub(crate) fn nonsense(kind: Kind, problem: impl ToString) -> StreamError {
+fn nonsense(kind: Kind, problem: impl ToString) -> StreamError {
     StreamError::Nonsense { section: kind.name(), problem: problem.to_string() }
 }
 

@@ -11,89 +11,14 @@
 //! stream does not fit where it stands. The header never changes its form: a stream of any version
 //! can be told from a damaged one.
 
+use super::kind::Kind;
 use crc::{CRC_64_XZ, Crc, Digest};
 use std::io::{self, Read, Write};
 
 const CRC: Crc<u64> = Crc::<u64>::new(&CRC_64_XZ);
 const MAGIC: [u8; 8] = *b"midflght";
 /// The version that this program writes, and the only one that it reads.
-pub const VERSION: u32 = 1;
-/// Largest guest memory that travels, in bytes.
-pub const MOST_MEMORY: u64 = 16 << 20;
-
-/// Defines the kinds of sections: number, name in sentences, longest payload in bytes.
-macro_rules! kinds {
-    ($($(#[$doc:meta])* $kind:ident = $number:literal, $name:literal, $longest:expr;)*) => {
-        /// What a section holds.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[repr(u32)]
-        pub enum Kind {
-            $($(#[$doc])* $kind = $number,)*
-        }
-
-        impl Kind {
-            /// Every kind.
-            pub const ALL: &[Self] = &[$(Self::$kind,)*];
-
-            /// The name in sentences.
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$kind => $name,)* }
-            }
-
-            /// No payload is longer, in bytes.
-            pub const fn longest(self) -> u32 {
-                match self { $(Self::$kind => $longest,)* }
-            }
-        }
-    };
-}
-
-kinds! {
-    /// The token that the listener has printed.
-    Token = 1, "token", 256;
-    /// What is asked of the destination, and the report so far.
-    Errand = 2, "errand", 1 << 20;
-    /// The image's file.
-    Image = 3, "image", 2 << 20;
-    /// What the VM is made of.
-    Config = 4, "configuration", 1 << 16;
-    /// CPUID as the guest had it.
-    Cpuid = 5, "CPUID", 1 << 16;
-    /// The TSC's rate.
-    TscRate = 6, "TSC rate", 16;
-    /// MP state.
-    MpState = 7, "MP state", 16;
-    /// Events in flight.
-    Events = 8, "events", 256;
-    /// General-purpose registers.
-    Regs = 9, "registers", 512;
-    /// System registers.
-    Sregs = 10, "system registers", 1 << 10;
-    /// Debug registers.
-    DebugRegs = 11, "debug registers", 256;
-    /// Extended control registers.
-    Xcrs = 12, "XCRs", 1 << 10;
-    /// Extended state.
-    Xsave = 13, "extended state", 1 << 17;
-    /// MSRs.
-    Msrs = 14, "MSRs", 1 << 14;
-    /// Serial port, and an interrupt that waits.
-    Devices = 15, "devices", 1 << 18;
-    /// Pages of guest memory.
-    Memory = 16, "memory", MOST_MEMORY as u32 + (1 << 18);
-    /// Nothing: the guest is complete.
-    End = 17, "end", 0;
-    /// The report, as one JSON object.
-    Report = 18, "report", 1 << 22;
-    /// Why there is none.
-    Refusal = 19, "refusal", 1 << 14;
-}
-
-impl Kind {
-    fn from_number(number: u32) -> Option<Self> {
-        Self::ALL.iter().copied().find(|kind| *kind as u32 == number)
-    }
-}
+pub const VERSION: u32 = 2;
 
 /// A stream cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +29,9 @@ pub enum StreamError {
     /// It ended too soon.
     #[error("the stream ends in the middle of {0}: it was cut off on the way")]
     Truncated(&'static str),
+    /// There is none.
+    #[error("no guest came: what was to send one ended without a byte")]
+    Empty,
     /// It does not begin like a stream.
     #[error("this is no midflight stream, or one whose first bytes are damaged")]
     NoStream,
@@ -236,7 +164,12 @@ impl<R: Read> Reader<R> {
     /// When it is no stream, or one of another version.
     pub fn new(from: R) -> Result<Self, StreamError> {
         let mut reader = Self { from, digest: TABLE.digest() };
-        let magic: [u8; 8] = reader.array("its header")?;
+        let magic = reader.at_most(MAGIC.len() as u32)?;
+        match magic.len() {
+            0 => return Err(StreamError::Empty),
+            1..8 => return Err(StreamError::Truncated("its header")),
+            _ => reader.digest.update(&magic),
+        }
         let version = u32::from_le_bytes(reader.array("its header")?);
         if magic != MAGIC || !reader.is_checked("its header")? {
             return Err(StreamError::NoStream);
@@ -253,45 +186,36 @@ impl<R: Read> Reader<R> {
     /// # Errors
     /// When it is not, or is damaged.
     pub fn section(&mut self, wanted: Kind) -> Result<Vec<u8>, StreamError> {
-        self.one_of(&[wanted]).map(|(_, payload)| payload)
-    }
-
-    /// Reads the next section, which must be one of `wanted`.
-    ///
-    /// # Errors
-    /// When it is not, or is damaged.
-    pub fn one_of(&mut self, wanted: &[Kind]) -> Result<(Kind, Vec<u8>), StreamError> {
-        let name = wanted.first().map_or("end", |kind| kind.name());
+        let name = wanted.name();
         let number = u32::from_le_bytes(self.array(name)?);
-        let kind = Kind::from_number(number);
-        let Some(kind) = kind.filter(|kind| wanted.contains(kind)) else {
-            let found = kind.map_or_else(
-                || format!("the unknown section {number}"),
-                |k| format!("the section {}", k.name()),
-            );
-            return Err(StreamError::Order { wanted: name, found });
-        };
-        let length = u32::from_le_bytes(self.array(name)?);
-        if length > kind.longest() {
-            return Err(StreamError::TooLong { section: kind.name(), length, longest: kind.longest() });
+        if number != wanted as u32 {
+            return Err(StreamError::Order { wanted: name, found: Kind::describe(number) });
         }
-        // Grows with what arrives, not with what the length promises.
-        let mut payload = Vec::new();
-        let read = (&mut self.from).take(length.into()).read_to_end(&mut payload).map_err(StreamError::Io)?;
-        if read != length as usize {
-            return Err(StreamError::Truncated(kind.name()));
+        let length = u32::from_le_bytes(self.array(name)?);
+        if length > wanted.longest() {
+            return Err(StreamError::TooLong { section: name, length, longest: wanted.longest() });
+        }
+        let payload = self.at_most(length)?;
+        if payload.len() != length as usize {
+            return Err(StreamError::Truncated(name));
         }
         self.digest.update(&payload);
-        if self.is_checked(kind.name())? {
-            Ok((kind, payload))
-        } else {
-            Err(StreamError::Checksum(kind.name()))
-        }
+        if self.is_checked(name)? { Ok(payload) } else { Err(StreamError::Checksum(name)) }
     }
 
-    /// What is left of the source behind the sections read.
-    pub fn into_inner(self) -> R {
-        self.from
+    /// Checks that nothing follows.
+    ///
+    /// # Errors
+    /// When something does.
+    pub fn end(mut self) -> Result<(), StreamError> {
+        if self.at_most(1)?.is_empty() { Ok(()) } else { Err(StreamError::Trailing) }
+    }
+
+    /// The next bytes, as many as there are: memory grows with what arrives, not with a length that promises it.
+    fn at_most(&mut self, length: u32) -> Result<Vec<u8>, StreamError> {
+        let mut bytes = Vec::new();
+        (&mut self.from).take(length.into()).read_to_end(&mut bytes).map_err(StreamError::Io)?;
+        Ok(bytes)
     }
 
     fn bytes<const N: usize>(&mut self, of: &'static str) -> Result<[u8; N], StreamError> {

@@ -1,7 +1,9 @@
 //! Why a series fails, as far as somebody has said it: the reason and the source of each prediction.
 
+use midflight::report::difference::Difference;
 use midflight::report::outcome::Report;
-use vm::Difference;
+use protocol::field::Field;
+use vm::Value;
 
 /// What somebody said of a series, and how it shows.
 pub(crate) struct Cause {
@@ -21,7 +23,7 @@ const CAUSES: [Cause; 4] = [
         name: "migration",
         reason: "event data is no part of kvm_vcpu_events: a vCPU into which an injected exception is restored has none",
         reference: "Sean Christopherson, \"Re: [PATCH v9 12/22] KVM: VMX: Virtualize FRED event_data\", 4 Mar 2026",
-        shows: |d| d.field == "event data" && d.got == "0x0",
+        shows: |d| d.field.of_judge() == Some(Field::EventData) && d.got == Value::Number(0),
     },
     Cause {
         name: "stale",
@@ -29,13 +31,20 @@ const CAUSES: [Cause; 4] = [
                  gets the last exception's",
         reference: "Xin Li, \"[PATCH v9 12/22] KVM: VMX: Virtualize FRED event_data\", 26 Oct 2025: \
                     kvm_multiple_exception does not reset it, vmx_inject_irq and vmx_inject_nmi do not write it",
-        shows: |d| d.field == "event data" && d.expected == "0x0",
+        shows: |d| d.field.of_judge() == Some(Field::EventData) && d.expected == Value::Number(0),
     },
     Cause {
         name: "int1",
         reason: "an intercepted INT1 is queued as a hardware exception, without an instruction length",
         reference: "David Woodhouse, \"Re: [PATCH v9 00/22] Enable FRED with KVM VMX\", 23 Apr 2026, int1_fred_test",
-        shows: |d| d.field == "SS" && d.expected.starts_with("0x12050001") && d.got.starts_with("0x2030001"),
+        shows: |d| {
+            let upper = |value: &Value| match value {
+                Value::Number(number) => number >> 32,
+                _ => 0,
+            };
+            let is_retyped = (upper(&d.expected), upper(&d.got)) == (0x1205_0001, 0x0203_0001);
+            d.field.of_judge() == Some(Field::Ss) && is_retyped
+        },
     },
     Cause {
         name: "rf",
@@ -43,7 +52,10 @@ const CAUSES: [Cause; 4] = [
                  skipped where it is restored",
         reference: "kvm_vcpu_ioctl_x86_get_vcpu_events and kvm_check_and_inject_events, arch/x86/kvm/x86.c; \
                     measured on 6.18",
-        shows: |d| d.field == "RFLAGS" && d.expected == "0x10002" && d.got == "0x2",
+        shows: |d| {
+            let lost = (&d.expected, &d.got) == (&Value::Number(0x1_0002), &Value::Number(2));
+            d.field.of_judge() == Some(Field::Rflags) && lost
+        },
     },
 ];
 

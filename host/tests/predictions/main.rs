@@ -17,6 +17,7 @@ use model::ModelMachine;
 use model::hypervisor::behaviour::by_name;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use vm::Value;
 
 /// The series that are predicted: each is a behaviour of the model, and a value of the host fact
 /// `fred_series`.
@@ -95,7 +96,7 @@ fn exact(text: &str, series: &str, reports: &[Report]) {
         // Another failure of the same scenario is not the predicted one.
         let mut other = report.clone();
         if let Some(first) = other.differences.first_mut() {
-            first.got.push('1');
+            first.got = Value::Number(0xDEAD_BEEF);
             assert!(!judged(&other, &facts), "{}", other.id);
         }
     }

@@ -6,6 +6,59 @@ use fred::control::CR4_FRED;
 use fred::debug::{BreakOn, Dr7};
 use fred::event::vector;
 use kvm_bindings::{KVM_VCPUEVENT_VALID_PAYLOAD, KVM_X86_SHADOW_INT_MOV_SS, kvm_debugregs, kvm_vcpu_events};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Something that the uAPI cannot carry to another VM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loss {
+    /// That an exception is pending, without KVM_CAP_EXCEPTION_PAYLOAD.
+    Pending,
+    /// An event of software.
+    SoftEvent,
+    /// A debug exception that MOV SS holds back, if one is pending.
+    HeldBackDebug,
+    /// Event data of an injected exception, for which the uAPI has no field.
+    EventDataWithoutField,
+    /// Event data of an injected exception, for which it has one.
+    EventData,
+    /// Whether an injected #DB is that of INT1.
+    Int1,
+    /// The nested bit.
+    NestedBit,
+    /// The nested bit, which the new machine cannot hold.
+    NestedBitInNew,
+    /// Event data, which the new machine cannot hold.
+    EventDataInNew,
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pending => {
+                "that the exception is pending: without KVM_CAP_EXCEPTION_PAYLOAD it comes back as injected"
+            }
+            Self::SoftEvent => {
+                "the event of software that is half-way: its type, vector and instruction length are in a slot \
+                 that kvm_vcpu_events does not show"
+            }
+            Self::HeldBackDebug => {
+                "a debug exception that MOV SS holds back, if one is pending: kvm_vcpu_events has no field for \
+                 pending debug exceptions"
+            }
+            Self::EventDataWithoutField => {
+                "event data of the injected exception: without KVM_CAP_EXCEPTION_PAYLOAD kvm_vcpu_events has no \
+                 field for it"
+            }
+            Self::EventData => "event data of the injected exception",
+            Self::Int1 => "whether the injected #DB is that of INT1: its type and instruction length",
+            Self::NestedBit => "the nested bit of the exception",
+            Self::NestedBitInNew => "the nested bit: the new machine's kvm_vcpu_events has no place for it",
+            Self::EventDataInNew => "event data: the new machine's kvm_vcpu_events has no place for it",
+        })
+    }
+}
 
 /// What `state` cannot carry to another VM; `in_flight` says that an event is known to be in flight,
 /// whether or not the queue shows one.
@@ -13,50 +66,26 @@ use kvm_bindings::{KVM_VCPUEVENT_VALID_PAYLOAD, KVM_X86_SHADOW_INT_MOV_SS, kvm_d
 /// The structure has no field for an event's type or instruction length, and it does not show what
 /// KVM keeps in its slot for events of software. Under the IDT neither type nor nested bit is
 /// delivered, but KVM needs type and length to inject.
-pub fn losses(state: &VmState, in_flight: bool) -> Vec<String> {
+pub fn losses(state: &VmState, in_flight: bool) -> Vec<Loss> {
     let events = &state.events;
     let exception = &events.exception;
-    let mut losses = Vec::new();
-    if exception.pending != 0 && !state.config.exception_payload {
-        losses.push(
-            "that the exception is pending: without KVM_CAP_EXCEPTION_PAYLOAD it comes back as injected"
-                .to_owned(),
-        );
-    }
-    if in_flight && !shows_anything(state) {
-        losses.push(
-            "the event of software that is half-way: its type, vector and instruction length are in a slot \
-             that kvm_vcpu_events does not show"
-                .to_owned(),
-        );
-    }
-    if may_hold_back(events, &state.debug_regs) {
-        losses.push(
-            "a debug exception that MOV SS holds back, if one is pending: kvm_vcpu_events has no field for \
-             pending debug exceptions"
-                .to_owned(),
-        );
-    }
     let fred = state.sregs.cr4 & CR4_FRED != 0;
-    if fred && exception.injected != 0 {
-        if no_field_for_event_data(state) {
-            losses.push(
-                "event data of the injected exception: without KVM_CAP_EXCEPTION_PAYLOAD kvm_vcpu_events has no \
-                 field for it"
-                    .to_owned(),
-            );
-        } else if vector::has_event_data(exception.nr) && !carries_event_data(events) {
-            losses.push("event data of the injected exception".to_owned());
-        }
-        if exception.nr == vector::DB {
-            losses
-                .push("whether the injected #DB is that of INT1: its type and instruction length".to_owned());
-        }
-    }
-    if fred && exception.injected | exception.pending != 0 && events.flags & overlay::VALID_NESTED == 0 {
-        losses.push("the nested bit of the exception".to_owned());
-    }
-    losses
+    let fred_injected = fred && exception.injected != 0;
+    let no_field = no_field_for_event_data(state);
+    let no_data = !no_field && vector::has_event_data(exception.nr) && !carries_event_data(events);
+    let in_queue = exception.injected | exception.pending != 0;
+    [
+        (Loss::Pending, exception.pending != 0 && !state.config.exception_payload),
+        (Loss::SoftEvent, in_flight && !shows_anything(state)),
+        (Loss::HeldBackDebug, may_hold_back(events, &state.debug_regs)),
+        (Loss::EventDataWithoutField, no_field),
+        (Loss::EventData, fred_injected && no_data),
+        (Loss::Int1, fred_injected && exception.nr == vector::DB),
+        (Loss::NestedBit, fred && in_queue && events.flags & overlay::VALID_NESTED == 0),
+    ]
+    .into_iter()
+    .filter_map(|(loss, is_lost)| is_lost.then_some(loss))
+    .collect()
 }
 
 /// Whether `state` holds an injected exception whose event data the uAPI has no field for: no kernel can

@@ -7,7 +7,7 @@
 //! | [`set`] | KVM_SET_*, and which field it is where one is refused |
 //! | `compare` | what was saved against what reads back, by name |
 //! | `xsave` | the same for the XSAVE area |
-//! | `names` | the names of all that is compared |
+//! | [`field`] | what is compared, by identity, and its names |
 //! | [`losses`](self::losses()) | what the uAPI cannot carry at all |
 //! | [`carries_nested_bit`] | whether it carries the nested bit, by trying |
 //!
@@ -43,8 +43,8 @@
 //! KVM_SET_VCPU_EVENTS cannot make an exception pending.
 
 mod compare;
+pub mod field;
 mod losses;
-mod names;
 mod nested_bit;
 mod restore;
 pub mod set;
@@ -52,8 +52,8 @@ pub mod set;
 mod tests;
 mod xsave;
 
-pub use losses::{losses, may_hold_back, no_field_for_event_data};
-pub use names::is_field;
+pub use field::Field;
+pub use losses::{Loss, losses, may_hold_back, no_field_for_event_data};
 pub use nested_bit::carries_nested_bit;
 pub use restore::{ORDER, Restored, Step, restore, restore_and_check, restore_in};
 

@@ -1,6 +1,6 @@
 //! The steps of a restore, as a table, and the check behind it.
 
-use super::{VmState, compare, read, second_form, set};
+use super::{Loss, VmState, compare, read, second_form, set};
 use crate::Machine;
 use crate::blame::Blame;
 use crate::difference::Difference;
@@ -54,7 +54,7 @@ pub struct Restored {
     /// What reads back otherwise than it was saved: the machine is wrong.
     pub findings: Vec<Difference>,
     /// What the new machine cannot hold, said by name.
-    pub losses: Vec<String>,
+    pub losses: Vec<Loss>,
 }
 
 impl std::fmt::Debug for Restored {
@@ -151,14 +151,11 @@ impl Restored {
             // It is none of these fields that is refused.
             return set::events(self.vcpu.as_mut(), &overlay::without(events, fields[0] | fields[1]));
         };
-        let mut lose = |field| {
-            self.losses.push(format!("{field}: the new machine's kvm_vcpu_events has no place for it"));
-        };
         if left_out & overlay::VALID_NESTED != 0 && overlay::nested(events) {
-            lose("the nested bit");
+            self.losses.push(Loss::NestedBitInNew);
         }
         if left_out & overlay::VALID_EVENT_DATA != 0 {
-            lose("event data");
+            self.losses.push(Loss::EventDataInNew);
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 //! the vCPU has; where no single one is enough, each is offered alone.
 
 use crate::blame::{Blame, Refusal, RefusedField};
+use crate::difference::Value;
 use crate::msr;
 use crate::{Msr, Vcpu, VcpuError, Xsave};
 use kvm_bindings::{
@@ -22,8 +23,8 @@ struct Field<S> {
 
 /// Gives the first state the second one's value.
 type Copy<S> = dyn Fn(&mut S, &S);
-/// The value in words.
-type Show<S> = dyn Fn(&S) -> String;
+/// Its value.
+type Show<S> = dyn Fn(&S) -> Value;
 
 /// Fields by name; each is shown as a number.
 macro_rules! fields {
@@ -33,7 +34,7 @@ macro_rules! fields {
             copy: Box::new(|to: &mut $state, from: &$state| {
                 to.$field $([$index])? $(.$inner)* = from.$field $([$index])? $(.$inner)*;
             }),
-            show: Box::new(|state: &$state| format!("{:#x}", state.$field $([$index])? $(.$inner)*)),
+            show: Box::new(|state: &$state| Value::from(state.$field $([$index])? $(.$inner)*)),
         }),*]
     };
 }
@@ -136,7 +137,7 @@ pub fn xsave(vcpu: &mut dyn Vcpu, wanted: &Xsave) -> Result<(), VcpuError> {
             }),
             show: Box::new(move |area: &Xsave| {
                 let bytes = area.0.get(shown.clone()).unwrap_or_default();
-                bytes.iter().take(SHOWN).map(|byte| format!("{byte:02x}")).collect()
+                Value::Bytes { bytes: bytes.iter().take(SHOWN).copied().collect(), at: shown.start }
             }),
         }
     };
@@ -205,10 +206,11 @@ pub fn msrs(vcpu: &mut dyn Vcpu, wanted: &[Msr]) -> Result<(), VcpuError> {
     let has = vcpu.msrs(&[index]).ok().and_then(|msrs| msrs.first().map(|msr| msr.value));
     let field = RefusedField {
         name: msr::name(index),
-        refused: format!("{value:#x}"),
-        accepted: has.map_or("no value".to_owned(), |value| format!("{value:#x}")),
+        refused: Value::from(value),
+        accepted: has.map_or(Value::Nothing, Value::from),
     };
-    Err(Box::new(Refusal { call: "KVM_SET_MSRS", fields: vec![field], error: error.to_string() }).into())
+    Err(Box::new(Refusal { call: "KVM_SET_MSRS".to_owned(), fields: vec![field], error: error.to_string() })
+        .into())
 }
 
 /// Bytes of a region that are shown.
@@ -246,17 +248,31 @@ fn set<S: Clone + PartialEq>(
         refused: (field.show)(wanted),
         accepted: (field.show)(&has),
     });
-    Err(Box::new(Refusal { call, fields: fields.collect(), error: error.to_string() }).into())
+    Err(Box::new(Refusal { call: call.to_owned(), fields: fields.collect(), error: error.to_string() })
+        .into())
 }
 
-fn segment(segment: &kvm_segment) -> String {
-    let kvm_segment { base, limit, selector, type_, present, dpl, db, s, l, g, unusable, .. } = segment;
-    format!(
-        "{{selector {selector:#x}, base {base:#x}, limit {limit:#x}, type {type_:#x}, S {s}, DPL {dpl}, P {present}, \
-         L {l}, D/B {db}, G {g}, unusable {unusable}}}"
-    )
+fn segment(segment: &kvm_segment) -> Value {
+    let kvm_segment { base, limit, selector, type_, present, dpl, db, s, l, g, unusable, .. } = *segment;
+    group([
+        ("selector", selector.into()),
+        ("base", base),
+        ("limit", limit.into()),
+        ("type", type_.into()),
+        ("S", s.into()),
+        ("DPL", dpl.into()),
+        ("P", present.into()),
+        ("L", l.into()),
+        ("D/B", db.into()),
+        ("G", g.into()),
+        ("unusable", unusable.into()),
+    ])
 }
 
-fn table(table: &kvm_dtable) -> String {
-    format!("{{base {:#x}, limit {:#x}}}", table.base, table.limit)
+fn table(table: &kvm_dtable) -> Value {
+    group([("base", table.base), ("limit", table.limit.into())])
+}
+
+fn group<const N: usize>(parts: [(&str, u64); N]) -> Value {
+    Value::Group(parts.map(|(name, part)| (name.to_owned(), part)).into())
 }

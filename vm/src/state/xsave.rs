@@ -3,6 +3,10 @@
 //! A component whose bit in XSTATE_BV is 0 is in its initial state, whatever its bytes say; and one
 //! that is in its initial state may or may not have its bit set. Neither can a guest tell.
 
+use super::Field;
+use super::compare::first_difference;
+use super::field::Register;
+use crate::difference::Difference;
 use kvm_bindings::kvm_cpuid_entry2;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -18,44 +22,39 @@ const LEGACY: usize = 2;
 
 /// Where the state of each component lies that the guest's CPUID has. Bytes 28..32, MXCSR_MASK, are
 /// the processor's and no state; bytes 416..512 are software's.
-fn components(cpuid: &[kvm_cpuid_entry2]) -> Vec<(usize, String, Range<usize>)> {
+fn components(cpuid: &[kvm_cpuid_entry2]) -> Vec<(usize, Field, Range<usize>)> {
     let mut all = vec![
-        (0, "x87 control".to_owned(), 0..24),
-        (0, "x87 registers".to_owned(), 32..160),
-        (1, "XMM registers".to_owned(), 160..416),
+        (0, Register::X87Control.into(), 0..24),
+        (0, Register::X87Registers.into(), 32..160),
+        (1, Register::XmmRegisters.into(), 160..416),
     ];
     for entry in cpuid {
         // ECX bit 0: a supervisor component, which has no place in the standard format.
         if entry.function == LEAF && entry.index as usize >= LEGACY && entry.eax != 0 && entry.ecx & 1 == 0 {
             let start = entry.ebx as usize;
-            let name = format!("XSAVE component {}", entry.index);
-            all.push((entry.index as usize, name, start..start.saturating_add(entry.eax as usize)));
+            let field = Field::XsaveComponent(entry.index);
+            all.push((entry.index as usize, field, start..start.saturating_add(entry.eax as usize)));
         }
     }
     all
 }
 
-/// Tells `found` of each component that differs: its name, and the first bytes that do.
+/// Tells `found` of each component that differs, with the first bytes that do.
 pub(super) fn compare(
     cpuid: &[kvm_cpuid_entry2],
     saved: &[u8],
     back: &[u8],
-    mut found: impl FnMut(String, String, String),
+    mut found: impl FnMut(Difference),
 ) {
-    for (number, name, range) in components(cpuid) {
+    for (number, field, range) in components(cpuid) {
         let (was, is) = (bytes(saved, number, &range), bytes(back, number, &range));
-        if let Some(at) = (0..range.len()).find(|at| was[*at] != is[*at]) {
-            let text = |bytes: &[u8]| {
-                let end = (at + 8).min(bytes.len());
-                let hex: String = bytes[at..end].iter().map(|byte| format!("{byte:02x}")).collect();
-                format!("{hex} at byte {}", range.start + at)
-            };
-            found(name, text(&was), text(&is));
+        if let Some((expected, got)) = first_difference(&was, &is, range.start) {
+            found(Difference { field, expected, got });
         }
     }
     let (was, is) = (mxcsr(saved), mxcsr(back));
     if was != is {
-        found("MXCSR".to_owned(), format!("{was:#x}"), format!("{is:#x}"));
+        found(Difference { field: Register::Mxcsr.into(), expected: was.into(), got: is.into() });
     }
 }
 
@@ -96,10 +95,10 @@ mod tests {
         area
     }
 
-    fn found(saved: &[u8], back: &[u8]) -> Vec<(String, String, String)> {
+    fn found(saved: &[u8], back: &[u8]) -> Vec<Difference> {
         let avx = kvm_cpuid_entry2 { function: LEAF, index: 2, eax: 256, ebx: 576, ..Default::default() };
         let mut all = Vec::new();
-        compare(&[avx], saved, back, |name, was, is| all.push((name, was, is)));
+        compare(&[avx], saved, back, |difference| all.push(difference));
         all
     }
 
@@ -109,12 +108,12 @@ mod tests {
         garbage[576] = 9;
         assert_eq!(found(&garbage, &area(0b111)), []);
         garbage[HEADER] = 0b111;
-        let difference = (
-            "XSAVE component 2".into(),
-            "0900000000000000 at byte 576".into(),
-            "0000000000000000 at byte 576".into(),
+        let differences = found(&garbage, &area(0b011));
+        let [Difference { field, expected, got }] = differences.as_slice() else { unreachable!() };
+        assert_eq!(
+            [field.to_string(), expected.to_string(), got.to_string()],
+            ["XSAVE component 2", "0900000000000000 at byte 576", "0000000000000000 at byte 576"]
         );
-        assert_eq!(found(&garbage, &area(0b011)), [difference]);
     }
 
     #[test]
@@ -122,7 +121,8 @@ mod tests {
         for (at, name) in [(2, "x87 control"), (24, "MXCSR"), (33, "x87 registers"), (175, "XMM registers")] {
             let mut changed = area(0b011);
             changed[at] ^= 0x40;
-            let names: Vec<_> = found(&area(0b011), &changed).into_iter().map(|(name, ..)| name).collect();
+            let differences = found(&area(0b011), &changed);
+            let names: Vec<_> = differences.iter().map(|one| one.field.to_string()).collect();
             assert_eq!(names, [name], "byte {at}");
         }
         for at in [28, 470] {

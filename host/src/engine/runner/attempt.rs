@@ -207,7 +207,7 @@ impl<'a> Run<'_, '_, 'a> {
         match action.migrate {
             None => Ok(()),
             Some(Migration::Here) => Ok(self.migrate(session, report, deadline)?),
-            Some(Migration::Process) => self.move_elsewhere(session, report, last, deadline),
+            Some(Migration::Process) => self.migrate_to_process(session, report, last, deadline),
         }
     }
     pub(super) fn seen(&self, state: &str, rip: u64) {

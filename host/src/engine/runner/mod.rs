@@ -13,7 +13,7 @@ mod storm;
 mod trouble;
 
 use crate::image::Image;
-use crate::migration::{MigrationError, Moved};
+use crate::migration::{Asked, Migrated, MigrationError};
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario::{Delivery, Plan, Scenario};
 use crate::session::boot::boot;
@@ -44,8 +44,8 @@ pub struct Runner<'m> {
     pub storm: StormBounds,
     /// Told where the guest is whenever it stands still, so that somebody knows if it never does again.
     pub on_seen: Option<OnSeen<'m>>,
-    /// Another process, for guests that move to one.
-    pub elsewhere: Option<Elsewhere<'m>>,
+    /// Another process, for guests that continue in one.
+    pub to_process: Option<ToProcess<'m>>,
     /// Shown the guest whenever its doorbell has rung.
     pub on_doorbell: Option<OnDoorbell<'m>>,
     /// The machines that a migration takes the guest to, one after the other; without any, a fresh VM
@@ -56,8 +56,8 @@ pub struct Runner<'m> {
 /// What a snapshot at `Ready` depends on: image, delivery, payload capability.
 type SnapshotKey = (String, Delivery, bool);
 
-/// Does a guest's errand elsewhere.
-pub type Elsewhere<'m> = Box<dyn Fn(&Guest, &Image) -> Result<Moved, MigrationError> + 'm>;
+/// Lets a guest continue in another process, which does what is asked.
+pub type ToProcess<'m> = Box<dyn Fn(&Guest, &Image, Asked) -> Result<Migrated, MigrationError> + 'm>;
 
 /// Told where a guest is whenever it stands still.
 pub type OnSeen<'m> = Box<dyn Fn(&str) + 'm>;
@@ -81,7 +81,7 @@ impl<'m> Runner<'m> {
             frames: false,
             storm: StormBounds::DEFAULT,
             on_seen: None,
-            elsewhere: None,
+            to_process: None,
             on_doorbell: None,
             route: Vec::new(),
         }
@@ -101,12 +101,7 @@ impl<'m> Runner<'m> {
                 report = report.concluded(Outcome::Error, reason);
             }
         }
-        report.blame_restore();
-        if matches!(scenario.plan, Plan::Cut(..)) && report.cut.is_none() && report.outcome == Outcome::Pass {
-            report = report.concluded(Outcome::Error, "the guest says pass and no cut was proved".to_owned());
-        }
-        report.duration_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
-        report
+        conclude(report, scenario, start)
     }
 
     /// Runs a guest that was stopped elsewhere to the end of its case, and judges it; `report` is what
@@ -190,6 +185,17 @@ impl<'m> Runner<'m> {
             },
         }
     }
+}
+
+/// What is made of a guest's verdict: nothing passes that read back otherwise after a restore, or whose cut
+/// was not proved.
+pub fn conclude(mut report: Report, scenario: &Scenario, start: Instant) -> Report {
+    report.blame_restore();
+    if matches!(scenario.plan, Plan::Cut(..)) && report.cut.is_none() && report.outcome == Outcome::Pass {
+        report = report.concluded(Outcome::Error, "the guest says pass and no cut was proved".to_owned());
+    }
+    report.duration_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+    report
 }
 
 /// A guest that is ready for FRED has set CR4.FRED, because CPUID offers it: a KVM that drops in

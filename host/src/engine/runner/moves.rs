@@ -2,53 +2,55 @@
 
 use super::attempt::Run;
 use super::trouble::Trouble;
-use crate::migration::Moved;
+use crate::migration::{Asked, Migrated, Task};
 use crate::report::outcome::Report;
 use crate::session::Session;
 use crate::stops::Proof;
-use crate::stream::{Errand, Guest};
+use crate::stream::Guest;
 use std::time::Instant;
 use vm::VcpuError;
 use vm::state::{self, VmState};
 
 impl Run<'_, '_, '_> {
-    /// The guest moves to another process, and is judged there; a guest that has more to meet than the
+    /// The guest continues in another process, and is judged there; a guest that has more to meet than the
     /// end of its case comes back.
-    pub(super) fn move_elsewhere(
+    pub(super) fn migrate_to_process(
         &self,
         session: &mut Session<'_>,
         report: &mut Report,
         last: bool,
         deadline: Instant,
     ) -> Result<(), Trouble> {
-        let Some(elsewhere) = &self.runner.elsewhere else {
-            return Err(Trouble::Elsewhere(
-                "this run has no other process for the guest to go to".to_owned(),
-            ));
+        let Some(to_process) = &self.runner.to_process else {
+            let what = "this run has no other process for the guest to go to";
+            return Err(Trouble::Migration(what.to_owned()));
         };
         let machine = self.runner.machine;
         let state = state::save(session.vcpu.as_mut(), machine, &self.runner.config(self.scenario))?;
         note_losses(report, &state);
-        let guest = Guest {
-            errand: if last { Errand::Finish } else { Errand::Return },
+        let (image, devices) = (self.image.file.clone(), session.devices_state());
+        let guest = Guest { report: report.clone(), image, devices, state };
+        let asked = Asked {
+            task: if last { Task::Finish } else { Task::Return },
             time_left: deadline.saturating_duration_since(Instant::now()),
             frames: self.runner.frames,
-            report: report.clone(),
-            image: self.image.file.clone(),
-            devices: session.devices_state(),
-            state,
         };
-        let moved = elsewhere(&guest, self.image).map_err(|error| Trouble::Elsewhere(error.to_string()))?;
-        let (Moved::Judged(answer) | Moved::Returned(Guest { report: answer, .. })) = &moved;
+        let migrated =
+            to_process(&guest, self.image, asked).map_err(|error| Trouble::Migration(error.to_string()))?;
+        let (answer, returned) = match migrated {
+            Migrated::Judged(answer) => (answer, None),
+            Migrated::Returned(guest) => (guest.report, Some(guest.state)),
+            Migrated::Saved => return Err(Trouble::Judged),
+        };
         if answer.id != report.id {
-            return Err(Trouble::Elsewhere(format!("the destination answers about {}", answer.id)));
+            return Err(Trouble::Migration(format!("the destination answers about {}", answer.id)));
         }
-        *report = answer.clone();
-        let Moved::Returned(guest) = moved else { return Err(Trouble::Judged) };
-        let mut restored = state::restore_and_check(machine, &guest.state)?;
+        *report = answer;
+        let Some(state) = returned else { return Err(Trouble::Judged) };
+        let mut restored = state::restore_and_check(machine, &state)?;
         report.note_restore(&mut restored);
         restored.vcpu.set_deadline(deadline);
-        session.replace_vcpu(restored.vcpu);
+        session.vcpu = restored.vcpu;
         Ok(())
     }
 
@@ -77,7 +79,7 @@ impl Run<'_, '_, '_> {
                 state::restore(machine, &state)?
             };
             vcpu.set_deadline(deadline);
-            session.replace_vcpu(vcpu);
+            session.vcpu = vcpu;
             source = machine;
         }
         Ok(())

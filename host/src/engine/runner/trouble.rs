@@ -30,11 +30,11 @@ pub(super) enum Trouble {
     /// The case ended without meeting the stop.
     #[error("the delivery was not cut: the case ended without meeting the stop")]
     Ended,
-    /// The guest went on elsewhere and was not judged there.
+    /// The guest was to continue in another process and was not judged there.
     #[error("{0}")]
-    Elsewhere(String),
-    /// None: the guest went on elsewhere, and its report came back.
-    #[error("the guest was judged elsewhere")]
+    Migration(String),
+    /// None: the guest left. Its report came back, or is for whoever resumes it.
+    #[error("another process judges the guest")]
     Judged,
     /// What it means is known already.
     #[error("{1}")]
@@ -65,7 +65,7 @@ impl Run<'_, '_, '_> {
         let sentence = trouble.to_string();
         (report.outcome, report.reason) = match trouble {
             Trouble::Judged => return,
-            Trouble::Elsewhere(_) | Trouble::NoCut(_) | Trouble::Ended => (Outcome::Error, Some(sentence)),
+            Trouble::Migration(_) | Trouble::NoCut(_) | Trouble::Ended => (Outcome::Error, Some(sentence)),
             Trouble::Machine(_) => (Outcome::Fail, Some(sentence)),
             Trouble::Vcpu(error) => (error.blame().into(), Some(sentence)),
             Trouble::Told(outcome, _) => (outcome, Some(sentence)),

@@ -8,6 +8,7 @@
 
 use super::QemuError;
 use protocol::exit::ImageExit;
+use protocol::field::Field;
 
 /// What one image did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,12 +54,12 @@ pub enum CaseOutcome {
 /// One wrong field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailLine {
-    /// The field's name.
-    pub field: String,
-    /// What the judge expected, as printed.
-    pub expected: String,
-    /// What was captured, as printed.
-    pub got: String,
+    /// The field.
+    pub field: Field,
+    /// What the judge expected.
+    pub expected: u64,
+    /// What was captured.
+    pub got: u64,
 }
 
 /// One captured delivery.
@@ -178,12 +179,8 @@ fn add_failure(run: &mut ImageRun, name: &str, line: FailLine) -> Result<(), &'s
 fn fail_line(what: &str) -> Option<FailLine> {
     let (field, values) = what.split_once(" expected ")?;
     let (expected, got) = values.split_once(", got ")?;
-    let whole = |text: &str| !text.is_empty() && !text.contains([' ', ',']);
-    (!field.is_empty() && whole(expected) && whole(got)).then(|| FailLine {
-        field: field.to_owned(),
-        expected: expected.to_owned(),
-        got: got.to_owned(),
-    })
+    let number = |text: &str| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok();
+    Some(FailLine { field: Field::named(field)?, expected: number(expected)?, got: number(got)? })
 }
 
 /// `vector N came WHERE, RIP X`.
@@ -289,10 +286,7 @@ mod tests {
         let run = read(BAD, ImageExit::Fail).unwrap();
         let CaseOutcome::Fail(lines) = outcome(&run, "single-step") else { panic!("{run:?}") };
         assert_eq!(lines.len(), 2);
-        assert_eq!(
-            lines[0],
-            FailLine { field: "event data".into(), expected: "0x4000".into(), got: "0xe000".into() }
-        );
+        assert_eq!(lines[0], FailLine { field: Field::EventData, expected: 0x4000, got: 0xE000 });
         assert!(matches!(outcome(&run, "general-detect"), CaseOutcome::Fail(lines) if lines.len() == 1));
     }
 

@@ -1,5 +1,6 @@
 //! An entry of a list: which scenarios it is about, what failed, and on which hosts.
 
+use crate::report::difference::Difference;
 use crate::report::facts::HostFacts;
 use crate::report::outcome::Report;
 use crate::scenario::pattern;
@@ -124,6 +125,6 @@ pub fn failure_text(report: &Report) -> String {
     if report.differences.is_empty() {
         return report.reason.clone().unwrap_or_default();
     }
-    let each = |d: &vm::Difference| format!("{} expected {}, got {}", d.field, d.expected, d.got);
+    let each = |d: &Difference| format!("{} expected {}, got {}", d.field, d.expected, d.got);
     report.differences.iter().map(each).collect::<Vec<_>>().join("; ")
 }

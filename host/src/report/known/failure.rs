@@ -2,6 +2,7 @@
 
 use super::error::Problem;
 use super::fields;
+use crate::report::difference::Field;
 
 /// Checks a failure as [`failure_text`](super::failure_text) writes it.
 pub(super) fn check(failure: &str) -> Result<(), Problem> {
@@ -33,10 +34,8 @@ fn check_field(part: &str) -> Result<(), Problem> {
     let form = || Problem::Form(part.to_owned());
     let (field, values) = part.split_once(" expected ").ok_or_else(form)?;
     let (expected, got) = values.split_once(", got ").ok_or_else(form)?;
-    if !fields::exists(field) {
-        return Err(Problem::Field(field.to_owned()));
-    }
-    if expected == ANY && got == ANY && !fields::is_address(field) {
+    let field = fields::named(field).ok_or(Problem::Field(field.to_owned()))?;
+    if expected == ANY && got == ANY && !field.is_address() {
         return Err(Problem::AnyValue(part.to_owned()));
     }
     for value in [expected, got] {
@@ -50,12 +49,12 @@ fn check_field(part: &str) -> Result<(), Problem> {
 const ANY: &str = "*";
 
 /// A judge's values are numbers; a restore also says `absent`, and the like.
-fn is_value(value: &str, field: &str) -> bool {
+fn is_value(value: &str, field: Field) -> bool {
     match value.strip_prefix("0x") {
         Some(digits) => {
             !digits.is_empty() && digits.bytes().all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(&c))
         }
-        None => !fields::is_judged(field) && !value.is_empty() && !value.contains('*'),
+        None => field.of_judge().is_none() && !value.is_empty() && !value.contains('*'),
     }
 }
 

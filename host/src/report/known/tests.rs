@@ -1,5 +1,7 @@
 use super::*;
-use vm::Difference;
+use crate::report::difference::{Difference, Field};
+use protocol::field::Field as Judged;
+use vm::Value;
 
 fn parse(text: &str) -> Result<KnownIssues, KnownIssuesError> {
     KnownIssues::parse("list.toml", text)
@@ -20,8 +22,9 @@ fn failed(outcome: Outcome, got: &str) -> Report {
     let scenario = "pf/x:idt:nopayload:io:migrate".parse().unwrap();
     let mut report = Report::new(&scenario, "kvm", None).concluded(outcome, None);
     if outcome == Outcome::Fail {
-        let (field, expected) = ("RFLAGS".to_owned(), "0x10002".to_owned());
-        report.set_differences(vec![Difference { field, expected, got: got.to_owned() }]);
+        let field = Field::judged(Judged::Rflags, Some(0));
+        report.differences =
+            vec![Difference { field, expected: Value::Number(0x1_0002), got: got.parse().unwrap() }];
     }
     report
 }
@@ -38,6 +41,16 @@ fn only_the_described_failure_is_known() {
     assert_eq!(judged(Outcome::Fail, "0x2", "6.18.44").outcome, Outcome::Known);
     assert_eq!(judged(Outcome::Fail, "0x3", "6.18.44").outcome, Outcome::Fail);
     assert_eq!(judged(Outcome::Fail, "0x2", "6.19.1").outcome, Outcome::Fail);
+}
+
+#[test]
+fn what_is_known_of_the_host_that_saved_a_guest_is_known_where_it_is_resumed() {
+    for (kernel, outcome) in [("6.18.44", Outcome::Known), ("6.19.1", Outcome::Fail)] {
+        let mut report = failed(Outcome::Fail, "0x2");
+        report.saved_on = Some(HostFacts { kernel: kernel.to_owned(), ..HostFacts::default() });
+        parse(LIST).unwrap().apply(&mut report, &HostFacts::default());
+        assert_eq!(report.outcome, outcome);
+    }
 }
 
 #[test]
@@ -118,6 +131,7 @@ fn a_broken_list_is_refused_with_its_own_name_and_the_line() {
         (3, "\"rf\"", "\" \"", "`name` is empty"),
         (4, "\"kvm\"", "\"model\"", "the model has no known issues"),
         (4, "\"kvm\"", "\"kwm\"", "there is no machine `kwm`; there are kvm and qemu"),
+        (5, "pf/x:idt", "nmi/behind-pf:idt", "`nmi/behind-pf` is now called `nmi/after-pf`"),
         (5, "io:migrate", "io:fly", "is not a scenario's id: its action is not made of"),
         (
             3,
@@ -162,6 +176,7 @@ fn cases_stops_and_actions_are_of_the_grammar() {
     }
     for (line, cases, limits, sentence) in [
         (7, "\"pf/x:gdt\"", "", "`pf/x:gdt` is not IMAGE/CASE:DELIVERY: its delivery is neither"),
+        (7, "\"nmi/behind-pf:idt\"", "", "the case `nmi/behind-pf` is now called `nmi/after-pf`"),
         (7, "\"pf/x:idt:nopayload\"", "", "something follows the delivery"),
         (7, "\"pf/x:idt:cold\"", "", "is not IMAGE/CASE:DELIVERY"),
         (7, "\"pf/*:idt\"", "", "`*` in `cases` needs `stops = [\"compare\"]`"),

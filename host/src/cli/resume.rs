@@ -1,0 +1,86 @@
+//! `midflight resume`.
+
+use super::again::Given;
+use super::args::{MachineName, ResumeArgs};
+use super::guest::{Choice, within};
+use super::host::{host_facts, kernel_log};
+use super::known::known_issues;
+use super::tell::{Reporting, Teller};
+use super::{CliError, mounted};
+use crate::engine::runner::conclude;
+use crate::migration::timed::Timed;
+use crate::migration::{GRACE, MigrationError, finish, receive};
+use crate::report::outcome::Report;
+use crate::scenario::Scenario;
+use crate::stream::Guest;
+use std::collections::HashMap;
+use std::fs::OpenOptions;
+use std::io::{BufReader, IsTerminal, stdin, stdout};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+pub(super) fn resume(args: &ResumeArgs, kvm: &Path, given: &Given) -> Result<u8, CliError> {
+    if args.file.is_none() && stdin().is_terminal() {
+        let what = "resume reads a guest from standard input, which is a terminal: give the file that save \
+                    has written, or send it, as in `midflight save ID | midflight resume`";
+        return Err(CliError::Usage(what.to_owned()));
+    }
+    // Before anything that the kernel could object to.
+    let kernel_log = kernel_log(args.watch.kernel_log.as_deref())?;
+    // A guest brings its image.
+    let known = known_issues(&args.watch.known, &[], false)?;
+    let guest = read(args.file.as_deref(), args.wait)?;
+    let its_own = || match guest.report.machine == MachineName::Kvm.name() {
+        true => MachineName::Kvm,
+        false => MachineName::Model,
+    };
+    let choice = Choice::of(&args.on, kvm, its_own)?;
+    mounted::check(choice.is_kvm() && kvm.exists())?;
+    let facts = host_facts(kvm, &args.watch.known)?;
+    let (timeout, frames) = (args.timeout, args.frames);
+    let report = within(timeout + 2 * GRACE, move || {
+        let machine = choice.open()?;
+        judged(guest, |guest| finish(machine.as_ref(), choice.behaviour(), guest, timeout, frames))
+    })?;
+    let again = |_: &Report| args.file.as_ref().map(|file| given.command("resume", &[file], &[]));
+    let how = Reporting { format: args.format, known: &known, facts, again: &again, times: 1 };
+    let mut teller = Teller::new(how, stdout().lock());
+    teller.ran(report)?;
+    teller.finish(kernel_log, &HashMap::new(), 1, false)
+}
+
+/// The guest that comes from `file`, or by standard input, within `wait`.
+fn read(file: Option<&Path>, wait: Duration) -> Result<Guest, CliError> {
+    let from: OwnedFd = match file {
+        // A FIFO is opened, and waited for, whether or not somebody writes to it.
+        Some(path) => OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(path)
+            .map_err(|error| CliError::File { file: path.display().to_string(), error })?
+            .into(),
+        None => stdin().as_fd().try_clone_to_owned()?,
+    };
+    receive(BufReader::new(Timed::new(from, Instant::now() + wait))).map_err(|error| match error {
+        MigrationError::Late => {
+            let wait = wait.as_secs_f64();
+            CliError::Usage(format!("timeout: no guest had come to its end within {wait} s"))
+        }
+        other => other.into(),
+    })
+}
+
+/// What is made of the guest's verdict, as `run` makes it.
+fn judged(
+    guest: Guest,
+    run: impl FnOnce(Guest) -> Result<Report, MigrationError>,
+) -> Result<Report, CliError> {
+    let start = Instant::now();
+    let report = run(guest)?;
+    // It has been read once already.
+    let scenario: Scenario =
+        report.id.parse().map_err(|error| MigrationError::Refused(format!("{error}")))?;
+    Ok(conclude(report, &scenario, start))
+}

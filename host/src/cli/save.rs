@@ -1,0 +1,179 @@
+//! `midflight save`.
+
+use super::again::Given;
+use super::args::{Format, MachineName, SaveArgs};
+use super::guest::{Choice, within};
+use super::host::{host_facts, kernel_log};
+use super::known::known_issues;
+use super::tell::{Reporting, Teller};
+use super::{CliError, mounted, select};
+use crate::engine::plan::{Abilities, met_needs};
+use crate::engine::runner::Runner;
+use crate::engine::worker::{Worker, WorkerOptions};
+use crate::image::Image;
+use crate::images;
+use crate::migration::timed::Timed;
+use crate::migration::{GRACE, Migrated};
+use crate::report::facts::HostFacts;
+use crate::report::human;
+use crate::report::outcome::{Outcome, Report};
+use crate::scenario::{Action, Migration, Plan, Scenario, Stop};
+use crate::stops::probe::{Question, StopSupport, probe};
+use crate::stops::storm::StormBounds;
+use crate::stream::{Guest, base_of};
+use kvm::KvmMachine;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, IsTerminal, Write, stderr, stdout};
+use std::os::fd::{AsFd, AsRawFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+pub(super) fn save(args: &SaveArgs, files: &[PathBuf], kvm: &Path, given: &Given) -> Result<u8, CliError> {
+    if args.output.is_none() && stdout().is_terminal() {
+        let what = "save writes a guest to standard output, which is a terminal: send it to a file, or to \
+                    resume, as in `midflight save ID | ssh there midflight resume`";
+        return Err(CliError::Usage(what.to_owned()));
+    }
+    // Before anything that the kernel could object to.
+    let kernel_log = kernel_log(args.watch.kernel_log.as_deref())?;
+    let known = known_issues(&args.watch.known, files, files.is_empty())?;
+    let here = || if KvmMachine::open(kvm).is_ok() { MachineName::Kvm } else { MachineName::Model };
+    let choice = Choice::of(&args.on, kvm, here)?;
+    mounted::check(choice.is_kvm() && kvm.exists())?;
+    let facts = host_facts(kvm, &args.watch.known)?;
+    let images = images::load(files)?;
+    let (index, scenario) = select::one(&images, &args.scenario, "save saves the guest of")?;
+    leaves_for_good(&scenario)?;
+    let image = images[index].clone();
+    let (report, stream) = match lack(&choice, &image, &scenario, args.timeout)? {
+        Some(lack) => {
+            let (name, behaviour) = (choice.open()?.name(), choice.behaviour());
+            (Report::new(&scenario, name, behaviour).concluded(Outcome::Skip, lack), None)
+        }
+        None => cut(choice, image, scenario, args.timeout, facts.clone())?,
+    };
+    if let Some(stream) = stream {
+        write(args, &stream).map_err(CliError::Guest)?;
+        let kernel = known.excuse(kernel_log.finish(), &facts);
+        human::saved(&mut stderr().lock(), &report, stream.len(), &kernel)?;
+        return Ok(kernel.exit_code());
+    }
+    let again = |report: &Report| Some(again(given, report));
+    let how = Reporting { format: Format::Human, known: &known, facts, again: &again, times: 1 };
+    let mut teller = Teller::new(how, stderr().lock());
+    teller.ran(report)?;
+    teller.finish(kernel_log, &HashMap::new(), 1, false)
+}
+
+/// The command that repeats it.
+fn again(given: &Given, report: &Report) -> String {
+    let mut words = vec![report.id.as_str(), "--machine", &report.machine];
+    words.extend(report.behaviour.iter().flat_map(|name| ["--behaviour", name]));
+    given.command("save", &words, &["machine", "behaviour"])
+}
+
+/// Runs a scenario up to its cut; the guest's stream, where there was one to be saved.
+fn cut(
+    choice: Choice,
+    image: Image,
+    scenario: Scenario,
+    timeout: Duration,
+    facts: HostFacts,
+) -> Result<(Report, Option<Vec<u8>>), CliError> {
+    within(timeout + 2 * GRACE, move || {
+        let (machine, saved) = (choice.open()?, RefCell::new(None));
+        let mut runner = Runner::new(machine.as_ref(), choice.behaviour().map(str::to_owned), timeout);
+        runner.to_process = Some(Box::new(|guest, image, _| {
+            let report = Report { saved_on: Some(facts.clone()), ..guest.report.clone() };
+            let mut stream = Vec::new();
+            Guest { report: report.clone(), ..guest.clone() }.write(&base_of(image), &mut stream)?;
+            saved.replace(Some((report, stream)));
+            Ok(Migrated::Saved)
+        }));
+        let report = runner.run(&image, &scenario);
+        drop(runner);
+        Ok(match saved.into_inner() {
+            Some((report, stream)) => (report, Some(stream)),
+            None => (report, None),
+        })
+    })
+}
+
+/// Writes the stream to where it is wanted.
+fn write(args: &SaveArgs, stream: &[u8]) -> io::Result<()> {
+    match &args.output {
+        Some(file) => write_file(file, stream),
+        None => {
+            let output = stdout().as_fd().try_clone_to_owned()?;
+            Timed::new(output, Instant::now() + args.wait).write_all(stream)
+        }
+    }
+}
+
+/// Writes a file that nobody ever sees half: until it is whole it has no name.
+fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let mut file = File::from(openat(CWD, directory, flags, Mode::from_raw_mode(0o666))?);
+    file.write_all(bytes)?;
+    // Only a rename replaces a file that is there.
+    let mut beside = path.to_owned().into_os_string();
+    beside.push(format!(".{}", std::process::id()));
+    let whole = format!("/proc/self/fd/{}", file.as_raw_fd());
+    linkat(CWD, whole, CWD, &*beside, AtFlags::SYMLINK_FOLLOW)?;
+    std::fs::rename(&beside, path).inspect_err(|_| {
+        let _ = std::fs::remove_file(&beside);
+    })
+}
+
+/// Whether the guest of a scenario leaves once, and for good.
+fn leaves_for_good(scenario: &Scenario) -> Result<(), CliError> {
+    let why = match scenario.plan {
+        Plan::Cut(Stop::Storm(_) | Stop::Access(_, Some(_)), _) | Plan::Cut(_, Action { again: 1.., .. }) => {
+            "its guest would have to come back to be cut again"
+        }
+        Plan::Cut(Stop::Evict(_), _) => "its guest is not stopped by the page, which is only slower to reach",
+        Plan::Cut(_, Action { migrate: Some(Migration::Process), .. }) => return Ok(()),
+        Plan::Cut(..) | Plan::Cold | Plan::None => "its guest does not leave this process",
+    };
+    let what = format!(
+        "`{scenario}` cannot be saved: {why}; give a scenario that cuts once and ends in `migrate-process`, \
+         perhaps with `+disturb`"
+    );
+    Err(CliError::Usage(what))
+}
+
+/// What the machine lacks for a scenario, found out as `run` does.
+fn lack(
+    choice: &Choice,
+    image: &Image,
+    scenario: &Scenario,
+    timeout: Duration,
+) -> Result<Option<String>, CliError> {
+    let machine = choice.open()?;
+    let ask = |payload, questions: &[Question]| -> Result<StopSupport, CliError> {
+        match choice {
+            Choice::Kvm(device) => {
+                let mut worker = Worker::new(WorkerOptions {
+                    kvm: device.clone(),
+                    images: Vec::new(),
+                    timeout,
+                    frames: false,
+                    storm: StormBounds::DEFAULT,
+                });
+                Ok(worker.probe(payload, questions)?)
+            }
+            Choice::Model(_) => Ok(probe(machine.as_ref(), payload, questions)?),
+        }
+    };
+    let (images, scenarios) = ([image.clone()], [(0, scenario.clone())]);
+    let meets = met_needs(machine.as_ref());
+    let mut abilities = Abilities::find_out(machine.name(), meets, &images, &scenarios, ask)?;
+    if !choice.is_kvm() {
+        abilities = abilities.with_accesses();
+    }
+    Ok(abilities.skip_reason(image, scenario))
+}

@@ -1,0 +1,124 @@
+//! The conversation of two processes about one guest.
+//!
+//! There: what is [asked](Asked) as a line of JSON, then the guest's [stream](crate::stream). Back: an
+//! answer as a line of JSON, and after it the guest's stream if the guest returns.
+
+use super::{Asked, Migrated, MigrationError, Task, finish, image_of, receive, turn_back};
+use crate::image::Image;
+use crate::report::outcome::Report;
+use crate::stream::{Guest, StreamError, base_of};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use vm::Machine;
+
+/// What a process says of the guest that it was sent.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Answer {
+    Judged(Box<Report>),
+    /// The guest's stream follows.
+    Returned,
+    /// Why there is neither.
+    Refused(String),
+}
+
+/// The longest line, in bytes: a report with its frames and differences.
+const LONGEST: u64 = 4 << 20;
+
+/// The other process: receives one guest, does what is asked, and answers. Whatever goes wrong is the answer.
+///
+/// # Errors
+/// When nobody can be asked or answered any more.
+pub fn serve(
+    machine: &dyn Machine,
+    behaviour: Option<&str>,
+    mut from: impl BufRead,
+    mut to: impl Write,
+) -> Result<(), MigrationError> {
+    let asked: Asked = take_line(&mut from)?;
+    let done = receive(from).and_then(|guest| match asked.task {
+        Task::Finish => {
+            finish(machine, behaviour, guest, asked.time_left, asked.frames).map(Migrated::Judged)
+        }
+        Task::Return => turn_back(machine, guest),
+    });
+    match done {
+        Ok(Migrated::Judged(report)) => put_line(&mut to, &Answer::Judged(Box::new(report)))?,
+        Ok(Migrated::Returned(guest)) => {
+            put_line(&mut to, &Answer::Returned)?;
+            guest.write(&base_of(&image_of(&guest.image).map_err(MigrationError::Refused)?), &mut to)?;
+        }
+        Ok(Migrated::Saved) => put_line(&mut to, &Answer::Refused("nobody asked to save it".to_owned()))?,
+        Err(MigrationError::Refused(why)) => put_line(&mut to, &Answer::Refused(why))?,
+        Err(error) => put_line(&mut to, &Answer::Refused(error.to_string()))?,
+    }
+    Ok(())
+}
+
+/// Sends a guest, closes `to`, and hears what became of the guest.
+pub(super) fn send(
+    from: impl Read,
+    to: impl Write,
+    guest: &Guest,
+    image: &Image,
+    asked: Asked,
+) -> Result<Migrated, MigrationError> {
+    let sent = write(to, guest, image, asked);
+    match (hear(BufReader::new(from)), sent) {
+        // Who said nothing may have been sent too little.
+        (Err(MigrationError::Stream(_)), Err(error @ StreamError::TooLong { .. })) => Err(error.into()),
+        // Who refuses stops reading: the answer says more than the failed write.
+        (heard, _) => heard,
+    }
+}
+
+/// The same conversation with `machine` itself, in memory.
+///
+/// # Errors
+/// When the machine refuses the guest.
+pub fn migrate_in_memory(
+    machine: &dyn Machine,
+    behaviour: Option<&str>,
+    guest: &Guest,
+    image: &Image,
+    asked: Asked,
+) -> Result<Migrated, MigrationError> {
+    let (mut there, mut back) = (Vec::new(), Vec::new());
+    write(&mut there, guest, image, asked)?;
+    serve(machine, behaviour, there.as_slice(), &mut back)?;
+    hear(back.as_slice())
+}
+
+fn write(to: impl Write, guest: &Guest, image: &Image, asked: Asked) -> Result<(), StreamError> {
+    let mut to = BufWriter::new(to);
+    put_line(&mut to, &asked)?;
+    guest.write(&base_of(image), to)
+}
+
+fn hear(mut from: impl BufRead) -> Result<Migrated, MigrationError> {
+    match take_line(&mut from)? {
+        Answer::Judged(report) => Ok(Migrated::Judged(*report)),
+        Answer::Returned => receive(from).map(Migrated::Returned),
+        Answer::Refused(why) => Err(MigrationError::Refused(why)),
+    }
+}
+
+fn put_line(to: &mut impl Write, value: &impl Serialize) -> Result<(), StreamError> {
+    let mut line = serde_json::to_vec(value).map_err(|error| StreamError::Io(error.into()))?;
+    line.push(b'\n');
+    to.write_all(&line).and_then(|()| to.flush()).map_err(StreamError::Io)
+}
+
+fn take_line<T: DeserializeOwned>(from: &mut impl BufRead) -> Result<T, StreamError> {
+    let mut line = Vec::new();
+    from.take(LONGEST).read_until(b'\n', &mut line).map_err(StreamError::Io)?;
+    if !line.ends_with(b"\n") {
+        return Err(StreamError::Truncated("its first line"));
+    }
+    let nonsense = |error: serde_json::Error| StreamError::Nonsense {
+        section: "first line",
+        problem: error.to_string(),
+    };
+    serde_json::from_slice(&line).map_err(nonsense)
+}

@@ -5,7 +5,7 @@
 
 mod places;
 
-use crate::processor::Processor;
+use crate::state::CpuState;
 pub use vm::msr::BTF;
 use vm::msr::{Access, Row, TABLE, position};
 
@@ -38,7 +38,7 @@ pub struct RefusedMsr {
     pub value: u64,
 }
 
-impl Processor {
+impl CpuState {
     /// The value of an MSR; `None` when it does not exist here and RDMSR raises #GP(0).
     pub fn read_msr(&self, index: u32) -> Option<u64> {
         if self.has_msr(index) { self.get_msr(index) } else { None }

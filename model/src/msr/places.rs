@@ -1,7 +1,7 @@
 //! The MSRs that the processor itself reads or changes: each has a field there. Every other one is a number
 //! in [`Plain`](super::Plain).
 
-use crate::processor::Processor;
+use crate::state::CpuState;
 use fred::control::{CR0_PG, EFER_LMA, EFER_LME, EFER_NXE};
 use fred::cpuid::NX;
 use fred::msr;
@@ -11,9 +11,9 @@ use vm::msr::{APIC_BASE, DEBUGCTL, TSC, TSC_AUX};
 pub(super) struct Place {
     index: u32,
     /// What WRMSR asks of the processor, besides what [`vm::msr::TABLE`] says of the value.
-    pub(super) takes: fn(&Processor, u64) -> bool,
-    pub(super) read: fn(&Processor) -> u64,
-    pub(super) write: fn(&mut Processor, u64),
+    pub(super) takes: fn(&CpuState, u64) -> bool,
+    pub(super) read: fn(&CpuState) -> u64,
+    pub(super) write: fn(&mut CpuState, u64),
 }
 
 /// The place of an MSR; `None` for a plain one.
@@ -55,12 +55,12 @@ static PLACES: [Place; 19] = [
     Place { index: msr::EFER, takes: takes_efer, read: |cpu| cpu.efer, write: set_efer },
 ];
 
-fn takes_efer(cpu: &Processor, value: u64) -> bool {
+fn takes_efer(cpu: &CpuState, value: u64) -> bool {
     let changes_lme = (value ^ cpu.efer) & EFER_LME != 0;
     (value & EFER_NXE == 0 || cpu.cpuid.has(NX)) && !(changes_lme && cpu.cr0 & CR0_PG != 0)
 }
 
 /// LMA is the processor's own.
-fn set_efer(cpu: &mut Processor, value: u64) {
+fn set_efer(cpu: &mut CpuState, value: u64) {
     cpu.efer = value & !EFER_LMA | cpu.efer & EFER_LMA;
 }

@@ -8,10 +8,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use model::ModelMachine;
 use midflight::report::outcome::Report;
 use midflight::scenario::Scenario;
 use midflight::stream::{Guest, Kind, Reader, StreamError, Writer};
+use model::ModelMachine;
 use model::hypervisor::behaviour::CORRECT;
 use std::sync::LazyLock;
 use vm::Machine;

@@ -40,8 +40,8 @@ pub(crate) fn exit(how: ImageExit) -> ! {
     }
 }
 
-/// The stubs end here when an event is none of an act's: `kind` says why, `delivery` is its record. On a
-/// sound machine there is no such event, so that the case fails.
+/// Where the capture goes with an event that no act raised: `kind` says why it is none, `delivery` is its record.
+/// A right machine raises no such event, so the case fails.
 pub(crate) extern "sysv64" fn event_error(kind: u32, delivery: &Delivery) -> ! {
     let what = match kind {
         NESTED => "inside an entry stub",

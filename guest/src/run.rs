@@ -23,7 +23,7 @@ use protocol::mailbox::{DELIVERIES, DISTURBANCES, HostFlags, Verdict};
 use protocol::need::Needs;
 use protocol::note::CaseFlags;
 
-/// What the whole run goes by.
+/// What holds for the whole run.
 struct Setting<'a> {
     options: Options<'a>,
     machine: Machine,
@@ -57,7 +57,7 @@ pub(crate) extern "sysv64" fn main(magic: u32, information: u32) -> ! {
         None if fred => DeliveryMode::Fred,
         None => DeliveryMode::Idt,
     };
-    // What the processor could do is nothing to a case: how events are delivered is.
+    // A case depends on how events are delivered, not on what the processor could do.
     met.set(Needs::FRED, delivery == DeliveryMode::Fred);
     let machine = Machine { delivery, xfd: met.contains(Needs::XFD) };
     capture::XFD.store(machine.xfd as u8, Relaxed);
@@ -69,7 +69,7 @@ pub(crate) extern "sysv64" fn main(magic: u32, information: u32) -> ! {
     if host().contains(HostFlags::PRESENT) { serve(&setting) } else { run_alone(&setting) }
 }
 
-/// Runs the cases that the host asks for, for ever.
+/// Runs the cases that the host asks for, without end.
 fn serve(setting: &Setting<'_>) -> ! {
     ring(Doorbell::Ready);
     loop {

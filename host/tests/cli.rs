@@ -3,14 +3,7 @@
 
 mod midflight_binary;
 
-use midflight_binary::{Ran, embedded, file, midflight};
-use serde_json::Value;
-
-fn refused(ran: &Ran, sentence: &str) {
-    assert_eq!(ran.code, 2, "{ran:?}");
-    assert!(ran.stderr.contains(sentence), "{ran:?}");
-    assert!(!ran.stderr.contains("panicked"), "{ran:?}");
-}
+use midflight_binary::{embedded, file, midflight, refused};
 
 #[test]
 fn an_unknown_scenario_is_an_error() {
@@ -107,113 +100,6 @@ fn a_run_of_skips_says_that_nothing_was_tested() {
 }
 
 #[test]
-fn json_is_one_object_per_scenario_and_one_more() {
-    if embedded("pf").is_none() {
-        return;
-    }
-    let ran =
-        midflight(&["run", "pf/read-unmapped:fred:*", "--machine", "model", "--format", "json", "--frames"]);
-    assert_eq!(ran.code, 0, "{ran:?}");
-    let objects: Vec<Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let (summary, scenarios) = objects.split_last().unwrap();
-    let listed = midflight(&["list", "pf/read-unmapped:fred:*"]);
-    // As they end, whichever was begun first.
-    let mut ids: Vec<&str> = scenarios.iter().map(|object| object["id"].as_str().unwrap()).collect();
-    let mut all: Vec<&str> = listed.stdout.lines().collect();
-    ids.sort_unstable();
-    all.sort_unstable();
-    assert_eq!(ids, all);
-    assert!(summary["ended_by"].is_null() && summary["not_run"] == 0, "{summary}");
-    const KEYS: [&str; 16] = [
-        "id",
-        "image",
-        "case",
-        "machine",
-        "delivery",
-        "payload",
-        "behaviour",
-        "stop",
-        "action",
-        "outcome",
-        "reason",
-        "cut",
-        "expected",
-        "got",
-        "duration_us",
-        "frames",
-    ];
-    for object in scenarios {
-        for key in KEYS {
-            assert!(object.get(key).is_some(), "{key} is missing in {object}");
-        }
-    }
-    let cut = scenarios.iter().find(|object| object["stop"] == "block@frame").unwrap();
-    assert_eq!(cut["cut"], "queue");
-    let cancelled = scenarios.iter().find(|object| object["stop"] == "cancel").unwrap();
-    assert_eq!(cancelled["cut"], "synthetic");
-    let cold = scenarios.iter().find(|object| object["stop"] == "cold").unwrap();
-    assert!(cold["cut"].is_null());
-    let frame: Vec<&str> = cut["frames"][0].as_str().unwrap().split(' ').collect();
-    assert_eq!(frame[..4], ["FRAME", "pf/read-unmapped", "0", "fred"]);
-    assert_eq!(frame.len(), 15);
-    assert_eq!(frame[9], "0203000e00000010");
-    assert_eq!(summary["totals"]["pass"], scenarios.len());
-    assert!(summary["host"]["kernel"].is_string());
-}
-
-#[test]
-fn a_repeated_scenario_is_one_report_with_the_cuts_of_all_runs() {
-    if embedded("pf").is_none() {
-        return;
-    }
-    let id = "pf/read-unmapped:fred:block@frame:resume";
-    let arguments = ["run", id, "--machine", "model", "--repeat", "5", "--format", "json"];
-    let ran = midflight(&arguments);
-    assert_eq!(ran.code, 0, "{ran:?}");
-    let objects: Vec<Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let [report, summary] = &objects[..] else { panic!("{ran:?}") };
-    for (key, number) in [("runs", 5), ("runs_alike", 5), ("cuts", 5)] {
-        assert_eq!(report[key], number, "{key}");
-    }
-    assert_eq!((&summary["totals"]["pass"], &summary["totals"]["cuts"]), (&Value::from(1), &Value::from(5)));
-    let ran = midflight(&["run", id, "--behaviour", "kernel-only-event-data", "--repeat", "2"]);
-    assert_eq!(ran.code, 0, "it survives without migration: {ran:?}");
-    let id = id.replace("resume", "migrate");
-    let ran = midflight(&["run", &id, "--behaviour", "kernel-only-event-data", "--repeat", "3"]);
-    assert!(ran.code == 1 && ran.stdout.contains("in 3 of 3 runs"), "{ran:?}");
-    refused(&midflight(&["run", &id, "--repeat", "0"]), "--repeat");
-}
-
-#[test]
-fn a_storm_lasts_as_long_as_asked() {
-    let probe = ["run", "pf/read-unmapped:idt:cold", "--machine", "kvm"];
-    if embedded("pf").is_none() || midflight(&probe).stderr.contains("open /dev/kvm failed") {
-        eprintln!("skipped, nothing tested: there is no KVM or no image here");
-        return;
-    }
-    let storm = ["run", "pf/read-unmapped:idt:storm:migrate", "--machine", "kvm", "--format", "json"];
-    let few = midflight(&[&storm[..], &["--storm-cuts", "1000000", "--storm-seconds", "0.3"]].concat());
-    assert_eq!(few.code, 2, "{few:?}");
-    assert!(few.stdout.contains("1000000 were wanted; "), "{few:?}");
-    let said = few.stdout.contains("signals ended KVM_RUN before the handler, ");
-    assert!(said && few.stdout.contains("the last found it at "), "{few:?}");
-    let ran = midflight(&[&storm[..], &["--storm-cuts", "2", "--storm-seconds", "9.5"]].concat());
-    let report: Value = serde_json::from_str(ran.stdout.lines().next().unwrap()).unwrap();
-    assert!(ran.code != 0 || report["cuts"] == 2, "{ran:?}");
-    let late = [&storm[..], &["--storm-seconds", "10", "--timeout", "10"]].concat();
-    refused(&midflight(&late), "--storm-seconds must be less than --timeout");
-}
-
-#[test]
-fn junit_is_written() {
-    if embedded("pf").is_some() {
-        let ran = midflight(&["run", "pf/read-unmapped:fred:*", "--machine", "model", "--format", "junit"]);
-        assert_eq!(ran.code, 0, "{ran:?}");
-        assert!(ran.stdout.starts_with("<?xml") && ran.stdout.contains("failures=\"0\""), "{ran:?}");
-    }
-}
-
-#[test]
 fn a_wrong_behaviour_fails_with_expected_got_and_a_command() {
     if embedded("pf").is_some() {
         let id = "pf/read-unmapped:fred:block@frame:migrate";
@@ -274,79 +160,6 @@ fn the_committed_matrix_is_the_one_that_the_suite_gives() {
 }
 
 #[test]
-fn trace_follows_a_guest_into_another_process() {
-    if embedded("pf").is_none() {
-        return;
-    }
-    for id in [
-        "pf/read-unmapped:fred:block@frame:migrate-process",
-        "pf/read-unmapped:fred:block@frame:migrate-process+again=1",
-    ] {
-        let ran = midflight(&["trace", id]);
-        assert_eq!(ran.code, 0, "{ran:?}");
-        let (before, after) = ran.stdout.split_once("the guest goes through a stream").unwrap();
-        assert!(before.contains("driver       cut at pf.read-unmapped.act"), "{ran:?}");
-        assert!(
-            after.contains("machine      a fresh VM") && after.contains("handler      entered at"),
-            "{ran:?}"
-        );
-        assert_eq!(
-            after.matches("the guest goes through a stream").count(),
-            usize::from(id.contains("again"))
-        );
-    }
-}
-
-#[test]
-fn trace_tells_where_the_event_data_went() {
-    if embedded("pf").is_none() {
-        return;
-    }
-    let id = "pf/read-unmapped:fred:block@frame:migrate";
-    let ran = midflight(&["trace", id, "--behaviour", "kernel-only-event-data"]);
-    assert_eq!(ran.code, 1, "{ran:?}");
-    let mut rest = ran.stdout.as_str();
-    for line in [
-        "driver       armed at pf.read-unmapped.act",
-        "REFUSED by the second stage",
-        "interrupted  #PF (14) HardwareException, error code 0x0, event data 0x8000001a58",
-        "driver       cut at pf.read-unmapped.act",
-        "machine      a fresh VM",
-        "SET_VCPU_EVENTS  exception nr=14 pending=0 injected=1 error_code=0x0 has_payload=0",
-        "inject       #PF (14) HardwareException, error code 0x0, event data 0x0",
-        "handler      entered at",
-        "lost         event data of the injected exception",
-    ] {
-        let (_, behind) = rest.split_once(line).unwrap_or_else(|| panic!("{line}: {ran:?}"));
-        rest = behind;
-    }
-    assert_eq!(midflight(&["trace", "pf/"]).code, 2);
-    assert_eq!(midflight(&["trace", "pf/read-unmapped:fred:access@3,2:migrate"]).code, 0);
-}
-
-#[test]
-fn what_keeps_interrupts_and_nmis_out_is_shown_at_the_cut_and_in_a_trace() {
-    if embedded("sti").is_none() {
-        return;
-    }
-    for (id, words) in [
-        ("sti/pf:fred:block@frame:migrate", "in the interrupt shadow of STI"),
-        ("nmi/blocked-behind-pf:fred:block@frame:migrate", "NMIs blocked"),
-    ] {
-        let ran = midflight(&["trace", id]);
-        assert_eq!(ran.code, 0, "{ran:?}");
-        for start in ["instruction  ", "queue        after the requeue: "] {
-            let shown = |line: &str| line.starts_with(start) && line.ends_with(words);
-            assert!(ran.stdout.lines().any(shown), "{start}: {ran:?}");
-        }
-        let failed = midflight(&["run", id, "--behaviour", "kernel-only-event-data"]);
-        assert_eq!(failed.code, 1, "{failed:?}");
-        let shown = |line: &str| line.contains("the queue at the cut: #PF (14)") && line.contains(words);
-        assert!(failed.stdout.lines().any(shown), "{failed:?}");
-    }
-}
-
-#[test]
 fn explore_prints_schedules_that_run_replays() {
     if embedded("pf").is_none() {
         return;
@@ -365,7 +178,7 @@ fn explore_prints_schedules_that_run_replays() {
     // Twelve accesses with four actions each, then pairs of two cuts; of more accesses than a hundred
     // schedules hold, none of the pairs.
     for (case, cuts) in
-        [("nmi/nmi:fred", 152), ("nmi/behind-pf:fred", 152), ("nmi/interrupt-behind-sti:idt", 100)]
+        [("nmi/nmi:fred", 152), ("nmi/after-pf:fred", 152), ("nmi/interrupt-after-sti:idt", 100)]
     {
         let explored = midflight(&["explore", case, "--count", "100"]);
         let total = format!("100 passed, 0 failed, 0 errors; {cuts} cuts proved");

@@ -20,7 +20,7 @@ fn a_bare_name_is_an_image() {
     if embedded("level").is_none() {
         return;
     }
-    // Parts of ids of other images hold the same letters: `nmi/behind-pf`, `pf/...`.
+    // Parts of ids of other images hold the same letters: `nmi/after-pf`, `pf/...`.
     for image in ["level", "pf", "nested", "nmi"] {
         let bare = ids(&[image]);
         assert_eq!(bare, ids(&[&format!("{image}/*")]));
@@ -65,6 +65,18 @@ fn a_filter_that_names_nothing_is_refused() {
             assert!(ran.code == 2 && ran.stdout.is_empty(), "{ran:?}");
             assert!(ran.stderr.contains(&format!("the filter `{filter}` names nothing")), "{ran:?}");
         }
+    }
+}
+
+#[test]
+fn an_earlier_name_of_a_case_is_refused_with_the_one_of_now() {
+    if embedded("nmi").is_none() {
+        return;
+    }
+    for filter in ["nmi/behind-pf", "nmi/behind-pf:fred:cold", "behind-pf"] {
+        let ran = midflight(&["list", filter]);
+        let sentence = "the case `nmi/behind-pf` is now called `nmi/after-pf`";
+        assert!(ran.code == 2 && ran.stderr.contains(sentence), "{ran:?}");
     }
 }
 

@@ -87,8 +87,8 @@ fn v9_leaves_the_last_exceptions_data_to_nmis_and_interrupts() {
     check(
         "v9",
         &[
-            ("nmi/behind-pf:fred:block@frame:resume", STALE_ADDRESS),
-            ("nmi/interrupt-behind-pf:fred:cancel:resume", STALE_ADDRESS),
+            ("nmi/after-pf:fred:block@frame:resume", STALE_ADDRESS),
+            ("nmi/interrupt-after-pf:fred:cancel:resume", STALE_ADDRESS),
             ("nmi/nmi:fred:block@frame:resume", ""),
         ],
     );

@@ -322,14 +322,14 @@ fn a_lost_nmi_fails_and_is_no_skip() {
     is_probed_whole(&LosesNmi);
     // Nothing is delivered, so that nothing can be cut.
     fails_with(run(LosesNmi, "nmi/nmi:idt:block@frame:resume"), &["the case ended without meeting the stop"]);
-    fails_with(run(LosesNmi, "nmi/behind-pf:fred:block@frame:migrate"), &[]);
+    fails_with(run(LosesNmi, "nmi/after-pf:fred:block@frame:migrate"), &[]);
 }
 
 #[test]
 fn a_lost_interrupt_fails_and_is_no_skip() {
     is_probed_whole(&LosesInterrupt);
     is_probed_whole(&OpensNoWindow);
-    for id in ["nmi/interrupt:idt:block@frame:resume", "nmi/interrupt-behind-pf:fred:block@frame:resume"] {
+    for id in ["nmi/interrupt:idt:block@frame:resume", "nmi/interrupt-after-pf:fred:block@frame:resume"] {
         fails_with(run(LosesInterrupt, id), &[]);
         fails_with(run(OpensNoWindow, id), &[]);
     }
@@ -371,7 +371,7 @@ fn without_a_fault_everything_passes() {
     is_probed_whole(&Sound);
     for id in [
         "sti/pf:fred:block@frame:migrate-process+again=2",
-        "nmi/behind-pf:fred:block@frame:migrate",
+        "nmi/after-pf:fred:block@frame:migrate",
         "pf/read-unmapped:idt:ring:resume",
         "pf/read-unmapped:idt:cancel:resume",
     ] {

@@ -5,7 +5,7 @@ mod midflight_binary;
 mod this_host;
 
 use midflight::stream::{Kind, VERSION, Writer};
-use midflight_binary::{Ran, embedded, file, finish, midflight};
+use midflight_binary::{Ran, embedded, file, finish, midflight, refused};
 use std::fs::{File, create_dir_all, read_dir, remove_file};
 use std::io::{PipeReader, Write, pipe};
 use std::path::{Path, PathBuf};
@@ -64,11 +64,6 @@ fn resume_from(input: PipeReader, options: &[&str]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_midflight"));
     command.arg("resume").args(options).stdin(input);
     finish(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
-}
-
-fn refused(ran: &Ran, sentence: &str) {
-    assert!(ran.code == 2 && ran.stdout.is_empty() && !ran.stderr.contains("panicked"), "{ran:?}");
-    assert!(ran.stderr.contains(sentence), "{ran:?}");
 }
 
 #[test]

@@ -1,14 +1,17 @@
 //! Options and their meaning.
 
 mod between;
+mod compare;
 mod groups;
 mod guest;
+mod on_kernel;
 
 pub(super) use between::{DestinationArgs, WorkerArgs};
+pub(super) use compare::{CompareArgs, CompareFormat};
 pub(super) use groups::{KnownArgs, OnArgs, StormArgs, WatchArgs};
 pub(super) use guest::{ResumeArgs, SaveArgs};
+pub(super) use on_kernel::OnKernelArgs;
 
-use crate::on_kernel::DEFAULT_EMULATOR;
 use crate::scenario::Delivery;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use kvm::DEVICE;
@@ -17,31 +20,31 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Cuts FRED event delivery half-way and tells whether the event data survived.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(
     name = "midflight",
     version,
     after_help = "Exit codes: 0 nothing failed; 1 a failure, a known issue that did not show, or a warning of this \
                   host's kernel; 2 an error of the harness or of its input."
 )]
-pub struct Cli {
+pub(crate) struct Cli {
     /// Image file to use instead of the built-in images (repeatable)
     #[arg(long = "image", value_name = "FILE", global = true)]
-    pub images: Vec<PathBuf>,
+    pub(crate) images: Vec<PathBuf>,
     /// The KVM device
     #[arg(long, value_name = "FILE", global = true, default_value = DEVICE)]
-    pub kvm: PathBuf,
+    pub(crate) kvm: PathBuf,
     /// What was typed before the arguments of this midflight, for commands that repeat them
     #[arg(long, global = true, hide = true)]
-    pub called_as: Option<OsString>,
+    pub(crate) called_as: Option<OsString>,
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 /// What to do.
-#[derive(Debug, Subcommand)]
-pub enum Command {
+#[derive(Subcommand)]
+pub(crate) enum Command {
     /// Run scenarios
     Run(RunArgs),
     /// Print the ids of scenarios
@@ -90,8 +93,8 @@ impl Command {
 }
 
 /// A machine by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum MachineName {
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MachineName {
     /// This host's KVM
     Kvm,
     /// The software machine
@@ -102,7 +105,7 @@ pub enum MachineName {
 
 impl MachineName {
     /// The name in reports.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Kvm => "kvm",
             Self::Model => "model",
@@ -112,8 +115,8 @@ impl MachineName {
 }
 
 /// How a run is reported on standard output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
     /// For people
     Human,
     /// One JSON object per line
@@ -123,180 +126,113 @@ pub enum Format {
 }
 
 /// Options of `run`.
-#[derive(Debug, Args)]
-pub struct RunArgs {
+#[derive(Args)]
+pub(crate) struct RunArgs {
     /// An image, one or more whole components of ids, or a pattern with `*`; without any, every scenario
     #[arg(value_name = "FILTER")]
-    pub filters: Vec<String>,
+    pub(crate) filters: Vec<String>,
     /// A filter that matches nothing is no error, as long as another matches
     #[arg(long)]
-    pub allow_empty: bool,
+    pub(crate) allow_empty: bool,
     /// Only this machine; without it, every machine that this host has
     #[arg(long)]
-    pub machine: Option<MachineName>,
+    pub(crate) machine: Option<MachineName>,
     /// Only this delivery
     #[arg(long)]
-    pub delivery: Option<Delivery>,
+    pub(crate) delivery: Option<Delivery>,
     /// Behaviour of the model; implies `--machine model`
     #[arg(long, value_name = "NAME")]
-    pub behaviour: Option<String>,
+    pub(crate) behaviour: Option<String>,
     /// What the host must have, else the run is an error: kvm, qemu, fred, xfd, amx
     #[arg(long, value_name = "NEED,…", value_delimiter = ',')]
-    pub require: Vec<String>,
+    pub(crate) require: Vec<String>,
     /// How to report
     #[arg(long, value_enum, default_value = "human")]
-    pub format: Format,
+    pub(crate) format: Format,
     /// Report each captured frame
     #[arg(long)]
-    pub frames: bool,
+    pub(crate) frames: bool,
     /// How long a scenario may take, in seconds
     #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
     /// How often each scenario runs; the worst is reported
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
-    pub repeat: u32,
+    pub(crate) repeat: u32,
     /// How long storms last.
     #[command(flatten)]
-    pub storm: StormArgs,
+    pub(crate) storm: StormArgs,
     /// What is known, and what the kernel says.
     #[command(flatten)]
-    pub watch: WatchArgs,
+    pub(crate) watch: WatchArgs,
 }
 
 /// Options of `list`.
-#[derive(Debug, Args)]
-pub struct ListArgs {
+#[derive(Args)]
+pub(crate) struct ListArgs {
     /// An image, one or more whole components of ids, or a pattern with `*`
     #[arg(value_name = "FILTER")]
-    pub filters: Vec<String>,
+    pub(crate) filters: Vec<String>,
     /// A filter that matches nothing is no error, as long as another matches
     #[arg(long)]
-    pub allow_empty: bool,
+    pub(crate) allow_empty: bool,
     /// Print cases with their rules instead of scenario ids
     #[arg(long)]
-    pub cases: bool,
+    pub(crate) cases: bool,
 }
 
 /// Options of `mutants`.
-#[derive(Debug, Args)]
-pub struct MutantsArgs {
+#[derive(Args)]
+pub(crate) struct MutantsArgs {
     /// Print docs/behaviours.md instead of the full matrix
     #[arg(long)]
-    pub markdown: bool,
+    pub(crate) markdown: bool,
     /// How long a scenario may take, in seconds
     #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
 }
 
 /// Options of `explore`.
-#[derive(Debug, Args)]
-pub struct ExploreArgs {
+#[derive(Args)]
+pub(crate) struct ExploreArgs {
     /// An image, one or more whole components of `image/case:delivery`, or a pattern with `*`
     #[arg(value_name = "FILTER")]
-    pub filters: Vec<String>,
+    pub(crate) filters: Vec<String>,
     /// Behaviour of the model
     #[arg(long, value_name = "NAME")]
-    pub behaviour: Option<String>,
+    pub(crate) behaviour: Option<String>,
     /// How many schedules at most
     #[arg(long, default_value = "1000000")]
-    pub count: usize,
+    pub(crate) count: usize,
     /// How long at most, in seconds
     #[arg(long, value_name = "S", default_value = "60", value_parser = seconds)]
-    pub time: Duration,
+    pub(crate) time: Duration,
     /// How long a schedule may take, in seconds
     #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
     /// Print the ids of the schedules instead of running them
     #[arg(long)]
-    pub list: bool,
-}
-
-/// Options of `on-kernel`.
-#[derive(Debug, Args)]
-pub struct OnKernelArgs {
-    /// The kernel to boot, a bzImage; without it, the one that this host runs
-    #[arg(long, value_name = "VMLINUZ")]
-    pub kernel: Option<PathBuf>,
-    /// The directory with its modules: lib/modules/VERSION, or a build tree; not needed where KVM is built in
-    #[arg(long, value_name = "DIR", requires = "kernel")]
-    pub modules: Option<PathBuf>,
-    /// Words to add to the kernel's command line (repeatable)
-    #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
-    pub append: Vec<String>,
-    /// The emulator's command line; -serial, -kernel, -initrd and -append are added to it
-    #[arg(long, value_name = "CMD", default_value = DEFAULT_EMULATOR)]
-    pub emulator: String,
-    /// How long all of it may take, in seconds
-    #[arg(long, value_name = "S", default_value = "600", value_parser = seconds)]
-    pub timeout: Duration,
-    /// File to take along, at the same path inside (repeatable)
-    #[arg(long = "file", value_name = "FILE")]
-    pub files: Vec<PathBuf>,
-    /// Arguments of the midflight inside, as in `-- run --machine kvm`
-    #[arg(last = true, required = true, value_name = "ARGS")]
-    pub arguments: Vec<OsString>,
+    pub(crate) list: bool,
 }
 
 /// Options of a command that has another name now: whatever they are.
-#[derive(Debug, Args)]
-pub struct RenamedArgs {
+#[derive(Args)]
+pub(crate) struct RenamedArgs {
     /// All of them
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    pub arguments: Vec<OsString>,
+    pub(crate) arguments: Vec<OsString>,
 }
 
 /// Options of `trace`.
-#[derive(Debug, Args)]
-pub struct TraceArgs {
+#[derive(Args)]
+pub(crate) struct TraceArgs {
     /// The id of a scenario
-    pub scenario: String,
+    pub(crate) scenario: String,
     /// Behaviour of the model
     #[arg(long, value_name = "NAME")]
-    pub behaviour: Option<String>,
+    pub(crate) behaviour: Option<String>,
     /// How long it may take, in seconds
     #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
-    pub timeout: Duration,
-}
-
-/// How a comparison is reported on standard output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum CompareFormat {
-    /// For people
-    Human,
-    /// One JSON object per line
-    Json,
-}
-
-/// Options of `compare`.
-#[derive(Debug, Args)]
-pub struct CompareArgs {
-    /// The name of an image, or an image file; without it, every image
-    #[arg(value_name = "IMAGE")]
-    pub image: Option<String>,
-    /// The two machines
-    #[arg(long, value_name = "A,B", value_delimiter = ',', default_value = "kvm,model")]
-    pub machines: Vec<MachineName>,
-    /// Behaviour of the model; of the second one where both machines are the model
-    #[arg(long, value_name = "NAME")]
-    pub behaviour: Option<String>,
-    /// Only this delivery
-    #[arg(long)]
-    pub delivery: Option<Delivery>,
-    /// Only the case of this name
-    #[arg(long, value_name = "NAME")]
-    pub case: Option<String>,
-    /// Let guests migrate between the two in mid-delivery, in every direction, and judge them
-    #[arg(long)]
-    pub migrate: bool,
-    /// How to report
-    #[arg(long, value_enum, default_value = "human")]
-    pub format: CompareFormat,
-    /// How long a case may take, in seconds
-    #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
-    pub timeout: Duration,
-    /// What is known beforehand.
-    #[command(flatten)]
-    pub known: KnownArgs,
+    pub(crate) timeout: Duration,
 }
 
 /// Longest timeout that makes sense, in seconds: a day.

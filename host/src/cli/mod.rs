@@ -22,7 +22,7 @@ mod select;
 mod tell;
 mod trace;
 
-pub use args::Cli;
+use args::Cli;
 
 use crate::ending::{self, Signal};
 use crate::engine::serve::{Terms, serve};
@@ -33,7 +33,7 @@ use crate::migration::MigrationError;
 use crate::migration::process::Destination;
 use crate::on_kernel::OnKernelError;
 use crate::report::known::KnownIssuesError;
-use crate::scenario::filter::NoComponent;
+use crate::scenario::filter::InvalidFilter;
 use again::Given;
 use args::{Command, WorkerArgs};
 use clap::{CommandFactory, FromArgMatches};
@@ -74,7 +74,7 @@ pub enum CliError {
     },
     /// A filter names nothing.
     #[error(transparent)]
-    Filter(#[from] NoComponent),
+    Filter(#[from] InvalidFilter),
     /// A filter matches nothing.
     #[error("no scenario matches `{filter}`{}; `midflight list` prints every id", meant(.near))]
     NoMatch {

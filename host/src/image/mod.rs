@@ -120,11 +120,6 @@ pub enum Problem {
 }
 
 impl Image {
-    /// Guest-physical address of the page at a place.
-    pub fn page(&self, place: Place) -> u64 {
-        self.pages.at(place)
-    }
-
     /// Reads an image from the bytes of its file; `file` is used in errors.
     ///
     /// # Errors

@@ -69,22 +69,6 @@ impl KnownIssues {
         })
     }
 
-    /// Reads a list of known issues, without any prediction.
-    ///
-    /// # Errors
-    /// When it is not one, or says what cannot be.
-    pub fn parse(file: &str, text: &str) -> Result<Self, KnownIssuesError> {
-        read::issues(file, text)
-    }
-
-    /// Reads a list of predictions.
-    ///
-    /// # Errors
-    /// When it is not one, or says what cannot be.
-    pub fn parse_predictions(file: &str, text: &str) -> Result<Vec<Entry>, KnownIssuesError> {
-        read::predictions(file, text)
-    }
-
     /// Turns a described failure into [`Outcome::Known`], and a pass that an issue says is impossible
     /// into a failure. A prediction is noted and changes no outcome.
     pub fn apply(&self, report: &mut Report, facts: &HostFacts) {

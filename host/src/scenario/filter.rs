@@ -17,11 +17,11 @@ mod near;
 pub use near::near;
 
 use crate::image::Image;
-use crate::scenario::pattern;
+use crate::scenario::{pattern, renamed};
 use std::fmt;
 
 /// What separates the components of an id.
-const SEPARATORS: [char; 2] = ['/', ':'];
+pub(super) const SEPARATORS: [char; 2] = ['/', ':'];
 
 /// A filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,19 +37,33 @@ enum Kind {
     Components,
 }
 
-/// A filter has no component.
+/// A filter names nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the filter `{0}` names nothing; `*` means every scenario, and so does no filter at all")]
-pub struct NoComponent(String);
+pub enum InvalidFilter {
+    /// It has no component.
+    #[error("the filter `{0}` names nothing; `*` means every scenario, and so does no filter at all")]
+    NoComponent(String),
+    /// It has the earlier name of a case.
+    #[error("the filter `{text}` names nothing: {problem}")]
+    Renamed {
+        /// The filter.
+        text: String,
+        /// The name of now.
+        problem: &'static str,
+    },
+}
 
 impl Filter {
     /// What `text` means where these are the images.
     ///
     /// # Errors
-    /// When it has no component.
-    pub fn new(text: &str, images: &[Image]) -> Result<Self, NoComponent> {
+    /// When it has no component, or the earlier name of a case.
+    pub fn new(text: &str, images: &[Image]) -> Result<Self, InvalidFilter> {
         if text.trim_matches(|c: char| SEPARATORS.contains(&c) || c.is_whitespace()).is_empty() {
-            return Err(NoComponent(text.to_owned()));
+            return Err(InvalidFilter::NoComponent(text.to_owned()));
+        }
+        if let Some(problem) = renamed::problem(text) {
+            return Err(InvalidFilter::Renamed { text: text.to_owned(), problem });
         }
         let kind = if text.contains('*') {
             Kind::Pattern

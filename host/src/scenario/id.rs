@@ -1,6 +1,6 @@
 //! Reading a scenario's id.
 
-use super::{Action, Delivery, Plan, Scenario, Stop};
+use super::{Action, Delivery, Plan, Scenario, Stop, renamed};
 use std::str::FromStr;
 
 /// A text is no scenario's id.
@@ -36,6 +36,9 @@ impl From<Scenario> for String {
 }
 
 fn parse(text: &str) -> Result<Scenario, &'static str> {
+    if let Some(problem) = renamed::problem(text) {
+        return Err(problem);
+    }
     let (image, rest) = text.split_once('/').ok_or("it has no `image/`")?;
     let mut parts = rest.split(':').peekable();
     let case = parts.next().filter(|case| !case.is_empty()).ok_or("it names no case")?;

@@ -30,6 +30,7 @@ pub mod filter;
 mod generate;
 mod id;
 pub mod pattern;
+mod renamed;
 
 pub use applies::{applies, is_possible};
 pub use generate::{ACTIONS, all, needs};

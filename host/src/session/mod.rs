@@ -15,7 +15,7 @@ use zerocopy::IntoBytes;
 
 /// A running guest.
 pub struct Session<'i> {
-    /// The machine it runs on.
+    /// The VM it runs in. A guest that migrates gets another: its devices, and an interrupt that waits, stay.
     pub vcpu: Box<dyn Vcpu>,
     image: &'i Image,
     devices: Devices,
@@ -179,10 +179,5 @@ impl<'i> Session<'i> {
     /// A sentence, when the devices cannot hold `devices`.
     pub fn resumed(vcpu: Box<dyn Vcpu>, image: &'i Image, devices: &DevicesState) -> Result<Self, String> {
         Ok(Self { vcpu, image, devices: Devices::from_state(devices)?, interrupt: devices.interrupt })
-    }
-
-    /// The guest moves on in another VM: devices and a waiting interrupt stay with the session.
-    pub fn replace_vcpu(&mut self, vcpu: Box<dyn Vcpu>) {
-        self.vcpu = vcpu;
     }
 }

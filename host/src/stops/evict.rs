@@ -21,7 +21,7 @@ pub struct Evicted {
 /// When it cannot be taken.
 pub fn evict(session: &mut Session<'_>, place: Place) -> Result<Evicted, VcpuError> {
     session.complete_io()?;
-    let page = session.image().page(place);
+    let page = session.image().pages.at(place);
     session.vcpu.evict(page)?;
     Ok(Evicted { page, rip: session.vcpu.regs()?.rip })
 }

@@ -204,7 +204,7 @@ pub fn cut_again(session: &mut Session<'_>, case: &Case, stop: Stop, first: &Cut
 
 /// Whether the page of the frame is logged as written, where `stop` logs pages at all.
 pub fn is_logged(session: &mut Session<'_>, stop: Stop) -> bool {
-    let page = session.image().page(Place::Frame);
+    let page = session.image().pages.at(Place::Frame);
     stop != Stop::Ring || session.vcpu.dirty_ring().is_none_or(|ring| ring.holds(page))
 }
 
@@ -214,7 +214,7 @@ pub fn is_logged(session: &mut Session<'_>, stop: Stop) -> bool {
 /// When the page cannot be opened, or the ring not be emptied.
 pub fn release(session: &mut Session<'_>, stop: Stop) -> Result<(), VcpuError> {
     if let (Some(_), Some(place)) = (stop.page_access(), stop.place()) {
-        let page = session.image().page(place);
+        let page = session.image().pages.at(place);
         return session.vcpu.set_page_access(page, PageAccess::Open);
     }
     match session.vcpu.dirty_ring() {

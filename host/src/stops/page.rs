@@ -21,7 +21,7 @@ pub(super) fn page(
     // A fault leaves the vCPU as it was, so that it can be asked again; the others end the wait, or
     // the instruction, in some way of their own.
     if matches!(access, PageAccess::Blocked | PageAccess::Private) {
-        let page = session.image().page(place);
+        let page = session.image().pages.at(place);
         match session.advance_past_io()? {
             Stopped::Doorbell(Doorbell::Done(_)) => cut.second_run = SecondRun::RanOn,
             stopped => {
@@ -55,7 +55,7 @@ fn stop(
     place: Place,
     access: PageAccess,
 ) -> Result<(Look, Cut), NoCut> {
-    let page = session.image().page(place);
+    let page = session.image().pages.at(place);
     session.vcpu.set_page_access(page, access)?;
     expect(&session.advance_past_io()?, access, page)?;
     let look = Look::at(session)?;

@@ -52,7 +52,7 @@ pub fn prepare(session: &mut Session<'_>) -> Result<(), NoCut> {
 
 /// Stops the delivery by a ring that is full.
 pub(super) fn full(session: &mut Session<'_>, case: &Case) -> Result<Cut, NoCut> {
-    let page = session.image().page(Place::Frame);
+    let page = session.image().pages.at(Place::Frame);
     session.vcpu.evict(page)?;
     for _ in 0..ROOM {
         ring(session.vcpu.as_mut())?.harvest(1)?;

@@ -58,6 +58,12 @@ pub(crate) fn finish(mut child: Child) -> Ran {
     }
 }
 
+/// It refused what it was given: exit code 2, and the sentence.
+pub(crate) fn refused(ran: &Ran, sentence: &str) {
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.stderr.contains(sentence) && !ran.stderr.contains("panicked"), "{ran:?}");
+}
+
 /// An embedded image's bytes; `None` in a build without images, where the test has nothing to do.
 pub(crate) fn embedded(name: &str) -> Option<Vec<u8>> {
     let found = midflight::images::EMBEDDED.iter().find(|(file, _)| *file == name);

@@ -12,7 +12,7 @@
 //! stopped lost, or lost because it was injected beside an exception; event data of the
 //! earlier event in the frame.
 //!
-//! The host injects; there is no such case without it.
+//! The host injects: without one these cases are skipped.
 #![no_std]
 #![no_main]
 
@@ -27,13 +27,13 @@ guest::image! {
     cases: [
         nmi::CASE,
         nmi_then_nmi::CASE,
-        behind_pf::CASE,
-        behind_gp::CASE,
-        blocked_behind_pf::CASE,
-        blocked_behind_ud::CASE,
+        after_pf::CASE,
+        after_gp::CASE,
+        blocked_after_pf::CASE,
+        blocked_after_ud::CASE,
         interrupt::CASE,
-        interrupt_behind_sti::CASE,
-        interrupt_behind_pf::CASE,
+        interrupt_after_sti::CASE,
+        interrupt_after_pf::CASE,
     ],
 }
 
@@ -92,11 +92,11 @@ mod nmi_then_nmi {
     };
 }
 
-mod behind_pf {
+mod after_pf {
     use super::*;
-    act! { name: "nmi.behind-pf", set: ["movabs rdi, 0x8000001A58"], armed: [], act: ["mov [rdi], rbx"], }
+    act! { name: "nmi.after-pf", set: ["movabs rdi, 0x8000001A58"], armed: [], act: ["mov [rdi], rbx"], }
     pub(super) const CASE: Case = Case {
-        name: "behind-pf",
+        name: "after-pf",
         rule: "An NMI while #PF is stopped: #PF's frame whole, the NMI at its handler's first instruction.",
         needs: Needs::NMI,
         flags: CaseFlags::NMI_AT_CUT,
@@ -109,11 +109,11 @@ mod behind_pf {
     };
 }
 
-mod behind_gp {
+mod after_gp {
     use super::*;
-    act! { name: "nmi.behind-gp", set: ["mov ecx, 0xFFF8"], armed: [], act: ["mov ds, ecx"], }
+    act! { name: "nmi.after-gp", set: ["mov ecx, 0xFFF8"], armed: [], act: ["mov ds, ecx"], }
     pub(super) const CASE: Case = Case {
-        name: "behind-gp",
+        name: "after-gp",
         rule: "An NMI while #GP is stopped: no error code in its frame.",
         needs: Needs::NMI,
         flags: CaseFlags::NMI_AT_CUT,
@@ -157,15 +157,15 @@ macro_rules! act_then_unblock {
 /// After the ERETS, on the stack of other events.
 const UNBLOCKED: Event = Event { rip: Rip::Last, cs: cs_slot(0), rsp: Stack::Act, ..NMI_IN_HANDLER };
 
-mod blocked_behind_pf {
+mod blocked_after_pf {
     use super::*;
     act_then_unblock! {
-        name: "nmi.blocked-behind-pf",
+        name: "nmi.blocked-after-pf",
         set: ["movabs rdi, 0x8000001A58"],
         act: ["mov [rdi], rbx"]
     }
     pub(super) const CASE: Case = Case {
-        name: "blocked-behind-pf",
+        name: "blocked-after-pf",
         rule: "NMIs blocked, #PF stopped: its ERETS leaves them blocked, one with bit 18 lets the NMI come.",
         // IRETQ unblocks always.
         needs: Needs::NMI.union(Needs::FRED),
@@ -179,11 +179,11 @@ mod blocked_behind_pf {
     };
 }
 
-mod blocked_behind_ud {
+mod blocked_after_ud {
     use super::*;
-    act_then_unblock! { name: "nmi.blocked-behind-ud", set: [], act: ["ud2"] }
+    act_then_unblock! { name: "nmi.blocked-after-ud", set: [], act: ["ud2"] }
     pub(super) const CASE: Case = Case {
-        name: "blocked-behind-ud",
+        name: "blocked-after-ud",
         rule: "NMIs blocked, #UD stopped: the NMI comes after the ERETS with bit 18, not before.",
         // IRETQ unblocks always.
         needs: Needs::NMI.union(Needs::FRED),
@@ -217,11 +217,11 @@ mod interrupt {
     };
 }
 
-mod interrupt_behind_sti {
+mod interrupt_after_sti {
     use super::*;
-    act! { name: "nmi.interrupt-behind-sti", set: [], armed: ["sti"], act: ["nop"], }
+    act! { name: "nmi.interrupt-after-sti", set: [], armed: ["sti"], act: ["nop"], }
     pub(super) const CASE: Case = Case {
-        name: "interrupt-behind-sti",
+        name: "interrupt-after-sti",
         rule: "An external interrupt that waits for STI: after the next instruction, bit 16 clear.",
         needs: Needs::INTERRUPT,
         flags: CaseFlags::INTERRUPT_AT_ARMED,
@@ -235,17 +235,17 @@ mod interrupt_behind_sti {
     };
 }
 
-mod interrupt_behind_pf {
+mod interrupt_after_pf {
     use super::*;
     act! {
-        name: "nmi.interrupt-behind-pf",
+        name: "nmi.interrupt-after-pf",
         set: ["movabs rdi, 0x8000001A58"],
         armed: ["push 0x202", "popfq"],
         act: ["mov [rdi], rbx"],
         then: ["sti", "nop"],
     }
     pub(super) const CASE: Case = Case {
-        name: "interrupt-behind-pf",
+        name: "interrupt-after-pf",
         rule: "An interrupt while #PF is stopped with IF set: not in its handler, and not in STI's shadow.",
         needs: Needs::INTERRUPT,
         flags: CaseFlags::INTERRUPT_AT_CUT,

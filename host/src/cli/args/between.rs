@@ -6,26 +6,26 @@ use clap::Args;
 use std::time::Duration;
 
 /// Options of `worker`.
-#[derive(Debug, Args)]
-pub struct WorkerArgs {
+#[derive(Args)]
+pub(crate) struct WorkerArgs {
     /// How long a scenario may take, in seconds
     #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
     /// Report each captured frame
     #[arg(long)]
-    pub frames: bool,
+    pub(crate) frames: bool,
     /// How long storms last.
     #[command(flatten)]
-    pub storm: StormArgs,
+    pub(crate) storm: StormArgs,
 }
 
 /// Options of `destination`.
-#[derive(Debug, Args)]
-pub struct DestinationArgs {
+#[derive(Args)]
+pub(crate) struct DestinationArgs {
     /// The machine
     #[arg(long)]
-    pub machine: MachineName,
+    pub(crate) machine: MachineName,
     /// Behaviour of the model
     #[arg(long, value_name = "NAME")]
-    pub behaviour: Option<String>,
+    pub(crate) behaviour: Option<String>,
 }

@@ -7,52 +7,52 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Which machine a guest is on.
-#[derive(Debug, Args)]
-pub struct OnArgs {
+#[derive(Args)]
+pub(crate) struct OnArgs {
     /// The machine, kvm or model; without it, the guest's own, or kvm where there is one
     #[arg(long)]
-    pub machine: Option<MachineName>,
+    pub(crate) machine: Option<MachineName>,
     /// Behaviour of the model; implies `--machine model`
     #[arg(long, value_name = "NAME")]
-    pub behaviour: Option<String>,
+    pub(crate) behaviour: Option<String>,
 }
 
 /// How long storms last.
-#[derive(Clone, Copy, Debug, Args)]
-pub struct StormArgs {
+#[derive(Clone, Copy, Args)]
+pub(crate) struct StormArgs {
     /// After so many proved cuts a storm ends
     #[arg(long, value_name = "K", default_value_t = StormBounds::DEFAULT.cuts, value_parser = clap::value_parser!(u32).range(1..))]
-    pub storm_cuts: u32,
+    pub(crate) storm_cuts: u32,
     /// How long a storm may last, in seconds; must be less than `--timeout`
     #[arg(long, value_name = "T", default_value_t = StormBounds::DEFAULT.time.as_secs_f64(), value_parser = number_of_seconds)]
-    pub storm_seconds: f64,
+    pub(crate) storm_seconds: f64,
 }
 
 impl StormArgs {
     /// The bounds.
-    pub fn bounds(self) -> StormBounds {
+    pub(crate) fn bounds(self) -> StormBounds {
         StormBounds { cuts: self.storm_cuts, time: Duration::from_secs_f64(self.storm_seconds) }
     }
 }
 
 /// What is known beforehand, of failures and of this host.
-#[derive(Debug, Args)]
-pub struct KnownArgs {
+#[derive(Args)]
+pub(crate) struct KnownArgs {
     /// A list of known issues to use instead of the built-in one
     #[arg(long, value_name = "FILE")]
-    pub known_issues: Option<PathBuf>,
+    pub(crate) known_issues: Option<PathBuf>,
     /// What only you know of this host: fred_series=NAME, the FRED series its KVM was built with
     #[arg(long = "host-fact", value_name = "NAME=VALUE")]
-    pub host_facts: Vec<String>,
+    pub(crate) host_facts: Vec<String>,
 }
 
 /// What is known beforehand, and what the kernel says.
-#[derive(Debug, Args)]
-pub struct WatchArgs {
+#[derive(Args)]
+pub(crate) struct WatchArgs {
     /// What is known beforehand.
     #[command(flatten)]
-    pub known: KnownArgs,
+    pub(crate) known: KnownArgs,
     /// The kernel's log, watched for warnings during the run; without it, /dev/kmsg where it can be read
     #[arg(long, value_name = "FILE")]
-    pub kernel_log: Option<PathBuf>,
+    pub(crate) kernel_log: Option<PathBuf>,
 }

@@ -50,7 +50,7 @@ impl Run<'_, '_, '_> {
         let mut restored = state::restore_and_check(machine, &state)?;
         report.note_restore(&mut restored);
         restored.vcpu.set_deadline(deadline);
-        session.replace_vcpu(restored.vcpu);
+        session.vcpu = restored.vcpu;
         Ok(())
     }
 
@@ -79,7 +79,7 @@ impl Run<'_, '_, '_> {
                 state::restore(machine, &state)?
             };
             vcpu.set_deadline(deadline);
-            session.replace_vcpu(vcpu);
+            session.vcpu = vcpu;
             source = machine;
         }
         Ok(())

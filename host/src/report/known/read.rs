@@ -73,20 +73,34 @@ struct Source<'a> {
 /// What is wrong, and where in the text.
 type Found<T> = Result<T, (Range<usize>, Problem)>;
 
-pub(super) fn issues(file: &str, text: &str) -> Result<KnownIssues, KnownIssuesError> {
-    let source = Source { file, text };
-    let list: Issues = source.read()?;
-    Ok(KnownIssues {
-        issues: list.issue.into_iter().map(|one| source.entry(one, false)).collect::<Result<_, _>>()?,
-        warnings: list.kernel_warning.into_iter().map(|one| source.warning(one)).collect::<Result<_, _>>()?,
-        predictions: Vec::new(),
-    })
-}
+impl KnownIssues {
+    /// Reads a list of known issues, without any prediction.
+    ///
+    /// # Errors
+    /// When it is not one, or says what cannot be.
+    pub fn parse(file: &str, text: &str) -> Result<Self, KnownIssuesError> {
+        let source = Source { file, text };
+        let list: Issues = source.read()?;
+        Ok(Self {
+            issues: list.issue.into_iter().map(|one| source.entry(one, false)).collect::<Result<_, _>>()?,
+            warnings: list
+                .kernel_warning
+                .into_iter()
+                .map(|one| source.warning(one))
+                .collect::<Result<_, _>>()?,
+            predictions: Vec::new(),
+        })
+    }
 
-pub(super) fn predictions(file: &str, text: &str) -> Result<Vec<Entry>, KnownIssuesError> {
-    let source = Source { file, text };
-    let list: Predictions = source.read()?;
-    list.prediction.into_iter().map(|one| source.entry(one, true)).collect()
+    /// Reads a list of predictions.
+    ///
+    /// # Errors
+    /// When it is not one, or says what cannot be.
+    pub fn parse_predictions(file: &str, text: &str) -> Result<Vec<Entry>, KnownIssuesError> {
+        let source = Source { file, text };
+        let list: Predictions = source.read()?;
+        list.prediction.into_iter().map(|one| source.entry(one, true)).collect()
+    }
 }
 
 impl Source<'_> {

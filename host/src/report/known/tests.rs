@@ -135,6 +135,7 @@ fn a_broken_list_is_refused_with_its_own_name_and_the_line() {
         (3, "\"rf\"", "\" \"", "`name` is empty"),
         (4, "\"kvm\"", "\"model\"", "the model has no known issues"),
         (4, "\"kvm\"", "\"kwm\"", "there is no machine `kwm`; there are kvm and qemu"),
+        (5, "pf/x:idt", "nmi/behind-pf:idt", "`nmi/behind-pf` is now called `nmi/after-pf`"),
         (5, "io:migrate", "io:fly", "is not a scenario's id: its action is not made of"),
         (
             3,
@@ -179,6 +180,7 @@ fn cases_stops_and_actions_are_of_the_grammar() {
     }
     for (line, cases, limits, sentence) in [
         (7, "\"pf/x:gdt\"", "", "`pf/x:gdt` is not IMAGE/CASE:DELIVERY: its delivery is neither"),
+        (7, "\"nmi/behind-pf:idt\"", "", "the case `nmi/behind-pf` is now called `nmi/after-pf`"),
         (7, "\"pf/x:idt:nopayload\"", "", "something follows the delivery"),
         (7, "\"pf/x:idt:cold\"", "", "is not IMAGE/CASE:DELIVERY"),
         (7, "\"pf/*:idt\"", "", "`*` in `cases` needs `stops = [\"compare\"]`"),

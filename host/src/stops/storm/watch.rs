@@ -35,7 +35,7 @@ impl Watch {
     /// When a page cannot be taken, or the guest not be looked at.
     pub(super) fn begin(session: &mut Session<'_>) -> Result<Self, VcpuError> {
         session.complete_io()?;
-        for page in Place::ALL.map(|place| session.image().page(place)) {
+        for page in Place::ALL.map(|place| session.image().pages.at(place)) {
             session.vcpu.evict(page)?;
         }
         Ok(Self { last: Look::at(session)? })

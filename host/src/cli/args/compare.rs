@@ -1,0 +1,48 @@
+//! Options of `compare`.
+
+use super::groups::KnownArgs;
+use super::{MachineName, seconds};
+use crate::scenario::Delivery;
+use clap::{Args, ValueEnum};
+use std::time::Duration;
+
+/// How a comparison is reported on standard output.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CompareFormat {
+    /// For people
+    Human,
+    /// One JSON object per line
+    Json,
+}
+
+/// Options of `compare`.
+#[derive(Args)]
+pub(crate) struct CompareArgs {
+    /// The name of an image, or an image file; without it, every image
+    #[arg(value_name = "IMAGE")]
+    pub(crate) image: Option<String>,
+    /// The two machines
+    #[arg(long, value_name = "A,B", value_delimiter = ',', default_value = "kvm,model")]
+    pub(crate) machines: Vec<MachineName>,
+    /// Behaviour of the model; of the second one where both machines are the model
+    #[arg(long, value_name = "NAME")]
+    pub(crate) behaviour: Option<String>,
+    /// Only this delivery
+    #[arg(long)]
+    pub(crate) delivery: Option<Delivery>,
+    /// Only the case of this name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) case: Option<String>,
+    /// Let guests migrate between the two in mid-delivery, in every direction, and judge them
+    #[arg(long)]
+    pub(crate) migrate: bool,
+    /// How to report
+    #[arg(long, value_enum, default_value = "human")]
+    pub(crate) format: CompareFormat,
+    /// How long a case may take, in seconds
+    #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+    /// What is known beforehand.
+    #[command(flatten)]
+    pub(crate) known: KnownArgs,
+}

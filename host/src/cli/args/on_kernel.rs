@@ -1,0 +1,34 @@
+//! Options of `on-kernel`.
+
+use super::seconds;
+use crate::on_kernel::DEFAULT_EMULATOR;
+use clap::Args;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Options of `on-kernel`.
+#[derive(Args)]
+pub(crate) struct OnKernelArgs {
+    /// The kernel to boot, a bzImage; without it, the one that this host runs
+    #[arg(long, value_name = "VMLINUZ")]
+    pub(crate) kernel: Option<PathBuf>,
+    /// The directory with its modules: lib/modules/VERSION, or a build tree; not needed where KVM is built in
+    #[arg(long, value_name = "DIR", requires = "kernel")]
+    pub(crate) modules: Option<PathBuf>,
+    /// Words to add to the kernel's command line (repeatable)
+    #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
+    pub(crate) append: Vec<String>,
+    /// The emulator's command line; -serial, -kernel, -initrd and -append are added to it
+    #[arg(long, value_name = "CMD", default_value = DEFAULT_EMULATOR)]
+    pub(crate) emulator: String,
+    /// How long all of it may take, in seconds
+    #[arg(long, value_name = "S", default_value = "600", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+    /// File to take along, at the same path inside (repeatable)
+    #[arg(long = "file", value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Arguments of the midflight inside, as in `-- run --machine kvm`
+    #[arg(last = true, required = true, value_name = "ARGS")]
+    pub(crate) arguments: Vec<OsString>,
+}

@@ -17,7 +17,7 @@ pub(crate) static CURRENT: AtomicU32 = AtomicU32::new(NO_CASE);
 pub(crate) const NO_CASE: u32 = u32::MAX;
 
 /// An event came inside a stub.
-pub(crate) const NESTED: u32 = 1;
+pub(crate) const INSIDE_STUB: u32 = 1;
 /// An event came while no act was running.
 pub(crate) const UNEXPECTED: u32 = 2;
 /// Events keep coming from one act.
@@ -44,7 +44,7 @@ pub(crate) fn exit(how: ImageExit) -> ! {
 /// A right machine raises no such event, so the case fails.
 pub(crate) extern "sysv64" fn event_error(kind: u32, delivery: &Delivery) -> ! {
     let what = match kind {
-        NESTED => "inside an entry stub",
+        INSIDE_STUB => "inside an entry stub",
         UNEXPECTED => "while no act was running",
         _ => "again and again",
     };

@@ -21,6 +21,7 @@ use crate::engine::worker::{Worker, WorkerError, WorkerOptions};
 use crate::image::Image;
 use crate::kernel_log::KernelSaid;
 use crate::report::facts::HostFacts;
+use crate::report::finding::Finding;
 use crate::report::known::{By, JudgedWarnings, KnownIssues, Of};
 use crate::report::outcome::{Outcome, Report};
 use crate::report::{Early, Totals, compare as report, human, json};
@@ -123,7 +124,8 @@ impl Run<'_> {
                 bar.set_message(scenario.to_string());
                 let image = &self.images[*index];
                 if let Some(reason) = compare::skip_reason(abilities, image, scenario) {
-                    return Comparison::new(&self.pair, scenario).concluded(Outcome::Skip, reason);
+                    return Comparison::new(&self.pair, scenario)
+                        .concluded(Outcome::Skip, Finding::Lacks { what: reason });
                 }
                 let mut look = |side: usize| match self.pair.0[side] {
                     Subject::Kvm => worker.observe(scenario, &self.pair, side),
@@ -182,7 +184,7 @@ impl Run<'_> {
     }
 
     fn no_answer(&self, scenario: &Scenario, error: &WorkerError) -> Comparison {
-        Comparison::new(&self.pair, scenario).concluded(Outcome::Error, error.to_string())
+        Comparison::new(&self.pair, scenario).concluded(Outcome::Error, Finding::program(error))
     }
 
     /// Lets guests migrate on every route.
@@ -196,7 +198,10 @@ impl Run<'_> {
                 match across::skip_reason(abilities, route, &self.images[index], &scenario) {
                     None => run.push((index, scenario)),
                     Some(why) => {
-                        skipped.push(Report::new(&scenario, &name, None).concluded(Outcome::Skip, why));
+                        skipped.push(
+                            Report::new(&scenario, &name, None)
+                                .concluded(Outcome::Skip, Finding::Lacks { what: why }),
+                        );
                     }
                 }
             }
@@ -251,7 +256,7 @@ impl Run<'_> {
         let on_kvm = Of { machine: "kvm", scenario: &report.scenario, by: By::Judge };
         if let Some(issue) = self.known.explain(on_kvm, (&*report).into(), &[&self.facts]) {
             report.outcome = Outcome::Known;
-            report.reason = Some(issue.to_string());
+            report.known = Some(issue.cited());
         }
     }
 

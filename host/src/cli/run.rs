@@ -15,6 +15,7 @@ use crate::image::Image;
 use crate::images;
 use crate::kernel_log::KernelLog;
 use crate::machines::qemu::{Qemu, QemuError, TRY};
+use crate::report::finding::Finding;
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario::{Delivery, Plan, Scenario};
 use crate::stops::storm::StormBounds;
@@ -251,7 +252,8 @@ impl<W: Write> Run<'_, W> {
         reason: &str,
     ) -> Result<(), CliError> {
         for (_, scenario) in scenarios {
-            let report = Report::new(scenario, machine, None).concluded(Outcome::Skip, reason.to_owned());
+            let report = Report::new(scenario, machine, None)
+                .concluded(Outcome::Skip, Finding::Lacks { what: reason.to_owned() });
             self.teller.does_not_run(report)?;
         }
         Ok(())

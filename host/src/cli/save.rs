@@ -16,6 +16,7 @@ use crate::images;
 use crate::migration::timed::Timed;
 use crate::migration::{GRACE, Migrated};
 use crate::report::facts::HostFacts;
+use crate::report::finding::Finding;
 use crate::report::human;
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario::{Action, Migration, Plan, Scenario};
@@ -51,7 +52,11 @@ pub(super) fn save(args: &SaveArgs, files: &[PathBuf], kvm: &Path, given: &Given
     let (report, stream) = match lack(&choice, &image, &scenario, args.timeout)? {
         Some(lack) => {
             let (name, behaviour) = (choice.open()?.name(), choice.behaviour());
-            (Report::new(&scenario, name, behaviour).concluded(Outcome::Skip, lack), None)
+            (
+                Report::new(&scenario, name, behaviour)
+                    .concluded(Outcome::Skip, Finding::Lacks { what: lack }),
+                None,
+            )
         }
         None => cut(choice, image, scenario, args.timeout, facts.clone())?,
     };

@@ -9,6 +9,7 @@ use crate::compare::pair::{Pair, Route};
 use crate::engine::plan::Abilities;
 use crate::engine::runner::{OnSeen, Runner};
 use crate::image::Image;
+use crate::report::finding::Finding;
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario::{self, Action, Plan, Scenario};
 use std::time::Duration;
@@ -75,7 +76,7 @@ impl<'m> Crossing<'m> {
         let mut report = match &mut self.runner {
             Some(runner) if !runner.route.is_empty() => runner.run(image, scenario),
             _ => Report::new(scenario, "", None)
-                .concluded(Outcome::Error, "a route has two machines or more".to_owned()),
+                .concluded(Outcome::Error, Finding::program("a route has two machines or more")),
         };
         report.machine.clone_from(&self.name);
         report

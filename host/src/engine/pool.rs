@@ -8,6 +8,7 @@ use crate::engine::worker::{Worker, WorkerOptions};
 use crate::image::Image;
 use crate::migration::channel::migrate_in_memory;
 use crate::migration::process::{Destination, migrate_to_process};
+use crate::report::finding::Finding;
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario::Scenario;
 use crate::stops::storm::StormBounds;
@@ -165,7 +166,9 @@ impl Work {
                 });
                 if let Err(error) = crossed {
                     let report = |scenario: &Scenario| Report::new(scenario, &pair.describe(route), None);
-                    self.each(sender, |_, one| report(one).concluded(Outcome::Error, error.to_string()));
+                    self.each(sender, |_, one| {
+                        report(one).concluded(Outcome::Error, Finding::program(&error))
+                    });
                 }
             }
         }

@@ -10,6 +10,7 @@ use crate::compare::pair::Pair;
 use crate::ending::{self, LOOK};
 use crate::engine::questions::{LONGEST, Question, StopSupport, Support};
 use crate::process::THIS_PROGRAM;
+use crate::report::finding::Finding;
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario::Scenario;
 use crate::stops::storm::StormBounds;
@@ -201,7 +202,7 @@ impl Worker {
             Ok(Answer::Report(report)) if report.scenario == *scenario => return *report,
             other => self.failed(other),
         };
-        Report::new(scenario, machine, None).concluded(Outcome::Error, error.to_string())
+        Report::new(scenario, machine, None).concluded(Outcome::Error, Finding::program(error))
     }
 
     /// Looks at a guest at each doorbell, on one machine of `pair`.

@@ -187,11 +187,10 @@ pub(super) fn abandon(session: &mut Session<'_>) -> Result<Cut, NoCut> {
     let exception = &look.events.exception;
     if look.entries != 0 || exception.injected == 0 && exception.pending != 0 {
         let what = "the entry was to be abandoned, and the queue does not hold the event as injected";
-        return Err(NoCut::Unproved(format!("{what}: {}", Queue(&look.events))));
+        return Err(NoCut::Unproved(format!("{what}: {}", Queue::from(&look.events))));
     }
     if exception.injected == 0 {
-        let what = "the entry was abandoned, and the event that it was to inject is gone from the queue";
-        return Err(NoCut::Machine(format!("{what}: {}", Queue(&look.events))));
+        return Err(NoCut::Gone(Queue::from(&look.events)));
     }
     Ok(look.cut(Proof::Synthetic, Phase::After))
 }

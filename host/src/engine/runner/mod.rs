@@ -16,6 +16,7 @@ mod trouble;
 
 use crate::image::Image;
 use crate::migration::{Asked, Migrated, MigrationError};
+use crate::report::finding::{Disbelief, Finding};
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario::{Delivery, Plan, Scenario};
 use crate::session::boot::boot;
@@ -100,7 +101,7 @@ impl<'m> Runner<'m> {
             }
             None => {
                 let reason = format!("image {} has no case {}", image.name, scenario.case);
-                report = report.concluded(Outcome::Error, reason);
+                report = report.concluded(Outcome::Error, Finding::program(reason));
             }
         }
         conclude(report, start)
@@ -118,12 +119,12 @@ impl<'m> Runner<'m> {
     ) -> Report {
         let Some((index, case)) = image.case(&scenario.case) else {
             let reason = format!("image {} has no case {}", image.name, scenario.case);
-            return report.concluded(Outcome::Error, reason);
+            return report.concluded(Outcome::Error, Finding::program(reason));
         };
         vcpu.set_deadline(Instant::now() + self.timeout);
         let session = match Session::resumed(vcpu, image, devices) {
             Ok(session) => session,
-            Err(reason) => return report.concluded(Outcome::Error, reason),
+            Err(reason) => return report.concluded(Outcome::Error, Finding::program(reason)),
         };
         let mut session = Some(session);
         let run = Run { runner: self, image, case, index, scenario };
@@ -168,7 +169,7 @@ impl<'m> Runner<'m> {
                 self.rang(Doorbell::Ready, &mut session)?;
                 Ok(session)
             }
-            other => Err(self.explain(session, &other)),
+            other => Err(self.explain(session, other)),
         }
     }
 
@@ -197,7 +198,7 @@ pub fn conclude(mut report: Report, start: Instant) -> Report {
         && report.cut.is_none()
         && report.outcome == Outcome::Pass
     {
-        report = report.concluded(Outcome::Error, "the guest says pass and no cut was proved".to_owned());
+        report = report.concluded(Outcome::Error, Finding::Verdict { why: Disbelief::NoCut });
     }
     report.duration_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
     report
@@ -207,8 +208,7 @@ pub fn conclude(mut report: Report, start: Instant) -> Report {
 /// silence what it has offered is wrong.
 fn has_fred(scenario: &Scenario, session: &mut Session<'_>) -> Result<(), Trouble> {
     if scenario.delivery == Delivery::Fred && session.vcpu.sregs()?.cr4 & CR4_FRED == 0 {
-        let what = "CPUID offers FRED, the guest has set CR4.FRED, and CR4.FRED reads 0";
-        return Err(Trouble::Machine(what.to_owned()));
+        return Err(Trouble::machine(Finding::FredNotSet));
     }
     Ok(())
 }

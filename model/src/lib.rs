@@ -12,6 +12,8 @@
 //! An instruction that the model does not know ends an entry with its text and address; it never
 //! computes a wrong result in silence.
 
+#![forbid(unsafe_code)]
+
 mod cpu;
 pub mod cpuid;
 mod debug;

@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use model::cpuid::default_table;
 use model::event::Event;
 use model::memory::Memory;
-use model::processor::{DescriptorTable, Entry, ExitReason, Processor, Segment};
+use model::processor::{DescriptorTable, Entry, ExitReason, Processor, Segment, Segments};
 
 const CODE: u64 = 0x8000;
 const STACK: u64 = 0xC000;
@@ -69,11 +69,8 @@ fn machine(mode: u8, seed: u64) -> (Processor, Memory) {
         (true, true) => 0x2B,
         (_, false) => 0x1B,
     };
-    let data = if cs == 0x08 { 0x10 } else { 0x23 };
-    cpu.segments.cs = segment(cs, 11, long);
-    for s in [&mut cpu.segments.ds, &mut cpu.segments.es, &mut cpu.segments.ss] {
-        *s = segment(data, 3, false);
-    }
+    let data = segment(if cs == 0x08 { 0x10 } else { 0x23 }, 3, false);
+    cpu.segments = Segments { cs: segment(cs, 11, long), ds: data, es: data, ss: data, ..cpu.segments };
     cpu.segments.tr = Segment {
         selector: 0x30,
         base: 0x6000,

@@ -1,14 +1,14 @@
 //! Breakpoints, and what a #DB does to DR6 and DR7.
 
-use crate::cpu::{Step, Stop};
 use crate::cpuid::Vendor;
 use crate::event::Event;
 use crate::mmu::Kind;
-use crate::processor::Processor;
+use crate::state::CpuState;
+use crate::stop::{Step, Stop};
 use fred::control::{CR4_DE, rflags};
 use fred::debug::{BreakOn, Dr6, Dr7};
 
-impl Processor {
+impl CpuState {
     /// Raises the fault of an execution breakpoint at RIP, unless RF is set.
     ///
     /// One on the instruction after MOV SS or POP SS is suppressed as if RF were set (SDM vol. 3,
@@ -26,40 +26,40 @@ impl Processor {
         if hits == 0 { Ok(()) } else { Err(Stop::Fault(Event::debug(hits))) }
     }
 
-    /// Remembers the data breakpoints that an access of the current instruction hits.
+    /// Whether any breakpoint is enabled.
     #[inline]
-    pub(crate) fn watch_data(&mut self, linear: u64, size: u64, kind: Kind) {
-        if self.dr7 & Dr7::ENABLES != 0 {
-            self.run.breakpoints |= self.hit_by_data(linear, size, kind);
-        }
+    pub(crate) fn has_breakpoints(&self) -> bool {
+        self.dr7 & Dr7::ENABLES != 0
     }
 
     /// B0..B3 of the data breakpoints that an access of `size` bytes at `linear` hits.
     pub(crate) fn hit_by_data(&self, linear: u64, size: u64, kind: Kind) -> u64 {
-        self.hits(|index, dr7| {
-            let watched = match dr7.break_on(index) {
-                BreakOn::Write => kind == Kind::Write,
-                BreakOn::ReadWrite => true,
-                BreakOn::Execute | BreakOn::Io => false,
-            };
-            let length = dr7.length(index);
-            let start = self.dr[usize::from(index)] & !(length - 1);
-            let overlaps = linear.wrapping_sub(start) < length || start.wrapping_sub(linear) < size;
-            watched && overlaps
+        self.hits_on(linear, size, |watched| match watched {
+            BreakOn::Write => kind == Kind::Write,
+            BreakOn::ReadWrite => true,
+            BreakOn::Execute | BreakOn::Io => false,
         })
     }
 
-    /// See [`Processor::io_breakpoints`].
-    pub(crate) fn hit_by_port(&self, port: u16, size: u8) -> u64 {
+    /// B0..B3 of the I/O breakpoints (CR4.DE) that an IN, OUT, INS or OUTS of `size` bytes at `port`
+    /// hits: the conditions of the #DB trap after the instruction.
+    ///
+    /// Every such instruction is an exit, so whoever emulates it decides whether the guest gets the
+    /// trap. The hypervisor layer here raises it; KVM does not look at I/O breakpoints.
+    pub fn io_breakpoints(&self, port: u16, size: u8) -> u64 {
         if self.cr4 & CR4_DE == 0 {
             return 0;
         }
-        let (port, size) = (u64::from(port), u64::from(size));
+        self.hits_on(port.into(), size.into(), |watched| watched == BreakOn::Io)
+    }
+
+    /// B0..B3 of the enabled breakpoints that watch such accesses and cover one of `size` bytes at `at`.
+    fn hits_on(&self, at: u64, size: u64, watches: impl Fn(BreakOn) -> bool) -> u64 {
         self.hits(|index, dr7| {
             let length = dr7.length(index);
             let start = self.dr[usize::from(index)] & !(length - 1);
-            let overlaps = port.wrapping_sub(start) < length || start.wrapping_sub(port) < size;
-            dr7.break_on(index) == BreakOn::Io && overlaps
+            let overlaps = at.wrapping_sub(start) < length || start.wrapping_sub(at) < size;
+            overlaps && watches(dr7.break_on(index))
         })
     }
 

@@ -19,12 +19,15 @@ pub mod cpuid;
 mod debug;
 mod delivery;
 pub mod event;
+mod exit;
 pub mod hypervisor;
 pub mod memory;
 mod mmu;
 pub mod msr;
 pub mod processor;
 mod segment;
+mod state;
+mod stop;
 pub mod xstate;
 
 pub use hypervisor::machine::ModelMachine;

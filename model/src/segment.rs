@@ -49,3 +49,13 @@ pub struct Segments {
     pub ldtr: Segment,
     pub tr: Segment,
 }
+
+/// Segment registers by their encoding.
+pub(crate) mod seg {
+    pub(crate) const ES: u8 = 0;
+    pub(crate) const CS: u8 = 1;
+    pub(crate) const SS: u8 = 2;
+    pub(crate) const DS: u8 = 3;
+    pub(crate) const FS: u8 = 4;
+    pub(crate) const GS: u8 = 5;
+}

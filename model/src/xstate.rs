@@ -1,7 +1,5 @@
 //! Extended state: what XSAVE saves.
 
-use crate::processor::Processor;
-
 /// State components, by their number in XCR0 and in XSAVE's XSTATE_BV.
 pub mod component {
     /// x87.
@@ -61,19 +59,5 @@ impl std::fmt::Debug for XState {
             .field("mxcsr", &format_args!("{:#x}", self.mxcsr()))
             .field("palette", &self.tile_config[0])
             .finish_non_exhaustive()
-    }
-}
-
-impl Processor {
-    /// Whether XSETBV accepts a value for XCR0 (SDM vol. 1, "Enabling the XSAVE feature set").
-    pub(crate) fn xcr0_is_valid(&self, value: u64) -> bool {
-        const AVX: u64 = 1 << 2;
-        let [low, _, _, high] = self.cpuid.get(0xD, 0);
-        let offered = u64::from(high) << 32 | u64::from(low);
-        let tiles = component::TILECFG | component::TILEDATA;
-        value & component::X87 != 0
-            && value & !offered == 0
-            && (value & AVX == 0 || value & component::SSE != 0)
-            && (value & tiles == 0 || value & tiles == tiles)
     }
 }

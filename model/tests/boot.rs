@@ -6,7 +6,7 @@ mod guest;
 
 use guest::{GDT, Guest, PML4};
 use iced_x86::code_asm::*;
-use model::processor::{DescriptorTable, ExitReason, Segment};
+use model::processor::{DescriptorTable, ExitReason, Segment, Segments};
 
 #[test]
 fn protected_mode_to_long_mode() {
@@ -19,10 +19,9 @@ fn protected_mode_to_long_mode() {
     g.cpu.gdtr = DescriptorTable::default();
     let flat =
         Segment { limit: 0xFFFF_FFFF, present: true, s: true, db: true, g: true, ..Segment::default() };
-    g.cpu.segments.cs = Segment { selector: 0x10, segment_type: 11, ..flat };
-    for s in [&mut g.cpu.segments.ds, &mut g.cpu.segments.es, &mut g.cpu.segments.ss] {
-        *s = Segment { selector: 0x18, segment_type: 3, ..flat };
-    }
+    let code = Segment { selector: 0x10, segment_type: 11, ..flat };
+    let data = Segment { selector: 0x18, segment_type: 3, ..flat };
+    g.cpu.segments = Segments { cs: code, ds: data, es: data, ss: data, ..g.cpu.segments };
     g.cpu.rip = CODE32;
     // GDT pointer in memory.
     g.memory.write(0x2_1000, &[0x3F, 0, 0, 0x50, 0, 0]).unwrap();

@@ -5,7 +5,7 @@
 mod guest;
 
 use guest::{CODE, DATA, Guest, STACK};
-use model::processor::Entry;
+use model::processor::{Entry, Segments};
 use proptest::prelude::*;
 
 /// Prefixes and opcodes that lead to the interesting places more often than chance does.
@@ -57,7 +57,8 @@ proptest! {
         g.cpu.cr4 = word();
         g.cpu.efer = word();
         g.cpu.cr3 = word() & 0x1F_FFFF;
-        for segment in [&mut g.cpu.segments.cs, &mut g.cpu.segments.ss, &mut g.cpu.segments.tr] {
+        let Segments { cs, ss, tr, .. } = &mut g.cpu.segments;
+        for segment in [cs, ss, tr] {
             let raw = word();
             segment.limit = raw as u32;
             segment.base = word();

@@ -73,7 +73,8 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path, given: &Given) 
 
 /// The command that runs a scenario again, on its machine alone.
 pub(super) fn again(given: &Given, report: &Report) -> String {
-    let mut words = vec![report.id.as_str(), "--machine", &report.machine];
+    let id = report.scenario.to_string();
+    let mut words = vec![id.as_str(), "--machine", &report.machine];
     words.extend(report.behaviour.iter().flat_map(|name| ["--behaviour", name]));
     // The id has the delivery; the command is for a person who has the machine before them.
     let without = ["machine", "behaviour", "delivery", "require", "allow_empty", "format"];
@@ -108,9 +109,9 @@ impl Planned {
         self.scenarios.len() * (usize::from(self.on_model) + usize::from(self.on_kvm)) + self.on_qemu.len()
     }
 
-    /// The place of each id in the list.
-    fn order(&self) -> HashMap<String, usize> {
-        self.scenarios.iter().map(|(_, scenario)| scenario.to_string()).zip(0..).collect()
+    /// The place of each scenario in the list.
+    fn order(&self) -> HashMap<Scenario, usize> {
+        self.scenarios.iter().map(|(_, scenario)| scenario.clone()).zip(0..).collect()
     }
 }
 
@@ -198,7 +199,7 @@ impl<W: Write> Run<'_, W> {
         let mut told = Ok(());
         pool::run(engine, images, &run, |_, report| {
             teller.bar.inc(1);
-            teller.bar.set_message(report.id.clone());
+            teller.bar.set_message(report.scenario.to_string());
             kernel_log.follow();
             told = teller.ran(report);
             if told.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }

@@ -70,7 +70,8 @@ pub(super) fn save(args: &SaveArgs, files: &[PathBuf], kvm: &Path, given: &Given
 
 /// The command that repeats it.
 fn again(given: &Given, report: &Report) -> String {
-    let mut words = vec![report.id.as_str(), "--machine", &report.machine];
+    let id = report.scenario.to_string();
+    let mut words = vec![id.as_str(), "--machine", &report.machine];
     words.extend(report.behaviour.iter().flat_map(|name| ["--behaviour", name]));
     given.command("save", &words, &["machine", "behaviour"])
 }

@@ -198,7 +198,7 @@ impl Worker {
 
     fn report(&mut self, scenario: &Scenario, machine: &str, request: &Request) -> Report {
         let error = match self.ask(request) {
-            Ok(Answer::Report(report)) if report.id == scenario.to_string() => return *report,
+            Ok(Answer::Report(report)) if report.scenario == *scenario => return *report,
             other => self.failed(other),
         };
         Report::new(scenario, machine, None).concluded(Outcome::Error, error.to_string())
@@ -216,7 +216,7 @@ impl Worker {
     ) -> Result<Observation, WorkerError> {
         let request = Request::Observe { id: scenario.to_string(), pair: pair.clone(), side };
         match self.ask(&request) {
-            Ok(Answer::Observation(observation)) if observation.report.id == scenario.to_string() => {
+            Ok(Answer::Observation(observation)) if observation.report.scenario == *scenario => {
                 Ok(*observation)
             }
             other => Err(self.failed(other)),

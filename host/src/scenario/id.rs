@@ -21,6 +21,20 @@ impl FromStr for Scenario {
     }
 }
 
+impl TryFrom<String> for Scenario {
+    type Error = InvalidId;
+
+    fn try_from(text: String) -> Result<Self, InvalidId> {
+        text.parse()
+    }
+}
+
+impl From<Scenario> for String {
+    fn from(scenario: Scenario) -> Self {
+        scenario.to_string()
+    }
+}
+
 fn parse(text: &str) -> Result<Scenario, &'static str> {
     if let Some(problem) = renamed::problem(text) {
         return Err(problem);

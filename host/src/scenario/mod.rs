@@ -39,6 +39,7 @@ pub use id::InvalidId;
 pub use crate::image::{Delivery, Place};
 pub use crate::stops::{Action, Migration, Stop};
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What happens between `Armed` and the handler.
@@ -52,8 +53,9 @@ pub enum Plan {
     Cut(Stop, Action),
 }
 
-/// A scenario.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// A scenario. What travels of it is its id.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Scenario {
     /// The image's name.
     pub image: String,
@@ -73,6 +75,39 @@ impl fmt::Display for Plan {
             Self::Cold => f.write_str("cold"),
             Self::None => f.write_str("none"),
             Self::Cut(stop, action) => write!(f, "{stop}:{action}"),
+        }
+    }
+}
+
+impl Plan {
+    /// Its stop, or what it has instead of one, as ids have it.
+    pub fn stop_name(self) -> String {
+        match self {
+            Self::Cut(stop, _) => stop.to_string(),
+            Self::Cold | Self::None => self.to_string(),
+        }
+    }
+
+    /// What is done at its stop.
+    pub fn action(self) -> Option<Action> {
+        match self {
+            Self::Cut(_, action) => Some(action),
+            Self::Cold | Self::None => None,
+        }
+    }
+}
+
+impl Scenario {
+    /// `image/case:delivery`.
+    pub fn case_name(&self) -> String {
+        format!("{}/{}:{}", self.image, self.case, self.delivery)
+    }
+
+    /// Whether the same id may end otherwise another time, because of when its signals came.
+    pub fn depends_on_time(&self) -> bool {
+        match self.plan {
+            Plan::Cut(stop, _) => stop.depends_on_time(),
+            Plan::Cold | Plan::None => false,
         }
     }
 }

@@ -1,13 +1,13 @@
 //! AMX tiles: configuration, release, TILEZERO. Loads and stores of tiles make their checks, XFD's
 //! #NM among them, and then stop as unknown.
 
+use super::core::Core;
 use super::decoded::{Decoded, Handler, Operand};
 use super::fpu::not_available;
-use super::{Step, Stop, gp0, ud};
 use crate::event::Event;
 use crate::memory::Memory;
 use crate::mmu::Kind;
-use crate::processor::Processor;
+use crate::stop::{Step, Stop, gp0, ud};
 use crate::xstate::component::{TILECFG, TILEDATA};
 use fred::control::{CR0_TS, CR4_OSXSAVE};
 use fred::event::vector;
@@ -34,7 +34,7 @@ const TILE_BYTES: usize = 1024;
 const ROW_BYTES: u16 = 64;
 const ROWS: u8 = 16;
 
-impl Processor {
+impl Core {
     /// What every AMX instruction checks first.
     fn require_amx(&self) -> Step {
         let enabled = self.xcr0 & (TILECFG | TILEDATA) == TILECFG | TILEDATA;
@@ -90,7 +90,7 @@ pub(super) fn is_valid_or_initial(config: &[u8]) -> bool {
     <&[u8; 64]>::try_from(config).is_ok_and(is_valid)
 }
 
-fn ldtilecfg(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn ldtilecfg(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     p.require_amx()?;
     let place = p.memory_operand(m, d, 64, Kind::Read)?;
     let mut config = [0; 64];
@@ -108,26 +108,26 @@ fn ldtilecfg(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     Ok(())
 }
 
-fn sttilecfg(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn sttilecfg(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     p.require_amx()?;
     let place = p.memory_operand(m, d, 64, Kind::Write)?;
     m.store_place(&place, &p.xstate.tile_config);
     Ok(())
 }
 
-fn release(p: &mut Processor) {
+fn release(p: &mut Core) {
     p.xstate.tile_config = [0; 64];
     p.xstate.tile_data.fill(0);
     p.xstate.in_use &= !(TILECFG | TILEDATA);
 }
 
-fn tilerelease(p: &mut Processor, _: &mut Memory, _: &Decoded) -> Step {
+fn tilerelease(p: &mut Core, _: &mut Memory, _: &Decoded) -> Step {
     p.require_amx()?;
     release(p);
     Ok(())
 }
 
-fn tilezero(p: &mut Processor, _: &mut Memory, d: &Decoded) -> Step {
+fn tilezero(p: &mut Core, _: &mut Memory, d: &Decoded) -> Step {
     let tile = p.require_tile(d)?;
     p.xstate.tile_data[tile * TILE_BYTES..(tile + 1) * TILE_BYTES].fill(0);
     p.xstate.tile_config[1] = 0;

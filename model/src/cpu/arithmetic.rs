@@ -1,13 +1,13 @@
 //! Addition, subtraction, logic, multiplication, division, compare and exchange.
 
+use super::core::Core;
 use super::decoded::{Decoded, Handler};
 use super::flags;
 use super::operand::{mask, sign_extend};
-use super::{Step, Stop};
 use crate::event::Event;
 use crate::memory::Memory;
 use crate::mmu::Kind;
-use crate::processor::Processor;
+use crate::stop::{Step, Stop};
 use fred::control::rflags::{AF, CF, OF, ZF};
 use fred::event::vector;
 use iced_x86::Mnemonic;
@@ -44,7 +44,7 @@ pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
 type Binary = fn(u64, u64, bool, u8) -> (u64, u64);
 
 #[inline]
-fn binary(p: &mut Processor, m: &mut Memory, d: &Decoded, operation: Binary) -> Step {
+fn binary(p: &mut Core, m: &mut Memory, d: &Decoded, operation: Binary) -> Step {
     let (target, a, b) = if d.operands[1] == super::decoded::Operand::Memory {
         let b = p.read(m, d, 1)?;
         let (target, a) = p.modify(m, d, 0)?;
@@ -60,7 +60,7 @@ fn binary(p: &mut Processor, m: &mut Memory, d: &Decoded, operation: Binary) -> 
 }
 
 #[inline]
-fn compare(p: &mut Processor, m: &mut Memory, d: &Decoded, operation: fn(u64, u64, u8) -> u64) -> Step {
+fn compare(p: &mut Core, m: &mut Memory, d: &Decoded, operation: fn(u64, u64, u8) -> u64) -> Step {
     let a = p.read(m, d, 0)?;
     let b = p.read(m, d, 1)?;
     p.set_status(operation(a, b, d.size[0]));
@@ -68,7 +68,7 @@ fn compare(p: &mut Processor, m: &mut Memory, d: &Decoded, operation: fn(u64, u6
 }
 
 /// INC and DEC leave CF alone.
-fn step_by_one(p: &mut Processor, m: &mut Memory, d: &Decoded, operation: Binary) -> Step {
+fn step_by_one(p: &mut Core, m: &mut Memory, d: &Decoded, operation: Binary) -> Step {
     let (target, a) = p.modify(m, d, 0)?;
     let (result, status) = operation(a, 1, false, d.size[0]);
     let carry = p.rflags & CF;
@@ -77,15 +77,15 @@ fn step_by_one(p: &mut Processor, m: &mut Memory, d: &Decoded, operation: Binary
     Ok(())
 }
 
-fn inc(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn inc(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     step_by_one(p, m, d, flags::add)
 }
 
-fn dec(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn dec(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     step_by_one(p, m, d, flags::subtract)
 }
 
-fn neg(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn neg(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     let (target, a) = p.modify(m, d, 0)?;
     let (result, status) = flags::subtract(0, a, false, d.size[0]);
     p.store(m, target, d.size[0], result);
@@ -93,13 +93,13 @@ fn neg(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     Ok(())
 }
 
-fn not(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn not(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     let (target, a) = p.modify(m, d, 0)?;
     p.store(m, target, d.size[0], !a);
     Ok(())
 }
 
-fn xadd(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn xadd(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     let (target, a) = p.modify(m, d, 0)?;
     let b = p.read(m, d, 1)?;
     let (sum, status) = flags::add(a, b, false, d.size[0]);
@@ -110,7 +110,7 @@ fn xadd(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     Ok(())
 }
 
-fn cmpxchg(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn cmpxchg(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     let size = d.size[0];
     let (target, old) = p.modify(m, d, 0)?;
     let (accumulator, new) = (p.gpr(0, size), p.read(m, d, 1)?);
@@ -128,13 +128,13 @@ fn cmpxchg(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     Ok(())
 }
 
-fn cmpxchg_pair(p: &mut Processor, m: &mut Memory, d: &Decoded, half: u8) -> Step {
+fn cmpxchg_pair(p: &mut Core, m: &mut Memory, d: &Decoded, half: u8) -> Step {
     let size = usize::from(half) * 2;
-    if half == 8 && !p.run.offered.cx16 {
-        return Err(super::ud());
+    if half == 8 && !p.features.cx16 {
+        return Err(crate::stop::ud());
     }
     if half == 8 && !p.effective_address(d).is_multiple_of(16) {
-        return Err(super::gp0());
+        return Err(crate::stop::gp0());
     }
     let place = p.memory_operand(m, d, size, Kind::Write)?;
     let mut bytes = [0; 16];
@@ -160,7 +160,7 @@ fn cmpxchg_pair(p: &mut Processor, m: &mut Memory, d: &Decoded, half: u8) -> Ste
     Ok(())
 }
 
-impl Processor {
+impl Core {
     /// CF and OF of a multiplication. The manual leaves SF, ZF, AF and PF undefined: SF and PF are
     /// those of the low half of the product here, ZF and AF are 0.
     fn set_product_status(&mut self, overflow: bool, low: u64, size: u8) {
@@ -186,7 +186,7 @@ impl Processor {
     }
 }
 
-fn mul(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn mul(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     let size = d.size[0];
     let product = u128::from(p.gpr(0, size)) * u128::from(p.read(m, d, 0)?);
     let high = (product >> (u32::from(size) * 8)) as u64;
@@ -195,7 +195,7 @@ fn mul(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     Ok(())
 }
 
-fn imul(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn imul(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     let size = d.size[0];
     let signed = |value| i128::from(sign_extend(value, size) as i64);
     let (a, b) = match d.instruction.op_count() {
@@ -219,7 +219,7 @@ fn divide_error() -> Stop {
     Stop::Fault(Event::exception(vector::DE))
 }
 
-fn div(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn div(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     let size = d.size[0];
     let divisor = u128::from(p.read(m, d, 0)?);
     let dividend = p.accumulator_pair(size);
@@ -230,7 +230,7 @@ fn div(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     Ok(())
 }
 
-fn idiv(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn idiv(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     let size = d.size[0];
     let divisor = i128::from(sign_extend(p.read(m, d, 0)?, size) as i64);
     let bits = u32::from(size) * 16;

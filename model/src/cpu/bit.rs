@@ -1,11 +1,12 @@
 //! Bit tests, bit scans, counts, SETcc.
 
+use super::core::Core;
 use super::decoded::{Decoded, Handler, Operand};
+use super::flags;
 use super::operand::{Target, mask, sign_extend};
-use super::{Step, flags, ud};
 use crate::memory::Memory;
 use crate::mmu::Kind;
-use crate::processor::Processor;
+use crate::stop::{Step, ud};
 use fred::control::rflags::{CF, ZF};
 use iced_x86::Mnemonic;
 
@@ -42,7 +43,7 @@ pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
 }
 
 /// With a register offset, the bit string in memory reaches beyond the operand, to either side.
-fn bit_test(p: &mut Processor, m: &mut Memory, d: &Decoded, change: fn(u64, u64) -> u64, kind: Kind) -> Step {
+fn bit_test(p: &mut Core, m: &mut Memory, d: &Decoded, change: fn(u64, u64) -> u64, kind: Kind) -> Step {
     let size = d.size[0];
     let width = u64::from(size) * 8;
     let offset = p.read(m, d, 1)?;
@@ -68,7 +69,7 @@ fn bit_test(p: &mut Processor, m: &mut Memory, d: &Decoded, change: fn(u64, u64)
 
 /// BSF and BSR. Of a zero source the destination stays; the undefined flags are those of the
 /// source.
-fn scan(p: &mut Processor, m: &mut Memory, d: &Decoded, reverse: bool) -> Step {
+fn scan(p: &mut Core, m: &mut Memory, d: &Decoded, reverse: bool) -> Step {
     let source = p.read(m, d, 1)?;
     if source == 0 {
         p.set_status(flags::of_result(0, d.size[0]));
@@ -80,7 +81,7 @@ fn scan(p: &mut Processor, m: &mut Memory, d: &Decoded, reverse: bool) -> Step {
     Ok(())
 }
 
-fn count(p: &mut Processor, m: &mut Memory, d: &Decoded, number: fn(u64, u32) -> u32) -> Step {
+fn count(p: &mut Core, m: &mut Memory, d: &Decoded, number: fn(u64, u32) -> u32) -> Step {
     let size = d.size[0];
     let source = p.read(m, d, 1)?;
     let count = number(source, u32::from(size) * 8);
@@ -89,22 +90,22 @@ fn count(p: &mut Processor, m: &mut Memory, d: &Decoded, number: fn(u64, u32) ->
     Ok(())
 }
 
-fn tzcnt(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
-    if !p.run.offered.bmi1 {
+fn tzcnt(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
+    if !p.features.bmi1 {
         return scan(p, m, d, false);
     }
     count(p, m, d, |value, width| value.trailing_zeros().min(width))
 }
 
-fn lzcnt(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
-    if !p.run.offered.lzcnt {
+fn lzcnt(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
+    if !p.features.lzcnt {
         return scan(p, m, d, true);
     }
     count(p, m, d, |value, width| value.leading_zeros() - (64 - width))
 }
 
-fn popcnt(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
-    if !p.run.offered.popcnt {
+fn popcnt(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
+    if !p.features.popcnt {
         return Err(ud());
     }
     let source = p.read(m, d, 1)?;
@@ -113,7 +114,7 @@ fn popcnt(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     Ok(())
 }
 
-fn set(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn set(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     let met = p.condition(d.condition);
     p.write(m, d, 0, met.into())
 }

@@ -1,10 +1,11 @@
 //! BMI1, BMI2 and ADX.
 
+use super::core::Core;
 use super::decoded::{Decoded, Handler};
+use super::flags;
 use super::operand::{mask, sign_extend};
-use super::{Step, flags, ud};
 use crate::memory::Memory;
-use crate::processor::Processor;
+use crate::stop::{Step, ud};
 use fred::control::rflags::{CF, OF, ZF};
 use iced_x86::Mnemonic;
 
@@ -30,13 +31,13 @@ pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
     })
 }
 
-impl Processor {
+impl Core {
     fn require_bmi1(&self) -> Step {
-        if self.run.offered.bmi1 && !self.is_real_mode() { Ok(()) } else { Err(ud()) }
+        if self.features.bmi1 && !self.is_real_mode() { Ok(()) } else { Err(ud()) }
     }
 
     fn require_bmi2(&self) -> Step {
-        if self.run.offered.bmi2 && !self.is_real_mode() { Ok(()) } else { Err(ud()) }
+        if self.features.bmi2 && !self.is_real_mode() { Ok(()) } else { Err(ud()) }
     }
 
     /// SF and ZF of a result, and CF. The manual leaves AF and PF undefined; both are 0 here.
@@ -48,7 +49,7 @@ impl Processor {
 
 /// A function of the second and third operand, BMI1.
 fn first(
-    p: &mut Processor,
+    p: &mut Core,
     m: &mut Memory,
     d: &Decoded,
     operation: fn(u64, u64, u8) -> u64,
@@ -62,7 +63,7 @@ fn first(
     Ok(())
 }
 
-fn bextr(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn bextr(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     p.require_bmi1()?;
     let (source, control) = (p.read(m, d, 1)?, p.read(m, d, 2)?);
     let (start, length) = (control as u8, (control >> 8) as u8);
@@ -75,7 +76,7 @@ fn bextr(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
 
 /// BLSI, BLSMSK and BLSR.
 fn lowest(
-    p: &mut Processor,
+    p: &mut Core,
     m: &mut Memory,
     d: &Decoded,
     operation: fn(u64) -> u64,
@@ -89,7 +90,7 @@ fn lowest(
     Ok(())
 }
 
-fn bzhi(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn bzhi(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     p.require_bmi2()?;
     let (source, index) = (p.read(m, d, 1)?, p.read(m, d, 2)? as u8);
     let beyond = u32::from(index) >= u32::from(d.size[0]) * 8;
@@ -100,7 +101,7 @@ fn bzhi(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
 }
 
 /// The high half is written last: with the same destination twice, it stays.
-fn mulx(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn mulx(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     p.require_bmi2()?;
     let size = d.size[0];
     let product = u128::from(p.gpr(2, size)) * u128::from(p.read(m, d, 2)?);
@@ -109,7 +110,7 @@ fn mulx(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
 }
 
 /// A function of the second and third operand that touches no flag, BMI2.
-fn second(p: &mut Processor, m: &mut Memory, d: &Decoded, operation: fn(u64, u64) -> u64) -> Step {
+fn second(p: &mut Core, m: &mut Memory, d: &Decoded, operation: fn(u64, u64) -> u64) -> Step {
     p.require_bmi2()?;
     let (a, b) = (p.read(m, d, 1)?, p.read(m, d, 2)?);
     p.write(m, d, 0, operation(a, b))
@@ -139,7 +140,7 @@ fn extract(source: u64, places: u64) -> u64 {
     result
 }
 
-fn rorx(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn rorx(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     p.require_bmi2()?;
     let (size, source) = (d.size[0], p.read(m, d, 1)?);
     let result = if size == 8 {
@@ -150,7 +151,7 @@ fn rorx(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     p.write(m, d, 0, result)
 }
 
-fn shift(p: &mut Processor, m: &mut Memory, d: &Decoded, operation: fn(u64, u32, u8) -> u64) -> Step {
+fn shift(p: &mut Core, m: &mut Memory, d: &Decoded, operation: fn(u64, u32, u8) -> u64) -> Step {
     p.require_bmi2()?;
     let size = d.size[0];
     let (value, count) = (p.read(m, d, 1)?, p.read(m, d, 2)? as u32);
@@ -159,8 +160,8 @@ fn shift(p: &mut Processor, m: &mut Memory, d: &Decoded, operation: fn(u64, u32,
 }
 
 /// ADCX and ADOX: one flag is carry in and carry out, no other changes.
-fn add_with(p: &mut Processor, m: &mut Memory, d: &Decoded, carry: u64) -> Step {
-    if !p.run.offered.adx {
+fn add_with(p: &mut Core, m: &mut Memory, d: &Decoded, carry: u64) -> Step {
+    if !p.features.adx {
         return Err(ud());
     }
     let (a, b) = (p.read(m, d, 0)?, p.read(m, d, 1)?);

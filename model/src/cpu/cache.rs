@@ -18,7 +18,7 @@ struct CodePage {
     decoded: Vec<Decoded>,
 }
 
-/// The cache. It is no architectural state: a clone starts empty, and all are equal.
+/// The cache.
 #[derive(Default)]
 pub(crate) struct DecodeCache {
     pages: Vec<Option<CodePage>>,
@@ -27,7 +27,7 @@ pub(crate) struct DecodeCache {
 }
 
 /// The page that instructions were last fetched from, and the conditions under which the next fetch
-/// from it needs no translation: see [`Processor::fetch_again`](crate::processor::Processor).
+/// from it needs no translation: see `Core::fetch_again`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Window {
     /// Linear page number.
@@ -99,18 +99,6 @@ impl DecodeCache {
         });
         code.decoded.push(decoded);
         code.slots[offset % PAGE] = code.decoded.len() as u16;
-    }
-}
-
-impl Clone for DecodeCache {
-    fn clone(&self) -> Self {
-        Self::default()
-    }
-}
-
-impl PartialEq for DecodeCache {
-    fn eq(&self, _: &Self) -> bool {
-        true
     }
 }
 

@@ -1,11 +1,11 @@
 //! Far transfers through the call gates of IA-32e mode (SDM vol. 2, CALL and JMP, "64-bit call gate").
 
+use super::core::Core;
 use super::load_segment::{Descriptor, null_segment, selector_fault};
-use super::{Step, Stop, gp0};
 use crate::event::Event;
 use crate::memory::Memory;
 use crate::mmu::{Kind, Privilege};
-use crate::processor::Processor;
+use crate::stop::{Step, Stop, gp0};
 use fred::event::vector;
 use fred::msr::is_canonical;
 
@@ -26,7 +26,7 @@ impl Gate {
     }
 }
 
-impl Processor {
+impl Core {
     /// The call gate that `selector` names; `None` where it names a segment.
     ///
     /// # Errors
@@ -83,7 +83,7 @@ impl Processor {
 
     /// CALL: with the stack of the TSS where the level changes, and no parameters copied.
     pub(super) fn call_through(&mut self, m: &mut Memory, gate: &Gate) -> Step {
-        let (cs, back) = (self.segments.cs.selector.into(), self.run.next_rip);
+        let (cs, back) = (self.segments.cs.selector.into(), self.scratch.next_rip);
         let (stack, cpl) = (self.gpr[4], self.cpl());
         if !gate.goes_inwards(cpl) {
             let places = self.two_pushes(m, 8)?;
@@ -125,8 +125,8 @@ impl Processor {
     fn enter_gate(&mut self, m: &mut Memory, gate: &Gate, cpl: u8) -> Step {
         self.mark_accessed(m, gate.selector, gate.code)?;
         self.segments.cs = gate.code.load(gate.selector & !3 | u16::from(cpl));
-        self.run.branched = true;
-        self.run.next_rip = gate.offset;
+        self.scratch.branched = true;
+        self.scratch.next_rip = gate.offset;
         Ok(())
     }
 }

@@ -1,12 +1,12 @@
 //! Near jumps, calls and returns, and the instructions that ask for an event.
 
+use super::core::Core;
 use super::decoded::{Decoded, Handler, Operand};
 use super::operand::mask;
-use super::{Step, Stop, gp0, ud};
 use crate::event::Event;
 use crate::memory::Memory;
-use crate::processor::Processor;
-use fred::control::{CR4_FRED, EFER_SCE, rflags};
+use crate::stop::{Step, Stop, gp0, ud};
+use fred::control::{EFER_SCE, rflags};
 use fred::event::{EventType, vector};
 use fred::msr::is_canonical;
 use iced_x86::{Code, Mnemonic};
@@ -55,28 +55,23 @@ fn asks(vector: u8, event_type: EventType, d: &Decoded) -> Step {
     Err(Stop::Fault(Event::software(vector, event_type, d.length)))
 }
 
-impl Processor {
-    /// Whether CR4.FRED is set.
-    pub(crate) fn fred(&self) -> bool {
-        self.cr4 & CR4_FRED != 0
-    }
-
+impl Core {
     /// Makes `target` the next RIP of a near branch whose operand size is `size` bytes.
     #[inline]
     pub(crate) fn branch_to(&mut self, target: u64, size: u8) -> Step {
-        self.run.branched = true;
+        self.scratch.branched = true;
         if self.is_64_bit() {
             if !is_canonical(target) {
                 return Err(gp0());
             }
-            self.run.next_rip = target;
+            self.scratch.next_rip = target;
             return Ok(());
         }
         let target = target & mask(size);
         if target > u64::from(self.segments.cs.limit) {
             return Err(gp0());
         }
-        self.run.next_rip = target;
+        self.scratch.next_rip = target;
         Ok(())
     }
 
@@ -138,7 +133,7 @@ fn is_loop_with(code: Code, size: u8) -> bool {
     }
 }
 
-fn jcc(p: &mut Processor, _: &mut Memory, d: &Decoded) -> Step {
+fn jcc(p: &mut Core, _: &mut Memory, d: &Decoded) -> Step {
     let met = p.condition(d.condition);
     p.jump_if(d, met)
 }
@@ -150,7 +145,7 @@ fn is_far(d: &Decoded) -> bool {
         || d.instruction.is_call_far_indirect()
 }
 
-fn jmp(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn jmp(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     if d.operands[0] == Operand::Branch {
         return p.jump_if(d, true);
     }
@@ -161,11 +156,11 @@ fn jmp(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     p.branch_to(target, d.size[0])
 }
 
-fn call(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn call(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     if is_far(d) {
         return super::far::call(p, m, d);
     }
-    let back = p.run.next_rip;
+    let back = p.scratch.next_rip;
     if d.operands[0] == Operand::Branch {
         p.jump_if(d, true)?;
     } else {
@@ -175,7 +170,7 @@ fn call(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     p.push(m, back, d.stack)
 }
 
-fn ret(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn ret(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     // The stack increment includes the immediate; the pop does not.
     let size = match d.instruction.code() {
         Code::Retnw | Code::Retnw_imm16 => 2,
@@ -189,14 +184,14 @@ fn ret(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     Ok(())
 }
 
-fn into(p: &mut Processor, _: &mut Memory, d: &Decoded) -> Step {
+fn into(p: &mut Core, _: &mut Memory, d: &Decoded) -> Step {
     if p.flag(rflags::OF) {
         return asks(vector::OF, EventType::SoftwareException, d);
     }
     Ok(())
 }
 
-fn syscall(p: &mut Processor, _: &mut Memory, d: &Decoded) -> Step {
+fn syscall(p: &mut Core, _: &mut Memory, d: &Decoded) -> Step {
     if !p.is_64_bit() {
         return Err(ud());
     }
@@ -206,18 +201,18 @@ fn syscall(p: &mut Processor, _: &mut Memory, d: &Decoded) -> Step {
     if p.efer & EFER_SCE == 0 {
         return Err(ud());
     }
-    p.gpr[1] = p.run.next_rip;
+    p.gpr[1] = p.scratch.next_rip;
     p.gpr[11] = p.rflags & !rflags::RF;
-    p.run.branched = true;
-    p.run.next_rip = p.msrs.lstar;
+    p.scratch.branched = true;
+    p.scratch.next_rip = p.msrs.lstar;
     p.rflags = p.rflags & !(p.msrs.fmask | rflags::RF) | rflags::FIXED;
-    p.run.no_single_step = !p.flag(rflags::TF);
+    p.scratch.no_single_step = !p.flag(rflags::TF);
     let selector = (p.msrs.star >> 32) as u16 & !3;
     p.load_flat(selector, selector.wrapping_add(8), 0);
     Ok(())
 }
 
-fn sysret(p: &mut Processor, _: &mut Memory, d: &Decoded) -> Step {
+fn sysret(p: &mut Core, _: &mut Memory, d: &Decoded) -> Step {
     if p.fred() || !p.is_64_bit() || p.efer & EFER_SCE == 0 {
         return Err(ud());
     }
@@ -228,8 +223,8 @@ fn sysret(p: &mut Processor, _: &mut Memory, d: &Decoded) -> Step {
     if long && !is_canonical(p.gpr[1]) {
         return Err(gp0());
     }
-    p.run.branched = true;
-    p.run.next_rip = if long { p.gpr[1] } else { p.gpr(1, 4) };
+    p.scratch.branched = true;
+    p.scratch.next_rip = if long { p.gpr[1] } else { p.gpr(1, 4) };
     let kept = 0x3C_7FD7;
     p.rflags = p.gpr[11] & kept | rflags::FIXED;
     let base = (p.msrs.star >> 48) as u16;
@@ -242,7 +237,7 @@ fn sysret(p: &mut Processor, _: &mut Memory, d: &Decoded) -> Step {
 
 /// Under FRED SYSEXIT is #UD, and SYSENTER an event whatever IA32_SYSENTER_CS holds (SDM vol. 2,
 /// SYSENTER, operation). The rest is not modelled.
-fn sysenter_family(p: &mut Processor, _: &mut Memory, d: &Decoded) -> Step {
+fn sysenter_family(p: &mut Core, _: &mut Memory, d: &Decoded) -> Step {
     if p.fred() && d.instruction.mnemonic() != Mnemonic::Sysenter {
         return Err(ud());
     }

@@ -1,10 +1,10 @@
 //! MOV to and from control and debug registers, CLTS, LMSW, SMSW.
 
+use super::core::Core;
 use super::decoded::{Decoded, Handler, Operand};
-use super::{Step, Stop, gp0, ud};
 use crate::event::Event;
 use crate::memory::Memory;
-use crate::processor::Processor;
+use crate::stop::{Step, Stop, gp0, ud};
 use fred::control::{
     CR0_ET, CR0_PE, CR0_PG, CR0_TS, CR4_DE, CR4_FRED, CR4_OSXSAVE, CR4_PAE, CR4_SMAP, CR4_SMEP, EFER_LMA,
     EFER_LME,
@@ -29,7 +29,7 @@ const CR0_CD: u64 = 1 << 30;
 const CR0_DEFINED: u64 = 0xE005_003F;
 
 /// MOV with a control or debug register as an operand.
-pub(super) fn mov(p: &mut Processor, _: &mut Memory, d: &Decoded) -> Step {
+pub(super) fn mov(p: &mut Core, _: &mut Memory, d: &Decoded) -> Step {
     p.require_ring_0()?;
     let size = if p.is_64_bit() { 8 } else { 4 };
     match (d.operands[0], d.operands[1]) {
@@ -54,20 +54,20 @@ pub(super) fn mov(p: &mut Processor, _: &mut Memory, d: &Decoded) -> Step {
     }
 }
 
-fn clts(p: &mut Processor, _: &mut Memory, _: &Decoded) -> Step {
+fn clts(p: &mut Core, _: &mut Memory, _: &Decoded) -> Step {
     p.require_ring_0()?;
     p.cr0 &= !CR0_TS;
     Ok(())
 }
 
-fn lmsw(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn lmsw(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     p.require_ring_0()?;
     let value = p.read(m, d, 0)?;
     // PE MP EM TS; PE can be set but not cleared.
     p.set_cr0(p.cr0 & !0xE | value & 0xF)
 }
 
-impl Processor {
+impl Core {
     fn control_register(&self, number: u8) -> Result<u64, Stop> {
         Ok(match number {
             0 => self.cr0,
@@ -84,7 +84,7 @@ impl Processor {
             0 => return self.set_cr0(value),
             2 => self.cr2 = value,
             3 => {
-                if value >> self.physical_bits() != 0 {
+                if value >> self.features.physical_bits != 0 {
                     return Err(gp0());
                 }
                 self.cr3 = value;

@@ -1,11 +1,12 @@
 //! The descriptor-table registers, the LDT and the task register.
 
+use super::core::Core;
 use super::decoded::{Decoded, Handler};
 use super::load_segment::{Descriptor, null_segment, selector_fault};
-use super::{Step, Stop, gp0, ud};
 use crate::memory::Memory;
 use crate::mmu::Kind;
-use crate::processor::{DescriptorTable, Processor, Segment};
+use crate::segment::{DescriptorTable, Segment};
+use crate::stop::{Step, Stop, gp0, ud};
 use fred::event::vector;
 use iced_x86::Mnemonic;
 
@@ -22,7 +23,7 @@ pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
     })
 }
 
-fn load_table(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn load_table(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     p.require_ring_0()?;
     let size: u8 = if p.is_64_bit() { 8 } else { 4 };
     let place = p.memory_operand(m, d, usize::from(size) + 2, Kind::Read)?;
@@ -51,7 +52,7 @@ fn is_16_bit_form(d: &Decoded) -> bool {
     matches!(d.instruction.code(), C::Lgdt_m1632_16 | C::Lidt_m1632_16)
 }
 
-fn store_table(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn store_table(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     let table = if d.instruction.mnemonic() == Mnemonic::Sgdt { p.gdtr } else { p.idtr };
     let size = if p.is_64_bit() { 10 } else { 6 };
     let place = p.memory_operand(m, d, size, Kind::Write)?;
@@ -64,7 +65,7 @@ fn store_table(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
 
 /// The system segment that LLDT and LTR load: descriptor base with its upper half in long mode.
 fn system_segment(
-    p: &mut Processor,
+    p: &mut Core,
     m: &mut Memory,
     selector: u16,
     types: &[u8],
@@ -93,7 +94,7 @@ fn system_segment(
     Ok((low, segment))
 }
 
-fn lldt(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn lldt(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     if p.is_real_mode() {
         return Err(ud());
     }
@@ -104,7 +105,7 @@ fn lldt(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     Ok(())
 }
 
-fn ltr(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn ltr(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     if p.is_real_mode() {
         return Err(ud());
     }

@@ -1,13 +1,15 @@
 //! Which handler executes which instruction.
 
+use super::core::Core;
 use super::decoded::{Decoded, Handler};
+use super::features::is_missing;
 use super::{
-    Step, Stop, amx, arithmetic, bit, bmi, control_flow, control_register, descriptor_table, far, fpu,
-    fred_return, io, iret, moves, shift, stack, string, system, xsave,
+    amx, arithmetic, bit, bmi, control_flow, control_register, descriptor_table, far, fpu, fred_return, io,
+    iret, moves, shift, stack, string, system, xsave,
 };
 use crate::memory::Memory;
-use crate::processor::Processor;
-use iced_x86::{Instruction, Mnemonic};
+use crate::stop::{Step, Stop, ud};
+use iced_x86::{EncodingKind, Instruction, Mnemonic};
 
 /// Each family says which mnemonics it executes. Asked once for each decoded instruction.
 const FAMILIES: [fn(Mnemonic) -> Option<Handler>; 18] = [
@@ -37,8 +39,16 @@ pub(crate) fn handler(instruction: &Instruction) -> Handler {
     FAMILIES.iter().find_map(|family| family(mnemonic)).unwrap_or(unknown)
 }
 
-fn unknown(p: &mut Processor, _: &mut Memory, d: &Decoded) -> Step {
-    p.require_offered(d)?;
+fn unknown(p: &mut Core, _: &mut Memory, d: &Decoded) -> Step {
+    require_offered(p, d)?;
     p.require_extension(d)?;
     Err(Stop::Unknown)
+}
+
+/// #UD for an instruction that no handler executes and that CPUID certainly does not offer.
+fn require_offered(p: &Core, d: &Decoded) -> Step {
+    const XCR0_AVX: u64 = 1 << 2;
+    let legacy = matches!(d.instruction.code().encoding(), EncodingKind::Legacy);
+    let disabled = !legacy && p.xcr0 & XCR0_AVX == 0;
+    if disabled || is_missing(&p.cpuid, &d.instruction) { Err(ud()) } else { Ok(()) }
 }

@@ -2,15 +2,16 @@
 //!
 //! Outside IA-32e mode gates and task switches are not modelled.
 
+use super::core::Core;
 use super::decoded::{Decoded, Handler, Operand};
 use super::load_segment::{Descriptor, selector_fault};
 use super::operand::mask;
-use super::{Step, Stop, gp0};
 use crate::memory::Memory;
 use crate::mmu::Kind;
 use crate::mmu::access::Place;
-use crate::mmu::linear::seg;
-use crate::processor::{Processor, Segment};
+use crate::segment::Segment;
+use crate::segment::seg;
+use crate::stop::{Step, Stop, gp0};
 use fred::event::vector;
 use fred::msr::is_canonical;
 use iced_x86::{Code, Mnemonic};
@@ -26,14 +27,14 @@ pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
 }
 
 /// LSS, LFS and LGS. Unlike MOV SS, LSS holds nothing back.
-fn load_pointer(p: &mut Processor, m: &mut Memory, d: &Decoded, index: u8) -> Step {
+fn load_pointer(p: &mut Core, m: &mut Memory, d: &Decoded, index: u8) -> Step {
     let (selector, offset) = pointer_in_memory(p, m, d, d.size[0])?;
     p.load_segment(m, index, selector)?;
     p.write(m, d, 0, offset)
 }
 
 /// Selector and offset of a far pointer in memory; the offset has `size` bytes and comes first.
-fn pointer_in_memory(p: &mut Processor, m: &mut Memory, d: &Decoded, size: u8) -> Result<(u16, u64), Stop> {
+fn pointer_in_memory(p: &mut Core, m: &mut Memory, d: &Decoded, size: u8) -> Result<(u16, u64), Stop> {
     let at = usize::from(size);
     let place = p.memory_operand(m, d, at + 2, Kind::Read)?;
     let mut bytes = [0; 10];
@@ -44,7 +45,7 @@ fn pointer_in_memory(p: &mut Processor, m: &mut Memory, d: &Decoded, size: u8) -
 }
 
 /// Selector, offset and operand size of a far pointer operand.
-fn pointer(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Result<(u16, u64, u8), Stop> {
+fn pointer(p: &mut Core, m: &mut Memory, d: &Decoded) -> Result<(u16, u64, u8), Stop> {
     if d.operands[0] == Operand::Memory {
         let size = d.size[0] - 2;
         let (selector, offset) = pointer_in_memory(p, m, d, size)?;
@@ -58,7 +59,7 @@ fn pointer(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Result<(u16, u64, 
     }
 }
 
-impl Processor {
+impl Core {
     /// The code segment of a far jump or call, checked; `offset` lies in it.
     fn far_target(&mut self, m: &mut Memory, selector: u16, offset: u64) -> Result<Segment, Stop> {
         if self.is_real_mode() {
@@ -181,19 +182,19 @@ impl Processor {
     }
 }
 
-pub(super) fn jmp(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+pub(super) fn jmp(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     let (selector, offset, size) = pointer(p, m, d)?;
     if let Some(gate) = p.call_gate(m, selector)? {
         return p.jump_through(m, &gate);
     }
     let segment = p.far_target(m, selector, offset)?;
     p.segments.cs = segment;
-    p.run.branched = true;
-    p.run.next_rip = offset & mask(size);
+    p.scratch.branched = true;
+    p.scratch.next_rip = offset & mask(size);
     Ok(())
 }
 
-pub(super) fn call(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+pub(super) fn call(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     let (selector, offset, size) = pointer(p, m, d)?;
     if let Some(gate) = p.call_gate(m, selector)? {
         return p.call_through(m, &gate);
@@ -201,15 +202,15 @@ pub(super) fn call(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     let segment = p.far_target(m, selector, offset)?;
     let places = p.two_pushes(m, size)?;
     m.store_number(&places[0], size.into(), p.segments.cs.selector.into());
-    m.store_number(&places[1], size.into(), p.run.next_rip);
+    m.store_number(&places[1], size.into(), p.scratch.next_rip);
     p.set_stack(p.stack_at(-2 * i64::from(size)));
     p.segments.cs = segment;
-    p.run.branched = true;
-    p.run.next_rip = offset;
+    p.scratch.branched = true;
+    p.scratch.next_rip = offset;
     Ok(())
 }
 
-fn retf(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn retf(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     let size: u8 = match d.instruction.code() {
         Code::Retfw | Code::Retfw_imm16 => 2,
         Code::Retfd | Code::Retfd_imm16 => 4,
@@ -222,8 +223,8 @@ fn retf(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     if p.is_real_mode() {
         let above = p.stack_at(2 * step + released);
         p.segments.cs = Segment { selector, base: u64::from(selector) << 4, ..p.segments.cs };
-        p.run.branched = true;
-        p.run.next_rip = offset;
+        p.scratch.branched = true;
+        p.scratch.next_rip = offset;
         p.set_stack(above);
         return Ok(());
     }
@@ -245,7 +246,7 @@ fn retf(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
         p.set_stack(rsp.wrapping_add(released as u64));
         p.drop_privileged_segments();
     }
-    p.run.branched = true;
-    p.run.next_rip = offset & mask(size);
+    p.scratch.branched = true;
+    p.scratch.next_rip = offset & mask(size);
     Ok(())
 }

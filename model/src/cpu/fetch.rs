@@ -1,15 +1,16 @@
 //! Instruction fetch.
 
-use super::Stop;
 use super::cache::{DecodeCache, Window};
-use super::decoded::{Decoded, LONGEST, Undecodable};
+use super::core::Core;
+use super::decode::{LONGEST, Undecodable};
+use super::decoded::Decoded;
 use crate::event::Event;
 use crate::memory::{Memory, PAGE};
 use crate::mmu::Kind;
-use crate::mmu::linear::seg;
-use crate::processor::Processor;
+use crate::segment::seg;
+use crate::stop::Stop;
 
-impl Processor {
+impl Core {
     /// 16, 32 or 64.
     pub(crate) fn code_bits(&self) -> u32 {
         if self.is_64_bit() {

@@ -1,7 +1,7 @@
 //! The status flags.
 
+use super::core::Core;
 use super::operand::{mask, sign_bit};
-use crate::processor::Processor;
 use fred::control::rflags::{AF, CF, OF, PF, SF, ZF};
 
 /// CF, PF, AF, ZF, SF and OF.
@@ -46,12 +46,7 @@ pub(crate) fn subtract(a: u64, b: u64, borrow: bool, size: u8) -> (u64, u64) {
     (result, flags)
 }
 
-impl Processor {
-    #[inline]
-    pub(crate) fn flag(&self, bit: u64) -> bool {
-        self.rflags & bit != 0
-    }
-
+impl Core {
     #[inline]
     pub(crate) fn set_flag(&mut self, bit: u64, value: bool) {
         self.rflags = self.rflags & !bit | flag(value, bit);

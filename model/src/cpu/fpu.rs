@@ -2,12 +2,12 @@
 //! FXRSTOR, and moves. The checks of every other x87, MMX and SSE instruction are made before it
 //! stops as unknown.
 
+use super::core::Core;
 use super::decoded::{Decoded, Handler, Operand};
-use super::{Step, Stop, gp0, ud};
 use crate::event::Event;
 use crate::memory::Memory;
 use crate::mmu::Kind;
-use crate::processor::Processor;
+use crate::stop::{Step, Stop, gp0, ud};
 use crate::xstate::{XState, component};
 use fred::control::{CR0_EM, CR0_MP, CR0_TS, CR4_OSFXSR};
 use fred::event::vector;
@@ -41,7 +41,7 @@ pub(super) fn not_available() -> Stop {
     Stop::Fault(Event::exception(vector::NM))
 }
 
-impl Processor {
+impl Core {
     /// What every x87 instruction checks first.
     fn require_x87(&self) -> Step {
         if self.cr0 & (CR0_EM | CR0_TS) != 0 { Err(not_available()) } else { Ok(()) }
@@ -123,7 +123,7 @@ impl Processor {
     }
 }
 
-fn fninit(p: &mut Processor, _: &mut Memory, _: &Decoded) -> Step {
+fn fninit(p: &mut Core, _: &mut Memory, _: &Decoded) -> Step {
     p.require_x87()?;
     // The image counts registers from the top of the stack, which becomes 0; they keep what they hold.
     let top = usize::from(p.xstate.fxsave[3] >> 3 & 7);
@@ -134,11 +134,11 @@ fn fninit(p: &mut Processor, _: &mut Memory, _: &Decoded) -> Step {
     Ok(())
 }
 
-fn wait(p: &mut Processor, _: &mut Memory, _: &Decoded) -> Step {
+fn wait(p: &mut Core, _: &mut Memory, _: &Decoded) -> Step {
     if p.cr0 & CR0_MP != 0 && p.cr0 & CR0_TS != 0 { Err(not_available()) } else { Ok(()) }
 }
 
-fn fnclex(p: &mut Processor, _: &mut Memory, _: &Decoded) -> Step {
+fn fnclex(p: &mut Core, _: &mut Memory, _: &Decoded) -> Step {
     p.require_x87()?;
     // IE DE ZE OE UE PE SF ES B of the status word.
     p.xstate.fxsave[2] = 0;
@@ -146,13 +146,13 @@ fn fnclex(p: &mut Processor, _: &mut Memory, _: &Decoded) -> Step {
     Ok(())
 }
 
-fn store_word(p: &mut Processor, m: &mut Memory, d: &Decoded, at: usize) -> Step {
+fn store_word(p: &mut Core, m: &mut Memory, d: &Decoded, at: usize) -> Step {
     p.require_x87()?;
     let word = u16::from_le_bytes([p.xstate.fxsave[at], p.xstate.fxsave[at + 1]]);
     p.write(m, d, 0, word.into())
 }
 
-fn fldcw(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn fldcw(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     p.require_x87()?;
     let word = p.read(m, d, 0)? as u16;
     p.xstate.fxsave[0..2].copy_from_slice(&word.to_le_bytes());
@@ -160,12 +160,7 @@ fn fldcw(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     Ok(())
 }
 
-fn fx_area(
-    p: &mut Processor,
-    m: &mut Memory,
-    d: &Decoded,
-    kind: Kind,
-) -> Result<crate::mmu::access::Place, Stop> {
+fn fx_area(p: &mut Core, m: &mut Memory, d: &Decoded, kind: Kind) -> Result<crate::mmu::access::Place, Stop> {
     p.require_x87()?;
     let offset = p.effective_address(d);
     if !p.linear(d.memory.segment, offset, 512, kind)?.is_multiple_of(16) {
@@ -177,7 +172,7 @@ fn fx_area(
 /// Bytes of the image that FXSAVE writes; the rest of the 512 is the software's.
 const FXSAVE_SIZE: usize = 416;
 
-fn fxsave(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn fxsave(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     let place = fx_area(p, m, d, Kind::Write)?;
     let mut image = [0; 512];
     m.load_place(&place, &mut image);
@@ -186,7 +181,7 @@ fn fxsave(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     Ok(())
 }
 
-fn fxrstor(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn fxrstor(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     let place = fx_area(p, m, d, Kind::Read)?;
     let mut image = [0; 512];
     m.load_place(&place, &mut image);
@@ -204,7 +199,7 @@ pub(super) fn check_mxcsr(value: u32) -> Step {
     if value >> 16 == 0 { Ok(()) } else { Err(gp0()) }
 }
 
-fn ldmxcsr(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn ldmxcsr(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     p.require_sse()?;
     let value = p.read(m, d, 0)? as u32;
     check_mxcsr(value)?;
@@ -212,13 +207,13 @@ fn ldmxcsr(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     Ok(())
 }
 
-fn stmxcsr(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn stmxcsr(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     p.require_sse()?;
     let value = p.xstate.mxcsr();
     p.write(m, d, 0, value.into())
 }
 
-fn move_xmm(p: &mut Processor, m: &mut Memory, d: &Decoded, aligned: bool) -> Step {
+fn move_xmm(p: &mut Core, m: &mut Memory, d: &Decoded, aligned: bool) -> Step {
     p.require_sse()?;
     let value = p.read_xmm(m, d, 1, aligned)?;
     match d.operands[0] {
@@ -231,7 +226,7 @@ fn move_xmm(p: &mut Processor, m: &mut Memory, d: &Decoded, aligned: bool) -> St
     Ok(())
 }
 
-fn logic_xmm(p: &mut Processor, m: &mut Memory, d: &Decoded, operation: fn(u128, u128) -> u128) -> Step {
+fn logic_xmm(p: &mut Core, m: &mut Memory, d: &Decoded, operation: fn(u128, u128) -> u128) -> Step {
     p.require_sse()?;
     let (Operand::Xmm(to), true) = (d.operands[0], d.operands[1] != Operand::Other) else {
         // MMX registers.

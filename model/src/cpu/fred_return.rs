@@ -1,11 +1,12 @@
 //! ERETS and ERETU (SDM vol. 2, their operation sections).
 
+use super::core::Core;
 use super::decoded::{Decoded, Handler};
-use super::{Step, Stop, gp0, ud};
 use crate::memory::Memory;
 use crate::mmu::Kind;
-use crate::mmu::linear::seg;
-use crate::processor::{Processor, Segment};
+use crate::segment::Segment;
+use crate::segment::seg;
+use crate::stop::{Step, Stop, gp0, ud};
 use fred::config::FredConfig;
 use fred::control::rflags;
 use fred::msr::is_canonical;
@@ -35,7 +36,7 @@ struct Popped {
 }
 
 /// Pops nothing for good: RSP stays until the return is committed.
-fn pop(p: &mut Processor, m: &mut Memory) -> Result<Popped, Stop> {
+fn pop(p: &mut Core, m: &mut Memory) -> Result<Popped, Stop> {
     let mut word = |n: u64| {
         let at = p.gpr[4].wrapping_add(8 * n);
         let place = p.data(m, seg::SS, at, 8, Kind::Read)?;
@@ -45,7 +46,7 @@ fn pop(p: &mut Processor, m: &mut Memory) -> Result<Popped, Stop> {
     Ok(Popped { rip, cs: CsSlot(cs), rflags, rsp, ss: SsSlot(ss) })
 }
 
-fn erets(p: &mut Processor, m: &mut Memory, _: &Decoded) -> Step {
+fn erets(p: &mut Core, m: &mut Memory, _: &Decoded) -> Step {
     if !p.fred() || p.cpl() != 0 || !p.is_64_bit() {
         return Err(ud());
     }
@@ -61,28 +62,28 @@ fn erets(p: &mut Processor, m: &mut Memory, _: &Decoded) -> Step {
     // A higher level is clamped.
     let level = config.csl().min(frame.cs.stack_level());
     p.msrs.fred.config = config.with_csl(level).0;
-    p.run.branched = true;
-    p.run.next_rip = frame.rip;
+    p.scratch.branched = true;
+    p.scratch.next_rip = frame.rip;
     p.rflags = frame.rflags;
-    p.run.keep_rf = true;
+    p.scratch.keep_rf = true;
     p.gpr[4] = frame.rsp;
     // Blocking by STI is established only when it was not in effect and IF is now 1.
-    p.run.sti = frame.ss.has(SsSlot::STI) && p.flag(rflags::IF) && !p.sti_blocking;
+    p.scratch.sti = frame.ss.has(SsSlot::STI) && p.flag(rflags::IF) && !p.sti_blocking;
     finish(p, frame.ss);
     Ok(())
 }
 
 /// What the SS slot asks of both: a pending single step, NMIs unblocked.
-fn finish(p: &mut Processor, ss: SsSlot) {
+fn finish(p: &mut Core, ss: SsSlot) {
     if ss.has(SsSlot::SOFTWARE) && p.flag(rflags::TF) {
-        p.run.single_step = true;
+        p.scratch.single_step = true;
     }
     if ss.has(SsSlot::NMI) {
         p.nmi_blocking = false;
     }
 }
 
-fn eretu(p: &mut Processor, m: &mut Memory, _: &Decoded) -> Step {
+fn eretu(p: &mut Core, m: &mut Memory, _: &Decoded) -> Step {
     if !p.fred() || p.cpl() != 0 || !p.is_64_bit() {
         return Err(ud());
     }
@@ -111,10 +112,10 @@ fn eretu(p: &mut Processor, m: &mut Memory, _: &Decoded) -> Step {
     };
     p.segments.cs = cs;
     p.segments.ss = ss;
-    p.run.branched = true;
-    p.run.next_rip = rip;
+    p.scratch.branched = true;
+    p.scratch.next_rip = rip;
     p.rflags = frame.rflags;
-    p.run.keep_rf = true;
+    p.scratch.keep_rf = true;
     p.gpr[4] = frame.rsp;
     p.swap_gs();
     finish(p, frame.ss);
@@ -123,7 +124,7 @@ fn eretu(p: &mut Processor, m: &mut Memory, _: &Decoded) -> Step {
 
 /// CS and SS for ring 3: flat ones for the selectors that IA32_STAR gives, else from their
 /// descriptors with IRET's checks.
-fn return_segments(p: &mut Processor, m: &mut Memory, frame: &Popped) -> Result<(Segment, Segment), Stop> {
+fn return_segments(p: &mut Core, m: &mut Memory, frame: &Popped) -> Result<(Segment, Segment), Stop> {
     use super::load_segment::flat;
     let base = (p.msrs.star >> 48) as u16;
     let (cs, ss) = (frame.cs.selector(), frame.ss.selector());

@@ -1,21 +1,15 @@
 //! IN, OUT, INS and OUTS: each is an exit, and what completes it.
 
+use super::core::Core;
 use super::decoded::{Decoded, Handler};
-use super::string::Item;
-use super::{Step, Stop, gp0};
+use super::scratch::Item;
 use crate::event::Event;
+use crate::exit::ExitReason;
 use crate::memory::Memory;
 use crate::mmu::Kind;
-use crate::mmu::linear::seg;
-use crate::processor::{ExitReason, Processor};
+use crate::segment::seg;
+use crate::stop::{Step, Stop, gp0};
 use iced_x86::Mnemonic;
-
-/// The INS or OUTS of the last exit.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct StringItem {
-    item: Item,
-    rep: bool,
-}
 
 pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
     use Mnemonic as M;
@@ -28,7 +22,7 @@ pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
     })
 }
 
-impl Processor {
+impl Core {
     /// The I/O permission check: CPL against IOPL, then the TSS's bitmap.
     fn require_port(&mut self, memory: &mut Memory, port: u16, size: u8) -> Step {
         if self.is_real_mode() || self.cpl() <= self.iopl() {
@@ -52,7 +46,7 @@ impl Processor {
     }
 }
 
-fn port_operand(p: &mut Processor, m: &mut Memory, d: &Decoded, input: bool) -> Step {
+fn port_operand(p: &mut Core, m: &mut Memory, d: &Decoded, input: bool) -> Step {
     let (value, port) = if input { (0, 1) } else { (1, 0) };
     let size = d.instruction.op_register(value).size() as u8;
     let port = match d.operands[port as usize] {
@@ -72,66 +66,58 @@ fn port_operand(p: &mut Processor, m: &mut Memory, d: &Decoded, input: bool) -> 
     }))
 }
 
-fn string_io(p: &mut Processor, m: &mut Memory, d: &Decoded, input: bool) -> Step {
+fn string_io(p: &mut Core, m: &mut Memory, d: &Decoded, input: bool) -> Step {
     let item = Item::of(&d.instruction);
-    let rep = d.instruction.has_rep_prefix() || d.instruction.has_repne_prefix();
-    if rep && p.gpr(1, item.address_size) == 0 {
+    if item.rep && p.gpr(1, item.address_size) == 0 {
         return Ok(());
     }
     let port = p.gpr(2, 2) as u16;
     p.require_port(m, port, item.size)?;
-    p.run.io = Some(StringItem { item, rep });
+    p.scratch.io = Some(item);
     Err(Stop::Exit(ExitReason::Io {
         port,
         size: item.size,
         input,
         string: true,
-        rep,
+        rep: item.rep,
         address_size: item.address_size,
         segment: if input { seg::ES } else { item.segment },
         length: d.length,
     }))
 }
 
-impl Processor {
+impl Core {
     /// The item of the last exit; a 64-bit one without REP when there was none here.
-    fn last_item(&self, size: u8, segment: u8) -> StringItem {
-        let default = StringItem { item: Item { size, address_size: 8, segment }, rep: false };
-        let mut last = self.run.io.unwrap_or(default);
-        last.item.size = size;
-        last
+    fn last_item(&self, size: u8, segment: u8) -> Item {
+        let default = Item { size, address_size: 8, segment, rep: false };
+        Item { size, ..self.scratch.io.unwrap_or(default) }
     }
 
-    fn count_item(&mut self, last: &StringItem, register: u8) {
-        self.move_index(register, &last.item);
-        if last.rep {
-            let count = self.gpr(1, last.item.address_size).wrapping_sub(1);
-            self.set_gpr(1, last.item.address_size, count);
+    fn count_item(&mut self, item: &Item, register: u8) {
+        self.move_index(register, item);
+        if item.rep {
+            let count = self.gpr(1, item.address_size).wrapping_sub(1);
+            self.set_gpr(1, item.address_size, count);
         }
     }
 
-    /// See [`Processor::finish_ins`].
-    pub(crate) fn finish_ins_item(
-        &mut self,
-        memory: &mut Memory,
-        data: &[u8],
-        size: u8,
-    ) -> Result<(), Event> {
+    /// See [`finish_ins`](crate::processor::Processor::finish_ins).
+    pub(crate) fn finish_ins(&mut self, memory: &mut Memory, data: &[u8], size: u8) -> Result<(), Event> {
         let last = self.last_item(size, seg::ES);
         let bytes = &data[..data.len().min(size.into())];
-        let offset = self.gpr(7, last.item.address_size);
+        let offset = self.gpr(7, last.address_size);
         let place = self.hypervisor_access(memory, seg::ES, offset, size, Kind::Write)?;
         memory.store_place(&place, bytes);
         self.count_item(&last, 7);
         Ok(())
     }
 
-    /// See [`Processor::outs_data`].
-    pub(crate) fn outs_item(&mut self, memory: &mut Memory, data: &mut [u8], size: u8) -> Result<(), Event> {
+    /// See [`outs_data`](crate::processor::Processor::outs_data).
+    pub(crate) fn outs_data(&mut self, memory: &mut Memory, data: &mut [u8], size: u8) -> Result<(), Event> {
         let last = self.last_item(size, seg::DS);
         let length = data.len().min(size.into());
-        let offset = self.gpr(6, last.item.address_size);
-        let place = self.hypervisor_access(memory, last.item.segment, offset, size, Kind::Read)?;
+        let offset = self.gpr(6, last.address_size);
+        let place = self.hypervisor_access(memory, last.segment, offset, size, Kind::Read)?;
         memory.load_place(&place, &mut data[..length]);
         self.count_item(&last, 6);
         Ok(())
@@ -146,7 +132,7 @@ impl Processor {
         kind: Kind,
     ) -> Result<crate::mmu::access::Place, Event> {
         self.prepare();
-        self.run.breakpoints = 0;
+        self.scratch.breakpoints = 0;
         memory.set_unchecked(true);
         let place = self.data(memory, segment, offset, size.max(1).into(), kind);
         memory.set_unchecked(false);

@@ -1,11 +1,12 @@
 //! IRET.
 
+use super::core::Core;
 use super::decoded::{Decoded, Handler};
 use super::load_segment::selector_fault;
 use super::operand::mask;
-use super::{Step, Stop, gp0};
 use crate::memory::Memory;
-use crate::processor::{Processor, Segment};
+use crate::segment::Segment;
+use crate::stop::{Step, Stop, gp0};
 use fred::control::rflags;
 use fred::event::vector;
 use iced_x86::{Code, Mnemonic};
@@ -17,7 +18,7 @@ pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
     }
 }
 
-fn iret(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn iret(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     let size: u8 = match d.instruction.code() {
         Code::Iretw => 2,
         Code::Iretd => 4,
@@ -53,7 +54,7 @@ fn iret(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     };
     // Everything that can fault has succeeded. The flags are loaded with the old CPL's rights.
     p.load_rflags(flags, size);
-    p.run.keep_rf = true;
+    p.scratch.keep_rf = true;
     let outward = rpl != p.cpl();
     let above = p.stack_at(3 * step);
     p.segments.cs = cs;
@@ -71,8 +72,8 @@ fn iret(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     if outward {
         p.drop_privileged_segments();
     }
-    p.run.branched = true;
-    p.run.next_rip = rip & mask(size);
+    p.scratch.branched = true;
+    p.scratch.next_rip = rip & mask(size);
     p.nmi_blocking = false;
     Ok(())
 }

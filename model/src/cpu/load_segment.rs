@@ -1,10 +1,11 @@
 //! Loading segment registers.
 
-use super::{Step, Stop};
+use super::core::Core;
 use crate::event::Event;
 use crate::memory::Memory;
-use crate::mmu::linear::seg;
-use crate::processor::{Processor, Segment};
+use crate::segment::Segment;
+use crate::segment::seg;
+use crate::stop::{Step, Stop};
 use fred::event::vector;
 
 /// A segment descriptor, eight bytes.
@@ -96,7 +97,7 @@ pub(crate) fn flat(selector: u16, segment_type: u8, dpl: u8, long: bool) -> Segm
     }
 }
 
-impl Processor {
+impl Core {
     /// CS and SS as SYSCALL, SYSRET, FRED delivery and ERETU to 64-bit mode load them.
     pub(crate) fn load_flat(&mut self, cs: u16, ss: u16, cpl: u8) {
         self.segments.cs = flat(cs, 11, cpl, true);
@@ -166,7 +167,7 @@ impl Processor {
     /// as in KVM's instruction emulator (`toggle_interruptibility`): see `docs/open-questions.md`.
     pub(crate) fn loaded_ss(&mut self) {
         let first = !self.mov_ss_blocking;
-        (self.run.mov_ss, self.run.no_single_step) = (first, first);
+        (self.scratch.mov_ss, self.scratch.no_single_step) = (first, first);
     }
 
     /// What loading `selector` into ES, SS, DS, FS or GS gives (SDM vol. 2, MOV).
@@ -180,7 +181,7 @@ impl Processor {
         selector: u16,
     ) -> Result<Segment, Stop> {
         if index == seg::CS {
-            return Err(super::ud());
+            return Err(crate::stop::ud());
         }
         if self.is_real_mode() {
             return Ok(Segment { selector, base: u64::from(selector) << 4, ..*self.segment(index) });
@@ -194,7 +195,7 @@ impl Processor {
             if self.is_64_bit() && cpl < 3 && rpl == cpl {
                 return Ok(null_segment(selector, cpl));
             }
-            return Err(super::gp0());
+            return Err(crate::stop::gp0());
         }
         let descriptor = self.descriptor(memory, selector)?;
         let kind = descriptor.segment_type();

@@ -1,12 +1,12 @@
 //! Data moves and conversions.
 
+use super::core::Core;
 use super::decoded::{Decoded, Handler, Operand};
 use super::operand::{mask, sign_bit, sign_extend};
-use super::{Step, Stop, ud};
 use crate::memory::Memory;
 use crate::mmu::Kind;
-use crate::mmu::linear::seg;
-use crate::processor::Processor;
+use crate::segment::seg;
+use crate::stop::{Step, Stop, ud};
 use fred::control::rflags;
 use iced_x86::Mnemonic;
 
@@ -49,7 +49,7 @@ pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
     })
 }
 
-fn mov(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn mov(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     match (d.operands[0], d.operands[1]) {
         (Operand::Gpr(to), Operand::Gpr(from)) => {
             let value = p.gpr(from, d.size[1]);
@@ -74,22 +74,22 @@ fn mov(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     }
 }
 
-fn movzx(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn movzx(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     let value = p.read(m, d, 1)?;
     p.write(m, d, 0, value)
 }
 
-fn movsx(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn movsx(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     let value = sign_extend(p.read(m, d, 1)?, d.size[1]);
     p.write(m, d, 0, value)
 }
 
-fn lea(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn lea(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     let address = p.effective_address(d);
     p.write(m, d, 0, address)
 }
 
-fn xchg(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn xchg(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     // The memory operand can be encoded as either; iced puts it first.
     let (target, old) = p.modify(m, d, 0)?;
     let new = p.read(m, d, 1)?;
@@ -97,7 +97,7 @@ fn xchg(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     p.write(m, d, 1, old)
 }
 
-impl Processor {
+impl Core {
     fn widen(&mut self, from: u8) -> Step {
         let value = sign_extend(self.gpr(0, from), from);
         self.set_gpr(0, from * 2, value);
@@ -113,18 +113,18 @@ impl Processor {
 
 const LOW_FLAGS: u64 = rflags::CF | rflags::PF | rflags::AF | rflags::ZF | rflags::SF;
 
-fn lahf(p: &mut Processor, _: &mut Memory, _: &Decoded) -> Step {
+fn lahf(p: &mut Core, _: &mut Memory, _: &Decoded) -> Step {
     let image = p.rflags & LOW_FLAGS | rflags::FIXED;
     p.gpr[0] = p.gpr[0] & !0xFF00 | image << 8;
     Ok(())
 }
 
-fn sahf(p: &mut Processor, _: &mut Memory, _: &Decoded) -> Step {
+fn sahf(p: &mut Core, _: &mut Memory, _: &Decoded) -> Step {
     p.rflags = p.rflags & !LOW_FLAGS | p.gpr[0] >> 8 & LOW_FLAGS;
     Ok(())
 }
 
-fn bswap(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn bswap(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     let value = p.read(m, d, 0)?;
     let swapped = match d.size[0] {
         8 => value.swap_bytes(),
@@ -135,8 +135,8 @@ fn bswap(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     p.write(m, d, 0, swapped)
 }
 
-fn movbe(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
-    if !p.run.offered.movbe {
+fn movbe(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
+    if !p.features.movbe {
         return Err(ud());
     }
     let value = p.read(m, d, 1)?;
@@ -144,7 +144,7 @@ fn movbe(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     p.write(m, d, 0, value.swap_bytes() >> unused)
 }
 
-fn xlatb(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn xlatb(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     let size = match d.instruction.memory_base() {
         iced_x86::Register::BX => 2,
         iced_x86::Register::EBX => 4,
@@ -157,7 +157,7 @@ fn xlatb(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     Ok(())
 }
 
-fn cmov(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn cmov(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     // The source is read, and a 32-bit destination's upper half cleared, either way.
     let value = p.read(m, d, 1)?;
     let met = p.condition(d.condition);

@@ -1,13 +1,13 @@
 //! Reading and writing operands.
 
+use super::core::Core;
 use super::decoded::{Decoded, NO_REGISTER, Operand};
-use super::{Step, Stop};
 use crate::event::Event;
 use crate::memory::Memory;
 use crate::mmu::access::Place;
-use crate::mmu::linear::seg;
 use crate::mmu::{Kind, Privilege};
-use crate::processor::Processor;
+use crate::segment::seg;
+use crate::stop::{Step, Stop};
 use fred::control::rflags;
 use fred::event::vector;
 
@@ -46,7 +46,7 @@ pub(crate) enum Target {
     Memory(Place),
 }
 
-impl Processor {
+impl Core {
     /// A general-purpose register's low `size` bytes.
     #[inline]
     pub(crate) fn gpr(&self, index: u8, size: u8) -> u64 {
@@ -117,6 +117,14 @@ impl Processor {
         let place = self.resolve(memory, linear, size, kind, self.privilege())?;
         self.watch_data(linear, size as u64, kind);
         Ok(place)
+    }
+
+    /// Remembers the data breakpoints that an access of the current instruction hits.
+    #[inline]
+    fn watch_data(&mut self, linear: u64, size: u64, kind: Kind) {
+        if self.has_breakpoints() {
+            self.scratch.breakpoints |= self.hit_by_data(linear, size, kind);
+        }
     }
 
     /// #AC(0) for an item of 2, 4 or 8 bytes that is not aligned to its size, at CPL 3 with CR0.AM

@@ -1,11 +1,5 @@
-//! Runs of plain instructions, without the questions that are asked between any two instructions.
+//! Which instructions are plain.
 
-use super::cache::DecodeCache;
-use super::{Step, run};
-use crate::memory::Memory;
-use crate::processor::{Entry, Processor};
-use fred::control::rflags::{RF, TF};
-use fred::debug::Dr7;
 use iced_x86::{Instruction, Mnemonic as M, OpKind};
 
 /// Whether an instruction changes general-purpose registers, status flags, memory and RIP at most, so
@@ -35,45 +29,3 @@ const PLAIN: &[M] = &[
     M::Js, M::Jns, M::Jp, M::Jnp, M::Jl, M::Jge, M::Jle, M::Jg,
     M::Jmp, M::Call, M::Ret, M::Nop,
 ];
-
-impl Processor {
-    /// Whether no boundary between plain instructions has anything to do.
-    #[inline]
-    fn is_quiet(&self, entry: &Entry) -> bool {
-        let shadow = self.sti_blocking || self.mov_ss_blocking;
-        let waiting = entry.nmi_window || entry.interrupt_window || self.halted || self.pending_debug != 0;
-        self.rflags & (TF | RF) == 0 && self.dr7 & Dr7::ENABLES == 0 && !shadow && !waiting
-    }
-
-    /// Executes plain instructions as long as they were decoded before, at most `left` of them. Returns
-    /// how many completed, and how the one behind them ended when it did not.
-    #[inline]
-    pub(super) fn run_plain(
-        &mut self,
-        memory: &mut Memory,
-        cache: &DecodeCache,
-        entry: &Entry,
-        left: u64,
-    ) -> (u64, Step) {
-        if !self.is_quiet(entry) {
-            return (0, Ok(()));
-        }
-        run::begin(&mut self.run);
-        let mut done = 0;
-        let mut outcome = Ok(());
-        while done < left
-            && let Some(decoded) = self.fetch_again(memory, cache)
-            && decoded.plain
-        {
-            self.run.next_rip = self.rip.wrapping_add(decoded.length.into());
-            outcome = (decoded.run)(self, memory, decoded);
-            if outcome.is_err() {
-                break;
-            }
-            self.rip = self.run.next_rip;
-            done += 1;
-        }
-        self.msrs.tsc = self.msrs.tsc.wrapping_add(done);
-        (done, outcome)
-    }
-}

@@ -1,70 +1,20 @@
 //! One VM entry: instruction boundaries, and one instruction between two of them.
 
 use super::cache::DecodeCache;
+use super::core::Core;
 use super::decoded::Decoded;
-use super::{Step, Stop};
+use super::features::Features;
 use crate::event::Event;
+use crate::exit::{Entry, Exit, ExitReason};
 use crate::memory::Memory;
 use crate::msr::BTF;
-use crate::processor::{Entry, Exit, ExitReason, Processor};
+use crate::stop::{Step, Stop};
 use fred::control::rflags;
 use fred::event::EventType;
 
-/// What one entry, or one instruction, keeps beside the architectural state.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Run {
-    /// Where RIP goes when the instruction completes.
-    pub(crate) next_rip: u64,
-    /// Data breakpoints that the instruction has hit, B0..B3.
-    pub(crate) breakpoints: u64,
-    /// The instruction establishes blocking by STI.
-    pub(crate) sti: bool,
-    /// The instruction establishes blocking by MOV SS.
-    pub(crate) mov_ss: bool,
-    /// The instruction loaded RF, so it stays.
-    pub(crate) keep_rf: bool,
-    /// An iteration of a REP instruction that is not the last: RIP stays, RF is set.
-    pub(crate) repeat: bool,
-    /// Iterations of a REP instruction that this step has made beyond the first.
-    pub(crate) iterations: u64,
-    /// The instruction is a branch that was taken.
-    pub(crate) branched: bool,
-    /// The instruction is not followed by its single-step trap.
-    pub(crate) no_single_step: bool,
-    /// A single-step trap follows at once, whatever TF was before.
-    pub(crate) single_step: bool,
-    /// MAXPHYADDR.
-    pub(crate) physical_bits: u32,
-    /// What CPUID offers.
-    pub(crate) offered: super::offered::Offered,
-    /// Whose processor CPUID says this is.
-    pub(crate) vendor: crate::cpuid::Vendor,
-    /// 1-GiB pages.
-    pub(crate) page_1g: bool,
-    /// The I/O string instruction of the last exit: its address size, segment, and REP.
-    pub(crate) io: Option<super::io::StringItem>,
-    /// A fault of a test's: no exception met in a delivery becomes #DF.
-    #[cfg(test)]
-    pub(crate) no_double_fault: bool,
-}
-
-impl PartialEq for Run {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Processor {
-    /// See [`Processor::enter`].
-    pub(crate) fn enter_guest(&mut self, memory: &mut Memory, entry: &Entry) -> Exit {
-        // Outside the processor while it runs, so that an instruction is executed where it is kept.
-        let mut cache = std::mem::take(&mut self.cache);
-        let exit = self.run_guest(memory, entry, &mut cache);
-        self.cache = cache;
-        exit
-    }
-
-    fn run_guest(&mut self, memory: &mut Memory, entry: &Entry, cache: &mut DecodeCache) -> Exit {
+impl Core {
+    /// See [`enter`](crate::processor::Processor::enter).
+    pub(crate) fn enter(&mut self, memory: &mut Memory, cache: &mut DecodeCache, entry: &Entry) -> Exit {
         self.prepare();
         let mut executed = 0;
         let mut left = entry.instructions;
@@ -95,7 +45,7 @@ impl Processor {
                 Err(Stop::Fault(event)) => Some(event),
                 Err(stop) => return exit(self.stopped(memory, stop), None, executed),
             };
-            left = left.saturating_sub(1 + std::mem::take(&mut self.run.iterations));
+            left = left.saturating_sub(1 + std::mem::take(&mut self.scratch.iterations));
             if let Some(event) = event {
                 // INT n and its like are instructions that complete.
                 executed += u64::from(event.event_type.has_instruction_length());
@@ -110,11 +60,7 @@ impl Processor {
     /// Public fields may have changed since the last entry.
     pub(crate) fn prepare(&mut self) {
         self.tlb.flush();
-        let physical = self.cpuid.get(0x8000_0008, 0)[0] & 0xFF;
-        self.run.physical_bits = physical;
-        self.run.offered = super::offered::Offered::by(&self.cpuid);
-        self.run.vendor = self.cpuid.vendor();
-        self.run.page_1g = self.cpuid.has(fred::cpuid::PAGE_1G);
+        self.features = Features::of(&self.cpuid);
         self.rflags |= rflags::FIXED;
     }
 
@@ -150,15 +96,15 @@ impl Processor {
     /// Executes one instruction.
     #[inline]
     fn step(&mut self, memory: &mut Memory, cache: &mut DecodeCache) -> Step {
-        if self.dr7 & fred::debug::Dr7::ENABLES != 0 {
+        if self.has_breakpoints() {
             self.check_execution_breakpoints()?;
         }
         let decoded = self.fetch(memory, cache)?;
         let single_step = self.flag(rflags::TF);
-        begin(&mut self.run);
-        self.run.next_rip = self.rip.wrapping_add(decoded.length.into());
+        self.scratch.begin();
+        self.scratch.next_rip = self.rip.wrapping_add(decoded.length.into());
         if !self.is_64_bit() {
-            self.run.next_rip &= 0xFFFF_FFFF;
+            self.scratch.next_rip &= 0xFFFF_FFFF;
         }
         (decoded.run)(self, memory, decoded)?;
         self.complete(single_step);
@@ -168,36 +114,25 @@ impl Processor {
     /// The end of an instruction.
     #[inline]
     fn complete(&mut self, single_step: bool) {
-        let run = &self.run;
-        if run.repeat {
-            self.rflags |= rflags::RF;
+        let Self { state, scratch, .. } = self;
+        if scratch.repeat {
+            state.rflags |= rflags::RF;
         } else {
-            self.rip = run.next_rip;
-            if !run.keep_rf {
-                self.rflags &= !rflags::RF;
+            state.rip = scratch.next_rip;
+            if !scratch.keep_rf {
+                state.rflags &= !rflags::RF;
             }
         }
-        self.sti_blocking = run.sti;
-        self.mov_ss_blocking = run.mov_ss;
-        if run.breakpoints != 0 {
-            self.pending_debug |= run.breakpoints;
+        state.sti_blocking = scratch.sti;
+        state.mov_ss_blocking = scratch.mov_ss;
+        if scratch.breakpoints != 0 {
+            state.pending_debug |= scratch.breakpoints;
         }
-        let step = single_step && !run.no_single_step && (run.branched || self.msrs.debugctl & BTF == 0);
-        if step || run.single_step {
-            self.pending_debug |= fred::data::DebugData::BS;
+        let steps = scratch.branched || state.msrs.debugctl & BTF == 0;
+        if scratch.single_step || single_step && !scratch.no_single_step && steps {
+            state.pending_debug |= fred::data::DebugData::BS;
         }
-        self.msrs.tsc = self.msrs.tsc.wrapping_add(1);
-    }
-
-    /// See [`Processor::skip_instruction`].
-    pub(crate) fn advance(&mut self, length: u8) {
-        self.rip = self.rip.wrapping_add(length.into());
-        if !self.is_64_bit() {
-            self.rip &= 0xFFFF_FFFF;
-        }
-        self.rflags &= !rflags::RF;
-        self.sti_blocking = false;
-        self.mov_ss_blocking = false;
+        state.msrs.tsc = state.msrs.tsc.wrapping_add(1);
     }
 
     /// The exit of an instruction that raised no event.
@@ -225,20 +160,6 @@ impl Processor {
     }
 }
 
-/// Before an instruction: it has asked for nothing yet.
-#[inline]
-pub(super) fn begin(run: &mut Run) {
-    run.breakpoints = 0;
-    run.sti = false;
-    run.mov_ss = false;
-    run.keep_rf = false;
-    run.repeat = false;
-    run.no_single_step = false;
-    run.iterations = 0;
-    run.branched = false;
-    run.single_step = false;
-}
-
 /// Whether an event leaves debug exceptions that MOV SS holds back to its handler; the others end
 /// them.
 ///
@@ -247,6 +168,48 @@ pub(super) fn begin(run: &mut Run) {
 /// has the words for FRED.
 fn keeps_held_back(event: &Event) -> bool {
     matches!(event.event_type, EventType::SoftwareInterrupt | EventType::SoftwareException)
+}
+
+impl Core {
+    /// Whether no boundary between plain instructions has anything to do.
+    #[inline]
+    fn is_quiet(&self, entry: &Entry) -> bool {
+        let shadow = self.sti_blocking || self.mov_ss_blocking;
+        let waiting = entry.nmi_window || entry.interrupt_window || self.halted || self.pending_debug != 0;
+        self.rflags & (rflags::TF | rflags::RF) == 0 && !self.has_breakpoints() && !shadow && !waiting
+    }
+
+    /// Executes plain instructions as long as they were decoded before, at most `left` of them. Returns
+    /// how many completed, and how the one after them ended when it did not.
+    #[inline]
+    fn run_plain(
+        &mut self,
+        memory: &mut Memory,
+        cache: &DecodeCache,
+        entry: &Entry,
+        left: u64,
+    ) -> (u64, Step) {
+        if !self.is_quiet(entry) {
+            return (0, Ok(()));
+        }
+        self.scratch.begin();
+        let mut done = 0;
+        let mut outcome = Ok(());
+        while done < left
+            && let Some(decoded) = self.fetch_again(memory, cache)
+            && decoded.plain
+        {
+            self.scratch.next_rip = self.rip.wrapping_add(decoded.length.into());
+            outcome = (decoded.run)(self, memory, decoded);
+            if outcome.is_err() {
+                break;
+            }
+            self.rip = self.scratch.next_rip;
+            done += 1;
+        }
+        self.msrs.tsc = self.msrs.tsc.wrapping_add(done);
+        (done, outcome)
+    }
 }
 
 enum Boundary {

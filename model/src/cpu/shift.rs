@@ -3,12 +3,12 @@
 //! Flags that the manual leaves undefined (OF for counts above 1, AF) follow one rule each, stated
 //! where it is applied.
 
+use super::core::Core;
 use super::decoded::{Decoded, Handler};
 use super::flags;
 use super::operand::{mask, sign_bit, sign_extend};
-use super::{Step, Stop};
 use crate::memory::Memory;
-use crate::processor::Processor;
+use crate::stop::{Step, Stop};
 use fred::control::rflags::{CF, OF};
 use iced_x86::Mnemonic;
 
@@ -31,12 +31,12 @@ pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
 /// Result, CF and OF of a value shifted by a count of 1 to 63, for a size in bytes.
 type Shift = fn(u64, u32, bool, u8) -> (u64, bool, bool);
 
-fn count(p: &mut Processor, m: &mut Memory, d: &Decoded, n: usize, size: u8) -> Result<u32, Stop> {
+fn count(p: &mut Core, m: &mut Memory, d: &Decoded, n: usize, size: u8) -> Result<u32, Stop> {
     let count = p.read(m, d, n)? as u32;
     Ok(count & if size == 8 { 63 } else { 31 })
 }
 
-fn shift(p: &mut Processor, m: &mut Memory, d: &Decoded, operation: Shift) -> Step {
+fn shift(p: &mut Core, m: &mut Memory, d: &Decoded, operation: Shift) -> Step {
     let size = d.size[0];
     let (target, value) = p.modify(m, d, 0)?;
     let count = count(p, m, d, 1, size)?;
@@ -53,7 +53,7 @@ fn shift(p: &mut Processor, m: &mut Memory, d: &Decoded, operation: Shift) -> St
     Ok(())
 }
 
-fn rotate(p: &mut Processor, m: &mut Memory, d: &Decoded, operation: Shift) -> Step {
+fn rotate(p: &mut Core, m: &mut Memory, d: &Decoded, operation: Shift) -> Step {
     let size = d.size[0];
     let (target, value) = p.modify(m, d, 0)?;
     let count = count(p, m, d, 1, size)?;
@@ -137,7 +137,7 @@ fn rcr(value: u64, count: u32, carry: bool, size: u8) -> (u64, bool, bool) {
 }
 
 /// SHLD and SHRD. OF is the change of sign.
-fn double(p: &mut Processor, m: &mut Memory, d: &Decoded, left: bool) -> Step {
+fn double(p: &mut Core, m: &mut Memory, d: &Decoded, left: bool) -> Step {
     let size = d.size[0];
     let (target, value) = p.modify(m, d, 0)?;
     let filler = p.read(m, d, 1)?;

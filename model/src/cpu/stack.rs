@@ -1,12 +1,12 @@
 //! The stack: PUSH, POP, PUSHF, POPF, ENTER, LEAVE.
 
-use super::Step;
+use super::core::Core;
 use super::decoded::{Decoded, Handler, Operand};
 use super::operand::mask;
 use crate::memory::Memory;
 use crate::mmu::Kind;
-use crate::mmu::linear::seg;
-use crate::processor::Processor;
+use crate::segment::seg;
+use crate::stop::Step;
 use fred::control::rflags;
 use iced_x86::Mnemonic;
 
@@ -25,7 +25,7 @@ pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
     })
 }
 
-fn push(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn push(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     let value = match d.operands[0] {
         Operand::Immediate => d.immediate,
         _ => p.read(m, d, 0)?,
@@ -33,7 +33,7 @@ fn push(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     p.push(m, value, d.stack)
 }
 
-fn pop(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn pop(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     let value = p.peek(m, 0, d.stack)?;
     let above = p.stack_at(d.stack.into());
     match d.operands[0] {
@@ -61,7 +61,7 @@ fn pop(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     Ok(())
 }
 
-fn leave(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn leave(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     let size = d.stack_size_of_frame();
     let frame = p.gpr(5, p.stack_size());
     let place = p.data(m, seg::SS, frame, size.into(), Kind::Read)?;
@@ -87,7 +87,7 @@ impl Decoded {
 
 /// Every access is resolved before the first is made, so that a fault leaves nothing half done; then
 /// they are made in the manual's order, because the old frame may lie where the new one is built.
-fn enter(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn enter(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     let size = d.stack_size_of_frame();
     let step = i64::from(size);
     let released = i64::from(d.instruction.immediate16());
@@ -126,7 +126,7 @@ fn enter(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
 }
 
 /// PUSHA: eight registers, RSP as it was before.
-fn pusha(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn pusha(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     let size = d.stack / 8;
     let top = p.stack_at(-i64::from(d.stack));
     let place = p.data(m, seg::SS, top, d.stack.into(), Kind::Write)?;
@@ -140,7 +140,7 @@ fn pusha(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
 }
 
 /// POPA: the popped RSP is thrown away.
-fn popa(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn popa(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     let size = d.stack / 8;
     let at = p.stack_at(0);
     let place = p.data(m, seg::SS, at, d.stack.into(), Kind::Read)?;
@@ -155,12 +155,12 @@ fn popa(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     Ok(())
 }
 
-fn pushf(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn pushf(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     let image = p.rflags & !(rflags::RF | rflags::VM);
     p.push(m, image, d.stack)
 }
 
-fn popf(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn popf(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     let value = p.peek(m, 0, d.stack)?;
     let above = p.stack_at(d.stack.into());
     p.load_rflags(value, d.stack);
@@ -169,7 +169,7 @@ fn popf(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     Ok(())
 }
 
-impl Processor {
+impl Core {
     /// Loads RFLAGS from a popped image of `size` bytes, as far as the CPL allows. RF and VM are
     /// the caller's business: RF is loaded, VM kept.
     pub(crate) fn load_rflags(&mut self, image: u64, size: u8) {
@@ -185,10 +185,5 @@ impl Processor {
             loaded |= IF;
         }
         self.rflags = self.rflags & !loaded | image & loaded | rflags::FIXED;
-    }
-
-    /// IOPL.
-    pub(crate) fn iopl(&self) -> u8 {
-        (self.rflags >> 12) as u8 & 3
     }
 }

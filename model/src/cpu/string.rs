@@ -1,14 +1,15 @@
 //! String instructions and REP.
 
-use super::decoded::{Decoded, Handler};
+use super::core::Core;
+use super::decoded::{Decoded, Handler, memory_segment};
 use super::flags;
 use super::operand::mask;
-use super::{Step, Stop};
+use super::scratch::Item;
 use crate::cpuid::Vendor;
 use crate::memory::Memory;
 use crate::mmu::Kind;
-use crate::mmu::linear::seg;
-use crate::processor::Processor;
+use crate::segment::seg;
+use crate::stop::{Step, Stop};
 use fred::control::rflags::{DF, TF, ZF};
 use iced_x86::{Instruction, Mnemonic, OpKind};
 
@@ -28,17 +29,6 @@ pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
 /// counts against the entry's budget.
 const CHUNK: u32 = 1 << 16;
 
-/// What a string instruction works on.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Item {
-    /// Bytes of one item.
-    pub(crate) size: u8,
-    /// Bytes of the address and count registers.
-    pub(crate) address_size: u8,
-    /// Segment of the source.
-    pub(crate) segment: u8,
-}
-
 impl Item {
     pub(crate) fn of(instruction: &Instruction) -> Self {
         let address_size = |kind| match kind {
@@ -49,12 +39,13 @@ impl Item {
         };
         let count = instruction.op_count();
         let address_size = (0..count).find_map(|i| address_size(instruction.op_kind(i))).unwrap_or(8);
-        let segment = super::decoded::memory_segment(instruction);
-        Self { size: instruction.memory_size().size() as u8, address_size, segment }
+        let segment = memory_segment(instruction);
+        let rep = instruction.has_rep_prefix() || instruction.has_repne_prefix();
+        Self { size: instruction.memory_size().size() as u8, address_size, segment, rep }
     }
 }
 
-impl Processor {
+impl Core {
     /// RSI or RDI moved by one item, by DF.
     pub(crate) fn move_index(&mut self, register: u8, item: &Item) {
         let by = u64::from(item.size);
@@ -65,46 +56,45 @@ impl Processor {
 }
 
 /// One iteration. Registers change only when every access has succeeded.
-type Iteration = fn(&mut Processor, &mut Memory, &Item) -> Step;
+type Iteration = fn(&mut Core, &mut Memory, &Item) -> Step;
 
-fn repeat(p: &mut Processor, m: &mut Memory, d: &Decoded, iteration: Iteration, compares: bool) -> Step {
+fn repeat(p: &mut Core, m: &mut Memory, d: &Decoded, iteration: Iteration, compares: bool) -> Step {
     let i = &d.instruction;
     if !i.is_string_instruction() {
         // The SSE2 instructions MOVSD and CMPSD have the same mnemonics.
         return Err(Stop::Unknown);
     }
     let item = Item::of(i);
-    let (equal, not_equal) = (i.has_rep_prefix(), i.has_repne_prefix());
-    if !equal && !not_equal {
+    if !item.rep {
         return iteration(p, m, &item);
     }
     let status = p.rflags & flags::STATUS;
-    let ended = iterations(p, m, &item, iteration, compares.then_some(equal));
-    if compares && !matches!(ended, Ok(true)) && p.run.vendor == Vendor::Intel {
+    let ended = iterations(p, m, &item, iteration, compares.then_some(i.has_rep_prefix()));
+    if compares && !matches!(ended, Ok(true)) && p.features.vendor == Vendor::Intel {
         // SDM vol. 2, REP: "When a fault occurs during the execution of a CMPS or SCAS instruction that is
         // prefixed with REPE or REPNE, the EFLAGS value is restored to the state prior to the execution of
         // the instruction." So it is after a trap between two iterations, measured under single step.
         // AMD's processors leave what the last comparison set: its manual says nothing, measured too.
         p.set_status(status);
     }
-    p.run.repeat = matches!(ended, Ok(false));
+    p.scratch.repeat = matches!(ended, Ok(false));
     ended.map(|_| ())
 }
 
 /// Iterations up to the end, which is `true`, or to the next boundary; of a comparison with the ZF that it
 /// goes on for.
 fn iterations(
-    p: &mut Processor,
+    p: &mut Core,
     m: &mut Memory,
     item: &Item,
     iteration: Iteration,
     while_zero: Option<bool>,
 ) -> Result<bool, Stop> {
     // Traps come after each iteration.
-    let trapping = p.flag(TF) || p.dr7 & fred::debug::Dr7::ENABLES != 0;
+    let trapping = p.flag(TF) || p.has_breakpoints();
     let chunk = if trapping { 1 } else { CHUNK };
     for done in 0..chunk {
-        p.run.iterations = done.into();
+        p.scratch.iterations = done.into();
         let count = p.gpr(1, item.address_size);
         if count == 0 {
             return Ok(true);
@@ -118,13 +108,13 @@ fn iterations(
     Ok(false)
 }
 
-fn load(p: &mut Processor, m: &mut Memory, item: &Item, segment: u8, register: u8) -> Result<u64, Stop> {
+fn load(p: &mut Core, m: &mut Memory, item: &Item, segment: u8, register: u8) -> Result<u64, Stop> {
     let offset = p.gpr(register, item.address_size);
     let place = p.data(m, segment, offset, item.size.into(), Kind::Read)?;
     Ok(m.load_number(&place, item.size.into()))
 }
 
-fn movs(p: &mut Processor, m: &mut Memory, item: &Item) -> Step {
+fn movs(p: &mut Core, m: &mut Memory, item: &Item) -> Step {
     let value = load(p, m, item, item.segment, 6)?;
     let offset = p.gpr(7, item.address_size);
     let place = p.data(m, seg::ES, offset, item.size.into(), Kind::Write)?;
@@ -134,7 +124,7 @@ fn movs(p: &mut Processor, m: &mut Memory, item: &Item) -> Step {
     Ok(())
 }
 
-fn stos(p: &mut Processor, m: &mut Memory, item: &Item) -> Step {
+fn stos(p: &mut Core, m: &mut Memory, item: &Item) -> Step {
     let offset = p.gpr(7, item.address_size);
     let place = p.data(m, seg::ES, offset, item.size.into(), Kind::Write)?;
     m.store_number(&place, item.size.into(), p.gpr[0]);
@@ -142,14 +132,14 @@ fn stos(p: &mut Processor, m: &mut Memory, item: &Item) -> Step {
     Ok(())
 }
 
-fn lods(p: &mut Processor, m: &mut Memory, item: &Item) -> Step {
+fn lods(p: &mut Core, m: &mut Memory, item: &Item) -> Step {
     let value = load(p, m, item, item.segment, 6)?;
     p.set_gpr(0, item.size, value);
     p.move_index(6, item);
     Ok(())
 }
 
-fn scas(p: &mut Processor, m: &mut Memory, item: &Item) -> Step {
+fn scas(p: &mut Core, m: &mut Memory, item: &Item) -> Step {
     let value = load(p, m, item, seg::ES, 7)?;
     let (_, status) = flags::subtract(p.gpr(0, item.size), value, false, item.size);
     p.set_status(status);
@@ -157,7 +147,7 @@ fn scas(p: &mut Processor, m: &mut Memory, item: &Item) -> Step {
     Ok(())
 }
 
-fn cmps(p: &mut Processor, m: &mut Memory, item: &Item) -> Step {
+fn cmps(p: &mut Core, m: &mut Memory, item: &Item) -> Step {
     let a = load(p, m, item, item.segment, 6)?;
     let b = load(p, m, item, seg::ES, 7)?;
     let (_, status) = flags::subtract(a, b, false, item.size);

@@ -1,11 +1,13 @@
 //! System instructions: flags, MSRs, CPUID, GS bases, XCR0.
 
+use super::core::Core;
 use super::decoded::{Decoded, Handler, Operand};
-use super::{Step, gp0, ud};
+use crate::cpuid::CpuidTable;
 use crate::memory::Memory;
 use crate::mmu::Kind;
-use crate::mmu::linear::seg;
-use crate::processor::Processor;
+use crate::segment::seg;
+use crate::stop::{Step, gp0, ud};
+use crate::xstate::component;
 use fred::control::{CR4_OSXSAVE, rflags};
 use iced_x86::Mnemonic;
 
@@ -53,7 +55,7 @@ pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
     })
 }
 
-impl Processor {
+impl Core {
     fn assign(&mut self, bit: u64, value: bool) -> Step {
         self.set_flag(bit, value);
         Ok(())
@@ -105,40 +107,41 @@ impl Processor {
     }
 }
 
-fn cli(p: &mut Processor, _: &mut Memory, _: &Decoded) -> Step {
+fn cli(p: &mut Core, _: &mut Memory, _: &Decoded) -> Step {
     if p.cpl() > p.iopl() {
         return Err(gp0());
     }
     p.assign(rflags::IF, false)
 }
 
-fn sti(p: &mut Processor, _: &mut Memory, _: &Decoded) -> Step {
+fn sti(p: &mut Core, _: &mut Memory, _: &Decoded) -> Step {
     if p.cpl() > p.iopl() {
         return Err(gp0());
     }
-    p.run.sti = !p.flag(rflags::IF);
+    p.scratch.sti = !p.flag(rflags::IF);
     p.assign(rflags::IF, true)
 }
 
-fn hlt(p: &mut Processor, _: &mut Memory, _: &Decoded) -> Step {
+fn hlt(p: &mut Core, _: &mut Memory, _: &Decoded) -> Step {
     p.privileged(|p| p.halted = true)
 }
 
-fn rdmsr(p: &mut Processor, _: &mut Memory, _: &Decoded) -> Step {
+fn rdmsr(p: &mut Core, _: &mut Memory, _: &Decoded) -> Step {
     p.require_ring_0()?;
     let value = p.read_msr(p.gpr(1, 4) as u32).ok_or_else(gp0)?;
     p.set_pair(value);
     Ok(())
 }
 
-fn wrmsr(p: &mut Processor, _: &mut Memory, _: &Decoded) -> Step {
+fn wrmsr(p: &mut Core, _: &mut Memory, _: &Decoded) -> Step {
     p.require_ring_0()?;
-    p.write_msr(p.gpr(1, 4) as u32, p.pair()).map_err(|_| gp0())?;
+    let (index, value) = (p.gpr(1, 4) as u32, p.pair());
+    p.write_msr(index, value).map_err(|_| gp0())?;
     p.tlb.flush();
     Ok(())
 }
 
-fn cpuid(p: &mut Processor, _: &mut Memory, _: &Decoded) -> Step {
+fn cpuid(p: &mut Core, _: &mut Memory, _: &Decoded) -> Step {
     const OSXSAVE: u32 = 1 << 27;
     let leaf = p.gpr(0, 4) as u32;
     let subleaf = p.gpr(1, 4) as u32;
@@ -158,7 +161,7 @@ fn cpuid(p: &mut Processor, _: &mut Memory, _: &Decoded) -> Step {
     Ok(())
 }
 
-fn rdtscp(p: &mut Processor, _: &mut Memory, _: &Decoded) -> Step {
+fn rdtscp(p: &mut Core, _: &mut Memory, _: &Decoded) -> Step {
     if !p.cpuid.has(fred::cpuid::RDTSCP) {
         return Err(ud());
     }
@@ -167,28 +170,28 @@ fn rdtscp(p: &mut Processor, _: &mut Memory, _: &Decoded) -> Step {
     Ok(())
 }
 
-fn clflush(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn clflush(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     p.memory_operand(m, d, 1, Kind::Read)?;
     Ok(())
 }
 
-fn swapgs(p: &mut Processor, _: &mut Memory, _: &Decoded) -> Step {
+fn swapgs(p: &mut Core, _: &mut Memory, _: &Decoded) -> Step {
     if p.fred() || !p.is_64_bit() {
         return Err(ud());
     }
-    p.privileged(Processor::swap_gs)
+    p.privileged(|p| p.swap_gs())
 }
 
-impl Processor {
+impl Core {
     /// Exchanges GS.base and IA32_KERNEL_GS_BASE.
     pub(crate) fn swap_gs(&mut self) {
-        std::mem::swap(&mut self.segments.gs.base, &mut self.msrs.kernel_gs_base);
+        std::mem::swap(&mut self.state.segments.gs.base, &mut self.state.msrs.kernel_gs_base);
     }
 }
 
 /// As MOV to GS, but the base goes to IA32_KERNEL_GS_BASE. #UD above CPL 0 and outside 64-bit mode
 /// (SDM vol. 2, LKGS, operation).
-fn lkgs(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn lkgs(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     if p.cpl() > 0 || !p.is_64_bit() || !p.cpuid.has(fred::cpuid::LKGS) {
         return Err(ud());
     }
@@ -205,7 +208,7 @@ fn lkgs(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
     Ok(())
 }
 
-fn xgetbv(p: &mut Processor, _: &mut Memory, _: &Decoded) -> Step {
+fn xgetbv(p: &mut Core, _: &mut Memory, _: &Decoded) -> Step {
     if p.cr4 & CR4_OSXSAVE == 0 {
         return Err(ud());
     }
@@ -217,15 +220,27 @@ fn xgetbv(p: &mut Processor, _: &mut Memory, _: &Decoded) -> Step {
     Ok(())
 }
 
-fn xsetbv(p: &mut Processor, _: &mut Memory, _: &Decoded) -> Step {
+fn xsetbv(p: &mut Core, _: &mut Memory, _: &Decoded) -> Step {
     if p.cr4 & CR4_OSXSAVE == 0 {
         return Err(ud());
     }
     p.require_ring_0()?;
     let value = p.pair();
-    if p.gpr(1, 4) != 0 || !p.xcr0_is_valid(value) {
+    if p.gpr(1, 4) != 0 || !is_valid_xcr0(&p.cpuid, value) {
         return Err(gp0());
     }
     p.xcr0 = value;
     Ok(())
+}
+
+/// Whether XSETBV accepts a value for XCR0 (SDM vol. 1, "Enabling the XSAVE feature set").
+fn is_valid_xcr0(cpuid: &CpuidTable, value: u64) -> bool {
+    const AVX: u64 = 1 << 2;
+    let [low, _, _, high] = cpuid.get(0xD, 0);
+    let offered = u64::from(high) << 32 | u64::from(low);
+    let tiles = component::TILECFG | component::TILEDATA;
+    value & component::X87 != 0
+        && value & !offered == 0
+        && (value & AVX == 0 || value & component::SSE != 0)
+        && (value & tiles == 0 || value & tiles == tiles)
 }

@@ -1,13 +1,14 @@
 //! XSAVE, XSAVEC and XRSTOR (SDM vol. 1, "Managing state using the XSAVE feature set").
 
+use super::amx;
+use super::core::Core;
 use super::decoded::{Decoded, Handler};
 use super::fpu::{check_mxcsr, not_available};
-use super::{Step, Stop, amx, gp0, ud};
 use crate::event::Event;
 use crate::memory::Memory;
 use crate::mmu::Kind;
 use crate::mmu::access::Place;
-use crate::processor::Processor;
+use crate::stop::{Step, Stop, gp0, ud};
 use crate::xstate::{XState, component};
 use fred::control::{CR0_TS, CR4_OSXSAVE};
 use fred::cpuid::{Feature, Register};
@@ -41,7 +42,7 @@ struct Component {
     size: usize,
 }
 
-impl Processor {
+impl Core {
     /// The components of `bits` behind the header, in the standard or the compacted format.
     fn components(&self, bits: u64, compacted: bool) -> Vec<Component> {
         let mut next = FIXED as u64;
@@ -111,7 +112,7 @@ const X87: [std::ops::Range<usize>; 2] = [0..24, 32..160];
 const XMM: std::ops::Range<usize> = 160..416;
 const MXCSR: std::ops::Range<usize> = 24..32;
 
-fn xsave(p: &mut Processor, m: &mut Memory, d: &Decoded, compacted: bool) -> Step {
+fn xsave(p: &mut Core, m: &mut Memory, d: &Decoded, compacted: bool) -> Step {
     if compacted && !p.cpuid.has(XSAVEC) {
         return Err(ud());
     }
@@ -156,7 +157,7 @@ fn xsave(p: &mut Processor, m: &mut Memory, d: &Decoded, compacted: bool) -> Ste
     Ok(())
 }
 
-fn xrstor(p: &mut Processor, m: &mut Memory, d: &Decoded) -> Step {
+fn xrstor(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     let (offset, wanted) = p.xsave_area(d, Kind::Read)?;
     let fixed = p.data(m, d.memory.segment, offset, FIXED, Kind::Read)?;
     let mut area = [0; FIXED];

@@ -3,11 +3,11 @@
 //! Nothing is committed before every store is known to succeed: a delivery that faults or is
 //! refused leaves the processor and the frame's memory as they were.
 
-use crate::cpu::Stop;
+use crate::cpu::core::Core;
 use crate::event::Event;
 use crate::memory::Memory;
 use crate::mmu::{Kind, Privilege};
-use crate::processor::Processor;
+use crate::stop::Stop;
 use fred::config::{FredConfig, StackLevels};
 use fred::control::rflags;
 use fred::event::{EventType, vector};
@@ -26,7 +26,7 @@ const PUSH_ERROR_CODE: u32 = 0;
 /// From the entry page to the entry point of events that interrupt CPL 0.
 const RING_0_ENTRY: u64 = 0x100;
 
-impl Processor {
+impl Core {
     pub(super) fn deliver_by_fred(&mut self, memory: &mut Memory, event: &Event) -> Result<(), Stop> {
         let config = FredConfig(self.msrs.fred.config);
         let entry = self.entry_point(config);

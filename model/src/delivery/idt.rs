@@ -1,13 +1,13 @@
 //! Delivery through the IDT in IA-32e mode (SDM vol. 3, "Exception and interrupt handling in
 //! 64-bit mode").
 
-use crate::cpu::Stop;
+use crate::cpu::core::Core;
 use crate::cpu::load_segment::{Descriptor, null_segment};
 use crate::event::Event;
 use crate::memory::Memory;
 use crate::mmu::access::Place;
 use crate::mmu::{Kind, Privilege};
-use crate::processor::Processor;
+use crate::stop::Stop;
 use fred::control::rflags;
 use fred::event::{EventType, vector};
 use fred::msr::is_canonical;
@@ -46,7 +46,7 @@ impl Gate {
     }
 }
 
-impl Processor {
+impl Core {
     pub(super) fn deliver_by_idt(&mut self, memory: &mut Memory, event: &Event) -> Result<(), Stop> {
         if !self.is_long_mode_active() {
             // With no table at all every delivery faults, and the processor shuts down.

@@ -5,14 +5,14 @@ pub(crate) mod double_fault;
 mod fred_delivery;
 mod idt;
 
-use crate::cpu::Stop;
+use crate::cpu::core::Core;
 use crate::event::Event;
+use crate::exit::ExitReason;
 use crate::memory::Memory;
 use crate::mmu::Kind;
-use crate::processor::{ExitReason, Processor};
+use crate::stop::Stop;
 use double_fault::Escalation;
 use fred::control::rflags;
-use fred::debug::Dr7;
 use fred::event::{EventType, vector};
 
 /// How many exceptions one delivery may meet, one after the other, before it is an exit.
@@ -25,7 +25,7 @@ const MOST_MET: u32 = 1 << 10;
 /// An exit during delivery: its reason, and the event whose delivery it interrupted.
 pub(crate) type Interrupted = (ExitReason, Option<Event>);
 
-impl Processor {
+impl Core {
     /// Delivers what a VM entry injects: no intercept, no register effect.
     pub(crate) fn deliver_injected(
         &mut self,
@@ -116,7 +116,7 @@ impl Processor {
     /// What follows when `met` is met while `event` is delivered.
     fn escalate(&self, event: &Event, met: &Event) -> Escalation {
         #[cfg(test)]
-        if self.run.no_double_fault {
+        if self.scratch.no_double_fault {
             return Escalation::Nested;
         }
         double_fault::escalate(event, met)
@@ -141,7 +141,7 @@ impl Processor {
     /// (CVE-2015-8104: "a hardware breakpoint covering a data structure involved in delivering #DB").
     /// What a delivery *reads* is not watched here: see `docs/open-questions.md`.
     fn watch_frame(&mut self, bottom: u64, size: u64) {
-        if self.dr7 & Dr7::ENABLES != 0 {
+        if self.has_breakpoints() {
             self.pending_debug |= self.hit_by_data(bottom, size, Kind::Write);
         }
     }

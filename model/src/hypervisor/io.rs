@@ -94,8 +94,7 @@ impl Vm {
         let cpu = &mut self.processor;
         let single_step = cpu.rflags & rflags::TF != 0 && cpu.msrs.debugctl & BTF == 0;
         let held_back = std::mem::take(&mut cpu.pending_debug);
-        let mut conditions =
-            held_back | cpu.io_breakpoints(io.port, io.size) | std::mem::take(&mut cpu.run.breakpoints);
+        let mut conditions = held_back | cpu.io_breakpoints(io.port, io.size) | cpu.take_breakpoints();
         if single_step {
             conditions |= DebugData::BS;
         }

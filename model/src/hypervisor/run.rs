@@ -226,7 +226,7 @@ mod tests {
     fn a_delivery_that_faults_for_ever_ends_at_the_deadline() {
         for behaviour in [&CORRECT, &INTERCEPT_EVERYTHING, &INTERCEPT_NOTHING] {
             let mut vm = vm(behaviour, &[0x0F, 0x0B]);
-            vm.processor.run.no_double_fault = true;
+            vm.processor.core.scratch.no_double_fault = true;
             vm.set_deadline(Instant::now() + Duration::from_millis(20));
             // The hypervisor's own rules make a double fault of what it intercepts.
             let ends =

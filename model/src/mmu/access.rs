@@ -2,9 +2,9 @@
 //! second page of an access that straddles two leaves nothing half done.
 
 use super::{Kind, Privilege};
-use crate::cpu::Stop;
+use crate::cpu::core::Core;
 use crate::memory::Memory;
-use crate::processor::Processor;
+use crate::stop::Stop;
 
 /// Where up to 4096 bytes of linear memory lie in guest-physical memory.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +22,7 @@ impl Place {
     }
 }
 
-impl Processor {
+impl Core {
     /// Resolves `size` bytes at `linear` for one access. A fault's address is `linear` when the
     /// first page refuses and the second page's first byte otherwise.
     #[inline]

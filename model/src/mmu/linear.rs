@@ -1,66 +1,15 @@
 //! Segmentation: from a segment and an offset to a linear address.
 
-use crate::cpu::Stop;
+use crate::cpu::core::Core;
 use crate::event::Event;
-use crate::processor::{Processor, Segment};
-use fred::control::{CR0_PE, EFER_LMA, rflags};
+use crate::segment::{Segment, seg};
+use crate::stop::Stop;
 use fred::event::vector;
 use fred::msr::is_canonical;
 
 use super::Kind;
 
-/// Segment registers by their encoding.
-pub(crate) mod seg {
-    pub(crate) const ES: u8 = 0;
-    pub(crate) const CS: u8 = 1;
-    pub(crate) const SS: u8 = 2;
-    pub(crate) const DS: u8 = 3;
-    pub(crate) const FS: u8 = 4;
-    pub(crate) const GS: u8 = 5;
-}
-
-impl Processor {
-    /// EFER.LMA.
-    #[inline]
-    pub(crate) fn is_long_mode_active(&self) -> bool {
-        self.efer & EFER_LMA != 0
-    }
-
-    /// 64-bit mode: LMA and CS.L.
-    #[inline]
-    pub(crate) fn is_64_bit(&self) -> bool {
-        self.efer & EFER_LMA != 0 && self.segments.cs.l
-    }
-
-    /// Real-address mode.
-    pub(crate) fn is_real_mode(&self) -> bool {
-        self.cr0 & CR0_PE == 0 || self.rflags & rflags::VM != 0
-    }
-
-    /// A segment register by its encoding.
-    #[inline]
-    pub(crate) fn segment(&self, index: u8) -> &Segment {
-        match index {
-            seg::ES => &self.segments.es,
-            seg::CS => &self.segments.cs,
-            seg::SS => &self.segments.ss,
-            seg::FS => &self.segments.fs,
-            seg::GS => &self.segments.gs,
-            _ => &self.segments.ds,
-        }
-    }
-
-    pub(crate) fn segment_mut(&mut self, index: u8) -> &mut Segment {
-        match index {
-            seg::ES => &mut self.segments.es,
-            seg::CS => &mut self.segments.cs,
-            seg::SS => &mut self.segments.ss,
-            seg::FS => &mut self.segments.fs,
-            seg::GS => &mut self.segments.gs,
-            _ => &mut self.segments.ds,
-        }
-    }
-
+impl Core {
     /// The linear address of `size` bytes at `offset` in segment `index`.
     ///
     /// # Errors

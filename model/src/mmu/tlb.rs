@@ -28,8 +28,8 @@ struct Slot {
 
 const SLOTS: usize = 256;
 
-/// A direct-mapped translation cache. It is no architectural state: a clone starts empty, and all
-/// are equal.
+/// A direct-mapped translation cache.
+#[derive(Clone)]
 pub(crate) struct Tlb {
     slots: Box<[Slot; SLOTS]>,
     generation: u64,
@@ -64,23 +64,5 @@ impl Default for Tlb {
     fn default() -> Self {
         // Generation 0 is that of slots never filled.
         Self { slots: Box::new([Slot::default(); SLOTS]), generation: 1 }
-    }
-}
-
-impl Clone for Tlb {
-    fn clone(&self) -> Self {
-        Self::default()
-    }
-}
-
-impl PartialEq for Tlb {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl std::fmt::Debug for Tlb {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Tlb")
     }
 }

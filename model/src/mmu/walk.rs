@@ -2,10 +2,10 @@
 
 use super::tlb::Translation;
 use super::{Kind, Privilege};
-use crate::cpu::Stop;
+use crate::cpu::core::Core;
 use crate::event::Event;
 use crate::memory::Memory;
-use crate::processor::Processor;
+use crate::stop::Stop;
 use fred::control::{CR0_WP, CR4_SMAP, CR4_SMEP, EFER_LMA, EFER_NXE, rflags};
 
 const PRESENT: u64 = 1 << 0;
@@ -25,7 +25,7 @@ pub(crate) mod error {
     pub(crate) const FETCH: u32 = 1 << 4;
 }
 
-impl Processor {
+impl Core {
     /// Walks the tables for one access, checks it, and sets accessed and dirty bits when it is
     /// allowed.
     pub(super) fn walk(
@@ -114,27 +114,15 @@ impl Processor {
 
     /// Bits that must be 0 in a present entry (SDM vol. 3, "Reserved bits in paging entries").
     fn reserved_bits(&self, level: u32, leaf: bool) -> u64 {
-        let above_physical = 0x000F_FFFF_FFFF_FFFF & !((1u64 << self.physical_bits()) - 1);
+        let above_physical = 0x000F_FFFF_FFFF_FFFF & !((1u64 << self.features.physical_bits) - 1);
         let no_execute = if self.efer & EFER_NXE == 0 { NO_EXECUTE } else { 0 };
         let size = match (level, leaf) {
             (3, _) => LARGE,
-            (2, true) if !self.has_1g_pages() => LARGE,
+            (2, true) if !self.features.page_1g => LARGE,
             (2, true) => 0x3FFF_E000,
             (1, true) => 0x001F_E000,
             _ => 0,
         };
         above_physical | no_execute | size
-    }
-
-    /// MAXPHYADDR.
-    pub(crate) fn physical_bits(&self) -> u32 {
-        match self.run.physical_bits {
-            0 => 36,
-            bits => bits.min(52),
-        }
-    }
-
-    fn has_1g_pages(&self) -> bool {
-        self.run.page_1g
     }
 }

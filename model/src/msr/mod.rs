@@ -6,7 +6,7 @@
 
 pub mod table;
 
-use crate::processor::Processor;
+use crate::state::CpuState;
 use table::{Row, TABLE};
 
 /// IA32_DEBUGCTL.BTF: RFLAGS.TF traps after taken branches only.
@@ -29,12 +29,12 @@ pub(crate) fn row(index: u32) -> Option<&'static Row> {
 
 impl Row {
     /// Whether `cpu` has the MSR.
-    fn exists(&self, cpu: &Processor) -> bool {
+    fn exists(&self, cpu: &CpuState) -> bool {
         self.needs.is_none_or(|feature| cpu.cpuid.has(feature))
     }
 }
 
-impl Processor {
+impl CpuState {
     /// The value of an MSR; `None` when it does not exist here and RDMSR raises #GP(0).
     pub fn read_msr(&self, index: u32) -> Option<u64> {
         row(index).filter(|row| row.exists(self)).map(|row| (row.read)(self))

@@ -1,6 +1,6 @@
 //! The MSRs, a row each.
 
-use crate::processor::Processor;
+use crate::state::CpuState;
 use crate::xstate::component;
 use fred::control::{CR0_PG, EFER_LMA, EFER_LME, EFER_NXE, EFER_SCE};
 use fred::cpuid::{FRED, Feature, NX, RDTSCP, XFD};
@@ -42,11 +42,11 @@ pub struct Row {
     /// How it is saved.
     pub saved: Saved,
     /// Whether WRMSR accepts a value.
-    pub(crate) takes: fn(&Processor, u64) -> bool,
+    pub(crate) takes: fn(&CpuState, u64) -> bool,
     /// Its value.
-    pub(crate) read: fn(&Processor) -> u64,
+    pub(crate) read: fn(&CpuState) -> u64,
     /// Stores a value that it takes.
-    pub(crate) write: fn(&mut Processor, u64),
+    pub(crate) write: fn(&mut CpuState, u64),
 }
 
 impl std::fmt::Debug for Row {
@@ -127,34 +127,34 @@ pub const SAVED: [u32; BY_NUMBER] = {
     saved
 };
 
-fn any(_: &Processor, _: u64) -> bool {
+fn any(_: &CpuState, _: u64) -> bool {
     true
 }
 
-fn canonical(_: &Processor, value: u64) -> bool {
+fn canonical(_: &CpuState, value: u64) -> bool {
     msr::is_canonical(value)
 }
 
 /// Bits 63:32 are reserved.
-fn low_half(_: &Processor, value: u64) -> bool {
+fn low_half(_: &CpuState, value: u64) -> bool {
     value >> 32 == 0
 }
 
 /// Eight memory types (SDM vol. 3, "Page attribute table").
-fn memory_types(_: &Processor, value: u64) -> bool {
+fn memory_types(_: &CpuState, value: u64) -> bool {
     value.to_le_bytes().iter().all(|kind| matches!(kind, 0 | 1 | 4..=7))
 }
 
 /// State components that IA32_XFD can disable: TILEDATA.
-fn components(_: &Processor, value: u64) -> bool {
+fn components(_: &CpuState, value: u64) -> bool {
     value & !component::TILEDATA == 0
 }
 
-fn fred_msr<const INDEX: u32>(_: &Processor, value: u64) -> bool {
+fn fred_msr<const INDEX: u32>(_: &CpuState, value: u64) -> bool {
     msr::check_write(INDEX, value).is_ok()
 }
 
-fn efer(cpu: &Processor, value: u64) -> bool {
+fn efer(cpu: &CpuState, value: u64) -> bool {
     let mut allowed = EFER_SCE | EFER_LME | EFER_LMA;
     if cpu.cpuid.has(NX) {
         allowed |= EFER_NXE;
@@ -164,6 +164,6 @@ fn efer(cpu: &Processor, value: u64) -> bool {
 }
 
 /// LMA is the processor's own.
-fn set_efer(cpu: &mut Processor, value: u64) {
+fn set_efer(cpu: &mut CpuState, value: u64) {
     cpu.efer = value & !EFER_LMA | cpu.efer & EFER_LMA;
 }

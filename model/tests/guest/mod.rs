@@ -6,7 +6,7 @@
 use iced_x86::code_asm::CodeAssembler;
 use model::cpuid::default_table;
 use model::memory::Memory;
-use model::processor::{DescriptorTable, Entry, Exit, ExitReason, Processor, Segment};
+use model::processor::{DescriptorTable, Entry, Exit, ExitReason, Processor, Segment, Segments};
 
 pub(crate) const CODE: u64 = 0x10_0000;
 pub(crate) const STACK: u64 = 0x18_0000;
@@ -103,9 +103,8 @@ impl Guest {
         cpu.efer = 0xD01;
         cpu.xcr0 = 0x6_0003;
         cpu.segments.cs = segment(KERNEL_CS, 11, true);
-        for s in [&mut cpu.segments.ds, &mut cpu.segments.es, &mut cpu.segments.ss] {
-            *s = segment(KERNEL_SS, 3, false);
-        }
+        let data = segment(KERNEL_SS, 3, false);
+        cpu.segments = Segments { ds: data, es: data, ss: data, ..cpu.segments };
         cpu.segments.tr = Segment {
             selector: 0x30,
             base: TSS,

@@ -101,7 +101,7 @@ impl<'m> Runner<'m> {
                 report = report.concluded(Outcome::Error, reason);
             }
         }
-        conclude(report, scenario, start)
+        conclude(report, start)
     }
 
     /// Runs a guest that was stopped elsewhere to the end of its case, and judges it; `report` is what
@@ -189,9 +189,12 @@ impl<'m> Runner<'m> {
 
 /// What is made of a guest's verdict: nothing passes that read back otherwise after a restore, or whose cut
 /// was not proved.
-pub fn conclude(mut report: Report, scenario: &Scenario, start: Instant) -> Report {
+pub fn conclude(mut report: Report, start: Instant) -> Report {
     report.blame_restore();
-    if matches!(scenario.plan, Plan::Cut(..)) && report.cut.is_none() && report.outcome == Outcome::Pass {
+    if matches!(report.scenario.plan, Plan::Cut(..))
+        && report.cut.is_none()
+        && report.outcome == Outcome::Pass
+    {
         report = report.concluded(Outcome::Error, "the guest says pass and no cut was proved".to_owned());
     }
     report.duration_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);

@@ -1,15 +1,12 @@
-//! Which instructions CPUID offers: what is not offered is #UD.
+//! What CPUID offers: an instruction that is not offered is #UD.
 
-use super::decoded::Decoded;
-use super::{Step, ud};
-use crate::cpuid::CpuidTable;
-use crate::processor::Processor;
+use crate::cpuid::{CpuidTable, Vendor};
 use fred::cpuid::{Feature, Register};
-use iced_x86::{CpuidFeature as F, EncodingKind};
+use iced_x86::{CpuidFeature as F, Instruction};
 
-/// Features that handlers ask for, looked up once for each entry.
+/// What the processor asks of CPUID again and again, looked up once for each entry.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Offered {
+pub(crate) struct Features {
     pub(crate) adx: bool,
     pub(crate) bmi1: bool,
     pub(crate) bmi2: bool,
@@ -17,10 +14,16 @@ pub(crate) struct Offered {
     pub(crate) lzcnt: bool,
     pub(crate) movbe: bool,
     pub(crate) popcnt: bool,
+    /// 1-GiB pages.
+    pub(crate) page_1g: bool,
+    /// MAXPHYADDR.
+    pub(crate) physical_bits: u32,
+    /// Whose processor this is.
+    pub(crate) vendor: Vendor,
 }
 
-impl Offered {
-    pub(crate) fn by(cpuid: &CpuidTable) -> Self {
+impl Features {
+    pub(crate) fn of(cpuid: &CpuidTable) -> Self {
         let has = |feature| bit_of(feature).is_some_and(|bit| cpuid.has(bit));
         Self {
             adx: has(F::ADX),
@@ -30,6 +33,12 @@ impl Offered {
             lzcnt: has(F::LZCNT),
             movbe: has(F::MOVBE),
             popcnt: has(F::POPCNT),
+            page_1g: cpuid.has(fred::cpuid::PAGE_1G),
+            physical_bits: match cpuid.get(0x8000_0008, 0)[0] & 0xFF {
+                0 => 36,
+                bits => bits.min(52),
+            },
+            vendor: cpuid.vendor(),
         }
     }
 }
@@ -92,15 +101,8 @@ const BITS: &[(F, Bit)] = &[
     (F::TBM, (0x8000_0001, 0, Register::Ecx, 21)),
 ];
 
-impl Processor {
-    /// #UD for an instruction that no handler executes and that CPUID certainly does not offer.
-    pub(super) fn require_offered(&self, d: &Decoded) -> Step {
-        const XCR0_AVX: u64 = 1 << 2;
-        let vector = !matches!(d.instruction.code().encoding(), EncodingKind::Legacy);
-        if vector && self.xcr0 & XCR0_AVX == 0 {
-            return Err(ud());
-        }
-        let missing = |feature: &F| bit_of(*feature).is_some_and(|bit| !self.cpuid.has(bit));
-        if d.instruction.cpuid_features().iter().any(missing) { Err(ud()) } else { Ok(()) }
-    }
+/// Whether an instruction belongs to a feature that CPUID certainly does not offer.
+pub(crate) fn is_missing(cpuid: &CpuidTable, instruction: &Instruction) -> bool {
+    let missing = |feature: &F| bit_of(*feature).is_some_and(|bit| !cpuid.has(bit));
+    instruction.cpuid_features().iter().any(missing)
 }

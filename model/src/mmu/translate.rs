@@ -1,0 +1,46 @@
+//! From a linear to a guest-physical address.
+
+use super::{Kind, Privilege};
+use crate::cpu::core::Core;
+use crate::memory::Memory;
+use crate::stop::Stop;
+use fred::control::CR0_PG;
+
+impl Core {
+    /// The privilege of an instruction's data accesses and fetches.
+    pub(crate) fn privilege(&self) -> Privilege {
+        if self.cpl() == 3 { Privilege::User } else { Privilege::Supervisor }
+    }
+
+    /// The guest-physical address behind `linear`; the access stays inside the page.
+    ///
+    /// The second stage is asked, and accessed and dirty bits are set.
+    #[inline]
+    pub(crate) fn translate(
+        &mut self,
+        memory: &mut Memory,
+        linear: u64,
+        kind: Kind,
+        privilege: Privilege,
+    ) -> Result<u64, Stop> {
+        if self.cr0 & CR0_PG == 0 {
+            let gpa = linear & 0xFFFF_FFFF;
+            memory.permit(gpa, kind == Kind::Write)?;
+            return Ok(gpa);
+        }
+        let cached = !memory.is_counted();
+        if cached && let Some(found) = self.tlb.find(linear, memory.epoch()) {
+            let known_dirty = kind != Kind::Write || found.dirty;
+            if known_dirty && self.violation(&found, kind, privilege).is_none() {
+                return Ok(found.frame | linear & 0xFFF);
+            }
+        }
+        let translation = self.walk(memory, linear, kind, privilege)?;
+        let gpa = translation.frame | linear & 0xFFF;
+        memory.permit(gpa, kind == Kind::Write)?;
+        if cached && !memory.watches_writes(gpa) {
+            self.tlb.insert(linear, memory.epoch(), translation);
+        }
+        Ok(gpa)
+    }
+}

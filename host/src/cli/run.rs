@@ -9,6 +9,7 @@ use super::{CliError, mounted, select};
 use crate::ending;
 use crate::engine::plan::{Abilities, met_needs, with_delivery};
 use crate::engine::pool::{self, Engine};
+use crate::engine::questions::{Question, probe};
 use crate::engine::worker::{Worker, WorkerError, WorkerOptions};
 use crate::image::Image;
 use crate::images;
@@ -16,7 +17,6 @@ use crate::kernel_log::KernelLog;
 use crate::machines::qemu::{Qemu, QemuError, TRY};
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario::{Delivery, Plan, Scenario};
-use crate::stops::probe::{Question, probe};
 use crate::stops::storm::StormBounds;
 use indicatif::{ProgressBar, ProgressStyle};
 use kvm::KvmMachine;
@@ -157,7 +157,7 @@ impl<W: Write> Run<'_, W> {
             frames: self.args.frames,
             storm: self.args.storm.bounds(),
         };
-        self.on_engine(&engine, &abilities.with_accesses(), scenarios, Some(self.behaviour.name))
+        self.on_engine(&engine, &abilities, scenarios, Some(self.behaviour.name))
     }
 
     fn on_kvm(&mut self, scenarios: &[(usize, Scenario)]) -> Result<(), CliError> {

@@ -8,10 +8,10 @@
 use crate::compare::observe::Observation;
 use crate::compare::pair::Pair;
 use crate::ending::{self, LOOK};
+use crate::engine::questions::{LONGEST, Question, StopSupport, Support};
 use crate::process::THIS_PROGRAM;
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario::Scenario;
-use crate::stops::probe::{self, Question, StopSupport, Support};
 use crate::stops::storm::StormBounds;
 use kvm::process::{die_with_parent, end, let_end, status};
 use serde::{Deserialize, Serialize};
@@ -237,7 +237,7 @@ impl Worker {
     fn ask(&mut self, request: &Request) -> Result<Answer, WorkerError> {
         let limit = GRACE
             + match request {
-                Request::Probe(..) => probe::LONGEST,
+                Request::Probe(..) => LONGEST,
                 Request::Run(_) | Request::Observe { .. } | Request::Cross { .. } => self.options.timeout,
             };
         let mut process = match self.process.take() {

@@ -1,25 +1,16 @@
 //! Scenarios: a case, how it is delivered, where its delivery is stopped, and what is done there.
 //!
 //! The grammar of an id, which replays the scenario exactly (a storm's on KVM: as far as its host's
-//! clock does, [`Stop::depends_on_time`]):
+//! clock does, [`Facts::depends_on_time`](crate::stops::Facts::depends_on_time)):
 //!
 //! ```text
 //! name     = letter *( letter | digit | "-" )            ; lower case
 //! id       = image "/" case ":" delivery [ ":nopayload" ] ":" plan
 //! delivery = "fred" | "idt"
 //! plan     = "cold" | "none" | stop ":" action
-//! stop     = how "@" place | "ring" | "cancel" | "io" | "storm" [ "=" seed ]
-//!          | "access@" number [ "," number ]
-//! how      = "block" | "private" | "uffd" | "hole" | "read-only" | "evict"
-//! place    = "frame" | "pt" | "pd" | "pdpt" | "idt" | "gdt" | "tss"
-//! action   = "resume" | part *( "+" part )
-//! part     = "migrate" | "migrate-process" | "disturb" | "again=" number
 //! ```
 //!
-//! `image` and `case` are names ([`protocol::name`]). The parts of an action stand in this order, each once at most.
-//!
-//! `access@N` refuses the N-th memory access (from 0) of the delivery, `access@N,M` also the M-th of
-//! the delivery's second try: on the model only, where `midflight explore` walks through all of them.
+//! `image` and `case` are names ([`protocol::name`]); [`crate::stops`] has the grammar of a stop and an action.
 //!
 //! `cold` runs from boot without any restore, `none` forks from the snapshot without any stop.
 //! `nopayload` leaves KVM_CAP_EXCEPTION_PAYLOAD off. Example:
@@ -33,7 +24,7 @@ pub mod pattern;
 mod renamed;
 
 pub use applies::{applies, is_possible};
-pub use generate::{ACTIONS, all, needs};
+pub use generate::{all, needs};
 pub use id::InvalidId;
 
 pub use crate::image::{Delivery, Place};
@@ -106,7 +97,7 @@ impl Scenario {
     /// Whether the same id may end otherwise another time, because of when its signals came.
     pub fn depends_on_time(&self) -> bool {
         match self.plan {
-            Plan::Cut(stop, _) => stop.depends_on_time(),
+            Plan::Cut(stop, _) => stop.facts().depends_on_time,
             Plan::Cold | Plan::None => false,
         }
     }

@@ -2,13 +2,15 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `attempt` | from `Armed` through the cuts to the verdict |
-//! | `storm` | the same for a case that runs again and again |
+//! | `attempt` | from `Armed` to the verdict |
+//! | `still` | a stop at which the guest stands still |
+//! | `storm` | a case that runs again and again |
 //! | `moves` | what a migration is |
 //! | `trouble` | what an end without a verdict means |
 
 mod attempt;
 mod moves;
+mod still;
 mod storm;
 mod trouble;
 
@@ -180,7 +182,7 @@ impl<'m> Runner<'m> {
             cpuid: self.machine.cpuid().to_vec(),
             exception_payload: scenario.payload,
             kind: match scenario.plan {
-                Plan::Cut(stop, _) => stop.vm_kind(),
+                Plan::Cut(stop, _) => stop.facts().vm,
                 Plan::Cold | Plan::None => VmKind::Plain,
             },
         }

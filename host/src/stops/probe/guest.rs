@@ -1,4 +1,4 @@
-//! The probe's guest: 256 KiB, one 2-MiB identity page, an IDT whose gates switch stacks through IST.
+//! The guest with which machines are asked: 256 KiB, one 2-MiB identity page, an IDT whose gates switch stacks through IST.
 //! The page that frames go to has page tables of its own.
 //!
 //! It starts in 64-bit mode at its act; there is no boot. Its code is a few bytes that KVM's
@@ -39,13 +39,13 @@ const TSS_SELECTOR: u16 = 0x18;
 const ENTERED: u16 = 0x10;
 const DOUBLE_FAULT: u16 = 0x12;
 /// The port that [`Act::InputUnderTrap`] reads.
-pub(in crate::stops) const INPUT: u16 = 0x20;
+pub(crate) const INPUT: u16 = 0x20;
 
 const UNDEFINED: u64 = CODE;
 const INPUT_ACT: u64 = CODE + 0x10;
 const LED: u64 = CODE + 0x30;
 /// The place of [`Act::Led`]'s UD2, after its first instruction.
-pub(in crate::stops) const EVENT: u64 = LED + 1;
+pub(crate) const EVENT: u64 = LED + 1;
 const HANDLER: u64 = CODE + 0x40;
 const DOUBLE_FAULT_HANDLER: u64 = CODE + 0x60;
 const END: u64 = CODE + 0x80;
@@ -61,17 +61,9 @@ const HANDLER_CODE: [u8; 4] = [0xE6, ENTERED as u8, 0xEB, 0xFE];
 /// OUT [`DOUBLE_FAULT`], AL; a loop.
 const DOUBLE_FAULT_CODE: [u8; 4] = [0xE6, DOUBLE_FAULT as u8, 0xEB, 0xFE];
 
-/// What a guest may take is what it takes when nothing stops it, measured on this host, this many times:
-/// a host that is slow, or busy, does not make a stop of what is none.
-const MARGIN: u32 = 100;
-/// And never less: a guest that a busy host lets wait for its turn is not stopped.
-const LEAST: Duration = Duration::from_millis(500);
-/// Nor more, nor what is measured: nobody has so much time for each of many questions.
-pub(in crate::stops) const MOST: Duration = Duration::from_secs(1);
-
 /// What the guest starts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::stops) enum Act {
+pub(crate) enum Act {
     /// UD2.
     Undefined,
     /// An instruction, and then UD2.
@@ -99,7 +91,7 @@ impl Act {
 
 /// How a run of the guest went on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::stops) enum Progress {
+pub(crate) enum Progress {
     /// The handler was entered.
     Delivered,
     /// The guest's #DF handler was entered.
@@ -109,23 +101,9 @@ pub(in crate::stops) enum Progress {
 }
 
 /// The guest on a fresh virtual machine.
-pub(in crate::stops) struct Guest {
-    pub(in crate::stops) vcpu: Box<dyn Vcpu>,
+pub(crate) struct Guest {
+    pub(crate) vcpu: Box<dyn Vcpu>,
     act: Act,
-    /// How long it may run.
-    pub(in crate::stops) limit: Duration,
-}
-
-/// How long a guest on `machine` may run until it counts as one that does not come to its end.
-///
-/// # Errors
-/// When the guest cannot be made.
-pub(in crate::stops) fn limit(machine: &dyn Machine, payload: bool) -> Result<Duration, VcpuError> {
-    let mut guest = Guest::start(machine, payload, VmKind::Plain, Act::Undefined, MOST)?;
-    let begun = Instant::now();
-    // Whatever becomes of it: the question itself will say.
-    let _ = guest.run(RunMode::Normal)?;
-    Ok((begun.elapsed() * MARGIN).clamp(LEAST, MOST))
 }
 
 impl Guest {
@@ -133,7 +111,7 @@ impl Guest {
     ///
     /// # Errors
     /// When it cannot be made.
-    pub(in crate::stops) fn start(
+    pub(crate) fn start(
         machine: &dyn Machine,
         payload: bool,
         kind: VmKind,
@@ -155,11 +133,11 @@ impl Guest {
             ..Default::default()
         })?;
         vcpu.set_deadline(Instant::now() + limit);
-        Ok(Self { vcpu, act, limit })
+        Ok(Self { vcpu, act })
     }
 
     /// Runs in `mode` and tells a delivery from other exits.
-    pub(in crate::stops) fn run(&mut self, mode: RunMode) -> Result<Progress, VcpuError> {
+    pub(crate) fn run(&mut self, mode: RunMode) -> Result<Progress, VcpuError> {
         Ok(match self.vcpu.run(mode)? {
             Exit::IoOut { port: ENTERED, .. } => Progress::Delivered,
             Exit::IoOut { port: DOUBLE_FAULT, .. } => Progress::DoubleFault,
@@ -168,17 +146,17 @@ impl Guest {
     }
 
     /// Whether the guest stands in one of its handlers: an event has been delivered.
-    pub(in crate::stops) fn is_in_handler(&self) -> Result<bool, VcpuError> {
+    pub(crate) fn is_in_handler(&self) -> Result<bool, VcpuError> {
         Ok((HANDLER..END).contains(&self.vcpu.regs()?.rip))
     }
 
     /// Whether the guest is still where it started: nothing of it has run, and no handler either.
-    pub(in crate::stops) fn is_at_act(&self) -> Result<bool, VcpuError> {
+    pub(crate) fn is_at_act(&self) -> Result<bool, VcpuError> {
         Ok(self.vcpu.regs()?.rip == self.act.rip())
     }
 
     /// Guest-physical address of the page at a place.
-    pub(in crate::stops) fn page(place: Place) -> u64 {
+    pub(crate) fn page(place: Place) -> u64 {
         match place {
             Place::Frame => FRAME_PAGE,
             Place::Pt => FRAME_PT,

@@ -65,7 +65,7 @@ impl Core {
         let (mut event, mut during, mut injected) = (event, during, injected);
         for _ in 0..MOST_MET {
             if !injected {
-                if is_fault(&event) {
+                if sets_rf(&event) {
                     self.rflags |= rflags::RF;
                 }
                 if is_intercepted(&event, intercepts) {
@@ -176,17 +176,12 @@ impl Core {
     }
 }
 
-/// Whether the frame's RFLAGS.RF is 1: fault-class exceptions other than #DB.
-fn is_fault(event: &Event) -> bool {
-    event.event_type == EventType::HardwareException
-        && !matches!(event.vector, vector::DB | vector::NMI | vector::DF | vector::MC)
+/// Whether the frame's RFLAGS.RF is 1.
+fn sets_rf(event: &Event) -> bool {
+    event.event_type == EventType::HardwareException && vector::sets_rf(event.vector)
 }
 
 /// Whether the exception bitmap applies and has the event's bit set.
 fn is_intercepted(event: &Event, intercepts: u32) -> bool {
-    let exception = matches!(
-        event.event_type,
-        EventType::HardwareException | EventType::PrivilegedSoftwareException | EventType::SoftwareException
-    );
-    exception && event.vector < 32 && intercepts >> event.vector & 1 != 0
+    event.event_type.is_exception() && event.vector < 32 && intercepts >> event.vector & 1 != 0
 }

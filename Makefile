@@ -74,11 +74,12 @@ test-style: images
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	$(CHECK_FUZZ)
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --target $(GUEST_TARGET) -p midflight-guest
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --target $(GUEST_TARGET) $(GUEST_CRATES) --lib
 
 test-unit: build
 	$(STATIC) cargo test $(HOST_BUILD)
 	$(STATIC) cargo test $(HOST_BUILD) -p midflight-guest --lib
+	$(STATIC) cargo test $(HOST_BUILD) $(GUEST_CRATES) --doc
 
 # The mutants matrix is among the tests of the command line: it must have no defect, and be the one in
 # docs/behaviours.md.

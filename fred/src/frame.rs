@@ -27,9 +27,6 @@ pub struct Frame {
 impl Frame {
     /// Size of a frame in bytes; a frame is aligned to its size, so it never crosses a page.
     pub const SIZE: u64 = 64;
-    /// Name of each quadword, in memory order.
-    pub const FIELDS: [&'static str; 8] =
-        ["error code", "RIP", "CS", "RFLAGS", "RSP", "SS", "event data", "reserved"];
 
     /// The frame's eight quadwords in memory order.
     pub const fn to_words(self) -> [u64; 8] {

@@ -33,8 +33,8 @@ global_asm!(
     "act_leave:",
     "mov edx, {settle}",
     "out dx, al",
-    // With the event of a DR7.GD lost, the next access to a debug register would raise it. Let it
-    // be this one, while the stubs still know the way back: the judge then finds RIP wrong.
+    // If the event of DR7.GD was lost, the next access to a debug register raises it. That is this one,
+    // while the stubs can still return: the judge then finds RIP wrong.
     "mov rax, dr7",
     "mov rsp, [rip + {saved}]",
     "push 2",

@@ -33,7 +33,7 @@ pub struct Case {
     /// What the registers must read at each entry, or after an act that raises nothing.
     pub registers: Registers,
     /// What else must be true after the act, before anything is restored.
-    pub results: &'static [Outcome],
+    pub results: &'static [Check],
     /// How the host can bring the event about itself.
     pub cancel: Cancel,
 }
@@ -58,15 +58,15 @@ impl Case {
 
 /// A value after an act.
 #[derive(Clone, Copy, Debug)]
-pub struct Outcome {
+pub struct Check {
     /// What it must be.
     pub expected: u64,
     /// What it is.
     pub read: fn() -> u64,
 }
 
-/// The most outcomes that a case can have.
-pub const OUTCOMES: usize = 12;
+/// The most results that a case can have.
+pub const CHECKS: usize = 12;
 
 /// Where an act lies; [`act!`](crate::act!) makes one.
 #[derive(Clone, Copy, Debug)]

@@ -17,7 +17,7 @@ pub(crate) static CURRENT: AtomicU32 = AtomicU32::new(NO_CASE);
 pub(crate) const NO_CASE: u32 = u32::MAX;
 
 /// An event came inside a stub.
-pub(crate) const NESTED: u32 = 1;
+pub(crate) const INSIDE_STUB: u32 = 1;
 /// An event came while no act was running.
 pub(crate) const UNEXPECTED: u32 = 2;
 /// Events keep coming from one act.
@@ -40,11 +40,11 @@ pub(crate) fn exit(how: ImageExit) -> ! {
     }
 }
 
-/// The stubs end here when an event is none of an act's: `kind` says why, `delivery` is its record. On a
-/// sound machine there is no such event, so that the case fails.
+/// Where the capture goes with an event that no act raised: `kind` says why it is none, `delivery` is its record.
+/// A right machine raises no such event, so the case fails.
 pub(crate) extern "sysv64" fn event_error(kind: u32, delivery: &Delivery) -> ! {
     let what = match kind {
-        NESTED => "inside an entry stub",
+        INSIDE_STUB => "inside an entry stub",
         UNEXPECTED => "while no act was running",
         _ => "again and again",
     };

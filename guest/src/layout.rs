@@ -49,7 +49,7 @@ pub static MAIN_STACK: Pages<4> = Pages::zeroed();
 pub static DOUBLE_FAULT_STACK: Pages<1> = Pages::zeroed();
 /// The stack of NMI and #MC under the IDT.
 pub static NMI_STACK: Pages<1> = Pages::zeroed();
-/// The stack of every event that no image is about.
+/// The stack of events that are not under test.
 pub static OTHER_STACK: Pages<1> = Pages::zeroed();
 /// PML4, then PDPT, PD and PT of the identity map, then PDPT, PD and PT of the windows. The PML4 is
 /// every address's, the frame stack's too.

@@ -1,7 +1,7 @@
 //! What an image needs: `use guest::prelude::*;`.
 
 pub use crate::address::Address;
-pub use crate::case::{Act, Cancel, Case, Outcome};
+pub use crate::case::{Act, Cancel, Case, Check};
 pub use crate::judge::disturbed::{RESTING, Registers};
 pub use crate::judge::event::{Event, Rip, Stack, Top};
 pub use protocol::need::Needs;

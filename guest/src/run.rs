@@ -1,6 +1,6 @@
 //! The run: set up, take cases one by one, end.
 
-use crate::case::{Case, OUTCOMES};
+use crate::case::{CHECKS, Case};
 use crate::entry::{capture, stubs::IDT_STUBS};
 use crate::entry::{fred_setup, idt};
 use crate::exit::{CURRENT, NO_CASE, error, exit};
@@ -23,7 +23,7 @@ use protocol::mailbox::{DELIVERIES, DISTURBANCES, HostFlags, Verdict};
 use protocol::need::Needs;
 use protocol::note::CaseFlags;
 
-/// What the whole run goes by.
+/// What holds for the whole run.
 struct Setting<'a> {
     options: Options<'a>,
     machine: Machine,
@@ -57,7 +57,7 @@ pub(crate) extern "sysv64" fn main(magic: u32, information: u32) -> ! {
         None if fred => DeliveryMode::Fred,
         None => DeliveryMode::Idt,
     };
-    // What the processor could do is nothing to a case: how events are delivered is.
+    // A case depends on how events are delivered, not on what the processor could do.
     met.set(Needs::FRED, delivery == DeliveryMode::Fred);
     let machine = Machine { delivery, xfd: met.contains(Needs::XFD) };
     capture::XFD.store(machine.xfd as u8, Relaxed);
@@ -69,7 +69,7 @@ pub(crate) extern "sysv64" fn main(magic: u32, information: u32) -> ! {
     if host().contains(HostFlags::PRESENT) { serve(&setting) } else { run_alone(&setting) }
 }
 
-/// Runs the cases that the host asks for, for ever.
+/// Runs the cases that the host asks for, without end.
 fn serve(setting: &Setting<'_>) -> ! {
     ring(Doorbell::Ready);
     loop {
@@ -150,14 +150,34 @@ fn act_and_judge(index: u32, case: &Case, machine: Machine) {
     unsafe { act::enter(case.act.start.value(), Doorbell::Armed(index as u16).encode()) };
     capture::ACTING.store(0, Relaxed);
     let after = registers_after(machine);
-    let mut results = [0; OUTCOMES];
-    for (result, outcome) in results.iter_mut().zip(case.results) {
-        *result = (outcome.read)();
+    let mut results = [0; CHECKS];
+    for (result, check) in results.iter_mut().zip(case.results) {
+        *result = (check.read)();
     }
     registers::rest(RESTING.cr2, RESTING.dr6, machine.xfd);
     routes::rest();
 
-    let places = Places {
+    let disturbances = mail_array!(disturbances);
+    let count = (mail!(disturbance_count) as usize).min(DISTURBANCES);
+    let mut deliveries = mail_array!(deliveries);
+    put_in_order(case.events, mail!(entries), &mut deliveries);
+    set_deliveries(&deliveries);
+    let seen = Seen {
+        entries: mail!(entries),
+        deliveries: &deliveries,
+        after,
+        disturbances: &disturbances[..count],
+    };
+    judge(case.events, &case.registers, &places(case), machine, &seen, &mut compared);
+    for (check, got) in case.results.iter().zip(results) {
+        compared(0, Field::Result, check.expected, got);
+    }
+    verdict(if mail!(mismatch_count) == 0 { Verdict::Pass } else { Verdict::Fail });
+}
+
+/// What the symbols in the events of a case stand for.
+fn places(case: &Case) -> Places {
+    Places {
         act: case.act.act.value(),
         after: case.act.after.value(),
         last: case.act.last.value(),
@@ -170,23 +190,7 @@ fn act_and_judge(index: u32, case: &Case, machine: Machine) {
         idt_stubs: IDT_STUBS.value(),
         gs_base: layout::GS_BASE,
         kernel_gs_base: layout::KERNEL_GS_BASE,
-    };
-    let disturbances = mail_array!(disturbances);
-    let count = (mail!(disturbance_count) as usize).min(DISTURBANCES);
-    let mut deliveries = mail_array!(deliveries);
-    put_in_order(case.events, mail!(entries), &mut deliveries);
-    set_deliveries(&deliveries);
-    let seen = Seen {
-        entries: mail!(entries),
-        deliveries: &deliveries,
-        after,
-        disturbances: &disturbances[..count],
-    };
-    judge(case.events, &case.registers, &places, machine, &seen, &mut compared);
-    for (outcome, got) in case.results.iter().zip(results) {
-        compared(0, Field::Result, outcome.expected, got);
     }
-    verdict(if mail!(mismatch_count) == 0 { Verdict::Pass } else { Verdict::Fail });
 }
 
 /// An event that came before a handler's first instruction was captured before that handler had

@@ -36,6 +36,3 @@ pub struct Delivery {
     /// The vector: under FRED from the frame, under the IDT from the gate that was taken.
     pub vector: u64,
 }
-
-/// Under the IDT the frame of an event without error code is this much shorter.
-pub const IDT_ERROR_CODE_BYTES: u64 = 8;

@@ -16,7 +16,7 @@ pub struct Disturbance {
     pub value: u64,
 }
 
-/// The registers whose values event data resembles.
+/// The registers that hold what event data holds too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum Register {

@@ -1,5 +1,16 @@
 //! What guest and host share, written once for both.
 //!
+//! Ports, the doorbell, the mailbox page and the image's note, `no_std` and with one [`VERSION`]. It knows neither
+//! the architecture (a vector is a number here) nor machines, stops and migrations. Begin with the conversation
+//! below, then [`mailbox`] and [`note`].
+//!
+//! ```
+//! use protocol::doorbell::Doorbell;
+//!
+//! // Written to `port::DOORBELL` by the guest and decoded by the host:
+//! assert_eq!(Doorbell::decode(Doorbell::Armed(3).encode()), Some(Doorbell::Armed(3)));
+//! ```
+//!
 //! | module | holds |
 //! |---|---|
 //! | [`port`] | I/O ports |
@@ -14,7 +25,7 @@
 //! | [`need`] | what a case needs of the machine |
 //!
 //! A conversation: the host loads an image, writes [`mailbox::HostFlags::PRESENT`] into its
-//! mailbox and starts it. The guest boots and rings `Ready`; the host may snapshot it there. The
+//! mailbox and starts it. The guest boots and rings `Ready`; the host may take a snapshot there. The
 //! host writes the index of a case and resumes; the guest prepares the case and rings
 //! `Armed(case)`: from here to the handler no other event can occur. It acts, its entry stub
 //! captures, its judge compares and writes the verdict, and it rings `Done(case)`. Then it reads

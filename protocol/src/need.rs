@@ -20,7 +20,7 @@ bitflags::bitflags! {
         const INTERRUPT = 1 << 6;
         /// RDTSCP, and with it IA32_TSC_AUX.
         const RDTSCP = 1 << 7;
-        /// A processor of Intel's: it does what the manuals of the vendors do not agree on as Intel's says.
+        /// An Intel processor: where the vendors' manuals differ, it follows Intel's.
         const INTEL = 1 << 8;
     }
 }

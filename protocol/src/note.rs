@@ -108,12 +108,11 @@ bitflags::bitflags! {
         /// Between `Armed` and the delivery the guest itself reads a descriptor of the GDT: an access
         /// to that page need not be the delivery's. No case touches IDT or TSS there.
         const TOUCHES_GDT = 1 << 9;
-        /// The case's first event is met while another is delivered. Only it goes to the frame page,
-        /// but either may read IDT, GDT and TSS: what is stopped there is the other one, whose effects
-        /// on CR2 and the queue are not those of the case's event.
+        /// The case's first event is an exception met while another event is delivered. Only the second
+        /// delivery reaches the frame page, but both may read IDT, GDT and TSS: a stop there meets the
+        /// first one, whose effects on CR2 and the queue are not those of the case's event.
         const NESTED = 1 << 10;
-        /// A pure conformance check: it holds machine and image to the rule, and no known way of
-        /// treating events in flight wrongly can fail it.
+        /// A conformance check: no known way of treating events in flight wrongly fails it.
         const CONFORMANCE = 1 << 8;
         /// All that the host injects: without a host, or a cut, the case has no event.
         const INJECTED = 0x7C;

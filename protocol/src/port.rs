@@ -13,8 +13,8 @@ pub const INPUT: u16 = 0x6D70;
 ///
 /// Nothing answers there on a PC.
 pub const OUTPUT: u16 = 0x6D74;
-/// Written between the last handler and the judge: the exit that it makes is where a hypervisor that
-/// still holds an event delivers it a second time, in time to be counted.
+/// Written between the last handler and the judge: at this exit a hypervisor that still holds an event
+/// delivers it a second time, before the entries are counted.
 pub const SETTLE: u16 = 0x6D6A;
 /// What every byte read from [`INPUT`] is on a machine of ours.
 pub const INPUT_BYTE: u8 = 0xA5;

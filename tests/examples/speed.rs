@@ -68,10 +68,10 @@ mod mixed {
         act: ACT,
         // What the same loop comes to on a processor.
         results: &[
-            Outcome { expected: 0x287D_B4FC_7CFC_2623, read: || STATE.load(Relaxed) },
-            Outcome { expected: 0xFFFF_FFAB_19BF_8997, read: || LARGEST.load(Relaxed) },
-            Outcome { expected: 0x0000_0000_004C_4761, read: || ODD.load(Relaxed) },
-            Outcome { expected: 0xD68A_B97A_0666_693D, read: table },
+            Check { expected: 0x287D_B4FC_7CFC_2623, read: || STATE.load(Relaxed) },
+            Check { expected: 0xFFFF_FFAB_19BF_8997, read: || LARGEST.load(Relaxed) },
+            Check { expected: 0x0000_0000_004C_4761, read: || ODD.load(Relaxed) },
+            Check { expected: 0xD68A_B97A_0666_693D, read: table },
         ],
         ..Case::NEW
     };

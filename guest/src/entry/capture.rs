@@ -8,7 +8,7 @@
 //! stub goes back to, the stack of compiled code is restored from memory.
 
 use super::stubs::ERROR_CODES;
-use crate::exit::{ENDLESS, NESTED, UNEXPECTED, event_error};
+use crate::exit::{ENDLESS, INSIDE_STUB, UNEXPECTED, event_error};
 use crate::layout::{ACT_HEADROOM, ACT_STACK, MAILBOX, MAIN_STACK, PAGE};
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -35,7 +35,7 @@ static ENTRY_RCX: AtomicU64 = AtomicU64::new(0);
 /// R11 at the last entry.
 static ENTRY_R11: AtomicU64 = AtomicU64::new(0);
 /// How many stubs are running.
-static NESTING: AtomicU32 = AtomicU32::new(0);
+static RUNNING: AtomicU32 = AtomicU32::new(0);
 /// Where a delivery is captured that has no place in the mailbox.
 static OVERFLOW: [AtomicU64; size_of::<Delivery>() / 8] = [const { AtomicU64::new(0) }; _];
 
@@ -62,14 +62,14 @@ core::arch::global_asm!(
     ".pushsection .text.capture, \"ax\", @progbits",
     "fred_event:",
     "pushfq",
-    "inc dword ptr [rip + {nesting}]",
+    "inc dword ptr [rip + {running}]",
     "cld",
     "mov ebx, 5",
     "mov r8d, 8",
     "jmp capture",
     "idt_event:",
     "pushfq",
-    "inc dword ptr [rip + {nesting}]",
+    "inc dword ptr [rip + {running}]",
     "cld",
     "mov ebx, 7",
     "mov r8d, 6",
@@ -118,8 +118,8 @@ core::arch::global_asm!(
     "4:",
     // The frame is recorded. An event that came inside a stub may have been raised further down,
     // so that it must not get there again.
-    "mov edi, {NESTED}",
-    "cmp dword ptr [rip + {nesting}], 1",
+    "mov edi, {INSIDE_STUB}",
+    "cmp dword ptr [rip + {running}], 1",
     "ja 6f",
     "cmp r8d, 8",
     "jne 10f",
@@ -191,19 +191,19 @@ core::arch::global_asm!(
     "lea rsp, [rsp + 8]",
     "push 2",
     "popfq",
-    "mov dword ptr [rip + {nesting}], 0",
+    "mov dword ptr [rip + {running}], 0",
     "iretq",
     "7: push 2",
     "popfq",
-    "mov dword ptr [rip + {nesting}], 0",
+    "mov dword ptr [rip + {running}], 0",
     ".byte 0xF2, 0x0F, 0x01, 0xCA",
     // Still in the handler, on its stack, with the flags of its entry.
     "11: push 2",
     "popfq",
-    "mov dword ptr [rip + {nesting}], 0",
+    "mov dword ptr [rip + {running}], 0",
     "jmp rax",
     "6:",
-    "cmp dword ptr [rip + {nesting}], 2",
+    "cmp dword ptr [rip + {running}], 2",
     "ja 8f",
     "lea rsp, [rip + {main_stack} + {MAIN_STACK}]",
     "mov rsi, r10",
@@ -222,7 +222,7 @@ core::arch::global_asm!(
     "hlt",
     "jmp 9b",
     ".popsection",
-    nesting = sym NESTING,
+    running = sym RUNNING,
     mailbox = sym MAILBOX,
     overflow = sym OVERFLOW,
     xfd = sym XFD,
@@ -253,7 +253,7 @@ core::arch::global_asm!(
     KERNEL_GS_BASE = const offset_of!(Delivery, kernel_gs_base),
     XFD = const offset_of!(Delivery, xfd),
     XFD_ERR = const offset_of!(Delivery, xfd_err),
-    NESTED = const NESTED,
+    INSIDE_STUB = const INSIDE_STUB,
     UNEXPECTED = const UNEXPECTED,
     ENDLESS = const ENDLESS,
     MOST_ENTRIES = const MOST_ENTRIES,

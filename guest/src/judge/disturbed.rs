@@ -70,8 +70,8 @@ impl Registers {
 /// only), given DR6 before it (SDM vol. 3, "Debug Status Register (DR6)"): B0-B3 are rewritten,
 /// BD, BS and BT (15:13) are sticky, and RTM (16) and BLD (11) read 1 since neither was a condition.
 ///
-/// The manual is not of one voice about BLD: another text has every #DB but a bus lock's leave it
-/// alone. Only a `before` with BLD = 0 could tell, so the host must not write one.
+/// The manual's texts differ about BLD: by another one every #DB but a bus lock's leaves it alone. Only a
+/// `before` with BLD = 0 would show the difference, so the host must not write one.
 const fn dr6_after(before: u64, conditions: u64) -> u64 {
     0xFFFF_0FF0 | before & 0xE000 | conditions
 }

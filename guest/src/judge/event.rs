@@ -93,7 +93,7 @@ pub enum Stack {
 pub enum Top {
     /// The frame stack, which is the frame page: nothing else uses it.
     Frame(u64),
-    /// The stack of events that no image is about.
+    /// The stack of events that are not under test.
     Other(u64),
     /// The act's own stack.
     Act(u64),

@@ -62,7 +62,7 @@ mod same_level {
         events: &[Event { fred_top: Top::Frame(0x100), ..PAGE_FAULT }],
         registers: FAULTED,
         // After ERETS, to which the stub gave stack level 0.
-        results: &[Outcome { expected: 0x0C0, read: config }],
+        results: &[Check { expected: 0x0C0, read: config }],
         // RSP is put there after `Armed`.
         cancel: Cancel::No,
         ..Case::NEW
@@ -93,7 +93,7 @@ mod lower_level {
             ..SINGLE_STEP
         }],
         registers: Registers { dr6: DR6 | BS, ..RESTING },
-        results: &[Outcome { expected: 0x1C0, read: config }],
+        results: &[Check { expected: 0x1C0, read: config }],
         ..Case::NEW
     };
 }
@@ -111,7 +111,7 @@ mod higher_level {
         },
         act: ACT,
         events: &[Event { cs: cs_slot(1), csl: 2, ..UD }],
-        results: &[Outcome { expected: 0x1C0, read: config }],
+        results: &[Check { expected: 0x1C0, read: config }],
         cancel: Cancel::Payload { payload: 0, rflags: 0 },
         ..Case::NEW
     };
@@ -143,7 +143,7 @@ mod int_n_level1 {
             fred_top: Top::Frame(0x80),
             ..Event::NEW
         }],
-        results: &[Outcome { expected: 0x040, read: config }],
+        results: &[Check { expected: 0x040, read: config }],
         ..Case::NEW
     };
 }
@@ -179,7 +179,7 @@ mod higher_in_handler {
         ],
         in_handler: true,
         registers: FAULTED,
-        results: &[Outcome { expected: 0x080, read: config }],
+        results: &[Check { expected: 0x080, read: config }],
         cancel: Cancel::Payload { payload: UNMAPPED, rflags: 0 },
         ..Case::NEW
     };
@@ -216,7 +216,7 @@ mod same_in_handler {
         ],
         in_handler: true,
         registers: FAULTED,
-        results: &[Outcome { expected: 0x080, read: config }],
+        results: &[Check { expected: 0x080, read: config }],
         cancel: Cancel::Payload { payload: UNMAPPED, rflags: 0 },
         ..Case::NEW
     };
@@ -259,7 +259,7 @@ mod erets_lowers {
         act: ACT,
         events: &[Event { fred_top: Top::Frame(0x40), ..PAGE_FAULT }],
         registers: FAULTED,
-        results: &[Outcome { expected: 0x000, read: config }],
+        results: &[Check { expected: 0x000, read: config }],
         ..Case::NEW
     };
 }
@@ -275,7 +275,7 @@ mod erets_clamps {
         act: ACT,
         events: &[Event { fred_top: Top::Frame(0x40), ..PAGE_FAULT }],
         registers: FAULTED,
-        results: &[Outcome { expected: 0x000, read: config }],
+        results: &[Check { expected: 0x000, read: config }],
         ..Case::NEW
     };
 }
@@ -291,7 +291,7 @@ mod erets_clamps_to_0 {
         // RSP is on the same page and not used: the frame lies above it.
         events: &[Event { cs: cs_slot(0), ..PAGE_FAULT }],
         registers: FAULTED,
-        results: &[Outcome { expected: 0x000, read: config }],
+        results: &[Check { expected: 0x000, read: config }],
         ..Case::NEW
     };
 }

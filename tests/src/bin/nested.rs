@@ -1,18 +1,16 @@
 //! Nested events: an exception met while another event is delivered.
 //!
-//! Rule: when the push of an event's frame faults, that #PF is delivered in the event's place, with
-//! RIP of the interrupted instruction, error code 2 (a supervisor write, whatever the ring) and
-//! bit 58 of the SS slot, nested. Its stack level follows the rule for ring 0, from ring 3 too,
-//! where it enters at the ring-3 entry point all the same (SDM vol. 3 ch. 8, "Determining the new
-//! stack level"). When the event was a #PF itself the outcome is #DF: error code 0, no event
-//! data, not nested, and the level that STKLVLS gives it, from ring 3 as well; CR2 has the address
-//! of the second fault ("Interrupt 14", "Interrupt 8"). No manual says which address of the
-//! frame is reported: any of its 64 bytes passes.
+//! Rule: when the push of an event's frame faults, that #PF is delivered in the event's place, with RIP of
+//! the interrupted instruction, error code 2 (a supervisor write, whatever the ring) and bit 58 of the SS
+//! slot, nested. Its stack level follows the rule for ring 0, from ring 3 too, where it enters at the ring-3
+//! entry point all the same (SDM vol. 3 ch. 8, "Determining the new stack level"). When the event was a #PF
+//! itself the outcome is #DF: error code 0, no event data, not nested, and the level that STKLVLS gives it,
+//! from ring 3 as well; CR2 has the address of the second fault ("Interrupt 14", "Interrupt 8"). No manual
+//! says which address of the frame is reported: any of its 64 bytes passes.
 //!
-//! Known bugs that fail it: the nested bit lost when the delivery of the nested event
-//! is interrupted in its turn, or carried on to #DF; the event's stack level computed as for one
-//! that comes from ring 3; the first event's error code or event data in the second one's frame;
-//! CR2 and event data of the first of two page faults.
+//! Known bugs that fail it: the nested bit lost when the delivery of the nested event is interrupted in its
+//! turn, or carried on to #DF; its stack level computed as for an event that comes from ring 3; the first
+//! event's error code or event data in the second one's frame; CR2 and event data of the first of two #PFs.
 #![no_std]
 #![no_main]
 
@@ -25,18 +23,9 @@ guest::image! {
     rule: "An exception met in mid-delivery is delivered instead, marked as nested; two page faults make a #DF.",
     spec: "SDM vol. 3 ch. 8 FRED event delivery; ch. 6 interrupts 8, 14",
     cases: [
-        ud_level1::CASE,
-        db_level2::CASE,
-        nm_level3::CASE,
-        gp_level2::CASE,
-        int_n_level1::CASE,
-        xfd_level2::CASE,
-        pf_df_level2::CASE,
-        ring3_level1::CASE,
-        ring3_level2::CASE,
-        ring3_level3::CASE,
-        ring3_df::CASE,
-        ring3_df_level3::CASE,
+        ud_level1::CASE, db_level2::CASE, nm_level3::CASE, gp_level2::CASE, int_n_level1::CASE,
+        xfd_level2::CASE, pf_df_level2::CASE, ring3_level1::CASE, ring3_level2::CASE, ring3_level3::CASE,
+        ring3_df::CASE, ring3_df_level3::CASE,
     ],
 }
 
@@ -65,24 +54,19 @@ const DOUBLE_FAULT: Event = Event {
     ..NESTED
 };
 
-/// The event `vector` meets an unmapped stack, on level `first` under FRED; the #PF that follows
-/// lands on the frame page, on level `second`.
-fn fault_on_push(vector: u8, first: u8, second: u8) {
-    route(vector, first, IST_UNMAPPED);
-    set_stack(first, UNMAPPED_TOP);
-    route(14, second, IST_FRAME);
-    set_stack(second, FRAME_TOP);
+/// The event `vector` finds an unmapped stack, on level `level` under FRED; the exception `second` that follows
+/// lands on the frame page, on level `second_level`.
+fn fault_on_push((vector, level): (u8, u8), (second, second_level): (u8, u8)) {
+    route(vector, level, IST_UNMAPPED);
+    set_stack(level, UNMAPPED_TOP);
+    route(second, second_level, IST_FRAME);
+    set_stack(second_level, FRAME_TOP);
 }
 
 mod ud_level1 {
     use super::*;
-    act! {
-        name: "nested.ud-level1",
-        set: [],
-        // #UD comes on level 0, the current one: RSP itself has no memory below it.
-        armed: ["movabs rsp, 0x8000002000"],
-        act: ["ud2"],
-    }
+    // #UD comes on level 0, the current one: below RSP nothing is mapped.
+    act! { name: "nested.ud-level1", set: [], armed: ["movabs rsp, 0x8000002000"], act: ["ud2"], }
     pub(super) const CASE: Case = Case {
         name: "ud-level1",
         rule: "#UD on level 0 with RSP at an unmapped stack: a nested #PF on level 1.",
@@ -105,7 +89,7 @@ mod db_level2 {
     pub(super) const CASE: Case = Case {
         name: "db-level2",
         rule: "A single step whose frame faults: a nested #PF after the instruction, DR6.BS set, event data the address.",
-        prepare: || fault_on_push(1, 1, 2),
+        prepare: || fault_on_push((1, 1), (14, 2)),
         act: ACT,
         events: &[Event { rip: Rip::After, rflags: RFLAGS | RF | TF, csl: 2, ..NESTED }],
         registers: Registers { dr6: DR6 | BS, ..FAULTED },
@@ -121,7 +105,7 @@ mod nm_level3 {
         rule: "#NM of CR0.TS on level 2 whose frame faults: a nested #PF on level 3.",
         prepare: || {
             set_task_switched();
-            fault_on_push(7, 2, 3);
+            fault_on_push((7, 2), (14, 3));
         },
         act: ACT,
         events: &[Event { csl: 3, ..NESTED }],
@@ -136,7 +120,7 @@ mod gp_level2 {
     pub(super) const CASE: Case = Case {
         name: "gp-level2",
         rule: "#GP(0xFFF8) whose frame faults: a nested #PF and no #DF, the error code is the #PF's.",
-        prepare: || fault_on_push(13, 1, 2),
+        prepare: || fault_on_push((13, 1), (14, 2)),
         act: ACT,
         events: &[Event { csl: 2, ..NESTED }],
         registers: FAULTED,
@@ -175,7 +159,7 @@ mod xfd_level2 {
         needs: Needs::XFD.union(Needs::AMX),
         prepare: || {
             tiles::disable();
-            fault_on_push(7, 1, 2);
+            fault_on_push((7, 1), (14, 2));
         },
         act: ACT,
         events: &[Event { csl: 2, ..NESTED }],
@@ -195,12 +179,7 @@ mod pf_df_level2 {
     pub(super) const CASE: Case = Case {
         name: "pf-df-level2",
         rule: "#PF whose frame faults: #DF, error code 0, event data 0, not nested; CR2 is the second address.",
-        prepare: || {
-            route(14, 1, IST_UNMAPPED);
-            set_stack(1, UNMAPPED_TOP);
-            route(8, 2, IST_FRAME);
-            set_stack(2, FRAME_TOP);
-        },
+        prepare: || fault_on_push((14, 1), (8, 2)),
         act: ACT,
         events: &[DOUBLE_FAULT],
         registers: FAULTED,
@@ -220,7 +199,7 @@ const NESTED_RING3: Event = Event {
 /// #UD comes from ring 3, on level 0 whatever STKLVLS says, and meets an unmapped stack.
 fn fault_on_push_from_ring3(second: u8) {
     set_stack(1, OTHER_STACK.end());
-    fault_on_push(6, 0, second);
+    fault_on_push((6, 0), (14, second));
 }
 
 mod ring3_level1 {

@@ -12,7 +12,7 @@
 //! stopped lost, or lost because it was injected beside an exception; event data of the
 //! earlier event in the frame.
 //!
-//! The host injects; there is no such case without it.
+//! The host injects: without one these cases are skipped.
 #![no_std]
 #![no_main]
 

@@ -9,8 +9,8 @@
 //! Known bugs that fail it: INT1 queued again as an ordinary #DB, type 3 with length 0
 //! and RIP at it; INT n with vector 1, 3 or 4 taken for INT1, INT3 or INTO; the length lost or
 //! guessed from the type when a delivery is interrupted; the event delivered twice, or RIP wrong,
-//! because the instruction runs again after a migration that has carried the event as well; an
-//! event delivered not at all, because neither has happened.
+//! because the instruction runs again after a migration that has carried the event as well; the
+//! event lost, because neither has happened.
 #![no_std]
 #![no_main]
 

@@ -98,7 +98,7 @@ mod rep_insb {
         act: ACT,
         events: &[BETWEEN_ITERATIONS],
         registers: Registers { dr6: DR6 | BS, ..RESTING },
-        results: &[Outcome { expected: 1, read: rcx_at_entry }],
+        results: &[Check { expected: 1, read: rcx_at_entry }],
         // What the host queues, no iteration has raised.
         cancel: Cancel::No,
         ..Case::NEW
@@ -119,7 +119,7 @@ mod rep_movsb {
         act: ACT,
         events: &[BETWEEN_ITERATIONS],
         registers: Registers { dr6: DR6 | BS, ..RESTING },
-        results: &[Outcome { expected: 1, read: rcx_at_entry }],
+        results: &[Check { expected: 1, read: rcx_at_entry }],
         ..Case::NEW
     };
 }
@@ -194,7 +194,7 @@ mod branch {
         act: ACT,
         events: &[SINGLE_STEP],
         registers: Registers { dr6: DR6 | BS, ..RESTING },
-        results: &[Outcome { expected: 0, read: debugctl }],
+        results: &[Check { expected: 0, read: debugctl }],
         // What the host queues, the processor has not raised: it would find BTF set.
         cancel: Cancel::No,
         ..Case::NEW

@@ -69,8 +69,8 @@ mod syscall_ring3 {
         act: ACT,
         events: &[RING3],
         results: &[
-            Outcome { expected: 0xC0DE_C0DE_1234_5678, read: rcx_at_entry },
-            Outcome { expected: 0x1111_2222_3333_4444, read: r11_at_entry },
+            Check { expected: 0xC0DE_C0DE_1234_5678, read: rcx_at_entry },
+            Check { expected: 0x1111_2222_3333_4444, read: r11_at_entry },
         ],
         // A host cannot queue an event that an instruction asks for.
         cancel: Cancel::No,
@@ -94,8 +94,8 @@ mod syscall_ring0 {
         act: ACT,
         events: &[RING0],
         results: &[
-            Outcome { expected: 0xC0DE_C0DE_1234_5678, read: rcx_at_entry },
-            Outcome { expected: 0x1111_2222_3333_4444, read: r11_at_entry },
+            Check { expected: 0xC0DE_C0DE_1234_5678, read: rcx_at_entry },
+            Check { expected: 0x1111_2222_3333_4444, read: r11_at_entry },
         ],
         ..Case::NEW
     };

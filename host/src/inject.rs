@@ -1,9 +1,11 @@
 //! NMIs and external interrupts that the host injects because a case asks for them.
 
 use crate::session::Session;
+use crate::stops::probe::guest::Act;
+use crate::stops::probe::{Prober, Support};
 use protocol::note::{CaseFlags, INTERRUPT};
-use vm::VcpuError;
 use vm::state::set;
+use vm::{VcpuError, VmKind};
 
 /// What a case asks for at `Armed`.
 ///
@@ -37,4 +39,24 @@ pub fn at_cut(session: &mut Session<'_>, flags: CaseFlags) -> Result<(), VcpuErr
         session.raise_interrupt(INTERRUPT);
     }
     Ok(())
+}
+
+/// Whether the host may inject an NMI. Whether it comes, and when, is the scenarios' question.
+///
+/// # Errors
+/// When no guest can be made.
+pub fn probe_nmi(prober: &Prober<'_>) -> Result<Support, VcpuError> {
+    Ok(accepted(prober.start(VmKind::Plain, Act::Undefined)?.vcpu.nmi()))
+}
+
+/// Whether the host may inject an external interrupt.
+///
+/// # Errors
+/// When no guest can be made.
+pub fn probe_interrupt(prober: &Prober<'_>) -> Result<Support, VcpuError> {
+    Ok(accepted(prober.start(VmKind::Plain, Act::Undefined)?.vcpu.interrupt(INTERRUPT)))
+}
+
+fn accepted(answer: Result<(), VcpuError>) -> Support {
+    answer.map_or_else(|error| Support::NotOffered(error.to_string()), |()| Support::Works)
 }

@@ -2,10 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "the helpers belong to tests, which may panic")]
 
 use midflight::engine::plan::Abilities;
+use midflight::engine::questions::{Question, StopSupport, Support};
 use midflight::image::Image;
 use midflight::images::{self, EMBEDDED};
-use midflight::scenario::{self, Place, Scenario, Stop};
-use midflight::stops::probe::{Question, StopSupport, Support};
+use midflight::scenario::{self, Scenario};
 use protocol::need::Needs;
 use std::convert::Infallible;
 
@@ -49,19 +49,19 @@ fn a_machine_is_asked_what_the_selection_depends_on_and_nothing_else() {
     }
     let images = images::load(&[]).unwrap();
     let idt = Needs::USER | Needs::NMI | Needs::INTERRUPT;
-    let stop = |stop| Question::Stop(stop);
-    let frame = stop(Stop::Block(Place::Frame));
+    let stop = |stop: &str| Question::Stop(stop.parse().unwrap());
+    let frame = stop("block@frame");
     let nothing = || [Vec::new(), Vec::new()];
     let asked = |ids: &[&str], meets| asked(&images, ids, meets);
 
     assert_eq!(asked(&["pf/read-unmapped:idt:cold", "db/single-step:idt:none"], idt), nothing());
     // Of every storm the same: whether a signal ends KVM_RUN near an event at all.
     let storms = ["pf/read-unmapped:idt:storm:migrate", "pf/read-unmapped:idt:storm=7:resume"];
-    assert_eq!(asked(&storms, idt), [vec![stop(Stop::Storm(0))], vec![]]);
+    assert_eq!(asked(&storms, idt), [vec![stop("storm")], vec![]]);
     let both = ["pf/read-unmapped:idt:block@frame:resume", "db/single-step:idt:block@frame:migrate"];
     assert_eq!(asked(&both, idt), [vec![frame], vec![]]);
     let off = ["db/step-over-in:idt:nopayload:io:migrate", "db/step-over-in:idt:io:migrate"];
-    assert_eq!(asked(&off, idt), [vec![stop(Stop::Io)], vec![stop(Stop::Io)]]);
+    assert_eq!(asked(&off, idt), [vec![stop("io")], vec![stop("io")]]);
     assert_eq!(asked(&["nmi/nmi:idt:block@frame:resume"], idt), [vec![Question::Nmi, frame], vec![]]);
     // A machine without FRED is asked nothing for its scenarios.
     let fred = ["pf/read-unmapped:fred:block@frame:resume"];

@@ -1,5 +1,5 @@
-//! Every MSR that a guest of the model can write is saved, restored and compared: a guest finds out
-//! by WRMSR which ones there are.
+//! Every MSR that a guest of the model can write is saved, restored and compared, and a difference in it has
+//! its name: a guest finds out by WRMSR which ones there are.
 #![expect(clippy::unwrap_used, reason = "the helpers belong to tests, which may panic")]
 
 use kvm_bindings::{kvm_mp_state, kvm_regs};
@@ -7,6 +7,7 @@ use model::ModelMachine;
 use model::hypervisor::behaviour::CORRECT;
 use std::ops::Range;
 use vm::Machine;
+use vm::msr::TABLE;
 use vm::state::{self, restore_and_check};
 use vm::{Exit, RunMode, Vcpu, VmConfig, VmKind};
 
@@ -23,8 +24,29 @@ const PLACES: [Range<u32>; 5] = [
 const VALUES: [u64; 8] = [1, 2, 0x500, 0x1004, 0x1040, 0x0007_0406_0007_0401, 1 << 18, 0x5CB];
 /// It runs on between a write and a read.
 const TSC: u32 = 0x10;
+/// Some that there must be, and what a difference in them is called.
+const NAMES: [(u32, &str); 9] = [
+    (0x174, "IA32_SYSENTER_CS"),
+    (0x1C5, "IA32_XFD_ERR"),
+    (0x1CC, "IA32_FRED_RSP0"),
+    (0x1D9, "IA32_DEBUGCTL"),
+    (0x277, "IA32_PAT"),
+    (0x6A4, "IA32_PL0_SSP"),
+    (0xC000_0080, "IA32_EFER"),
+    (0xC000_0102, "IA32_KERNEL_GS_BASE"),
+    (0xC000_0103, "IA32_TSC_AUX"),
+];
 const WRMSR: u64 = 0x1000;
 const RDMSR: u64 = 0x1010;
+
+/// The name of a difference in this MSR: two of them are parts of segment registers.
+fn found_as(index: u32) -> String {
+    match index {
+        0xC000_0100 => "FS base".to_owned(),
+        0xC000_0101 => "GS base".to_owned(),
+        _ => TABLE.iter().find(|row| row.index == index).unwrap().name.to_owned(),
+    }
+}
 
 /// A guest in real-address mode, where an exception ends it: there is no handler.
 struct Guest(Box<dyn Vcpu>);
@@ -86,8 +108,12 @@ fn every_msr_that_a_guest_can_write_is_saved_restored_and_compared() {
         written.push((index, before, now));
     }
     let indices: Vec<u32> = written.iter().map(|(index, ..)| *index).collect();
-    for index in [0x1D9, 0xC000_0103, 0x174, 0x277, 0x1C5, 0x1CC, 0x6A4, 0xC000_0080, 0xC000_0102] {
+    for (index, name) in NAMES {
         assert!(indices.contains(&index), "{index:#x} of {indices:#x?}");
+        assert_eq!(found_as(index), name);
+    }
+    for row in TABLE.iter().filter(|row| row.is_modelled() && row.exists(&config.cpuid)) {
+        assert!(indices.contains(&row.index), "{row:?}");
     }
 
     let saved = state::save(guest.0.as_mut(), &machine, &config).unwrap();
@@ -107,9 +133,10 @@ fn every_msr_that_a_guest_can_write_is_saved_restored_and_compared() {
         let findings: Vec<_> = restored
             .findings
             .iter()
-            .map(|found| (found.expected.to_string(), found.got.to_string()))
+            .map(|found| (found.field.to_string(), found.expected.to_string(), found.got.to_string()))
             .collect();
-        assert_eq!(findings, [(format!("{now:#x}"), format!("{before:#x}"))], "MSR {index:#x}");
+        let expected = (found_as(index), format!("{now:#x}"), format!("{before:#x}"));
+        assert_eq!(findings, [expected], "MSR {index:#x}");
         std::mem::swap(&mut restored.vcpu, &mut elsewhere.0);
         assert!(elsewhere.write(index, now), "MSR {index:#x} := {now:#x}");
     }

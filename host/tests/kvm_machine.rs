@@ -5,8 +5,8 @@ mod this_host;
 
 use kvm::{KvmMachine, KvmVcpu};
 use kvm_bindings::{KVM_VCPUEVENT_VALID_PAYLOAD, kvm_regs};
-use midflight::scenario::{Place, Stop};
-use midflight::stops::probe::{Question, Support, ask};
+use midflight::engine::questions::{Question, Support, ask};
+use midflight::scenario::Stop;
 use std::time::{Duration, Instant};
 use this_host::kvm as machine;
 use vm::Machine;
@@ -115,10 +115,13 @@ fn a_pending_signal_stops_an_endless_loop_once() {
 fn a_stop_that_needs_only_the_queue_works_on_every_kvm() {
     let Some(machine) = machine() else { return };
     for payload in [true, false] {
-        let support = |stop| ask(&machine, payload, Question::Stop(stop)).unwrap();
-        assert_eq!(support(Stop::Cancel), Support::Works);
-        assert_eq!(support(Stop::Io), Support::Works);
-        assert_ne!(support(Stop::Block(Place::Frame)), Support::Silent);
+        let support = |stop: &str| {
+            let stop: Stop = stop.parse().unwrap();
+            ask(&machine, payload, Question::Stop(stop)).unwrap()
+        };
+        assert_eq!(support("cancel"), Support::Works);
+        assert_eq!(support("io"), Support::Works);
+        assert_ne!(support("block@frame"), Support::Silent);
     }
 }
 

@@ -7,12 +7,12 @@ mod faulty;
 
 use faulty::{Fault, Faulty};
 use kvm_bindings::{kvm_sregs, kvm_sregs2, kvm_vcpu_events};
+use midflight::engine::questions::{Question, probe};
 use midflight::engine::runner::Runner;
 use midflight::image::Image;
 use midflight::images;
 use midflight::migration::channel::migrate_in_memory;
 use midflight::report::outcome::{Outcome, Report};
-use midflight::stops::probe::{Question, probe};
 use model::ModelMachine;
 use std::time::Duration;
 use vm::Machine;

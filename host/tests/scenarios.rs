@@ -57,7 +57,7 @@ fn run(image: &Image, scenarios: &[Scenario]) -> Result<(), Failed> {
         }
         let cut_planned = matches!(scenario.plan, Plan::Cut(..));
         if cut_planned != report.cut.is_some() {
-            return Err(format!("{}: a cut was proved exactly when none was planned", report.id).into());
+            return Err(format!("{}: a cut was proved exactly when none was planned", report.scenario).into());
         }
     }
     Ok(())

@@ -1,6 +1,5 @@
 //! What reports, `known-issues.toml` and `midflight doctor` say about this host's KVM.
 
-use super::msrs::has;
 use super::{KvmMachine, NestedFlag};
 use fred::cpuid::{AMX_TILE, FRED, XFD};
 use kvm_bindings::{
@@ -10,6 +9,7 @@ use kvm_bindings::{
 use std::fs;
 use std::path::Path;
 use vm::VcpuError;
+use vm::cpuid::has;
 
 /// This host, as far as the results depend on it.
 #[derive(Clone, Debug, PartialEq, Eq)]

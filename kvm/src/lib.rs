@@ -25,7 +25,6 @@
 //! | `userfault` | a page that userfaultfd watches |
 //! | `ring` | the dirty ring |
 //! | `signal` | the deadline's timer and the signal that cancels an entry |
-//! | `msrs` | the MSRs to save and restore |
 //! | `needed` | the capabilities without which nothing can be run |
 //! | `nested_flag` | the capability for the nested bit, which has no settled number |
 //! | `facts` | what reports and `midflight doctor` say about this host's KVM |
@@ -42,7 +41,6 @@ mod facts;
 mod int1;
 mod mappings;
 mod memory;
-mod msrs;
 mod needed;
 mod nested_flag;
 pub mod process;
@@ -56,7 +54,6 @@ mod vcpu;
 
 pub use facts::{Capability, Facts, KvmFacts, facts};
 pub use int1::rip_after_int1;
-pub use msrs::to_migrate as msrs_to_migrate;
 pub use nested_flag::NestedFlag;
 pub use vcpu::KvmVcpu;
 
@@ -121,12 +118,12 @@ impl KvmMachine {
             kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES).map_err(|e| call("KVM_GET_SUPPORTED_CPUID", e))?;
         let cpuid = cpuid.as_slice().to_vec();
         let list = kvm.get_msr_index_list().map_err(|e| call("KVM_GET_MSR_INDEX_LIST", e))?;
-        let msr_indices = msrs::to_migrate(list.as_slice(), &cpuid);
+        let msr_indices = vm::msr::to_save(list.as_slice(), &cpuid);
         let offers = |capability: u32| kvm.check_extension_raw(capability.into()) > 0;
         let offered = Offered { sregs2: offers(KVM_CAP_SREGS2), tsc_khz: offers(KVM_CAP_GET_TSC_KHZ) };
         let mut machine = Self { kvm, cpuid, msr_indices, offered, nested_flag: NestedFlag::NotOffered };
         // Without FRED there is no nested bit to carry.
-        if msrs::has(&machine.cpuid, &FRED) {
+        if vm::cpuid::has(&machine.cpuid, &FRED) {
             machine.nested_flag = machine.find_nested_flag();
         }
         Ok(machine)

@@ -1,17 +1,16 @@
 //! The architectural state of a processor.
 
 use crate::cpuid::CpuidTable;
+use crate::msr::Plain;
 use crate::segment::{DescriptorTable, Segment, Segments, seg};
 use crate::xstate::XState;
 use fred::control::{CR0_PE, CR4_FRED, EFER_LMA, rflags};
 
-/// The FRED MSRs.
+/// The FRED MSRs that the processor uses: it has no shadow stacks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FredMsrs {
     /// IA32_FRED_RSP0..3.
     pub rsp: [u64; 4],
-    /// IA32_PL0_SSP, which is IA32_FRED_SSP0, and IA32_FRED_SSP1..3.
-    pub ssp: [u64; 4],
     /// IA32_FRED_STKLVLS.
     pub stklvls: u64,
     /// IA32_FRED_CONFIG: its low two bits are the live current stack level.
@@ -25,13 +24,8 @@ pub struct FredMsrs {
 pub struct Msrs {
     pub star: u64,
     pub lstar: u64,
-    pub cstar: u64,
     pub fmask: u64,
     pub kernel_gs_base: u64,
-    pub sysenter_cs: u64,
-    pub sysenter_esp: u64,
-    pub sysenter_eip: u64,
-    pub pat: u64,
     /// Counts one for each instruction.
     pub tsc: u64,
     pub tsc_aux: u64,
@@ -41,6 +35,8 @@ pub struct Msrs {
     pub debugctl: u64,
     pub xfd_err: u64,
     pub fred: FredMsrs,
+    /// Those that the processor has no use for.
+    pub plain: Plain,
 }
 
 /// The architectural state of a processor: what a migration carries. Every field may be changed between two
@@ -104,7 +100,7 @@ impl CpuState {
         let data = Segment { limit: 0xFFFF, segment_type: 3, present: true, s: true, ..Segment::default() };
         let mut gpr = [0; 16];
         gpr[2] = u64::from(cpuid.get(1, 0)[0]);
-        Self {
+        let mut state = Self {
             gpr,
             rip: 0xFFF0,
             rflags: 2,
@@ -129,12 +125,7 @@ impl CpuState {
             dr: [0; 4],
             dr6: 0xFFFF_0FF0,
             dr7: 0x400,
-            msrs: Msrs {
-                pat: 0x0007_0406_0007_0406,
-                // The bootstrap processor, APIC enabled.
-                apic_base: 0xFEE0_0900,
-                ..Msrs::default()
-            },
+            msrs: Msrs::default(),
             xcr0: 1,
             xstate: XState::default(),
             sti_blocking: false,
@@ -143,7 +134,9 @@ impl CpuState {
             halted: false,
             pending_debug: 0,
             cpuid,
-        }
+        };
+        state.reset_msrs();
+        state
     }
 
     /// The current privilege level: SS.DPL.

@@ -9,6 +9,7 @@
 //! | [`vcpu`] | [`Vcpu`]: a virtual machine that can be run |
 //! | [`registers`] | [`Registers`]: what KVM_GET_* and KVM_SET_* carry |
 //! | [`memory`] | [`GuestMemory`], [`PageAccess`], the dirty ring |
+//! | [`msr`] | the one table of MSRs |
 //! | [`exit`] | [`RunMode`] and [`Exit`]: how KVM_RUN is entered, and why it returned |
 //! | [`machine`] | [`Machine`]: what makes virtual machines, and of what |
 //! | [`mod@cpuid`] | what a guest's CPUID answers |
@@ -40,6 +41,7 @@ pub mod exit;
 pub mod explain;
 pub mod machine;
 pub mod memory;
+pub mod msr;
 pub mod overlay;
 pub mod queue;
 pub mod registers;

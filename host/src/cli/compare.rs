@@ -16,15 +16,15 @@ use crate::compare::{self, Comparison};
 use crate::ending;
 use crate::engine::plan::{Abilities, met_needs};
 use crate::engine::pool::{self, Engine};
+use crate::engine::questions::{Question, StopSupport, probe};
 use crate::engine::worker::{Worker, WorkerError, WorkerOptions};
 use crate::image::Image;
 use crate::kernel_log::KernelSaid;
 use crate::report::facts::HostFacts;
-use crate::report::known::{JudgedWarnings, KnownIssues};
+use crate::report::known::{By, JudgedWarnings, KnownIssues, Of};
 use crate::report::outcome::{Outcome, Report};
 use crate::report::{Early, Totals, compare as report, human, json};
 use crate::scenario::Scenario;
-use crate::stops::probe::{Question, StopSupport, probe};
 use crate::stops::storm::StormBounds;
 use kvm::KvmMachine;
 use model::ModelMachine;
@@ -174,9 +174,8 @@ impl Run<'_> {
     }
 
     fn tell(&self, output: &mut impl Write, comparison: &Comparison) -> std::io::Result<()> {
-        let Comparison { image, case, delivery, .. } = comparison;
         match self.args.format {
-            CompareFormat::Human => report::human(output, comparison, || self.command(image, case, delivery)),
+            CompareFormat::Human => report::human(output, comparison, || self.command(&comparison.scenario)),
             CompareFormat::Json => report::json(output, comparison),
         }?;
         output.flush()
@@ -210,7 +209,7 @@ impl Run<'_> {
             reports.extend(skipped);
             pool::run(&engine, self.images, &run, |_, mut report| {
                 bar.inc(1);
-                bar.set_message(report.id.clone());
+                bar.set_message(report.scenario.to_string());
                 if !self.pair.has_kvm() {
                     report.deny_skip();
                 }
@@ -236,7 +235,7 @@ impl Run<'_> {
     fn tell_of(&self, output: &mut impl Write, report: &Report) -> std::io::Result<()> {
         match self.args.format {
             CompareFormat::Human => {
-                let command = self.command(&report.image, &report.case, &report.delivery);
+                let command = self.command(&report.scenario);
                 human::one(output, report, Some(&command))
             }
             CompareFormat::Json => json::one(output, report),
@@ -249,18 +248,20 @@ impl Run<'_> {
         if !self.pair.has_kvm() || !matches!(report.outcome, Outcome::Fail | Outcome::Error) {
             return;
         }
-        let on_kvm = Report { machine: "kvm".to_owned(), ..report.clone() };
-        if let Some(issue) = self.known.explain(&on_kvm, &self.facts) {
+        let on_kvm = Of { machine: "kvm", scenario: &report.scenario, by: By::Judge };
+        if let Some(issue) = self.known.explain(on_kvm, (&*report).into(), &[&self.facts]) {
             report.outcome = Outcome::Known;
             report.reason = Some(issue.to_string());
         }
     }
 
     /// The command that repeats a case.
-    fn command(&self, image: &str, case: &str, delivery: &str) -> String {
+    fn command(&self, scenario: &Scenario) -> String {
+        let Scenario { image, case, delivery, .. } = scenario;
+        let delivery = delivery.to_string();
         // A file that was named is named again: it may hold what another image of that name does not.
         let named = self.args.image.as_deref().unwrap_or(image);
-        let words = [named, "--case", case, "--delivery", delivery];
+        let words = [named, "--case", case, "--delivery", &delivery];
         self.given.command("compare", &words, &["case", "delivery", "format"])
     }
 }

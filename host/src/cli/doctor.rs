@@ -2,10 +2,10 @@
 
 use super::again::Given;
 use super::{CliError, mounted};
+use crate::engine::questions::{Question, StopSupport};
 use crate::engine::worker::{Worker, WorkerOptions};
 use crate::images;
 use crate::machines::qemu::{Qemu, TRY};
-use crate::stops::probe::{Question, StopSupport};
 use crate::stops::storm::StormBounds;
 use kvm::{self, Facts, KvmFacts};
 use std::io::{Write, stdout};

@@ -55,7 +55,7 @@ pub(super) fn run(args: &ExploreArgs, files: &[PathBuf], given: &Given) -> Resul
     let bounds = Bounds { time: time.saturating_sub(start.elapsed()), ..bounds };
     let explored = explore(behaviour, &images, all, bounds, |report| {
         bar.inc(1);
-        bar.set_message(report.id.clone());
+        bar.set_message(report.scenario.to_string());
     });
     bar.finish_and_clear();
 

@@ -11,7 +11,6 @@ use crate::engine::runner::conclude;
 use crate::migration::timed::Timed;
 use crate::migration::{GRACE, MigrationError, finish, receive};
 use crate::report::outcome::Report;
-use crate::scenario::Scenario;
 use crate::stream::Guest;
 use std::collections::HashMap;
 use std::fs::OpenOptions;
@@ -79,8 +78,5 @@ fn judged(
 ) -> Result<Report, CliError> {
     let start = Instant::now();
     let report = run(guest)?;
-    // It has been read once already.
-    let scenario: Scenario =
-        report.id.parse().map_err(|error| MigrationError::Refused(format!("{error}")))?;
-    Ok(conclude(report, &scenario, start))
+    Ok(conclude(report, start))
 }

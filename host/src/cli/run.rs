@@ -9,6 +9,7 @@ use super::{CliError, mounted, select};
 use crate::ending;
 use crate::engine::plan::{Abilities, met_needs, with_delivery};
 use crate::engine::pool::{self, Engine};
+use crate::engine::questions::{Question, probe};
 use crate::engine::worker::{Worker, WorkerError, WorkerOptions};
 use crate::image::Image;
 use crate::images;
@@ -16,7 +17,6 @@ use crate::kernel_log::KernelLog;
 use crate::machines::qemu::{Qemu, QemuError, TRY};
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario::{Delivery, Plan, Scenario};
-use crate::stops::probe::{Question, probe};
 use crate::stops::storm::StormBounds;
 use indicatif::{ProgressBar, ProgressStyle};
 use kvm::KvmMachine;
@@ -73,7 +73,8 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path, given: &Given) 
 
 /// The command that runs a scenario again, on its machine alone.
 pub(super) fn again(given: &Given, report: &Report) -> String {
-    let mut words = vec![report.id.as_str(), "--machine", &report.machine];
+    let id = report.scenario.to_string();
+    let mut words = vec![id.as_str(), "--machine", &report.machine];
     words.extend(report.behaviour.iter().flat_map(|name| ["--behaviour", name]));
     // The id has the delivery; the command is for a person who has the machine before them.
     let without = ["machine", "behaviour", "delivery", "require", "allow_empty", "format"];
@@ -108,9 +109,9 @@ impl Planned {
         self.scenarios.len() * (usize::from(self.on_model) + usize::from(self.on_kvm)) + self.on_qemu.len()
     }
 
-    /// The place of each id in the list.
-    fn order(&self) -> HashMap<String, usize> {
-        self.scenarios.iter().map(|(_, scenario)| scenario.to_string()).zip(0..).collect()
+    /// The place of each scenario in the list.
+    fn order(&self) -> HashMap<Scenario, usize> {
+        self.scenarios.iter().map(|(_, scenario)| scenario.clone()).zip(0..).collect()
     }
 }
 
@@ -156,7 +157,7 @@ impl<W: Write> Run<'_, W> {
             frames: self.args.frames,
             storm: self.args.storm.bounds(),
         };
-        self.on_engine(&engine, &abilities.with_accesses(), scenarios, Some(self.behaviour.name))
+        self.on_engine(&engine, &abilities, scenarios, Some(self.behaviour.name))
     }
 
     fn on_kvm(&mut self, scenarios: &[(usize, Scenario)]) -> Result<(), CliError> {
@@ -198,7 +199,7 @@ impl<W: Write> Run<'_, W> {
         let mut told = Ok(());
         pool::run(engine, images, &run, |_, report| {
             teller.bar.inc(1);
-            teller.bar.set_message(report.id.clone());
+            teller.bar.set_message(report.scenario.to_string());
             kernel_log.follow();
             told = teller.ran(report);
             if told.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }

@@ -8,6 +8,7 @@ use super::known::known_issues;
 use super::tell::{Reporting, Teller};
 use super::{CliError, mounted, select};
 use crate::engine::plan::{Abilities, met_needs};
+use crate::engine::questions::{Question, StopSupport, probe};
 use crate::engine::runner::Runner;
 use crate::engine::worker::{Worker, WorkerOptions};
 use crate::image::Image;
@@ -17,8 +18,7 @@ use crate::migration::{GRACE, Migrated};
 use crate::report::facts::HostFacts;
 use crate::report::human;
 use crate::report::outcome::{Outcome, Report};
-use crate::scenario::{Action, Migration, Plan, Scenario, Stop};
-use crate::stops::probe::{Question, StopSupport, probe};
+use crate::scenario::{Action, Migration, Plan, Scenario};
 use crate::stops::storm::StormBounds;
 use crate::stream::{Guest, base_of};
 use kvm::KvmMachine;
@@ -70,7 +70,8 @@ pub(super) fn save(args: &SaveArgs, files: &[PathBuf], kvm: &Path, given: &Given
 
 /// The command that repeats it.
 fn again(given: &Given, report: &Report) -> String {
-    let mut words = vec![report.id.as_str(), "--machine", &report.machine];
+    let id = report.scenario.to_string();
+    let mut words = vec![id.as_str(), "--machine", &report.machine];
     words.extend(report.behaviour.iter().flat_map(|name| ["--behaviour", name]));
     given.command("save", &words, &["machine", "behaviour"])
 }
@@ -132,10 +133,12 @@ fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Whether the guest of a scenario leaves once, and for good.
 fn leaves_for_good(scenario: &Scenario) -> Result<(), CliError> {
     let why = match scenario.plan {
-        Plan::Cut(Stop::Storm(_) | Stop::Access(_, Some(_)), _) | Plan::Cut(_, Action { again: 1.., .. }) => {
+        Plan::Cut(stop, action) if action.again > 0 || !stop.is_last() => {
             "its guest would have to come back to be cut again"
         }
-        Plan::Cut(Stop::Evict(_), _) => "its guest is not stopped by the page, which is only slower to reach",
+        Plan::Cut(stop, _) if !stop.stands_still() => {
+            "its guest is not stopped by the page, which is only slower to reach"
+        }
         Plan::Cut(_, Action { migrate: Some(Migration::Process), .. }) => return Ok(()),
         Plan::Cut(..) | Plan::Cold | Plan::None => "its guest does not leave this process",
     };
@@ -171,9 +174,6 @@ fn lack(
     };
     let (images, scenarios) = ([image.clone()], [(0, scenario.clone())]);
     let meets = met_needs(machine.as_ref());
-    let mut abilities = Abilities::find_out(machine.name(), meets, &images, &scenarios, ask)?;
-    if !choice.is_kvm() {
-        abilities = abilities.with_accesses();
-    }
+    let abilities = Abilities::find_out(machine.name(), meets, &images, &scenarios, ask)?;
     Ok(abilities.skip_reason(image, scenario))
 }

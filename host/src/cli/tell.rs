@@ -9,6 +9,7 @@ use crate::report::facts::HostFacts;
 use crate::report::known::KnownIssues;
 use crate::report::outcome::{Outcome, Report};
 use crate::report::{Early, Totals, human, json, junit};
+use crate::scenario::Scenario;
 use indicatif::ProgressBar;
 use std::collections::HashMap;
 use std::io::{BufWriter, Result, Write};
@@ -86,13 +87,13 @@ impl<'a, W: Write> Teller<'a, W> {
         Ok(())
     }
 
-    /// Writes what it all comes to, the scenarios in the order that `order` has for their ids, machine
+    /// Writes what it all comes to, the scenarios in the order that `order` has for them, machine
     /// by machine. `planned` scenarios were to run, and where the run was `cut_short` fewer did. Returns
     /// the exit code.
     pub(super) fn finish(
         mut self,
         kernel_log: KernelLog,
-        order: &HashMap<String, usize>,
+        order: &HashMap<Scenario, usize>,
         planned: usize,
         cut_short: bool,
     ) -> std::result::Result<u8, CliError> {
@@ -107,7 +108,7 @@ impl<'a, W: Write> Teller<'a, W> {
             }
         }
         reports.sort_by_key(|report| {
-            (machines.iter().position(|name| *name == report.machine), order.get(&report.id))
+            (machines.iter().position(|name| *name == report.machine), order.get(&report.scenario))
         });
         let not_run = planned.saturating_sub(reports.len());
         let early = cut_short.then(|| Early { signal: ending::told(), not_run });

@@ -48,8 +48,12 @@ pub(super) fn trace(args: &TraceArgs, files: &[PathBuf], given: &Given) -> Resul
         writeln!(output, "lost         {loss}: the uAPI does not carry it")?;
     }
     match report.outcome {
-        Outcome::Pass => writeln!(output, "PASS: {} on model ({})", report.id, behaviour.name)?,
-        _ => human::one(&mut output, &report, Some(&given.command("trace", &[&report.id], &[])))?,
+        Outcome::Pass => writeln!(output, "PASS: {} on model ({})", report.scenario, behaviour.name)?,
+        _ => human::one(
+            &mut output,
+            &report,
+            Some(&given.command("trace", &[report.scenario.to_string()], &[])),
+        )?,
     }
     writeln!(output, "These results test the tests, not your KVM.")?;
     output.flush()?;

@@ -10,7 +10,7 @@ use crate::engine::plan::Abilities;
 use crate::engine::runner::{OnSeen, Runner};
 use crate::image::Image;
 use crate::report::outcome::{Outcome, Report};
-use crate::scenario::{self, Action, Plan, Scenario, Stop};
+use crate::scenario::{self, Action, Plan, Scenario};
 use std::time::Duration;
 use vm::Machine;
 
@@ -18,11 +18,7 @@ use vm::Machine;
 pub fn scenarios(image: &Image) -> Vec<Scenario> {
     let migrates = |scenario: &Scenario| match scenario.plan {
         Plan::None => true,
-        // In a storm a guest would migrate again from wherever it is by then; private pages need a kind
-        // of VM that few KVMs make.
-        Plan::Cut(stop, action) => {
-            action == Action::MIGRATE && !matches!(stop, Stop::Storm(_) | Stop::Private(_))
-        }
+        Plan::Cut(stop, action) => action == Action::MIGRATE && stop.facts().migrates_between_machines,
         Plan::Cold => false,
     };
     scenario::all(image).into_iter().filter(migrates).collect()

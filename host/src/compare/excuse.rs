@@ -14,16 +14,13 @@ use crate::compare::observe::{Landmark, Observation};
 use crate::compare::pair::{Pair, Subject};
 use crate::report::difference::{Difference, Field, When};
 use crate::report::facts::HostFacts;
-use crate::report::known::{Entry, KnownIssues};
-use crate::report::outcome::{Outcome, Report};
+use crate::report::known::{By, Entry, Failure, KnownIssues, Of};
+use crate::report::outcome::Outcome;
 use crate::scenario::Scenario;
 use protocol::doorbell::Doorbell;
 use protocol::field::Field as Judged;
 use std::collections::{BTreeSet, HashSet};
 use vm::Value;
-
-/// What the report of a comparison has for a stop.
-pub const STOP: &str = "compare";
 
 /// What differences are held against.
 #[derive(Debug)]
@@ -41,9 +38,7 @@ pub fn not_shown(compared: &[(&Scenario, &Comparison)], excuses: &Excuses<'_>) -
     let shown: BTreeSet<&str> =
         compared.iter().flat_map(|(_, comparison)| &comparison.known).map(String::as_str).collect();
     let concerns = |issue: &Entry, scenario: &Scenario| {
-        let mut report = Report::new(scenario, "kvm", None);
-        report.stop = STOP.to_owned();
-        issue.concerns(&report, excuses.facts)
+        issue.concerns(Of { machine: "kvm", scenario, by: By::Compare }, excuses.facts)
     };
     let of_compare =
         excuses.known.issues.iter().filter(|issue| issue.is_for_compare() && !issue.intermittent);
@@ -86,8 +81,6 @@ impl Judge<'_> {
 
     /// An entry that describes all that differs at a doorbell.
     fn explain_doorbell(&self, kvm: usize, when: When, differences: &[Apart]) -> Option<String> {
-        let mut report = Report::new(self.scenario, "kvm", None);
-        report.stop = STOP.to_owned();
         let value = |value: Option<u64>| value.map_or(Value::Nothing, Value::Number);
         let on_kvm = |apart: &Apart| match *apart {
             Apart::Number { field, first, second } => {
@@ -97,8 +90,14 @@ impl Judge<'_> {
             }
             Apart::End(_) => None,
         };
-        report.differences = differences.iter().map(on_kvm).collect::<Option<_>>()?;
-        Some(self.excuses.known.explain(&report, self.excuses.facts)?.to_string())
+        let differences: Vec<Difference> = differences.iter().map(on_kvm).collect::<Option<_>>()?;
+        self.known(By::Compare, Failure { differences: &differences, reason: None })
+    }
+
+    /// The issue of KVM that describes a failure.
+    fn known(&self, by: By, failure: Failure<'_>) -> Option<String> {
+        let of = Of { machine: "kvm", scenario: self.scenario, by };
+        self.excuses.known.explain(of, failure, &[self.excuses.facts]).map(ToString::to_string)
     }
 
     /// An entry for the case, where the deliveries differ in just what the judge on KVM names.
@@ -107,7 +106,7 @@ impl Judge<'_> {
         if marks[0].doorbell != marks[1].doorbell || !is_done(marks[0]) || well.outcome != Outcome::Pass {
             return None;
         }
-        let issue = self.excuses.known.explain(ill, self.excuses.facts)?;
+        let issue = self.known(By::Judge, ill.into())?;
         let judged: Option<HashSet<Judged>> =
             ill.differences.iter().map(|one| one.field.of_judge()).collect();
         let mut named = judged?;
@@ -121,7 +120,7 @@ impl Judge<'_> {
             Apart::End(_) => Some(None),
         });
         let apart: HashSet<Judged> = of_event.collect::<Option<_>>()?;
-        (named == apart).then(|| issue.to_string())
+        (named == apart).then_some(issue)
     }
 
     /// What becomes of a comparison in which no doorbell differs, or only in known ways.
@@ -131,8 +130,8 @@ impl Judge<'_> {
         if ends[0] != ends[1] {
             let excuse = self.kvm().and_then(|kvm| {
                 let well = &self.seen[1 - kvm].report;
-                let issue = self.excuses.known.explain(&self.seen[kvm].report, self.excuses.facts)?;
-                (well.outcome == Outcome::Pass).then(|| issue.to_string())
+                let issue = self.known(By::Judge, (&self.seen[kvm].report).into())?;
+                (well.outcome == Outcome::Pass).then_some(issue)
             });
             let [one, other] = ends;
             match excuse {

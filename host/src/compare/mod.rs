@@ -28,14 +28,8 @@ use serde::Serialize;
 /// What became of one case on two machines.
 #[derive(Clone, Debug)]
 pub struct Comparison {
-    /// `image/case:delivery`.
-    pub id: String,
-    /// The image's name.
-    pub image: String,
-    /// The case's name.
-    pub case: String,
-    /// `fred` or `idt`.
-    pub delivery: String,
+    /// The case, from boot.
+    pub scenario: Scenario,
     /// The two machines.
     pub machines: [String; 2],
     /// Pass: no difference. Known: only differences that are known issues. Fail: a difference. Skip:
@@ -109,10 +103,7 @@ impl Comparison {
     /// A comparison in which nothing has been compared yet.
     pub fn new(pair: &Pair, scenario: &Scenario) -> Self {
         Self {
-            id: format!("{}/{}:{}", scenario.image, scenario.case, scenario.delivery),
-            image: scenario.image.clone(),
-            case: scenario.case.clone(),
-            delivery: scenario.delivery.to_string(),
+            scenario: scenario.clone(),
             machines: pair.0.clone().map(|subject| subject.to_string()),
             outcome: Outcome::Pass,
             reason: None,

@@ -5,7 +5,9 @@ use crate::engine::pool::{self, Engine};
 use crate::engine::runner::Runner;
 use crate::image::Image;
 use crate::report::outcome::Report;
-use crate::scenario::{self, ACTIONS, Action, Delivery, Plan, Scenario, Stop};
+use crate::scenario::{self, Action, Delivery, Plan, Scenario, Stop};
+use crate::stops::Access;
+use crate::stops::action::EACH;
 use crate::stops::storm::StormBounds;
 use model::ModelMachine;
 use model::hypervisor::behaviour::Behaviour;
@@ -94,7 +96,7 @@ pub fn schedules(
                     plan: Plan::None,
                 };
                 let mut runs = |stop| run(&mut runner, image, &uncut, stop);
-                let accesses = count(|n| runs(Stop::Access(n, None)).cut.is_some());
+                let accesses = count(|n| runs(access(n, None)).cut.is_some());
                 let scenarios: Vec<Scenario> =
                     plans(accesses, &mut runs).map(|plan| Scenario { plan, ..uncut.clone() }).collect();
                 so_many += scenarios.len();
@@ -110,6 +112,10 @@ fn run(runner: &mut Runner<'_>, image: &Image, uncut: &Scenario, stop: Stop) -> 
     runner.run(image, &Scenario { plan, ..uncut.clone() })
 }
 
+fn access(first: u16, second: Option<u16>) -> Stop {
+    Access { first, second }.into()
+}
+
 /// Each access alone, then each pair, with every action.
 ///
 /// A second try makes other accesses than the first: what the first has marked as accessed needs no
@@ -117,17 +123,16 @@ fn run(runner: &mut Runner<'_>, image: &Image, uncut: &Scenario, stop: Stop) -> 
 /// another event than the case's: its registers are still to be written, and a second try goes on to
 /// the exception. Such an access is refused alone, and no register rewritten.
 fn plans(accesses: u16, mut run: impl FnMut(Stop) -> Report) -> impl Iterator<Item = Plan> {
-    let queues: Vec<Option<String>> =
-        (0..accesses).map(|first| run(Stop::Access(first, None)).queue).collect();
+    let queues: Vec<Option<String>> = (0..accesses).map(|first| run(access(first, None)).queue).collect();
     let (mut alone, mut pairs) = (Vec::new(), Vec::new());
     for (first, queue) in (0..accesses).zip(&queues) {
         let of_the_case = Some(queue) == queues.last();
-        let actions = ACTIONS.into_iter().filter(|action| of_the_case || !action.disturb);
-        alone.extend(actions.map(|action| Plan::Cut(Stop::Access(first, None), action)));
+        let actions = EACH.into_iter().filter(|action| of_the_case || !action.disturb);
+        alone.extend(actions.map(|action| Plan::Cut(access(first, None), action)));
         if of_the_case {
-            let again = count(|n| run(Stop::Access(first, Some(n))).cuts == 2);
-            let stops = (0..again).map(|second| Stop::Access(first, Some(second)));
-            pairs.extend(stops.flat_map(|stop| ACTIONS.map(|action| Plan::Cut(stop, action))));
+            let again = count(|n| run(access(first, Some(n))).cuts == 2);
+            let stops = (0..again).map(|second| access(first, Some(second)));
+            pairs.extend(stops.flat_map(|stop| EACH.map(|action| Plan::Cut(stop, action))));
         }
     }
     alone.into_iter().chain(pairs)

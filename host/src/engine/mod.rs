@@ -2,6 +2,7 @@
 //!
 //! | module | does |
 //! |---|---|
+//! | [`questions`] | what a machine is asked before |
 //! | [`plan`] | which scenarios run on which machine, and which are skipped and why |
 //! | [`runner`] | one scenario on one machine |
 //! | [`disturb`] | rewrites registers between the stop and the handler |
@@ -19,6 +20,7 @@ pub mod mutants;
 pub mod plan;
 pub mod pool;
 pub mod qemu;
+pub mod questions;
 pub mod repeat;
 pub mod runner;
 pub mod serve;

@@ -73,7 +73,7 @@ impl Matrix {
             }
             let failed = reports.iter().filter(|report| report.outcome == Outcome::Fail);
             if !behaviour.is_correct() {
-                useful.extend(failed.map(|report| report.id.clone()));
+                useful.extend(failed.map(|report| report.scenario.clone()));
             }
             let row = Row::of(behaviour, &reports);
             progress(&row);
@@ -85,7 +85,11 @@ impl Matrix {
                 let mine = scenarios.iter().filter(|(i, s)| *i == index && s.case == case.name);
                 let used = mine.map(|(_, scenario)| {
                     let id = scenario.to_string();
-                    Used { cut: matches!(scenario.plan, Plan::Cut(..)), useful: useful.contains(&id), id }
+                    Used {
+                        cut: matches!(scenario.plan, Plan::Cut(..)),
+                        useful: useful.contains(scenario),
+                        id,
+                    }
                 });
                 let marked = case.flags.contains(CaseFlags::CONFORMANCE);
                 let name = format!("{}/{}", image.name, case.name);
@@ -133,7 +137,7 @@ impl Row {
         let mut kills = BTreeMap::new();
         for report in reports.iter().filter(|report| report.outcome == Outcome::Fail) {
             kills
-                .entry(format!("{}/{}", report.image, report.case))
+                .entry(format!("{}/{}", report.scenario.image, report.scenario.case))
                 .or_insert_with(|| Kill { scenarios: 0, first: report.clone() })
                 .scenarios += 1;
         }

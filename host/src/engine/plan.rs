@@ -1,9 +1,9 @@
 //! Which scenarios run on a machine, and which are skipped, decided before anything boots.
 
+use crate::engine::questions::{Question, StopSupport, Support};
 use crate::image::{Case, Image};
 use crate::report::outcome::{Outcome, Report};
-use crate::scenario::{self, Delivery, Plan, Scenario, Stop};
-use crate::stops::probe::{Question, StopSupport, Support};
+use crate::scenario::{self, Delivery, Plan, Scenario};
 use fred::cpuid::{self, Feature};
 use protocol::need::Needs;
 use vm::Machine;
@@ -17,8 +17,6 @@ pub struct Abilities {
     with_payload: StopSupport,
     /// What it answered with the capability off.
     without_payload: StopSupport,
-    /// Whether single memory accesses of a delivery can be refused.
-    accesses: bool,
 }
 
 /// The needs that CPUID alone does not answer, and what a machine is asked instead.
@@ -30,13 +28,11 @@ fn questions_of_case(case: &Case, delivery: Delivery) -> impl Iterator<Item = (N
     ASKED.into_iter().filter(move |(need, _)| needs.contains(*need))
 }
 
-/// What a plan asks of a machine: nothing where nothing is stopped, or where only the run can tell.
+/// What a plan asks of a machine: nothing where nothing is stopped.
 fn question_of_plan(plan: Plan) -> Option<Question> {
     match plan {
-        Plan::Cut(Stop::Access(..), _) | Plan::Cold | Plan::None => None,
-        // Whatever its seed.
-        Plan::Cut(Stop::Storm(_), _) => Some(Question::Stop(Stop::Storm(0))),
-        Plan::Cut(stop, _) => Some(Question::Stop(stop)),
+        Plan::Cold | Plan::None => None,
+        Plan::Cut(stop, _) => Some(Question::Stop(stop.asked())),
     }
 }
 
@@ -110,14 +106,7 @@ impl Abilities {
             meets,
             with_payload: support(true)?,
             without_payload: support(false)?,
-            accesses: false,
         })
-    }
-
-    /// The same machine, one that can refuse single memory accesses of a delivery.
-    #[must_use]
-    pub fn with_accesses(self) -> Self {
-        Self { accesses: true, ..self }
     }
 
     /// The machine's name.
@@ -129,11 +118,6 @@ impl Abilities {
     pub fn skip_reason(&self, image: &Image, scenario: &Scenario) -> Option<String> {
         if let Some(lack) = self.lacks(image, scenario) {
             return Some(lack);
-        }
-        if let Plan::Cut(stop @ Stop::Access(..), _) = scenario.plan
-            && !self.accesses
-        {
-            return Some(format!("{stop} needs a machine that can refuse single accesses"));
         }
         let question = question_of_plan(scenario.plan)?;
         match self.support(scenario).to(question) {

@@ -46,7 +46,7 @@ pub fn run(
 
 /// A pass is believed only with as many captured frames as the case states deliveries.
 fn believe(report: Report, image: &Image, captured: usize) -> Report {
-    let stated = image.case(&report.case).map_or(0, |(_, case)| case.entries);
+    let stated = image.case(&report.scenario.case).map_or(0, |(_, case)| case.entries);
     if report.outcome == Outcome::Pass && usize::try_from(stated) != Ok(captured) {
         let why = format!("the image says pass with {captured} frames captured; the case has {stated}");
         return report.concluded(Outcome::Error, why);

@@ -1,6 +1,7 @@
 //! What became of a scenario that ran more than once.
 
 use crate::report::outcome::Report;
+use crate::scenario::Scenario;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
@@ -10,8 +11,8 @@ use std::collections::hash_map::Entry;
 #[derive(Debug)]
 pub struct Runs {
     times: u32,
-    /// Machine and id, and where the report is.
-    places: HashMap<(String, String), usize>,
+    /// Machine and scenario, and where the report is.
+    places: HashMap<(String, Scenario), usize>,
     /// In the order in which they first came; `None` when it has been given out.
     folded: Vec<Option<Report>>,
 }
@@ -24,7 +25,7 @@ impl Runs {
 
     /// Adds a run; gives the scenario's report when it was the last one.
     pub fn add(&mut self, run: Report) -> Option<Report> {
-        let place = match self.places.entry((run.machine.clone(), run.id.clone())) {
+        let place = match self.places.entry((run.machine.clone(), run.scenario.clone())) {
             Entry::Occupied(place) => *place.get(),
             Entry::Vacant(place) => *place.insert(self.folded.len()),
         };
@@ -98,7 +99,9 @@ mod tests {
             (given, runs.rest().collect::<Vec<_>>())
         };
         let seen = |reports: &[Report]| -> Vec<_> {
-            let one = |r: &Report| (r.id.clone(), r.machine.clone(), r.outcome, r.cuts, r.runs, r.runs_alike);
+            let one = |r: &Report| {
+                (r.scenario.to_string(), r.machine.clone(), r.outcome, r.cuts, r.runs, r.runs_alike)
+            };
             reports.iter().map(one).collect()
         };
         let (a, b, kvm, model) = (a.to_owned(), b.to_owned(), "kvm".to_owned(), "model".to_owned());

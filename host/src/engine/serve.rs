@@ -2,12 +2,12 @@
 
 use crate::compare::across::Crossing;
 use crate::compare::observe;
+use crate::engine::questions::ask;
 use crate::engine::runner::{OnSeen, Runner};
 use crate::engine::worker::{Answer, Request};
 use crate::image::Image;
 use crate::migration::process::{Destination, migrate_to_process};
 use crate::scenario::Scenario;
-use crate::stops::probe::ask;
 use crate::stops::storm::StormBounds;
 use std::cell::RefCell;
 use std::io::{BufRead, Write};

@@ -3,7 +3,7 @@
 use crate::image::Case;
 use crate::report::difference::{Difference, Field};
 use crate::report::outcome::{Outcome, Report};
-use crate::scenario;
+use crate::scenario::{self, Scenario};
 use protocol::compared;
 use protocol::delivery::Delivery;
 use protocol::field::Field as Judged;
@@ -58,7 +58,8 @@ pub fn frames(mailbox: &Mailbox, report: &Report) -> Vec<String> {
         .map(|(n, delivery)| {
             let words = delivery.frame.iter().chain([&delivery.cr2, &delivery.dr6, &delivery.xfd_err]);
             let words: Vec<_> = words.map(|word| format!("{word:016x}")).collect();
-            format!("FRAME {}/{} {n} {} {}", report.image, report.case, report.delivery, words.join(" "))
+            let Scenario { image, case, delivery, .. } = &report.scenario;
+            format!("FRAME {image}/{case} {n} {delivery} {}", words.join(" "))
         })
         .collect()
 }

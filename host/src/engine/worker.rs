@@ -8,10 +8,10 @@
 use crate::compare::observe::Observation;
 use crate::compare::pair::Pair;
 use crate::ending::{self, LOOK};
+use crate::engine::questions::{LONGEST, Question, StopSupport, Support};
 use crate::process::THIS_PROGRAM;
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario::Scenario;
-use crate::stops::probe::{self, Question, StopSupport, Support};
 use crate::stops::storm::StormBounds;
 use kvm::process::{die_with_parent, end, let_end, status};
 use serde::{Deserialize, Serialize};
@@ -198,7 +198,7 @@ impl Worker {
 
     fn report(&mut self, scenario: &Scenario, machine: &str, request: &Request) -> Report {
         let error = match self.ask(request) {
-            Ok(Answer::Report(report)) if report.id == scenario.to_string() => return *report,
+            Ok(Answer::Report(report)) if report.scenario == *scenario => return *report,
             other => self.failed(other),
         };
         Report::new(scenario, machine, None).concluded(Outcome::Error, error.to_string())
@@ -216,7 +216,7 @@ impl Worker {
     ) -> Result<Observation, WorkerError> {
         let request = Request::Observe { id: scenario.to_string(), pair: pair.clone(), side };
         match self.ask(&request) {
-            Ok(Answer::Observation(observation)) if observation.report.id == scenario.to_string() => {
+            Ok(Answer::Observation(observation)) if observation.report.scenario == *scenario => {
                 Ok(*observation)
             }
             other => Err(self.failed(other)),
@@ -237,7 +237,7 @@ impl Worker {
     fn ask(&mut self, request: &Request) -> Result<Answer, WorkerError> {
         let limit = GRACE
             + match request {
-                Request::Probe(..) => probe::LONGEST,
+                Request::Probe(..) => LONGEST,
                 Request::Run(_) | Request::Observe { .. } | Request::Cross { .. } => self.options.timeout,
             };
         let mut process = match self.process.take() {

@@ -145,7 +145,7 @@ fn restore(machine: &dyn Machine, guest: &mut Guest) -> Result<Option<Arrived>, 
         let why = format!("it was cut on {}, and this is {}", guest.report.machine, machine.name());
         return Err(refused(why));
     }
-    let scenario: Scenario = guest.report.id.parse().map_err(|error| refused(format!("{error}")))?;
+    let scenario = guest.report.scenario.clone();
     let image = image_of(&guest.image).map_err(refused)?;
     if image.name != scenario.image || image.case(&scenario.case).is_none() {
         let why = format!("its image {} has no case {}/{}", image.name, scenario.image, scenario.case);

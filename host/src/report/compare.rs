@@ -7,6 +7,7 @@ use crate::compare::{Apart, Comparison, Decoded};
 use crate::report::difference::Seen;
 use crate::report::facts::HostFacts;
 use crate::report::outcome::{Outcome, Report};
+use crate::scenario::Delivery;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{Result, Write};
@@ -37,10 +38,10 @@ pub fn totals(comparisons: &[Comparison]) -> Totals {
 /// The object of one comparison.
 #[derive(Serialize)]
 struct Compared<'a> {
-    id: &'a str,
+    id: String,
     image: &'a str,
     case: &'a str,
-    delivery: &'a str,
+    delivery: String,
     machines: &'a [String; 2],
     outcome: Outcome,
     reason: Option<&'a str>,
@@ -58,10 +59,10 @@ struct Compared<'a> {
 /// When `output` cannot be written.
 pub fn json(output: &mut impl Write, comparison: &Comparison) -> Result<()> {
     let object = Compared {
-        id: &comparison.id,
-        image: &comparison.image,
-        case: &comparison.case,
-        delivery: &comparison.delivery,
+        id: comparison.scenario.case_name(),
+        image: &comparison.scenario.image,
+        case: &comparison.scenario.case,
+        delivery: comparison.scenario.delivery.to_string(),
         machines: &comparison.machines,
         outcome: comparison.outcome,
         reason: comparison.reason.as_deref(),
@@ -110,7 +111,7 @@ pub fn human(output: &mut impl Write, comparison: &Comparison, again: impl Fn() 
     match comparison.outcome {
         Outcome::Fail => difference(output, comparison)?,
         Outcome::Error => {
-            writeln!(output, "ERROR: {}", comparison.id)?;
+            writeln!(output, "ERROR: {}", comparison.scenario.case_name())?;
             writeln!(output, "    {}", comparison.reason.as_deref().unwrap_or(""))?;
         }
         Outcome::Pass | Outcome::Known | Outcome::Skip => return Ok(()),
@@ -181,7 +182,7 @@ fn honest(output: &mut impl Write, pair: &Pair) -> Result<()> {
 
 fn difference(output: &mut impl Write, comparison: &Comparison) -> Result<()> {
     let at = comparison.at.as_deref().unwrap_or("the end");
-    writeln!(output, "DIFFERENT: {} at {at}", comparison.id)?;
+    writeln!(output, "DIFFERENT: {} at {at}", comparison.scenario.case_name())?;
     if let Some(reason) = &comparison.reason {
         writeln!(output, "    {reason}")?;
     }
@@ -233,11 +234,11 @@ fn text(value: &Option<String>) -> &str {
 
 /// Known differences and skips, by reason.
 fn reasons(output: &mut impl Write, comparisons: &[Comparison]) -> Result<()> {
-    let mut known: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut known: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     let mut skips: BTreeMap<&str, usize> = BTreeMap::new();
     for comparison in comparisons {
         for reason in &comparison.known {
-            known.entry(reason).or_default().push(&comparison.id);
+            known.entry(reason).or_default().push(comparison.scenario.case_name());
         }
         if comparison.outcome == Outcome::Skip {
             *skips.entry(comparison.reason.as_deref().unwrap_or("")).or_default() += 1;
@@ -274,13 +275,13 @@ fn table(output: &mut impl Write, pair: &Pair, comparisons: &[Comparison]) -> Re
         "doorbells",
         "values"
     )?;
-    let mut rows: Vec<(&str, &str)> =
-        comparisons.iter().map(|one| (one.image.as_str(), one.delivery.as_str())).collect();
+    let of = |one: &Comparison| (one.scenario.image.clone(), one.scenario.delivery);
+    let mut rows: Vec<(String, Delivery)> = comparisons.iter().map(of).collect();
     rows.sort_unstable();
     rows.dedup();
-    for (image, delivery) in rows {
-        let mine: Vec<Comparison> =
-            comparisons.iter().filter(|c| c.image == image && c.delivery == delivery).cloned().collect();
+    for in_row in rows {
+        let (image, delivery) = &in_row;
+        let mine: Vec<Comparison> = comparisons.iter().filter(|one| of(one) == in_row).cloned().collect();
         row(output, &format!("  {image} {delivery}"), &mine)?;
     }
     row(output, "  all", comparisons)?;

@@ -5,6 +5,7 @@ use super::{Early, Totals};
 use crate::report::facts::HostFacts;
 use crate::report::known::JudgedWarnings;
 use crate::report::outcome::{Outcome, Report};
+use crate::scenario::{Delivery, Scenario};
 use std::collections::BTreeMap;
 use std::io::{Result, Write};
 
@@ -48,7 +49,7 @@ pub fn summary(
 
 /// Writes one failure without a command.
 pub(super) fn finding(output: &mut impl Write, report: &Report) -> Result<()> {
-    writeln!(output, "{}: {} on {}", report.outcome.word().to_uppercase(), report.id, subject(report))?;
+    writeln!(output, "{}: {} on {}", report.outcome.word().to_uppercase(), report.scenario, subject(report))?;
     for difference in &report.differences {
         writeln!(
             output,
@@ -69,7 +70,7 @@ pub(super) fn finding(output: &mut impl Write, report: &Report) -> Result<()> {
     if let Some(HostFacts { cpu, kernel, .. }) = &report.saved_on {
         writeln!(output, "    the guest was saved under Linux {kernel} on {cpu}")?;
     }
-    if report.depends_on_time() {
+    if report.machine != "model" && report.scenario.depends_on_time() {
         writeln!(
             output,
             "    by chance: a storm's signals come at other moments each time; --repeat N and --storm-cuts K bring more"
@@ -92,7 +93,7 @@ fn at_the_cut(output: &mut impl Write, report: &Report) -> Result<()> {
 /// When `output` cannot be written.
 pub fn saved(output: &mut impl Write, report: &Report, bytes: usize, kernel: &JudgedWarnings) -> Result<()> {
     let output = &mut Plain(output);
-    let (id, on) = (&report.id, subject(report));
+    let (id, on) = (&report.scenario, subject(report));
     writeln!(output, "SAVED: {id} on {on}: {bytes} bytes, for `midflight resume` to judge")?;
     at_the_cut(output, report)?;
     kernel_said(output, kernel)
@@ -100,10 +101,10 @@ pub fn saved(output: &mut impl Write, report: &Report, bytes: usize, kernel: &Ju
 
 /// Writes known issues, by reason.
 pub(super) fn known(output: &mut impl Write, reports: &[Report]) -> Result<()> {
-    let mut reasons: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    let mut reasons: BTreeMap<(&str, &str), Vec<&Scenario>> = BTreeMap::new();
     for report in reports.iter().filter(|report| report.outcome == Outcome::Known) {
         let key = (report.machine.as_str(), report.reason.as_deref().unwrap_or(""));
-        reasons.entry(key).or_default().push(&report.id);
+        reasons.entry(key).or_default().push(&report.scenario);
     }
     for ((machine, reason), ids) in reasons {
         writeln!(output, "KNOWN: {} on {machine}: {reason}", ids.len())?;
@@ -166,12 +167,13 @@ pub(super) fn table(output: &mut impl Write, reports: &[Report]) -> Result<()> {
             "{machine:28} {:>6} {:>6} {:>6} {:>6} {:>6} {:>12}",
             "pass", "fail", "known", "skip", "error", "proved cuts"
         )?;
-        let mut rows: Vec<(&str, &str)> =
-            mine.iter().map(|report| (report.image.as_str(), report.delivery.as_str())).collect();
+        let of = |report: &Report| (report.scenario.image.clone(), report.scenario.delivery);
+        let mut rows: Vec<(String, Delivery)> = mine.iter().map(|report| of(report)).collect();
         rows.sort_unstable();
         rows.dedup();
-        for (image, delivery) in rows {
-            let of_row = mine.iter().filter(|report| report.image == image && report.delivery == delivery);
+        for in_row in rows {
+            let (image, delivery) = &in_row;
+            let of_row = mine.iter().filter(|report| of(report) == in_row);
             row(output, &format!("  {image} {delivery}"), Totals::of(of_row.copied()))?;
         }
         row(output, "  all", Totals::of(mine))?;
@@ -214,7 +216,8 @@ fn conclusion(output: &mut impl Write, reports: &[Report], host: &HostFacts) -> 
 }
 
 fn fred_on_model_only(reports: &[Report]) -> bool {
-    let ran = |report: &&Report| report.delivery == "fred" && report.outcome != Outcome::Skip;
+    let ran =
+        |report: &&Report| report.scenario.delivery == Delivery::Fred && report.outcome != Outcome::Skip;
     let mut fred = reports.iter().filter(ran).peekable();
     fred.peek().is_some() && fred.all(|report| report.machine == "model")
 }

@@ -27,16 +27,16 @@ struct Summary<'a> {
 /// The object of one scenario.
 #[derive(Serialize)]
 struct Scenario<'a> {
-    id: &'a str,
+    id: String,
     image: &'a str,
     case: &'a str,
     machine: &'a str,
     vendor: Option<&'a str>,
-    delivery: &'a str,
+    delivery: String,
     payload: bool,
     behaviour: Option<&'a str>,
-    stop: &'a str,
-    action: Option<&'a str>,
+    stop: String,
+    action: Option<String>,
     outcome: Outcome,
     reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,6 +57,8 @@ struct Scenario<'a> {
     restored: Vec<Difference>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     frames: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    saved_on: Option<&'a HostFacts>,
     duration_us: u64,
 }
 
@@ -74,16 +76,16 @@ impl<'a> Scenario<'a> {
     fn of(report: &'a Report) -> Self {
         let first = report.differences.first();
         Self {
-            id: &report.id,
-            image: &report.image,
-            case: &report.case,
+            id: report.scenario.to_string(),
+            image: &report.scenario.image,
+            case: &report.scenario.case,
             machine: &report.machine,
             vendor: report.vendor.as_deref(),
-            delivery: &report.delivery,
-            payload: report.payload,
+            delivery: report.scenario.delivery.to_string(),
+            payload: report.scenario.payload,
             behaviour: report.behaviour.as_deref(),
-            stop: &report.stop,
-            action: report.action.as_deref(),
+            stop: report.scenario.plan.stop_name(),
+            action: report.scenario.plan.action().map(|action| action.to_string()),
             outcome: report.outcome,
             reason: report.reason.as_deref(),
             predicted: report.predicted.as_deref(),
@@ -104,6 +106,7 @@ impl<'a> Scenario<'a> {
             event_data_open: report.event_data_open,
             restored: report.restored.iter().map(|one| Difference::of(one, None)).collect(),
             frames: &report.frames,
+            saved_on: report.saved_on.as_ref(),
             duration_us: report.duration_us,
         }
     }

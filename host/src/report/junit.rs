@@ -25,8 +25,8 @@ pub fn write(
     for machine in machines {
         let mut suite = TestSuite::new(machine);
         for report in reports.iter().filter(|report| report.machine == machine) {
-            let mut case = TestCase::new(report.id.clone(), status(report));
-            case.set_classname(format!("{}.{}", report.machine, report.image));
+            let mut case = TestCase::new(report.scenario.to_string(), status(report));
+            case.set_classname(format!("{}.{}", report.machine, report.scenario.image));
             case.set_time(Duration::from_micros(report.duration_us));
             suite.add_test_case(case);
         }

@@ -23,7 +23,7 @@ mod fields;
 mod read;
 mod warning;
 
-pub use entry::{Entry, Named, failure_text};
+pub use entry::{By, Entry, Failure, Named, Of, failure_text};
 pub use error::{KnownIssuesError, Problem};
 pub use existing::Loaded;
 pub use warning::{JudgedWarnings, KnownWarning};
@@ -72,23 +72,25 @@ impl KnownIssues {
     /// Turns a described failure into [`Outcome::Known`], and a pass that an issue says is impossible
     /// into a failure. A prediction is noted and changes no outcome.
     pub fn apply(&self, report: &mut Report, facts: &HostFacts) {
+        let of = Of { machine: &report.machine, scenario: &report.scenario, by: By::Judge };
+        let hosts: Vec<&HostFacts> = std::iter::once(facts).chain(&report.saved_on).collect();
         match report.outcome {
             Outcome::Pass => {
-                let shows = |issue: &&Entry| !issue.intermittent && issue.concerns(report, facts);
+                let shows = |issue: &&Entry| !issue.intermittent && issue.concerns(of, facts);
                 if let Some(issue) = self.issues.iter().find(shows) {
                     report.outcome = Outcome::Fail;
                     report.reason = Some(issue.not_shown());
                 } else {
-                    let concerns = |prediction: &&Entry| prediction.concerns(report, facts);
+                    let concerns = |prediction: &&Entry| prediction.concerns(of, facts);
                     report.predicted = self.predictions.iter().find(concerns).map(Entry::as_prediction);
                 }
             }
             Outcome::Fail | Outcome::Error => {
-                if let Some(issue) = self.explain(report, facts) {
+                if let Some(issue) = self.explain(of, (&*report).into(), &hosts) {
                     report.outcome = Outcome::Known;
                     report.reason = Some(issue.to_string());
                 } else {
-                    let explains = |prediction: &&Entry| prediction.explains(report, facts);
+                    let explains = |prediction: &&Entry| prediction.explains(of, (&*report).into(), facts);
                     report.predicted = self.predictions.iter().find(explains).map(Entry::as_prediction);
                 }
             }
@@ -97,9 +99,8 @@ impl KnownIssues {
     }
 
     /// The issue that describes a failure, if there is one: of this host, or of the one that saved the guest.
-    pub fn explain(&self, report: &Report, facts: &HostFacts) -> Option<&Entry> {
-        let hosts = std::iter::once(facts).chain(&report.saved_on);
-        self.issues.iter().find(|issue| hosts.clone().any(|facts| issue.explains(report, facts)))
+    pub fn explain(&self, of: Of<'_>, failure: Failure<'_>, hosts: &[&HostFacts]) -> Option<&Entry> {
+        self.issues.iter().find(|issue| hosts.iter().any(|facts| issue.explains(of, failure, facts)))
     }
 
     /// Sets those of the kernel's warnings apart that are known.

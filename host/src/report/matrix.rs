@@ -33,10 +33,10 @@ pub fn row(output: &mut impl Write, row: &Row) -> Result<()> {
             (None, Some(reason)) => write!(output, "{reason}")?,
             (None, None) => {}
         }
-        writeln!(output, "  ({})", first.id)?;
+        writeln!(output, "  ({})", first.scenario)?;
     }
     for report in &row.errors {
-        writeln!(output, "    no verdict: {}: {}", report.id, report.reason.as_deref().unwrap_or(""))?;
+        writeln!(output, "    no verdict: {}: {}", report.scenario, report.reason.as_deref().unwrap_or(""))?;
     }
     output.flush()
 }

@@ -2,6 +2,7 @@
 
 use crate::report::difference::{Difference, Field};
 use crate::report::facts::HostFacts;
+use crate::scenario::Scenario;
 use crate::stops::Proof;
 use serde::{Deserialize, Serialize};
 use vm::Blame;
@@ -57,28 +58,16 @@ pub(crate) fn denied(why: Option<&str>) -> String {
 /// The result of one scenario on one machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    /// The scenario's id.
-    pub id: String,
-    /// The image's name.
-    pub image: String,
-    /// The case's name.
-    pub case: String,
+    /// The scenario.
+    pub scenario: Scenario,
     /// `kvm`, `model` or `qemu`.
     pub machine: String,
     /// The CPU's vendor where the machine is KVM, which intercepts and emulates differently by vendor;
     /// null on other machines.
     #[serde(default)]
     pub vendor: Option<String>,
-    /// `fred` or `idt`.
-    pub delivery: String,
-    /// Whether KVM_CAP_EXCEPTION_PAYLOAD was on.
-    pub payload: bool,
     /// The model's behaviour; null on other machines.
     pub behaviour: Option<String>,
-    /// `cold`, `none`, or a stop as ids have it.
-    pub stop: String,
-    /// What was done at the cut; null where there was none.
-    pub action: Option<String>,
     /// What became of it.
     pub outcome: Outcome,
     /// Why, where it did not pass.
@@ -121,23 +110,12 @@ pub struct Report {
 
 impl Report {
     /// A report of `scenario` that says nothing yet.
-    pub fn new(scenario: &crate::scenario::Scenario, machine: &str, behaviour: Option<&str>) -> Self {
-        use crate::scenario::Plan;
-        let (stop, action) = match scenario.plan {
-            Plan::Cut(stop, action) => (stop.to_string(), Some(action.to_string())),
-            uncut => (uncut.to_string(), None),
-        };
+    pub fn new(scenario: &Scenario, machine: &str, behaviour: Option<&str>) -> Self {
         Self {
-            id: scenario.to_string(),
-            image: scenario.image.clone(),
-            case: scenario.case.clone(),
+            scenario: scenario.clone(),
             machine: machine.to_owned(),
             vendor: None,
-            delivery: scenario.delivery.to_string(),
-            payload: scenario.payload,
             behaviour: behaviour.map(str::to_owned),
-            stop,
-            action,
             outcome: Outcome::Error,
             reason: None,
             predicted: None,
@@ -213,12 +191,6 @@ impl Report {
             expected,
             got,
         }));
-    }
-
-    /// Whether the same id may end otherwise another time, because of when its signals came.
-    pub fn depends_on_time(&self) -> bool {
-        use crate::scenario::Stop;
-        self.machine != "model" && self.stop.parse().is_ok_and(Stop::depends_on_time)
     }
 
     /// The model can do everything: what it skips, it fails to do.

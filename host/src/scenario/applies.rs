@@ -2,6 +2,7 @@
 
 use super::{Action, Delivery, Place, Plan, Stop};
 use crate::image::Case;
+use crate::stops::how::Target;
 use protocol::need::Needs;
 use protocol::note::CaseFlags;
 
@@ -19,43 +20,21 @@ pub fn applies(case: &Case, delivery: Delivery, payload: bool, plan: Plan) -> bo
             Plan::Cold | Plan::None => payload && !case.flags.intersects(CaseFlags::INJECTED),
             Plan::Cut(stop, action) => {
                 case.entries > 0
-                    && stop_applies(case, delivery, payload, stop)
+                    && stop.how().applies(&Target { case, delivery, payload })
                     && action_applies(case, stop, action)
             }
         }
 }
 
-fn stop_applies(case: &Case, delivery: Delivery, payload: bool, stop: Stop) -> bool {
-    let injected = case.flags.intersects(CaseFlags::INJECTED);
-    match stop {
-        // Without the capability no payload can be queued, and under FRED an exception without its
-        // payload has no event data that anybody could expect.
-        Stop::Cancel => case.cancel.is_some() && (payload || delivery == Delivery::Idt),
-        Stop::Io => case.flags.contains(CaseFlags::IO),
-        Stop::Ring => true,
-        // A storm runs a case many times, knows a cut by the queue, and looks at the first event only.
-        Stop::Storm(_) => {
-            case.entries == 1 && !injected && !case.flags.intersects(CaseFlags::SOFT | CaseFlags::NESTED)
-        }
-        Stop::Access(..) => true,
-        Stop::Evict(_) if is_injected_at_cut(case) => false,
-        // An act may read a descriptor of its own.
-        _ => stop.place().is_some_and(|place| {
-            place.is_touched(delivery)
-                && !(place == Place::Gdt && case.flags.contains(CaseFlags::TOUCHES_GDT))
-        }),
-    }
-}
-
 fn action_applies(case: &Case, stop: Stop, action: Action) -> bool {
-    // Where the case's event is met while another is delivered, a table refuses that other one, and
-    // its registers are still to be written by the case's.
-    let another = stop.place().is_some_and(Place::is_table) && case.flags.contains(CaseFlags::NESTED);
     // What the host injects, it injects once, into the first cut.
-    let again = action.again > 0 && is_injected_at_cut(case);
-    !(action.disturb && another || again)
+    let again =
+        action.again > 0 && case.flags.intersects(CaseFlags::NMI_AT_CUT | CaseFlags::INTERRUPT_AT_CUT);
+    !(action.disturb && is_of_another(case, stop) || again)
 }
 
-fn is_injected_at_cut(case: &Case) -> bool {
-    case.flags.intersects(CaseFlags::NMI_AT_CUT | CaseFlags::INTERRUPT_AT_CUT)
+/// Where the case's event is met while another is delivered, a table refuses that other one, and
+/// its registers are still to be written by the case's.
+pub(super) fn is_of_another(case: &Case, stop: Stop) -> bool {
+    stop.facts().place.is_some_and(Place::is_table) && case.flags.contains(CaseFlags::NESTED)
 }

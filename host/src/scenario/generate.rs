@@ -1,20 +1,9 @@
 //! Every scenario of an image.
 
-use super::applies::applies;
-use super::{Action, Delivery, Place, Plan, Scenario, Stop};
+use super::applies::{applies, is_of_another};
+use super::{Action, Delivery, Plan, Scenario, Stop};
 use crate::image::{Case, Image};
 use protocol::need::Needs;
-use protocol::note::CaseFlags;
-
-/// What is done at a cut, in the order of severity.
-pub const ACTIONS: [Action; 4] = [Action::RESUME, Action::MIGRATE, Action::DISTURB, Action::MIGRATE_DISTURB];
-
-/// The same where another kind of stop has been through all of it, with one thing of each kind.
-const FEWER: [Action; 2] = [Action::RESUME, Action::MIGRATE_DISTURB];
-/// Where registers must be left alone.
-const UNDISTURBED: [Action; 2] = [Action::RESUME, Action::MIGRATE];
-/// An entry abandoned, or a page refused, again and again.
-const AGAIN: Action = Action { again: 3, ..Action::MIGRATE };
 
 /// Every scenario of an image, in a fixed order: by case, delivery, payload, plan.
 pub fn all(image: &Image) -> Vec<Scenario> {
@@ -22,8 +11,9 @@ pub fn all(image: &Image) -> Vec<Scenario> {
     for case in &image.cases {
         for delivery in [Delivery::Fred, Delivery::Idt] {
             for payload in [true, false] {
-                let plans = if payload { with_payload(case) } else { without_payload() };
-                for plan in plans.into_iter().filter(|plan| applies(case, delivery, payload, *plan)) {
+                for plan in
+                    plans(case, payload).into_iter().filter(|plan| applies(case, delivery, payload, *plan))
+                {
                     scenarios.push(Scenario {
                         image: image.name.clone(),
                         case: case.name.clone(),
@@ -46,40 +36,15 @@ pub fn needs(case: &Case, delivery: Delivery) -> Needs {
     }
 }
 
-/// The plans with KVM_CAP_EXCEPTION_PAYLOAD, which may or may not apply to the case.
-fn with_payload(case: &Case) -> Vec<Plan> {
+/// The plans with KVM_CAP_EXCEPTION_PAYLOAD or without it, which may or may not apply to the case.
+fn plans(case: &Case, payload: bool) -> Vec<Plan> {
     let mut plans = vec![Plan::Cold, Plan::None];
-    let mut cut = |stop, actions: &[Action]| {
-        plans.extend(actions.iter().map(|action| Plan::Cut(stop, *action)));
-    };
-    for stop in [Stop::Block(Place::Frame), Stop::Cancel, Stop::Io] {
-        cut(stop, &ACTIONS);
-        cut(stop, &[Action::MIGRATE_PROCESS]);
-        if stop != Stop::Io {
-            cut(stop, &[AGAIN]);
-        }
+    for stop in Stop::all() {
+        let disturbs = !is_of_another(case, stop);
+        let actions = stop.how().actions(payload).iter();
+        plans.extend(
+            actions.map(|action| Plan::Cut(stop, Action { disturb: action.disturb && disturbs, ..*action })),
+        );
     }
-    for place in Place::ALL {
-        // Where the case's event is met while another is delivered, a table refuses that other one.
-        let another = place.is_table() && case.flags.contains(CaseFlags::NESTED);
-        let actions = if another { UNDISTURBED } else { FEWER };
-        if place != Place::Frame {
-            cut(Stop::Block(place), &actions);
-        }
-        for how in [Stop::Private, Stop::Userfault, Stop::Hole] {
-            cut(how(place), &actions);
-        }
-        cut(Stop::Evict(place), &[Action::RESUME]);
-    }
-    cut(Stop::ReadOnly(Place::Frame), &FEWER);
-    cut(Stop::Ring, &FEWER);
-    cut(Stop::Storm(0), &UNDISTURBED);
     plans
-}
-
-/// The plans without it. What happens before the first stop is the same, and the other stops leave
-/// the event where `block@frame` does.
-fn without_payload() -> Vec<Plan> {
-    let stops = [Stop::Block(Place::Frame), Stop::Cancel, Stop::Io];
-    stops.into_iter().flat_map(|stop| ACTIONS.map(|action| Plan::Cut(stop, action))).collect()
 }

@@ -1,25 +1,16 @@
 //! Scenarios: a case, how it is delivered, where its delivery is stopped, and what is done there.
 //!
 //! The grammar of an id, which replays the scenario exactly (a storm's on KVM: as far as its host's
-//! clock does, [`Stop::depends_on_time`]):
+//! clock does, [`Facts::depends_on_time`](crate::stops::Facts::depends_on_time)):
 //!
 //! ```text
 //! name     = letter *( letter | digit | "-" )            ; lower case
 //! id       = image "/" case ":" delivery [ ":nopayload" ] ":" plan
 //! delivery = "fred" | "idt"
 //! plan     = "cold" | "none" | stop ":" action
-//! stop     = how "@" place | "ring" | "cancel" | "io" | "storm" [ "=" seed ]
-//!          | "access@" number [ "," number ]
-//! how      = "block" | "private" | "uffd" | "hole" | "read-only" | "evict"
-//! place    = "frame" | "pt" | "pd" | "pdpt" | "idt" | "gdt" | "tss"
-//! action   = "resume" | part *( "+" part )
-//! part     = "migrate" | "migrate-process" | "disturb" | "again=" number
 //! ```
 //!
-//! `image` and `case` are names ([`protocol::name`]). The parts of an action stand in this order, each once at most.
-//!
-//! `access@N` refuses the N-th memory access (from 0) of the delivery, `access@N,M` also the M-th of
-//! the delivery's second try: on the model only, where `midflight explore` walks through all of them.
+//! `image` and `case` are names ([`protocol::name`]); [`crate::stops`] has the grammar of a stop and an action.
 //!
 //! `cold` runs from boot without any restore, `none` forks from the snapshot without any stop.
 //! `nopayload` leaves KVM_CAP_EXCEPTION_PAYLOAD off. Example:
@@ -33,12 +24,13 @@ pub mod pattern;
 mod renamed;
 
 pub use applies::{applies, is_possible};
-pub use generate::{ACTIONS, all, needs};
+pub use generate::{all, needs};
 pub use id::InvalidId;
 
 pub use crate::image::{Delivery, Place};
 pub use crate::stops::{Action, Migration, Stop};
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What happens between `Armed` and the handler.
@@ -52,8 +44,9 @@ pub enum Plan {
     Cut(Stop, Action),
 }
 
-/// A scenario.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// A scenario. What travels of it is its id.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Scenario {
     /// The image's name.
     pub image: String,
@@ -73,6 +66,39 @@ impl fmt::Display for Plan {
             Self::Cold => f.write_str("cold"),
             Self::None => f.write_str("none"),
             Self::Cut(stop, action) => write!(f, "{stop}:{action}"),
+        }
+    }
+}
+
+impl Plan {
+    /// Its stop, or what it has instead of one, as ids have it.
+    pub fn stop_name(self) -> String {
+        match self {
+            Self::Cut(stop, _) => stop.to_string(),
+            Self::Cold | Self::None => self.to_string(),
+        }
+    }
+
+    /// What is done at its stop.
+    pub fn action(self) -> Option<Action> {
+        match self {
+            Self::Cut(_, action) => Some(action),
+            Self::Cold | Self::None => None,
+        }
+    }
+}
+
+impl Scenario {
+    /// `image/case:delivery`.
+    pub fn case_name(&self) -> String {
+        format!("{}/{}:{}", self.image, self.case, self.delivery)
+    }
+
+    /// Whether the same id may end otherwise another time, because of when its signals came.
+    pub fn depends_on_time(&self) -> bool {
+        match self.plan {
+            Plan::Cut(stop, _) => stop.facts().depends_on_time,
+            Plan::Cold | Plan::None => false,
         }
     }
 }

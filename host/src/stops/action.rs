@@ -1,6 +1,6 @@
 //! What is done with the guest while it is stopped.
 
-use super::stop::number;
+use super::number::number;
 use std::fmt;
 use std::str::FromStr;
 
@@ -36,6 +36,15 @@ impl Action {
     /// Registers are rewritten, and the guest moves to a fresh VM in this process.
     pub const MIGRATE_DISTURB: Self = Self { disturb: true, ..Self::MIGRATE };
 }
+
+/// One thing of each kind, in the order of severity.
+pub const EACH: [Action; 4] = [Action::RESUME, Action::MIGRATE, Action::DISTURB, Action::MIGRATE_DISTURB];
+/// An entry abandoned, or a page refused, again and again.
+const AGAIN: Action = Action { again: 3, ..Action::MIGRATE };
+/// All that is done at a stop which stands for others.
+pub(super) const ALL: [Action; 6] = [EACH[0], EACH[1], EACH[2], EACH[3], Action::MIGRATE_PROCESS, AGAIN];
+/// One thing of each kind at once, where another kind of stop has been through all of it.
+pub(super) const FEWER: [Action; 2] = [Action::RESUME, Action::MIGRATE_DISTURB];
 
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,7 +1,14 @@
-//! The event is in the queue and the guest was not entered: `cancel`, `io`.
+//! `cancel`: the host queues the event itself and abandons the entry that injects it.
+//!
+//! The image's note says what the event is. KVM_RUN is entered with a signal pending that only KVM_RUN
+//! unblocks, sets up the injection and returns EINTR.
 
-use super::{Cut, Look, NoCut, Proof};
-use crate::image::{Cancel, Case, Delivery};
+use super::action::{ALL, Action, EACH};
+use super::cut::{Cut, Look, NoCut, Proof};
+use super::how::{Again, CutAgain, Facts, How, StandsStill, Target, Way};
+use super::probe::guest::{Act, Progress};
+use super::probe::{Prober, Support, sentence};
+use crate::image::{self, Case, Delivery};
 use crate::session::{Session, Stopped};
 use fred::control::rflags;
 use fred::debug::{Dr6, Dr7};
@@ -9,40 +16,136 @@ use fred::event::vector;
 use fred::msr;
 use kvm_bindings::KVM_VCPUEVENT_VALID_PAYLOAD;
 use protocol::disturbance::Phase;
-use vm::Queue;
 use vm::state::set;
-use vm::{Exit, Msr, RunMode, VcpuError};
+use vm::{Exit, Msr, Queue, RunMode, VcpuError, VmKind};
 
-/// The act's I/O is completed without entering the guest, and its event queued by that.
-pub(super) fn io(session: &mut Session<'_>, case: &Case) -> Result<Cut, NoCut> {
-    match session.advance()? {
-        Stopped::Input => {}
-        other => return Err(NoCut::Elsewhere(other)),
+/// Payload of the #PF that the probe sets: an address that its guest never uses.
+const FAULT_ADDRESS: u64 = 0x1234_5000;
+
+/// An event that the host queues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Cancel;
+
+impl How for Cancel {
+    fn syntax() -> &'static [&'static str] {
+        &["cancel"]
     }
-    let rip = session.vcpu.regs()?.rip;
-    if rip != case.act {
-        let place = session.image().describe_address(rip);
-        return Err(NoCut::Unproved(format!("the input was read at {place}, not at the act")));
+
+    fn parse(id: &str) -> Option<Result<Self, &'static str>> {
+        (id == "cancel").then_some(Ok(Self))
     }
-    match session.complete_io()? {
-        Exit::Interrupted => {}
-        other => return Err(NoCut::Elsewhere(Stopped::Exit(other))),
+
+    fn all() -> Vec<Self> {
+        vec![Self]
     }
-    let look = Look::at(session)?;
-    let pending = look.events.exception.pending != 0;
-    if look.entries != 0 || !(pending || look.in_flight()) {
-        return Err(NoCut::Unproved("the input was completed and the queue shows no event".into()));
+
+    fn asked(self) -> Self {
+        self
     }
-    Ok(look.cut(Proof::Queue, look.phase()))
+
+    fn id(&self) -> String {
+        "cancel".to_owned()
+    }
+
+    fn facts(&self) -> Facts {
+        Facts { place: None, vm: VmKind::Plain, depends_on_time: false, migrates_between_machines: true }
+    }
+
+    fn applies(&self, target: &Target<'_>) -> bool {
+        // Without the capability no payload can be queued, and under FRED an exception without its
+        // payload has no event data that anybody could expect.
+        target.case.cancel.is_some() && (target.payload || target.delivery == Delivery::Idt)
+    }
+
+    fn actions(&self, payload: bool) -> &'static [Action] {
+        if payload { &ALL } else { &EACH }
+    }
+
+    /// A #PF set by the host, and a signal pending inside KVM_RUN.
+    ///
+    /// Without the payload capability KVM_SET_VCPU_EVENTS drops pending exceptions, so it is set as
+    /// injected there.
+    fn probe(&self, prober: &Prober<'_>) -> Result<Support, VcpuError> {
+        prober.with_guest(self, Act::Undefined, |mut guest| {
+            let mut events = guest.vcpu.events()?;
+            events.exception.nr = vector::PF;
+            events.exception.has_error_code = 1;
+            if prober.payload {
+                events.exception.pending = 1;
+                events.flags |= KVM_VCPUEVENT_VALID_PAYLOAD;
+                events.exception_has_payload = 1;
+                events.exception_payload = FAULT_ADDRESS;
+            } else {
+                events.exception.injected = 1;
+            }
+            if let Err(error) = guest.vcpu.set_events(&events) {
+                return Ok(Support::NotOffered(format!("an exception cannot be put in the queue: {error}")));
+            }
+            let what = "when an entry with a signal pending was to be cancelled";
+            match guest.run(RunMode::SignalPending) {
+                Err(error) => {
+                    return Ok(Support::NotOffered(format!("an entry cannot be cancelled: {error}")));
+                }
+                Ok(Progress::Exit(Exit::Interrupted)) => {}
+                Ok(Progress::Delivered) => return Ok(Support::Silent),
+                Ok(other) => return Ok(Support::Wrong(format!("{} {what}", sentence("#PF", &other)))),
+            }
+            // Still pending, it was abandoned before injection was prepared. Neither, it was lost: a stop,
+            // and a scenario that will fail.
+            let events = guest.vcpu.events()?;
+            if events.exception.injected == 0 && events.exception.pending != 0 {
+                return Ok(Support::Wrong(format!("the #PF was left pending {what}")));
+            }
+            Ok(Support::Works)
+        })
+    }
+
+    fn way(&self) -> Way<'_> {
+        Way::StandsStill(self)
+    }
 }
 
-/// The host queues the case's event and abandons the entry that injects it.
-pub(super) fn cancel(
+impl StandsStill for Cancel {
+    fn prepare(&self, _: &mut Session<'_>) -> Result<(), NoCut> {
+        Ok(())
+    }
+
+    fn cut(&self, session: &mut Session<'_>, target: &Target<'_>) -> Result<Cut, NoCut> {
+        let Some(event) = target.case.cancel else {
+            return Err(NoCut::Unproved("the case does not say how its event is synthesised".into()));
+        };
+        queue(session, &event, target.delivery, target.payload)?;
+        abandon(session)
+    }
+
+    fn again(&self) -> Again<'_> {
+        Again::AsOften(self)
+    }
+
+    fn release(&self, _: &mut Session<'_>) -> Result<(), VcpuError> {
+        Ok(())
+    }
+
+    fn missed(&self, _: &mut Session<'_>) -> Option<&'static str> {
+        None
+    }
+}
+
+impl CutAgain for Cancel {
+    fn cut_again(&self, session: &mut Session<'_>, _: &Case, before: &Cut) -> Result<Cut, NoCut> {
+        let cut = abandon(session)?;
+        let same = (&cut.queue, cut.rip) == (&before.queue, before.rip);
+        Ok(cut.of_the_same(same, session))
+    }
+}
+
+/// Queues the case's event as if its act had raised it.
+fn queue(
     session: &mut Session<'_>,
-    event: &Cancel,
+    event: &image::Cancel,
     delivery: Delivery,
     payload: bool,
-) -> Result<Cut, NoCut> {
+) -> Result<(), VcpuError> {
     session.complete_io()?;
     let mut regs = session.vcpu.regs()?;
     regs.rip = event.rip;
@@ -71,8 +174,7 @@ pub(super) fn cancel(
         events.exception.injected = 1;
         write_side_effects(session, event)?;
     }
-    set::events(session.vcpu.as_mut(), &events)?;
-    abandon(session)
+    set::events(session.vcpu.as_mut(), &events)
 }
 
 /// Abandons the entry that injects what is in the queue.
@@ -95,7 +197,7 @@ pub(super) fn abandon(session: &mut Session<'_>) -> Result<Cut, NoCut> {
 }
 
 /// What a processor does before it delivers the event, where KVM cannot be asked to do it.
-fn write_side_effects(session: &mut Session<'_>, event: &Cancel) -> Result<(), VcpuError> {
+fn write_side_effects(session: &mut Session<'_>, event: &image::Cancel) -> Result<(), VcpuError> {
     match event.vector {
         vector::PF => {
             let mut sregs = session.vcpu.sregs()?;

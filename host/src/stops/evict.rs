@@ -1,45 +1,108 @@
-//! The kernel stops the delivery by itself: `evict`.
+//! `evict@PLACE`: the page is taken out of the guest's mapping, and the kernel maps it again by itself.
+//!
+//! MADV_DONTNEED, contents kept. The delivery meets the page's absence, exits to the kernel, is requeued and
+//! injected again; user space sees nothing of it.
 
-use super::{Cut, NoCut, Proof, SecondRun};
+use super::action::Action;
+use super::cut::{Cut, NoCut, Proof, SecondRun};
+use super::how::{Facts, How, Target, Unseen, Way};
+use super::page;
+use super::probe::guest::{Act, Guest, Progress};
+use super::probe::{Prober, Support};
 use crate::image::Place;
 use crate::session::Session;
 use protocol::disturbance::Phase;
-use vm::VcpuError;
+use protocol::note::CaseFlags;
+use vm::{RunMode, VcpuError, VmKind};
 
-/// A page that was taken out of the guest's mapping.
-#[derive(Clone, Copy, Debug)]
-pub struct Evicted {
-    page: u64,
-    /// RIP then.
-    rip: u64,
+const NAME: &str = "evict";
+
+/// A page that leaves the guest's mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Evict(pub Place);
+
+impl How for Evict {
+    fn syntax() -> &'static [&'static str] {
+        &["evict@PLACE"]
+    }
+
+    fn parse(id: &str) -> Option<Result<Self, &'static str>> {
+        Some(page::parse(NAME, id)?.map(Self))
+    }
+
+    fn all() -> Vec<Self> {
+        Place::ALL.map(Self).into()
+    }
+
+    fn asked(self) -> Self {
+        self
+    }
+
+    fn id(&self) -> String {
+        format!("{NAME}@{}", self.0)
+    }
+
+    fn facts(&self) -> Facts {
+        Facts {
+            place: Some(self.0),
+            vm: VmKind::Plain,
+            depends_on_time: false,
+            migrates_between_machines: false,
+        }
+    }
+
+    fn applies(&self, target: &Target<'_>) -> bool {
+        // There is no cut at which the host could inject anything.
+        let injected = target.case.flags.intersects(CaseFlags::NMI_AT_CUT | CaseFlags::INTERRUPT_AT_CUT);
+        !injected && page::applies(self.0, target)
+    }
+
+    fn actions(&self, payload: bool) -> &'static [Action] {
+        if payload { &[Action::RESUME] } else { &[] }
+    }
+
+    /// A page that the delivery touches leaves the guest's mapping, and the kernel maps it again.
+    fn probe(&self, prober: &Prober<'_>) -> Result<Support, VcpuError> {
+        prober.with_guest(self, Act::Undefined, |mut guest| {
+            let page = Guest::page(self.0);
+            if let Err(error) = guest.vcpu.evict(page) {
+                return Ok(Support::NotOffered(error.to_string()));
+            }
+            if guest.vcpu.is_resident(page)? {
+                return Ok(Support::NotOffered("the page cannot be taken out of the guest's mapping".into()));
+            }
+            // Whatever else the guest comes to, the host may take the page away whenever it likes, and a scenario
+            // will fail for it.
+            Ok(match guest.run(RunMode::Normal)? {
+                Progress::Delivered if !guest.vcpu.is_resident(page)? => {
+                    Support::Wrong("the #UD was delivered without the missing page".into())
+                }
+                _ => Support::Works,
+            })
+        })
+    }
+
+    fn way(&self) -> Way<'_> {
+        Way::Unseen(self)
+    }
 }
 
-/// Takes the page at `place` out of the guest's mapping, at `Armed`: the delivery meets its absence,
-/// leaves the guest, and is resumed by the kernel.
-///
-/// # Errors
-/// When it cannot be taken.
-pub fn evict(session: &mut Session<'_>, place: Place) -> Result<Evicted, VcpuError> {
-    session.complete_io()?;
-    let page = session.image().pages.at(place);
-    session.vcpu.evict(page)?;
-    Ok(Evicted { page, rip: session.vcpu.regs()?.rip })
-}
+impl Unseen for Evict {
+    fn set_up(&self, session: &mut Session<'_>) -> Result<(), VcpuError> {
+        session.complete_io()?;
+        session.vcpu.evict(session.image().pages.at(self.0))
+    }
 
-impl Evicted {
-    /// Proves, behind the case, that the page was met.
-    ///
-    /// # Errors
-    /// When it was not.
-    pub fn prove(&self, session: &Session<'_>) -> Result<Cut, NoCut> {
-        if !session.vcpu.is_resident(self.page)? {
-            return Err(NoCut::Unproved(format!("nothing met the absence of the page {:#x}", self.page)));
+    fn prove(&self, session: &Session<'_>, rip: u64) -> Result<Cut, NoCut> {
+        let page = session.image().pages.at(self.0);
+        if !session.vcpu.is_resident(page)? {
+            return Err(NoCut::Unproved(format!("nothing met the absence of the page {page:#x}")));
         }
         Ok(Cut {
             proof: Proof::Refault,
             phase: Phase::After,
             queue: "not seen: the kernel mapped the page and went on".to_owned(),
-            rip: self.rip,
+            rip,
             second_run: SecondRun::Kept,
         })
     }

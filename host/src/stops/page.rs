@@ -1,115 +1,198 @@
-//! A page, or one access, refuses the delivery.
+//! What the stops share at which a page refuses the delivery: `block`, `private`, `uffd`, `hole`, `read-only`.
 
-use super::{Cut, Look, NoCut, Proof, SecondRun};
-use crate::image::Case;
-use crate::image::Place;
+use super::action::Action;
+use super::cut::{Cut, Look, NoCut, SecondRun};
+use super::how::{Again, CutAgain, Facts, How, StandsStill, Target, Way};
+use super::probe::guest::{Act, Guest, Progress};
+use super::probe::{Prober, Support, sentence};
+use crate::image::{Case, Place};
 use crate::session::{Session, Stopped};
-use kvm_bindings::KVM_INTERNAL_ERROR_DELIVERY_EV;
 use protocol::disturbance::Phase;
 use protocol::doorbell::Doorbell;
-use vm::Queue;
-use vm::{Exit, PageAccess};
+use protocol::note::CaseFlags;
+use vm::{Exit, PageAccess, Queue, RunMode, VcpuError, VmKind};
 
-/// The page refuses the delivery, and where a second KVM_RUN is safe, a second time.
-pub(super) fn page(
-    session: &mut Session<'_>,
-    case: &Case,
-    place: Place,
-    access: PageAccess,
-) -> Result<Cut, NoCut> {
-    let (first, mut cut) = stop(session, case, place, access)?;
-    // A fault leaves the vCPU as it was, so that it can be asked again; the others end the wait, or
-    // the instruction, in some way of their own.
-    if matches!(access, PageAccess::Blocked | PageAccess::Private) {
-        let page = session.image().pages.at(place);
-        match session.advance_past_io()? {
-            Stopped::Doorbell(Doorbell::Done(_)) => cut.second_run = SecondRun::RanOn,
-            stopped => {
-                expect(&stopped, access, page)?;
-                let second = Look::at(session)?;
-                if second != first {
-                    let place = session.image().describe_address(second.regs.rip);
-                    let changes = second.changes_since(&first);
-                    cut.second_run =
-                        SecondRun::Changed(format!("{} at {place}{changes}", Queue(&second.events)));
-                }
-            }
+/// A stop at which a page refuses the delivery.
+pub(super) trait RefusesPage: Copy {
+    /// The part of the id before `@`.
+    const NAME: &'static str;
+    /// As [`How::syntax`].
+    const SYNTAX: &'static [&'static str];
+    /// What the page allows.
+    const ACCESS: PageAccess;
+    /// The kind of VM that can refuse it so.
+    const VM: VmKind;
+    /// Whether a second KVM_RUN fails in the same way. A fault leaves the vCPU as it was, so that it can be
+    /// asked again; the others end the wait, or the instruction, in some way of their own.
+    const FAILS_TWICE: bool;
+    /// As [`Facts::migrates_between_machines`].
+    const MIGRATES_BETWEEN_MACHINES: bool;
+    /// What was done to the page, for people.
+    const WHAT: &'static str;
+
+    /// The stop at a place.
+    fn at(place: Place) -> Self;
+
+    /// Its place.
+    fn page(self) -> Place;
+
+    /// Whether KVM_RUN ends so where such a page refuses a delivery.
+    fn is_refusal(exit: &Exit) -> bool;
+
+    /// As [`How::actions`].
+    fn actions_at(place: Place, payload: bool) -> &'static [Action];
+}
+
+/// The syntax of `name` at a place.
+pub(super) fn parse(name: &str, id: &str) -> Option<Result<Place, &'static str>> {
+    let at = id.strip_prefix(name)?.strip_prefix('@')?;
+    let place = Place::ALL.into_iter().find(|place| place.name() == at);
+    Some(place.ok_or("its place is none of `frame`, `pt`, `pd`, `pdpt`, `idt`, `gdt`, `tss`"))
+}
+
+/// Whether the delivery, and nothing else, touches the page at `place`.
+pub(super) fn applies(place: Place, target: &Target<'_>) -> bool {
+    // An act may read a descriptor of its own.
+    place.is_touched(target.delivery)
+        && !(place == Place::Gdt && target.case.flags.contains(CaseFlags::TOUCHES_GDT))
+}
+
+impl<T: RefusesPage> How for T {
+    fn syntax() -> &'static [&'static str] {
+        T::SYNTAX
+    }
+
+    fn parse(id: &str) -> Option<Result<Self, &'static str>> {
+        Some(parse(T::NAME, id)?.map(T::at))
+    }
+
+    fn all() -> Vec<Self> {
+        Place::ALL.map(T::at).into()
+    }
+
+    fn asked(self) -> Self {
+        self
+    }
+
+    fn id(&self) -> String {
+        format!("{}@{}", T::NAME, self.page())
+    }
+
+    fn facts(&self) -> Facts {
+        Facts {
+            place: Some(self.page()),
+            vm: T::VM,
+            depends_on_time: false,
+            migrates_between_machines: T::MIGRATES_BETWEEN_MACHINES,
         }
     }
-    Ok(cut)
+
+    fn applies(&self, target: &Target<'_>) -> bool {
+        applies(self.page(), target)
+    }
+
+    fn actions(&self, payload: bool) -> &'static [Action] {
+        T::actions_at(self.page(), payload)
+    }
+
+    /// A page that the delivery of UD2's exception touches, and nothing else, refuses it.
+    ///
+    /// So a run that ends because of the page, and not in a handler, was stopped in delivery. Neither the
+    /// queue nor RIP nor a second run is asked: what becomes of the exception is for the scenarios to judge.
+    fn probe(&self, prober: &Prober<'_>) -> Result<Support, VcpuError> {
+        prober.with_guest(self, Act::Undefined, |mut guest| {
+            if let Err(error) = guest.vcpu.set_page_access(Guest::page(self.page()), T::ACCESS) {
+                return Ok(Support::NotOffered(error.to_string()));
+            }
+            Ok(match guest.run(RunMode::Normal)? {
+                Progress::Delivered => Support::Silent,
+                Progress::Exit(exit) if T::is_refusal(&exit) && !guest.is_in_handler()? => Support::Works,
+                other => Support::Wrong(format!("{} {}", sentence("#UD", &other), T::WHAT)),
+            })
+        })
+    }
+
+    fn way(&self) -> Way<'_> {
+        Way::StandsStill(self)
+    }
 }
 
-/// The same for a delivery that was cut already. If it goes through now, its event is gone.
-pub(super) fn page_again(
-    session: &mut Session<'_>,
-    case: &Case,
-    place: Place,
-    access: PageAccess,
-) -> Result<Cut, NoCut> {
-    stop(session, case, place, access).map(|(_, cut)| cut)
+impl<T: RefusesPage> StandsStill for T {
+    fn prepare(&self, _: &mut Session<'_>) -> Result<(), NoCut> {
+        Ok(())
+    }
+
+    /// The page refuses the delivery, and where a second KVM_RUN is safe, a second time.
+    fn cut(&self, session: &mut Session<'_>, target: &Target<'_>) -> Result<Cut, NoCut> {
+        let (first, mut cut) = stop::<T>(session, target.case, self.page())?;
+        if T::FAILS_TWICE {
+            cut.second_run = run_again::<T>(session, self.page(), &first)?;
+        }
+        Ok(cut)
+    }
+
+    fn again(&self) -> Again<'_> {
+        Again::AsOften(self)
+    }
+
+    fn release(&self, session: &mut Session<'_>) -> Result<(), VcpuError> {
+        let page = session.image().pages.at(self.page());
+        session.vcpu.set_page_access(page, PageAccess::Open)
+    }
+
+    fn missed(&self, _: &mut Session<'_>) -> Option<&'static str> {
+        None
+    }
 }
 
-fn stop(
-    session: &mut Session<'_>,
-    case: &Case,
-    place: Place,
-    access: PageAccess,
-) -> Result<(Look, Cut), NoCut> {
+impl<T: RefusesPage> CutAgain for T {
+    /// If the delivery goes through now, its event is gone.
+    fn cut_again(&self, session: &mut Session<'_>, case: &Case, before: &Cut) -> Result<Cut, NoCut> {
+        let (_, cut) = stop::<T>(session, case, self.page())?;
+        let same = (&cut.queue, cut.rip) == (&before.queue, before.rip);
+        Ok(cut.of_the_same(same, session))
+    }
+}
+
+fn stop<T: RefusesPage>(session: &mut Session<'_>, case: &Case, place: Place) -> Result<(Look, Cut), NoCut> {
     let page = session.image().pages.at(place);
-    session.vcpu.set_page_access(page, access)?;
-    expect(&session.advance_past_io()?, access, page)?;
+    session.vcpu.set_page_access(page, T::ACCESS)?;
+    expect::<T>(&session.advance_past_io()?, page)?;
     let look = Look::at(session)?;
     if look.entries != 0 {
         return Err(NoCut::Unproved("the page refused access only after a handler was entered".into()));
     }
-    let proof = prove(session, case, &look)?;
+    let proof = look.proof(session, case)?;
     let cut = look.cut(proof, Phase::After);
     Ok((look, cut))
 }
 
+/// KVM_RUN once more with the page still as it is, after it has shown the guest as in `first`.
+fn run_again<T: RefusesPage>(
+    session: &mut Session<'_>,
+    place: Place,
+    first: &Look,
+) -> Result<SecondRun, NoCut> {
+    let stopped = session.advance_past_io()?;
+    if let Stopped::Doorbell(Doorbell::Done(_)) = stopped {
+        return Ok(SecondRun::RanOn);
+    }
+    expect::<T>(&stopped, session.image().pages.at(place))?;
+    let second = Look::at(session)?;
+    if second == *first {
+        return Ok(SecondRun::Kept);
+    }
+    let place = session.image().describe_address(second.regs.rip);
+    let changes = second.changes_since(first);
+    Ok(SecondRun::Changed(format!("{} at {place}{changes}", Queue(&second.events))))
+}
+
 /// Whether the guest stopped because of the page.
-fn expect(stopped: &Stopped, access: PageAccess, page: u64) -> Result<(), NoCut> {
-    let because = match (access, stopped) {
-        (PageAccess::Blocked | PageAccess::Private, Stopped::Exit(Exit::Fault { gpa })) => {
-            gpa.is_none_or(|gpa| gpa & !0xFFF == page)
-        }
-        (PageAccess::Userfault, Stopped::Exit(Exit::Interrupted)) => true,
-        (PageAccess::Hole | PageAccess::ReadOnly, Stopped::Exit(Exit::InternalError { suberror, .. })) => {
-            *suberror == KVM_INTERNAL_ERROR_DELIVERY_EV
-        }
-        _ => false,
-    };
-    if because { Ok(()) } else { Err(NoCut::Elsewhere(stopped.clone())) }
-}
-
-/// What proves that a refused access belongs to the case's delivery: the queue, or where it shows
-/// nothing (events of software, and events that this hypervisor has lost) the page alone, which
-/// nothing else touches, with RIP where the event leaves it.
-pub(super) fn prove(session: &Session<'_>, case: &Case, look: &Look) -> Result<Proof, NoCut> {
-    if look.in_flight() {
-        return Ok(Proof::Queue);
+fn expect<T: RefusesPage>(stopped: &Stopped, page: u64) -> Result<(), NoCut> {
+    match stopped {
+        Stopped::Exit(Exit::Fault { gpa: Some(gpa) }) if gpa & !0xFFF != page => {}
+        Stopped::Exit(exit) if T::is_refusal(exit) => return Ok(()),
+        _ => {}
     }
-    if look.regs.rip == case.act || look.regs.rip == case.after {
-        return Ok(Proof::Page);
-    }
-    let place = session.image().describe_address(look.regs.rip);
-    Err(NoCut::Unproved(format!("the queue is empty and RIP is at {place}, not at the act")))
-}
-
-/// Refuses one access of the delivery. What was refused belongs to a delivery for certain, so that
-/// the queue, or the page, only says which.
-pub(super) fn access(session: &mut Session<'_>, case: &Case, number: u16) -> Result<Cut, NoCut> {
-    let Some(accesses) = session.vcpu.delivery_accesses() else {
-        return Err(NoCut::Unproved("this machine cannot refuse single accesses".into()));
-    };
-    accesses.refuse(number.into());
-    match session.advance_past_io()? {
-        Stopped::Exit(Exit::Fault { .. }) => {}
-        other => return Err(NoCut::Elsewhere(other)),
-    }
-    let look = Look::at(session)?;
-    if look.entries != 0 {
-        return Err(NoCut::Unproved("the access was refused only after a handler was entered".into()));
-    }
-    Ok(look.cut(prove(session, case, &look)?, Phase::After))
+    Err(NoCut::Elsewhere(stopped.clone()))
 }

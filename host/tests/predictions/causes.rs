@@ -70,5 +70,5 @@ pub(crate) fn of(report: &Report) -> Option<Vec<&'static Cause>> {
 
 /// Left out is what a storm meets by chance.
 pub(crate) fn may_be_predicted(report: &Report) -> bool {
-    report.stop != "storm"
+    !report.scenario.depends_on_time()
 }

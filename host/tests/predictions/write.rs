@@ -21,12 +21,20 @@ type Stops = BTreeSet<String>;
 /// capability where the failure depends on it.
 type Limits = (Stops, BTreeSet<String>, Option<bool>);
 
+fn stop(report: &Report) -> String {
+    report.scenario.plan.stop_name()
+}
+
+fn action(report: &Report) -> Option<String> {
+    report.scenario.plan.action().map(|action| action.to_string())
+}
+
 /// The predictions that these reports of a series make.
 pub(crate) fn predictions(series: &str, reports: &[Report]) -> String {
     let mut entries: BTreeMap<(Vec<&str>, String, Limits), Vec<String>> = BTreeMap::new();
     let mut by_case: BTreeMap<String, Vec<&Report>> = BTreeMap::new();
     for report in reports {
-        by_case.entry(format!("{}/{}:fred", report.image, report.case)).or_default().push(report);
+        by_case.entry(report.scenario.case_name()).or_default().push(report);
     }
     for (case, reports) in by_case {
         let failed: Vec<&Report> = reports
@@ -34,12 +42,12 @@ pub(crate) fn predictions(series: &str, reports: &[Report]) -> String {
             .filter(|report| report.outcome == Outcome::Fail && causes::may_be_predicted(report))
             .copied()
             .collect();
-        let failures: BTreeSet<String> = failed.iter().map(|report| failure_text(report)).collect();
+        let failures: BTreeSet<String> = failed.iter().map(|report| failure_text((*report).into())).collect();
         for failure in failures {
             let alike: Vec<&Report> =
-                failed.iter().filter(|report| failure_text(report) == failure).copied().collect();
+                failed.iter().filter(|report| failure_text((**report).into()) == failure).copied().collect();
             let causes = causes::of(alike[0]);
-            assert!(causes.is_some(), "{}: nobody has said why: {failure}", alike[0].id);
+            assert!(causes.is_some(), "{}: nobody has said why: {failure}", alike[0].scenario);
             let names = causes.unwrap_or_default().iter().map(|cause| cause.name).collect::<Vec<_>>();
             for limits in limits(&reports, &alike) {
                 entries.entry((names.clone(), failure.clone(), limits)).or_default().push(case.clone());
@@ -47,7 +55,8 @@ pub(crate) fn predictions(series: &str, reports: &[Report]) -> String {
         }
     }
     entries.into_iter().fold(String::new(), |mut text, ((_, failure, limits), cases)| {
-        let of_entry = |report: &&Report| failure_text(report) == failure && causes::may_be_predicted(report);
+        let of_entry =
+            |report: &&Report| failure_text((*report).into()) == failure && causes::may_be_predicted(report);
         let causes = reports.iter().find(of_entry).and_then(causes::of).unwrap_or_default();
         text += &entry(series, &causes, &failure, &limits, &cases);
         text
@@ -60,7 +69,11 @@ fn limits(all: &[&Report], failed: &[&Report]) -> BTreeSet<Limits> {
         return limits_at(None, all, failed);
     }
     let of = |reports: &[&Report], payload| -> Vec<Report> {
-        reports.iter().filter(|report| report.payload == payload).map(|report| (*report).clone()).collect()
+        reports
+            .iter()
+            .filter(|report| report.scenario.payload == payload)
+            .map(|report| (*report).clone())
+            .collect()
     };
     [true, false]
         .into_iter()
@@ -73,30 +86,32 @@ fn limits(all: &[&Report], failed: &[&Report]) -> BTreeSet<Limits> {
 
 /// Whether a scenario failed whose like with the other payload capability did not.
 fn depends_on_payload(all: &[&Report], failed: &[&Report]) -> bool {
-    let like = |one: &Report, other: &Report| (&one.stop, &one.action) == (&other.stop, &other.action);
+    let like = |one: &Report, other: &Report| one.scenario.plan == other.scenario.plan;
     failed.iter().any(|one| {
-        let other = all.iter().find(|other| other.payload != one.payload && like(one, other));
-        other.is_some_and(|other| failed.iter().all(|failed| failed.id != other.id))
+        let other =
+            all.iter().find(|other| other.scenario.payload != one.scenario.payload && like(one, other));
+        other.is_some_and(|other| failed.iter().all(|failed| failed.scenario != other.scenario))
     })
 }
 
 /// The same for one payload capability, or for both where it makes no difference: stops of which the same
 /// actions failed are one.
 fn limits_at(payload: Option<bool>, all: &[&Report], failed: &[&Report]) -> BTreeSet<Limits> {
-    let stops: BTreeSet<&str> = failed.iter().map(|report| report.stop.as_str()).collect();
+    let stops: BTreeSet<String> = failed.iter().map(|report| stop(report)).collect();
     let mut by_stop: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for stop in stops {
-        let here = failed.iter().filter(|report| report.stop == stop);
-        by_stop.insert(stop.to_owned(), here.filter_map(|report| report.action.clone()).collect());
+        let here = failed.iter().filter(|report| self::stop(report) == stop);
+        let actions = here.filter_map(|report| action(report)).collect();
+        by_stop.insert(stop, actions);
     }
     let mut limits: BTreeMap<BTreeSet<String>, Stops> = BTreeMap::new();
     for (stop, actions) in &by_stop {
         let how = stop.split_once('@').map(|(how, _)| how);
         let alike = |report: &&Report| {
             // Where a place has other actions than another, what it has must have failed.
-            let at_place = how.is_some_and(|how| report.stop.starts_with(&format!("{how}@")));
-            let may = report.action.as_ref().is_some_and(|action| union(&by_stop, how).contains(action));
-            !(at_place && may) || failed.iter().any(|one| one.id == report.id)
+            let at_place = how.is_some_and(|how| self::stop(report).starts_with(&format!("{how}@")));
+            let may = action(report).is_some_and(|action| union(&by_stop, how).contains(&action));
+            !(at_place && may) || failed.iter().any(|one| one.scenario == report.scenario)
         };
         let (name, actions) = match how {
             Some(how) if all.iter().all(alike) => (format!("{how}@*"), union(&by_stop, Some(how))),
@@ -126,10 +141,10 @@ fn merged(
         };
         let exact = |(stops, actions): &(Stops, BTreeSet<String>)| {
             let within = |report: &&&Report| {
-                stops.iter().any(|stop| midflight::scenario::pattern::matches(stop, &report.stop))
-                    && report.action.as_ref().is_some_and(|action| actions.contains(action))
+                stops.iter().any(|pattern| midflight::scenario::pattern::matches(pattern, &stop(report)))
+                    && action(report).is_some_and(|action| actions.contains(&action))
             };
-            all.iter().filter(within).all(|report| failed.iter().any(|one| one.id == report.id))
+            all.iter().filter(within).all(|report| failed.iter().any(|one| one.scenario == report.scenario))
         };
         // A stop without an action is `cold` or `none`, and an entry with actions leaves it out.
         let place =

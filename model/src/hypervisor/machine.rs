@@ -4,9 +4,9 @@ use super::clock::{Clock, SlowEntry};
 use super::story::Story;
 use super::{Behaviour, SharedDecoded, Vm};
 use crate::cpuid::{CpuidTable, default_table};
-use crate::msr::table::SAVED;
 use kvm_bindings::kvm_cpuid_entry2;
 use std::time::Duration;
+use vm::msr::{Saved, TABLE};
 use vm::{Machine, Vcpu, VcpuError, VmConfig, VmKind};
 
 /// The model with a behaviour.
@@ -16,17 +16,20 @@ pub struct ModelMachine {
     story: Option<Story>,
     decoded: SharedDecoded,
     cpuid: CpuidTable,
+    msr_indices: Vec<u32>,
     slow: SlowEntry,
 }
 
 impl ModelMachine {
     /// The model with `behaviour`.
     pub fn new(behaviour: &'static Behaviour) -> Self {
+        let saved = TABLE.iter().filter(|row| row.is_modelled() && row.saved == Saved::ByMsrs);
         Self {
             behaviour,
             story: None,
             decoded: SharedDecoded::default(),
             cpuid: default_table(),
+            msr_indices: saved.map(|row| row.index).collect(),
             slow: SlowEntry::default(),
         }
     }
@@ -55,7 +58,7 @@ impl Machine for ModelMachine {
     }
 
     fn msr_indices(&self) -> &[u32] {
-        &SAVED
+        &self.msr_indices
     }
 
     fn create(&self, config: &VmConfig) -> Result<Box<dyn Vcpu>, VcpuError> {

@@ -2,7 +2,6 @@
 
 use super::queue::Stage;
 use super::{Vm, invalid};
-use crate::msr;
 use crate::processor::{DescriptorTable, Segment};
 use fred::debug::{Dr6, Dr7};
 use kvm_bindings::{
@@ -124,22 +123,18 @@ impl Registers for Vm {
 
     fn msrs(&self, indices: &[u32]) -> Result<Vec<Msr>, VcpuError> {
         let read = |&index| {
-            let row =
-                msr::row(index).ok_or_else(|| invalid("reading an MSR that the model does not have"))?;
-            Ok(Msr { index, value: (self.behaviour.saves_msr)(index, (row.read)(&self.processor)) })
+            let value = self.processor.get_msr(index);
+            let value = value.ok_or_else(|| invalid("reading an MSR that the model does not have"))?;
+            Ok(Msr { index, value: (self.behaviour.saves_msr)(index, value) })
         };
         indices.iter().map(read).collect()
     }
 
     /// With the checks of WRMSR, but for what CPUID offers.
     fn set_msrs(&mut self, msrs: &[Msr]) -> Result<(), VcpuError> {
-        for &Msr { index, value } in msrs {
-            match msr::row(index) {
-                Some(row) if (row.takes)(&self.processor, value) => (row.write)(&mut self.processor, value),
-                Some(_) | None => return Err(VcpuError::Msr { index, value }),
-            }
-        }
-        Ok(())
+        msrs.iter().try_for_each(|&Msr { index, value }| {
+            self.processor.set_msr(index, value).map_err(|_| VcpuError::Msr { index, value })
+        })
     }
 
     fn xsave(&self) -> Result<Xsave, VcpuError> {

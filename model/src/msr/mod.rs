@@ -1,16 +1,32 @@
-//! RDMSR and WRMSR.
+//! RDMSR and WRMSR, and what KVM_GET_MSRS and KVM_SET_MSRS do with an MSR.
 //!
-//! [`table`] has a row for each MSR: what it needs, where it lives, what it takes, and how a
-//! hypervisor saves it. RDMSR and WRMSR, KVM_GET_MSRS and KVM_SET_MSRS all read that table, so that
-//! there is no MSR that a guest can write and a migration forgets.
+//! Which MSRs there are, what they need and take, and how they are saved says [`vm::msr::TABLE`]: there is no
+//! MSR that a guest can write and a migration forgets. [`places`] has those that are more than a number.
 
-pub mod table;
+mod places;
 
 use crate::state::CpuState;
-use table::{Row, TABLE};
+pub use vm::msr::BTF;
+use vm::msr::{Access, Row, TABLE, position};
 
-/// IA32_DEBUGCTL.BTF: RFLAGS.TF traps after taken branches only.
-pub const BTF: u64 = 1 << 1;
+/// The MSRs that nothing but RDMSR and WRMSR looks at, by their row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plain([u64; TABLE.len()]);
+
+impl Default for Plain {
+    /// After reset.
+    fn default() -> Self {
+        Self(std::array::from_fn(|n| reset(&TABLE[n]).unwrap_or(0)))
+    }
+}
+
+/// The value after reset of an MSR that the model has.
+fn reset(row: &Row) -> Option<u64> {
+    match row.access {
+        Access::Everywhere { reset, .. } => Some(reset),
+        Access::Kvm => None,
+    }
+}
 
 /// WRMSR raises #GP(0).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,22 +38,10 @@ pub struct RefusedMsr {
     pub value: u64,
 }
 
-/// The row of an MSR.
-pub(crate) fn row(index: u32) -> Option<&'static Row> {
-    TABLE.iter().find(|row| row.index == index)
-}
-
-impl Row {
-    /// Whether `cpu` has the MSR.
-    fn exists(&self, cpu: &CpuState) -> bool {
-        self.needs.is_none_or(|feature| cpu.cpuid.has(feature))
-    }
-}
-
 impl CpuState {
     /// The value of an MSR; `None` when it does not exist here and RDMSR raises #GP(0).
     pub fn read_msr(&self, index: u32) -> Option<u64> {
-        row(index).filter(|row| row.exists(self)).map(|row| (row.read)(self))
+        if self.has_msr(index) { self.get_msr(index) } else { None }
     }
 
     /// Writes an MSR with the checks of WRMSR.
@@ -45,12 +49,47 @@ impl CpuState {
     /// # Errors
     /// When it does not exist or refuses the value: WRMSR raises #GP(0). Nothing has changed then.
     pub fn write_msr(&mut self, index: u32, value: u64) -> Result<(), RefusedMsr> {
-        match row(index) {
-            Some(row) if row.exists(self) && (row.takes)(self, value) => {
-                (row.write)(self, value);
-                Ok(())
+        if !self.has_msr(index) {
+            return Err(RefusedMsr { index, value });
+        }
+        self.set_msr(index, value)
+    }
+
+    fn has_msr(&self, index: u32) -> bool {
+        position(index).is_some_and(|n| TABLE[n].exists(&self.cpuid.entries))
+    }
+
+    /// The same whatever CPUID offers.
+    pub(crate) fn get_msr(&self, index: u32) -> Option<u64> {
+        let n = position(index).filter(|n| TABLE[*n].is_modelled())?;
+        Some(places::of(index).map_or(self.msrs.plain.0[n], |place| (place.read)(self)))
+    }
+
+    /// The same whatever CPUID offers.
+    pub(crate) fn set_msr(&mut self, index: u32, value: u64) -> Result<(), RefusedMsr> {
+        let refused = RefusedMsr { index, value };
+        let n = position(index).ok_or(refused)?;
+        let place = places::of(index);
+        let taken = match TABLE[n].access {
+            Access::Everywhere { takes, .. } => takes(value),
+            Access::Kvm => false,
+        };
+        if !taken || place.is_some_and(|place| !(place.takes)(self, value)) {
+            return Err(refused);
+        }
+        match place {
+            Some(place) => (place.write)(self, value),
+            None => self.msrs.plain.0[n] = value,
+        }
+        Ok(())
+    }
+
+    /// Every MSR has its value after reset.
+    pub(crate) fn reset_msrs(&mut self) {
+        for row in &TABLE {
+            if let (Some(value), Some(place)) = (reset(row), places::of(row.index)) {
+                (place.write)(self, value);
             }
-            _ => Err(RefusedMsr { index, value }),
         }
     }
 }

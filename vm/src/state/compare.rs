@@ -5,18 +5,14 @@
 
 use super::field::{CpuidRegister, Register, Segment, SegmentPart, Table, TablePart};
 use super::{Field, VmState, xsave};
-use crate::PAGE;
 use crate::difference::{Difference, Value};
 use crate::overlay;
+use crate::{PAGE, msr};
 use fred::debug::{Dr6, Dr7};
-use fred::msr;
 use kvm_bindings::{
     KVM_VCPUEVENT_VALID_PAYLOAD, kvm_cpuid_entry2, kvm_debugregs, kvm_dtable, kvm_regs, kvm_segment,
     kvm_sregs, kvm_vcpu_events,
 };
-
-/// IA32_TIME_STAMP_COUNTER runs on between writing and reading: it can be compared with nothing.
-const TSC: u32 = 0x10;
 
 /// What reads back otherwise than it was saved.
 pub(super) fn differences(saved: &VmState, back: &VmState) -> Vec<Difference> {
@@ -32,7 +28,8 @@ pub(super) fn differences(saved: &VmState, back: &VmState) -> Vec<Difference> {
         found.0.push(difference);
     });
     for (saved, back) in saved.msrs.iter().zip(&back.msrs) {
-        if saved.index != TSC {
+        // It runs on between writing and reading: it can be compared with nothing.
+        if saved.index != msr::TSC {
             found.numbers(Field::Msr(saved.index), saved.value, back.value);
         }
     }
@@ -119,8 +116,8 @@ impl Found {
         self.table(Table::Gdtr, &saved.gdt, &back.gdt);
         self.table(Table::Idtr, &saved.idt, &back.idt);
         fields!(self, saved, back: Cr0 cr0, Cr2 cr2, Cr3 cr3, Cr4 cr4, Cr8 cr8);
-        self.numbers(Field::Msr(msr::EFER), saved.efer, back.efer);
-        fields!(self, saved, back: ApicBase apic_base);
+        self.numbers(Field::Msr(fred::msr::EFER), saved.efer, back.efer);
+        self.numbers(Field::Msr(msr::APIC_BASE), saved.apic_base, back.apic_base);
     }
 
     fn segment(&mut self, segment: Segment, saved: &kvm_segment, back: &kvm_segment) {

@@ -1,6 +1,6 @@
 //! The fields that a restore compares: the one table of their names.
 
-use super::names;
+use crate::msr;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -38,7 +38,7 @@ named! {
     Rax "RAX", Rbx "RBX", Rcx "RCX", Rdx "RDX", Rsi "RSI", Rdi "RDI", Rsp "RSP", Rbp "RBP",
     R8 "R8", R9 "R9", R10 "R10", R11 "R11", R12 "R12", R13 "R13", R14 "R14", R15 "R15",
     Rip "RIP", Rflags "RFLAGS",
-    Cr0 "CR0", Cr2 "CR2", Cr3 "CR3", Cr4 "CR4", Cr8 "CR8", ApicBase "IA32_APIC_BASE",
+    Cr0 "CR0", Cr2 "CR2", Cr3 "CR3", Cr4 "CR4", Cr8 "CR8",
     Pdptr0 "PDPTR0", Pdptr1 "PDPTR1", Pdptr2 "PDPTR2", Pdptr3 "PDPTR3",
     Dr0 "DR0", Dr1 "DR1", Dr2 "DR2", Dr3 "DR3", Dr6 "DR6", Dr7 "DR7",
     Xcr0 "XCR0", Mxcsr "MXCSR",
@@ -149,7 +149,7 @@ impl fmt::Display for Field {
             Self::Register(register) => f.write_str(register.name()),
             Self::Segment(segment, part) => write!(f, "{} {}", segment.name(), part.name()),
             Self::Table(table, part) => write!(f, "{} {}", table.name(), part.name()),
-            Self::Msr(index) => f.write_str(&names::msr(*index)),
+            Self::Msr(index) => f.write_str(&msr::name(*index)),
             Self::XsaveComponent(number) => write!(f, "XSAVE component {number}"),
             Self::Cpuid { leaf, subleaf, register } => {
                 write!(f, "CPUID leaf {leaf:#x}.{subleaf}")?;
@@ -175,7 +175,7 @@ impl FromStr for Field {
 
 /// A field that has several words, or an MSR.
 fn compound(name: &str) -> Option<Field> {
-    if let Some(index) = names::msr_named(name) {
+    if let Some(index) = msr::named(name) {
         return Some(Field::Msr(index));
     }
     let hexadecimal = |digits: &str| u64::from_str_radix(digits, 16).ok();

@@ -8,7 +8,6 @@
 //! | `compare` | what was saved against what reads back, by name |
 //! | `xsave` | the same for the XSAVE area |
 //! | [`field`] | what is compared, by identity, and its names |
-//! | `names` | names of MSRs |
 //! | [`losses`](self::losses()) | what the uAPI cannot carry at all |
 //! | [`carries_nested_bit`] | whether it carries the nested bit, by trying |
 //!
@@ -46,7 +45,6 @@
 mod compare;
 pub mod field;
 mod losses;
-mod names;
 mod nested_bit;
 mod restore;
 pub mod set;

@@ -4,9 +4,9 @@
 //! which field. So the refused state is offered again with one field after the other put back to what
 //! the vCPU has; where no single one is enough, each is offered alone.
 
-use super::names;
 use crate::blame::{Blame, Refusal, RefusedField};
 use crate::difference::Value;
+use crate::msr;
 use crate::{Msr, Vcpu, VcpuError, Xsave};
 use kvm_bindings::{
     kvm_debugregs, kvm_dtable, kvm_mp_state, kvm_regs, kvm_segment, kvm_sregs, kvm_sregs2, kvm_vcpu_events,
@@ -205,7 +205,7 @@ pub fn msrs(vcpu: &mut dyn Vcpu, wanted: &[Msr]) -> Result<(), VcpuError> {
     let VcpuError::Msr { index, value } = error else { return Err(error) };
     let has = vcpu.msrs(&[index]).ok().and_then(|msrs| msrs.first().map(|msr| msr.value));
     let field = RefusedField {
-        name: names::msr(index),
+        name: msr::name(index),
         refused: Value::from(value),
         accepted: has.map_or(Value::Nothing, Value::from),
     };

@@ -1,7 +1,8 @@
 //! The names that a restore's findings have.
 
 use super::compare::differences;
-use super::{Field, VmState, names, xsave};
+use super::{Field, VmState, xsave};
+use crate::msr;
 use crate::{MemoryImage, Msr, PAGE, VmConfig, VmKind, Xsave};
 use kvm_bindings::{kvm_cpuid_entry2, kvm_vcpu_events, kvm_xcr, kvm_xcrs};
 use serde::{Serialize, de::DeserializeOwned};
@@ -18,7 +19,8 @@ fn zeros() -> VmState {
     let avx = kvm_cpuid_entry2 { eax: 256, ebx: 576, ..leaf(xsave::LEAF, 2) };
     let mut xcrs = kvm_xcrs { nr_xcrs: 1, ..kvm_xcrs::default() };
     xcrs.xcrs[0] = kvm_xcr::default();
-    let msrs = names::every().chain([0x4567]).map(|index| Msr { index, value: 0 }).collect();
+    let msrs =
+        msr::TABLE.iter().map(|row| row.index).chain([0x4567]).map(|index| Msr { index, value: 0 }).collect();
     VmState {
         config: VmConfig {
             memory_size: PAGE as u64,

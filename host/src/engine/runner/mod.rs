@@ -2,13 +2,15 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `attempt` | from `Armed` through the cuts to the verdict |
-//! | `storm` | the same for a case that runs again and again |
+//! | `attempt` | from `Armed` to the verdict |
+//! | `still` | a stop at which the guest stands still |
+//! | `storm` | a case that runs again and again |
 //! | `moves` | what a migration is |
 //! | `trouble` | what an end without a verdict means |
 
 mod attempt;
 mod moves;
+mod still;
 mod storm;
 mod trouble;
 
@@ -101,7 +103,7 @@ impl<'m> Runner<'m> {
                 report = report.concluded(Outcome::Error, reason);
             }
         }
-        conclude(report, scenario, start)
+        conclude(report, start)
     }
 
     /// Runs a guest that was stopped elsewhere to the end of its case, and judges it; `report` is what
@@ -180,7 +182,7 @@ impl<'m> Runner<'m> {
             cpuid: self.machine.cpuid().to_vec(),
             exception_payload: scenario.payload,
             kind: match scenario.plan {
-                Plan::Cut(stop, _) => stop.vm_kind(),
+                Plan::Cut(stop, _) => stop.facts().vm,
                 Plan::Cold | Plan::None => VmKind::Plain,
             },
         }
@@ -189,9 +191,12 @@ impl<'m> Runner<'m> {
 
 /// What is made of a guest's verdict: nothing passes that read back otherwise after a restore, or whose cut
 /// was not proved.
-pub fn conclude(mut report: Report, scenario: &Scenario, start: Instant) -> Report {
+pub fn conclude(mut report: Report, start: Instant) -> Report {
     report.blame_restore();
-    if matches!(scenario.plan, Plan::Cut(..)) && report.cut.is_none() && report.outcome == Outcome::Pass {
+    if matches!(report.scenario.plan, Plan::Cut(..))
+        && report.cut.is_none()
+        && report.outcome == Outcome::Pass
+    {
         report = report.concluded(Outcome::Error, "the guest says pass and no cut was proved".to_owned());
     }
     report.duration_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);

@@ -42,8 +42,8 @@ impl Run<'_, '_, '_> {
             Migrated::Returned(guest) => (guest.report, Some(guest.state)),
             Migrated::Saved => return Err(Trouble::Judged),
         };
-        if answer.id != report.id {
-            return Err(Trouble::Migration(format!("the destination answers about {}", answer.id)));
+        if answer.scenario != report.scenario {
+            return Err(Trouble::Migration(format!("the destination answers about {}", answer.scenario)));
         }
         *report = answer;
         let Some(state) = returned else { return Err(Trouble::Judged) };

@@ -3,15 +3,15 @@
 use super::attempt::Run;
 use super::trouble::{Trouble, expect};
 use crate::report::outcome::{Outcome, Report};
-use crate::scenario::{Action, Stop};
+use crate::scenario::Action;
 use crate::session::Session;
-use crate::stops::storm::{Storm, StormBounds, Struck};
+use crate::stops::storm::{Signals, StormBounds, Struck};
 use protocol::doorbell::Doorbell;
 use std::time::Instant;
 
 impl Run<'_, '_, '_> {
     /// The case runs again and again, and signals come at random times, until enough of them have met
-    /// its event half-way.
+    /// its event in flight.
     pub(super) fn storm(
         &mut self,
         session: &mut Session<'_>,
@@ -21,28 +21,29 @@ impl Run<'_, '_, '_> {
         deadline: Instant,
     ) -> Result<(), Trouble> {
         let StormBounds { cuts: wanted, time } = self.runner.storm;
-        let mut storm = Storm::new(seed, &self.scenario.to_string(), time, deadline);
+        let mut signals = Signals::new(seed, &self.scenario.to_string(), time, deadline);
         loop {
-            match storm.strike(session)? {
+            match signals.strike(session)? {
                 Struck::Cut(cut) => {
                     self.record(report, &cut);
-                    self.act(session, report, (Stop::Storm(seed), action), &cut, false, deadline)?;
+                    self.disturb(session, action, &cut)?;
+                    self.relocate(session, report, action, false, deadline)?;
                     let done = session.advance_past_io()?;
                     expect(session, done, Doorbell::Done(self.index))?;
                 }
                 Struck::Done => {}
-                Struck::Over => return Err(self.too_few(report, &storm)),
+                Struck::Over => return Err(self.too_few(report, &signals)),
             }
             self.judge(session, report)?;
             if report.outcome != Outcome::Pass {
-                report.reason.get_or_insert_with(|| format!("in run {} of the storm", storm.runs));
+                report.reason.get_or_insert_with(|| format!("in run {} of the storm", signals.runs));
                 return Ok(());
             }
             if report.cuts >= wanted {
                 return Ok(());
             }
-            if storm.is_over() {
-                return Err(self.too_few(report, &storm));
+            if signals.is_over() {
+                return Err(self.too_few(report, &signals));
             }
             session.choose_case(self.index)?;
             let armed = session.advance()?;
@@ -51,21 +52,8 @@ impl Run<'_, '_, '_> {
     }
 
     /// A storm that is over before it had its cuts.
-    fn too_few(&self, report: &mut Report, storm: &Storm) -> Trouble {
+    fn too_few(&self, report: &mut Report, signals: &Signals) -> Trouble {
         report.cut = None;
-        let (cuts, runs, wanted) = (report.cuts, storm.runs, self.runner.storm.cuts);
-        let mut what = format!("{cuts} of {runs} runs were cut in time, {wanted} were wanted");
-        match storm.rip {
-            Some(rip) => {
-                let (signals, still) = (storm.signals, storm.still);
-                let place = self.image.describe_address(rip);
-                what += &format!(
-                    "; {signals} signals ended KVM_RUN before the handler, {still} of them with the guest \
-                     where the one before had left it; the last found it at {place}"
-                );
-            }
-            None => what += "; no signal ended KVM_RUN before the handler was entered",
-        }
-        Trouble::NoCut(what)
+        Trouble::NoCut(signals.too_few(self.image, report.cuts, self.runner.storm.cuts))
     }
 }

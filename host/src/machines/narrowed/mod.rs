@@ -31,7 +31,7 @@ pub fn pair<'m>(first: &'m dyn Machine, second: &'m dyn Machine) -> [Narrowed<'m
     let both: Vec<u32> =
         first.msr_indices().iter().copied().filter(|index| second.msr_indices().contains(index)).collect();
     // One may have an MSR for one feature and the other for another: the CPUID of both decides.
-    let msr_indices = kvm::msrs_to_migrate(&both, &cpuid);
+    let msr_indices = vm::msr::to_save(&both, &cpuid);
     [first, second].map(|machine| Narrowed {
         machine,
         cpuid: cpuid.clone(),

@@ -3,7 +3,7 @@
 use crate::report::difference::Difference;
 use crate::report::facts::HostFacts;
 use crate::report::outcome::Report;
-use crate::scenario::pattern;
+use crate::scenario::{Action, Scenario, pattern};
 use std::collections::BTreeMap;
 
 /// A known issue, or a prediction.
@@ -54,6 +54,41 @@ pub struct Named {
     pub line: usize,
 }
 
+/// What a list is asked about: a scenario on a machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Of<'a> {
+    /// The machine: `kvm`, `qemu` or `model`.
+    pub machine: &'a str,
+    /// The scenario.
+    pub scenario: &'a Scenario,
+    /// Who looks.
+    pub by: By,
+}
+
+/// Who has found a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The guest's judge and the host, as `midflight run` reports it.
+    Judge,
+    /// `midflight compare`, at a doorbell.
+    Compare,
+}
+
+/// A failure, whole.
+#[derive(Clone, Copy, Debug)]
+pub struct Failure<'a> {
+    /// Every field that differed.
+    pub differences: &'a [Difference],
+    /// Why it failed, where no field differed.
+    pub reason: Option<&'a str>,
+}
+
+impl<'a> From<&'a Report> for Failure<'a> {
+    fn from(report: &'a Report) -> Self {
+        Self { differences: &report.differences, reason: report.reason.as_deref() }
+    }
+}
+
 impl std::fmt::Display for Entry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {} ({})", self.name, self.reason, self.reference)
@@ -69,30 +104,35 @@ impl Entry {
         self.scenarios.is_empty() && !self.stops.is_empty() && self.stops.iter().all(|stop| stop == COMPARE)
     }
 
-    /// Whether it is about this scenario, on this host.
-    pub fn concerns(&self, report: &Report, facts: &HostFacts) -> bool {
-        self.machine == report.machine
-            && (self.scenarios.iter().any(|id| id.text == report.id) || self.concerns_case(report))
-            && hold(&self.host, facts)
+    /// Whether it is about this, on this host.
+    pub fn concerns(&self, of: Of<'_>, facts: &HostFacts) -> bool {
+        let by_id =
+            || of.by == By::Judge && self.scenarios.iter().any(|id| id.text == of.scenario.to_string());
+        self.machine == of.machine && hold(&self.host, facts) && (by_id() || self.concerns_case(of))
     }
 
-    /// Whether it is about this failure of this scenario, on this host.
-    pub(super) fn explains(&self, report: &Report, facts: &HostFacts) -> bool {
-        self.concerns(report, facts) && pattern::matches(&self.failure, &failure_text(report))
+    /// Whether it is about this failure, on this host.
+    pub(super) fn explains(&self, of: Of<'_>, failure: Failure<'_>, facts: &HostFacts) -> bool {
+        self.concerns(of, facts) && pattern::matches(&self.failure, &failure_text(failure))
     }
 
-    fn concerns_case(&self, report: &Report) -> bool {
-        let case = case_of(report);
-        self.limits_allow(report) && self.cases.iter().any(|named| pattern::matches(&named.text, &case))
+    fn concerns_case(&self, of: Of<'_>) -> bool {
+        let case = of.scenario.case_name();
+        self.limits_allow(of) && self.cases.iter().any(|named| pattern::matches(&named.text, &case))
     }
 
     /// Whether its stops, actions and payload capability leave this scenario.
-    pub(super) fn limits_allow(&self, report: &Report) -> bool {
+    pub(super) fn limits_allow(&self, of: Of<'_>) -> bool {
+        let Scenario { plan, payload, .. } = of.scenario;
+        let stop = || match of.by {
+            By::Judge => plan.stop_name(),
+            By::Compare => COMPARE.to_owned(),
+        };
         let with_stop =
-            self.stops.is_empty() || self.stops.iter().any(|stop| pattern::matches(stop, &report.stop));
-        let of_action = |action: &String| self.actions.contains(action);
-        let with_action = self.actions.is_empty() || report.action.as_ref().is_some_and(of_action);
-        with_stop && with_action && self.payload.is_none_or(|payload| payload == report.payload)
+            self.stops.is_empty() || self.stops.iter().any(|pattern| pattern::matches(pattern, &stop()));
+        let of_action = |action: Action| self.actions.contains(&action.to_string());
+        let with_action = self.actions.is_empty() || plan.action().is_some_and(of_action);
+        with_stop && with_action && self.payload.is_none_or(|with| with == *payload)
     }
 
     /// What is wrong with the list when the issue did not show.
@@ -115,16 +155,11 @@ pub(super) fn hold(host: &BTreeMap<String, Vec<String>>, facts: &HostFacts) -> b
     host.iter().all(|(name, values)| values.iter().any(|value| facts.holds(name, value)))
 }
 
-/// `image/case:delivery`, as [`Entry::cases`] has it.
-pub(super) fn case_of(report: &Report) -> String {
-    format!("{}/{}:{}", report.image, report.case, report.delivery)
-}
-
 /// How a failure is written in a list.
-pub fn failure_text(report: &Report) -> String {
-    if report.differences.is_empty() {
-        return report.reason.clone().unwrap_or_default();
+pub fn failure_text(failure: Failure<'_>) -> String {
+    if failure.differences.is_empty() {
+        return failure.reason.unwrap_or_default().to_owned();
     }
     let each = |d: &Difference| format!("{} expected {}, got {}", d.field, d.expected, d.got);
-    report.differences.iter().map(each).collect::<Vec<_>>().join("; ")
+    failure.differences.iter().map(each).collect::<Vec<_>>().join("; ")
 }

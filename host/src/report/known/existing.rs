@@ -1,9 +1,8 @@
 //! Whether what a list names exists: only images can say.
 
-use super::entry::{Entry, Named};
+use super::entry::{By, Entry, Named, Of};
 use super::error::{KnownIssuesError, Problem};
 use crate::image::{Case, Image};
-use crate::report::outcome::Report;
 use crate::scenario::pattern;
 use crate::scenario::{self, Scenario};
 use std::collections::BTreeSet;
@@ -60,16 +59,19 @@ impl Loaded<'_> {
 
     fn check_case(&self, entry: &Entry, text: &str) -> Result<Option<String>, Problem> {
         if text.contains('*') {
-            let any = self.images.iter().flat_map(scenario::all).any(|scenario| {
-                pattern::matches(text, &super::entry::case_of(&Report::new(&scenario, "", None)))
-            });
+            let any = self
+                .images
+                .iter()
+                .flat_map(scenario::all)
+                .any(|scenario| pattern::matches(text, &scenario.case_name()));
             return if any || !self.all { Ok(None) } else { Err(Problem::NoneOfCase(text.to_owned())) };
         }
         let first: Scenario = format!("{text}:cold").parse()?;
         let Some((image, _)) = self.find(&first)? else { return Ok(Some(first.image)) };
         let allowed = |scenario: &Scenario| {
             let same = (&scenario.case, scenario.delivery) == (&first.case, first.delivery);
-            same && (entry.is_for_compare() || entry.limits_allow(&Report::new(scenario, "", None)))
+            let of = Of { machine: &entry.machine, scenario, by: By::Judge };
+            same && (entry.is_for_compare() || entry.limits_allow(of))
         };
         match scenario::all(image).iter().any(allowed) {
             true => Ok(None),

@@ -6,7 +6,7 @@ use super::warning::KnownWarning;
 use super::{KnownIssues, failure};
 use crate::report::facts::HostFacts;
 use crate::scenario::pattern;
-use crate::scenario::{Action, Place, Scenario, Stop};
+use crate::scenario::{Action, Scenario, Stop};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -243,10 +243,8 @@ fn check_case(text: &str) -> Result<(), Problem> {
 }
 
 fn check_stop(text: &str) -> Result<(), Problem> {
-    let at_place = [Stop::Block, Stop::Private, Stop::Userfault, Stop::Hole, Stop::ReadOnly, Stop::Evict];
-    let mut every = Place::ALL.into_iter().flat_map(|place| at_place.map(|stop| stop(place).to_string()));
     let exists = [COMPARE, "cold", "none"].contains(&text)
         || text.parse::<Stop>().is_ok()
-        || every.any(|stop| pattern::matches(text, &stop));
+        || Stop::all().iter().any(|stop| pattern::matches(text, &stop.to_string()));
     if exists { Ok(()) } else { Err(Problem::Stop(text.to_owned())) }
 }

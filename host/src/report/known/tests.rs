@@ -1,5 +1,6 @@
 use super::*;
 use crate::report::difference::{Difference, Field};
+use crate::scenario::Scenario;
 use protocol::field::Field as Judged;
 use vm::Value;
 
@@ -17,6 +18,10 @@ const LIST: &str = r#"
     reason = "RF is lost"
     reference = "here"
 "#;
+
+fn kvm(scenario: &Scenario) -> Of<'_> {
+    Of { machine: "kvm", scenario, by: By::Judge }
+}
 
 fn failed(outcome: Outcome, got: &str) -> Report {
     let scenario = "pf/x:idt:nopayload:io:migrate".parse().unwrap();
@@ -69,33 +74,32 @@ fn a_case_stands_for_all_its_scenarios() {
     let list = LIST.replace("scenarios = [\"pf/x:idt:nopayload:io:migrate\"]", "cases = [\"pf/x:idt\"]");
     let issue = &parse(&list).unwrap().issues[0];
     let facts = HostFacts { kernel: "6.18.1".to_owned(), ..HostFacts::default() };
-    let concerns = |id: &str| issue.concerns(&Report::new(&id.parse().unwrap(), "kvm", None), &facts);
+    let concerns = |id: &str| issue.concerns(kvm(&id.parse().unwrap()), &facts);
     assert!(concerns("pf/x:idt:cold") && concerns("pf/x:idt:cancel:resume"));
     assert!(!concerns("pf/x:fred:cold") && !concerns("pf/xx:idt:cold"));
 
     let list = list.replace("cases =", "stops = [\"cold\", \"block@frame\"]\ncases =");
     let issue = &parse(&list).unwrap().issues[0];
-    let concerns = |id: &str| issue.concerns(&Report::new(&id.parse().unwrap(), "kvm", None), &facts);
+    let concerns = |id: &str| issue.concerns(kvm(&id.parse().unwrap()), &facts);
     assert!(concerns("pf/x:idt:cold") && concerns("pf/x:idt:nopayload:block@frame:migrate"));
     assert!(!concerns("pf/x:idt:none") && !concerns("pf/x:idt:cancel:resume"));
     assert!(!concerns("pf/x:idt:block@pt:resume"));
 
     let any_place = list.replace("block@frame", "block@*");
     let issue = &parse(&any_place).unwrap().issues[0];
-    let report = |id: &str| Report::new(&id.parse().unwrap(), "kvm", None);
-    assert!(issue.concerns(&report("pf/x:idt:block@pt:resume"), &facts));
-    assert!(!issue.concerns(&report("pf/x:idt:evict@pt:resume"), &facts));
+    let concerns = |id: &str| issue.concerns(kvm(&id.parse().unwrap()), &facts);
+    assert!(concerns("pf/x:idt:block@pt:resume") && !concerns("pf/x:idt:evict@pt:resume"));
 
     let list = list.replace("cases =", "actions = [\"migrate\"]\ncases =");
     let issue = &parse(&list).unwrap().issues[0];
-    let concerns = |id: &str| issue.concerns(&Report::new(&id.parse().unwrap(), "kvm", None), &facts);
+    let concerns = |id: &str| issue.concerns(kvm(&id.parse().unwrap()), &facts);
     assert!(concerns("pf/x:idt:block@frame:migrate"));
     assert!(!concerns("pf/x:idt:block@frame:resume") && !concerns("pf/x:idt:cold"));
 
     for (payload, with, without) in [("true", true, false), ("false", false, true)] {
         let list = list.replace("cases =", &format!("payload = {payload}\ncases ="));
         let issue = &parse(&list).unwrap().issues[0];
-        let concerns = |id: &str| issue.concerns(&Report::new(&id.parse().unwrap(), "kvm", None), &facts);
+        let concerns = |id: &str| issue.concerns(kvm(&id.parse().unwrap()), &facts);
         assert_eq!(concerns("pf/x:idt:block@frame:migrate"), with);
         assert_eq!(concerns("pf/x:idt:nopayload:block@frame:migrate"), without);
     }

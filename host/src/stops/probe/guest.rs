@@ -1,4 +1,4 @@
-//! The probe's guest: 256 KiB, one 2-MiB identity page, an IDT whose gates switch stacks through IST.
+//! The guest with which machines are asked: 256 KiB, one 2-MiB identity page, an IDT whose gates switch stacks through IST.
 //! The page that frames go to has page tables of its own.
 //!
 //! It starts in 64-bit mode at its act; there is no boot. Its code is a few bytes that KVM's
@@ -61,17 +61,9 @@ const HANDLER_CODE: [u8; 4] = [0xE6, ENTERED as u8, 0xEB, 0xFE];
 /// OUT [`DOUBLE_FAULT`], AL; a loop.
 const DOUBLE_FAULT_CODE: [u8; 4] = [0xE6, DOUBLE_FAULT as u8, 0xEB, 0xFE];
 
-/// What a guest may take is what it takes when nothing stops it, measured on this host, this many times:
-/// a host that is slow, or busy, does not make a stop of what is none.
-const MARGIN: u32 = 100;
-/// And never less: a guest that a busy host lets wait for its turn is not stopped.
-const LEAST: Duration = Duration::from_millis(500);
-/// Nor more, nor what is measured: nobody has so much time for each of many questions.
-pub(in crate::stops) const MOST: Duration = Duration::from_secs(1);
-
 /// What the guest starts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::stops) enum Act {
+pub(crate) enum Act {
     /// UD2.
     Undefined,
     /// An instruction, and then UD2.
@@ -109,23 +101,9 @@ pub(in crate::stops) enum Progress {
 }
 
 /// The guest on a fresh virtual machine.
-pub(in crate::stops) struct Guest {
-    pub(in crate::stops) vcpu: Box<dyn Vcpu>,
+pub(crate) struct Guest {
+    pub(crate) vcpu: Box<dyn Vcpu>,
     act: Act,
-    /// How long it may run.
-    pub(in crate::stops) limit: Duration,
-}
-
-/// How long a guest on `machine` may run until it counts as one that does not come to its end.
-///
-/// # Errors
-/// When the guest cannot be made.
-pub(in crate::stops) fn limit(machine: &dyn Machine, payload: bool) -> Result<Duration, VcpuError> {
-    let mut guest = Guest::start(machine, payload, VmKind::Plain, Act::Undefined, MOST)?;
-    let begun = Instant::now();
-    // Whatever becomes of it: the question itself will say.
-    let _ = guest.run(RunMode::Normal)?;
-    Ok((begun.elapsed() * MARGIN).clamp(LEAST, MOST))
 }
 
 impl Guest {
@@ -155,7 +133,7 @@ impl Guest {
             ..Default::default()
         })?;
         vcpu.set_deadline(Instant::now() + limit);
-        Ok(Self { vcpu, act, limit })
+        Ok(Self { vcpu, act })
     }
 
     /// Runs in `mode` and tells a delivery from other exits.

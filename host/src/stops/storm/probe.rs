@@ -1,26 +1,23 @@
-//! `storm`: whether a signal ends KVM_RUN near an event.
+//! Whether a signal ends KVM_RUN near an event.
 
 use super::aim::Aim;
 use crate::image::Place;
-use crate::stops::probe::Support;
-use crate::stops::probe::guest::{EVENT, Guest, Progress};
-use crate::stops::probe::tries::sentence;
+use crate::stops::probe::guest::{Act, EVENT, Guest, Progress};
+use crate::stops::probe::{Prober, Support, sentence};
 use fastrand::Rng;
 use std::time::Instant;
-use vm::{Exit, RunMode, VcpuError};
+use vm::{Exit, RunMode, VcpuError, VmKind};
 
 /// How many guests a signal may miss.
 const GUESTS: u32 = 100;
-/// How many times what one guest may take all of them may take.
-pub(in crate::stops) const TOGETHER: u32 = 4;
 
 /// Signals come while guests run an instruction and then raise an exception, until one of them ends
 /// KVM_RUN between the two, or while the exception is in flight. The pages that its delivery touches
 /// are evicted, as in a storm.
 ///
 /// What is in the queue then is not asked: an event that is lost there is the scenarios' to find.
-pub(in crate::stops) fn storm(start: impl Fn() -> Result<Guest, VcpuError>) -> Result<Support, VcpuError> {
-    let mut guest = start()?;
+pub(super) fn probe(prober: &Prober<'_>) -> Result<Support, VcpuError> {
+    let mut guest = prober.start(VmKind::Plain, Act::Led)?;
     if let Err(error) = evict(&mut guest) {
         return Ok(Support::NotOffered(error.to_string()));
     }
@@ -30,10 +27,10 @@ pub(in crate::stops) fn storm(start: impl Fn() -> Result<Guest, VcpuError>) -> R
         other => return Ok(Support::Wrong(sentence("#UD", &other))),
     }
     let mut aim = Aim::new(Rng::with_seed(0), guest.vcpu.clock() - begun);
-    let end = Instant::now() + TOGETHER * guest.limit;
+    let end = Instant::now() + prober.together();
     let (mut guests, mut signals) = (0, 0);
     while guests < GUESTS && Instant::now() < end {
-        let mut guest = start()?;
+        let mut guest = prober.start(VmKind::Plain, Act::Led)?;
         evict(&mut guest)?;
         guests += 1;
         match until_near(&mut guest, &mut aim, &mut signals)? {

@@ -1,8 +1,7 @@
-//! Signals at random times while a case runs again and again.
+//! The signals of a storm.
 //!
-//! A signal ends KVM_RUN wherever it is. Where an exception has just been queued, or its delivery was
-//! interrupted, KVM_RUN returns with the event in flight; everywhere else the guest goes on. So what
-//! counts is how many signals met an event. When they come is measured: [`Aim`].
+//! What counts is how many of them met an event; after all others the guest goes on. When they come is
+//! measured: [`Aim`].
 //!
 //! A storm must not keep the guest from going on: a guest that signals find where it stood gets more
 //! time, and when it has had as much as it needs without them, it runs to the end of its case without
@@ -10,8 +9,9 @@
 
 use super::aim::Aim;
 use super::watch::{Found, Watch};
+use crate::image::Image;
 use crate::session::{Session, Stopped};
-use crate::stops::{Cut, NoCut};
+use crate::stops::cut::{Cut, NoCut};
 use fastrand::Rng;
 use protocol::doorbell::Doorbell;
 use serde::{Deserialize, Serialize};
@@ -45,7 +45,7 @@ pub(crate) enum Struck {
 
 /// The signals.
 #[derive(Debug)]
-pub(crate) struct Storm {
+pub(crate) struct Signals {
     random: Rng,
     /// `None` until it was measured what the case needs without signals.
     aim: Option<Aim>,
@@ -56,14 +56,14 @@ pub(crate) struct Storm {
     /// How often the case was run.
     pub(crate) runs: u32,
     /// How often a signal has ended KVM_RUN before the handler was entered.
-    pub(crate) signals: u64,
+    signals: u64,
     /// How many of them found the guest where the one before had left it.
-    pub(crate) still: u64,
+    still: u64,
     /// RIP when the last of them came.
-    pub(crate) rip: Option<u64>,
+    rip: Option<u64>,
 }
 
-impl Storm {
+impl Signals {
     /// The signals of `seed` for the scenario `id`, for `time` at most; the guest may run until
     /// `deadline`. Which shares of the guest's time they wait is the scenario's and the seed's; how long
     /// that is, the host's.
@@ -77,6 +77,20 @@ impl Storm {
     /// Whether its time is over.
     pub(crate) fn is_over(&self) -> bool {
         Instant::now() >= self.end
+    }
+
+    /// What came of them when `cuts` were proved and `wanted` were wanted.
+    pub(crate) fn too_few(&self, image: &Image, cuts: u32, wanted: u32) -> String {
+        let Self { runs, signals, still, .. } = self;
+        let cut = format!("{cuts} of {runs} runs were cut in time, {wanted} were wanted");
+        let Some(rip) = self.rip else {
+            return format!("{cut}; no signal ended KVM_RUN before the handler was entered");
+        };
+        format!(
+            "{cut}; {signals} signals ended KVM_RUN before the handler, {still} of them with the guest \
+             where the one before had left it; the last found it at {}",
+            image.describe_address(rip)
+        )
     }
 
     /// Runs the armed guest until a signal meets its event in flight, or the case is done. The first

@@ -1,8 +1,8 @@
-//! What a signal finds that has ended KVM_RUN wherever the guest was: `storm`.
+//! What a signal finds that has ended KVM_RUN wherever the guest was.
 
 use crate::image::Place;
 use crate::session::Session;
-use crate::stops::{Cut, Look, Proof};
+use crate::stops::cut::{Cut, Look, Proof};
 use vm::VcpuError;
 
 /// What a signal has found.

@@ -1,18 +1,9 @@
-//! The dirty ring is full once the delivery has written: `ring`.
-//!
-//! The ring is filled up to its soft limit by a few instructions of the host's own, which the guest
-//! executes in free memory while it is armed, and then a page at a time is taken out. So there is room
-//! for one page until the delivery, which has to leave the guest for the frame's page, fills the ring:
-//! KVM_RUN returns before it injects the event again.
+//! Filling the dirty ring up to its soft limit.
 
-use super::page::prove;
-use super::{Cut, Look, NoCut};
-use crate::image::Case;
-use crate::image::Place;
-use crate::session::{Session, Stopped};
+use crate::session::Stopped;
+use crate::stops::cut::NoCut;
 use fred::control::rflags;
 use kvm_bindings::kvm_regs;
-use protocol::disturbance::Phase;
 use std::ops::Range;
 use vm::{DirtyRing, Exit, PAGE, RunMode, Vcpu, VcpuError};
 
@@ -39,45 +30,11 @@ const CHUNK: u32 = 16;
 /// More pages than a ring holds.
 const MOST: u32 = 1 << 12;
 /// More pages than are in the ring beyond its soft limit, and than an act writes before its event.
-pub const ROOM: u32 = 64;
-
-/// Fills the ring of an armed guest, before anything waits for it: while it is filled the guest runs.
-///
-/// # Errors
-/// When the ring does not fill.
-pub fn prepare(session: &mut Session<'_>) -> Result<(), NoCut> {
-    session.complete_io()?;
-    Ok(fill(session.vcpu.as_mut())?)
-}
-
-/// Stops the delivery by a ring that is full.
-pub(super) fn full(session: &mut Session<'_>, case: &Case) -> Result<Cut, NoCut> {
-    let page = session.image().pages.at(Place::Frame);
-    session.vcpu.evict(page)?;
-    for _ in 0..ROOM {
-        ring(session.vcpu.as_mut())?.harvest(1)?;
-        match session.advance_past_io()? {
-            Stopped::Exit(Exit::DirtyRingFull) if session.vcpu.is_resident(page)? => {
-                let look = Look::at(session)?;
-                if look.entries != 0 {
-                    let what = "the dirty ring was full only after a handler was entered";
-                    return Err(NoCut::Unproved(what.into()));
-                }
-                // Where nothing is half-way, this KVM has looked at its ring too late, or logged the page
-                // too late, or the event is gone.
-                return Ok(look.cut(prove(session, case, &look)?, Phase::After));
-            }
-            // The limit itself, or a page that the act has written before its event.
-            Stopped::Exit(Exit::DirtyRingFull) => {}
-            other => return Err(NoCut::Elsewhere(other)),
-        }
-    }
-    Err(NoCut::Unproved("the dirty ring was full, however much was taken out".into()))
-}
+pub(super) const ROOM: u32 = 64;
 
 /// A ring was not filled.
 #[derive(Debug, thiserror::Error)]
-pub enum NotFilled {
+pub(super) enum NotFilled {
     /// A call failed.
     #[error(transparent)]
     Vcpu(#[from] VcpuError),
@@ -108,7 +65,7 @@ impl From<NotFilled> for NoCut {
 ///
 /// # Errors
 /// When the ring does not fill, or the guest does something else.
-pub fn fill(vcpu: &mut dyn Vcpu) -> Result<(), NotFilled> {
+pub(super) fn fill(vcpu: &mut dyn Vcpu) -> Result<(), NotFilled> {
     let regs = vcpu.regs()?;
     vcpu.write_memory(CODE, &WRITE)?;
     for at in 0..MOST / CHUNK {
@@ -163,6 +120,6 @@ fn write(vcpu: &mut dyn Vcpu, first: u32, count: u32) -> Result<bool, NotFilled>
     }
 }
 
-pub(crate) fn ring(vcpu: &mut dyn Vcpu) -> Result<&mut dyn DirtyRing, NotFilled> {
+pub(super) fn ring(vcpu: &mut dyn Vcpu) -> Result<&mut dyn DirtyRing, NotFilled> {
     vcpu.dirty_ring().ok_or(NotFilled::NoRing)
 }

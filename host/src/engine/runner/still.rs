@@ -1,0 +1,165 @@
+//! A stop at which the guest stands still: the cuts, and what is done at each.
+
+use super::attempt::Run;
+use super::trouble::{Trouble, expect};
+use crate::engine::disturb::disturb;
+use crate::inject;
+use crate::report::outcome::{Outcome, Report};
+use crate::scenario::{Action, Migration, Scenario};
+use crate::session::Session;
+use crate::stops::how::{Again, StandsStill, Target};
+use crate::stops::{self, Cut, SecondRun};
+use protocol::doorbell::Doorbell;
+use std::time::Instant;
+use vm::Machine;
+
+impl Run<'_, '_, '_> {
+    /// From the stop through its cuts to the verdict.
+    pub(super) fn still(
+        &self,
+        session: &mut Session<'_>,
+        report: &mut Report,
+        still: &dyn StandsStill,
+        action: Action,
+        deadline: Instant,
+    ) -> Result<(), Trouble> {
+        match self.cut(session, report, still, action, deadline) {
+            Ok(SecondRun::Kept) => self.go_on(session, report),
+            Ok(SecondRun::RanOn) => self.judge_lost(session, report),
+            Ok(SecondRun::Changed(after)) => {
+                let what = format!("the event in flight changed at the second KVM_RUN, to {after}");
+                Err(Trouble::Machine(what))
+            }
+            Err(no_cut @ (Trouble::NoCut(_) | Trouble::Ended)) => {
+                self.judge_uncut(session, report, still, no_cut)
+            }
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    fn cut(
+        &self,
+        session: &mut Session<'_>,
+        report: &mut Report,
+        still: &dyn StandsStill,
+        action: Action,
+        deadline: Instant,
+    ) -> Result<SecondRun, Trouble> {
+        let Scenario { delivery, payload, .. } = *self.scenario;
+        let mut cut = still.cut(session, &Target { case: self.case, delivery, payload })?;
+        self.record(report, &cut);
+        if cut.second_run == SecondRun::Kept {
+            inject::at_cut(session, self.case.flags)?;
+            // What waits after the event from now on is no change of the event.
+            cut.queue = stops::cut::queue(session)?;
+        }
+        for _ in 0..action.again {
+            if cut.second_run != SecondRun::Kept {
+                return Ok(cut.second_run);
+            }
+            let Again::AsOften(again) = still.again() else {
+                return Err(Trouble::NoCut("its stop cannot be repeated".to_owned()));
+            };
+            self.act_and_release(session, report, (still, action), &cut, false, deadline)?;
+            cut = again.cut_again(session, self.case, &cut)?;
+            self.record(report, &cut);
+        }
+        if cut.second_run != SecondRun::Kept {
+            return Ok(cut.second_run);
+        }
+        let second_try = match still.again() {
+            Again::SecondTry(second_try) => Some(second_try),
+            Again::Never | Again::AsOften(_) => None,
+        };
+        self.act_and_release(session, report, (still, action), &cut, second_try.is_none(), deadline)?;
+        let Some(second_try) = second_try else { return Ok(SecondRun::Kept) };
+        let second = second_try.cut_again(session, self.case, &cut)?;
+        self.record(report, &second);
+        Ok(second.second_run)
+    }
+
+    fn act_and_release(
+        &self,
+        session: &mut Session<'_>,
+        report: &mut Report,
+        (still, action): (&dyn StandsStill, Action),
+        cut: &Cut,
+        last: bool,
+        deadline: Instant,
+    ) -> Result<(), Trouble> {
+        self.disturb(session, action, cut)?;
+        still.release(session)?;
+        self.relocate(session, report, action, last, deadline)
+    }
+
+    /// Rewrites registers, where the action says so.
+    pub(super) fn disturb(
+        &self,
+        session: &mut Session<'_>,
+        action: Action,
+        cut: &Cut,
+    ) -> Result<(), Trouble> {
+        if action.disturb {
+            disturb(session, cut.phase, has_xfd(self.runner.machine))?;
+        }
+        Ok(())
+    }
+
+    /// The guest migrates, where the action says so; `last` says that it then only has to run to the end of
+    /// its case.
+    pub(super) fn relocate(
+        &self,
+        session: &mut Session<'_>,
+        report: &mut Report,
+        action: Action,
+        last: bool,
+        deadline: Instant,
+    ) -> Result<(), Trouble> {
+        match action.migrate {
+            None => Ok(()),
+            Some(Migration::Here) => Ok(self.migrate(session, report, deadline)?),
+            Some(Migration::Process) => self.migrate_to_process(session, report, last, deadline),
+        }
+    }
+
+    /// The delivery was not cut. What the machine made of the event all the same, the guest's judge can
+    /// tell: it is wrong where the case fails, and where it passes there was nothing to test.
+    fn judge_uncut(
+        &self,
+        session: &mut Session<'_>,
+        report: &mut Report,
+        still: &dyn StandsStill,
+        no_cut: Trouble,
+    ) -> Result<(), Trouble> {
+        let missed = still.missed(session);
+        if let Trouble::NoCut(_) = no_cut {
+            still.release(session)?;
+            let done = session.advance_past_io()?;
+            expect(session, done, Doorbell::Done(self.index))?;
+        }
+        let missed = missed.and(still.missed(session));
+        self.judge(session, report)?;
+        match report.outcome {
+            Outcome::Pass => Err(missed.map_or(no_cut, |what| Trouble::Machine(what.to_owned()))),
+            Outcome::Fail | Outcome::Error | Outcome::Skip | Outcome::Known => {
+                report.reason.get_or_insert_with(|| no_cut.to_string());
+                Ok(())
+            }
+        }
+    }
+
+    /// The guest ran on from where its delivery was stopped: its event must be gone.
+    fn judge_lost(&self, session: &Session<'_>, report: &mut Report) -> Result<(), Trouble> {
+        self.judge(session, report)?;
+        if report.outcome != Outcome::Fail {
+            (report.cut, report.cuts) = (None, 0);
+            let what = "the event was delivered all the same";
+            return Err(Trouble::NoCut(what.to_owned()));
+        }
+        Ok(())
+    }
+}
+
+fn has_xfd(machine: &dyn Machine) -> bool {
+    machine.msr_indices().contains(&fred::msr::XFD_ERR)
+}

@@ -1,0 +1,153 @@
+//! A delivery that was cut, and how that is proved.
+
+use crate::image::Case;
+use crate::session::{Session, Stopped};
+use kvm_bindings::{kvm_regs, kvm_vcpu_events};
+use protocol::disturbance::Phase;
+use serde::{Deserialize, Serialize};
+use vm::{Queue, VcpuError};
+
+/// How it is known that the delivery was cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Proof {
+    /// The queue shows the event in flight.
+    Queue,
+    /// The only refused page is one that nothing but the delivery touches: KVM_RUN failed on it, RIP
+    /// is at the act or at the instruction after it, and no handler was entered.
+    Page,
+    /// The host queued the event itself.
+    Synthetic,
+    /// A page that nothing but the delivery touches was missing from the guest's mapping when the act
+    /// began, and after it it was there again: the kernel has met its absence.
+    Refault,
+}
+
+/// A proved cut.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// How it was proved.
+    pub proof: Proof,
+    /// Whether the event's own effects on CR2 and DR6 are still to come.
+    pub phase: Phase,
+    /// What the queue held, for people.
+    pub queue: String,
+    /// RIP at the cut.
+    pub rip: u64,
+    /// What a second KVM_RUN made of the event.
+    pub second_run: SecondRun,
+}
+
+impl Cut {
+    /// The cut of a delivery that was cut before: whether its event is the `same` still.
+    pub(super) fn of_the_same(mut self, same: bool, session: &Session<'_>) -> Self {
+        if !same {
+            let place = session.image().describe_address(self.rip);
+            self.second_run = SecondRun::Changed(format!("{} at {place}", self.queue));
+        }
+        self
+    }
+}
+
+/// What became of a cut event when KVM_RUN was entered again with the stop still in place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecondRun {
+    /// It failed in the same way with the same state, or was not tried.
+    Kept,
+    /// The event was gone: the guest ran to the end of the case.
+    RanOn,
+    /// It failed again, and the event was not the same any more.
+    Changed(String),
+}
+
+/// The delivery was not cut.
+#[derive(Debug, thiserror::Error)]
+pub enum NoCut {
+    /// A call failed.
+    #[error(transparent)]
+    Vcpu(#[from] VcpuError),
+    /// The guest stopped for another reason.
+    #[error("the guest stopped elsewhere")]
+    Elsewhere(Stopped),
+    /// The machine did what it must not.
+    #[error("{0}")]
+    Machine(String),
+    /// It stopped, but nothing proves that an event was in flight.
+    #[error("{0}")]
+    Unproved(String),
+}
+
+/// What is looked at when the guest stands still.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Look {
+    pub(super) regs: kvm_regs,
+    pub(super) events: kvm_vcpu_events,
+    pub(super) entries: u32,
+}
+
+impl Look {
+    pub(super) fn at(session: &mut Session<'_>) -> Result<Self, VcpuError> {
+        let events = session.vcpu.events()?;
+        Ok(Self { regs: session.vcpu.regs()?, events, entries: session.entries()? })
+    }
+
+    /// What proves that a refused access belongs to the case's delivery: the queue, or where it shows
+    /// nothing (events of software, and events that this hypervisor has lost) the page alone, which
+    /// nothing else touches, with RIP where the event leaves it.
+    pub(super) fn proof(&self, session: &Session<'_>, case: &Case) -> Result<Proof, NoCut> {
+        if self.in_flight() {
+            return Ok(Proof::Queue);
+        }
+        if self.regs.rip == case.act || self.regs.rip == case.after {
+            return Ok(Proof::Page);
+        }
+        let place = session.image().describe_address(self.regs.rip);
+        Err(NoCut::Unproved(format!("the queue is empty and RIP is at {place}, not at the act")))
+    }
+
+    pub(super) fn in_flight(&self) -> bool {
+        let events = &self.events;
+        events.exception.injected != 0 || events.interrupt.injected != 0 || events.nmi.injected != 0
+    }
+
+    /// What is not as it was, beyond the queue and RIP: ` (NAME 0x1 -> 0x2)`, or nothing.
+    pub(super) fn changes_since(&self, before: &Self) -> String {
+        let of = |look: &Self| {
+            [
+                ("RFLAGS", look.regs.rflags),
+                ("RSP", look.regs.rsp),
+                ("interrupt shadow", look.events.interrupt.shadow.into()),
+                ("NMI mask", look.events.nmi.masked.into()),
+                ("flags", look.events.flags.into()),
+            ]
+        };
+        let changed = of(before).into_iter().zip(of(self)).filter(|(old, new)| old != new);
+        let each = changed.map(|((name, old), (_, new))| format!("{name} {old:#x} -> {new:#x}"));
+        match each.collect::<Vec<_>>().join(", ") {
+            none if none.is_empty() => none,
+            some => format!(" ({some})"),
+        }
+    }
+
+    /// Whether the event's own effects on registers are still to come. They come when the payload
+    /// leaves the queue: at delivery, when somebody looks at the queue without the capability, and on
+    /// older kernels (6.1) as soon as it is queued.
+    pub(super) fn phase(&self) -> Phase {
+        let exception = &self.events.exception;
+        let waits = exception.pending != 0 && exception.injected == 0;
+        if waits && self.events.exception_has_payload != 0 { Phase::Before } else { Phase::After }
+    }
+
+    pub(super) fn cut(&self, proof: Proof, phase: Phase) -> Cut {
+        let queue = Queue(&self.events).to_string();
+        Cut { proof, phase, queue, rip: self.regs.rip, second_run: SecondRun::Kept }
+    }
+}
+
+/// The event queue as user space sees it now, for people.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn queue(session: &mut Session<'_>) -> Result<String, VcpuError> {
+    Ok(Queue(&session.vcpu.events()?).to_string())
+}

@@ -1,0 +1,180 @@
+//! What a stop says of itself, and the ways in which the runner comes from `Armed` to a cut.
+//!
+//! Whoever adds a stop answers every question of [`How`], and chooses a [`Way`]; nothing else in this crate
+//! knows which stops there are.
+
+use super::action::Action;
+use super::cut::{Cut, NoCut};
+use super::probe::{Prober, Support};
+use crate::image::{Case, Delivery, Place};
+use crate::session::Session;
+use vm::{VcpuError, VmKind};
+
+/// The delivery that is to be stopped.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'c> {
+    /// What is delivered.
+    pub case: &'c Case,
+    /// How.
+    pub delivery: Delivery,
+    /// Whether KVM_CAP_EXCEPTION_PAYLOAD is on.
+    pub payload: bool,
+}
+
+/// What the host must know of a stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The page that is refused or taken away.
+    pub place: Option<Place>,
+    /// The kind of VM that can be stopped so.
+    pub vm: VmKind,
+    /// Whether chance decides what it meets, by the host's clock: an id then replays the seed, and not
+    /// the moments. The model has a clock of its own, on which it replays exactly.
+    pub depends_on_time: bool,
+    /// Whether a guest that stands there can go on on another machine.
+    pub migrates_between_machines: bool,
+}
+
+/// One kind of stop.
+pub trait How {
+    /// How its ids are written, for people.
+    fn syntax() -> &'static [&'static str]
+    where
+        Self: Sized;
+
+    /// Reads an id; `None` where it is another kind's.
+    fn parse(id: &str) -> Option<Result<Self, &'static str>>
+    where
+        Self: Sized;
+
+    /// Every stop of this kind that a run of everything knows; which of them have scenarios,
+    /// [`actions`](Self::actions) says.
+    fn all() -> Vec<Self>
+    where
+        Self: Sized;
+
+    /// The stop about which a machine is asked, for all that need not be told apart.
+    #[must_use]
+    fn asked(self) -> Self
+    where
+        Self: Sized;
+
+    /// Its id: [`parse`](Self::parse) reads it.
+    fn id(&self) -> String;
+
+    /// What the host must know of it.
+    fn facts(&self) -> Facts;
+
+    /// Whether it can stop a delivery.
+    fn applies(&self, target: &Target<'_>) -> bool;
+
+    /// What is done at it in a run of everything, with KVM_CAP_EXCEPTION_PAYLOAD on or off. Off, few stops
+    /// have anything: before the first stop all is the same, and most leave the event where `block@frame`
+    /// does.
+    fn actions(&self, payload: bool) -> &'static [Action];
+
+    /// Whether `midflight doctor` asks for it.
+    fn is_of_interest(&self, payload: bool) -> bool {
+        !self.actions(payload).is_empty()
+    }
+
+    /// Asks a machine whether it stops there, never whether the event survives.
+    ///
+    /// # Errors
+    /// When the guest cannot be made at all: no virtual machine, no memory, its registers refused. A
+    /// stop that goes wrong is a [`Support`], not an error.
+    fn probe(&self, prober: &Prober<'_>) -> Result<Support, VcpuError>;
+
+    /// How the runner comes to it.
+    fn way(&self) -> Way<'_>;
+}
+
+/// How the runner comes from `Armed` to a cut.
+#[expect(missing_debug_implementations, reason = "nobody prints a trait object")]
+pub enum Way<'s> {
+    /// The guest stands still where its delivery is cut, and the action is done there.
+    StandsStill(&'s dyn StandsStill),
+    /// The kernel alone sees the stop; it is proved after the case.
+    Unseen(&'s dyn Unseen),
+    /// The case runs again and again in a storm of signals, until enough of them have met its event.
+    RunsAgain {
+        /// What the random numbers begin with.
+        seed: u32,
+    },
+}
+
+/// A stop at which the guest stands still.
+pub trait StandsStill {
+    /// At `Armed`, before anything is injected. Meanwhile the guest may run.
+    ///
+    /// # Errors
+    /// When it cannot be prepared.
+    fn prepare(&self, session: &mut Session<'_>) -> Result<(), NoCut>;
+
+    /// Cuts the delivery of the case whose `Armed` has just rung.
+    ///
+    /// # Errors
+    /// When no cut can be proved.
+    fn cut(&self, session: &mut Session<'_>, target: &Target<'_>) -> Result<Cut, NoCut>;
+
+    /// Whether the same delivery can be cut once more.
+    fn again(&self) -> Again<'_>;
+
+    /// Lets the guest go on after a cut.
+    ///
+    /// # Errors
+    /// When the machine refuses it.
+    fn release(&self, session: &mut Session<'_>) -> Result<(), VcpuError>;
+
+    /// What the machine has done wrong if the delivery has gone through without being cut; `None` where that
+    /// alone is no wrong. Asked before the guest goes on and after its case: only what is wrong both times is.
+    fn missed(&self, session: &mut Session<'_>) -> Option<&'static str>;
+}
+
+/// Whether a delivery that goes on can be cut once more, and when.
+#[expect(missing_debug_implementations, reason = "nobody prints a trait object")]
+pub enum Again<'s> {
+    /// It cannot.
+    Never,
+    /// As often as `again=N` says.
+    AsOften(&'s dyn CutAgain),
+    /// Once, without being asked: the stop itself names the second try of the delivery.
+    SecondTry(&'s dyn CutAgain),
+}
+
+/// A stop that can cut a delivery once more.
+pub trait CutAgain {
+    /// Cuts the delivery that `before` has cut.
+    ///
+    /// # Errors
+    /// When no cut can be proved.
+    fn cut_again(&self, session: &mut Session<'_>, case: &Case, before: &Cut) -> Result<Cut, NoCut>;
+}
+
+/// A stop that the kernel alone sees.
+pub trait Unseen {
+    /// Sets it up, at `Armed`.
+    ///
+    /// # Errors
+    /// When the machine refuses it.
+    fn set_up(&self, session: &mut Session<'_>) -> Result<(), VcpuError>;
+
+    /// Proves, after the case, that it was met; `rip` is from when it was set up.
+    ///
+    /// # Errors
+    /// When it was not.
+    fn prove(&self, session: &Session<'_>, rip: u64) -> Result<Cut, NoCut>;
+}
+
+impl Way<'_> {
+    /// What there is to prepare at `Armed`, before anything is injected.
+    ///
+    /// # Errors
+    /// When it cannot be prepared.
+    pub fn prepare(&self, session: &mut Session<'_>) -> Result<(), NoCut> {
+        match self {
+            Self::StandsStill(still) => still.prepare(session),
+            Self::Unseen(_) | Self::RunsAgain { .. } => Ok(()),
+        }
+    }
+}

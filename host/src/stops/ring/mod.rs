@@ -1,0 +1,149 @@
+//! The dirty ring is full once the delivery has written: `ring`.
+//!
+//! The ring is filled up to its soft limit by a few instructions of the host's own, which the guest
+//! executes in free memory while it is armed, and then a page at a time is taken out. So there is room
+//! for one page until the delivery, which has to leave the guest for the frame's page, fills the ring:
+//! KVM_RUN returns before it injects the event again.
+
+mod fill;
+
+use super::action::{Action, FEWER};
+use super::cut::{Cut, Look, NoCut};
+use super::how::{Again, Facts, How, StandsStill, Target, Way};
+use super::probe::guest::{Act, Guest, Progress};
+use super::probe::{Prober, Support, sentence};
+use crate::image::Place;
+use crate::session::{Session, Stopped};
+use fill::{NotFilled, ROOM, fill, ring};
+use protocol::disturbance::Phase;
+use vm::{Exit, RunMode, VcpuError, VmKind, explain};
+
+/// A dirty ring with room for one page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ring;
+
+impl How for Ring {
+    fn syntax() -> &'static [&'static str] {
+        &["ring"]
+    }
+
+    fn parse(id: &str) -> Option<Result<Self, &'static str>> {
+        (id == "ring").then_some(Ok(Self))
+    }
+
+    fn all() -> Vec<Self> {
+        vec![Self]
+    }
+
+    fn asked(self) -> Self {
+        self
+    }
+
+    fn id(&self) -> String {
+        "ring".to_owned()
+    }
+
+    fn facts(&self) -> Facts {
+        Facts { place: None, vm: VmKind::DirtyRing, depends_on_time: false, migrates_between_machines: true }
+    }
+
+    fn applies(&self, _: &Target<'_>) -> bool {
+        true
+    }
+
+    fn actions(&self, payload: bool) -> &'static [Action] {
+        if payload { &FEWER } else { &[] }
+    }
+
+    fn probe(&self, prober: &Prober<'_>) -> Result<Support, VcpuError> {
+        prober.with_guest(self, Act::Undefined, try_once)
+    }
+
+    fn way(&self) -> Way<'_> {
+        Way::StandsStill(self)
+    }
+}
+
+impl StandsStill for Ring {
+    /// Fills the ring, which the guest does by running.
+    fn prepare(&self, session: &mut Session<'_>) -> Result<(), NoCut> {
+        session.complete_io()?;
+        Ok(fill(session.vcpu.as_mut())?)
+    }
+
+    fn cut(&self, session: &mut Session<'_>, target: &Target<'_>) -> Result<Cut, NoCut> {
+        let page = session.image().pages.at(Place::Frame);
+        session.vcpu.evict(page)?;
+        for _ in 0..ROOM {
+            ring(session.vcpu.as_mut())?.harvest(1)?;
+            match session.advance_past_io()? {
+                Stopped::Exit(Exit::DirtyRingFull) if session.vcpu.is_resident(page)? => {
+                    let look = Look::at(session)?;
+                    if look.entries != 0 {
+                        let what = "the dirty ring was full only after a handler was entered";
+                        return Err(NoCut::Unproved(what.into()));
+                    }
+                    // Where nothing is half-way, this KVM has looked at its ring too late, or logged the page
+                    // too late, or the event is gone.
+                    return Ok(look.cut(look.proof(session, target.case)?, Phase::After));
+                }
+                // The limit itself, or a page that the act has written before its event.
+                Stopped::Exit(Exit::DirtyRingFull) => {}
+                other => return Err(NoCut::Elsewhere(other)),
+            }
+        }
+        Err(NoCut::Unproved("the dirty ring was full, however much was taken out".into()))
+    }
+
+    fn again(&self) -> Again<'_> {
+        Again::Never
+    }
+
+    fn release(&self, session: &mut Session<'_>) -> Result<(), VcpuError> {
+        session.vcpu.dirty_ring().map_or(Ok(()), |ring| ring.harvest(u32::MAX))
+    }
+
+    fn missed(&self, session: &mut Session<'_>) -> Option<&'static str> {
+        let page = session.image().pages.at(Place::Frame);
+        let is_logged = session.vcpu.dirty_ring().is_none_or(|ring| ring.holds(page));
+        (!is_logged).then_some("the delivery wrote its frame, and the dirty ring does not hold the page")
+    }
+}
+
+/// The page of the frame is the one that fills the dirty ring.
+fn try_once(mut guest: Guest) -> Result<Support, VcpuError> {
+    match fill(guest.vcpu.as_mut()) {
+        Ok(()) => {}
+        // A write that is not logged is no missing ring: a scenario will fail.
+        Err(NotFilled::NotLogged(_)) => return Ok(Support::Works),
+        Err(NotFilled::Elsewhere(exit)) => {
+            return Ok(Support::Wrong(format!("{} while the dirty ring was filled", explain::exit(&exit))));
+        }
+        Err(other @ (NotFilled::Vcpu(_) | NotFilled::NoRing)) => {
+            return Ok(Support::NotOffered(other.to_string()));
+        }
+    }
+    let page = Guest::page(Place::Frame);
+    guest.vcpu.evict(page)?;
+    for _ in 0..ROOM {
+        if let Some(ring) = guest.vcpu.dirty_ring() {
+            ring.harvest(1)?;
+        }
+        match guest.run(RunMode::Normal)? {
+            Progress::Exit(Exit::DirtyRingFull) if !guest.vcpu.is_resident(page)? => {}
+            Progress::Exit(Exit::DirtyRingFull) if !guest.is_in_handler()? => return Ok(Support::Works),
+            Progress::Exit(Exit::DirtyRingFull) => {
+                let what = "the #UD was delivered before KVM_RUN returned because of the full dirty ring";
+                return Ok(Support::Wrong(what.into()));
+            }
+            Progress::Delivered => {
+                let logged = guest.vcpu.dirty_ring().is_none_or(|ring| ring.holds(page));
+                return Ok(if logged { Support::Silent } else { Support::Works });
+            }
+            other => {
+                return Ok(Support::Wrong(format!("{} with the dirty ring full", sentence("#UD", &other))));
+            }
+        }
+    }
+    Ok(Support::Wrong("the dirty ring was full, however much was taken out".into()))
+}

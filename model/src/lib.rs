@@ -36,6 +36,8 @@
 
 #![forbid(unsafe_code)]
 
+#![forbid(unsafe_code)]
+
 mod cpu;
 pub mod cpuid;
 mod debug;

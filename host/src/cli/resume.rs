@@ -30,6 +30,7 @@ pub(super) fn resume(args: &ResumeArgs, kvm: &Path, given: &Given) -> Result<u8,
     let kernel_log = kernel_log(args.watch.kernel_log.as_deref())?;
     // A guest brings its image.
     let known = known_issues(&args.watch.known, &[], false)?;
+    mounted::check(false)?;
     let guest = read(args.file.as_deref(), args.wait)?;
     let its_own = || match guest.report.machine == MachineName::Kvm.name() {
         true => MachineName::Kvm,

@@ -1,6 +1,7 @@
 //! The image's note, as plain values.
 
-use super::{DeliveryPages, Problem};
+use super::error::Problem;
+use super::pages::DeliveryPages;
 use protocol::need::Needs;
 use protocol::note::{CancelNote, CaseFlags, CaseNote, ImageNote};
 use protocol::text;

@@ -1,6 +1,8 @@
 //! The pages that a delivery touches.
 
-use super::{Place, Problem, inside};
+use super::bounds::inside;
+use super::delivery::Place;
+use super::error::Problem;
 use protocol::note::ImageNote;
 
 const PAGE: u64 = 4096;

@@ -67,7 +67,7 @@ impl How for Access {
     }
 
     fn probe(&self, prober: &Prober<'_>) -> Result<Support, VcpuError> {
-        prober.with_guest(self, Act::Undefined, |mut guest| {
+        prober.with_guest(self.facts().vm, Act::Undefined, |mut guest| {
             Ok(match guest.vcpu.delivery_accesses() {
                 Some(_) => Support::Works,
                 None => Support::NotOffered(NONE.to_owned()),
@@ -83,10 +83,6 @@ impl How for Access {
 const NONE: &str = "this machine cannot refuse single accesses";
 
 impl StandsStill for Access {
-    fn prepare(&self, _: &mut Session<'_>) -> Result<(), NoCut> {
-        Ok(())
-    }
-
     fn cut(&self, session: &mut Session<'_>, target: &Target<'_>) -> Result<Cut, NoCut> {
         refuse(session, target.case, self.first)
     }
@@ -100,10 +96,6 @@ impl StandsStill for Access {
 
     fn release(&self, _: &mut Session<'_>) -> Result<(), VcpuError> {
         Ok(())
-    }
-
-    fn missed(&self, _: &mut Session<'_>) -> Option<&'static str> {
-        None
     }
 }
 

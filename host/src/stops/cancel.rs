@@ -39,10 +39,6 @@ impl How for Cancel {
         vec![Self]
     }
 
-    fn asked(self) -> Self {
-        self
-    }
-
     fn id(&self) -> String {
         "cancel".to_owned()
     }
@@ -66,7 +62,7 @@ impl How for Cancel {
     /// Without the payload capability KVM_SET_VCPU_EVENTS drops pending exceptions, so it is set as
     /// injected there.
     fn probe(&self, prober: &Prober<'_>) -> Result<Support, VcpuError> {
-        prober.with_guest(self, Act::Undefined, |mut guest| {
+        prober.with_guest(self.facts().vm, Act::Undefined, |mut guest| {
             let mut events = guest.vcpu.events()?;
             events.exception.nr = vector::PF;
             events.exception.has_error_code = 1;
@@ -106,10 +102,6 @@ impl How for Cancel {
 }
 
 impl StandsStill for Cancel {
-    fn prepare(&self, _: &mut Session<'_>) -> Result<(), NoCut> {
-        Ok(())
-    }
-
     fn cut(&self, session: &mut Session<'_>, target: &Target<'_>) -> Result<Cut, NoCut> {
         let Some(event) = target.case.cancel else {
             return Err(NoCut::Unproved("the case does not say how its event is synthesised".into()));
@@ -124,10 +116,6 @@ impl StandsStill for Cancel {
 
     fn release(&self, _: &mut Session<'_>) -> Result<(), VcpuError> {
         Ok(())
-    }
-
-    fn missed(&self, _: &mut Session<'_>) -> Option<&'static str> {
-        None
     }
 }
 

@@ -34,10 +34,6 @@ impl How for Evict {
         Place::ALL.map(Self).into()
     }
 
-    fn asked(self) -> Self {
-        self
-    }
-
     fn id(&self) -> String {
         format!("{NAME}@{}", self.0)
     }
@@ -63,7 +59,7 @@ impl How for Evict {
 
     /// A page that the delivery touches leaves the guest's mapping, and the kernel maps it again.
     fn probe(&self, prober: &Prober<'_>) -> Result<Support, VcpuError> {
-        prober.with_guest(self, Act::Undefined, |mut guest| {
+        prober.with_guest(self.facts().vm, Act::Undefined, |mut guest| {
             let page = Guest::page(self.0);
             if let Err(error) = guest.vcpu.evict(page) {
                 return Ok(Support::NotOffered(error.to_string()));

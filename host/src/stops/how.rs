@@ -35,7 +35,7 @@ pub struct Facts {
     pub migrates_between_machines: bool,
 }
 
-/// One kind of stop.
+/// One kind of stop. What has a default says so where nothing is needed; it decides nothing.
 pub trait How {
     /// How its ids are written, for people.
     fn syntax() -> &'static [&'static str]
@@ -57,7 +57,10 @@ pub trait How {
     #[must_use]
     fn asked(self) -> Self
     where
-        Self: Sized;
+        Self: Sized,
+    {
+        self
+    }
 
     /// Its id: [`parse`](Self::parse) reads it.
     fn id(&self) -> String;
@@ -109,7 +112,9 @@ pub trait StandsStill {
     ///
     /// # Errors
     /// When it cannot be prepared.
-    fn prepare(&self, session: &mut Session<'_>) -> Result<(), NoCut>;
+    fn prepare(&self, _session: &mut Session<'_>) -> Result<(), NoCut> {
+        Ok(())
+    }
 
     /// Cuts the delivery of the case whose `Armed` has just rung.
     ///
@@ -128,7 +133,9 @@ pub trait StandsStill {
 
     /// What the machine has done wrong if the delivery has gone through without being cut; `None` where that
     /// alone is no wrong. Asked before the guest goes on and after its case: only what is wrong both times is.
-    fn missed(&self, session: &mut Session<'_>) -> Option<&'static str>;
+    fn missed(&self, _session: &mut Session<'_>) -> Option<&'static str> {
+        None
+    }
 }
 
 /// Whether a delivery that goes on can be cut once more, and when.

@@ -35,10 +35,6 @@ impl How for Io {
         vec![Self]
     }
 
-    fn asked(self) -> Self {
-        self
-    }
-
     fn id(&self) -> String {
         "io".to_owned()
     }
@@ -60,7 +56,7 @@ impl How for Io {
     /// A #DB that the queue does not hold then is lost, which is for the scenarios to find, or it is raised
     /// by the next entry, and then there is no such stop.
     fn probe(&self, prober: &Prober<'_>) -> Result<Support, VcpuError> {
-        prober.with_guest(self, Act::InputUnderTrap, |mut guest| {
+        prober.with_guest(self.facts().vm, Act::InputUnderTrap, |mut guest| {
             match guest.run(RunMode::Normal)? {
                 Progress::Exit(Exit::IoIn { port: INPUT, size: 1, count: 1 }) => {}
                 other => return Ok(Support::Wrong(format!("{} at an IN under TF", sentence("#DB", &other)))),
@@ -91,10 +87,6 @@ impl How for Io {
 }
 
 impl StandsStill for Io {
-    fn prepare(&self, _: &mut Session<'_>) -> Result<(), NoCut> {
-        Ok(())
-    }
-
     fn cut(&self, session: &mut Session<'_>, target: &Target<'_>) -> Result<Cut, NoCut> {
         match session.advance()? {
             Stopped::Input => {}
@@ -123,10 +115,6 @@ impl StandsStill for Io {
 
     fn release(&self, _: &mut Session<'_>) -> Result<(), VcpuError> {
         Ok(())
-    }
-
-    fn missed(&self, _: &mut Session<'_>) -> Option<&'static str> {
-        None
     }
 }
 

@@ -70,10 +70,6 @@ impl<T: RefusesPage> How for T {
         Place::ALL.map(T::at).into()
     }
 
-    fn asked(self) -> Self {
-        self
-    }
-
     fn id(&self) -> String {
         format!("{}@{}", T::NAME, self.page())
     }
@@ -100,7 +96,7 @@ impl<T: RefusesPage> How for T {
     /// So a run that ends because of the page, and not in a handler, was stopped in delivery. Neither the
     /// queue nor RIP nor a second run is asked: what becomes of the exception is for the scenarios to judge.
     fn probe(&self, prober: &Prober<'_>) -> Result<Support, VcpuError> {
-        prober.with_guest(self, Act::Undefined, |mut guest| {
+        prober.with_guest(T::VM, Act::Undefined, |mut guest| {
             if let Err(error) = guest.vcpu.set_page_access(Guest::page(self.page()), T::ACCESS) {
                 return Ok(Support::NotOffered(error.to_string()));
             }
@@ -118,10 +114,6 @@ impl<T: RefusesPage> How for T {
 }
 
 impl<T: RefusesPage> StandsStill for T {
-    fn prepare(&self, _: &mut Session<'_>) -> Result<(), NoCut> {
-        Ok(())
-    }
-
     /// The page refuses the delivery, and where a second KVM_RUN is safe, a second time.
     fn cut(&self, session: &mut Session<'_>, target: &Target<'_>) -> Result<Cut, NoCut> {
         let (first, mut cut) = stop::<T>(session, target.case, self.page())?;
@@ -138,10 +130,6 @@ impl<T: RefusesPage> StandsStill for T {
     fn release(&self, session: &mut Session<'_>) -> Result<(), VcpuError> {
         let page = session.image().pages.at(self.page());
         session.vcpu.set_page_access(page, PageAccess::Open)
-    }
-
-    fn missed(&self, _: &mut Session<'_>) -> Option<&'static str> {
-        None
     }
 }
 

@@ -39,13 +39,13 @@ const TSS_SELECTOR: u16 = 0x18;
 const ENTERED: u16 = 0x10;
 const DOUBLE_FAULT: u16 = 0x12;
 /// The port that [`Act::InputUnderTrap`] reads.
-pub(in crate::stops) const INPUT: u16 = 0x20;
+pub(crate) const INPUT: u16 = 0x20;
 
 const UNDEFINED: u64 = CODE;
 const INPUT_ACT: u64 = CODE + 0x10;
 const LED: u64 = CODE + 0x30;
 /// The place of [`Act::Led`]'s UD2, after its first instruction.
-pub(in crate::stops) const EVENT: u64 = LED + 1;
+pub(crate) const EVENT: u64 = LED + 1;
 const HANDLER: u64 = CODE + 0x40;
 const DOUBLE_FAULT_HANDLER: u64 = CODE + 0x60;
 const END: u64 = CODE + 0x80;
@@ -91,7 +91,7 @@ impl Act {
 
 /// How a run of the guest went on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::stops) enum Progress {
+pub(crate) enum Progress {
     /// The handler was entered.
     Delivered,
     /// The guest's #DF handler was entered.
@@ -111,7 +111,7 @@ impl Guest {
     ///
     /// # Errors
     /// When it cannot be made.
-    pub(in crate::stops) fn start(
+    pub(crate) fn start(
         machine: &dyn Machine,
         payload: bool,
         kind: VmKind,
@@ -137,7 +137,7 @@ impl Guest {
     }
 
     /// Runs in `mode` and tells a delivery from other exits.
-    pub(in crate::stops) fn run(&mut self, mode: RunMode) -> Result<Progress, VcpuError> {
+    pub(crate) fn run(&mut self, mode: RunMode) -> Result<Progress, VcpuError> {
         Ok(match self.vcpu.run(mode)? {
             Exit::IoOut { port: ENTERED, .. } => Progress::Delivered,
             Exit::IoOut { port: DOUBLE_FAULT, .. } => Progress::DoubleFault,
@@ -146,17 +146,17 @@ impl Guest {
     }
 
     /// Whether the guest stands in one of its handlers: an event has been delivered.
-    pub(in crate::stops) fn is_in_handler(&self) -> Result<bool, VcpuError> {
+    pub(crate) fn is_in_handler(&self) -> Result<bool, VcpuError> {
         Ok((HANDLER..END).contains(&self.vcpu.regs()?.rip))
     }
 
     /// Whether the guest is still where it started: nothing of it has run, and no handler either.
-    pub(in crate::stops) fn is_at_act(&self) -> Result<bool, VcpuError> {
+    pub(crate) fn is_at_act(&self) -> Result<bool, VcpuError> {
         Ok(self.vcpu.regs()?.rip == self.act.rip())
     }
 
     /// Guest-physical address of the page at a place.
-    pub(in crate::stops) fn page(place: Place) -> u64 {
+    pub(crate) fn page(place: Place) -> u64 {
         match place {
             Place::Frame => FRAME_PAGE,
             Place::Pt => FRAME_PT,

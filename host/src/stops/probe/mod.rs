@@ -12,7 +12,6 @@
 
 pub(crate) mod guest;
 
-use super::how::How;
 use guest::{Act, Guest, Progress};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -98,14 +97,14 @@ impl<'m> Prober<'m> {
         Guest::start(self.machine, self.payload, kind, act, self.limit)
     }
 
-    /// Tries `stop` on one guest, in the kind of VM that it needs.
+    /// Tries a stop once, on a guest in the kind of VM that it needs.
     pub(super) fn with_guest(
         &self,
-        stop: &impl How,
+        kind: VmKind,
         act: Act,
         try_once: impl FnOnce(Guest) -> Result<Support, VcpuError>,
     ) -> Result<Support, VcpuError> {
-        match (self.start(stop.facts().vm, act), stop.facts().vm) {
+        match (self.start(kind, act), kind) {
             (Ok(guest), _) => try_once(guest),
             // Plain VMs can be made, or nothing can.
             (Err(error), VmKind::Plain) => Err(error),

@@ -35,10 +35,6 @@ impl How for Ring {
         vec![Self]
     }
 
-    fn asked(self) -> Self {
-        self
-    }
-
     fn id(&self) -> String {
         "ring".to_owned()
     }
@@ -56,7 +52,7 @@ impl How for Ring {
     }
 
     fn probe(&self, prober: &Prober<'_>) -> Result<Support, VcpuError> {
-        prober.with_guest(self, Act::Undefined, try_once)
+        prober.with_guest(self.facts().vm, Act::Undefined, try_once)
     }
 
     fn way(&self) -> Way<'_> {

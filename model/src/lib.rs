@@ -36,8 +36,6 @@
 
 #![forbid(unsafe_code)]
 
-#![forbid(unsafe_code)]
-
 mod cpu;
 pub mod cpuid;
 mod debug;

@@ -49,7 +49,7 @@ pub struct Exit {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExitReason {
     /// An intercepted exception. CR2, DR6 and DR7 are not updated; IA32_XFD_ERR is. RIP is at the
-    /// instruction for faults, INT1 and INT3 and INTO (`length` says how long those are) and behind
+    /// instruction for faults, INT1 and INT3 and INTO (`length` says how long those are) and after
     /// it for traps; RFLAGS.RF is what the frame would hold.
     Exception(Event),
     /// IN, OUT, INS or OUTS, not executed yet; RIP is at the instruction, permission checks passed.
@@ -71,14 +71,14 @@ pub enum ExitReason {
         /// Length of the instruction in bytes, for [`Processor::skip_instruction`].
         length: u8,
     },
-    /// The second stage refused an access.
-    StageTwo {
+    /// The second-stage page tables refused an access.
+    EptViolation {
         /// Guest-physical address of the access.
         gpa: u64,
         /// Whether it is a write.
         write: bool,
     },
-    /// HLT; RIP is already behind it.
+    /// HLT; RIP is already after it.
     Halt,
     /// An exception while delivering #DF.
     TripleFault,

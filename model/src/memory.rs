@@ -4,9 +4,12 @@
 //! bytes a page. The second stage is the host's say in a guest access, what EPT is to hardware: a
 //! blocked page refuses every guest access, and the n-th access of an event delivery can be refused.
 
+mod access;
 mod second_stage;
 
-use second_stage::{PageState, SecondStage};
+pub use second_stage::Access;
+pub(crate) use second_stage::Refused;
+use second_stage::SecondStage;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -28,13 +31,6 @@ pub struct OutsideMemory {
     pub size: u64,
 }
 
-/// The second stage refused a guest access: an EPT violation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Refused {
-    pub(crate) gpa: u64,
-    pub(crate) write: bool,
-}
-
 /// Guest-physical memory from address 0 on.
 #[derive(Debug)]
 pub struct Memory {
@@ -44,32 +40,6 @@ pub struct Memory {
     walked: Vec<bool>,
     /// A number that no other state of any memory's translations has: see [`Self::epoch`].
     epoch: u64,
-    refuse: Option<u64>,
-    delivery: Delivery,
-    /// Whether the accesses are the hypervisor's own.
-    unchecked: bool,
-    /// The accesses of the deliveries since the last look, while somebody wants to know them.
-    accesses: Option<Vec<Access>>,
-}
-
-/// A memory access of an event delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Access {
-    /// Guest-physical address.
-    pub gpa: u64,
-    /// Whether it is a write.
-    pub write: bool,
-    /// Whether the second stage refused it.
-    pub refused: bool,
-}
-
-/// Where the count of a delivery's accesses stands.
-#[derive(Clone, Copy, Debug, Default)]
-struct Delivery {
-    active: bool,
-    accesses: u64,
-    /// It met a page that is not mapped.
-    missed: bool,
 }
 
 /// Never handed out twice, so that two memories cannot be mistaken for each other.
@@ -83,13 +53,9 @@ impl Clone for Memory {
     fn clone(&self) -> Self {
         Self {
             pages: self.pages.clone(),
-            second_stage: self.second_stage.clone(),
+            second_stage: self.second_stage.fork(),
             walked: vec![false; self.pages.len()],
             epoch: next_epoch(),
-            refuse: self.refuse,
-            delivery: self.delivery,
-            unchecked: false,
-            accesses: None,
         }
     }
 }
@@ -104,16 +70,7 @@ impl Memory {
     /// blocked, and everything is mapped.
     pub fn from_pages(pages: Vec<Option<Page>>) -> Self {
         let count = pages.len();
-        Self {
-            pages,
-            second_stage: SecondStage::new(count),
-            walked: vec![false; count],
-            epoch: next_epoch(),
-            refuse: None,
-            delivery: Delivery::default(),
-            unchecked: false,
-            accesses: None,
-        }
+        Self { pages, second_stage: SecondStage::new(count), walked: vec![false; count], epoch: next_epoch() }
     }
 
     /// Size in bytes.
@@ -165,30 +122,6 @@ impl Memory {
         Ok(())
     }
 
-    /// Refuses the `n`-th memory access (0-based) of the next event delivery, once; `None` refuses
-    /// none. A delivery that meets a page which is not mapped is not the next one: it begins anew.
-    ///
-    /// Every page-walk entry read, accessed or dirty update, descriptor, gate and TSS read and
-    /// frame store counts; the deliveries of exceptions met on the way are part of the same count.
-    pub fn refuse_access(&mut self, n: Option<u64>) {
-        self.refuse = n;
-    }
-
-    /// How many memory accesses the last event delivery made, the refused one not counted.
-    pub fn delivery_accesses(&self) -> u64 {
-        self.delivery.accesses
-    }
-
-    /// Whether the accesses of deliveries are recorded, for [`take_accesses`](Self::take_accesses).
-    pub fn record_accesses(&mut self, on: bool) {
-        self.accesses = on.then(Vec::new);
-    }
-
-    /// The accesses of the deliveries since recording began or they were last taken.
-    pub fn take_accesses(&mut self) -> Vec<Access> {
-        self.accesses.as_mut().map(std::mem::take).unwrap_or_default()
-    }
-
     fn check(&self, address: u64, length: usize) -> Result<(), OutsideMemory> {
         match address.checked_add(length as u64) {
             Some(end) if end <= self.size() => Ok(()),
@@ -220,60 +153,6 @@ impl Memory {
     /// somebody holds is never changed in place, so the same pointer means the same bytes.
     pub(crate) fn page(&self, index: usize) -> Option<&Page> {
         self.pages.get(index)?.as_ref()
-    }
-
-    /// Starts the count of one delivery's accesses.
-    pub(crate) fn begin_delivery(&mut self) {
-        self.delivery = Delivery { active: true, accesses: 0, missed: false };
-    }
-
-    /// Ends it; an access still to be refused is forgotten.
-    pub(crate) fn end_delivery(&mut self) {
-        self.delivery.active = false;
-        // An exception that is intercepted has made no access, and is delivered later.
-        if self.delivery.accesses > 0 && !self.delivery.missed {
-            self.refuse = None;
-        }
-    }
-
-    /// From now on (or no longer) every access is the hypervisor's own: the second stage permits it.
-    pub(crate) fn set_unchecked(&mut self, unchecked: bool) {
-        self.unchecked = unchecked;
-    }
-
-    /// Whether every access must be made in full: a delivery is being counted, or the second stage
-    /// is not asked.
-    pub(crate) fn is_counted(&self) -> bool {
-        self.delivery.active || self.unchecked
-    }
-
-    /// Asks the second stage for one access inside the page that holds `gpa`.
-    pub(crate) fn permit(&mut self, gpa: u64, write: bool) -> Result<(), Refused> {
-        let index = split(gpa).0;
-        if self.unchecked {
-            return Ok(());
-        }
-        let state = self.second_stage.state(index);
-        let mut refused = state.refuses(write);
-        if self.delivery.active {
-            if !refused && state.contains(PageState::MISSING) {
-                self.delivery.missed = true;
-                refused = true;
-            }
-            if !refused && self.refuse == Some(self.delivery.accesses) {
-                self.refuse = None;
-                refused = true;
-            }
-            if let Some(accesses) = &mut self.accesses {
-                accesses.push(Access { gpa, write, refused });
-            }
-            self.delivery.accesses += u64::from(!refused);
-        }
-        if refused {
-            return Err(Refused { gpa, write });
-        }
-        self.second_stage.accessed(index, write);
-        Ok(())
     }
 
     /// Reads a page-table entry and remembers that its page is one that walks read.

@@ -31,7 +31,7 @@ impl DerefMut for Processor {
 }
 
 impl Clone for Processor {
-    /// The decoded instructions stay behind: they hold pages of the memory that this one ran on.
+    /// The decoded instructions are not copied: they hold pages of the memory that this one ran on.
     fn clone(&self) -> Self {
         Self { core: self.core.clone(), cache: DecodeCache::default() }
     }

@@ -17,7 +17,7 @@ const WRITE_0: u64 = 0x9_0402;
 const EXECUTE_0: u64 = 0x402;
 
 #[test]
-fn single_step_traps_behind_the_instruction() {
+fn single_step_traps_after_the_instruction() {
     let mut g = Guest::fred().with(|a| a.nop().unwrap());
     g.cpu.rflags |= TF;
     let frame = g.frame();
@@ -83,7 +83,7 @@ fn an_execution_breakpoint_is_a_fault_that_leaves_rf() {
     g.cpu.dr[0] = CODE + 1;
     g.cpu.dr7 = EXECUTE_0;
     assert_eq!(g.frame(), [0, CODE + 1, 0x08, 2, 0x18_0000, 0x0203_0001_0000_0010, 1, 0]);
-    // With RF the instruction runs, and RF is gone behind it.
+    // With RF the instruction runs, and RF is gone after it.
     g.cpu.rip = CODE + 1;
     g.cpu.rflags = 0x1_0002;
     g.cpu.halted = false;
@@ -190,7 +190,7 @@ fn a_breakpoint_under_mov_ss_is_merged_into_the_next_one() {
 }
 
 #[test]
-fn btf_traps_behind_taken_branches_only() {
+fn btf_traps_after_taken_branches_only() {
     let mut g = Guest::fred().with(|a| {
         let mut to = a.create_label();
         a.nop().unwrap();
@@ -231,7 +231,7 @@ fn alignment_is_checked_in_ring_3_with_am_and_ac() {
     let frame = make(1 << 18, 1 << 18, DATA + 2).frame();
     assert_eq!((frame[0], frame[1], frame[5]), (0, CODE, 0x0203_0011_0000_0023));
     for (am, ac, address) in [(0, 1 << 18, DATA + 2), (1 << 18, 0, DATA + 2), (1 << 18, 1 << 18, DATA + 4)] {
-        // The HLT behind it is #GP.
+        // The HLT after it is #GP.
         assert_eq!(make(am, ac, address).frame()[5], 0x0203_000D_0000_0023);
     }
 }

@@ -87,7 +87,7 @@ fn erets_restores_what_the_ss_slot_says() {
     let mut g = returning(ERETS, changed(changed(TO_RING_0, 3, 0x102), 5, 0x2_0010));
     let frame = g.frame();
     assert_eq!((frame[1], frame[6]), (TARGET, 0x4000));
-    // TF alone: behind the first instruction.
+    // TF alone: after the first instruction.
     let mut g = returning(ERETS, changed(TO_RING_0, 3, 0x102));
     let frame = g.frame();
     assert_eq!((frame[1], frame[6]), (TARGET + 1, 0x4000));

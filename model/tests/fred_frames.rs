@@ -21,7 +21,7 @@ fn page_fault_from_ring_0() {
     assert_eq!(g.frame(), ring_0(0, CODE, 0x1_0002, 0x0203_000E_0000_0010, 0x19_1000));
     assert_eq!(g.cpu.cr2, 0x19_1000);
     assert_eq!(g.cpu.gpr[4], 0x17_FFC0);
-    assert_eq!(g.cpu.rip, ENTRY + 0x101, "behind the HLT at the ring-0 entry point");
+    assert_eq!(g.cpu.rip, ENTRY + 0x101, "after the HLT at the ring-0 entry point");
     assert_eq!(g.cpu.rflags, 2);
 }
 

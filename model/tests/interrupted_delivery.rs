@@ -25,7 +25,7 @@ fn at_each_access(make: impl Fn() -> Guest, check: impl Fn(&Processor, &Exit)) -
             assert_eq!(g.memory.delivery_accesses(), n);
             return n;
         }
-        assert!(matches!(exit.reason, ExitReason::StageTwo { .. }), "access {n}: {exit:x?}");
+        assert!(matches!(exit.reason, ExitReason::EptViolation { .. }), "access {n}: {exit:x?}");
         check(&g.cpu, &exit);
         let registers = (g.cpu.cr2, g.cpu.dr6);
         let again = g.enter(Entry { injected: exit.original, ..Entry::default() });
@@ -94,7 +94,7 @@ fn nested_exception_keeps_its_bit() {
     let exit = g.run();
     let original = exit.original.unwrap();
     assert_eq!((original.vector, original.nested), (14, true));
-    assert!(matches!(exit.reason, ExitReason::StageTwo { .. }));
+    assert!(matches!(exit.reason, ExitReason::EptViolation { .. }));
     assert_eq!(g.cpu.msrs.fred.config & 3, 0);
 }
 
@@ -117,7 +117,7 @@ fn a_blocked_frame_page_is_an_exit_until_it_is_opened() {
     let mut g = Guest::fred().with(|a| a.ud2().unwrap());
     g.memory.block(STACK - 64);
     let exit = g.run();
-    assert_eq!(exit.reason, ExitReason::StageTwo { gpa: STACK - 8, write: true });
+    assert_eq!(exit.reason, ExitReason::EptViolation { gpa: STACK - 8, write: true });
     assert_eq!(exit.original, Some(Event::exception(6)));
     let again = g.enter(Entry { injected: exit.original, ..Entry::default() });
     assert_eq!((again.reason, again.original), (exit.reason, exit.original));
@@ -143,9 +143,9 @@ fn a_blocked_page_table_and_a_blocked_data_page_exit_too() {
     let mut g = Guest::fred().with(|a| a.mov(qword_ptr(NEXT), rax).unwrap());
     g.memory.block(NEXT);
     let exit = g.run();
-    assert_eq!(exit.reason, ExitReason::StageTwo { gpa: NEXT, write: true });
+    assert_eq!(exit.reason, ExitReason::EptViolation { gpa: NEXT, write: true });
     assert_eq!((exit.original, g.cpu.rip, g.cpu.rflags), (None, CODE, 0x1_0002));
     g.memory.unblock(NEXT);
     g.memory.block(PT);
-    assert_eq!(g.run().reason, ExitReason::StageTwo { gpa: PT + (CODE >> 12) * 8, write: false });
+    assert_eq!(g.run().reason, ExitReason::EptViolation { gpa: PT + (CODE >> 12) * 8, write: false });
 }

@@ -98,7 +98,7 @@ fn configuration_instructions_do_not_look_at_xfd() {
     }));
     g.cpu.msrs.xfd = 1 << 18;
     assert_eq!(g.run().reason, ExitReason::Halt);
-    assert_eq!(g.cpu.rip, CODE + 26, "behind the HLT of the program");
+    assert_eq!(g.cpu.rip, CODE + 26, "after the HLT of the program");
     assert_eq!(g.cpu.msrs.xfd_err, 0);
     assert_eq!(g.get(DATA + 64), 1);
     assert_eq!(g.cpu.xstate.in_use, 0);
@@ -126,7 +126,7 @@ fn a_bad_tile_configuration_is_a_gp() {
 }
 
 #[test]
-fn an_instruction_behind_its_checks_is_named() {
+fn an_instruction_after_its_checks_is_named() {
     let mut g = Guest::fred().with(|a| a.addps(xmm0, xmm1).unwrap());
     let exit = g.run();
     assert_eq!(exit.reason, ExitReason::UnknownInstruction { text: "addps xmm0,xmm1".into(), rip: CODE });

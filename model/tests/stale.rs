@@ -8,14 +8,14 @@ use guest::{CODE, DATA, Guest, NEXT, PT};
 use iced_x86::code_asm::*;
 use model::processor::{Entry, ExitReason};
 
-/// A loop of two rounds over INC EAX at CODE + 5, an instruction behind it, and a HLT.
-fn two_rounds(behind: fn(&mut CodeAssembler)) -> Guest {
+/// A loop of two rounds over INC EAX at CODE + 5, an instruction after it, and a HLT.
+fn two_rounds(after: fn(&mut CodeAssembler)) -> Guest {
     let mut g = Guest::fred().with(|a| {
         let mut round = a.create_label();
         a.mov(ecx, 2).unwrap();
         a.set_label(&mut round).unwrap();
         a.inc(eax).unwrap();
-        behind(a);
+        after(a);
         a.dec(ecx).unwrap();
         a.jnz(round).unwrap();
         a.hlt().unwrap();
@@ -26,14 +26,14 @@ fn two_rounds(behind: fn(&mut CodeAssembler)) -> Guest {
 
 #[test]
 fn code_that_changes_itself() {
-    // INC EAX (FF C0) becomes DEC EAX (FF C8) behind the first round.
+    // INC EAX (FF C0) becomes DEC EAX (FF C8) after the first round.
     let mut g = two_rounds(|a| a.mov(byte_ptr(CODE + 6), 0xC8).unwrap());
     assert_eq!(g.run().reason, ExitReason::Halt);
     assert_eq!(g.cpu.gpr[0], 0, "one up, one down");
 }
 
 #[test]
-fn code_that_changes_the_instruction_behind_it() {
+fn code_that_changes_the_instruction_after_it() {
     // The store changes the very next instruction, which was executed in an earlier round.
     let mut g = Guest::fred().with(|a| {
         let mut round = a.create_label();

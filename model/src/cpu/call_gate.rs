@@ -30,7 +30,7 @@ impl Core {
     /// The call gate that `selector` names; `None` where it names a segment.
     ///
     /// # Errors
-    /// The faults of the gate and of the code segment behind it.
+    /// The faults of the gate and of the code segment that it names.
     pub(super) fn call_gate(&mut self, m: &mut Memory, selector: u16) -> Result<Option<Gate>, Stop> {
         if !self.is_long_mode_active() || selector & !3 == 0 {
             return Ok(None);

@@ -4,56 +4,62 @@ use super::cache::DecodeCache;
 use super::core::Core;
 use super::decoded::Decoded;
 use super::features::Features;
+use crate::delivery::{Interrupted, Origin};
 use crate::event::Event;
 use crate::exit::{Entry, Exit, ExitReason};
 use crate::memory::Memory;
 use crate::msr::BTF;
 use crate::stop::{Step, Stop};
 use fred::control::rflags;
-use fred::event::EventType;
 
 impl Core {
     /// See [`enter`](crate::processor::Processor::enter).
     pub(crate) fn enter(&mut self, memory: &mut Memory, cache: &mut DecodeCache, entry: &Entry) -> Exit {
         self.prepare();
-        let mut executed = 0;
-        let mut left = entry.instructions;
-        let exit = |reason, original, instructions| Exit { reason, original, instructions };
-        if let Some(event) = entry.injected {
-            self.forget_pending_debug(&event);
-            if let Err((reason, original)) = self.deliver_injected(memory, event, entry.intercepts) {
-                return exit(reason, original, executed);
-            }
-        }
+        let mut count = Count { executed: 0, left: entry.instructions };
+        let mut outcome = match entry.injected {
+            Some(event) => self.deliver(memory, event, Origin::Injected, entry.intercepts),
+            None => Ok(()),
+        };
         loop {
-            let (done, outcome) = self.run_plain(memory, cache, entry, left);
-            executed += done;
-            left -= done;
-            let outcome = match outcome {
-                Err(stop) => Err(stop),
-                Ok(()) => match self.boundary(entry, left) {
-                    Boundary::Exit(reason) => return exit(reason, None, executed),
-                    Boundary::Deliver(event) => Err(Stop::Fault(event)),
-                    Boundary::Execute => self.step(memory, cache),
-                },
-            };
-            let event = match outcome {
-                Ok(()) => {
-                    executed += 1;
-                    None
-                }
-                Err(Stop::Fault(event)) => Some(event),
-                Err(stop) => return exit(self.stopped(memory, stop), None, executed),
-            };
-            left = left.saturating_sub(1 + std::mem::take(&mut self.scratch.iterations));
-            if let Some(event) = event {
-                // INT n and its like are instructions that complete.
-                executed += u64::from(event.event_type.has_instruction_length());
-                self.forget_pending_debug(&event);
-                if let Err((reason, original)) = self.deliver_raised(memory, event, entry.intercepts) {
-                    return exit(reason, original, executed);
-                }
+            if let Err((reason, original)) = outcome {
+                return Exit { reason, original, instructions: count.executed };
             }
+            outcome = self.go_on(memory, cache, entry, &mut count);
+        }
+    }
+
+    /// Plain instructions as far as they go, and what comes after them: an exit, an event, one instruction.
+    #[inline]
+    fn go_on(
+        &mut self,
+        memory: &mut Memory,
+        cache: &mut DecodeCache,
+        entry: &Entry,
+        count: &mut Count,
+    ) -> Result<(), Interrupted> {
+        let (done, outcome) = self.run_plain(memory, cache, entry, count.left);
+        count.executed += done;
+        count.left -= done;
+        let outcome = match outcome {
+            Err(stop) => Err(stop),
+            Ok(()) => match self.boundary(entry, count.left) {
+                Boundary::Exit(reason) => return Err((reason, None)),
+                Boundary::Deliver(event) => Err(Stop::Fault(event)),
+                Boundary::Execute => self.step(memory, cache),
+            },
+        };
+        let raised = match outcome {
+            Ok(()) => None,
+            Err(Stop::Fault(event)) => Some(event),
+            Err(stop) => return Err((self.stopped(memory, stop), None)),
+        };
+        count.left = count.left.saturating_sub(1 + std::mem::take(&mut self.scratch.iterations));
+        // INT n and its like are instructions that complete.
+        count.executed += u64::from(raised.is_none_or(|event| event.event_type.has_instruction_length()));
+        match raised {
+            None => Ok(()),
+            Some(event) => self.deliver(memory, event, Origin::Raised, entry.intercepts),
         }
     }
 
@@ -62,12 +68,6 @@ impl Core {
         self.tlb.flush();
         self.features = Features::of(&self.cpuid);
         self.rflags |= rflags::FIXED;
-    }
-
-    fn forget_pending_debug(&mut self, event: &Event) {
-        if !(self.mov_ss_blocking && keeps_held_back(event)) {
-            self.pending_debug = 0;
-        }
     }
 
     fn boundary(&mut self, entry: &Entry, left: u64) -> Boundary {
@@ -141,7 +141,7 @@ impl Core {
             Stop::Refused(refused) => {
                 // What VMX saves for an EPT violation outside delivery.
                 self.rflags |= rflags::RF;
-                ExitReason::StageTwo { gpa: refused.gpa, write: refused.write }
+                ExitReason::EptViolation { gpa: refused.gpa, write: refused.write }
             }
             Stop::Exit(reason) => {
                 self.rflags &= !rflags::RF;
@@ -158,16 +158,6 @@ impl Core {
             }
         }
     }
-}
-
-/// Whether an event leaves debug exceptions that MOV SS holds back to its handler; the others end
-/// them.
-///
-/// A doubt, in `docs/open-questions.md`: the manual says so of the injection of software interrupts and
-/// software exceptions (vol. 3, "Delivery of pending debug exceptions after VM entry"), and no source
-/// has the words for FRED.
-fn keeps_held_back(event: &Event) -> bool {
-    matches!(event.event_type, EventType::SoftwareInterrupt | EventType::SoftwareException)
 }
 
 impl Core {
@@ -210,6 +200,12 @@ impl Core {
         self.msrs.tsc = self.msrs.tsc.wrapping_add(done);
         (done, outcome)
     }
+}
+
+/// Instructions of an entry.
+struct Count {
+    executed: u64,
+    left: u64,
 }
 
 enum Boundary {

@@ -15,20 +15,20 @@ use iced_x86::Mnemonic;
 pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
     use Mnemonic as M;
     Some(match mnemonic {
-        M::Shl | M::Sal => |p, m, d| shift(p, m, d, shl),
-        M::Shr => |p, m, d| shift(p, m, d, shr),
-        M::Sar => |p, m, d| shift(p, m, d, sar),
-        M::Rol => |p, m, d| rotate(p, m, d, rol),
-        M::Ror => |p, m, d| rotate(p, m, d, ror),
-        M::Rcl => |p, m, d| rotate(p, m, d, rcl),
-        M::Rcr => |p, m, d| rotate(p, m, d, rcr),
+        M::Shl | M::Sal => |p, m, d| shift(p, m, d, shl, true),
+        M::Shr => |p, m, d| shift(p, m, d, shr, true),
+        M::Sar => |p, m, d| shift(p, m, d, sar, true),
+        M::Rol => |p, m, d| shift(p, m, d, rol, false),
+        M::Ror => |p, m, d| shift(p, m, d, ror, false),
+        M::Rcl => |p, m, d| shift(p, m, d, rcl, false),
+        M::Rcr => |p, m, d| shift(p, m, d, rcr, false),
         M::Shld => |p, m, d| double(p, m, d, true),
         M::Shrd => |p, m, d| double(p, m, d, false),
         _ => return None,
     })
 }
 
-/// Result, CF and OF of a value shifted by a count of 1 to 63, for a size in bytes.
+/// Result, CF and OF of a value shifted by a count of 1 to 63, with CF as it was, for a size in bytes.
 type Shift = fn(u64, u32, bool, u8) -> (u64, bool, bool);
 
 fn count(p: &mut Core, m: &mut Memory, d: &Decoded, n: usize, size: u8) -> Result<u32, Stop> {
@@ -36,7 +36,8 @@ fn count(p: &mut Core, m: &mut Memory, d: &Decoded, n: usize, size: u8) -> Resul
     Ok(count & if size == 8 { 63 } else { 31 })
 }
 
-fn shift(p: &mut Core, m: &mut Memory, d: &Decoded, operation: Shift) -> Step {
+/// A shift, after which SF, ZF and PF are those of the result, or a rotation, which leaves them.
+fn shift(p: &mut Core, m: &mut Memory, d: &Decoded, operation: Shift, sets_status: bool) -> Step {
     let size = d.size[0];
     let (target, value) = p.modify(m, d, 0)?;
     let count = count(p, m, d, 1, size)?;
@@ -45,24 +46,11 @@ fn shift(p: &mut Core, m: &mut Memory, d: &Decoded, operation: Shift) -> Step {
         p.store(m, target, size, value);
         return Ok(());
     }
-    let (result, carry, overflow) = operation(value, count, false, size);
-    p.store(m, target, size, result);
-    p.set_status(flags::of_result(result, size));
-    p.set_flag(CF, carry);
-    p.set_flag(OF, overflow);
-    Ok(())
-}
-
-fn rotate(p: &mut Core, m: &mut Memory, d: &Decoded, operation: Shift) -> Step {
-    let size = d.size[0];
-    let (target, value) = p.modify(m, d, 0)?;
-    let count = count(p, m, d, 1, size)?;
-    if count == 0 {
-        p.store(m, target, size, value);
-        return Ok(());
-    }
     let (result, carry, overflow) = operation(value, count, p.flag(CF), size);
     p.store(m, target, size, result);
+    if sets_status {
+        p.set_status(flags::of_result(result, size));
+    }
     p.set_flag(CF, carry);
     p.set_flag(OF, overflow);
     Ok(())

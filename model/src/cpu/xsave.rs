@@ -35,7 +35,7 @@ const HEADER: usize = 512;
 /// An access is resolved in pieces that straddle at most two pages.
 const PIECE: usize = 4096;
 
-/// A component behind the header: its bit, and where it lies in an area.
+/// A component after the header: its bit, and where it lies in an area.
 struct Component {
     bit: u64,
     offset: u64,
@@ -43,7 +43,7 @@ struct Component {
 }
 
 impl Core {
-    /// The components of `bits` behind the header, in the standard or the compacted format.
+    /// The components of `bits` after the header, in the standard or the compacted format.
     fn components(&self, bits: u64, compacted: bool) -> Vec<Component> {
         let mut next = FIXED as u64;
         let mut found = Vec::new();
@@ -80,7 +80,7 @@ impl Core {
         Ok((offset, self.xcr0 & (self.gpr(0, 4) | self.gpr(2, 4) << 32)))
     }
 
-    /// The bytes of a component behind the header.
+    /// The bytes of a component after the header.
     fn component(&mut self, bit: u64) -> Option<&mut [u8]> {
         match bit {
             component::TILECFG => Some(&mut self.xstate.tile_config[..]),

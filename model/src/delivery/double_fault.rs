@@ -1,7 +1,7 @@
 //! What becomes of an exception met while another event is delivered (SDM vol. 3, "#DF").
 
 use crate::event::Event;
-use fred::event::{EventType, vector};
+use fred::event::{Class, EventType, vector};
 
 /// What is delivered next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,24 +14,8 @@ pub(crate) enum Escalation {
     TripleFault,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Class {
-    Benign,
-    Contributory,
-    PageFault,
-    DoubleFault,
-}
-
 fn class(event: &Event) -> Class {
-    if event.event_type != EventType::HardwareException {
-        return Class::Benign;
-    }
-    match event.vector {
-        vector::DE | vector::TS | vector::NP | vector::SS | vector::GP | vector::CP => Class::Contributory,
-        vector::PF | vector::VE => Class::PageFault,
-        vector::DF => Class::DoubleFault,
-        _ => Class::Benign,
-    }
+    if event.event_type == EventType::HardwareException { vector::class(event.vector) } else { Class::Benign }
 }
 
 /// What follows when `second` is met while `first` is delivered.

@@ -148,7 +148,7 @@ impl Vm {
                 let io = PendingIo { port, size, input, string, rep, length, data: Vec::new() };
                 return self.exit_for_io(io);
             }
-            ExitReason::StageTwo { gpa, write } => {
+            ExitReason::EptViolation { gpa, write } => {
                 return self.second_stage_violation(gpa, write, in_delivery);
             }
             ExitReason::Halt => return Some(Exit::Halt),

@@ -1,6 +1,4 @@
-//! What the second stage has to say about each page.
-
-use super::{Memory, PAGE, split};
+//! What the second-stage page tables say about each page, and the count of one delivery's accesses.
 
 bitflags::bitflags! {
     /// What keeps a guest access to a page from being made at once; nothing, for most.
@@ -25,19 +23,65 @@ impl PageState {
     }
 }
 
+/// The second stage refused a guest access: an EPT violation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) gpa: u64,
+    pub(crate) write: bool,
+}
+
+/// A memory access of an event delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// Guest-physical address.
+    pub gpa: u64,
+    /// Whether it is a write.
+    pub write: bool,
+    /// Whether the second stage refused it.
+    pub refused: bool,
+}
+
+/// Where the count of a delivery's accesses stands.
+#[derive(Clone, Copy, Debug, Default)]
+struct Delivery {
+    active: bool,
+    accesses: u64,
+    /// It met a page that is not mapped.
+    missed: bool,
+}
+
 /// The second stage of a memory.
 #[derive(Clone, Debug)]
 pub(super) struct SecondStage {
     pages: Vec<PageState>,
-    /// Pages written since the log was taken, oldest first: page-modification logging, which is no
-    /// exit.
-    log: Vec<u64>,
+    /// Numbers of pages written since the log was taken, oldest first: page-modification logging, which is
+    /// no exit.
+    log: Vec<usize>,
+    delivery: Delivery,
+    /// The access of the next delivery that is refused.
+    pub(super) refuse: Option<u64>,
+    /// Whether the accesses are the hypervisor's own.
+    pub(super) unchecked: bool,
+    /// The accesses of the deliveries since the last look, while somebody wants to know them.
+    pub(super) recorded: Option<Vec<Access>>,
 }
 
 impl SecondStage {
     /// Of so many pages: everything is mapped, and nothing refused or logged.
     pub(super) fn new(pages: usize) -> Self {
-        Self { pages: vec![PageState::empty(); pages], log: Vec::new() }
+        Self {
+            pages: vec![PageState::empty(); pages],
+            log: Vec::new(),
+            delivery: Delivery::default(),
+            refuse: None,
+            unchecked: false,
+            recorded: None,
+        }
+    }
+
+    /// For a copy of the memory, which nobody watches yet.
+    pub(super) fn fork(&self) -> Self {
+        Self { unchecked: false, recorded: None, ..self.clone() }
     }
 
     /// The state of page number `index`; outside memory all is refused.
@@ -46,9 +90,76 @@ impl SecondStage {
         self.pages.get(index).copied().unwrap_or(PageState::BLOCKED)
     }
 
+    pub(super) fn page_mut(&mut self, index: usize) -> Option<&mut PageState> {
+        self.pages.get_mut(index)
+    }
+
+    pub(super) fn set_all(&mut self, flag: PageState, on: bool) {
+        self.pages.iter_mut().for_each(|page| page.set(flag, on));
+    }
+
+    pub(super) fn take_log(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.log)
+    }
+
+    pub(super) fn begin_delivery(&mut self) {
+        self.delivery = Delivery { active: true, accesses: 0, missed: false };
+    }
+
+    pub(super) fn end_delivery(&mut self) {
+        self.delivery.active = false;
+        // An exception that is intercepted has made no access, and is delivered later.
+        if self.delivery.accesses > 0 && !self.delivery.missed {
+            self.refuse = None;
+        }
+    }
+
+    pub(super) fn delivery_accesses(&self) -> u64 {
+        self.delivery.accesses
+    }
+
+    pub(super) fn is_counted(&self) -> bool {
+        self.delivery.active || self.unchecked
+    }
+
+    /// One access at `gpa`, which lies in page number `index`.
+    pub(super) fn permit(&mut self, index: usize, gpa: u64, write: bool) -> Result<(), Refused> {
+        if self.unchecked {
+            return Ok(());
+        }
+        let state = self.state(index);
+        let mut refused = state.refuses(write);
+        if self.delivery.active {
+            refused = refused || self.refuses_delivery(state);
+            if let Some(recorded) = &mut self.recorded {
+                recorded.push(Access { gpa, write, refused });
+            }
+            self.delivery.accesses += u64::from(!refused);
+        }
+        if refused {
+            return Err(Refused { gpa, write });
+        }
+        self.accessed(index, write);
+        Ok(())
+    }
+
+    /// Whether a delivery stops at an access that others may make: at a page that is not mapped, or because
+    /// its number is up.
+    fn refuses_delivery(&mut self, state: PageState) -> bool {
+        if state.contains(PageState::MISSING) {
+            self.delivery.missed = true;
+            return true;
+        }
+        let refused = self.refuse == Some(self.delivery.accesses);
+        if refused {
+            self.refuse = None;
+        }
+        refused
+    }
+
     /// An access is made: the page is mapped by now, and a write is logged.
     #[inline]
-    pub(super) fn accessed(&mut self, index: usize, write: bool) {
+    fn accessed(&mut self, index: usize, write: bool) {
         let Some(state) = self.pages.get_mut(index) else { return };
         if state.is_empty() {
             return;
@@ -56,89 +167,7 @@ impl SecondStage {
         state.remove(PageState::MISSING);
         if write && state.contains(PageState::CLEAN) {
             state.remove(PageState::CLEAN);
-            self.log.push((index * PAGE) as u64);
+            self.log.push(index);
         }
-    }
-}
-
-/// What the hypervisor does to the second stage. Addresses outside memory have no effect.
-impl Memory {
-    /// Makes the page that holds `gpa` refuse every guest access.
-    pub fn block(&mut self, gpa: u64) {
-        self.set(gpa, PageState::BLOCKED, true);
-    }
-
-    /// Undoes [`block`](Self::block).
-    pub fn unblock(&mut self, gpa: u64) {
-        self.set(gpa, PageState::BLOCKED, false);
-    }
-
-    /// Whether the page that holds `gpa` is blocked.
-    pub fn is_blocked(&self, gpa: u64) -> bool {
-        self.second_stage.pages.get(split(gpa).0).is_some_and(|page| page.contains(PageState::BLOCKED))
-    }
-
-    /// Makes the page that holds `gpa` refuse guest writes, or no longer.
-    pub fn write_protect(&mut self, gpa: u64, protected: bool) {
-        self.set(gpa, PageState::READ_ONLY, protected);
-    }
-
-    /// Takes the page that holds `gpa` out of the second-stage page tables.
-    ///
-    /// The next access of an event delivery is refused until somebody [maps](Self::map) the page. Any
-    /// other access maps it: nothing is in flight then, and nobody could tell the exit.
-    pub fn zap(&mut self, gpa: u64) {
-        self.set(gpa, PageState::MISSING, true);
-    }
-
-    /// Takes every page out of the second-stage page tables.
-    pub fn zap_all(&mut self) {
-        self.set_all(PageState::MISSING, true);
-    }
-
-    /// Puts the page that holds `gpa` into the second-stage page tables; says whether it was missing.
-    pub fn map(&mut self, gpa: u64) -> bool {
-        // A translation that was not there cannot be stale: the epoch stays.
-        let Some(page) = self.second_stage.pages.get_mut(split(gpa).0) else { return false };
-        let missing = page.contains(PageState::MISSING);
-        page.remove(PageState::MISSING);
-        missing
-    }
-
-    /// Whether the second-stage page tables map the page that holds `gpa`.
-    pub fn is_mapped(&self, gpa: u64) -> bool {
-        !self.second_stage.state(split(gpa).0).intersects(PageState::MISSING | PageState::BLOCKED)
-    }
-
-    /// Logs the next guest write to the page that holds `gpa`, or no longer.
-    pub fn log_write(&mut self, gpa: u64, wanted: bool) {
-        self.set(gpa, PageState::CLEAN, wanted);
-    }
-
-    /// Logs the next guest write to every page.
-    pub fn log_all_writes(&mut self) {
-        self.set_all(PageState::CLEAN, true);
-    }
-
-    /// The pages that were written and logged since this was last asked, oldest first.
-    pub fn take_logged(&mut self) -> Vec<u64> {
-        std::mem::take(&mut self.second_stage.log)
-    }
-
-    /// Whether a write to the page that holds `gpa` must be made in full.
-    pub(crate) fn watches_writes(&self, gpa: u64) -> bool {
-        self.second_stage.state(split(gpa).0).intersects(PageState::READ_ONLY | PageState::CLEAN)
-    }
-
-    fn set(&mut self, gpa: u64, flag: PageState, on: bool) {
-        if let Some(page) = self.second_stage.pages.get_mut(split(gpa).0) {
-            page.set(flag, on);
-            self.forget_translations();
-        }
-    }
-
-    fn set_all(&mut self, flag: PageState, on: bool) {
-        self.second_stage.pages.iter_mut().for_each(|page| page.set(flag, on));
-        self.forget_translations();
     }
 }

@@ -12,7 +12,7 @@ impl Core {
         if self.cpl() == 3 { Privilege::User } else { Privilege::Supervisor }
     }
 
-    /// The guest-physical address behind `linear`; the access stays inside the page.
+    /// The guest-physical address of `linear`; the access stays inside the page.
     ///
     /// The second stage is asked, and accessed and dirty bits are set.
     #[inline]

@@ -9,7 +9,7 @@ use model::event::Event;
 fn ring_3_enters_at_the_page() {
     let mut g = ring_3(UD2);
     g.frame();
-    assert_eq!(g.cpu.rip, 0xA001, "behind the HLT at 0xA000");
+    assert_eq!(g.cpu.rip, 0xA001, "after the HLT at 0xA000");
 }
 
 /// New RIP: 256 bytes further for an event from ring 0.

@@ -1,7 +1,7 @@
 //! "FRED event delivery: event data".
 
 use super::*;
-use guest::{DATA, NEXT};
+use guest::NEXT;
 use model::event::Event;
 
 /// #PF: the linear address, which CR2 gets as well.

@@ -2,7 +2,7 @@
 //! order of "Priority among concurrent events" (vol. 3, "Interrupt and exception handling").
 
 use super::*;
-use guest::{DATA, NEXT, STACK};
+use guest::{NEXT, STACK};
 use model::processor::Entry;
 
 const DB: u64 = 0x0203_0001_0000_0010;
@@ -127,7 +127,7 @@ fn an_instruction_that_faults_has_no_data_breakpoint() {
 }
 
 /// "Single-Step Exception Condition": INT3, INT n and INT1 clear TF by their delivery; no step
-/// comes behind it.
+/// comes after it.
 #[test]
 fn software_events_are_not_stepped() {
     for (bytes, ss) in
@@ -185,10 +185,10 @@ fn rf_in_the_frame() {
     assert_eq!(ring_0(INT3).frame()[3], 2);
 }
 
-/// "Data Memory and I/O Breakpoint Exception Conditions": a repeated string instruction traps behind
-/// the iteration that hits, RIP at the instruction and RF set, except behind the last one.
+/// "Data Memory and I/O Breakpoint Exception Conditions": a repeated string instruction traps after
+/// the iteration that hits, RIP at the instruction and RF set, except after the last one.
 #[test]
-fn rep_traps_behind_the_iteration_that_hits() {
+fn rep_traps_after_the_iteration_that_hits() {
     for (watched, left, rip, rflags) in [
         (DATA + 0x11, 2, CODE, 0x1_0002),
         (DATA + 0x13, 0, CODE + 2, 2),
@@ -207,11 +207,7 @@ fn rep_traps_behind_the_iteration_that_hits() {
 /// compatibility mode, where it is: POP SS from a watched word, then NOP.
 #[test]
 fn pop_ss_holds_its_breakpoint_back() {
-    let mut g = ring_3(&[0x17, 0x90, 0x90]);
-    g.cpu.segments.cs.selector = 0x1B;
-    (g.cpu.segments.cs.l, g.cpu.segments.cs.db) = (false, true);
-    g.put(DATA, 0x23);
-    g.cpu.gpr[4] = DATA;
+    let mut g = pop_ss();
     // Breakpoint 0 on reads and writes of four bytes.
     (g.cpu.dr[0], g.cpu.dr7) = (DATA, 0xF_0402);
     let frame = g.frame();
@@ -273,7 +269,7 @@ fn four_breakpoints_at_once() {
     assert_eq!((g.frame()[6], g.cpu.dr6), (0b111, 0xFFFF_0FF7));
 }
 
-/// "Single-Step Exception Condition": under IA32_DEBUGCTL.BTF behind a taken branch, and BTF is
+/// "Single-Step Exception Condition": under IA32_DEBUGCTL.BTF after a taken branch, and BTF is
 /// clear then.
 #[test]
 fn btf_steps_branches() {

@@ -16,7 +16,7 @@ mod length;
 mod returns;
 mod shadow;
 
-use guest::{CODE, Guest};
+use guest::{CODE, DATA, Guest};
 use model::event::Event;
 use model::processor::{Entry, ExitReason};
 
@@ -28,6 +28,16 @@ fn ring_0(bytes: &[u8]) -> Guest {
 /// The same in ring 3.
 fn ring_3(bytes: &[u8]) -> Guest {
     Guest::fred().in_ring_3().with_bytes(bytes)
+}
+
+/// In compatibility mode, where POP SS is: POP SS from DATA, then two NOPs.
+fn pop_ss() -> Guest {
+    let mut g = ring_3(&[0x17, 0x90, 0x90]);
+    g.cpu.segments.cs.selector = 0x1B;
+    (g.cpu.segments.cs.l, g.cpu.segments.cs.db) = (false, true);
+    g.put(DATA, 0x23);
+    g.cpu.gpr[4] = DATA;
+    g
 }
 
 /// Injects an event and runs to the handler's HLT.

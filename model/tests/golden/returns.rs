@@ -18,7 +18,7 @@ fn returning(instruction: &[u8], cs: u64, rflags: u64, ss: u64) -> Guest {
     g
 }
 
-/// ERETS: pops the frame behind the error code.
+/// ERETS: pops the frame after the error code.
 #[test]
 fn erets_skips_the_error_code() {
     let mut g = returning(ERETS, 0x08, 0x2, 0x10);
@@ -95,7 +95,7 @@ fn erets_can_step_at_once() {
     assert_eq!((frame[1], frame[6]), (0x10_1000, 0x4000));
 }
 
-/// ERETS: without bit 17 the step comes behind the next instruction.
+/// ERETS: without bit 17 the step comes after the next instruction.
 #[test]
 fn erets_steps_one_instruction() {
     let frame = returning(ERETS, 0x08, 0x102, 0x10).frame();

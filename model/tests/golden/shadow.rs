@@ -2,7 +2,6 @@
 //! and "Instruction-breakpoint exception condition".
 
 use super::*;
-use guest::DATA;
 
 const DB: u64 = 0x0203_0001_0000_0010;
 /// DR7 with breakpoint 0 on execution.
@@ -31,11 +30,7 @@ fn mov_ss_suppresses_the_next_instructions_breakpoint() {
 /// The same after POP SS, in compatibility mode, where it is.
 #[test]
 fn pop_ss_suppresses_it_too() {
-    let mut g = ring_3(&[0x17, 0x90, 0x90]);
-    g.cpu.segments.cs.selector = 0x1B;
-    (g.cpu.segments.cs.l, g.cpu.segments.cs.db) = (false, true);
-    g.put(DATA, 0x23);
-    g.cpu.gpr[4] = DATA;
+    let mut g = pop_ss();
     (g.cpu.dr[0], g.cpu.dr7) = (CODE + 1, EXECUTE);
     // The HLT is #GP in ring 3.
     assert_eq!((g.frame()[1], g.cpu.dr6), (CODE + 3, 0xFFFF_0FF0));

@@ -11,7 +11,7 @@ use model::processor::{DescriptorTable, Entry, Exit, ExitReason, Processor, Segm
 pub(crate) const CODE: u64 = 0x10_0000;
 pub(crate) const STACK: u64 = 0x18_0000;
 pub(crate) const DATA: u64 = 0x19_0000;
-/// The page behind DATA's page; free to unmap.
+/// The page after DATA's page; free to unmap.
 pub(crate) const NEXT: u64 = DATA + 0x1000;
 pub(crate) const PML4: u64 = 0x1000;
 pub(crate) const PDPT: u64 = 0x2000;
@@ -138,7 +138,7 @@ impl Guest {
         self
     }
 
-    /// With a program at CODE, HLTs behind it.
+    /// With a program at CODE, HLTs after it.
     pub(crate) fn with(mut self, program: impl FnOnce(&mut CodeAssembler)) -> Self {
         let mut a = CodeAssembler::new(64).unwrap();
         program(&mut a);

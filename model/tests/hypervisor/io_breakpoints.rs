@@ -46,7 +46,7 @@ const OUT: &[u8] = &[0xEE];
 const IN_4: &[u8] = &[0xED];
 
 #[test]
-fn a_trap_behind_in_and_out() {
+fn a_trap_after_in_and_out() {
     for instruction in [IN, OUT] {
         let mut vm = vm(guest(instruction, 0x3F8, ONE), &CORRECT);
         assert_eq!(serve(&mut vm), 1);
@@ -112,7 +112,7 @@ fn btf_steps_over_in() {
     assert_eq!((vm.processor.rip, vm.processor.dr6), (CODE + 2, 0xFFFF_0FF0));
 }
 
-/// REP INSB: a trap behind each iteration, RF set between two; and its data breakpoint with it.
+/// REP INSB: a trap after each iteration, RF set between two; and its data breakpoint with it.
 #[test]
 fn each_iteration_of_rep_ins_traps() {
     let mut g = guest(&[0xF3, 0x6C], 0x3F8, 0x1020_040A);

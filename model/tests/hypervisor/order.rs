@@ -6,9 +6,9 @@ use model::hypervisor::behaviour::CORRECT;
 use model::hypervisor::queue::QueuedException;
 use vm::{Exit, Registers, RunMode, Vcpu};
 
-/// `vmx_nmi_blocked`: neither behind STI nor behind MOV SS.
+/// `vmx_nmi_blocked`: neither after STI nor after MOV SS.
 #[test]
-fn an_nmi_waits_for_the_instruction_behind_sti_or_mov_ss() {
+fn an_nmi_waits_for_the_instruction_after_sti_or_mov_ss() {
     for (sti, mov_ss, rip) in [(false, false, CODE), (true, false, CODE + 1), (false, true, CODE + 1)] {
         let mut vm = vm(Guest::fred().with_bytes(&[0x90, 0x90]), &CORRECT);
         (vm.processor.sti_blocking, vm.processor.mov_ss_blocking) = (sti, mov_ss);
@@ -48,9 +48,9 @@ fn a_pending_exception_goes_before_an_interrupt_and_an_nmi() {
     }
 }
 
-/// An NMI that was not begun yet waits behind the exception, for its handler's first instruction.
+/// An NMI that was not begun yet waits after the exception, for its handler's first instruction.
 #[test]
-fn a_waiting_nmi_comes_behind_the_exception() {
+fn a_waiting_nmi_comes_after_the_exception() {
     let mut vm = vm(Guest::fred().with_bytes(&[0x0F, 0x0B]), &CORRECT);
     vm.queue.exception = Some(QueuedException::pending(13, Some(0), None));
     vm.nmi().unwrap();

@@ -29,7 +29,7 @@ pub(crate) struct State {
     pub(crate) gpr: [u64; 16],
     pub(crate) rip: u64,
     pub(crate) rflags: u64,
-    /// The exception: 3 when the instruction completed and the INT3 behind it was met.
+    /// The exception: 3 when the instruction completed and the INT3 after it was met.
     pub(crate) vector: u64,
     pub(crate) error: u64,
     /// #PF's address; 0 for others.

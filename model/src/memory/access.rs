@@ -1,0 +1,142 @@
+//! Which accesses the second stage permits: what the hypervisor changes, what the processor asks.
+
+use super::second_stage::{Access, PageState, Refused};
+use super::{Memory, PAGE, split};
+
+/// What the hypervisor does to the second stage. Addresses outside memory have no effect.
+impl Memory {
+    /// Makes the page that holds `gpa` refuse every guest access.
+    pub fn block(&mut self, gpa: u64) {
+        self.set(gpa, PageState::BLOCKED, true);
+    }
+
+    /// Undoes [`block`](Self::block).
+    pub fn unblock(&mut self, gpa: u64) {
+        self.set(gpa, PageState::BLOCKED, false);
+    }
+
+    /// Whether the page that holds `gpa` is blocked.
+    pub fn is_blocked(&self, gpa: u64) -> bool {
+        self.size() > gpa && self.second_stage.state(split(gpa).0).contains(PageState::BLOCKED)
+    }
+
+    /// Makes the page that holds `gpa` refuse guest writes, or no longer.
+    pub fn write_protect(&mut self, gpa: u64, protected: bool) {
+        self.set(gpa, PageState::READ_ONLY, protected);
+    }
+
+    /// Takes the page that holds `gpa` out of the second-stage page tables.
+    ///
+    /// The next access of an event delivery is refused until somebody [maps](Self::map) the page. Any
+    /// other access maps it: nothing is in flight then, and nobody could tell the exit.
+    pub fn zap(&mut self, gpa: u64) {
+        self.set(gpa, PageState::MISSING, true);
+    }
+
+    /// Takes every page out of the second-stage page tables.
+    pub fn zap_all(&mut self) {
+        self.set_all(PageState::MISSING, true);
+    }
+
+    /// Puts the page that holds `gpa` into the second-stage page tables; says whether it was missing.
+    pub fn map(&mut self, gpa: u64) -> bool {
+        // A translation that was not there cannot be stale: the epoch stays.
+        let Some(page) = self.second_stage.page_mut(split(gpa).0) else { return false };
+        let missing = page.contains(PageState::MISSING);
+        page.remove(PageState::MISSING);
+        missing
+    }
+
+    /// Whether the second-stage page tables map the page that holds `gpa`.
+    pub fn is_mapped(&self, gpa: u64) -> bool {
+        !self.second_stage.state(split(gpa).0).intersects(PageState::MISSING | PageState::BLOCKED)
+    }
+
+    /// Logs the next guest write to the page that holds `gpa`, or no longer.
+    pub fn log_write(&mut self, gpa: u64, wanted: bool) {
+        self.set(gpa, PageState::CLEAN, wanted);
+    }
+
+    /// Logs the next guest write to every page.
+    pub fn log_all_writes(&mut self) {
+        self.set_all(PageState::CLEAN, true);
+    }
+
+    /// The pages that were written and logged since this was last asked, oldest first.
+    pub fn take_logged(&mut self) -> Vec<u64> {
+        self.second_stage.take_log().into_iter().map(|page| (page * PAGE) as u64).collect()
+    }
+
+    /// Whether a write to the page that holds `gpa` must be made in full.
+    pub(crate) fn watches_writes(&self, gpa: u64) -> bool {
+        self.second_stage.state(split(gpa).0).intersects(PageState::READ_ONLY | PageState::CLEAN)
+    }
+
+    fn set(&mut self, gpa: u64, flag: PageState, on: bool) {
+        if let Some(page) = self.second_stage.page_mut(split(gpa).0) {
+            page.set(flag, on);
+            self.forget_translations();
+        }
+    }
+
+    fn set_all(&mut self, flag: PageState, on: bool) {
+        self.second_stage.set_all(flag, on);
+        self.forget_translations();
+    }
+}
+
+/// The accesses of event deliveries.
+impl Memory {
+    /// Refuses the `n`-th memory access (0-based) of the next event delivery, once; `None` refuses
+    /// none. A delivery that meets a page which is not mapped is not the next one: it begins anew.
+    ///
+    /// Every page-walk entry read, accessed or dirty update, descriptor, gate and TSS read and
+    /// frame store counts; the deliveries of exceptions met on the way are part of the same count.
+    pub fn refuse_access(&mut self, n: Option<u64>) {
+        self.second_stage.refuse = n;
+    }
+
+    /// How many memory accesses the last event delivery made, the refused one not counted.
+    pub fn delivery_accesses(&self) -> u64 {
+        self.second_stage.delivery_accesses()
+    }
+
+    /// Whether the accesses of deliveries are recorded, for [`take_accesses`](Self::take_accesses).
+    pub fn record_accesses(&mut self, on: bool) {
+        self.second_stage.recorded = on.then(Vec::new);
+    }
+
+    /// The accesses of the deliveries since recording began or they were last taken.
+    pub fn take_accesses(&mut self) -> Vec<Access> {
+        self.second_stage.recorded.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+}
+
+/// What the processor asks.
+impl Memory {
+    /// Starts the count of one delivery's accesses.
+    pub(crate) fn begin_delivery(&mut self) {
+        self.second_stage.begin_delivery();
+    }
+
+    /// Ends it; an access still to be refused is forgotten.
+    pub(crate) fn end_delivery(&mut self) {
+        self.second_stage.end_delivery();
+    }
+
+    /// From now on (or no longer) every access is the hypervisor's own: the second stage permits it.
+    pub(crate) fn set_unchecked(&mut self, unchecked: bool) {
+        self.second_stage.unchecked = unchecked;
+    }
+
+    /// Whether every access must be made in full: a delivery is being counted, or the second stage
+    /// is not asked.
+    pub(crate) fn is_counted(&self) -> bool {
+        self.second_stage.is_counted()
+    }
+
+    /// Asks the second stage for one access inside the page that holds `gpa`.
+    pub(crate) fn permit(&mut self, gpa: u64, write: bool) -> Result<(), Refused> {
+        self.second_stage.permit(split(gpa).0, gpa, write)
+    }
+}

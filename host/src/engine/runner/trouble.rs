@@ -3,7 +3,6 @@
 //! An *error* is only what our own program or the environment did. Whatever a guest that is right on
 //! a sound machine cannot come to, the machine has done: a failure.
 
-use super::attempt::Run;
 use crate::report::finding::{Finding, Port};
 use crate::report::outcome::{Outcome, Report};
 use crate::session::{Session, Stopped};
@@ -11,6 +10,7 @@ use crate::stops::NoCut;
 use protocol::doorbell::Doorbell;
 use protocol::exit::ImageExit;
 use protocol::text;
+use std::time::Duration;
 use vm::{Exit, VcpuError, explain};
 
 /// Why a scenario came to no verdict of the guest's.
@@ -59,63 +59,52 @@ impl Trouble {
     pub(super) fn migration(error: impl ToString) -> Self {
         Self::Found(Outcome::Error, Finding::program(error))
     }
-}
 
-impl Run<'_, '_, '_> {
-    /// What an end without a verdict means.
-    pub(super) fn settle(
-        &self,
-        done: Result<(), Trouble>,
-        session: Option<&mut Session<'_>>,
-        report: &mut Report,
-    ) {
-        let (outcome, finding) = match done {
-            Ok(()) | Err(Trouble::Judged) => return,
-            Err(Trouble::NoCut(finding)) => (Outcome::Error, finding),
-            Err(Trouble::Ended) => (Outcome::Error, Finding::StopNotMet),
-            Err(Trouble::Vcpu(error)) => (error.blame().into(), Finding::from(&error)),
-            Err(Trouble::Found(outcome, finding)) => (outcome, finding),
-            Err(Trouble::Stopped(stopped)) => self.runner.describe(session, stopped),
+    /// Of a guest that stopped where it should not, and that nobody will see any more.
+    pub(super) fn told(mut session: Session<'_>, stopped: Stopped, timeout: Duration) -> Self {
+        let (outcome, finding) = describe(Some(&mut session), stopped, timeout);
+        Self::Found(outcome, finding)
+    }
+
+    /// What it means: writes it into the report. `timeout` is how long the scenario had.
+    pub(super) fn settle(self, session: Option<&mut Session<'_>>, timeout: Duration, report: &mut Report) {
+        let (outcome, finding) = match self {
+            Self::Judged => return,
+            Self::NoCut(finding) => (Outcome::Error, finding),
+            Self::Ended => (Outcome::Error, Finding::StopNotMet),
+            Self::Vcpu(error) => (error.blame().into(), Finding::from(&error)),
+            Self::Found(outcome, finding) => (outcome, finding),
+            Self::Stopped(stopped) => describe(session, stopped, timeout),
         };
         (report.outcome, report.why) = (outcome, Some(finding));
     }
 }
 
-impl super::Runner<'_> {
-    /// What a guest that stopped where it should not says about the machine, or about us.
-    pub(super) fn describe(&self, session: Option<&mut Session<'_>>, stopped: Stopped) -> (Outcome, Finding) {
-        let Some(session) = session else { return (Outcome::Error, Finding::program("the guest was lost")) };
-        let image = session.image();
-        let at = session.vcpu.regs().ok().map(|regs| image.describe_address(regs.rip));
-        let out_of_turn = |port| (Outcome::Fail, Finding::OutOfTurn { port, at: at.clone() });
-        match stopped {
-            Stopped::Exit(Exit::Deadline) => {
-                (Outcome::Error, Finding::Deadline { seconds: self.timeout.as_secs_f64(), at })
-            }
-            Stopped::Exit(exit) => {
-                let at = match exit {
-                    Exit::UnknownInstruction { rip, .. } => Some(image.describe_address(rip)),
-                    _ => at,
-                };
-                let entered = match &exit {
-                    Exit::FailEntry { set, .. } => {
-                        Some(Box::new(explain::entered(session.vcpu.as_mut(), set)))
-                    }
-                    _ => None,
-                };
-                (explain::blame(&exit).into(), Finding::Exit { exit, at, entered })
-            }
-            Stopped::Ended(byte) => ended(session, byte),
-            Stopped::Doorbell(doorbell) => out_of_turn(doorbell.into()),
-            Stopped::Input => out_of_turn(Port::Input),
-            Stopped::Output => out_of_turn(Port::Output),
+/// What a guest that stopped where it should not says about the machine, or about us.
+fn describe(session: Option<&mut Session<'_>>, stopped: Stopped, timeout: Duration) -> (Outcome, Finding) {
+    let Some(session) = session else { return (Outcome::Error, Finding::program("the guest was lost")) };
+    let image = session.image();
+    let at = session.vcpu.regs().ok().map(|regs| image.describe_address(regs.rip));
+    let out_of_turn = |port| (Outcome::Fail, Finding::OutOfTurn { port, at: at.clone() });
+    match stopped {
+        Stopped::Exit(Exit::Deadline) => {
+            (Outcome::Error, Finding::Deadline { seconds: timeout.as_secs_f64(), at })
         }
-    }
-
-    /// As [`describe`](Self::describe), for a session that the caller will not see.
-    pub(super) fn explain(&self, mut session: Session<'_>, stopped: Stopped) -> Trouble {
-        let (outcome, finding) = self.describe(Some(&mut session), stopped);
-        Trouble::Found(outcome, finding)
+        Stopped::Exit(exit) => {
+            let at = match exit {
+                Exit::UnknownInstruction { rip, .. } => Some(image.describe_address(rip)),
+                _ => at,
+            };
+            let entered = match &exit {
+                Exit::FailEntry { set, .. } => Some(Box::new(explain::entered(session.vcpu.as_mut(), set))),
+                _ => None,
+            };
+            (explain::blame(&exit).into(), Finding::Exit { exit, at, entered })
+        }
+        Stopped::Ended(byte) => ended(session, byte),
+        Stopped::Doorbell(doorbell) => out_of_turn(doorbell.into()),
+        Stopped::Input => out_of_turn(Port::Input),
+        Stopped::Output => out_of_turn(Port::Output),
     }
 }
 

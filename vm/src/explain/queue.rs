@@ -2,50 +2,44 @@
 
 use fred::event::vector;
 use kvm_bindings::{KVM_X86_SHADOW_INT_MOV_SS, KVM_X86_SHADOW_INT_STI, kvm_vcpu_events};
-use std::fmt;
 
-/// The queue as the uAPI shows it, for people.
-#[derive(Clone, Copy, Debug)]
-pub struct Queue<'a>(pub &'a kvm_vcpu_events);
-
-impl fmt::Display for Queue<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let events = self.0;
-        let exception = &events.exception;
-        let mut shown = false;
-        if exception.injected != 0 || exception.pending != 0 {
-            let name = vector::name(exception.nr).unwrap_or("vector");
-            write!(f, "{name} ({})", exception.nr)?;
-            write!(f, " pending={} injected={}", exception.pending, exception.injected)?;
-            if exception.has_error_code != 0 {
-                write!(f, " error_code={:#x}", exception.error_code)?;
-            }
-            match events.exception_has_payload {
-                0 => f.write_str(" no payload")?,
-                _ => write!(f, " payload={:#x}", events.exception_payload)?,
-            }
-            shown = true;
-        }
-        if events.interrupt.injected != 0 {
-            write!(f, "{}interrupt {:#x} injected", if shown { ", " } else { "" }, events.interrupt.nr)?;
-            shown = true;
-        }
-        if events.nmi.injected != 0 || events.nmi.pending != 0 {
-            let separator = if shown { ", " } else { "" };
-            write!(f, "{separator}NMI injected={} pending={}", events.nmi.injected, events.nmi.pending)?;
-            shown = true;
-        }
-        if !shown {
-            f.write_str("nothing shown")?;
-        }
-        if let Some(shadow) = shadow(events.interrupt.shadow) {
-            write!(f, ", in the interrupt shadow of {shadow}")?;
-        }
-        if events.nmi.masked != 0 {
-            f.write_str(", NMIs blocked")?;
-        }
-        Ok(())
+/// The queue as the uAPI shows it.
+pub fn queue(events: &kvm_vcpu_events) -> String {
+    let mut shown = Vec::new();
+    if events.exception.injected != 0 || events.exception.pending != 0 {
+        shown.push(exception(events));
     }
+    if events.interrupt.injected != 0 {
+        shown.push(format!("interrupt {:#x} injected", events.interrupt.nr));
+    }
+    if events.nmi.injected != 0 || events.nmi.pending != 0 {
+        shown.push(format!("NMI injected={} pending={}", events.nmi.injected, events.nmi.pending));
+    }
+    if shown.is_empty() {
+        shown.push("nothing shown".to_owned());
+    }
+    if let Some(shadow) = shadow(events.interrupt.shadow) {
+        shown.push(format!("in the interrupt shadow of {shadow}"));
+    }
+    if events.nmi.masked != 0 {
+        shown.push("NMIs blocked".to_owned());
+    }
+    shown.join(", ")
+}
+
+fn exception(events: &kvm_vcpu_events) -> String {
+    let exception = &events.exception;
+    let error_code = match exception.has_error_code {
+        0 => String::new(),
+        _ => format!(" error_code={:#x}", exception.error_code),
+    };
+    let payload = match events.exception_has_payload {
+        0 => " no payload".to_owned(),
+        _ => format!(" payload={:#x}", events.exception_payload),
+    };
+    let name = vector::name(exception.nr).unwrap_or("vector");
+    let (pending, injected) = (exception.pending, exception.injected);
+    format!("{name} ({}) pending={pending} injected={injected}{error_code}{payload}", exception.nr)
 }
 
 /// `interrupt.shadow` in words: SVM has one bit for both and shows it as both.
@@ -66,15 +60,15 @@ mod tests {
     #[test]
     fn the_queue_prints_what_it_holds() {
         let mut events = kvm_vcpu_events::default();
-        assert_eq!(Queue(&events).to_string(), "nothing shown");
+        assert_eq!(queue(&events), "nothing shown");
         events.exception.nr = 14;
         events.exception.injected = 1;
         events.exception.has_error_code = 1;
         events.exception.error_code = 2;
-        assert_eq!(Queue(&events).to_string(), "#PF (14) pending=0 injected=1 error_code=0x2 no payload");
+        assert_eq!(queue(&events), "#PF (14) pending=0 injected=1 error_code=0x2 no payload");
         events.exception_has_payload = 1;
         events.exception_payload = 0x1000;
-        assert!(Queue(&events).to_string().ends_with("payload=0x1000"));
+        assert!(queue(&events).ends_with("payload=0x1000"));
     }
 
     #[test]
@@ -83,11 +77,11 @@ mod tests {
         for (bits, words) in [(1, "MOV SS"), (2, "STI"), (3, "STI or MOV SS")] {
             events.interrupt.shadow = bits;
             let expected = format!("nothing shown, in the interrupt shadow of {words}");
-            assert_eq!(Queue(&events).to_string(), expected);
+            assert_eq!(queue(&events), expected);
         }
         events.nmi.masked = 1;
-        assert!(Queue(&events).to_string().ends_with("STI or MOV SS, NMIs blocked"));
+        assert!(queue(&events).ends_with("STI or MOV SS, NMIs blocked"));
         (events.interrupt.shadow, events.nmi.injected) = (0, 1);
-        assert_eq!(Queue(&events).to_string(), "NMI injected=1 pending=0, NMIs blocked");
+        assert_eq!(queue(&events), "NMI injected=1 pending=0, NMIs blocked");
     }
 }

@@ -27,6 +27,7 @@
 //! | [`debug`] | DR6 and DR7 |
 //! | [`opcode`] | encodings of ERETS, ERETU and LKGS |
 #![no_std]
+#![forbid(unsafe_code)]
 
 #[cfg(test)]
 extern crate std;

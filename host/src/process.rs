@@ -37,7 +37,6 @@ fn is_executable(path: &Path) -> bool {
 }
 
 /// A file without a name, for programs that want a path. Gone with the last process that has it.
-#[derive(Debug)]
 pub(crate) struct MemoryFile(File);
 
 impl MemoryFile {
@@ -73,7 +72,6 @@ pub(crate) enum Event {
 type EventOf = fn(Vec<u8>) -> Event;
 
 /// A child process without standard input; killed and reaped when dropped.
-#[derive(Debug)]
 pub(crate) struct Child {
     child: std::process::Child,
     /// Standard output and error, until closed, and what is made of their bytes.

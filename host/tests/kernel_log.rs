@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const FILTER: &str = "pf/*:fred:*";
+const SAVED: &str = "pf/read-unmapped:fred:block@frame:migrate-process";
 const WARNING: &str = "WARNING: midflight test";
 
 /// Runs scenarios that pass while `record` is written into `log` again and again.
@@ -64,7 +65,7 @@ fn a_kernel_warning_is_shown_and_fails_a_green_run() {
 #[test]
 fn a_log_that_was_named_and_cannot_be_read_is_an_error() {
     for (log, why) in [("/no/such/log", "No such file"), ("/proc", "irectory")] {
-        for arguments in [["run", FILTER], ["migrate", "--listen=tcp:0"]] {
+        for arguments in [["run", FILTER], ["save", SAVED], ["resume", "no-such-guest"]] {
             let ran = midflight(&[&arguments[..], &["--machine", "model", "--kernel-log", log]].concat());
             assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{ran:?}");
             assert!(ran.stderr.starts_with(&format!("midflight: --kernel-log {log}: ")), "{ran:?}");

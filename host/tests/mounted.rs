@@ -40,7 +40,9 @@ fn without_proc_there_is_one_sentence() {
         let Some(ran) = without("/proc", &[&COLD[..], &more].concat()) else { return };
         one_sentence(&ran, sentence);
     }
-    for other in [["explore", "pf/read-unmapped:fred"], ["compare", "pf"], ["migrate", "--listen=tcp:0"]] {
+    let save = ["save", "pf/read-unmapped:fred:block@frame:migrate-process"];
+    for other in [["explore", "pf/read-unmapped:fred"], ["compare", "pf"], save, ["resume", "no-such-guest"]]
+    {
         one_sentence(&without("/proc", &other).unwrap(), sentence);
     }
     // What needs no process and no host goes on.

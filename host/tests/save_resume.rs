@@ -4,7 +4,10 @@
 mod midflight_binary;
 mod this_host;
 
-use midflight::stream::{Kind, VERSION, Writer};
+use midflight::image::Image;
+use midflight::migration::receive;
+use midflight::report::outcome::{Outcome, Report};
+use midflight::stream::{Kind, VERSION, Writer, base_of};
 use midflight_binary::{Ran, embedded, file, finish, midflight, refused};
 use std::fs::{File, create_dir_all, read_dir, remove_file};
 use std::io::{PipeReader, Write, pipe};
@@ -164,6 +167,29 @@ fn what_is_no_whole_guest_is_refused_before_anything_is_restored() {
         refused(&resume(&stream, &["--machine", "model"]), sentence);
     }
     assert_eq!(resume(&good, &[]).code, 0);
+}
+
+#[test]
+fn what_a_guest_says_of_itself_is_not_believed() {
+    let Some(path) = saved("forged", ON_MODEL, &["--machine", "model"]) else { return };
+    let good = receive(File::open(path).unwrap()).unwrap();
+    let resumed = |forge: &dyn Fn(&mut Report)| {
+        let mut guest = good.clone();
+        forge(&mut guest.report);
+        let (image, mut stream) = (Image::parse("pf", &guest.image).unwrap(), Vec::new());
+        guest.write(&base_of(&image), &mut stream).unwrap();
+        resume(&stream, &[])
+    };
+    for case in ["db/single-step", "pf/no-such-case"] {
+        let id = format!("{case}:fred:block@frame:migrate-process");
+        let ran = resumed(&|report| report.scenario = id.parse().unwrap());
+        refused(&ran, &format!("its image pf has no case {case}"));
+    }
+    let sentence = "it was cut on somewhere, and this is model";
+    refused(&resumed(&|report| report.machine = "somewhere".to_owned()), sentence);
+    let unproved = resumed(&|report| (report.cut, report.outcome) = (None, Outcome::Pass));
+    assert_eq!(unproved.code, 2, "{unproved:?}");
+    assert!(unproved.stdout.contains("the guest says pass and no cut was proved"), "{unproved:?}");
 }
 
 #[test]

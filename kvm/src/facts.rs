@@ -84,9 +84,9 @@ impl KvmMachine {
     pub fn facts(&self) -> KvmFacts {
         let value = |number: u32| self.kvm.check_extension_raw(number.into());
         KvmFacts {
-            fred: has(&self.cpuid, &FRED),
-            xfd: has(&self.cpuid, &XFD),
-            amx: has(&self.cpuid, &AMX_TILE),
+            fred: has(&self.cpuid, FRED),
+            xfd: has(&self.cpuid, XFD),
+            amx: has(&self.cpuid, AMX_TILE),
             nested_flag: self.nested_flag,
             capabilities: CAPABILITIES
                 .map(|(name, number)| Capability { name, value: value(number) })

@@ -123,7 +123,7 @@ impl KvmMachine {
         let offered = Offered { sregs2: offers(KVM_CAP_SREGS2), tsc_khz: offers(KVM_CAP_GET_TSC_KHZ) };
         let mut machine = Self { kvm, cpuid, msr_indices, offered, nested_flag: NestedFlag::NotOffered };
         // Without FRED there is no nested bit to carry.
-        if vm::cpuid::has(&machine.cpuid, &FRED) {
+        if vm::cpuid::has(&machine.cpuid, FRED) {
             machine.nested_flag = machine.find_nested_flag();
         }
         Ok(machine)

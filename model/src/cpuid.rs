@@ -24,7 +24,7 @@ impl CpuidTable {
 
     /// Whether the table offers a feature.
     pub fn has(&self, feature: Feature) -> bool {
-        vm::cpuid::has(&self.entries, &feature)
+        vm::cpuid::has(&self.entries, feature)
     }
 }
 

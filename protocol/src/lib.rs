@@ -31,6 +31,7 @@
 //! captures, its judge compares and writes the verdict, and it rings `Done(case)`. Then it reads
 //! the next case index.
 #![no_std]
+#![forbid(unsafe_code)]
 
 #[cfg(test)]
 extern crate std;

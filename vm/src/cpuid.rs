@@ -13,6 +13,6 @@ pub fn output(cpuid: &[kvm_cpuid_entry2], leaf: u32, subleaf: u32) -> [u32; 4] {
 }
 
 /// Whether `cpuid` has `feature`.
-pub fn has(cpuid: &[kvm_cpuid_entry2], feature: &Feature) -> bool {
+pub fn has(cpuid: &[kvm_cpuid_entry2], feature: Feature) -> bool {
     feature.is_in(output(cpuid, feature.leaf, feature.subleaf))
 }

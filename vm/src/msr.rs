@@ -63,7 +63,7 @@ pub enum Access {
 impl Row {
     /// Whether a guest with this CPUID has it.
     pub fn exists(&self, cpuid: &[kvm_cpuid_entry2]) -> bool {
-        self.needs.is_empty() || self.needs.iter().any(|feature| crate::cpuid::has(cpuid, feature))
+        self.needs.is_empty() || self.needs.iter().any(|feature| crate::cpuid::has(cpuid, *feature))
     }
 
     /// Whether the model has it.
@@ -100,7 +100,7 @@ const IBT: Feature = Feature { name: "IBT", leaf: 7, subleaf: 0, register: Regis
 /// IA32_FRED_CONFIG comes after the stack pointers and levels that its CSL field selects among; no write of
 /// one depends on another's value. IA32_XFD comes before IA32_XFD_ERR, which has no rule of its own.
 #[rustfmt::skip]
-pub const TABLE: [Row; 38] = [
+pub const TABLE: &[Row] = &[
     row(TSC, "IA32_TIME_STAMP_COUNTER", &[], takes(any)),
     row(0x3B, "IA32_TSC_ADJUST", &[], Kvm),
     row(0x48, "IA32_SPEC_CTRL", &[], Kvm),

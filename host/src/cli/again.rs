@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 
 /// What was typed: the program and the options. A command made of it repeats exactly: it has every option
 /// that was given, whichever options there are.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Given {
     /// In words for a shell.
     program: String,
     options: Vec<GivenOption>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct GivenOption {
     id: String,
     /// The option and its values in words for a shell.

@@ -30,6 +30,7 @@ pub(super) fn resume(args: &ResumeArgs, kvm: &Path, given: &Given) -> Result<u8,
     let kernel_log = kernel_log(args.watch.kernel_log.as_deref())?;
     // A guest brings its image.
     let known = known_issues(&args.watch.known, &[], false)?;
+    mounted::check(false)?;
     let guest = read(args.file.as_deref(), args.wait)?;
     let its_own = || match guest.report.machine == MachineName::Kvm.name() {
         true => MachineName::Kvm,
@@ -41,7 +42,8 @@ pub(super) fn resume(args: &ResumeArgs, kvm: &Path, given: &Given) -> Result<u8,
     let (timeout, frames) = (args.timeout, args.frames);
     let report = within(timeout + 2 * GRACE, move || {
         let machine = choice.open()?;
-        judged(guest, |guest| finish(machine.as_ref(), choice.behaviour(), guest, timeout, frames))
+        let start = Instant::now();
+        Ok(conclude(finish(machine.as_ref(), choice.behaviour(), guest, timeout, frames)?, start))
     })?;
     let again = |_: &Report| args.file.as_ref().map(|file| given.command("resume", &[file], &[]));
     let how = Reporting { format: args.format, known: &known, facts, again: &again, times: 1 };
@@ -69,14 +71,4 @@ fn read(file: Option<&Path>, wait: Duration) -> Result<Guest, CliError> {
         }
         other => other.into(),
     })
-}
-
-/// What is made of the guest's verdict, as `run` makes it.
-fn judged(
-    guest: Guest,
-    run: impl FnOnce(Guest) -> Result<Report, MigrationError>,
-) -> Result<Report, CliError> {
-    let start = Instant::now();
-    let report = run(guest)?;
-    Ok(conclude(report, start))
 }

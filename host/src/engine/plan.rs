@@ -4,9 +4,10 @@ use crate::engine::questions::{Question, StopSupport, Support};
 use crate::image::{Case, Image};
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario::{self, Delivery, Plan, Scenario};
-use fred::cpuid::{self, Feature};
+use fred::cpuid::{AMX_TILE, FRED, Feature, INTEL, RDTSCP, XFD, vendor};
 use protocol::need::Needs;
 use vm::Machine;
+use vm::cpuid::{has, output};
 
 /// What a machine can do, found out before the run.
 #[derive(Clone, Debug)]
@@ -61,25 +62,18 @@ fn questions<'a>(
 }
 
 /// The CPUID feature behind a need; `None` where every machine here meets it.
-const FEATURES: [(Needs, Feature); 4] = [
-    (Needs::FRED, cpuid::FRED),
-    (Needs::XFD, cpuid::XFD),
-    (Needs::AMX, cpuid::AMX_TILE),
-    (Needs::RDTSCP, cpuid::RDTSCP),
-];
+const FEATURES: [(Needs, Feature); 4] =
+    [(Needs::FRED, FRED), (Needs::XFD, XFD), (Needs::AMX, AMX_TILE), (Needs::RDTSCP, RDTSCP)];
 
 /// The needs that a machine with this CPUID meets.
 pub fn met_needs(machine: &dyn Machine) -> Needs {
     // NMIs and interrupts are the probe's to find out.
     let mut meets = Needs::USER | Needs::NMI | Needs::INTERRUPT;
-    let leaf = |function, index| {
-        let leaf = machine.cpuid().iter().find(|leaf| leaf.function == function && leaf.index == index);
-        leaf.map_or([0; 4], |leaf| [leaf.eax, leaf.ebx, leaf.ecx, leaf.edx])
-    };
+    let cpuid = machine.cpuid();
     for (need, feature) in FEATURES {
-        meets.set(need, feature.is_in(leaf(feature.leaf, feature.subleaf)));
+        meets.set(need, has(cpuid, feature));
     }
-    meets.set(Needs::INTEL, cpuid::vendor(leaf(0, 0)) == cpuid::INTEL);
+    meets.set(Needs::INTEL, vendor(output(cpuid, 0, 0)) == INTEL);
     meets
 }
 

@@ -11,7 +11,7 @@ use std::fmt::Display;
 use std::io::Write;
 
 /// The last object.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 struct Summary<'a> {
     totals: Totals,
     machines: BTreeMap<&'a str, Totals>,

@@ -11,7 +11,6 @@ use vm_superio::{Serial, SerialState, Trigger};
 pub const SERIAL_LIMIT: usize = 64 << 10;
 
 /// No interrupt line is wired: the images poll.
-#[derive(Debug)]
 struct NoInterrupt;
 
 impl Trigger for NoInterrupt {
@@ -23,7 +22,7 @@ impl Trigger for NoInterrupt {
 }
 
 /// Serial output, bounded.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Lines {
     bytes: Vec<u8>,
 }

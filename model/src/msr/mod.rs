@@ -86,7 +86,7 @@ impl CpuState {
 
     /// Every MSR has its value after reset.
     pub(crate) fn reset_msrs(&mut self) {
-        for row in &TABLE {
+        for row in TABLE {
             if let (Some(value), Some(place)) = (reset(row), places::of(row.index)) {
                 (place.write)(self, value);
             }

@@ -57,8 +57,7 @@ pub use losses::{Loss, losses, may_hold_back, no_field_for_event_data};
 pub use nested_bit::carries_nested_bit;
 pub use restore::{ORDER, Restored, Step, restore, restore_and_check, restore_in};
 
-use crate::Machine;
-use crate::{MemoryImage, Msr, RunMode, Vcpu, VcpuError, VmConfig, Xsave};
+use crate::{Machine, MemoryImage, Msr, RunMode, Vcpu, VcpuError, VmConfig, Xsave, cpuid};
 use kvm_bindings::{
     KVM_SREGS2_FLAGS_PDPTRS_VALID, kvm_cpuid_entry2, kvm_debugregs, kvm_mp_state, kvm_regs, kvm_sregs,
     kvm_sregs2, kvm_vcpu_events, kvm_xcrs,
@@ -123,7 +122,7 @@ pub fn read(vcpu: &mut dyn Vcpu, msrs: &[u32], config: &VmConfig) -> Result<VmSt
         sregs,
         pdptrs,
         debug_regs: vcpu.debug_regs()?,
-        xcrs: if has_xsave(config) { Some(vcpu.xcrs()?) } else { None },
+        xcrs: if cpuid::has(&config.cpuid, fred::cpuid::XSAVE) { Some(vcpu.xcrs()?) } else { None },
         xsave: vcpu.xsave()?,
         msrs: vcpu.msrs(msrs)?,
         memory: vcpu.save_memory()?,
@@ -162,9 +161,4 @@ pub fn first_form(from: &kvm_sregs2) -> kvm_sregs {
 pub fn second_form(from: &kvm_sregs, pdptrs: Option<[u64; 4]>) -> kvm_sregs2 {
     let flags = if pdptrs.is_some() { KVM_SREGS2_FLAGS_PDPTRS_VALID.into() } else { 0 };
     common_form!(from, kvm_sregs2 { flags: flags, pdptrs: pdptrs.unwrap_or_default() })
-}
-
-fn has_xsave(config: &VmConfig) -> bool {
-    let leaf = config.cpuid.iter().find(|entry| entry.function == fred::cpuid::XSAVE.leaf);
-    leaf.is_some_and(|leaf| leaf.ecx & fred::cpuid::XSAVE.mask() != 0)
 }

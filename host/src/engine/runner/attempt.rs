@@ -1,6 +1,6 @@
 //! From `Armed` to the verdict.
 
-use super::Runner;
+use super::fork::Runner;
 use super::trouble::{Trouble, expect};
 use crate::engine::verdict;
 use crate::image::{Case, Image};
@@ -109,6 +109,18 @@ impl<'a> Run<'_, '_, 'a> {
             Err(_) => {}
         }
         Ok(())
+    }
+
+    /// What a guest that came to no verdict means.
+    pub(super) fn settle(
+        &self,
+        done: Result<(), Trouble>,
+        session: Option<&mut Session<'_>>,
+        report: &mut Report,
+    ) {
+        if let Err(trouble) = done {
+            trouble.settle(session, self.runner.timeout, report);
+        }
     }
 
     pub(super) fn to_done(&self, session: &mut Session<'_>, report: &mut Report) -> Result<(), Trouble> {

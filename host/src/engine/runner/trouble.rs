@@ -3,13 +3,13 @@
 //! An *error* is only what our own program or the environment did. Whatever a guest that is right on
 //! a sound machine cannot come to, the machine has done: a failure.
 
-use super::attempt::Run;
 use crate::report::outcome::{Outcome, Report};
 use crate::session::{Session, Stopped};
 use crate::stops::NoCut;
 use protocol::doorbell::Doorbell;
 use protocol::exit::ImageExit;
 use protocol::text;
+use std::time::Duration;
 use vm::{Exit, VcpuError, explain};
 
 /// Why a scenario came to no verdict of the guest's.
@@ -53,75 +53,67 @@ impl From<NoCut> for Trouble {
     }
 }
 
-impl Run<'_, '_, '_> {
-    /// What an end without a verdict means.
-    pub(super) fn settle(
-        &self,
-        done: Result<(), Trouble>,
-        session: Option<&mut Session<'_>>,
-        report: &mut Report,
-    ) {
-        let Err(trouble) = done else { return };
-        let sentence = trouble.to_string();
-        (report.outcome, report.reason) = match trouble {
-            Trouble::Judged => return,
-            Trouble::Migration(_) | Trouble::NoCut(_) | Trouble::Ended => (Outcome::Error, Some(sentence)),
-            Trouble::Machine(_) => (Outcome::Fail, Some(sentence)),
-            Trouble::Vcpu(error) => (error.blame().into(), Some(sentence)),
-            Trouble::Told(outcome, _) => (outcome, Some(sentence)),
-            Trouble::Stopped(stopped) => {
-                let (outcome, reason) = self.runner.describe(session, &stopped);
+impl Trouble {
+    /// Of a guest that stopped where it should not, and that nobody will see any more.
+    pub(super) fn told(mut session: Session<'_>, stopped: &Stopped, timeout: Duration) -> Self {
+        let (outcome, sentence) = describe(Some(&mut session), stopped, timeout);
+        Self::Told(outcome, sentence)
+    }
+
+    /// What it means: writes it into the report. `timeout` is how long the scenario had.
+    pub(super) fn settle(self, session: Option<&mut Session<'_>>, timeout: Duration, report: &mut Report) {
+        let sentence = self.to_string();
+        (report.outcome, report.reason) = match self {
+            Self::Judged => return,
+            Self::Migration(_) | Self::NoCut(_) | Self::Ended => (Outcome::Error, Some(sentence)),
+            Self::Machine(_) => (Outcome::Fail, Some(sentence)),
+            Self::Vcpu(error) => (error.blame().into(), Some(sentence)),
+            Self::Told(outcome, _) => (outcome, Some(sentence)),
+            Self::Stopped(stopped) => {
+                let (outcome, reason) = describe(session, &stopped, timeout);
                 (outcome, Some(reason))
             }
         };
     }
 }
 
-impl super::Runner<'_> {
-    /// What a guest that stopped where it should not says about the machine, or about us.
-    pub(super) fn describe(&self, session: Option<&mut Session<'_>>, stopped: &Stopped) -> (Outcome, String) {
-        let Some(session) = session else { return (Outcome::Error, "the guest was lost".to_owned()) };
-        let image = session.image();
-        let rip = session.vcpu.regs().map(|regs| regs.rip);
-        let place = rip.map_or("an unknown address".to_owned(), |rip| image.describe_address(rip));
-        match stopped {
-            Stopped::Exit(Exit::Deadline) => {
-                let limit = self.timeout.as_secs_f64();
-                (Outcome::Error, format!("timeout: after {limit} s the guest was still running, at {place}"))
-            }
-            Stopped::Exit(exit @ Exit::UnknownInstruction { rip, .. }) => {
-                let at = image.describe_address(*rip);
-                (explain::blame(exit).into(), format!("{} at {at}", explain::exit(exit)))
-            }
-            Stopped::Exit(exit @ Exit::FailEntry { set, .. }) => {
-                let with = explain::entered_with(session.vcpu.as_mut(), set);
-                (explain::blame(exit).into(), format!("{}; RIP at {place}; {with}", explain::exit(exit)))
-            }
-            Stopped::Exit(exit) => {
-                (explain::blame(exit).into(), format!("{}, RIP at {place}", explain::exit(exit)))
-            }
-            Stopped::Ended(byte) => ended(session, *byte),
-            Stopped::Doorbell(doorbell) => {
-                let rang = match doorbell {
-                    Doorbell::Ready => "Ready".to_owned(),
-                    Doorbell::Armed(case) => format!("Armed of case {case}"),
-                    Doorbell::Done(case) => format!("Done of case {case}"),
-                };
-                (Outcome::Fail, format!("the guest rang {rang} out of turn, RIP at {place}"))
-            }
-            Stopped::Input => {
-                (Outcome::Fail, format!("the guest read the input port out of turn, RIP at {place}"))
-            }
-            Stopped::Output => {
-                (Outcome::Fail, format!("the guest wrote to the output port out of turn, RIP at {place}"))
-            }
+/// What a guest that stopped where it should not says about the machine, or about us.
+fn describe(session: Option<&mut Session<'_>>, stopped: &Stopped, timeout: Duration) -> (Outcome, String) {
+    let Some(session) = session else { return (Outcome::Error, "the guest was lost".to_owned()) };
+    let image = session.image();
+    let rip = session.vcpu.regs().map(|regs| regs.rip);
+    let place = rip.map_or("an unknown address".to_owned(), |rip| image.describe_address(rip));
+    match stopped {
+        Stopped::Exit(Exit::Deadline) => {
+            let limit = timeout.as_secs_f64();
+            (Outcome::Error, format!("timeout: after {limit} s the guest was still running, at {place}"))
         }
-    }
-
-    /// As [`describe`](Self::describe), for a session that the caller will not see.
-    pub(super) fn explain(&self, mut session: Session<'_>, stopped: &Stopped) -> Trouble {
-        let (outcome, sentence) = self.describe(Some(&mut session), stopped);
-        Trouble::Told(outcome, sentence)
+        Stopped::Exit(exit @ Exit::UnknownInstruction { rip, .. }) => {
+            let at = image.describe_address(*rip);
+            (explain::blame(exit).into(), format!("{} at {at}", explain::exit(exit)))
+        }
+        Stopped::Exit(exit @ Exit::FailEntry { set, .. }) => {
+            let with = explain::entered_with(session.vcpu.as_mut(), set);
+            (explain::blame(exit).into(), format!("{}; RIP at {place}; {with}", explain::exit(exit)))
+        }
+        Stopped::Exit(exit) => {
+            (explain::blame(exit).into(), format!("{}, RIP at {place}", explain::exit(exit)))
+        }
+        Stopped::Ended(byte) => ended(session, *byte),
+        Stopped::Doorbell(doorbell) => {
+            let rang = match doorbell {
+                Doorbell::Ready => "Ready".to_owned(),
+                Doorbell::Armed(case) => format!("Armed of case {case}"),
+                Doorbell::Done(case) => format!("Done of case {case}"),
+            };
+            (Outcome::Fail, format!("the guest rang {rang} out of turn, RIP at {place}"))
+        }
+        Stopped::Input => {
+            (Outcome::Fail, format!("the guest read the input port out of turn, RIP at {place}"))
+        }
+        Stopped::Output => {
+            (Outcome::Fail, format!("the guest wrote to the output port out of turn, RIP at {place}"))
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use fred::cpuid::{AMX_TILE, Feature, XFD, XSAVE};
 use kvm_bindings::kvm_cpuid_entry2;
+use vm::cpuid::has;
 
 /// How one output register of a leaf that both have is made from two.
 #[derive(Clone, Copy)]
@@ -134,10 +135,6 @@ fn components(first: &[kvm_cpuid_entry2], second: &[kvm_cpuid_entry2]) -> u64 {
         }
     }
     both
-}
-
-fn has(entries: &[kvm_cpuid_entry2], feature: Feature) -> bool {
-    find(entries, feature.leaf, feature.subleaf).is_some_and(|leaf| feature.is_in(outputs(leaf)))
 }
 
 /// A sub-leaf of leaf 0xD for a guest that has `components`.

@@ -7,7 +7,6 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 /// A connection to the monitor of a QEMU that is to be started.
-#[derive(Debug)]
 pub(super) struct Monitor {
     ours: UnixStream,
     /// Inherited by the child under its number.

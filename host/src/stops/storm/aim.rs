@@ -11,7 +11,6 @@ use std::time::Duration;
 const SHORTEST: Duration = Duration::from_micros(1);
 
 /// Draws times for [`RunMode::SignalAfter`](vm::RunMode::SignalAfter).
-#[derive(Debug)]
 pub(super) struct Aim {
     random: Rng,
     /// Times are drawn from up to here.

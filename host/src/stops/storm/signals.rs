@@ -33,7 +33,6 @@ impl StormBounds {
 }
 
 /// What became of a run of the case.
-#[derive(Debug)]
 pub(crate) enum Struck {
     /// A signal has met its event in flight.
     Cut(Cut),
@@ -44,7 +43,6 @@ pub(crate) enum Struck {
 }
 
 /// The signals.
-#[derive(Debug)]
 pub(crate) struct Signals {
     random: Rng,
     /// `None` until it was measured what the case needs without signals.

@@ -19,7 +19,6 @@ pub(super) enum Found {
 }
 
 /// A guest between `Armed` and its handler, looked at after each signal.
-#[derive(Debug)]
 pub(super) struct Watch {
     last: Look,
 }

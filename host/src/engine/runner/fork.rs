@@ -1,0 +1,142 @@
+//! Guests at `Ready`: booted once, and forked from that snapshot.
+
+use super::trouble::Trouble;
+use crate::image::Image;
+use crate::migration::{Asked, Migrated, MigrationError};
+use crate::scenario::{Delivery, Plan, Scenario};
+use crate::session::boot::boot;
+use crate::session::{Session, Stopped};
+use crate::stops::storm::StormBounds;
+use crate::stream::Guest;
+use fred::control::CR4_FRED;
+use protocol::doorbell::Doorbell;
+use protocol::mailbox::HostFlags;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+use vm::Machine;
+use vm::state::{self, VmState};
+use vm::{Vcpu, VcpuError, VmConfig, VmKind};
+
+/// Runs scenarios on a machine, forking them from snapshots taken at `Ready`.
+pub struct Runner<'m> {
+    pub(super) machine: &'m dyn Machine,
+    pub(super) behaviour: Option<String>,
+    pub(super) timeout: Duration,
+    snapshots: HashMap<SnapshotKey, VmState>,
+    /// Whether reports carry captured frames.
+    pub frames: bool,
+    /// How long storms last.
+    pub storm: StormBounds,
+    /// Told where the guest is whenever it stands still, so that somebody knows if it never does again.
+    pub on_seen: Option<OnSeen<'m>>,
+    /// Another process, for guests that continue in one.
+    pub to_process: Option<ToProcess<'m>>,
+    /// Shown the guest whenever its doorbell has rung.
+    pub on_doorbell: Option<OnDoorbell<'m>>,
+    /// The machines that a migration takes the guest to, one after the other; without any, a fresh VM
+    /// of its own machine. With some, a guest that nothing cuts migrates at `Armed`.
+    pub route: Vec<&'m dyn Machine>,
+}
+
+/// What a snapshot at `Ready` depends on: image, delivery, payload capability.
+type SnapshotKey = (String, Delivery, bool);
+
+/// Lets a guest continue in another process, which does what is asked.
+pub type ToProcess<'m> = Box<dyn Fn(&Guest, &Image, Asked) -> Result<Migrated, MigrationError> + 'm>;
+
+/// Told where a guest is whenever it stands still.
+pub type OnSeen<'m> = Box<dyn Fn(&str) + 'm>;
+/// Shown a guest whose doorbell has rung, before anything else is done with it.
+pub type OnDoorbell<'m> = Box<dyn Fn(Doorbell, &mut Session<'_>) -> Result<(), VcpuError> + 'm>;
+
+impl std::fmt::Debug for Runner<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runner").field("machine", &self.machine.name()).finish_non_exhaustive()
+    }
+}
+
+impl<'m> Runner<'m> {
+    /// A runner; each scenario may take `timeout`.
+    pub fn new(machine: &'m dyn Machine, behaviour: Option<String>, timeout: Duration) -> Self {
+        Self {
+            machine,
+            behaviour,
+            timeout,
+            snapshots: HashMap::new(),
+            frames: false,
+            storm: StormBounds::DEFAULT,
+            on_seen: None,
+            to_process: None,
+            on_doorbell: None,
+            route: Vec::new(),
+        }
+    }
+
+    /// A VM stopped at `Ready`, forked from the snapshot, which is taken the first time.
+    pub(super) fn fork(
+        &mut self,
+        image: &Image,
+        scenario: &Scenario,
+        deadline: Instant,
+    ) -> Result<Box<dyn Vcpu>, Trouble> {
+        let key = (image.name.clone(), scenario.delivery, scenario.payload);
+        if !self.snapshots.contains_key(&key) {
+            let mut session = self.boot(image, scenario, deadline)?;
+            let config = VmConfig { kind: VmKind::Plain, ..self.config(scenario) };
+            let state = state::save(session.vcpu.as_mut(), self.machine, &config)?;
+            self.snapshots.insert(key.clone(), state);
+        }
+        let state = VmState { config: self.config(scenario), ..self.snapshots[&key].clone() };
+        let mut vcpu = state::restore(self.machine, &state)?;
+        vcpu.set_deadline(deadline);
+        Ok(vcpu)
+    }
+
+    /// A VM booted to `Ready`.
+    pub(super) fn boot<'i>(
+        &self,
+        image: &'i Image,
+        scenario: &Scenario,
+        deadline: Instant,
+    ) -> Result<Session<'i>, Trouble> {
+        let mut vcpu = boot(self.machine, image, scenario.delivery, scenario.payload, HostFlags::PRESENT)?;
+        vcpu.set_deadline(deadline);
+        let mut session = Session::new(vcpu, image);
+        match session.advance()? {
+            Stopped::Doorbell(Doorbell::Ready) => {
+                has_fred(scenario, &mut session)?;
+                self.rang(Doorbell::Ready, &mut session)?;
+                Ok(session)
+            }
+            other => Err(Trouble::told(session, &other, self.timeout)),
+        }
+    }
+
+    /// Shows the guest to whoever wants to see it.
+    pub(super) fn rang(&self, doorbell: Doorbell, session: &mut Session<'_>) -> Result<(), VcpuError> {
+        self.on_doorbell.as_ref().map_or(Ok(()), |look| look(doorbell, session))
+    }
+
+    /// The VM of a scenario.
+    pub(super) fn config(&self, scenario: &Scenario) -> VmConfig {
+        VmConfig {
+            memory_size: crate::image::MEMORY_SIZE,
+            cpuid: self.machine.cpuid().to_vec(),
+            exception_payload: scenario.payload,
+            kind: match scenario.plan {
+                Plan::Cut(stop, _) => stop.facts().vm,
+                Plan::Cold | Plan::None => VmKind::Plain,
+            },
+        }
+    }
+}
+
+/// A guest that is ready for FRED has set CR4.FRED, because CPUID offers it: a KVM that drops in
+/// silence what it has offered is wrong.
+fn has_fred(scenario: &Scenario, session: &mut Session<'_>) -> Result<(), Trouble> {
+    if scenario.delivery == Delivery::Fred && session.vcpu.sregs()?.cr4 & CR4_FRED == 0 {
+        let what = "CPUID offers FRED, the guest has set CR4.FRED, and CR4.FRED reads 0";
+        return Err(Trouble::Machine(what.to_owned()));
+    }
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! What another process is asked to do with a guest, and what becomes of it.
+
+use crate::report::outcome::Report;
+use crate::stream::{Guest, StreamError};
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::time::Duration;
+
+/// What is to be done with a guest where it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Task {
+    /// Run it to the end of its case, and judge it.
+    Finish,
+    /// Restore it, save it again, and send it back.
+    Return,
+}
+
+/// What is asked of the process that a guest goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// What is to be done.
+    pub task: Task,
+    /// How long it may take.
+    pub time_left: Duration,
+    /// Whether captured frames are wanted.
+    pub frames: bool,
+}
+
+/// What became of a guest that left its process.
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, and taken apart at once")]
+pub enum Migrated {
+    /// It was judged there.
+    Judged(Report),
+    /// It came back: [`Task::Return`].
+    Returned(Guest),
+    /// It was saved, and whoever resumes it judges it.
+    Saved,
+}
+
+/// A guest could not be continued in another process.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrationError {
+    /// Its stream cannot be read or written.
+    #[error(transparent)]
+    Stream(StreamError),
+    /// It is none that can be resumed there.
+    #[error("the guest cannot be resumed: {0}")]
+    Refused(String),
+    /// The process cannot be started.
+    #[error("the destination process cannot be started: {0}")]
+    Start(io::Error),
+    /// The process ended in the middle.
+    #[error("the destination process ended by itself ({status}): {error}")]
+    Died {
+        /// How it ended.
+        status: String,
+        /// What was noticed first.
+        error: StreamError,
+    },
+    /// The other side did not read or write in time.
+    #[error("timeout: the other side of the migration was silent for too long, and was given up")]
+    Late,
+}
+
+impl From<StreamError> for MigrationError {
+    /// A deadline that was met is a timeout.
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::Io(error) if error.kind() == io::ErrorKind::TimedOut => Self::Late,
+            other => Self::Stream(other),
+        }
+    }
+}
+
+/// How much longer than the guest's own deadline another process is waited for: its own comes first.
+pub const GRACE: Duration = Duration::from_secs(2);

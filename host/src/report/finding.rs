@@ -5,8 +5,8 @@ use crate::stops::cut::Changed;
 use protocol::doorbell::Doorbell;
 use serde::{Deserialize, Serialize};
 use vm::blame::Refusal;
-use vm::explain::Entered;
-use vm::{Exit, Queue, VcpuError};
+use vm::explain::{Entered, ShownQueue};
+use vm::{Exit, VcpuError};
 
 /// Why a scenario did not pass. What it looks like in TOML is how known-issues.toml describes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -90,7 +90,7 @@ pub enum Finding {
     /// The entry was abandoned, and the event that it was to inject is gone from the queue.
     EventGone {
         /// What is in the queue.
-        queue: Queue,
+        queue: ShownQueue,
     },
     /// CPUID offers FRED, the guest has set CR4.FRED, and it reads 0.
     FredNotSet,

@@ -8,8 +8,9 @@ use crate::scenario::Scenario;
 use crate::stops::Proof;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use vm::Blame;
+use vm::explain::ShownQueue;
 use vm::state::{Loss, Restored};
-use vm::{Blame, Queue};
 
 /// What became of a scenario, least severe first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -78,7 +79,7 @@ impl fmt::Display for Cited {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AtCut {
     /// What the queue held; none where the kernel went on by itself.
-    pub queue: Option<Queue>,
+    pub queue: Option<ShownQueue>,
     /// Where the guest was.
     pub at: Address,
 }

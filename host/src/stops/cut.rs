@@ -5,7 +5,8 @@ use crate::session::{Session, Stopped};
 use kvm_bindings::{kvm_regs, kvm_vcpu_events};
 use protocol::disturbance::Phase;
 use serde::{Deserialize, Serialize};
-use vm::{Queue, VcpuError};
+use vm::VcpuError;
+use vm::explain::ShownQueue;
 
 /// How it is known that the delivery was cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -31,7 +32,7 @@ pub struct Cut {
     /// Whether the event's own effects on CR2 and DR6 are still to come.
     pub phase: Phase,
     /// What the queue held; none where the guest did not stand still.
-    pub queue: Option<Queue>,
+    pub queue: Option<ShownQueue>,
     /// RIP at the cut.
     pub rip: u64,
     /// What a second KVM_RUN made of the event.
@@ -65,7 +66,7 @@ pub enum SecondRun {
 #[serde(deny_unknown_fields)]
 pub struct Changed {
     /// The queue.
-    pub queue: Option<Queue>,
+    pub queue: Option<ShownQueue>,
     /// Where the guest was.
     #[serde(default)]
     pub at: Option<Address>,
@@ -100,7 +101,7 @@ pub enum NoCut {
     Machine(String),
     /// The entry was abandoned, and the event that it was to inject is gone from the queue.
     #[error("the event is gone from the queue: {0}")]
-    Gone(Queue),
+    Gone(ShownQueue),
     /// It stopped, but nothing proves that an event was in flight.
     #[error("{0}")]
     Unproved(String),
@@ -164,7 +165,7 @@ impl Look {
     }
 
     pub(super) fn cut(&self, proof: Proof, phase: Phase) -> Cut {
-        let queue = Some(Queue::from(&self.events));
+        let queue = Some(ShownQueue::from(&self.events));
         Cut { proof, phase, queue, rip: self.regs.rip, second_run: SecondRun::Kept }
     }
 }
@@ -173,6 +174,6 @@ impl Look {
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn queue(session: &mut Session<'_>) -> Result<Queue, VcpuError> {
-    Ok(Queue::from(&session.vcpu.events()?))
+pub fn queue(session: &mut Session<'_>) -> Result<ShownQueue, VcpuError> {
+    Ok(ShownQueue::from(&session.vcpu.events()?))
 }

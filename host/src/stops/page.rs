@@ -10,7 +10,8 @@ use crate::session::{Session, Stopped};
 use protocol::disturbance::Phase;
 use protocol::doorbell::Doorbell;
 use protocol::note::CaseFlags;
-use vm::{Exit, PageAccess, Queue, RunMode, VcpuError, VmKind};
+use vm::explain::ShownQueue;
+use vm::{Exit, PageAccess, RunMode, VcpuError, VmKind};
 
 /// A stop at which a page refuses the delivery.
 pub(super) trait RefusesPage: Copy {
@@ -171,7 +172,7 @@ fn run_again<T: RefusesPage>(
         return Ok(SecondRun::Kept);
     }
     let at = Some(session.image().describe_address(second.regs.rip));
-    let (queue, changes) = (Some(Queue::from(&second.events)), second.changes_since(first));
+    let (queue, changes) = (Some(ShownQueue::from(&second.events)), second.changes_since(first));
     Ok(SecondRun::Changed(Changed { queue, at, changes }))
 }
 

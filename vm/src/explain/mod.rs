@@ -3,12 +3,15 @@
 //! | module | holds |
 //! |---|---|
 //! | this one | exits of KVM_RUN, whose doing they are, and what a refused entry was to enter with |
+//! | [`queue`](self::queue()) | the event queue as `kvm_vcpu_events` shows it |
 //! | [`entry_failure`] | `hardware_entry_failure_reason` |
 
 pub mod entry_failure;
+mod queue;
+
+pub use queue::{QueuedException, ShownQueue};
 
 use crate::blame::Blame;
-use crate::queue::Queue;
 use crate::{Exit, Vcpu};
 use fred::control::rflags;
 use serde::{Deserialize, Serialize};
@@ -119,7 +122,7 @@ pub struct Entered {
     /// RFLAGS.
     pub rflags: Option<u64>,
     /// The queue.
-    pub queue: Option<Queue>,
+    pub queue: Option<ShownQueue>,
     /// CR0, CR4 and IA32_EFER.
     pub control: Option<[u64; 3]>,
     /// DR6 and DR7.
@@ -131,7 +134,7 @@ pub fn entered(vcpu: &mut dyn Vcpu, set: &[String]) -> Entered {
     Entered {
         set: set.to_vec(),
         rflags: vcpu.regs().ok().map(|regs| regs.rflags),
-        queue: vcpu.events().ok().map(|events| Queue::from(&events)),
+        queue: vcpu.events().ok().map(|events| ShownQueue::from(&events)),
         control: vcpu.sregs().ok().map(|sregs| [sregs.cr0, sregs.cr4, sregs.efer]),
         debug: vcpu.debug_regs().ok().map(|debug| [debug.dr6, debug.dr7]),
     }

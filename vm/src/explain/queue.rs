@@ -7,7 +7,7 @@ use std::fmt;
 
 /// What the uAPI shows of the queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Queue {
+pub struct ShownQueue {
     /// A pending or injected exception.
     pub exception: Option<QueuedException>,
     /// The vector of an injected interrupt.
@@ -37,7 +37,7 @@ pub struct QueuedException {
     pub payload: Option<u64>,
 }
 
-impl From<&kvm_vcpu_events> for Queue {
+impl From<&kvm_vcpu_events> for ShownQueue {
     fn from(events: &kvm_vcpu_events) -> Self {
         let exception = &events.exception;
         Self {
@@ -70,7 +70,7 @@ impl fmt::Display for QueuedException {
     }
 }
 
-impl fmt::Display for Queue {
+impl fmt::Display for ShownQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { exception, interrupt, nmi_injected, nmi_pending, shadow: bits, nmis_blocked } = self;
         let mut shown: Vec<String> = exception.iter().map(ToString::to_string).collect();
@@ -107,18 +107,18 @@ mod tests {
     #[test]
     fn the_queue_prints_what_it_holds() {
         let mut events = kvm_vcpu_events::default();
-        assert_eq!(Queue::from(&events).to_string(), "nothing shown");
+        assert_eq!(ShownQueue::from(&events).to_string(), "nothing shown");
         events.exception.nr = 14;
         events.exception.injected = 1;
         events.exception.has_error_code = 1;
         events.exception.error_code = 2;
         assert_eq!(
-            Queue::from(&events).to_string(),
+            ShownQueue::from(&events).to_string(),
             "#PF (14) pending=0 injected=1 error_code=0x2 no payload"
         );
         events.exception_has_payload = 1;
         events.exception_payload = 0x1000;
-        assert!(Queue::from(&events).to_string().ends_with("payload=0x1000"));
+        assert!(ShownQueue::from(&events).to_string().ends_with("payload=0x1000"));
     }
 
     #[test]
@@ -127,11 +127,11 @@ mod tests {
         for (bits, words) in [(1, "MOV SS"), (2, "STI"), (3, "STI or MOV SS")] {
             events.interrupt.shadow = bits;
             let expected = format!("nothing shown, in the interrupt shadow of {words}");
-            assert_eq!(Queue::from(&events).to_string(), expected);
+            assert_eq!(ShownQueue::from(&events).to_string(), expected);
         }
         events.nmi.masked = 1;
-        assert!(Queue::from(&events).to_string().ends_with("STI or MOV SS, NMIs blocked"));
+        assert!(ShownQueue::from(&events).to_string().ends_with("STI or MOV SS, NMIs blocked"));
         (events.interrupt.shadow, events.nmi.injected) = (0, 1);
-        assert_eq!(Queue::from(&events).to_string(), "NMI injected=1 pending=0, NMIs blocked");
+        assert_eq!(ShownQueue::from(&events).to_string(), "NMI injected=1 pending=0, NMIs blocked");
     }
 }

@@ -110,15 +110,11 @@ fn put_line(to: &mut impl Write, value: &impl Serialize) -> Result<(), StreamErr
     to.write_all(&line).and_then(|()| to.flush()).map_err(StreamError::Io)
 }
 
-fn take_line<T: DeserializeOwned>(from: &mut impl BufRead) -> Result<T, StreamError> {
+fn take_line<T: DeserializeOwned>(from: &mut impl BufRead) -> Result<T, MigrationError> {
     let mut line = Vec::new();
     from.take(LONGEST).read_until(b'\n', &mut line).map_err(StreamError::Io)?;
     if !line.ends_with(b"\n") {
-        return Err(StreamError::Truncated("its first line"));
+        return Err(StreamError::Truncated("its first line").into());
     }
-    let nonsense = |error: serde_json::Error| StreamError::Nonsense {
-        section: "first line",
-        problem: error.to_string(),
-    };
-    serde_json::from_slice(&line).map_err(nonsense)
+    serde_json::from_slice(&line).map_err(MigrationError::Line)
 }

@@ -199,6 +199,19 @@ fn a_destination_that_dies_is_an_error_that_says_so() {
 }
 
 #[test]
+fn a_destination_that_answers_something_else_is_an_error_that_says_so() {
+    let id = "pf/read-unmapped:fred:block@frame:migrate-process";
+    let talking = Destination {
+        program: "/bin/echo".into(),
+        arguments: vec!["welcome".into()],
+        machine: model("stock"),
+    };
+    let Some(report) = run(&ModelMachine::new(&CORRECT), None, talking, id) else { return };
+    assert_eq!(report.outcome, Outcome::Error);
+    assert!(report.reason.as_deref().unwrap().contains("says what makes no sense"), "{:?}", report.reason);
+}
+
+#[test]
 fn another_machine_refuses_the_guest() {
     let destination = here(Destination::of(&model("payload-reuse")));
     let Some(machine) = this_host::kvm() else { return };

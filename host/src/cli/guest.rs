@@ -3,7 +3,7 @@
 
 use super::error::CliError;
 use crate::machines::{Described, Description};
-use crate::migration::{MigrationError, channel};
+use crate::migration::channel;
 use std::io::{BufReader, stdin, stdout};
 use std::sync::mpsc::{RecvTimeoutError, channel as mpsc};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use std::time::Duration;
 /// output.
 pub(super) fn destination() -> Result<u8, CliError> {
     let mut input = BufReader::new(stdin());
-    let description: Description = channel::take_line(&mut input).map_err(MigrationError::from)?;
+    let description: Description = channel::take_line(&mut input)?;
     let machine = description.machine()?;
     channel::serve(machine.as_ref(), description.behaviour(), input, stdout())?;
     Ok(0)

@@ -116,15 +116,11 @@ pub(super) fn put_line(to: &mut impl Write, value: &impl Serialize) -> Result<()
 ///
 /// # Errors
 /// When none can be read, or it is another thing.
-pub fn take_line<T: DeserializeOwned>(from: &mut impl BufRead) -> Result<T, StreamError> {
+pub fn take_line<T: DeserializeOwned>(from: &mut impl BufRead) -> Result<T, MigrationError> {
     let mut line = Vec::new();
     from.take(LONGEST).read_until(b'\n', &mut line).map_err(StreamError::Io)?;
     if !line.ends_with(b"\n") {
-        return Err(StreamError::Truncated("its first line"));
+        return Err(StreamError::Truncated("its first line").into());
     }
-    let nonsense = |error: serde_json::Error| StreamError::Nonsense {
-        section: "first line",
-        problem: error.to_string(),
-    };
-    serde_json::from_slice(&line).map_err(nonsense)
+    serde_json::from_slice(&line).map_err(MigrationError::Line)
 }

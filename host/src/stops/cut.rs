@@ -5,7 +5,7 @@ use crate::session::{Session, Stopped};
 use kvm_bindings::{kvm_regs, kvm_vcpu_events};
 use protocol::disturbance::Phase;
 use serde::{Deserialize, Serialize};
-use vm::{Queue, VcpuError};
+use vm::{VcpuError, explain};
 
 /// How it is known that the delivery was cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -139,7 +139,7 @@ impl Look {
     }
 
     pub(super) fn cut(&self, proof: Proof, phase: Phase) -> Cut {
-        let queue = Queue(&self.events).to_string();
+        let queue = explain::queue(&self.events);
         Cut { proof, phase, queue, rip: self.regs.rip, second_run: SecondRun::Kept }
     }
 }
@@ -149,5 +149,5 @@ impl Look {
 /// # Errors
 /// When it cannot be read.
 pub fn queue(session: &mut Session<'_>) -> Result<String, VcpuError> {
-    Ok(Queue(&session.vcpu.events()?).to_string())
+    Ok(explain::queue(&session.vcpu.events()?))
 }

@@ -10,7 +10,7 @@ use crate::session::{Session, Stopped};
 use protocol::disturbance::Phase;
 use protocol::doorbell::Doorbell;
 use protocol::note::CaseFlags;
-use vm::{Exit, PageAccess, Queue, RunMode, VcpuError, VmKind};
+use vm::{Exit, PageAccess, RunMode, VcpuError, VmKind, explain};
 
 /// A stop at which a page refuses the delivery.
 pub(super) trait RefusesPage: Copy {
@@ -172,7 +172,7 @@ fn run_again<T: RefusesPage>(
     }
     let place = session.image().describe_address(second.regs.rip);
     let changes = second.changes_since(first);
-    Ok(SecondRun::Changed(format!("{} at {place}{changes}", Queue(&second.events))))
+    Ok(SecondRun::Changed(format!("{} at {place}{changes}", explain::queue(&second.events))))
 }
 
 /// Whether the guest stopped because of the page.

@@ -3,12 +3,15 @@
 //! | module | holds |
 //! |---|---|
 //! | this one | exits of KVM_RUN, whose doing they are, and what a refused entry was to enter with |
+//! | [`queue`](self::queue()) | the event queue as `kvm_vcpu_events` shows it |
 //! | [`entry_failure`] | `hardware_entry_failure_reason` |
 
 pub mod entry_failure;
+mod queue;
+
+pub use queue::queue;
 
 use crate::blame::Blame;
-use crate::queue::Queue;
 use crate::{Exit, Vcpu};
 use fred::control::rflags;
 
@@ -122,7 +125,7 @@ pub fn entered_with(vcpu: &mut dyn Vcpu, set: &[&str]) -> String {
         parts.push(format!("RFLAGS {:#x} ({})", regs.rflags, bits.join(" ")));
     }
     if let Ok(events) = vcpu.events() {
-        parts.push(format!("the queue: {}", Queue(&events)));
+        parts.push(format!("the queue: {}", queue(&events)));
     }
     if let Ok(sregs) = vcpu.sregs() {
         parts.push(format!("CR0 {:#x}, CR4 {:#x}, EFER {:#x}", sregs.cr0, sregs.cr4, sregs.efer));

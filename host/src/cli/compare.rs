@@ -8,7 +8,7 @@ use super::error::CliError;
 use super::host::host_facts;
 use super::known::known_issues;
 use super::mounted;
-use super::run::progress_bar;
+use super::progress::progress_bar;
 use crate::compare::across;
 use crate::compare::excuse::{Excuses, not_shown};
 use crate::compare::observe::{Observation, observe};

@@ -31,7 +31,7 @@ impl Machines {
     /// Every machine as `--machine`, `--behaviour` and `--kvm` have it.
     pub(super) fn of(machine: Option<Kind>, behaviour: Option<&str>, kvm: &Path) -> Result<Self, CliError> {
         let asked = MachineOptions { kvm, behaviour };
-        let chosen = machine.or(asked.implied());
+        let chosen = machine.or(Kind::implied(&asked));
         let candidate = |kind| -> Result<Candidate, String> {
             let behaviour = asked.behaviour.filter(|_| chosen == Some(kind));
             let description = kind.described(&MachineOptions { behaviour, ..asked })?;

@@ -17,6 +17,7 @@ mod machines;
 mod mounted;
 mod mutants;
 mod on_kernel;
+mod progress;
 mod resume;
 mod run;
 mod save;

@@ -8,8 +8,9 @@ use super::error::CliError;
 use super::host::{host_facts, kernel_log};
 use super::known::known_issues;
 use super::machines::{Candidate, Machines};
+use super::mounted;
+use super::select::{Selected, select};
 use super::tell::{Reporting, Teller};
-use super::{mounted, select};
 use crate::ending;
 use crate::engine::plan::with_delivery;
 use crate::image::Delivery;
@@ -18,7 +19,6 @@ use crate::machines::{Described, Description};
 use crate::report::outcome::Report;
 use crate::scenario::{Plan, Scenario};
 use crate::stops::storm::StormBounds;
-use indicatif::{ProgressBar, ProgressStyle};
 use on::Run;
 use std::collections::HashMap;
 use std::io::stdout;
@@ -30,7 +30,7 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path, given: &Given) 
     let machines = Machines::of(args.machine, args.behaviour.as_deref(), kvm)?;
     let images = images::load(files)?;
     let known = known_issues(&args.watch.known, files, files.is_empty())?;
-    let mut scenarios = select::select(&images, &args.filters, args.allow_empty)?.scenarios;
+    let mut scenarios = select(&images, &args.filters, args.allow_empty)?.scenarios;
     with_delivery(&mut scenarios, args.delivery);
     // The default may be longer: a timeout is often given to scenarios without a storm.
     let storm = args.storm.bounds();
@@ -84,9 +84,6 @@ pub(super) fn again(given: &Given, report: &Report) -> String {
     given.command("run", &words, &without)
 }
 
-/// Image index and scenario.
-type Selected = Vec<(usize, Scenario)>;
-
 /// What is to run on which machine.
 struct Planned<'m> {
     on: Vec<(&'m Candidate, Selected)>,
@@ -114,12 +111,4 @@ impl<'m> Planned<'m> {
 /// it, is for the cold ones under the IDT.
 fn takes(machine: &Description, scenario: &Scenario) -> bool {
     machine.quirks().stops || scenario.plan == Plan::Cold && scenario.delivery == Delivery::Idt
-}
-
-pub(super) fn progress_bar(machine: &str, scenarios: usize) -> ProgressBar {
-    let bar = ProgressBar::new(scenarios as u64);
-    if let Ok(style) = ProgressStyle::with_template("{prefix:>6} [{elapsed}] {pos}/{len} {wide_msg}") {
-        bar.set_style(style);
-    }
-    bar.with_prefix(machine.to_owned())
 }

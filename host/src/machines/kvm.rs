@@ -1,6 +1,6 @@
 //! `kvm`: this host's KVM, the subject under test.
 
-use super::{Described, MachineOptions, Opened, Quirks, Unavailable, no_behaviour};
+use super::described::{Described, MachineOptions, Opened, Quirks, Unavailable, no_behaviour};
 use kvm::KvmMachine;
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -1,6 +1,6 @@
 //! `model`: the software machine, with a behaviour.
 
-use super::{Described, MachineOptions, Opened, Quirks, Unavailable};
+use super::described::{Described, MachineOptions, Opened, Quirks, Unavailable};
 use model::ModelMachine;
 use model::hypervisor::behaviour::{self, Behaviour, CORRECT};
 use serde::{Deserialize, Serialize};

@@ -21,13 +21,13 @@ pub(crate) struct OnArgs {
 
 impl OnArgs {
     /// The machine that was named; `otherwise` where none was.
-    pub(in crate::cli) fn machine(
+    pub(crate) fn machine(
         &self,
         kvm: &Path,
         otherwise: impl FnOnce() -> Kind,
     ) -> Result<Description, CliError> {
         let asked = MachineOptions { kvm, behaviour: self.behaviour.as_deref() };
-        let kind = self.machine.or(asked.implied()).unwrap_or_else(otherwise);
+        let kind = self.machine.or(Kind::implied(&asked)).unwrap_or_else(otherwise);
         if !kind.quirks().stops {
             let names: Vec<_> = Kind::names(|quirks| quirks.stops).collect();
             return Err(CliError::Usage(format!(

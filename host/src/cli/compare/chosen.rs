@@ -18,7 +18,7 @@ pub(super) fn pair(args: &CompareArgs, kvm: &Path) -> Result<Pair, CliError> {
         return Err(CliError::Usage(what));
     };
     let behaviour = args.behaviour.as_deref();
-    let implied = MachineOptions { kvm, behaviour }.implied();
+    let implied = Kind::implied(&MachineOptions { kvm, behaviour });
     let describe = |kind: Kind, behaviour| {
         if !kind.quirks().stops {
             let names: Vec<_> = Kind::names(|quirks| quirks.stops).collect();

@@ -1,8 +1,9 @@
 //! A run, machine by machine.
 
-use super::{Selected, progress_bar};
 use crate::cli::error::CliError;
 use crate::cli::machines::Candidate;
+use crate::cli::progress::progress_bar;
+use crate::cli::select::Selected;
 use crate::cli::tell::Teller;
 use crate::ending;
 use crate::engine::job::Job;

@@ -6,27 +6,27 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | `error` | why a run has no verdicts |
 //! | `monitor` | asks a QEMU that is late where its guest is |
 //! | `process` | the child process, with bounded output |
 //! | `tried` | whether the program that was found is a QEMU that runs guests |
 
+mod error;
 mod monitor;
 mod process;
 mod tried;
 
+use super::described::{Described, MachineOptions, Opened, Quirks, Unavailable, no_behaviour};
 use super::emulator::{BootError, Emulator};
-use super::transcript::{self, ImageRun, TranscriptError};
-use super::{Described, MachineOptions, Opened, Quirks, Unavailable, no_behaviour};
+use super::transcript::{self, ImageRun};
 use crate::process::MemoryFile;
+pub use error::{PROGRAM, QemuError};
 use monitor::Monitor;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Instant;
 pub use tried::{TRY, TriedQemu};
-
-/// The program looked for in PATH.
-pub const PROGRAM: &str = "qemu-system-x86_64";
 
 /// How QEMU runs the guest's code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -43,76 +43,6 @@ impl Accelerator {
         match self {
             Self::Tcg => &["-accel", "tcg", "-cpu", "max"],
             Self::Kvm => &["-accel", "kvm"],
-        }
-    }
-}
-
-/// Why a run under QEMU has no verdicts.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum QemuError {
-    /// The program is not there; a reason to skip.
-    #[error(
-        "{PROGRAM} is not in PATH: install it to run the images under QEMU too (Debian: apt install qemu-system-x86)"
-    )]
-    Missing,
-    /// The program is there and is no QEMU that runs guests; a reason to skip.
-    #[error("{program} cannot be used: {why}")]
-    Unusable {
-        /// The program.
-        program: String,
-        /// What it did.
-        why: String,
-    },
-    /// This process was told to end.
-    #[error("this run was told to end")]
-    ToldToEnd,
-    /// A system call failed.
-    #[error("{what} failed: {why}")]
-    System {
-        /// What was tried.
-        what: &'static str,
-        /// The system's answer.
-        why: String,
-    },
-    /// The deadline passed.
-    #[error("the image did not end in time under QEMU and was killed; its last line was: {last_line}")]
-    Timeout {
-        /// The last line on the serial port, or `(none)`.
-        last_line: String,
-        /// The guest's RIP, where QEMU said it.
-        rip: Option<u64>,
-    },
-    /// More output than any image prints.
-    #[error("the image printed more than {limit} bytes and was killed")]
-    TooMuchOutput {
-        /// The bound in bytes.
-        limit: usize,
-    },
-    /// The process ended with a code that no image gives.
-    #[error("QEMU ended with {status} instead of an image's exit code (33, 35, 37 or 39): {says}")]
-    UnexpectedExit {
-        /// The process's status.
-        status: String,
-        /// What QEMU printed about it, or `(nothing)`.
-        says: String,
-    },
-    /// Its output is none of an image.
-    #[error(transparent)]
-    Transcript(#[from] TranscriptError),
-}
-
-impl From<QemuError> for BootError {
-    fn from(error: QemuError) -> Self {
-        let what = error.to_string();
-        match error {
-            QemuError::Timeout { rip, .. } => Self::Late { what, rip },
-            QemuError::Missing
-            | QemuError::Unusable { .. }
-            | QemuError::ToldToEnd
-            | QemuError::System { .. }
-            | QemuError::TooMuchOutput { .. }
-            | QemuError::UnexpectedExit { .. }
-            | QemuError::Transcript(_) => Self::Other(what),
         }
     }
 }

@@ -137,7 +137,7 @@ fn a_known_issue_that_does_not_show_is_a_failure() {
             name = "imaginary"
             machine = "kvm"
             scenarios = ["pf/read-unmapped:idt:cold"]
-            failure = "entries expected 0x1, got 0x0"
+            field = [{ name = "entries", expected = 1, got = 0 }]
             host = { kvm_module = ["kvm"] }
             reason = "none"
             reference = "none"

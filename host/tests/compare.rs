@@ -190,7 +190,7 @@ fn an_unknown_difference_names_the_host_and_its_entry() {
         "db/single-step:idt at Done(0)\n    DR6: kvm 0xffff0ff0, model 0xffff4ff0\n",
         "this host: {\"cpu\":\"\",\"vendor\":\"GenuineIntel\",\"kernel\":\"6.18.44-x\",\"kvm_module\":\"kvm kvm_pvm\"",
         "cases = [\"db/single-step:idt\"]\nstops = [\"compare\"]",
-        "failure = \"DR6 at Done expected 0xffff4ff0, got 0xffff0ff0\"",
+        "field = [{ name = \"DR6\", at = \"Done\", expected = 0xffff4ff0, got = 0xffff0ff0 }]",
         "host = { vendor = [\"GenuineIntel\"], kernel = [\"6.18.\"], kvm_module = [\"kvm_pvm\"] }",
     ] {
         assert!(only.contains(part), "{part}: {only}");

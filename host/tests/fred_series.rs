@@ -7,8 +7,8 @@
 use midflight::engine::runner::Runner;
 use midflight::images::{self, ImagesError};
 use midflight::report::difference::Difference;
-use midflight::report::known::failure_text;
 use midflight::report::outcome::{Outcome, Report};
+use midflight::report::words;
 use midflight::scenario::Scenario;
 use model::ModelMachine;
 use model::hypervisor::behaviour::by_name;
@@ -38,7 +38,7 @@ fn check(behaviour: &str, failures: &[(&str, &str)]) {
         let Some(report) = run(behaviour, id) else { return };
         let outcome = if failure.is_empty() { Outcome::Pass } else { Outcome::Fail };
         assert_eq!(
-            (report.outcome, failure_text((&report).into()).as_str()),
+            (report.outcome, words::failure(&report).as_str()),
             (outcome, *failure),
             "{behaviour}: {id}"
         );
@@ -100,7 +100,7 @@ fn v9_without_the_nested_flag_loses_the_nested_bit() {
     let id = "nested/ud-level1:fred:block@frame:migrate+disturb";
     let Some(report) = run("v9", id) else { return };
     assert_eq!(report.outcome, Outcome::Fail);
-    assert_eq!(report.differences.len(), 1, "{}", failure_text((&report).into()));
+    assert_eq!(report.differences.len(), 1, "{}", words::failure(&report));
     assert_eq!(
         (report.differences[0].field.of_judge(), &report.differences[0].got),
         (Some(Field::EventData), &Value::Number(0))
@@ -137,7 +137,7 @@ fn event_data_without_a_field_for_it_is_a_loss_and_no_failure() {
     let id = "pf/read-unmapped:fred:nopayload:block@frame:migrate";
     for behaviour in ["payload-reuse", "v9"] {
         let Some(report) = run(behaviour, id) else { return };
-        assert_eq!(report.outcome, Outcome::Pass, "{behaviour}: {}", failure_text((&report).into()));
+        assert_eq!(report.outcome, Outcome::Pass, "{behaviour}: {}", words::failure(&report));
         assert!(report.event_data_open);
         assert!(report.losses.contains(&Loss::EventDataWithoutField));
     }

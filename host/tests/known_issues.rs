@@ -53,7 +53,7 @@ scenarios = ["pf/read-unmapped:idt:cold"]
 cases = [
     "db/single-step:idt",
 ]
-failure = "entries expected 0x1, got 0x0"
+field = [{ name = "entries", expected = 1, got = 0 }]
 host = { kernel = ["0.0."] }
 reason = "none"
 reference = "none"
@@ -78,8 +78,8 @@ fn a_list_that_names_what_does_not_exist_is_refused_with_its_own_name_and_line()
         (7, "single-step", "singel-step", "image `db` has no case `singel-step`"),
         (7, "db/single", "dp/single", "there is no image `dp`"),
         (7, ",\n]", ",\n]\nstops = [\"io\"]", "`db/single-step:idt` has no scenario within these limits"),
-        (9, "entries expected", "entires expected", "no judge, restore or comparison has such a field"),
-        (9, "entries expected 0x1, got 0x0", "**", "`**` describes nothing in particular"),
+        (9, "\"entries\"", "\"entires\"", "no judge, restore or comparison has such a field"),
+        (9, ", expected = 1, got = 0", "", "`entries` excuses anything"),
     ] {
         let (ran, list) = run("wrong.toml", &LIST.replace(from, to), &[]);
         let start = format!("midflight: {list}:{line}: `imaginary`: ");

@@ -23,7 +23,7 @@ const LIST: &str = r#"
     machine = "kvm"
     cases = ["pf/x:idt"]
     stops = ["cold"]
-    failure = "CR2 expected 0x7, got 0x20"
+    field = [{ name = "CR2", expected = 0x7, got = 0x20 }]
     host = { kvm_module = ["kvm"] }
     reason = "it is so"
     reference = "here"
@@ -33,7 +33,7 @@ const LIST: &str = r#"
     machine = "kvm"
     cases = ["pf/x:idt"]
     stops = ["cold"]
-    failure = "entries expected 0x1, got 0x0"
+    field = [{ name = "entries", expected = 1, got = 0 }]
     host = { kvm_module = ["kvm"] }
     reason = "it is so"
     reference = "here"
@@ -43,7 +43,7 @@ const LIST: &str = r#"
     machine = "kvm"
     cases = ["pf/x:idt"]
     stops = ["cold"]
-    failure = "result expected 0x1, got 0x0"
+    field = [{ name = "result", expected = 1, got = 0 }]
     host = { kvm_module = ["kvm"] }
     reason = "it is so"
     reference = "here"
@@ -53,7 +53,7 @@ const LIST: &str = r#"
     machine = "kvm"
     cases = ["*/*:idt"]
     stops = ["compare"]
-    failure = "RSI at Ready expected 0x1, got 0x2"
+    field = [{ name = "RSI", at = "Ready", expected = 1, got = 2 }]
     host = { kvm_module = ["kvm"] }
     reason = "it is so"
     reference = "here"

@@ -222,6 +222,31 @@ impl Finding {
             None => Self::Guest { words: words.to_owned(), rip: None },
         }
     }
+
+    /// Itself without what moves whenever the images are built anew, or depends on the processor: addresses,
+    /// and what the kernel says beside a suberror.
+    pub fn lasting(&self) -> Self {
+        let mut lasting = self.clone();
+        match &mut lasting {
+            Self::Guest { rip, .. } => *rip = None,
+            Self::Exit { exit, at, entered } => {
+                (*at, *entered) = (None, None);
+                match exit {
+                    Exit::InternalError { data, .. } => data.clear(),
+                    Exit::FailEntry { cpu, set, .. } => {
+                        *cpu = 0;
+                        set.clear();
+                    }
+                    Exit::UnknownInstruction { rip, .. } => *rip = 0,
+                    _ => {}
+                }
+            }
+            Self::Deadline { at, .. } | Self::OutOfTurn { at, .. } => *at = None,
+            Self::EventChanged { to } => to.at = None,
+            _ => {}
+        }
+        lasting
+    }
 }
 
 impl From<&VcpuError> for Finding {

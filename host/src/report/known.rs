@@ -11,7 +11,8 @@
 //! | `entry` | an entry, and what it is about |
 //! | `warning` | warnings of a kernel under test |
 //! | `read` | the TOML, with lines, and every check that needs no image |
-//! | `failure`, `fields` | what the text of a failure may be, and the fields that it may name |
+//! | `fields` | a field that an entry describes, and its values |
+//! | `failure` | what the text of a kernel's warning may be |
 //! | `existing` | the check against images |
 //! | `error` | why a list cannot be used |
 
@@ -23,9 +24,10 @@ mod fields;
 mod read;
 mod warning;
 
-pub use entry::{By, Entry, Failure, Named, Of, failure_text};
+pub use entry::{By, Entry, Failure, Named, Of};
 pub use error::{KnownIssuesError, Problem};
 pub use existing::Loaded;
+pub use fields::{DescribedField, written};
 pub use warning::{JudgedWarnings, KnownWarning};
 
 use crate::kernel_log::KernelSaid;
@@ -38,7 +40,7 @@ const BUILT_IN: (&str, &str) = ("known-issues.toml", include_str!("../../../know
 const PREDICTIONS: (&str, &str) = ("predictions.toml", include_str!("../../../predictions.toml"));
 
 /// What is known, and what is predicted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct KnownIssues {
     /// What is known of machines.
     pub issues: Vec<Entry>,

@@ -1,5 +1,6 @@
 //! Findings in words.
 
+use super::difference::Difference;
 use super::finding::{Disbelief, Finding, Port};
 use super::outcome::{Outcome, Report};
 use crate::image::Address;
@@ -18,6 +19,15 @@ pub fn reason(report: &Report) -> Option<String> {
     let parts: Vec<String> =
         report.why.iter().map(ToString::to_string).chain(not_as_saved(&report.restored)).collect();
     (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+/// Every field that differed, or the reason where none did.
+pub fn failure(report: &Report) -> String {
+    if report.differences.is_empty() {
+        return reason(report).unwrap_or_default();
+    }
+    let each = |d: &Difference| format!("{} expected {}, got {}", d.field, d.expected, d.got);
+    report.differences.iter().map(each).collect::<Vec<_>>().join("; ")
 }
 
 /// What read back otherwise after a restore.

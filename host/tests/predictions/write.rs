@@ -1,7 +1,7 @@
 //! Writes predictions: what failed alike in one entry, no entry larger than what failed.
 
 use crate::causes;
-use midflight::report::known::failure_text;
+use midflight::report::known::written;
 use midflight::report::outcome::{Outcome, Report};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +20,12 @@ type Stops = BTreeSet<String>;
 /// What limits an entry's cases: its stops, its actions where the stops have any, and the payload
 /// capability where the failure depends on it.
 type Limits = (Stops, BTreeSet<String>, Option<bool>);
+
+/// The fields that differed, as a list has them.
+fn failure(report: &Report) -> String {
+    let fields: Vec<String> = report.differences.iter().map(written).collect();
+    format!("[{}]", fields.join(", "))
+}
 
 fn stop(report: &Report) -> String {
     report.scenario.plan.stop_name()
@@ -42,10 +48,10 @@ pub(crate) fn predictions(series: &str, reports: &[Report]) -> String {
             .filter(|report| report.outcome == Outcome::Fail && causes::may_be_predicted(report))
             .copied()
             .collect();
-        let failures: BTreeSet<String> = failed.iter().map(|report| failure_text((*report).into())).collect();
+        let failures: BTreeSet<String> = failed.iter().map(|report| self::failure(report)).collect();
         for failure in failures {
             let alike: Vec<&Report> =
-                failed.iter().filter(|report| failure_text((**report).into()) == failure).copied().collect();
+                failed.iter().filter(|report| self::failure(report) == failure).copied().collect();
             let causes = causes::of(alike[0]);
             assert!(causes.is_some(), "{}: nobody has said why: {failure}", alike[0].scenario);
             let names = causes.unwrap_or_default().iter().map(|cause| cause.name).collect::<Vec<_>>();
@@ -56,7 +62,7 @@ pub(crate) fn predictions(series: &str, reports: &[Report]) -> String {
     }
     entries.into_iter().fold(String::new(), |mut text, ((_, failure, limits), cases)| {
         let of_entry =
-            |report: &&Report| failure_text((*report).into()) == failure && causes::may_be_predicted(report);
+            |report: &&Report| self::failure(report) == failure && causes::may_be_predicted(report);
         let causes = reports.iter().find(of_entry).and_then(causes::of).unwrap_or_default();
         text += &entry(series, &causes, &failure, &limits, &cases);
         text
@@ -191,7 +197,7 @@ fn entry(
     if let Some(payload) = payload {
         line("payload", payload.to_string());
     }
-    line("failure", quoted(failure));
+    line("field", failure.to_owned());
     line("host", format!("{{ fred_series = [{}], kvm_module = [\"kvm_intel\"] }}", quoted(series)));
     line("reason", quoted(&each(|cause| cause.reason, "; ")));
     line("reference", quoted(&each(|cause| cause.reference, "; ")));

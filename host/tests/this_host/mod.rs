@@ -41,6 +41,12 @@ pub(crate) fn unknown(comparisons: &[Value], facts: &HostFacts) -> Vec<String> {
     comparisons.iter().filter(red).map(|one| one_unknown(one, facts)).collect()
 }
 
+/// An integer of TOML, or a text where it is too large for one.
+fn value(text: String) -> String {
+    let number = text.strip_prefix("0x").and_then(|digits| i64::from_str_radix(digits, 16).ok());
+    number.map_or(format!("{text:?}"), |_| text)
+}
+
 fn one_unknown(one: &Value, facts: &HostFacts) -> String {
     let text = |value: &Value| value.as_str().unwrap_or("nothing").to_owned();
     let reason = one["reason"].as_str().map_or(String::new(), |reason| format!(": {reason}"));
@@ -55,8 +61,14 @@ fn one_unknown(one: &Value, facts: &HostFacts) -> String {
     let failure: Vec<_> = differences
         .iter()
         .map(|one| {
-            let [got, expected] = [&one["first"], &one["second"]].map(text);
-            format!("{} at {place} expected {expected}, got {got}", text(&one["field"]))
+            let [got, expected] = [&one["first"], &one["second"]].map(text).map(value);
+            let field = text(&one["field"]);
+            let captured = field.strip_prefix("delivery ").and_then(|rest| rest.split_once(": "));
+            let (name, delivery) = match captured {
+                Some((number, name)) => (name, format!(", delivery = {number}")),
+                None => (field.as_str(), String::new()),
+            };
+            format!("{{ name = {name:?}{delivery}, at = {place:?}, expected = {expected}, got = {got} }}")
         })
         .collect();
     let major = facts.kernel.split_inclusive('.').take(2).collect::<String>();
@@ -65,11 +77,11 @@ fn one_unknown(one: &Value, facts: &HostFacts) -> String {
     format!(
         "{id} at {at}{reason}{}\n{}\nIf this is what this KVM does, its entry in known-issues.toml is (docs/known-issues.md):\n\
          [[issue]]\nname = \"...\"\nmachine = \"kvm\"\ncases = [\"{id}\"]\nstops = [\"compare\"]\n\
-         failure = {:?}\nhost = {{ vendor = [{:?}], kernel = [{major:?}], kvm_module = [{module:?}] }}\n\
+         field = [{}]\nhost = {{ vendor = [{:?}], kernel = [{major:?}], kvm_module = [{module:?}] }}\n\
          reason = \"...\"\nreference = \"...\"",
         lines.collect::<String>(),
         sentence(facts),
-        failure.join("; "),
+        failure.join(", "),
         facts.vendor,
     )
 }

@@ -7,6 +7,7 @@ use std::fmt;
 
 /// What the uAPI shows of the queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ShownQueue {
     /// A pending or injected exception.
     pub exception: Option<QueuedException>,
@@ -24,6 +25,7 @@ pub struct ShownQueue {
 
 /// An exception in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct QueuedException {
     /// Its vector.
     pub vector: u8,

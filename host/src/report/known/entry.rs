@@ -1,5 +1,6 @@
 //! An entry of a list: which scenarios it is about, what failed, and on which hosts.
 
+use super::fields::DescribedField;
 use crate::report::difference::Difference;
 use crate::report::facts::HostFacts;
 use crate::report::finding::Finding;
@@ -8,7 +9,7 @@ use crate::scenario::{Action, Scenario, pattern};
 use std::collections::BTreeMap;
 
 /// A known issue, or a prediction.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     /// A short name, for reports.
     pub name: String,
@@ -32,9 +33,10 @@ pub struct Entry {
     /// Where it says, [`cases`](Self::cases) means only scenarios with, or without,
     /// KVM_CAP_EXCEPTION_PAYLOAD.
     pub payload: Option<bool>,
-    /// What failed, exactly: `field expected X, got Y`, joined by `; `, or the report's reason. `*`
-    /// stands for any text: for addresses, which move whenever the images are built anew.
-    pub failure: String,
+    /// Every field that differed, in the report's order.
+    pub fields: Vec<DescribedField>,
+    /// Why it failed, where no field differed.
+    pub finding: Option<Finding>,
     /// Whether it depends on time if it shows: a scenario that passes is then no failure of the list.
     pub intermittent: bool,
     /// Host facts that must hold, by name: one of the values each. See
@@ -108,7 +110,19 @@ impl Entry {
 
     /// Whether it is about this failure, on this host.
     pub(super) fn explains(&self, of: Of<'_>, failure: Failure<'_>, facts: &HostFacts) -> bool {
-        self.concerns(of, facts) && pattern::matches(&self.failure, &failure_text(failure))
+        self.concerns(of, facts) && self.describes(failure)
+    }
+
+    /// Whether it describes all of a failure, and nothing more.
+    fn describes(&self, failure: Failure<'_>) -> bool {
+        let Failure { differences, why } = failure;
+        let all = self.fields.len() == differences.len();
+        let each = || self.fields.iter().zip(differences).all(|(field, one)| field.describes(one));
+        match &self.finding {
+            _ if !differences.is_empty() => all && each() && self.finding.is_none(),
+            Some(finding) => all && why.is_some_and(|why| why.lasting() == *finding),
+            None => false,
+        }
     }
 
     fn concerns_case(&self, of: Of<'_>) -> bool {
@@ -151,13 +165,4 @@ pub(super) const SERIES: &str = "fred_series";
 
 pub(super) fn hold(host: &BTreeMap<String, Vec<String>>, facts: &HostFacts) -> bool {
     host.iter().all(|(name, values)| values.iter().any(|value| facts.holds(name, value)))
-}
-
-/// How a failure is written in a list.
-pub fn failure_text(failure: Failure<'_>) -> String {
-    if failure.differences.is_empty() {
-        return failure.why.map(ToString::to_string).unwrap_or_default();
-    }
-    let each = |d: &Difference| format!("{} expected {}, got {}", d.field, d.expected, d.got);
-    failure.differences.iter().map(each).collect::<Vec<_>>().join("; ")
 }

@@ -93,22 +93,36 @@ pub enum Problem {
     /// A failure in a field that nothing compares.
     #[error("`{0}`: no judge, restore or comparison has such a field")]
     Field(String),
-    /// A part of a failure is not of its form.
-    #[error("`{0}` is not of the form `FIELD expected X, got Y`, joined by `; `")]
-    Form(String),
     /// A value that no report holds.
-    #[error("`{value}` in `{part}` is no value: values are written as reports have them, in hexadecimal")]
+    #[error("`{value}` of `{field}` is no value: an integer, a text in hexadecimal, `present` or `nothing`")]
     Value {
         /// The value.
         value: String,
-        /// The part of the failure.
-        part: String,
+        /// The field.
+        field: String,
     },
-    /// Both values are wild in a field that holds no address.
-    #[error(
-        "`{0}` excuses anything: `*` stands for both values only where they are addresses of code or stack"
-    )]
+    /// A value is left out in a field that holds no address.
+    #[error("`{0}` excuses anything: `expected` and `got` are left out only of addresses of code or stack")]
     AnyValue(String),
+    /// The field has no bit of that name.
+    #[error("`{1}` has no bit `{0}`")]
+    Bit(String, String),
+    /// What is no bit, or does not differ.
+    #[error("`{0}`: a bit is expected as 0 or 1, and got as the other")]
+    BitValue(String),
+    /// It describes no failure.
+    #[error("it describes no failure: neither `[[issue.field]]` nor `[issue.finding]`")]
+    NoFailure,
+    /// A failure of two kinds.
+    #[error("a failure is either fields that differ or a finding")]
+    TwoFailures,
+    /// The form of lists before this one.
+    #[error(
+        "`failure` is not read any more: write `field = [{{ name = \"RFLAGS\", expected = 0x10002, got = 0x2 }}]` \
+         with every field that differs, or `finding = {{ kind = \"guest\", words = \"…\" }}` where none does; \
+         docs/known-issues.md has all of it"
+    )]
+    OldForm,
     /// The image is not among those that are loaded.
     #[error("there is no image `{0}`")]
     NoImage(String),

@@ -2,10 +2,12 @@
 
 use super::entry::{COMPARE, Entry, Named, SERIES};
 use super::error::{KnownIssuesError, Problem};
+use super::fields::{DescribedField, WrittenField};
 use super::warning::KnownWarning;
 use super::{KnownIssues, failure};
 use crate::machines::Kind;
 use crate::report::facts::HostFacts;
+use crate::report::finding::Finding;
 use crate::scenario::pattern;
 use crate::scenario::{Action, Scenario, Stop};
 use serde::Deserialize;
@@ -47,7 +49,11 @@ struct Written {
     #[serde(default)]
     actions: Vec<Spanned<String>>,
     payload: Option<bool>,
-    failure: Spanned<String>,
+    #[serde(default)]
+    field: Vec<Spanned<WrittenField>>,
+    finding: Option<Spanned<Finding>>,
+    /// What lists had before: one text.
+    failure: Option<Spanned<toml::Value>>,
     #[serde(default)]
     intermittent: bool,
     host: Spanned<Facts>,
@@ -123,7 +129,10 @@ impl Source<'_> {
 
     fn entry(&self, written: Written, predicts: bool) -> Result<Entry, KnownIssuesError> {
         let name = written.name.get_ref().clone();
-        written.check(predicts).map_err(|(at, problem)| self.error(at, Some(&name), problem))?;
+        let fields = written
+            .check(predicts)
+            .and_then(|()| written.fields())
+            .map_err(|(at, problem)| self.error(at, Some(&name), problem))?;
         let named = |texts: Vec<Spanned<String>>| {
             let one =
                 |text: Spanned<String>| Named { line: self.line(&text.span()), text: text.into_inner() };
@@ -140,7 +149,8 @@ impl Source<'_> {
             actions: written.actions.into_iter().map(Spanned::into_inner).collect(),
             payload: written.payload,
             intermittent: written.intermittent,
-            failure: written.failure.into_inner(),
+            fields,
+            finding: written.finding.map(|finding| finding.into_inner().lasting()),
             host: written.host.into_inner(),
             reason: written.reason.into_inner(),
             reference: written.reference.into_inner(),
@@ -192,7 +202,19 @@ impl Written {
             Ok(_) => Ok(()),
             Err(problem) => Err(Problem::Action { text: action.to_owned(), problem }),
         })?;
-        failure::check(self.failure.get_ref()).map_err(|problem| (self.failure.span(), problem))
+        match (&self.failure, self.field.is_empty(), &self.finding) {
+            (Some(old), _, _) => Err((old.span(), Problem::OldForm)),
+            (None, true, None) => Err((self.name.span(), Problem::NoFailure)),
+            (None, false, Some(finding)) => Err((finding.span(), Problem::TwoFailures)),
+            (None, true, Some(_)) | (None, false, None) => Ok(()),
+        }
+    }
+
+    /// The fields that it describes.
+    fn fields(&self) -> Found<Vec<DescribedField>> {
+        let each =
+            |one: &Spanned<WrittenField>| one.get_ref().check().map_err(|problem| (one.span(), problem));
+        self.field.iter().map(each).collect()
     }
 
     /// As [`Entry::is_for_compare`].

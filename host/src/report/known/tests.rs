@@ -14,7 +14,7 @@ const LIST: &str = r#"
     name = "rf"
     machine = "kvm"
     scenarios = ["pf/x:idt:nopayload:io:migrate"]
-    failure = "RFLAGS expected 0x10002, got 0x2"
+    field = [{ name = "RFLAGS", expected = 0x10002, got = 0x2 }]
     host = { kernel = ["6.17.", "6.18."] }
     reason = "RF is lost"
     reference = "here"
@@ -146,14 +146,37 @@ fn a_broken_list_is_refused_with_its_own_name_and_the_line() {
         ),
         (
             3,
-            "failure =",
-            "stops = [\"cold\"]\nfailure =",
+            "field =",
+            "stops = [\"cold\"]\nfield =",
             "`stops`, `actions` and `payload` limit `cases`, and there are none",
         ),
         (6, "RFLAGS", "RFLAGGS", "`RFLAGGS`: no judge, restore or comparison has such a field"),
-        (6, "RFLAGS expected 0x10002, got 0x2", "*", "`*` describes nothing in particular"),
-        (6, "RFLAGS expected 0x10002, got 0x2", "", "`` describes nothing in particular"),
-        (6, "expected 0x10002, got 0x2", "expected *, got *", "`RFLAGS expected *, got *` excuses anything"),
+        (6, "\"RFLAGS\",", "\"RFLAGS\", at = \"Ready\", restored = true,", "`RFLAGS`: no judge, restore or"),
+        (6, "\"RFLAGS\",", "\"event date\", at = \"Done\",", "`event date`: no judge, restore or comparison"),
+        (
+            6,
+            ", expected = 0x10002, got = 0x2",
+            "",
+            "`RFLAGS` excuses anything: `expected` and `got` are left out",
+        ),
+        (6, "expected = 0x10002, ", "", "`RFLAGS` excuses anything"),
+        (6, "0x10002", "\"10002\"", "`10002` of `RFLAGS` is no value"),
+        (6, "0x10002", "\"0xA\"", "`0xA` of `RFLAGS` is no value"),
+        (6, "expected = 0x10002", "bits = \"RG\", expected = 1", "`RFLAGS` has no bit `RG`"),
+        (
+            6,
+            "expected = 0x10002",
+            "bits = \"RF\", expected = 1",
+            "a bit is expected as 0 or 1, and got as the",
+        ),
+        (3, "field = [{ name = \"RFLAGS\", expected = 0x10002, got = 0x2 }]", "", "it describes no failure"),
+        (7, "}]\n", "}]\nfinding = { kind = \"fred-not-set\" }\n", "either fields that differ or a finding"),
+        (
+            6,
+            "field = [{ name = \"RFLAGS\", expected = 0x10002, got = 0x2 }]",
+            "failure = \"RFLAGS expected 0x10002, got 0x2\"",
+            "`failure` is not read any more: write `field = [{ name = \"RFLAGS\", expected",
+        ),
         (7, "{ kernel = [\"6.17.\", \"6.18.\"] }", "{}", "`host` names no fact"),
         (7, "kernel =", "colonel =", "there is no host fact `colonel`; there are vendor, kernel,"),
         (7, "\"6.18.\"", "\"\"", "the host fact `kernel` has no value, or an empty one"),

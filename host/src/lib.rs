@@ -7,7 +7,7 @@
 //! | [`session`] | a guest and what it talks to |
 //! | [`stops`] | the stop and its proof; which stops a machine can do |
 //! | [`engine`] | one scenario, many scenarios, worker processes, the guest's verdict |
-//! | [`machines`] | the machines: `kvm` and `model` behind the trait, `qemu` beside it |
+//! | [`machines`] | the machines, described: `kvm`, `model`, `qemu` |
 //! | [`compare`] | two machines beside each other |
 //! | [`stream`] | a stopped guest as bytes |
 //! | [`migration`] | a guest goes on in another process, or on another host |

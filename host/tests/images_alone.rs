@@ -11,8 +11,8 @@ use midflight::engine::plan::{Abilities, met_needs};
 use midflight::engine::questions::{Question, StopSupport, Support};
 use midflight::image::{Case, Image};
 use midflight::images::{self, ImagesError};
-use midflight::machines::qemu::Qemu;
-use midflight::machines::qemu::transcript::{CaseOutcome, ImageRun, read};
+use midflight::machines::qemu::{Qemu, TRY};
+use midflight::machines::transcript::{CaseOutcome, ImageRun, read};
 use midflight::scenario::{Delivery, Plan, Scenario, is_possible};
 use midflight::session::boot::boot;
 use midflight::session::devices::{Access, Devices};
@@ -284,7 +284,7 @@ fn the_lines_of_the_readme_end() {
         assert!(line.starts_with("timeout --foreground -k 5 60 "), "{line}");
         let kvm = line.contains("-accel kvm");
         let lacks_kvm = kvm && KvmMachine::open(Path::new(DEVICE)).is_err();
-        if images().is_empty() || Qemu::find().is_err() || lacks_kvm {
+        if images().is_empty() || Qemu::default().tried(TRY).is_err() || lacks_kvm {
             eprintln!("skipped, it needs the images, QEMU and what it runs on: {line}");
             continue;
         }

@@ -11,7 +11,8 @@
 
 use super::{Apart, Comparison};
 use crate::compare::observe::{Landmark, Observation};
-use crate::compare::pair::{Pair, Subject};
+use crate::compare::pair::Pair;
+use crate::machines::{Described, Description};
 use crate::report::difference::{Difference, Field, When};
 use crate::report::facts::HostFacts;
 use crate::report::known::{By, Entry, Failure, KnownIssues, Of};
@@ -32,13 +33,19 @@ pub struct Excuses<'a> {
 }
 
 /// Known issues of comparisons alone that hold on this host, concern a case that was compared to its
-/// end, and explained nothing: what is wrong with the list, a sentence each.
-pub fn not_shown(compared: &[(&Scenario, &Comparison)], excuses: &Excuses<'_>) -> Vec<String> {
+/// end, and explained nothing: what is wrong with the list, a sentence each. `machine` is whose issues they
+/// are.
+pub fn not_shown(
+    machine: &Description,
+    compared: &[(&Scenario, &Comparison)],
+    excuses: &Excuses<'_>,
+) -> Vec<String> {
     let ended = |comparison: &Comparison| matches!(comparison.outcome, Outcome::Pass | Outcome::Known);
     let shown: BTreeSet<&str> =
         compared.iter().flat_map(|(_, comparison)| &comparison.known).map(String::as_str).collect();
     let concerns = |issue: &Entry, scenario: &Scenario| {
-        issue.concerns(Of { machine: "kvm", scenario, by: By::Compare }, excuses.facts)
+        let machine = machine.quirks().name;
+        issue.concerns(Of { machine, scenario, by: By::Compare }, excuses.facts)
     };
     let of_compare =
         excuses.known.issues.iter().filter(|issue| issue.is_for_compare() && !issue.intermittent);
@@ -58,15 +65,6 @@ pub(super) struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// Which of the two is KVM, where the other is the model: nobody else is excused.
-    fn kvm(&self) -> Option<usize> {
-        match &self.pair.0 {
-            [Subject::Kvm, Subject::Model(_)] => Some(0),
-            [Subject::Model(_), Subject::Kvm] => Some(1),
-            _ => None,
-        }
-    }
-
     /// The known issue that explains everything that differs at a doorbell.
     pub(super) fn explain(
         &self,
@@ -74,7 +72,7 @@ impl Judge<'_> {
         second: &Landmark,
         differences: &[Apart],
     ) -> Option<String> {
-        let kvm = self.kvm()?;
+        let kvm = self.pair.excusable()?;
         self.explain_doorbell(kvm, first.when()?.into(), differences)
             .or_else(|| self.explain_verdict(kvm, [first, second], differences))
     }
@@ -94,9 +92,10 @@ impl Judge<'_> {
         self.known(By::Compare, Failure { differences: &differences, reason: None })
     }
 
-    /// The issue of KVM that describes a failure.
+    /// The issue of the machine that may have some that describes a failure.
     fn known(&self, by: By, failure: Failure<'_>) -> Option<String> {
-        let of = Of { machine: "kvm", scenario: self.scenario, by };
+        let machine = self.pair.known()?.quirks().name;
+        let of = Of { machine, scenario: self.scenario, by };
         self.excuses.known.explain(of, failure, &[self.excuses.facts]).map(ToString::to_string)
     }
 
@@ -128,7 +127,7 @@ impl Judge<'_> {
         let [first, second] = self.seen.map(|seen| &seen.report);
         let ends = self.seen.map(end);
         if ends[0] != ends[1] {
-            let excuse = self.kvm().and_then(|kvm| {
+            let excuse = self.pair.excusable().and_then(|kvm| {
                 let well = &self.seen[1 - kvm].report;
                 let issue = self.known(By::Judge, (&self.seen[kvm].report).into())?;
                 (well.outcome == Outcome::Pass).then_some(issue)

@@ -4,7 +4,10 @@ use super::excuse::{Excuses, Judge, not_shown};
 use super::{Comparison, differences as all_differences};
 use crate::compare::observe::DELIVERY_WORDS;
 use crate::compare::observe::{Landmark, Observation};
-use crate::compare::pair::{Pair, Subject};
+use crate::compare::pair::Pair;
+use crate::machines::Description;
+use crate::machines::kvm::Kvm;
+use crate::machines::model::Model;
 use crate::report::difference::{Difference, Field, MailboxField};
 use crate::report::facts::HostFacts;
 use crate::report::known::KnownIssues;
@@ -63,8 +66,12 @@ fn scenario() -> Scenario {
     "pf/x:idt:cold".parse().unwrap()
 }
 
+fn model(behaviour: &str) -> Description {
+    Description::Model(Model::try_from(behaviour.to_owned()).unwrap())
+}
+
 fn pair() -> Pair {
-    Pair([Subject::Kvm, Subject::Model("payload-reuse".to_owned())])
+    Pair([Description::Kvm(Kvm { device: "/dev/kvm".into() }), model("payload-reuse")])
 }
 
 /// A guest whose registers are 1 but for RSI.
@@ -124,7 +131,7 @@ fn only_what_an_entry_describes_is_explained_at_a_doorbell() {
     let mut more = mark(Doorbell::Ready, 2);
     more.registers[1].1 = 9;
     assert_eq!(of("kvm", more, mark(Doorbell::Ready, 1)), None, "another register as well");
-    let models = Pair([Subject::Model("stock".to_owned()), Subject::Model("stock".to_owned())]);
+    let models = Pair([model("stock"), model("stock")]);
     assert_eq!(
         excuse(&models, "kvm", [mark(Doorbell::Ready, 2), mark(Doorbell::Ready, 1)], &[]),
         None,
@@ -176,7 +183,7 @@ fn an_entry_that_explained_nothing_is_told() {
         let mut comparison = Comparison::new(&pair(), &scenario());
         comparison.outcome = outcome;
         comparison.known = explained.iter().map(|why| (*why).to_owned()).collect();
-        not_shown(&[(&scenario(), &comparison)], &Excuses { known: &known, facts: &facts })
+        not_shown(&pair().0[0], &[(&scenario(), &comparison)], &Excuses { known: &known, facts: &facts })
     };
     assert_eq!(told("kvm", Outcome::Pass, &[]).len(), 1);
     assert!(told("kvm", Outcome::Pass, &[])[0].contains("`rsi` did not show"));

@@ -1,14 +1,17 @@
 //! Every memory access of a delivery as a stop, alone and in pairs, with every action: on the model.
 
 use crate::ending;
-use crate::engine::pool::{self, Engine};
+use crate::engine::job::Job;
+use crate::engine::options::RunOptions;
+use crate::engine::pool;
 use crate::engine::runner::Runner;
 use crate::image::Image;
+use crate::machines::Description;
+use crate::machines::model::Model;
 use crate::report::outcome::Report;
 use crate::scenario::{self, Action, Delivery, Plan, Scenario, Stop};
 use crate::stops::Access;
 use crate::stops::action::EACH;
-use crate::stops::storm::StormBounds;
 use model::ModelMachine;
 use model::hypervisor::behaviour::Behaviour;
 use std::time::{Duration, Instant};
@@ -165,13 +168,8 @@ pub(crate) fn explore(
     mut progress: impl FnMut(&Report),
 ) -> Vec<Explored> {
     let end = bounds.end();
-    let engine = Engine::Model {
-        behaviour,
-        timeout: bounds.timeout,
-        processes: true,
-        frames: false,
-        storm: StormBounds::DEFAULT,
-    };
+    let job = Job::On(Description::Model(Model(behaviour)));
+    let options = RunOptions::within(bounds.timeout);
     let mut left = bounds.count;
     let mut explored = Vec::new();
     for schedules in all {
@@ -184,7 +182,7 @@ pub(crate) fn explore(
             let slice = &slice[..slice.len().min(left)];
             left -= slice.len();
             let slice: Vec<_> = slice.iter().map(|scenario| (schedules.image, scenario.clone())).collect();
-            reports.extend(pool::all(&engine, images, &slice, &mut progress));
+            reports.extend(pool::all(&job, &options, images, &slice, &mut progress));
         }
         explored.push(Explored { schedules, reports });
     }

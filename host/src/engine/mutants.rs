@@ -1,12 +1,15 @@
 //! Every behaviour of the model against every scenario: the suite judged.
 
 use crate::ending;
-use crate::engine::pool::{self, Engine};
+use crate::engine::job::Job;
+use crate::engine::options::RunOptions;
+use crate::engine::pool;
 use crate::image::Image;
+use crate::machines::Description;
+use crate::machines::model::Model;
 use crate::report::Totals;
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario::{self, Plan, Scenario};
-use crate::stops::storm::StormBounds;
 use model::hypervisor::behaviour::{self, Behaviour};
 use protocol::note::CaseFlags;
 use std::collections::{BTreeMap, BTreeSet};
@@ -60,14 +63,9 @@ impl Matrix {
         let mut useful = BTreeSet::new();
         let mut rows = Vec::new();
         for behaviour in behaviour::all() {
-            let engine = Engine::Model {
-                behaviour,
-                timeout,
-                processes: false,
-                frames: false,
-                storm: StormBounds::DEFAULT,
-            };
-            let reports = pool::all(&engine, images, &scenarios, |_| {});
+            let job = Job::On(Description::Model(Model(behaviour)));
+            let options = RunOptions { in_memory: true, ..RunOptions::within(timeout) };
+            let reports = pool::all(&job, &options, images, &scenarios, |_| {});
             if ending::told().is_some() {
                 return None;
             }

@@ -2,6 +2,7 @@
 
 use super::plain::Plain;
 use super::{Early, Totals};
+use crate::machines::quirks;
 use crate::report::facts::HostFacts;
 use crate::report::known::JudgedWarnings;
 use crate::report::outcome::{Outcome, Report};
@@ -70,7 +71,7 @@ pub(super) fn finding(output: &mut impl Write, report: &Report) -> Result<()> {
     if let Some(HostFacts { cpu, kernel, .. }) = &report.saved_on {
         writeln!(output, "    the guest was saved under Linux {kernel} on {cpu}")?;
     }
-    if report.machine != "model" && report.scenario.depends_on_time() {
+    if !quirks(&report.machine).repeats && report.scenario.depends_on_time() {
         writeln!(
             output,
             "    by chance: a storm's signals come at other moments each time; --repeat N and --storm-cuts K bring more"
@@ -219,7 +220,7 @@ fn fred_on_model_only(reports: &[Report]) -> bool {
     let ran =
         |report: &&Report| report.scenario.delivery == Delivery::Fred && report.outcome != Outcome::Skip;
     let mut fred = reports.iter().filter(ran).peekable();
-    fred.peek().is_some() && fred.all(|report| report.machine == "model")
+    fred.peek().is_some() && fred.all(|report| quirks(&report.machine).tests_the_tests)
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use super::pair::Pair;
 use crate::report::difference::Seen;
-use crate::report::outcome::{Outcome, denied};
+use crate::report::finding::Finding;
+use crate::report::outcome::{Cited, Outcome};
 use crate::scenario::Scenario;
 use serde::Serialize;
 
@@ -17,7 +18,7 @@ pub struct Comparison {
     /// not for both. Error: one of them came to no end.
     pub outcome: Outcome,
     /// Why, where it was skipped or came to no end.
-    pub reason: Option<String>,
+    pub why: Option<Finding>,
     /// The doorbell of the first difference that nobody has explained.
     pub at: Option<String>,
     /// What differed there.
@@ -25,7 +26,7 @@ pub struct Comparison {
     /// The deliveries captured until there, decoded, both machines' side by side.
     pub deliveries: Vec<Vec<Decoded>>,
     /// Known issues that explain earlier differences, or all of them.
-    pub known: Vec<String>,
+    pub known: Vec<Cited>,
     /// How many doorbells both rang alike.
     pub doorbells: usize,
     /// How many values were compared.
@@ -66,7 +67,7 @@ impl Comparison {
             scenario: scenario.clone(),
             machines: pair.0.each_ref().map(ToString::to_string),
             outcome: Outcome::Pass,
-            reason: None,
+            why: None,
             at: None,
             differences: Vec::new(),
             deliveries: Vec::new(),
@@ -78,15 +79,15 @@ impl Comparison {
 
     /// The comparison with an outcome and its reason.
     #[must_use]
-    pub fn concluded(self, outcome: Outcome, reason: String) -> Self {
-        Self { outcome, reason: Some(reason), ..self }
+    pub fn concluded(self, outcome: Outcome, why: Finding) -> Self {
+        Self { outcome, why: Some(why), ..self }
     }
 
     /// Models can do everything: what two of them skip, they fail to do.
     pub fn deny_skip(&mut self) {
         if self.outcome == Outcome::Skip {
             self.outcome = Outcome::Fail;
-            self.reason = Some(denied(self.reason.as_deref()));
+            self.why = Some(Finding::denied(self.why.take()));
         }
     }
 }

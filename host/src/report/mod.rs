@@ -4,6 +4,7 @@ pub mod compare;
 pub mod decode;
 pub mod difference;
 pub mod facts;
+pub mod finding;
 pub mod human;
 pub mod json;
 pub mod junit;
@@ -12,6 +13,7 @@ pub mod matrix;
 pub mod outcome;
 pub mod plain;
 pub mod totals;
+pub mod words;
 
 pub use totals::Totals;
 

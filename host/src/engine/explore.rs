@@ -8,7 +8,7 @@ use crate::engine::runner::Runner;
 use crate::image::Image;
 use crate::machines::Description;
 use crate::machines::model::Model;
-use crate::report::outcome::Report;
+use crate::report::outcome::{AtCut, Report};
 use crate::scenario::{self, Action, Delivery, Plan, Scenario, Stop};
 use crate::stops::Access;
 use crate::stops::action::EACH;
@@ -126,7 +126,7 @@ fn access(first: u16, second: Option<u16>) -> Stop {
 /// another event than the case's: its registers are still to be written, and a second try goes on to
 /// the exception. Such an access is refused alone, and no register rewritten.
 fn plans(accesses: u16, mut run: impl FnMut(Stop) -> Report) -> impl Iterator<Item = Plan> {
-    let queues: Vec<Option<String>> = (0..accesses).map(|first| run(access(first, None)).queue).collect();
+    let queues: Vec<Option<AtCut>> = (0..accesses).map(|first| run(access(first, None)).queue).collect();
     let (mut alone, mut pairs) = (Vec::new(), Vec::new());
     for (first, queue) in (0..accesses).zip(&queues) {
         let of_the_case = Some(queue) == queues.last();

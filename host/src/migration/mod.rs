@@ -20,6 +20,7 @@ pub use asked::{Asked, GRACE, Migrated, MigrationError, Task};
 
 use crate::engine::runner::Runner;
 use crate::image::Image;
+use crate::report::finding::Finding;
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario::Scenario;
 use crate::stream::{Guest, base_of};
@@ -86,7 +87,7 @@ fn restore(machine: &dyn Machine, guest: &mut Guest) -> Result<Option<Arrived>, 
     }
     let mut restored = match state::restore_and_check(machine, &guest.state) {
         Err(error) if error.blame() == Blame::Machine => {
-            guest.report = guest.report.clone().concluded(Outcome::Fail, error.to_string());
+            guest.report = guest.report.clone().concluded(Outcome::Fail, Finding::from(&error));
             return Ok(None);
         }
         restored => restored.map_err(|error| refused(error.to_string()))?,

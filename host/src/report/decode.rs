@@ -21,14 +21,14 @@ pub(crate) fn decode(delivery: &Delivery, scheme: Scheme, image: &Image) -> [Str
     let number = u8::try_from(delivery.vector).unwrap_or(u8::MAX);
     [
         hex(frame.error_code),
-        image.describe_address(frame.rip),
+        image.describe_address(frame.rip).to_string(),
         cs,
         hex(frame.rflags),
         hex(frame.rsp),
         ss,
         event_data(number, frame.event_data),
         hex(frame.reserved),
-        image.describe_address(delivery.entry_point),
+        image.describe_address(delivery.entry_point).to_string(),
         hex(delivery.entry_rflags),
         hex(delivery.entry_rsp),
         hex(delivery.gs_base),

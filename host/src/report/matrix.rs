@@ -2,6 +2,7 @@
 
 use crate::engine::mutants::{KILLS, Matrix, Row};
 use crate::report::difference::Difference;
+use crate::report::words::reason;
 use std::io::{Result, Write};
 
 /// Writes one row as it is done.
@@ -26,7 +27,7 @@ pub(crate) fn row(output: &mut impl Write, row: &Row) -> Result<()> {
     for (case, kill) in &row.kills {
         let first = &kill.first;
         write!(output, "    {case:26} {:3}  ", kill.scenarios)?;
-        match (first.differences.first(), &first.reason) {
+        match (first.differences.first(), reason(first)) {
             (Some(Difference { field, expected, got }), _) => {
                 write!(output, "expected {field} {expected}, got {field} {got}")?;
             }
@@ -36,7 +37,7 @@ pub(crate) fn row(output: &mut impl Write, row: &Row) -> Result<()> {
         writeln!(output, "  ({})", first.scenario)?;
     }
     for report in &row.errors {
-        writeln!(output, "    no verdict: {}: {}", report.scenario, report.reason.as_deref().unwrap_or(""))?;
+        writeln!(output, "    no verdict: {}: {}", report.scenario, reason(report).unwrap_or_default())?;
     }
     output.flush()
 }

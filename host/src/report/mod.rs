@@ -4,6 +4,7 @@ pub mod compare;
 pub(crate) mod decode;
 pub mod difference;
 pub mod facts;
+pub mod finding;
 pub mod human;
 pub(crate) mod json;
 pub(crate) mod junit;
@@ -12,6 +13,7 @@ pub(crate) mod matrix;
 pub mod outcome;
 pub(crate) mod plain;
 pub mod totals;
+pub mod words;
 
 pub use totals::Totals;
 

@@ -13,6 +13,7 @@ use midflight::machines::model::Model;
 use midflight::migration::Task;
 use midflight::migration::process::{Destination, migrate_to_process};
 use midflight::report::outcome::{Outcome, Report};
+use midflight::report::words::reason;
 use midflight::scenario::Scenario;
 use model::ModelMachine;
 use model::hypervisor::behaviour::{Behaviour, CORRECT, by_name};
@@ -67,7 +68,7 @@ fn a_cut_guest_is_judged_in_another_process() {
         "pf/read-unmapped:idt:nopayload:cancel:migrate-process",
     ] {
         let Some(report) = on_model(&CORRECT, id) else { return };
-        assert_eq!((report.outcome, &report.reason), (Outcome::Pass, &None), "{id}");
+        assert_eq!((report.outcome, reason(&report)), (Outcome::Pass, None), "{id}");
         assert!(report.compared > 0 && report.cut.is_some(), "{id}: {report:#?}");
     }
 }
@@ -89,7 +90,7 @@ fn kvm_moves_between_processes() {
     {
         let destination = here(Destination::of(&Description::Kvm(Kvm { device: DEVICE.into() })));
         let Some(report) = run(&machine, None, destination, id) else { return };
-        assert_eq!((report.outcome, &report.reason), (Outcome::Pass, &None), "{id}");
+        assert_eq!((report.outcome, reason(&report)), (Outcome::Pass, None), "{id}");
     }
 }
 
@@ -132,7 +133,7 @@ fn a_guest_comes_back_to_be_stopped_again() {
         let Some((report, moved)) = there_and_back(&machine, Some(&CORRECT), &destination, id) else {
             return;
         };
-        assert_eq!((report.outcome, &report.reason), (Outcome::Pass, &None), "{id}");
+        assert_eq!((report.outcome, reason(&report)), (Outcome::Pass, None), "{id}");
         assert_eq!(moved, moves, "{id}");
     }
 }
@@ -162,7 +163,7 @@ fn kvm_guests_come_back_too() {
     ] {
         let destination = here(Destination::of(&Description::Kvm(Kvm { device: DEVICE.into() })));
         let Some((report, moved)) = there_and_back(&machine, None, &destination, id) else { return };
-        assert_eq!((report.outcome, &report.reason), (Outcome::Pass, &None), "{id}");
+        assert_eq!((report.outcome, reason(&report)), (Outcome::Pass, None), "{id}");
         assert_eq!(moved, moves, "{id}");
     }
 }
@@ -182,7 +183,7 @@ fn a_destination_that_does_not_answer_is_killed_in_time() {
     let report = runner.run(&image, &scenario);
     assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
     assert_eq!(report.outcome, Outcome::Error);
-    assert!(report.reason.as_deref().unwrap().starts_with("timeout"), "{:?}", report.reason);
+    assert!(reason(&report).unwrap().starts_with("timeout"), "{:?}", reason(&report));
 }
 
 #[test]
@@ -194,7 +195,7 @@ fn a_destination_that_dies_is_an_error_that_says_so() {
             Destination { program: "/bin/sh".into(), arguments: arguments.into(), machine: model("stock") };
         let Some(report) = run(&ModelMachine::new(&CORRECT), None, dying, id) else { return };
         assert_eq!(report.outcome, Outcome::Error);
-        assert!(report.reason.as_deref().unwrap().contains(sentence), "{:?}", report.reason);
+        assert!(reason(&report).unwrap().contains(sentence), "{:?}", reason(&report));
     }
 }
 
@@ -208,7 +209,7 @@ fn a_destination_that_answers_something_else_is_an_error_that_says_so() {
     };
     let Some(report) = run(&ModelMachine::new(&CORRECT), None, talking, id) else { return };
     assert_eq!(report.outcome, Outcome::Error);
-    assert!(report.reason.as_deref().unwrap().contains("says what makes no sense"), "{:?}", report.reason);
+    assert!(reason(&report).unwrap().contains("says what makes no sense"), "{:?}", report.why);
 }
 
 #[test]
@@ -219,5 +220,5 @@ fn another_machine_refuses_the_guest() {
         return;
     };
     assert_eq!(report.outcome, Outcome::Error);
-    assert!(report.reason.as_deref().unwrap().contains("cut on kvm"), "{:?}", report.reason);
+    assert!(reason(&report).unwrap().contains("cut on kvm"), "{:?}", reason(&report));
 }

@@ -25,6 +25,7 @@ use crate::kernel_log::KernelSaid;
 use crate::machines::Described;
 use crate::machines::narrowed::Narrowed;
 use crate::report::facts::HostFacts;
+use crate::report::finding::Finding;
 use crate::report::known::{By, JudgedWarnings, KnownIssues, Of};
 use crate::report::outcome::{Outcome, Report};
 use crate::report::{Early, Totals, compare as report, human, json};
@@ -114,14 +115,15 @@ impl Run<'_> {
             bar.set_message(scenario.to_string());
             let image = &self.images[*index];
             if let Some(reason) = compare::skip_reason(abilities, image, scenario) {
-                return Comparison::new(&self.pair, scenario).concluded(Outcome::Skip, reason);
+                return Comparison::new(&self.pair, scenario)
+                    .concluded(Outcome::Skip, Finding::Lacks { what: reason });
             }
             let mut look = |side: usize| observers[side](image, scenario);
             let seen = look(0).and_then(|first| Ok([first, look(1)?]));
             match &seen {
                 Ok([first, second]) => Comparison::of(&self.pair, image, scenario, [first, second], &excuses),
                 Err(error) => {
-                    Comparison::new(&self.pair, scenario).concluded(Outcome::Error, error.to_string())
+                    Comparison::new(&self.pair, scenario).concluded(Outcome::Error, Finding::program(error))
                 }
             }
         };
@@ -177,7 +179,10 @@ impl Run<'_> {
                 match across::skip_reason(abilities, route, &self.images[index], &scenario) {
                     None => run.push((index, scenario)),
                     Some(why) => {
-                        skipped.push(Report::new(&scenario, &name, None).concluded(Outcome::Skip, why));
+                        skipped.push(
+                            Report::new(&scenario, &name, None)
+                                .concluded(Outcome::Skip, Finding::Lacks { what: why }),
+                        );
                     }
                 }
             }
@@ -238,7 +243,7 @@ impl Run<'_> {
         let on_it = Of { machine: machine.quirks().name, scenario: &report.scenario, by: By::Judge };
         if let Some(issue) = self.known.explain(on_it, (&*report).into(), &[&self.facts]) {
             report.outcome = Outcome::Known;
-            report.reason = Some(issue.to_string());
+            report.known = Some(issue.cited());
         }
     }
 

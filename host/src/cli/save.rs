@@ -18,6 +18,7 @@ use crate::machines::{Described, Description, Kind};
 use crate::migration::timed::Timed;
 use crate::migration::{GRACE, Migrated};
 use crate::report::facts::HostFacts;
+use crate::report::finding::Finding;
 use crate::report::human;
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario::{Action, Migration, Plan, Scenario};
@@ -54,7 +55,7 @@ pub(super) fn save(args: &SaveArgs, files: &[PathBuf], kvm: &Path, given: &Given
     let (report, stream) = match lack(&description, machine.as_ref(), &image, &scenario)? {
         Some(lack) => {
             let report = Report::new(&scenario, machine.name(), description.behaviour());
-            (report.concluded(Outcome::Skip, lack), None)
+            (report.concluded(Outcome::Skip, Finding::Lacks { what: lack }), None)
         }
         None => cut(description, image, scenario, args.timeout, facts.clone())?,
     };

@@ -15,8 +15,10 @@ use crate::compare::pair::Pair;
 use crate::machines::{Described, Description};
 use crate::report::difference::{Difference, Field, When};
 use crate::report::facts::HostFacts;
+use crate::report::finding::Finding;
 use crate::report::known::{By, Entry, Failure, KnownIssues, Of};
-use crate::report::outcome::Outcome;
+use crate::report::outcome::{Cited, Outcome};
+use crate::report::words::reason;
 use crate::scenario::Scenario;
 use protocol::doorbell::Doorbell;
 use protocol::field::Field as Judged;
@@ -39,10 +41,9 @@ pub fn not_shown(
     machine: &Description,
     compared: &[(&Scenario, &Comparison)],
     excuses: &Excuses<'_>,
-) -> Vec<String> {
+) -> Vec<Finding> {
     let ended = |comparison: &Comparison| matches!(comparison.outcome, Outcome::Pass | Outcome::Known);
-    let shown: BTreeSet<&str> =
-        compared.iter().flat_map(|(_, comparison)| &comparison.known).map(String::as_str).collect();
+    let shown: BTreeSet<&Cited> = compared.iter().flat_map(|(_, comparison)| &comparison.known).collect();
     let concerns = |issue: &Entry, scenario: &Scenario| {
         let machine = machine.quirks().name;
         issue.concerns(Of { machine, scenario, by: By::Compare }, excuses.facts)
@@ -51,7 +52,7 @@ pub fn not_shown(
         excuses.known.issues.iter().filter(|issue| issue.is_for_compare() && !issue.intermittent);
     of_compare
         .filter(|issue| compared.iter().any(|(scenario, one)| ended(one) && concerns(issue, scenario)))
-        .filter(|issue| !shown.contains(issue.to_string().as_str()))
+        .filter(|issue| !shown.contains(&issue.cited()))
         .map(Entry::not_shown)
         .collect()
 }
@@ -71,14 +72,14 @@ impl Judge<'_> {
         first: &Landmark,
         second: &Landmark,
         differences: &[Apart],
-    ) -> Option<String> {
+    ) -> Option<Cited> {
         let kvm = self.pair.excusable()?;
         self.explain_doorbell(kvm, first.when()?.into(), differences)
             .or_else(|| self.explain_verdict(kvm, [first, second], differences))
     }
 
     /// An entry that describes all that differs at a doorbell.
-    fn explain_doorbell(&self, kvm: usize, when: When, differences: &[Apart]) -> Option<String> {
+    fn explain_doorbell(&self, kvm: usize, when: When, differences: &[Apart]) -> Option<Cited> {
         let value = |value: Option<u64>| value.map_or(Value::Nothing, Value::Number);
         let on_kvm = |apart: &Apart| match *apart {
             Apart::Number { field, first, second } => {
@@ -89,18 +90,18 @@ impl Judge<'_> {
             Apart::End(_) => None,
         };
         let differences: Vec<Difference> = differences.iter().map(on_kvm).collect::<Option<_>>()?;
-        self.known(By::Compare, Failure { differences: &differences, reason: None })
+        self.known(By::Compare, Failure { differences: &differences, why: None })
     }
 
     /// The issue of the machine that may have some that describes a failure.
-    fn known(&self, by: By, failure: Failure<'_>) -> Option<String> {
+    fn known(&self, by: By, failure: Failure<'_>) -> Option<Cited> {
         let machine = self.pair.known()?.quirks().name;
         let of = Of { machine, scenario: self.scenario, by };
-        self.excuses.known.explain(of, failure, &[self.excuses.facts]).map(ToString::to_string)
+        self.excuses.known.explain(of, failure, &[self.excuses.facts]).map(Entry::cited)
     }
 
     /// An entry for the case, where the deliveries differ in just what the judge on KVM names.
-    fn explain_verdict(&self, kvm: usize, marks: [&Landmark; 2], differences: &[Apart]) -> Option<String> {
+    fn explain_verdict(&self, kvm: usize, marks: [&Landmark; 2], differences: &[Apart]) -> Option<Cited> {
         let (ill, well) = (&self.seen[kvm].report, &self.seen[1 - kvm].report);
         if marks[0].doorbell != marks[1].doorbell || !is_done(marks[0]) || well.outcome != Outcome::Pass {
             return None;
@@ -138,7 +139,7 @@ impl Judge<'_> {
                 None if first.outcome == Outcome::Error || second.outcome == Outcome::Error => {
                     let [a, b] = &comparison.machines;
                     let reason = format!("{a}: {one}; {b}: {other}");
-                    return comparison.concluded(Outcome::Error, reason);
+                    return comparison.concluded(Outcome::Error, Finding::program(reason));
                 }
                 None => {
                     comparison.outcome = Outcome::Fail;
@@ -151,7 +152,8 @@ impl Judge<'_> {
             // Both ended alike before anything was delivered: there is nothing to compare.
             let outcome = if first.outcome == Outcome::Skip { Outcome::Skip } else { Outcome::Error };
             let [reason, _] = ends;
-            return comparison.concluded(outcome, format!("on both machines: {reason}"));
+            let why = Finding::program(format!("on both machines: {reason}"));
+            return comparison.concluded(outcome, why);
         }
         if !comparison.known.is_empty() {
             comparison.outcome = Outcome::Known;
@@ -166,8 +168,8 @@ fn is_done(landmark: &Landmark) -> bool {
 
 /// How a case ended: at `Done`, or why not.
 fn end(seen: &Observation) -> String {
-    match &seen.report.reason {
-        Some(reason) => reason.clone(),
+    match reason(&seen.report) {
+        Some(reason) => reason,
         None if seen.landmarks.last().is_some_and(is_done) => "Done".to_owned(),
         None => "before Done".to_owned(),
     }

@@ -5,6 +5,7 @@ use crate::image::Image;
 use crate::machines::emulator::{BootError, Emulator};
 use crate::machines::transcript::{CaseOutcome, FailLine, ImageRun};
 use crate::report::difference::{Difference, Field};
+use crate::report::finding::{Disbelief, Finding};
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario::Scenario;
 use protocol::exit::ImageExit;
@@ -40,7 +41,9 @@ pub fn run(
                     let captured = run.frames.iter().filter(|frame| of_case(&frame.case)).count();
                     believe(report, image, captured)
                 }
-                Err(error) => report.concluded(Outcome::Error, explain(error, emulator, image)),
+                Err(error) => {
+                    report.concluded(Outcome::Error, Finding::program(explain(error, emulator, image)))
+                }
             }
         })
         .collect()
@@ -50,8 +53,8 @@ pub fn run(
 fn believe(report: Report, image: &Image, captured: usize) -> Report {
     let stated = image.case(&report.scenario.case).map_or(0, |(_, case)| case.entries);
     if report.outcome == Outcome::Pass && usize::try_from(stated) != Ok(captured) {
-        let why = format!("the image says pass with {captured} frames captured; the case has {stated}");
-        return report.concluded(Outcome::Error, why);
+        let why = Disbelief::Frames { captured, stated };
+        return report.concluded(Outcome::Error, Finding::Verdict { why });
     }
     report
 }
@@ -72,9 +75,9 @@ fn conclude(mut report: Report, verdict: Option<&CaseOutcome>, run: &ImageRun) -
     match verdict {
         // The image's own judge compares; how many fields is not on the serial line.
         Some(CaseOutcome::Pass) => report.concluded(Outcome::Pass, None),
-        Some(CaseOutcome::Skip(reason)) => report.concluded(Outcome::Skip, reason.clone()),
-        Some(CaseOutcome::Broken(reason)) => report.concluded(Outcome::Fail, reason.clone()),
-        Some(CaseOutcome::Error(reason)) => report.concluded(Outcome::Error, reason.clone()),
+        Some(CaseOutcome::Skip(reason)) => report.concluded(Outcome::Skip, Finding::guest(reason)),
+        Some(CaseOutcome::Broken(reason)) => report.concluded(Outcome::Fail, Finding::guest(reason)),
+        Some(CaseOutcome::Error(reason)) => report.concluded(Outcome::Error, Finding::guest(reason)),
         Some(CaseOutcome::Fail(lines)) => {
             let difference = |line: &FailLine| Difference {
                 field: Field::judged(line.field, None),
@@ -84,13 +87,17 @@ fn conclude(mut report: Report, verdict: Option<&CaseOutcome>, run: &ImageRun) -
             report.differences = lines.iter().map(difference).collect();
             report.concluded(Outcome::Fail, None)
         }
-        None if !run.errors.is_empty() => report.concluded(Outcome::Error, run.errors.join("; ")),
-        None if !run.failures.is_empty() => report.concluded(Outcome::Fail, run.failures.join("; ")),
+        None if !run.errors.is_empty() => {
+            report.concluded(Outcome::Error, Finding::guest(&run.errors.join("; ")))
+        }
+        None if !run.failures.is_empty() => {
+            report.concluded(Outcome::Fail, Finding::guest(&run.failures.join("; ")))
+        }
         // It has ended at an event that it could not report, or in an earlier case.
         None if run.exit == ImageExit::Fail => {
-            report.concluded(Outcome::Fail, "the image ended as failed before this case's verdict".to_owned())
+            report.concluded(Outcome::Fail, Finding::Verdict { why: Disbelief::EndedAsFailed })
         }
-        None => report.concluded(Outcome::Error, "the image printed no verdict for the case".to_owned()),
+        None => report.concluded(Outcome::Error, Finding::Verdict { why: Disbelief::NotPrinted }),
     }
 }
 
@@ -110,7 +117,7 @@ mod tests {
         let event = "vector 14 came inside an entry stub, RIP 0x1004a2";
         for output in [format!("FAIL: pf/read-unmapped: {event}\n"), format!("FAIL: pf: {event}\n")] {
             let report = concluded(&output, ImageExit::Fail);
-            assert_eq!((report.outcome, report.reason.as_deref()), (Outcome::Fail, Some(event)));
+            assert_eq!((report.outcome, report.why), (Outcome::Fail, Some(Finding::guest(event))));
         }
         assert_eq!(concluded("", ImageExit::Fail).outcome, Outcome::Fail);
         let error = concluded("ERROR: pf: delivery=frde is none\n", ImageExit::Error);

@@ -9,6 +9,7 @@ use crate::image::Image;
 use crate::machines::{Described, Description, Unavailable};
 use crate::migration::channel::migrate_in_memory;
 use crate::migration::process::{Destination, migrate_to_process};
+use crate::report::finding::Finding;
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario::Scenario;
 use serde::{Deserialize, Serialize};
@@ -120,6 +121,6 @@ impl Job {
 
     /// The report of a scenario that could not be run.
     pub fn not_run(&self, scenario: &Scenario, why: String) -> Report {
-        Report::new(scenario, &self.name(), self.behaviour()).concluded(Outcome::Error, why)
+        Report::new(scenario, &self.name(), self.behaviour()).concluded(Outcome::Error, Finding::program(why))
     }
 }

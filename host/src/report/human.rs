@@ -6,6 +6,7 @@ use crate::machines::quirks;
 use crate::report::facts::HostFacts;
 use crate::report::known::JudgedWarnings;
 use crate::report::outcome::{Outcome, Report};
+use crate::report::words::reason;
 use crate::scenario::{Delivery, Scenario};
 use std::collections::BTreeMap;
 use std::io::{Result, Write};
@@ -58,7 +59,7 @@ pub(super) fn finding(output: &mut impl Write, report: &Report) -> Result<()> {
             difference.field, difference.expected, difference.got
         )?;
     }
-    if let Some(reason) = &report.reason {
+    if let Some(reason) = reason(report) {
         writeln!(output, "    {reason}")?;
     }
     if let Some(prediction) = &report.predicted {
@@ -102,9 +103,9 @@ pub fn saved(output: &mut impl Write, report: &Report, bytes: usize, kernel: &Ju
 
 /// Writes known issues, by reason.
 pub(super) fn known(output: &mut impl Write, reports: &[Report]) -> Result<()> {
-    let mut reasons: BTreeMap<(&str, &str), Vec<&Scenario>> = BTreeMap::new();
+    let mut reasons: BTreeMap<(&str, String), Vec<&Scenario>> = BTreeMap::new();
     for report in reports.iter().filter(|report| report.outcome == Outcome::Known) {
-        let key = (report.machine.as_str(), report.reason.as_deref().unwrap_or(""));
+        let key = (report.machine.as_str(), reason(report).unwrap_or_default());
         reasons.entry(key).or_default().push(&report.scenario);
     }
     for ((machine, reason), ids) in reasons {
@@ -125,9 +126,9 @@ fn subject(report: &Report) -> String {
 
 /// Writes skips, by reason.
 pub(super) fn skips(output: &mut impl Write, reports: &[Report]) -> Result<()> {
-    let mut reasons: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    let mut reasons: BTreeMap<(&str, String), usize> = BTreeMap::new();
     for report in reports.iter().filter(|report| report.outcome == Outcome::Skip) {
-        *reasons.entry((&report.machine, report.reason.as_deref().unwrap_or(""))).or_default() += 1;
+        *reasons.entry((&report.machine, reason(report).unwrap_or_default())).or_default() += 1;
     }
     for ((machine, reason), count) in reasons {
         writeln!(output, "SKIP: {count} on {machine}: {reason}")?;

@@ -1,45 +1,92 @@
-//! KVM's event queue as `kvm_vcpu_events` shows it, for people.
+//! KVM's event queue as `kvm_vcpu_events` shows it.
 
 use fred::event::vector;
 use kvm_bindings::{KVM_X86_SHADOW_INT_MOV_SS, KVM_X86_SHADOW_INT_STI, kvm_vcpu_events};
+use serde::{Deserialize, Serialize};
+use std::fmt;
 
-/// The queue as the uAPI shows it.
-pub fn queue(events: &kvm_vcpu_events) -> String {
-    let mut shown = Vec::new();
-    if events.exception.injected != 0 || events.exception.pending != 0 {
-        shown.push(exception(events));
-    }
-    if events.interrupt.injected != 0 {
-        shown.push(format!("interrupt {:#x} injected", events.interrupt.nr));
-    }
-    if events.nmi.injected != 0 || events.nmi.pending != 0 {
-        shown.push(format!("NMI injected={} pending={}", events.nmi.injected, events.nmi.pending));
-    }
-    if shown.is_empty() {
-        shown.push("nothing shown".to_owned());
-    }
-    if let Some(shadow) = shadow(events.interrupt.shadow) {
-        shown.push(format!("in the interrupt shadow of {shadow}"));
-    }
-    if events.nmi.masked != 0 {
-        shown.push("NMIs blocked".to_owned());
-    }
-    shown.join(", ")
+/// What the uAPI shows of the queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ShownQueue {
+    /// A pending or injected exception.
+    pub exception: Option<QueuedException>,
+    /// The vector of an injected interrupt.
+    pub interrupt: Option<u8>,
+    /// `nmi.injected`.
+    pub nmi_injected: u8,
+    /// `nmi.pending`.
+    pub nmi_pending: u8,
+    /// `interrupt.shadow`.
+    pub shadow: u8,
+    /// Whether NMIs are blocked.
+    pub nmis_blocked: bool,
 }
 
-fn exception(events: &kvm_vcpu_events) -> String {
-    let exception = &events.exception;
-    let error_code = match exception.has_error_code {
-        0 => String::new(),
-        _ => format!(" error_code={:#x}", exception.error_code),
-    };
-    let payload = match events.exception_has_payload {
-        0 => " no payload".to_owned(),
-        _ => format!(" payload={:#x}", events.exception_payload),
-    };
-    let name = vector::name(exception.nr).unwrap_or("vector");
-    let (pending, injected) = (exception.pending, exception.injected);
-    format!("{name} ({}) pending={pending} injected={injected}{error_code}{payload}", exception.nr)
+/// An exception in the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct QueuedException {
+    /// Its vector.
+    pub vector: u8,
+    /// `exception.pending`.
+    pub pending: u8,
+    /// `exception.injected`.
+    pub injected: u8,
+    /// Its error code.
+    pub error_code: Option<u32>,
+    /// Its payload.
+    pub payload: Option<u64>,
+}
+
+impl From<&kvm_vcpu_events> for ShownQueue {
+    fn from(events: &kvm_vcpu_events) -> Self {
+        let exception = &events.exception;
+        Self {
+            exception: (exception.injected != 0 || exception.pending != 0).then_some(QueuedException {
+                vector: exception.nr,
+                pending: exception.pending,
+                injected: exception.injected,
+                error_code: (exception.has_error_code != 0).then_some(exception.error_code),
+                payload: (events.exception_has_payload != 0).then_some(events.exception_payload),
+            }),
+            interrupt: (events.interrupt.injected != 0).then_some(events.interrupt.nr),
+            nmi_injected: events.nmi.injected,
+            nmi_pending: events.nmi.pending,
+            shadow: events.interrupt.shadow,
+            nmis_blocked: events.nmi.masked != 0,
+        }
+    }
+}
+
+impl fmt::Display for QueuedException {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { vector: number, pending, injected, error_code, payload } = self;
+        let name = vector::name(*number).unwrap_or("vector");
+        write!(f, "{name} ({number}) pending={pending} injected={injected}")?;
+        error_code.map_or(Ok(()), |code| write!(f, " error_code={code:#x}"))?;
+        match payload {
+            None => f.write_str(" no payload"),
+            Some(payload) => write!(f, " payload={payload:#x}"),
+        }
+    }
+}
+
+impl fmt::Display for ShownQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { exception, interrupt, nmi_injected, nmi_pending, shadow: bits, nmis_blocked } = self;
+        let mut shown: Vec<String> = exception.iter().map(ToString::to_string).collect();
+        shown.extend(interrupt.map(|vector| format!("interrupt {vector:#x} injected")));
+        if *nmi_injected != 0 || *nmi_pending != 0 {
+            shown.push(format!("NMI injected={nmi_injected} pending={nmi_pending}"));
+        }
+        if shown.is_empty() {
+            shown.push("nothing shown".to_owned());
+        }
+        shown.extend(shadow(*bits).map(|of| format!("in the interrupt shadow of {of}")));
+        if *nmis_blocked {
+            shown.push("NMIs blocked".to_owned());
+        }
+        f.write_str(&shown.join(", "))
+    }
 }
 
 /// `interrupt.shadow` in words: SVM has one bit for both and shows it as both.
@@ -60,15 +107,18 @@ mod tests {
     #[test]
     fn the_queue_prints_what_it_holds() {
         let mut events = kvm_vcpu_events::default();
-        assert_eq!(queue(&events), "nothing shown");
+        assert_eq!(ShownQueue::from(&events).to_string(), "nothing shown");
         events.exception.nr = 14;
         events.exception.injected = 1;
         events.exception.has_error_code = 1;
         events.exception.error_code = 2;
-        assert_eq!(queue(&events), "#PF (14) pending=0 injected=1 error_code=0x2 no payload");
+        assert_eq!(
+            ShownQueue::from(&events).to_string(),
+            "#PF (14) pending=0 injected=1 error_code=0x2 no payload"
+        );
         events.exception_has_payload = 1;
         events.exception_payload = 0x1000;
-        assert!(queue(&events).ends_with("payload=0x1000"));
+        assert!(ShownQueue::from(&events).to_string().ends_with("payload=0x1000"));
     }
 
     #[test]
@@ -77,11 +127,11 @@ mod tests {
         for (bits, words) in [(1, "MOV SS"), (2, "STI"), (3, "STI or MOV SS")] {
             events.interrupt.shadow = bits;
             let expected = format!("nothing shown, in the interrupt shadow of {words}");
-            assert_eq!(queue(&events), expected);
+            assert_eq!(ShownQueue::from(&events).to_string(), expected);
         }
         events.nmi.masked = 1;
-        assert!(queue(&events).ends_with("STI or MOV SS, NMIs blocked"));
+        assert!(ShownQueue::from(&events).to_string().ends_with("STI or MOV SS, NMIs blocked"));
         (events.interrupt.shadow, events.nmi.injected) = (0, 1);
-        assert_eq!(queue(&events), "NMI injected=1 pending=0, NMIs blocked");
+        assert_eq!(ShownQueue::from(&events).to_string(), "NMI injected=1 pending=0, NMIs blocked");
     }
 }

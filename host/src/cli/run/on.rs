@@ -14,6 +14,7 @@ use crate::image::Image;
 use crate::kernel_log::KernelLog;
 use crate::machines::emulator::Emulator;
 use crate::machines::{Described, Description, Opened};
+use crate::report::finding::Finding;
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario::Scenario;
 use std::io::Write;
@@ -120,7 +121,8 @@ impl<W: Write> Run<'_, W> {
         reason: &str,
     ) -> Result<(), CliError> {
         for (_, scenario) in scenarios {
-            let report = Report::new(scenario, machine, None).concluded(Outcome::Skip, reason.to_owned());
+            let report = Report::new(scenario, machine, None)
+                .concluded(Outcome::Skip, Finding::Lacks { what: reason.to_owned() });
             self.teller.does_not_run(report)?;
         }
         Ok(())

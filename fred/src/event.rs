@@ -69,17 +69,17 @@ impl TryFrom<u8> for EventType {
     }
 }
 
-/// What an exception and one met while it is delivered make of each other (SDM vol. 3, table "Interrupt and
-/// Exception Classes").
+/// What follows when an exception is met while another is delivered (SDM vol. 3, table "Interrupt and Exception
+/// Classes").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
-    /// One is delivered after the other.
+    /// No #DF: the second exception is delivered.
     Benign,
-    /// Two of them make a #DF.
+    /// #DF when the second one is contributory too.
     Contributory,
-    /// #PF and #VE: a contributory exception or another of them on top makes a #DF.
+    /// #PF and #VE: #DF when the second one is contributory or of this class.
     PageFault,
-    /// #DF itself: a contributory exception or a page fault on top shuts the processor down.
+    /// #DF: shutdown when the second one is contributory, of class page fault, or #DF.
     DoubleFault,
 }
 

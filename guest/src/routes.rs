@@ -32,7 +32,7 @@ pub fn route(vector: u8, level: u8, ist: u64) {
     if FRED_MODE.load(Relaxed) == 1 {
         write_msr(FRED_STKLVLS, StackLevels(read_msr(FRED_STKLVLS)).with(vector, level).0);
     }
-    idt::set_gate(vector.into(), ist);
+    idt::set_gate(vector, ist);
     GATES.store(GATES.load(Relaxed) | 1 << vector, Relaxed);
 }
 

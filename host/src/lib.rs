@@ -7,21 +7,21 @@
 //! | [`session`] | a guest and what it talks to |
 //! | [`stops`] | the stop and its proof; which stops a machine can do |
 //! | [`engine`] | one scenario, many scenarios, worker processes, the guest's verdict |
-//! | [`machines`] | the machines: `kvm` and `model` behind the trait, `qemu` beside it |
+//! | [`machines`] | the machines, described: `kvm`, `model`, `qemu` |
 //! | [`compare`] | two machines beside each other |
 //! | [`stream`] | a stopped guest as bytes |
 //! | [`migration`] | a guest goes on in another process, or on another host |
 //! | [`on_kernel`] | a Linux kernel with its own KVM inside an emulator, and midflight inside that |
 //! | [`report`] | outcomes, known issues, host facts: what people and programs read |
 //! | [`kernel_log`] | warnings of this host's kernel during a run |
-//! | `process`, [`ending`] | child processes; the signals that end this one |
+//! | `process`, `ending` | child processes; the signals that end this one |
 //! | [`cli`] | the command line |
 
 #![forbid(unsafe_code)]
 
 pub mod cli;
 pub mod compare;
-pub mod ending;
+mod ending;
 pub mod engine;
 pub mod image;
 pub mod images;

@@ -7,15 +7,18 @@ use kvm::DEVICE;
 use midflight::engine::runner::Runner;
 use midflight::image::Image;
 use midflight::images::EMBEDDED;
+use midflight::machines::Description;
+use midflight::machines::kvm::Kvm;
+use midflight::machines::model::Model;
 use midflight::migration::Task;
 use midflight::migration::process::{Destination, migrate_to_process};
 use midflight::report::outcome::{Outcome, Report};
+use midflight::report::words::reason;
 use midflight::scenario::Scenario;
 use model::ModelMachine;
 use model::hypervisor::behaviour::{Behaviour, CORRECT, by_name};
 use protocol::field::Field;
 use std::cell::Cell;
-use std::path::Path;
 use std::time::{Duration, Instant};
 use vm::Machine;
 use vm::state::Loss;
@@ -26,6 +29,10 @@ fn image(name: &str) -> Option<Image> {
         return None;
     };
     Some(Image::parse(name, bytes).unwrap())
+}
+
+fn model(behaviour: &str) -> Description {
+    Description::Model(Model::named(Some(behaviour)).unwrap())
 }
 
 fn here(mut destination: Destination) -> Destination {
@@ -49,7 +56,7 @@ fn run(
 }
 
 fn on_model(behaviour: &'static Behaviour, id: &str) -> Option<Report> {
-    let destination = here(Destination::on_model(behaviour.name));
+    let destination = here(Destination::of(&model(behaviour.name)));
     run(&ModelMachine::new(behaviour), Some(behaviour), destination, id)
 }
 
@@ -61,7 +68,7 @@ fn a_cut_guest_is_judged_in_another_process() {
         "pf/read-unmapped:idt:nopayload:cancel:migrate-process",
     ] {
         let Some(report) = on_model(&CORRECT, id) else { return };
-        assert_eq!((report.outcome, &report.reason), (Outcome::Pass, &None), "{id}");
+        assert_eq!((report.outcome, reason(&report)), (Outcome::Pass, None), "{id}");
         assert!(report.compared > 0 && report.cut.is_some(), "{id}: {report:#?}");
     }
 }
@@ -81,9 +88,9 @@ fn kvm_moves_between_processes() {
     for id in
         ["pf/read-unmapped:idt:cancel:migrate-process", "pf/read-unmapped:idt:cancel:migrate-process+disturb"]
     {
-        let destination = here(Destination::on_kvm(Path::new(DEVICE)));
+        let destination = here(Destination::of(&Description::Kvm(Kvm { device: DEVICE.into() })));
         let Some(report) = run(&machine, None, destination, id) else { return };
-        assert_eq!((report.outcome, &report.reason), (Outcome::Pass, &None), "{id}");
+        assert_eq!((report.outcome, reason(&report)), (Outcome::Pass, None), "{id}");
     }
 }
 
@@ -121,12 +128,12 @@ const THERE_AND_BACK: [(&str, [u32; 2]); 4] = [
 #[test]
 fn a_guest_comes_back_to_be_stopped_again() {
     for (id, moves) in THERE_AND_BACK {
-        let destination = here(Destination::on_model(CORRECT.name));
+        let destination = here(Destination::of(&model(CORRECT.name)));
         let machine = ModelMachine::new(&CORRECT);
         let Some((report, moved)) = there_and_back(&machine, Some(&CORRECT), &destination, id) else {
             return;
         };
-        assert_eq!((report.outcome, &report.reason), (Outcome::Pass, &None), "{id}");
+        assert_eq!((report.outcome, reason(&report)), (Outcome::Pass, None), "{id}");
         assert_eq!(moved, moves, "{id}");
     }
 }
@@ -136,7 +143,7 @@ fn what_is_lost_there_is_noticed_when_the_guest_is_back() {
     let flawed = by_name("kernel-only-event-data").unwrap();
     // A storm meets the event while it is pending: its payload travels even so.
     for (id, _) in THERE_AND_BACK.iter().filter(|(id, _)| id.starts_with("pf") && !id.contains("storm")) {
-        let destination = here(Destination::on_model(flawed.name));
+        let destination = here(Destination::of(&model(flawed.name)));
         let machine = ModelMachine::new(flawed);
         let Some((report, [back, _])) = there_and_back(&machine, Some(flawed), &destination, id) else {
             return;
@@ -154,9 +161,9 @@ fn kvm_guests_come_back_too() {
         ("pf/read-unmapped:idt:cancel:migrate-process+disturb+again=2", [2, 1]),
         ("pf/read-unmapped:idt:storm=1:migrate-process", [3, 0]),
     ] {
-        let destination = here(Destination::on_kvm(Path::new(DEVICE)));
+        let destination = here(Destination::of(&Description::Kvm(Kvm { device: DEVICE.into() })));
         let Some((report, moved)) = there_and_back(&machine, None, &destination, id) else { return };
-        assert_eq!((report.outcome, &report.reason), (Outcome::Pass, &None), "{id}");
+        assert_eq!((report.outcome, reason(&report)), (Outcome::Pass, None), "{id}");
         assert_eq!(moved, moves, "{id}");
     }
 }
@@ -166,7 +173,8 @@ fn a_destination_that_does_not_answer_is_killed_in_time() {
     let id = "pf/read-unmapped:fred:block@frame:migrate-process";
     let scenario: Scenario = id.parse().unwrap();
     let Some(image) = image("pf") else { return };
-    let silent = Destination { program: "/bin/sleep".into(), arguments: vec!["60".into()] };
+    let silent =
+        Destination { program: "/bin/sleep".into(), arguments: vec!["60".into()], machine: model("stock") };
     let machine = ModelMachine::new(&CORRECT);
     let mut runner = Runner::new(&machine, None, Duration::from_secs(1));
     runner.to_process =
@@ -175,7 +183,7 @@ fn a_destination_that_does_not_answer_is_killed_in_time() {
     let report = runner.run(&image, &scenario);
     assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
     assert_eq!(report.outcome, Outcome::Error);
-    assert!(report.reason.as_deref().unwrap().starts_with("timeout"), "{:?}", report.reason);
+    assert!(reason(&report).unwrap().starts_with("timeout"), "{:?}", reason(&report));
 }
 
 #[test]
@@ -183,20 +191,34 @@ fn a_destination_that_dies_is_an_error_that_says_so() {
     let id = "pf/read-unmapped:fred:block@frame:migrate-process";
     for (script, sentence) in [("kill -9 $$", "signal: 9"), ("exit 3", "exit status: 3")] {
         let arguments = ["-c".into(), script.into()];
-        let dying = Destination { program: "/bin/sh".into(), arguments: arguments.into() };
+        let dying =
+            Destination { program: "/bin/sh".into(), arguments: arguments.into(), machine: model("stock") };
         let Some(report) = run(&ModelMachine::new(&CORRECT), None, dying, id) else { return };
         assert_eq!(report.outcome, Outcome::Error);
-        assert!(report.reason.as_deref().unwrap().contains(sentence), "{:?}", report.reason);
+        assert!(reason(&report).unwrap().contains(sentence), "{:?}", reason(&report));
     }
 }
 
 #[test]
+fn a_destination_that_answers_something_else_is_an_error_that_says_so() {
+    let id = "pf/read-unmapped:fred:block@frame:migrate-process";
+    let talking = Destination {
+        program: "/bin/echo".into(),
+        arguments: vec!["welcome".into()],
+        machine: model("stock"),
+    };
+    let Some(report) = run(&ModelMachine::new(&CORRECT), None, talking, id) else { return };
+    assert_eq!(report.outcome, Outcome::Error);
+    assert!(reason(&report).unwrap().contains("says what makes no sense"), "{:?}", report.why);
+}
+
+#[test]
 fn another_machine_refuses_the_guest() {
-    let destination = here(Destination::on_model("payload-reuse"));
+    let destination = here(Destination::of(&model("payload-reuse")));
     let Some(machine) = this_host::kvm() else { return };
     let Some(report) = run(&machine, None, destination, "pf/read-unmapped:idt:cancel:migrate-process") else {
         return;
     };
     assert_eq!(report.outcome, Outcome::Error);
-    assert!(report.reason.as_deref().unwrap().contains("cut on kvm"), "{:?}", report.reason);
+    assert!(reason(&report).unwrap().contains("cut on kvm"), "{:?}", reason(&report));
 }

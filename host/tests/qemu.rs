@@ -117,8 +117,8 @@ fn a_qemu_that_works_is_one() {
     if embedded("pf").is_none() {
         return;
     }
-    match midflight::machines::qemu::Qemu::tried(midflight::machines::qemu::TRY) {
-        Ok((_, version)) => assert!(version.starts_with("QEMU emulator version "), "{version}"),
+    match midflight::machines::qemu::Qemu::default().tried(midflight::machines::qemu::TRY) {
+        Ok(qemu) => assert!(qemu.version.starts_with("QEMU emulator version "), "{}", qemu.version),
         Err(midflight::machines::qemu::QemuError::Missing) => {
             eprintln!("skipped, nothing tested: there is no QEMU here");
         }

@@ -280,7 +280,7 @@ fn options_that_make_no_sense_are_refused() {
     }
     for (arguments, sentence) in [
         (vec!["save"], "required"),
-        (vec!["save", ON_MODEL, "--machine", "qemu"], "QEMU takes none"),
+        (vec!["save", ON_MODEL, "--machine", "qemu"], "qemu takes none"),
         (vec!["save", ON_MODEL, "--machine", "kvm", "--behaviour", "stock"], "--behaviour is for the model"),
         (vec!["save", "pf/read-unmapped:fred:block@frame:migrate"], "does not leave"),
         (vec!["save", "pf/read-unmapped:idt:storm=1:migrate-process"], "come back"),

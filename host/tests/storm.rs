@@ -6,6 +6,7 @@ use midflight::engine::runner::Runner;
 use midflight::image::Image;
 use midflight::images::EMBEDDED;
 use midflight::report::outcome::{Outcome, Report};
+use midflight::report::words::reason;
 use midflight::scenario::{self, Plan, Scenario, Stop};
 use midflight::stops::storm::StormBounds;
 use model::ModelMachine;
@@ -50,7 +51,7 @@ fn a_storm_meets_its_event_however_long_a_host_takes_to_enter_the_guest() {
         let speeds = [(micros(0), 0), (micros(50), u32::MAX), (micros(300), u32::MAX), (NEVER, 100)];
         for (scenario, (takes, runs)) in storms.zip(speeds.into_iter().cycle()) {
             let report = storm(&scenario.to_string(), takes, runs, bounds).unwrap();
-            let seen = (report.outcome, report.cuts, &report.reason);
+            let seen = (report.outcome, report.cuts, &reason(&report));
             assert_eq!(seen, (Outcome::Pass, 3, &None), "{scenario}: {takes:?} for {runs} runs");
         }
     }
@@ -63,7 +64,7 @@ fn a_storm_that_cuts_nothing_obeys_its_bound_and_says_what_it_did() {
     let Some(report) = storm("pf/read-ring3:idt:storm:resume", NEVER, u32::MAX, bounds) else { return };
     assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
     assert_eq!((report.outcome, report.cut), (Outcome::Error, None));
-    let reason = report.reason.unwrap();
+    let reason = reason(&report).unwrap();
     let numbers: Vec<u64> = reason.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     // Of how many runs none was cut, and one was wanted; how many signals came, how many in vain.
     let [0, runs, 1, signals, still] = numbers[..] else { panic!("{reason}") };

@@ -98,7 +98,9 @@ impl KvmVcpu {
                 let (exit, input) = exit::decode(self.fd.get_kvm_run(), self.vm.run_size());
                 self.input = input;
                 Ok(match exit {
-                    Exit::FailEntry { reason, cpu, .. } => Exit::FailEntry { reason, cpu, set },
+                    Exit::FailEntry { reason, cpu, .. } => {
+                        Exit::FailEntry { reason, cpu, set: set.into_iter().map(str::to_owned).collect() }
+                    }
                     other => other,
                 })
             }

@@ -1,5 +1,6 @@
 //! KVM_RUN: how it is entered, and why it returned.
 
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// How KVM_RUN is entered.
@@ -19,7 +20,8 @@ pub enum RunMode {
 }
 
 /// Why KVM_RUN returned.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Exit {
     /// OUT or OUTS.
     IoOut {
@@ -69,6 +71,7 @@ pub enum Exit {
         /// `suberror`: 1 is an emulation failure, 3 a failed event delivery.
         suberror: u32,
         /// What the kernel says about it.
+        #[serde(default)]
         data: Vec<u64>,
     },
     /// The model met an instruction it does not know.
@@ -76,6 +79,7 @@ pub enum Exit {
         /// The instruction's text.
         text: String,
         /// Its address.
+        #[serde(default)]
         rip: u64,
     },
     /// KVM_EXIT_FAIL_ENTRY: the processor refused the entry.
@@ -83,9 +87,11 @@ pub enum Exit {
         /// `hardware_entry_failure_reason`: see [`crate::explain::entry_failure`].
         reason: u64,
         /// The host's processor that refused it.
+        #[serde(default)]
         cpu: u32,
         /// The ioctls that set something since the last entry, oldest first.
-        set: Vec<&'static str>,
+        #[serde(default)]
+        set: Vec<String>,
     },
     /// KVM_EXIT_UNKNOWN: an exit of the processor's that KVM does not handle.
     Unknown {

@@ -16,7 +16,7 @@
 //! | [`error`], [`blame`] | what a call fails with, and whose fault that is |
 //! | [`state`] | save, restore, compare, and what the uAPI loses |
 //! | [`overlay`] | fields of `kvm_vcpu_events` that no released kernel has |
-//! | [`queue`], [`explain`] | the event queue, and what KVM did, in words |
+//! | [`explain`] | the event queue, and what KVM did, in words |
 //! | [`difference`] | a field that is not as it was expected |
 //!
 //! It knows neither images nor scenarios nor how a VM is made. Begin at [`Vcpu`].
@@ -43,7 +43,6 @@ pub mod machine;
 pub mod memory;
 pub mod msr;
 pub mod overlay;
-pub mod queue;
 pub mod registers;
 pub mod state;
 pub mod vcpu;
@@ -54,6 +53,5 @@ pub use error::VcpuError;
 pub use exit::{Exit, RunMode};
 pub use machine::{Machine, VmConfig, VmKind};
 pub use memory::{DeliveryAccesses, DirtyRing, GuestMemory, MemoryImage, PAGE, PageAccess};
-pub use queue::Queue;
 pub use registers::{Msr, Registers, Xsave};
 pub use vcpu::Vcpu;

@@ -1,8 +1,7 @@
 //! The MSRs of a guest, a row each: to add one is to add a row.
 //!
 //! The list to save, its order, the names in differences and what the model has follow from [`TABLE`]. An
-//! MSR that does something besides keeping its value has a place of its own in the model's processor as
-//! well (`model/src/msr`).
+//! MSR that does something besides keeping its value has an accessor in `model/src/msr` as well.
 
 use Access::Kvm;
 use fred::control::{EFER_LMA, EFER_LME, EFER_NXE, EFER_SCE};

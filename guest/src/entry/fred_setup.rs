@@ -4,6 +4,7 @@ use crate::layout::{DOUBLE_FAULT_STACK, FRAME_TOP, OTHER_STACK};
 use crate::registers::{set_cr4, write_msr};
 use fred::config::{FredConfig, StackLevels};
 use fred::control::CR4_FRED;
+use fred::event::vector;
 use fred::msr::{FMASK, FRED_CONFIG, FRED_RSP0, FRED_RSP1, FRED_RSP2, FRED_RSP3, FRED_STKLVLS, STAR};
 
 unsafe extern "C" {
@@ -19,8 +20,8 @@ pub(crate) const ENTRY_PAGE: crate::address::Address =
 /// stack is the frame page too.
 const LEVELS: StackLevels = {
     let mut levels = StackLevels(0xAAAA_AAAA_AAAA_AAAA);
-    levels = levels.with(14, 1).with(1, 1).with(7, 1);
-    levels.with(8, 3)
+    levels = levels.with(vector::PF, 1).with(vector::DB, 1).with(vector::NM, 1);
+    levels.with(vector::DF, 3)
 };
 
 /// Sets FRED up and turns it on. CPUID must have it.

@@ -42,7 +42,7 @@ pub(super) fn against_bare(machine: &KvmMachine, image: &Image, id: &str, runs: 
         let report = runner.run(image, &scenario);
         times[0].push(super::on_processor()? - start);
         if report.outcome != Outcome::Pass {
-            return Err(format!("{id}: {:?}", report.reason).into());
+            return Err(format!("{id}: {:?}", report.why).into());
         }
         let start = super::on_processor()?;
         let verdict = bare.run(migrates)?;

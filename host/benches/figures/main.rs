@@ -201,7 +201,7 @@ fn median_ms(machine: &dyn Machine, images: &[Image], id: &str, runs: usize) -> 
         let report = runner.run(image, &scenario);
         times.push(start.elapsed());
         if report.outcome != Outcome::Pass {
-            return Err(format!("{id}: {:?}", report.reason).into());
+            return Err(format!("{id}: {:?}", report.why).into());
         }
     }
     times.sort_unstable();

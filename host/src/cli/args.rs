@@ -1,17 +1,17 @@
 //! Options and their meaning.
 
-mod between;
 mod compare;
 mod groups;
 mod guest;
 mod on_kernel;
 
-pub(super) use between::{DestinationArgs, WorkerArgs};
 pub(super) use compare::{CompareArgs, CompareFormat};
-pub(super) use groups::{KnownArgs, OnArgs, StormArgs, WatchArgs};
+pub(super) use groups::{KnownArgs, StormArgs, WatchArgs};
 pub(super) use guest::{ResumeArgs, SaveArgs};
 pub(super) use on_kernel::OnKernelArgs;
 
+use crate::engine::options::RunOptions;
+use crate::machines::Kind;
 use crate::scenario::Delivery;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use kvm::DEVICE;
@@ -73,10 +73,10 @@ pub(crate) enum Command {
     Nested(RenamedArgs),
     /// Run scenarios for a parent process
     #[command(hide = true)]
-    Worker(WorkerArgs),
+    Worker,
     /// Receive a guest from a parent process
     #[command(hide = true)]
-    Destination(DestinationArgs),
+    Destination,
 }
 
 impl Command {
@@ -87,29 +87,7 @@ impl Command {
             Self::Run(_) | Self::Mutants(_) | Self::Explore(_) | Self::Compare(_) => true,
             Self::List(_) | Self::Trace(_) | Self::Save(_) | Self::Resume(_) => false,
             Self::Doctor | Self::OnKernel(_) | Self::Nested(_) | Self::Migrate(_) => false,
-            Self::Worker(_) | Self::Destination(_) => false,
-        }
-    }
-}
-
-/// A machine by name.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum MachineName {
-    /// This host's KVM
-    Kvm,
-    /// The software machine
-    Model,
-    /// QEMU
-    Qemu,
-}
-
-impl MachineName {
-    /// The name in reports.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Kvm => "kvm",
-            Self::Model => "model",
-            Self::Qemu => "qemu",
+            Self::Worker | Self::Destination => false,
         }
     }
 }
@@ -136,7 +114,7 @@ pub(crate) struct RunArgs {
     pub(crate) allow_empty: bool,
     /// Only this machine; without it, every machine that this host has
     #[arg(long)]
-    pub(crate) machine: Option<MachineName>,
+    pub(crate) machine: Option<Kind>,
     /// Only this delivery
     #[arg(long)]
     pub(crate) delivery: Option<Delivery>,
@@ -164,6 +142,18 @@ pub(crate) struct RunArgs {
     /// What is known, and what the kernel says.
     #[command(flatten)]
     pub(crate) watch: WatchArgs,
+}
+
+impl RunArgs {
+    /// How scenarios are run, with the images in `files`.
+    pub(super) fn options(&self, files: &[PathBuf]) -> RunOptions {
+        RunOptions {
+            images: files.to_vec(),
+            frames: self.frames,
+            storm: self.storm.bounds(),
+            ..RunOptions::within(self.timeout)
+        }
+    }
 }
 
 /// Options of `list`.

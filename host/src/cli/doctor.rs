@@ -1,19 +1,15 @@
 //! `midflight doctor`: what this host can and cannot test, and what to do about it.
 
 use super::again::Given;
-use super::{CliError, mounted};
+use super::error::CliError;
+use super::mounted;
+use crate::engine::asker::Asker;
 use crate::engine::questions::{Question, StopSupport};
-use crate::engine::worker::{Worker, WorkerOptions};
 use crate::images;
-use crate::machines::qemu::{Qemu, TRY};
-use crate::stops::storm::StormBounds;
+use crate::machines::{Described, Description, Kind, MachineOptions};
 use kvm::{self, Facts, KvmFacts};
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-/// How long one question may take.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) fn doctor(files: &[PathBuf], device: &Path, given: &Given) -> Result<u8, CliError> {
     let facts = kvm::facts(device);
@@ -33,22 +29,21 @@ pub(super) fn doctor(files: &[PathBuf], device: &Path, given: &Given) -> Result<
     writeln!(output, "kernel     {}", facts.kernel)?;
     let modules = if facts.modules.is_empty() { "none loaded".to_owned() } else { facts.modules.join(" ") };
     writeln!(output, "kvm        {modules}")?;
-    writeln!(output, "model      works everywhere, FRED and IDT; it tests the tests")?;
-    kvm_section(&mut output, &facts, files, device)?;
-    writeln!(output, "fred       {}", fred(&facts, given))?;
-    match Qemu::tried(TRY) {
-        Ok((_, version)) => writeln!(output, "qemu       {version}")?,
-        Err(error) => writeln!(output, "qemu       {error}")?,
+    for kind in Kind::ALL {
+        let options = MachineOptions { kvm: device, behaviour: None };
+        let machine = kind.described(&options).map_err(CliError::Usage)?;
+        match machine.doctor() {
+            Some(says) => writeln!(output, "{:10} {says}", machine.to_string())?,
+            None => {
+                kvm_section(&mut output, &facts, &machine)?;
+                writeln!(output, "fred       {}", fred(&facts, given))?;
+            }
+        }
     }
     Ok(0)
 }
 
-fn kvm_section(
-    output: &mut impl Write,
-    facts: &Facts,
-    files: &[PathBuf],
-    device: &Path,
-) -> Result<(), CliError> {
+fn kvm_section(output: &mut impl Write, facts: &Facts, machine: &Description) -> Result<(), CliError> {
     let kvm = match &facts.kvm {
         Ok(kvm) => kvm,
         Err(error) => {
@@ -56,17 +51,10 @@ fn kvm_section(
             return Ok(());
         }
     };
-    let options = WorkerOptions {
-        kvm: device.to_owned(),
-        images: files.to_vec(),
-        timeout: PATIENCE,
-        frames: false,
-        storm: StormBounds::DEFAULT,
-    };
     for payload in [true, false] {
         let title = if payload { "stops" } else { "  nopayload" };
         // A worker of its own for each: one that hangs is killed.
-        match Worker::new(options.clone()).probe(payload, &Question::all(payload)) {
+        match Asker::of(machine).ask(payload, &Question::all(payload)) {
             Ok(support) => stops(output, title, &support)?,
             Err(error) => writeln!(output, "{title:10} {error}")?,
         }

@@ -2,12 +2,15 @@
 
 use super::again::Given;
 use super::args::ExploreArgs;
-use super::run::{again, behaviour_named, progress_bar};
-use super::{CliError, mounted};
+use super::error::CliError;
+use super::mounted;
+use super::progress::progress_bar;
+use super::run::again;
 use crate::ending;
 use crate::engine::explore::{Bounds, Found, explore, schedules};
 use crate::image::{Case, Image};
 use crate::images;
+use crate::machines::model::Model;
 use crate::report::outcome::{Outcome, Report};
 use crate::report::{Totals, human};
 use crate::scenario::filter::{Filter, near};
@@ -18,7 +21,7 @@ use std::time::{Duration, Instant};
 
 pub(super) fn run(args: &ExploreArgs, files: &[PathBuf], given: &Given) -> Result<u8, CliError> {
     mounted::check(false)?;
-    let behaviour = behaviour_named(args.behaviour.as_deref())?;
+    let Model(behaviour) = Model::named(args.behaviour.as_deref()).map_err(CliError::Usage)?;
     let images = images::load(files)?;
     let filters: Vec<Filter> =
         args.filters.iter().map(|text| Filter::new(text, &images)).collect::<Result<_, _>>()?;

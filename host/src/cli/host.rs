@@ -1,12 +1,9 @@
 //! What a command line says and asks of the host.
 
-use super::CliError;
 use super::args::KnownArgs;
-use crate::engine::plan::met_needs;
+use super::error::CliError;
 use crate::kernel_log::{DEVICE, KernelLog};
-use crate::machines::qemu::{Qemu, QemuError};
 use crate::report::facts::HostFacts;
-use kvm::KvmMachine;
 use std::path::Path;
 
 /// What the host says, and what the user states.
@@ -23,35 +20,4 @@ pub(super) fn kernel_log(file: Option<&Path>) -> Result<KernelLog, CliError> {
     let Some(file) = file else { return Ok(KernelLog::watch_if_readable(Path::new(DEVICE))) };
     KernelLog::watch(file)
         .map_err(|error| CliError::Usage(format!("--kernel-log {}: {error}", file.display())))
-}
-
-/// Checks `--require`: what it names must be there on a machine that is not the model.
-pub(super) fn require<'q>(
-    needs: &[String],
-    kvm: &Path,
-    qemu: impl Fn() -> &'q Result<(Qemu, String), QemuError>,
-) -> Result<(), CliError> {
-    for need in needs {
-        let unmet = |reason: String| CliError::Required { need: need.clone(), reason };
-        match need.as_str() {
-            "kvm" => drop(KvmMachine::open(kvm).map_err(|error| unmet(error.to_string()))?),
-            "qemu" => {
-                if let Err(error) = qemu() {
-                    return Err(unmet(error.to_string()));
-                }
-            }
-            "fred" | "xfd" | "amx" => {
-                let machine = KvmMachine::open(kvm).map_err(|error| unmet(error.to_string()))?;
-                if !met_needs(&machine).names().any(|met| met == need) {
-                    return Err(unmet("KVM on this host does not offer it; see `midflight doctor`".into()));
-                }
-            }
-            other => {
-                return Err(CliError::Usage(format!(
-                    "--require {other}: there is no such need; there are kvm, qemu, fred, xfd, amx"
-                )));
-            }
-        }
-    }
-    Ok(())
 }

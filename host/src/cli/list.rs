@@ -1,8 +1,9 @@
 //! `midflight list`.
 
 use super::args::ListArgs;
+use super::error::CliError;
+use super::select;
 use super::select::Selection;
-use super::{CliError, select};
 use crate::images;
 use std::io::{Write, stderr, stdout};
 use std::path::PathBuf;

@@ -7,14 +7,17 @@ mod again;
 mod args;
 mod compare;
 mod doctor;
+mod error;
 mod explore;
 mod guest;
 mod host;
 mod known;
 mod list;
+mod machines;
 mod mounted;
 mod mutants;
 mod on_kernel;
+mod progress;
 mod resume;
 mod run;
 mod save;
@@ -25,102 +28,13 @@ mod trace;
 use args::Cli;
 
 use crate::ending::{self, Signal};
-use crate::engine::serve::{Terms, serve};
-use crate::engine::worker::WorkerError;
-use crate::image::Image;
-use crate::images::{self, ImagesError};
-use crate::migration::MigrationError;
-use crate::migration::process::Destination;
-use crate::on_kernel::OnKernelError;
-use crate::report::known::KnownIssuesError;
-use crate::scenario::filter::InvalidFilter;
+use crate::engine::serve::serve;
 use again::Given;
-use args::{Command, WorkerArgs};
+use args::Command;
 use clap::{CommandFactory, FromArgMatches};
-use kvm::KvmMachine;
+use error::CliError;
 use std::io::{BufReader, stdin, stdout};
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use vm::VcpuError;
-
-/// The command cannot be carried out: exit code 2.
-#[derive(Debug, thiserror::Error)]
-pub enum CliError {
-    /// There is no image to run, or one cannot be used.
-    #[error(transparent)]
-    Images(#[from] ImagesError),
-    /// A machine cannot be used.
-    #[error(transparent)]
-    Machine(#[from] VcpuError),
-    /// A worker process cannot be used.
-    #[error(transparent)]
-    Worker(#[from] WorkerError),
-    /// the kernel under test gave no result.
-    #[error(transparent)]
-    OnKernel(#[from] OnKernelError),
-    /// A guest cannot be resumed.
-    #[error(transparent)]
-    Migration(#[from] MigrationError),
-    /// The list of known issues cannot be used.
-    #[error(transparent)]
-    KnownIssues(#[from] KnownIssuesError),
-    /// A file cannot be read.
-    #[error("{file}: {error}")]
-    File {
-        /// Its name.
-        file: String,
-        /// What happened.
-        error: std::io::Error,
-    },
-    /// A filter names nothing.
-    #[error(transparent)]
-    Filter(#[from] InvalidFilter),
-    /// A filter matches nothing.
-    #[error("no scenario matches `{filter}`{}; `midflight list` prints every id", meant(.near))]
-    NoMatch {
-        /// The filter.
-        filter: String,
-        /// What may have been meant, the nearest first.
-        near: Vec<String>,
-    },
-    /// The selection is empty.
-    #[error("no scenario is left to run on {0}")]
-    NothingSelected(String),
-    /// A file system that everything depends on is not there.
-    #[error("{at} is not mounted: {why}; as root: mount -t {kind} {kind} {at}")]
-    NotMounted {
-        /// Where it belongs.
-        at: &'static str,
-        /// What needs it.
-        why: &'static str,
-        /// Its type.
-        kind: &'static str,
-    },
-    /// A need given with `--require` is not met.
-    #[error("--require {need}: {reason}")]
-    Required {
-        /// The need.
-        need: String,
-        /// Why it is not met.
-        reason: String,
-    },
-    /// Options that do not go together, or make no sense.
-    #[error("{0}")]
-    Usage(String),
-    /// A guest that was saved cannot be written.
-    #[error("the guest cannot be written: {0}")]
-    Guest(std::io::Error),
-    /// The report cannot be written.
-    #[error("the report cannot be written: {0}")]
-    Output(#[from] std::io::Error),
-}
-
-fn meant(near: &[String]) -> String {
-    if near.is_empty() {
-        return String::new();
-    }
-    format!("; did you mean `{}`?", near.join("`, `"))
-}
 
 /// Carries out the command line of this process.
 pub fn main() -> ExitCode {
@@ -152,8 +66,8 @@ pub fn main() -> ExitCode {
              `midflight save ID | ssh there midflight resume`"
                 .to_owned(),
         )),
-        Command::Destination(args) => guest::destination(&args, &cli.kvm),
-        Command::Worker(args) => worker(&args, &cli.images, &cli.kvm),
+        Command::Destination => guest::destination(),
+        Command::Worker => serve(BufReader::new(stdin()), stdout()).map(|()| 0).map_err(CliError::from),
     };
     let code = match done {
         Ok(code) => code,
@@ -166,23 +80,4 @@ pub fn main() -> ExitCode {
     };
     // What it came to is one thing; that it was told to end is another, and comes first.
     ExitCode::from(ending::told().map_or(code, Signal::exit_code))
-}
-
-fn worker(args: &WorkerArgs, files: &[PathBuf], kvm: &Path) -> Result<u8, CliError> {
-    let images: Vec<Image> = images::load(files).or_else(|error| match error {
-        // A probe needs none.
-        ImagesError::None => Ok(Vec::new()),
-        other => Err(other),
-    })?;
-    let machine = KvmMachine::open(kvm)?;
-    let storm = args.storm.bounds();
-    serve(
-        &machine,
-        &Destination::on_kvm(kvm),
-        &images,
-        Terms { timeout: args.timeout, frames: args.frames, storm },
-        BufReader::new(stdin()),
-        stdout(),
-    )?;
-    Ok(0)
 }

@@ -1,8 +1,8 @@
 //! `midflight on-kernel`.
 
-use super::CliError;
 use super::again::Given;
 use super::args::OnKernelArgs;
+use super::error::CliError;
 use crate::on_kernel::{self, KernelUnderTest};
 use std::ffi::OsString;
 use std::io::{stderr, stdout};

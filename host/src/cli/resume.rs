@@ -1,13 +1,15 @@
 //! `midflight resume`.
 
 use super::again::Given;
-use super::args::{MachineName, ResumeArgs};
-use super::guest::{Choice, within};
+use super::args::ResumeArgs;
+use super::error::CliError;
+use super::guest::within;
 use super::host::{host_facts, kernel_log};
 use super::known::known_issues;
+use super::mounted;
 use super::tell::{Reporting, Teller};
-use super::{CliError, mounted};
 use crate::engine::runner::conclude;
+use crate::machines::{Described, Kind};
 use crate::migration::timed::Timed;
 use crate::migration::{GRACE, MigrationError, finish, receive};
 use crate::report::outcome::Report;
@@ -32,18 +34,16 @@ pub(super) fn resume(args: &ResumeArgs, kvm: &Path, given: &Given) -> Result<u8,
     let known = known_issues(&args.watch.known, &[], false)?;
     mounted::check(false)?;
     let guest = read(args.file.as_deref(), args.wait)?;
-    let its_own = || match guest.report.machine == MachineName::Kvm.name() {
-        true => MachineName::Kvm,
-        false => MachineName::Model,
-    };
-    let choice = Choice::of(&args.on, kvm, its_own)?;
-    mounted::check(choice.is_kvm() && kvm.exists())?;
+    let its_own = || Kind::named(&guest.report.machine).unwrap_or(Kind::Model);
+    let description = args.on.machine(kvm, its_own)?;
+    mounted::check(description.quirks().on_this_processor && kvm.exists())?;
     let facts = host_facts(kvm, &args.watch.known)?;
     let (timeout, frames) = (args.timeout, args.frames);
     let report = within(timeout + 2 * GRACE, move || {
-        let machine = choice.open()?;
+        let machine = description.machine()?;
         let start = Instant::now();
-        Ok(conclude(finish(machine.as_ref(), choice.behaviour(), guest, timeout, frames)?, start))
+        let report = finish(machine.as_ref(), description.behaviour(), guest, timeout, frames)?;
+        Ok(conclude(report, start))
     })?;
     let again = |_: &Report| args.file.as_ref().map(|file| given.command("resume", &[file], &[]));
     let how = Reporting { format: args.format, known: &known, facts, again: &again, times: 1 };

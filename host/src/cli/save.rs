@@ -1,27 +1,28 @@
 //! `midflight save`.
 
 use super::again::Given;
-use super::args::{Format, MachineName, SaveArgs};
-use super::guest::{Choice, within};
+use super::args::{Format, SaveArgs};
+use super::error::CliError;
+use super::guest::within;
 use super::host::{host_facts, kernel_log};
 use super::known::known_issues;
 use super::tell::{Reporting, Teller};
-use super::{CliError, mounted, select};
-use crate::engine::plan::{Abilities, met_needs};
-use crate::engine::questions::{Question, StopSupport, probe};
+use super::{mounted, select};
+use crate::engine::asker;
+use crate::engine::plan::met_needs;
 use crate::engine::runner::Runner;
-use crate::engine::worker::{Worker, WorkerOptions};
 use crate::image::Image;
 use crate::images;
+use crate::machines::kvm::Kvm;
+use crate::machines::{Described, Description, Kind};
 use crate::migration::timed::Timed;
 use crate::migration::{GRACE, Migrated};
 use crate::report::facts::HostFacts;
+use crate::report::finding::Finding;
 use crate::report::human;
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario::{Action, Migration, Plan, Scenario};
-use crate::stops::storm::StormBounds;
 use crate::stream::{Guest, base_of};
-use kvm::KvmMachine;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -30,6 +31,7 @@ use std::io::{self, IsTerminal, Write, stderr, stdout};
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use vm::Machine;
 
 pub(super) fn save(args: &SaveArgs, files: &[PathBuf], kvm: &Path, given: &Given) -> Result<u8, CliError> {
     if args.output.is_none() && stdout().is_terminal() {
@@ -40,20 +42,22 @@ pub(super) fn save(args: &SaveArgs, files: &[PathBuf], kvm: &Path, given: &Given
     // Before anything that the kernel could object to.
     let kernel_log = kernel_log(args.watch.kernel_log.as_deref())?;
     let known = known_issues(&args.watch.known, files, files.is_empty())?;
-    let here = || if KvmMachine::open(kvm).is_ok() { MachineName::Kvm } else { MachineName::Model };
-    let choice = Choice::of(&args.on, kvm, here)?;
-    mounted::check(choice.is_kvm() && kvm.exists())?;
+    let is_kvm_here = || Description::Kvm(Kvm { device: kvm.to_owned() }).open().is_ok();
+    let here = || if is_kvm_here() { Kind::Kvm } else { Kind::Model };
+    let description = args.on.machine(kvm, here)?;
+    mounted::check(description.quirks().on_this_processor && kvm.exists())?;
     let facts = host_facts(kvm, &args.watch.known)?;
     let images = images::load(files)?;
     let (index, scenario) = select::one(&images, &args.scenario, "save saves the guest of")?;
     leaves_for_good(&scenario)?;
     let image = images[index].clone();
-    let (report, stream) = match lack(&choice, &image, &scenario, args.timeout)? {
+    let machine = description.machine()?;
+    let (report, stream) = match lack(&description, machine.as_ref(), &image, &scenario)? {
         Some(lack) => {
-            let (name, behaviour) = (choice.open()?.name(), choice.behaviour());
-            (Report::new(&scenario, name, behaviour).concluded(Outcome::Skip, lack), None)
+            let report = Report::new(&scenario, machine.name(), description.behaviour());
+            (report.concluded(Outcome::Skip, Finding::Lacks { what: lack }), None)
         }
-        None => cut(choice, image, scenario, args.timeout, facts.clone())?,
+        None => cut(description, image, scenario, args.timeout, facts.clone())?,
     };
     if let Some(stream) = stream {
         write(args, &stream).map_err(CliError::Guest)?;
@@ -78,15 +82,15 @@ fn again(given: &Given, report: &Report) -> String {
 
 /// Runs a scenario up to its cut; the guest's stream, where there was one to be saved.
 fn cut(
-    choice: Choice,
+    description: Description,
     image: Image,
     scenario: Scenario,
     timeout: Duration,
     facts: HostFacts,
 ) -> Result<(Report, Option<Vec<u8>>), CliError> {
     within(timeout + 2 * GRACE, move || {
-        let (machine, saved) = (choice.open()?, RefCell::new(None));
-        let mut runner = Runner::new(machine.as_ref(), choice.behaviour().map(str::to_owned), timeout);
+        let (machine, saved) = (description.machine()?, RefCell::new(None));
+        let mut runner = Runner::new(machine.as_ref(), description.behaviour().map(str::to_owned), timeout);
         runner.to_process = Some(Box::new(|guest, image, _| {
             let report = Report { saved_on: Some(facts.clone()), ..guest.report.clone() };
             let mut stream = Vec::new();
@@ -151,29 +155,12 @@ fn leaves_for_good(scenario: &Scenario) -> Result<(), CliError> {
 
 /// What the machine lacks for a scenario, found out as `run` does.
 fn lack(
-    choice: &Choice,
+    description: &Description,
+    machine: &dyn Machine,
     image: &Image,
     scenario: &Scenario,
-    timeout: Duration,
 ) -> Result<Option<String>, CliError> {
-    let machine = choice.open()?;
-    let ask = |payload, questions: &[Question]| -> Result<StopSupport, CliError> {
-        match choice {
-            Choice::Kvm(device) => {
-                let mut worker = Worker::new(WorkerOptions {
-                    kvm: device.clone(),
-                    images: Vec::new(),
-                    timeout,
-                    frames: false,
-                    storm: StormBounds::DEFAULT,
-                });
-                Ok(worker.probe(payload, questions)?)
-            }
-            Choice::Model(_) => Ok(probe(machine.as_ref(), payload, questions)?),
-        }
-    };
     let (images, scenarios) = ([image.clone()], [(0, scenario.clone())]);
-    let meets = met_needs(machine.as_ref());
-    let abilities = Abilities::find_out(machine.name(), meets, &images, &scenarios, ask)?;
+    let abilities = asker::abilities(description, machine.name(), met_needs(machine), &images, &scenarios)?;
     Ok(abilities.skip_reason(image, scenario))
 }

@@ -1,15 +1,18 @@
 //! Which scenarios a command line means.
 
-use super::CliError;
+use super::error::CliError;
 use crate::image::Image;
 use crate::scenario::filter::{Filter, near};
 use crate::scenario::{self, Scenario};
 use std::collections::BTreeSet;
 
+/// Image index and scenario.
+pub(super) type Selected = Vec<(usize, Scenario)>;
+
 /// What filters leave.
 pub(super) struct Selection {
     /// The scenarios, each with the index of its image.
-    pub(super) scenarios: Vec<(usize, Scenario)>,
+    pub(super) scenarios: Selected,
     /// What each filter means, a line each.
     pub(super) meanings: Vec<String>,
 }
@@ -20,7 +23,7 @@ pub(super) struct Selection {
 /// When a filter names nothing, or matches nothing. With `allow_empty` one that matches nothing is only
 /// told on standard error, as long as another matches.
 pub(super) fn select(images: &[Image], filters: &[String], allow_empty: bool) -> Result<Selection, CliError> {
-    let all: Vec<(usize, Scenario)> = images
+    let all: Selected = images
         .iter()
         .enumerate()
         .flat_map(|(index, image)| scenario::all(image).into_iter().map(move |scenario| (index, scenario)))

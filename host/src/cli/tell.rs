@@ -1,10 +1,11 @@
 //! How `run` and `migrate` report: each scenario as it ends, and what they come to at the end.
 
-use super::CliError;
-use super::args::{Format, MachineName};
+use super::args::Format;
+use super::error::CliError;
 use crate::ending;
 use crate::engine::repeat::Runs;
 use crate::kernel_log::KernelLog;
+use crate::machines::quirks;
 use crate::report::facts::HostFacts;
 use crate::report::known::KnownIssues;
 use crate::report::outcome::{Outcome, Report};
@@ -60,11 +61,12 @@ impl<'a, W: Write> Teller<'a, W> {
     }
 
     fn judge(&self, report: &mut Report) {
-        if report.machine == MachineName::Model.name() {
+        let quirks = quirks(&report.machine);
+        if !quirks.may_skip {
             report.deny_skip();
         }
         self.how.known.apply(report, &self.how.facts);
-        if report.machine == MachineName::Kvm.name() {
+        if quirks.on_this_processor {
             report.vendor = Some(self.how.facts.vendor.clone());
         }
     }

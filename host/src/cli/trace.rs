@@ -1,12 +1,12 @@
 //! `midflight trace`.
 
-use super::CliError;
 use super::again::Given;
 use super::args::TraceArgs;
-use super::run::behaviour_named;
+use super::error::CliError;
 use super::select;
 use crate::engine::runner::Runner;
 use crate::images;
+use crate::machines::model::Model;
 use crate::migration::channel::migrate_in_memory;
 use crate::report::outcome::Outcome;
 use crate::report::{Totals, human};
@@ -16,7 +16,7 @@ use std::io::{BufWriter, Write, stdout};
 use std::path::PathBuf;
 
 pub(super) fn trace(args: &TraceArgs, files: &[PathBuf], given: &Given) -> Result<u8, CliError> {
-    let behaviour = behaviour_named(args.behaviour.as_deref())?;
+    let Model(behaviour) = Model::named(args.behaviour.as_deref()).map_err(CliError::Usage)?;
     let images = images::load(files)?;
     let (image, scenario) = select::one(&images, &args.scenario, "trace tells")?;
     let story = Story::default();

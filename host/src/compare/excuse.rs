@@ -11,11 +11,14 @@
 
 use super::{Apart, Comparison};
 use crate::compare::observe::{Landmark, Observation};
-use crate::compare::pair::{Pair, Subject};
+use crate::compare::pair::Pair;
+use crate::machines::{Described, Description};
 use crate::report::difference::{Difference, Field, When};
 use crate::report::facts::HostFacts;
+use crate::report::finding::Finding;
 use crate::report::known::{By, Entry, Failure, KnownIssues, Of};
-use crate::report::outcome::Outcome;
+use crate::report::outcome::{Cited, Outcome};
+use crate::report::words::reason;
 use crate::scenario::Scenario;
 use protocol::doorbell::Doorbell;
 use protocol::field::Field as Judged;
@@ -32,19 +35,24 @@ pub struct Excuses<'a> {
 }
 
 /// Known issues of comparisons alone that hold on this host, concern a case that was compared to its
-/// end, and explained nothing: what is wrong with the list, a sentence each.
-pub fn not_shown(compared: &[(&Scenario, &Comparison)], excuses: &Excuses<'_>) -> Vec<String> {
+/// end, and explained nothing: what is wrong with the list, a sentence each. `machine` is whose issues they
+/// are.
+pub fn not_shown(
+    machine: &Description,
+    compared: &[(&Scenario, &Comparison)],
+    excuses: &Excuses<'_>,
+) -> Vec<Finding> {
     let ended = |comparison: &Comparison| matches!(comparison.outcome, Outcome::Pass | Outcome::Known);
-    let shown: BTreeSet<&str> =
-        compared.iter().flat_map(|(_, comparison)| &comparison.known).map(String::as_str).collect();
+    let shown: BTreeSet<&Cited> = compared.iter().flat_map(|(_, comparison)| &comparison.known).collect();
     let concerns = |issue: &Entry, scenario: &Scenario| {
-        issue.concerns(Of { machine: "kvm", scenario, by: By::Compare }, excuses.facts)
+        let machine = machine.quirks().name;
+        issue.concerns(Of { machine, scenario, by: By::Compare }, excuses.facts)
     };
     let of_compare =
         excuses.known.issues.iter().filter(|issue| issue.is_for_compare() && !issue.intermittent);
     of_compare
         .filter(|issue| compared.iter().any(|(scenario, one)| ended(one) && concerns(issue, scenario)))
-        .filter(|issue| !shown.contains(issue.to_string().as_str()))
+        .filter(|issue| !shown.contains(&issue.cited()))
         .map(Entry::not_shown)
         .collect()
 }
@@ -58,29 +66,20 @@ pub(super) struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// Which of the two is KVM, where the other is the model: nobody else is excused.
-    fn kvm(&self) -> Option<usize> {
-        match &self.pair.0 {
-            [Subject::Kvm, Subject::Model(_)] => Some(0),
-            [Subject::Model(_), Subject::Kvm] => Some(1),
-            _ => None,
-        }
-    }
-
     /// The known issue that explains everything that differs at a doorbell.
     pub(super) fn explain(
         &self,
         first: &Landmark,
         second: &Landmark,
         differences: &[Apart],
-    ) -> Option<String> {
-        let kvm = self.kvm()?;
+    ) -> Option<Cited> {
+        let kvm = self.pair.excusable()?;
         self.explain_doorbell(kvm, first.when()?.into(), differences)
             .or_else(|| self.explain_verdict(kvm, [first, second], differences))
     }
 
     /// An entry that describes all that differs at a doorbell.
-    fn explain_doorbell(&self, kvm: usize, when: When, differences: &[Apart]) -> Option<String> {
+    fn explain_doorbell(&self, kvm: usize, when: When, differences: &[Apart]) -> Option<Cited> {
         let value = |value: Option<u64>| value.map_or(Value::Nothing, Value::Number);
         let on_kvm = |apart: &Apart| match *apart {
             Apart::Number { field, first, second } => {
@@ -91,17 +90,18 @@ impl Judge<'_> {
             Apart::End(_) => None,
         };
         let differences: Vec<Difference> = differences.iter().map(on_kvm).collect::<Option<_>>()?;
-        self.known(By::Compare, Failure { differences: &differences, reason: None })
+        self.known(By::Compare, Failure { differences: &differences, why: None })
     }
 
-    /// The issue of KVM that describes a failure.
-    fn known(&self, by: By, failure: Failure<'_>) -> Option<String> {
-        let of = Of { machine: "kvm", scenario: self.scenario, by };
-        self.excuses.known.explain(of, failure, &[self.excuses.facts]).map(ToString::to_string)
+    /// The issue of the machine that may have some that describes a failure.
+    fn known(&self, by: By, failure: Failure<'_>) -> Option<Cited> {
+        let machine = self.pair.known()?.quirks().name;
+        let of = Of { machine, scenario: self.scenario, by };
+        self.excuses.known.explain(of, failure, &[self.excuses.facts]).map(Entry::cited)
     }
 
     /// An entry for the case, where the deliveries differ in just what the judge on KVM names.
-    fn explain_verdict(&self, kvm: usize, marks: [&Landmark; 2], differences: &[Apart]) -> Option<String> {
+    fn explain_verdict(&self, kvm: usize, marks: [&Landmark; 2], differences: &[Apart]) -> Option<Cited> {
         let (ill, well) = (&self.seen[kvm].report, &self.seen[1 - kvm].report);
         if marks[0].doorbell != marks[1].doorbell || !is_done(marks[0]) || well.outcome != Outcome::Pass {
             return None;
@@ -128,7 +128,7 @@ impl Judge<'_> {
         let [first, second] = self.seen.map(|seen| &seen.report);
         let ends = self.seen.map(end);
         if ends[0] != ends[1] {
-            let excuse = self.kvm().and_then(|kvm| {
+            let excuse = self.pair.excusable().and_then(|kvm| {
                 let well = &self.seen[1 - kvm].report;
                 let issue = self.known(By::Judge, (&self.seen[kvm].report).into())?;
                 (well.outcome == Outcome::Pass).then_some(issue)
@@ -139,7 +139,7 @@ impl Judge<'_> {
                 None if first.outcome == Outcome::Error || second.outcome == Outcome::Error => {
                     let [a, b] = &comparison.machines;
                     let reason = format!("{a}: {one}; {b}: {other}");
-                    return comparison.concluded(Outcome::Error, reason);
+                    return comparison.concluded(Outcome::Error, Finding::program(reason));
                 }
                 None => {
                     comparison.outcome = Outcome::Fail;
@@ -152,7 +152,8 @@ impl Judge<'_> {
             // Both ended alike before anything was delivered: there is nothing to compare.
             let outcome = if first.outcome == Outcome::Skip { Outcome::Skip } else { Outcome::Error };
             let [reason, _] = ends;
-            return comparison.concluded(outcome, format!("on both machines: {reason}"));
+            let why = Finding::program(format!("on both machines: {reason}"));
+            return comparison.concluded(outcome, why);
         }
         if !comparison.known.is_empty() {
             comparison.outcome = Outcome::Known;
@@ -167,8 +168,8 @@ fn is_done(landmark: &Landmark) -> bool {
 
 /// How a case ended: at `Done`, or why not.
 fn end(seen: &Observation) -> String {
-    match &seen.report.reason {
-        Some(reason) => reason.clone(),
+    match reason(&seen.report) {
+        Some(reason) => reason,
         None if seen.landmarks.last().is_some_and(is_done) => "Done".to_owned(),
         None => "before Done".to_owned(),
     }

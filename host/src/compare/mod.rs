@@ -5,11 +5,14 @@
 //! case; [`excuse`] says what explains a difference.
 
 pub mod across;
+mod comparison;
 pub mod excuse;
 pub mod observe;
 pub mod pair;
 #[cfg(test)]
 mod tests;
+
+pub use comparison::{Apart, Comparison, Decoded};
 
 use crate::compare::observe::{Landmark, Observation, delivery};
 use crate::compare::pair::Pair;
@@ -17,66 +20,12 @@ use crate::engine::plan::Abilities;
 use crate::image::Image;
 use crate::report::decode::decode;
 use crate::report::difference::{QUADWORDS, Seen};
-use crate::report::outcome::{Outcome, denied};
+use crate::report::outcome::Outcome;
 use crate::scenario::{self, Delivery, Plan, Scenario};
 use excuse::{Excuses, Judge};
 use protocol::doorbell::Doorbell;
 use protocol::field::Field;
 use protocol::note::CaseFlags;
-use serde::Serialize;
-
-/// What became of one case on two machines.
-#[derive(Clone, Debug)]
-pub struct Comparison {
-    /// The case, from boot.
-    pub scenario: Scenario,
-    /// The two machines.
-    pub machines: [String; 2],
-    /// Pass: no difference. Known: only differences that are known issues. Fail: a difference. Skip:
-    /// not for both. Error: one of them came to no end.
-    pub outcome: Outcome,
-    /// Why, where it was skipped or came to no end.
-    pub reason: Option<String>,
-    /// The doorbell of the first difference that nobody has explained.
-    pub at: Option<String>,
-    /// What differed there.
-    pub differences: Vec<Apart>,
-    /// The deliveries captured until there, decoded, both machines' side by side.
-    pub deliveries: Vec<Vec<Decoded>>,
-    /// Known issues that explain earlier differences, or all of them.
-    pub known: Vec<String>,
-    /// How many doorbells both rang alike.
-    pub doorbells: usize,
-    /// How many values were compared.
-    pub compared: usize,
-}
-
-/// Something that both machines have; `None` where one has nothing of the kind.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Apart {
-    /// A number.
-    Number {
-        /// What it is of.
-        field: Seen,
-        /// What it is on the first machine.
-        first: Option<u64>,
-        /// What it is on the second machine.
-        second: Option<u64>,
-    },
-    /// How the two ended, in words.
-    End([String; 2]),
-}
-
-/// A field of both machines, in words; `None` where one has nothing of the kind.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Decoded {
-    /// Its name.
-    pub field: String,
-    /// What it is on the first machine.
-    pub first: Option<String>,
-    /// What it is on the second machine.
-    pub second: Option<String>,
-}
 
 /// The scenarios to compare: each case from boot. Of the cases into which a host injects, those are
 /// left out whose event comes while the delivery is stopped.
@@ -100,36 +49,6 @@ pub fn skip_reason(abilities: &[Abilities; 2], image: &Image, scenario: &Scenari
 }
 
 impl Comparison {
-    /// A comparison in which nothing has been compared yet.
-    pub fn new(pair: &Pair, scenario: &Scenario) -> Self {
-        Self {
-            scenario: scenario.clone(),
-            machines: pair.0.clone().map(|subject| subject.to_string()),
-            outcome: Outcome::Pass,
-            reason: None,
-            at: None,
-            differences: Vec::new(),
-            deliveries: Vec::new(),
-            known: Vec::new(),
-            doorbells: 0,
-            compared: 0,
-        }
-    }
-
-    /// The comparison with an outcome and its reason.
-    #[must_use]
-    pub fn concluded(self, outcome: Outcome, reason: String) -> Self {
-        Self { outcome, reason: Some(reason), ..self }
-    }
-
-    /// Models can do everything: what two of them skip, they fail to do.
-    pub fn deny_skip(&mut self) {
-        if self.outcome == Outcome::Skip {
-            self.outcome = Outcome::Fail;
-            self.reason = Some(denied(self.reason.as_deref()));
-        }
-    }
-
     /// Compares what was seen.
     pub fn of(
         pair: &Pair,

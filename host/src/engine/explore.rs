@@ -1,21 +1,24 @@
 //! Every memory access of a delivery as a stop, alone and in pairs, with every action: on the model.
 
 use crate::ending;
-use crate::engine::pool::{self, Engine};
+use crate::engine::job::Job;
+use crate::engine::options::RunOptions;
+use crate::engine::pool;
 use crate::engine::runner::Runner;
 use crate::image::Image;
-use crate::report::outcome::Report;
+use crate::machines::Description;
+use crate::machines::model::Model;
+use crate::report::outcome::{AtCut, Report};
 use crate::scenario::{self, Action, Delivery, Plan, Scenario, Stop};
 use crate::stops::Access;
 use crate::stops::action::EACH;
-use crate::stops::storm::StormBounds;
 use model::ModelMachine;
 use model::hypervisor::behaviour::Behaviour;
 use std::time::{Duration, Instant};
 
 /// What is explored, and within which bounds.
-#[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+#[derive(Clone, Copy)]
+pub(crate) struct Bounds {
     /// How many schedules at most.
     pub count: usize,
     /// How long at most.
@@ -32,8 +35,8 @@ impl Bounds {
 }
 
 /// The schedules of one case and delivery, and how many accesses its delivery makes.
-#[derive(Clone, Debug)]
-pub struct Schedules {
+#[derive(Clone)]
+pub(crate) struct Schedules {
     /// Index of the image.
     pub image: usize,
     /// `image/case:delivery`.
@@ -45,8 +48,8 @@ pub struct Schedules {
 }
 
 /// What became of the schedules of one case and delivery.
-#[derive(Clone, Debug)]
-pub struct Explored {
+#[derive(Clone)]
+pub(crate) struct Explored {
     /// What was to be explored.
     pub schedules: Schedules,
     /// The reports of those that ran before a bound was met.
@@ -54,8 +57,8 @@ pub struct Explored {
 }
 
 /// What the search for schedules came to.
-#[derive(Clone, Debug, Default)]
-pub struct Found {
+#[derive(Clone, Default)]
+pub(crate) struct Found {
     /// The schedules, in a fixed order.
     pub schedules: Vec<Schedules>,
     /// Whether a bound was met before all cases were looked at.
@@ -64,7 +67,7 @@ pub struct Found {
 
 /// Finds the schedules of the cases that `wanted` accepts; `progress` is told of each case before its
 /// accesses are counted. The search ends with the case in which a bound is met.
-pub fn schedules(
+pub(crate) fn schedules(
     behaviour: &'static Behaviour,
     images: &[Image],
     bounds: Bounds,
@@ -123,7 +126,7 @@ fn access(first: u16, second: Option<u16>) -> Stop {
 /// another event than the case's: its registers are still to be written, and a second try goes on to
 /// the exception. Such an access is refused alone, and no register rewritten.
 fn plans(accesses: u16, mut run: impl FnMut(Stop) -> Report) -> impl Iterator<Item = Plan> {
-    let queues: Vec<Option<String>> = (0..accesses).map(|first| run(access(first, None)).queue).collect();
+    let queues: Vec<Option<AtCut>> = (0..accesses).map(|first| run(access(first, None)).queue).collect();
     let (mut alone, mut pairs) = (Vec::new(), Vec::new());
     for (first, queue) in (0..accesses).zip(&queues) {
         let of_the_case = Some(queue) == queues.last();
@@ -157,7 +160,7 @@ fn count(mut meets: impl FnMut(u16) -> bool) -> u16 {
 const MOST: u16 = 1 << 12;
 
 /// Runs schedules until a bound is met; `progress` is told of each as it ends.
-pub fn explore(
+pub(crate) fn explore(
     behaviour: &'static Behaviour,
     images: &[Image],
     all: Vec<Schedules>,
@@ -165,13 +168,8 @@ pub fn explore(
     mut progress: impl FnMut(&Report),
 ) -> Vec<Explored> {
     let end = bounds.end();
-    let engine = Engine::Model {
-        behaviour,
-        timeout: bounds.timeout,
-        processes: true,
-        frames: false,
-        storm: StormBounds::DEFAULT,
-    };
+    let job = Job::On(Description::Model(Model(behaviour)));
+    let options = RunOptions::within(bounds.timeout);
     let mut left = bounds.count;
     let mut explored = Vec::new();
     for schedules in all {
@@ -184,7 +182,7 @@ pub fn explore(
             let slice = &slice[..slice.len().min(left)];
             left -= slice.len();
             let slice: Vec<_> = slice.iter().map(|scenario| (schedules.image, scenario.clone())).collect();
-            reports.extend(pool::all(&engine, images, &slice, &mut progress));
+            reports.extend(pool::all(&job, &options, images, &slice, &mut progress));
         }
         explored.push(Explored { schedules, reports });
     }

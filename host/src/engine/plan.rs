@@ -2,6 +2,7 @@
 
 use crate::engine::questions::{Question, StopSupport, Support};
 use crate::image::{Case, Image};
+use crate::report::finding::Finding;
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario::{self, Delivery, Plan, Scenario};
 use fred::cpuid::{AMX_TILE, FRED, Feature, INTEL, RDTSCP, XFD, vendor};
@@ -167,8 +168,10 @@ impl Abilities {
         for (image, scenario) in scenarios {
             match self.skip_reason(&images[image], &scenario) {
                 None => run.push((image, scenario)),
-                Some(reason) => skipped
-                    .push(Report::new(&scenario, &self.machine, behaviour).concluded(Outcome::Skip, reason)),
+                Some(reason) => skipped.push(
+                    Report::new(&scenario, &self.machine, behaviour)
+                        .concluded(Outcome::Skip, Finding::Lacks { what: reason }),
+                ),
             }
         }
         (run, skipped)

@@ -1,66 +1,29 @@
 //! Many scenarios, in as many threads as there are processors.
 
-use crate::compare::across::Crossing;
-use crate::compare::pair::{Pair, Route};
 use crate::ending::{self, LOOK};
-use crate::engine::runner::Runner;
-use crate::engine::worker::{Worker, WorkerOptions};
+use crate::engine::job::Job;
+use crate::engine::options::RunOptions;
+use crate::engine::worker::{Setup, Worker};
 use crate::image::Image;
-use crate::migration::channel::migrate_in_memory;
-use crate::migration::process::{Destination, migrate_to_process};
-use crate::report::outcome::{Outcome, Report};
+use crate::report::outcome::Report;
 use crate::scenario::Scenario;
-use crate::stops::storm::StormBounds;
-use model::ModelMachine;
-use model::hypervisor::behaviour::Behaviour;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::time::Duration;
-use vm::Machine;
-
-/// What runs the scenarios of a pool.
-#[derive(Clone, Debug)]
-pub enum Engine {
-    /// The model, in this process.
-    Model {
-        /// Its behaviour.
-        behaviour: &'static Behaviour,
-        /// How long a scenario may take.
-        timeout: Duration,
-        /// Whether a guest that moves to another process does so, or through the same conversation in
-        /// memory: where the same is done for each of many behaviours, processes are most of the time.
-        processes: bool,
-        /// Whether reports carry frames.
-        frames: bool,
-        /// How long storms last.
-        storm: StormBounds,
-    },
-    /// KVM, in worker processes.
-    Kvm(WorkerOptions),
-    /// Guests that migrate between two machines: in worker processes where KVM is one of them.
-    Across {
-        /// The machines.
-        pair: Pair,
-        /// Those that each guest visits.
-        route: Route,
-        /// How a worker is started; its timeout holds without one too.
-        options: WorkerOptions,
-    },
-}
 
 /// Runs `scenarios` (image index and scenario) and returns their reports in the same order; `progress`
-/// is told of each as it ends. When this process is [told to end](ending::told), those that have not
+/// is told of each as it ends. When this process is told to end, those that have not
 /// ended have no report.
 pub fn all(
-    engine: &Engine,
+    job: &Job,
+    options: &RunOptions,
     images: &[Image],
     scenarios: &[(usize, Scenario)],
     mut progress: impl FnMut(&Report),
 ) -> Vec<Report> {
     let mut reports: Vec<Option<Report>> = vec![None; scenarios.len()];
-    run(engine, images, scenarios, |index, report| {
+    run(job, options, images, scenarios, |index, report| {
         progress(&report);
         reports[index] = Some(report);
         ControlFlow::Continue(())
@@ -72,14 +35,16 @@ pub fn all(
 /// to `each` as it ends.
 ///
 /// It returns when all have ended, when `each` breaks off, or when this process is
-/// [told to end](ending::told). Nobody waits for the rest then: their threads, and the processes that
+/// told to end. Nobody waits for the rest then: their threads, and the processes that
 /// these have started, end with this process.
 pub fn run(
-    engine: &Engine,
+    job: &Job,
+    options: &RunOptions,
     images: &[Image],
     scenarios: &[(usize, Scenario)],
     mut each: impl FnMut(usize, Report) -> ControlFlow<()>,
 ) {
+    let setup = Setup { job: job.clone(), options: options.clone() };
     let (images, scenarios) = (images.to_vec(), scenarios.to_vec());
     let work = Arc::new(Work { images, scenarios, next: AtomicUsize::new(0) });
     let all = work.scenarios.len();
@@ -87,8 +52,8 @@ pub fn run(
     let (sender, results) = channel();
     let workers: Vec<_> = (0..threads)
         .map(|_| {
-            let (engine, work, sender) = (engine.clone(), Arc::clone(&work), sender.clone());
-            std::thread::spawn(move || work.with(&engine, &sender))
+            let (setup, work, sender) = (setup.clone(), Arc::clone(&work), sender.clone());
+            std::thread::spawn(move || work.with(&setup, &sender))
         })
         .collect();
     drop(sender);
@@ -135,39 +100,19 @@ impl Work {
         }
     }
 
-    fn with(&self, engine: &Engine, sender: &Sender<(usize, Report)>) {
-        match engine {
-            Engine::Model { behaviour, timeout, processes, frames, storm } => {
-                let machine = ModelMachine::new(behaviour);
-                let mut runner = Runner::new(&machine, Some(behaviour.name.to_owned()), *timeout);
-                runner.frames = *frames;
-                let destination = Destination::on_model(behaviour.name);
-                let there = &machine;
-                runner.to_process = Some(Box::new(move |guest, image, asked| match processes {
-                    true => migrate_to_process(&destination, guest, image, asked),
-                    false => migrate_in_memory(there, Some(behaviour.name), guest, image, asked),
-                }));
-                runner.storm = *storm;
-                self.each(sender, |image, scenario| runner.run(image, scenario));
-            }
-            Engine::Kvm(options) => {
-                let mut worker = Worker::new(options.clone());
-                self.each(sender, |_, scenario| worker.run(scenario));
-            }
-            Engine::Across { pair, route, options } if pair.has_kvm() => {
-                let mut worker = Worker::new(options.clone());
-                self.each(sender, |_, scenario| worker.cross(scenario, pair, route));
-            }
-            Engine::Across { pair, route, options } => {
-                let crossed = pair.with(None, |machines: [&dyn Machine; 2]| {
-                    let mut crossing = Crossing::new(pair, machines, route, options.timeout);
-                    self.each(sender, |image, scenario| crossing.run(image, scenario));
-                });
-                if let Err(error) = crossed {
-                    let report = |scenario: &Scenario| Report::new(scenario, &pair.describe(route), None);
-                    self.each(sender, |_, one| report(one).concluded(Outcome::Error, error.to_string()));
-                }
-            }
+    fn with(&self, setup: &Setup, sender: &Sender<(usize, Report)>) {
+        let Setup { job, options } = setup;
+        if job.may_hang() {
+            let mut worker = Worker::new(setup.clone());
+            return self.each(sender, |_, scenario| worker.run(scenario));
+        }
+        let ran = job.open().and_then(|machines| {
+            let mut runner = job.runner(&machines, options)?;
+            self.each(sender, |image, scenario| job.run(&mut runner, image, scenario));
+            Ok(())
+        });
+        if let Err(error) = ran {
+            self.each(sender, |_, scenario| job.not_run(scenario, error.to_string()));
         }
     }
 }

@@ -1,42 +1,45 @@
 //! The inside of a worker process: requests come in, one JSON object per line, and answers go out.
 
-use crate::compare::across::Crossing;
 use crate::compare::observe;
 use crate::engine::questions::ask;
-use crate::engine::runner::{OnSeen, Runner};
-use crate::engine::worker::{Answer, Request};
+use crate::engine::runner::OnSeen;
+use crate::engine::worker::{Answer, Request, Setup, line};
 use crate::image::Image;
-use crate::migration::process::{Destination, migrate_to_process};
+use crate::images::{self, ImagesError};
+use crate::machines::Unavailable;
 use crate::scenario::Scenario;
-use crate::stops::storm::StormBounds;
 use std::cell::RefCell;
 use std::io::{BufRead, Write};
-use std::time::Duration;
-use vm::Machine;
 
-/// How scenarios are run for the parent.
-#[derive(Clone, Copy, Debug)]
-pub struct Terms {
-    /// How long a scenario may take.
-    pub timeout: Duration,
-    /// Whether reports carry frames.
-    pub frames: bool,
-    /// How long storms last.
-    pub storm: StormBounds,
+/// A worker cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Its images cannot be used.
+    #[error(transparent)]
+    Images(#[from] ImagesError),
+    /// Its machine cannot be used.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    /// The parent can no longer be read from or written to.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
 }
 
-/// Serves requests from `input` until it ends; guests that move to another process go to `destination`.
+/// Reads what it is for from `input`, and then serves requests until `input` ends.
 ///
 /// # Errors
-/// When the parent can no longer be read from or written to.
-pub fn serve(
-    machine: &dyn Machine,
-    destination: &Destination,
-    images: &[Image],
-    terms: Terms,
-    input: impl BufRead,
-    output: impl Write,
-) -> std::io::Result<()> {
+/// When an image or a machine cannot be used, or the parent is gone.
+pub fn serve(mut input: impl BufRead, output: impl Write) -> Result<(), ServeError> {
+    let mut first = String::new();
+    input.read_line(&mut first)?;
+    let Setup { job, options } = serde_json::from_str(&first).map_err(std::io::Error::from)?;
+    let images = images::load(&options.images).or_else(|error| match error {
+        // A probe needs none.
+        ImagesError::None => Ok(Vec::new()),
+        other => Err(other),
+    })?;
+    let machines = job.open()?;
+    let source = job.source(&machines)?;
     let output = RefCell::new(output);
     send(&mut *output.borrow_mut(), &Answer::Ready)?;
     let seen = |place: &str| {
@@ -44,42 +47,20 @@ pub fn serve(
         let _ = send(&mut *output.borrow_mut(), &Answer::Seen(place.to_owned()));
     };
     let on_seen = || -> Option<OnSeen<'_>> { Some(Box::new(seen)) };
-    let mut runner = Runner::new(machine, None, terms.timeout);
-    runner.frames = terms.frames;
-    runner.storm = terms.storm;
+    let mut runner = job.runner(&machines, &options)?;
     runner.on_seen = on_seen();
-    runner.to_process =
-        Some(Box::new(|guest, image, asked| migrate_to_process(destination, guest, image, asked)));
     for line in input.lines() {
         let answer = match serde_json::from_str(&line?) {
-            Ok(Request::Probe(question, payload)) => match ask(machine, payload, question) {
+            Ok(Request::Probe(question, payload)) => match ask(source, payload, question) {
                 Ok(support) => Answer::Support(support),
                 Err(error) => Answer::Failed(error.to_string()),
             },
-            Ok(Request::Run(id)) => {
-                find(images, &id, |image, scenario| Answer::Report(Box::new(runner.run(image, scenario))))
-            }
-            Ok(Request::Observe { id, pair, side }) => find(images, &id, |image, scenario| {
-                let observe = |machines: [&dyn Machine; 2]| {
-                    let machine = *machines.get(side)?;
-                    Some(observe::observe(machine, image, scenario, terms.timeout, on_seen()))
-                };
-                match pair.with(Some(machine), observe) {
-                    Ok(Some(observation)) => Answer::Observation(Box::new(observation)),
-                    Ok(None) => Answer::Failed(format!("a pair has no machine {side}")),
-                    Err(error) => Answer::Failed(error.to_string()),
-                }
+            Ok(Request::Run(scenario)) => with_image(&images, &scenario, |image| {
+                Answer::Report(Box::new(job.run(&mut runner, image, &scenario)))
             }),
-            Ok(Request::Cross { id, pair, route }) => find(images, &id, |image, scenario| {
-                let cross = |machines: [&dyn Machine; 2]| {
-                    let mut crossing = Crossing::new(&pair, machines, &route, terms.timeout);
-                    crossing.on_seen(Box::new(seen));
-                    crossing.run(image, scenario)
-                };
-                match pair.with(Some(machine), cross) {
-                    Ok(report) => Answer::Report(Box::new(report)),
-                    Err(error) => Answer::Failed(error.to_string()),
-                }
+            Ok(Request::Observe(scenario)) => with_image(&images, &scenario, |image| {
+                let seen = observe::observe(source, image, &scenario, options.timeout, on_seen());
+                Answer::Observation(Box::new(seen))
             }),
             Err(error) => Answer::Failed(format!("the request is not one: {error}")),
         };
@@ -89,19 +70,13 @@ pub fn serve(
 }
 
 fn send(output: &mut impl Write, answer: &Answer) -> std::io::Result<()> {
-    let mut line = serde_json::to_vec(answer)?;
-    line.push(b'\n');
-    output.write_all(&line)?;
+    output.write_all(&line(answer)?)?;
     output.flush()
 }
 
-fn find(images: &[Image], id: &str, run: impl FnOnce(&Image, &Scenario) -> Answer) -> Answer {
-    let scenario: Scenario = match id.parse() {
-        Ok(scenario) => scenario,
-        Err(error) => return Answer::Failed(format!("{error}")),
-    };
+fn with_image(images: &[Image], scenario: &Scenario, answer: impl FnOnce(&Image) -> Answer) -> Answer {
     match images.iter().find(|image| image.name == scenario.image) {
-        Some(image) => run(image, &scenario),
+        Some(image) => answer(image),
         None => Answer::Failed(format!("there is no image {}", scenario.image)),
     }
 }

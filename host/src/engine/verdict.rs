@@ -2,6 +2,7 @@
 
 use crate::image::Case;
 use crate::report::difference::{Difference, Field};
+use crate::report::finding::{Disbelief, Finding};
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario::{self, Scenario};
 use protocol::compared;
@@ -18,7 +19,7 @@ use protocol::text;
 /// The guest's judge knows nothing of migrations. Where the uAPI had no field for the event data of the
 /// exception that migrated, which is the case's first delivery, 0 is as right there as what it expects;
 /// any other value, and any other field, is a failure all the same.
-pub fn read(mailbox: &Mailbox, case: &Case, delivery: scenario::Delivery, report: &mut Report) {
+pub(crate) fn read(mailbox: &Mailbox, case: &Case, delivery: scenario::Delivery, report: &mut Report) {
     report.compared = mailbox.compared;
     let is_open = |mismatch: &&Mismatch| report.event_data_open && is_lost_event_data(mismatch);
     let mismatches = mismatches(mailbox);
@@ -29,29 +30,26 @@ pub fn read(mailbox: &Mailbox, case: &Case, delivery: scenario::Delivery, report
         Some(Verdict::Fail) if open > 0 && mailbox.mismatch_count == open => (Some(Verdict::Pass), 0),
         other => (other, mailbox.mismatch_count),
     };
-    let reason = || text::read(&mailbox.reason).unwrap_or("the reason is not UTF-8").to_owned();
-    let (outcome, reason) = match verdict {
+    let words = || Finding::guest(text::read(&mailbox.reason).unwrap_or("the reason is not UTF-8"));
+    let not_believed = |why| (Outcome::Error, Some(Finding::Verdict { why }));
+    (report.outcome, report.why) = match verdict {
         Some(Verdict::Pass) => match disbelief(mailbox, case, delivery, differing) {
             None => (Outcome::Pass, None),
-            Some(why) => (Outcome::Error, Some(why)),
+            Some(why) => not_believed(why),
         },
         // An event where none may be: the guest cannot go on, and says so in words.
-        Some(Verdict::Fail) if mailbox.reason != Mailbox::EMPTY.reason => (Outcome::Fail, Some(reason())),
-        Some(Verdict::Fail) if report.differences.is_empty() => {
-            (Outcome::Error, Some("the guest says fail and names neither a field nor a reason".to_owned()))
-        }
+        Some(Verdict::Fail) if mailbox.reason != Mailbox::EMPTY.reason => (Outcome::Fail, Some(words())),
+        Some(Verdict::Fail) if report.differences.is_empty() => not_believed(Disbelief::NoReason),
         Some(Verdict::Fail) => (Outcome::Fail, None),
-        Some(Verdict::Skip) => (Outcome::Skip, Some(reason())),
-        Some(Verdict::Error) => (Outcome::Error, Some(reason())),
-        Some(Verdict::None) => (Outcome::Error, Some("the guest rang Done without a verdict".to_owned())),
-        None => (Outcome::Error, Some(format!("the guest's verdict {} is no verdict", mailbox.verdict))),
+        Some(Verdict::Skip) => (Outcome::Skip, Some(words())),
+        Some(Verdict::Error) => (Outcome::Error, Some(words())),
+        Some(Verdict::None) => not_believed(Disbelief::None),
+        None => not_believed(Disbelief::Unknown(mailbox.verdict)),
     };
-    report.outcome = outcome;
-    report.reason = reason;
 }
 
 /// The captured frames, one FRAME line each.
-pub fn frames(mailbox: &Mailbox, report: &Report) -> Vec<String> {
+pub(crate) fn frames(mailbox: &Mailbox, report: &Report) -> Vec<String> {
     captured(mailbox)
         .iter()
         .enumerate()
@@ -87,17 +85,21 @@ fn is_lost_event_data(mismatch: &Mismatch) -> bool {
         && mismatch.got == 0
 }
 
-fn disbelief(mailbox: &Mailbox, case: &Case, delivery: scenario::Delivery, differing: u32) -> Option<String> {
+fn disbelief(
+    mailbox: &Mailbox,
+    case: &Case,
+    delivery: scenario::Delivery,
+    differing: u32,
+) -> Option<Disbelief> {
     let least = compared::least(delivery == scenario::Delivery::Fred, case.entries);
     if mailbox.compared < least {
-        return Some(format!("the guest says pass and compared {} fields, not {least}", mailbox.compared));
+        return Some(Disbelief::Compared { compared: mailbox.compared, least });
     }
     if differing != 0 {
-        return Some(format!("the guest says pass with {differing} fields different"));
+        return Some(Disbelief::Differing(differing));
     }
     if mailbox.entries != case.entries {
-        let (got, stated) = (mailbox.entries, case.entries);
-        return Some(format!("the guest says pass after {got} deliveries; the case has {stated}"));
+        return Some(Disbelief::Entries { got: mailbox.entries, stated: case.entries });
     }
     None
 }
@@ -235,6 +237,6 @@ mod tests {
             m.verdict = Verdict::Fail as u32;
             m.reason[..5].copy_from_slice(b"storm");
         });
-        assert_eq!((told.outcome, told.reason.as_deref()), (Outcome::Fail, Some("storm")));
+        assert_eq!((told.outcome, told.why), (Outcome::Fail, Some(Finding::guest("storm"))));
     }
 }

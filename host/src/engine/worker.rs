@@ -6,20 +6,28 @@
 //! its input ends, which ends it, and the kernel sends it SIGKILL (PR_SET_PDEATHSIG).
 
 use crate::compare::observe::Observation;
-use crate::compare::pair::Pair;
 use crate::ending::{self, LOOK};
+use crate::engine::job::Job;
+use crate::engine::options::RunOptions;
 use crate::engine::questions::{LONGEST, Question, StopSupport, Support};
 use crate::process::THIS_PROGRAM;
-use crate::report::outcome::{Outcome, Report};
+use crate::report::outcome::Report;
 use crate::scenario::Scenario;
-use crate::stops::storm::StormBounds;
 use kvm::process::{die_with_parent, end, let_end, status};
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
+
+/// What a worker is for; the first that it is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setup {
+    /// What runs its guests.
+    pub job: Job,
+    /// How.
+    pub options: RunOptions,
+}
 
 /// What a worker is asked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,26 +35,10 @@ use std::time::Duration;
 pub enum Request {
     /// Whether a stop works, with KVM_CAP_EXCEPTION_PAYLOAD on or off.
     Probe(Question, bool),
-    /// Run a scenario, given by its id.
-    Run(String),
-    /// Look at a guest at each doorbell.
-    Observe {
-        /// The scenario's id.
-        id: String,
-        /// Two machines, narrowed to what both have.
-        pair: Pair,
-        /// Which of them runs the guest.
-        side: usize,
-    },
-    /// Let a guest migrate between two machines.
-    Cross {
-        /// The scenario's id.
-        id: String,
-        /// The machines.
-        pair: Pair,
-        /// Those that the guest visits.
-        route: Vec<usize>,
-    },
+    /// Run a scenario.
+    Run(Scenario),
+    /// Look at a guest at each doorbell, on the machine that it starts on.
+    Observe(Scenario),
 }
 
 /// What it answers.
@@ -55,7 +47,7 @@ pub enum Request {
 pub enum Answer {
     /// To [`Request::Probe`].
     Support(Support),
-    /// To [`Request::Run`] and [`Request::Cross`].
+    /// To [`Request::Run`].
     Report(Box<Report>),
     /// To [`Request::Observe`].
     Observation(Box<Observation>),
@@ -67,25 +59,10 @@ pub enum Answer {
     Ready,
 }
 
-/// How workers are started.
-#[derive(Clone, Debug)]
-pub struct WorkerOptions {
-    /// The KVM device.
-    pub kvm: PathBuf,
-    /// Image files, or none for the embedded images.
-    pub images: Vec<PathBuf>,
-    /// How long a scenario may take.
-    pub timeout: Duration,
-    /// Whether reports carry frames.
-    pub frames: bool,
-    /// How long storms last.
-    pub storm: StormBounds,
-}
-
 /// A worker process, started when first needed and again after it had to be killed.
 #[derive(Debug)]
 pub struct Worker {
-    options: WorkerOptions,
+    setup: Setup,
     process: Option<Process>,
 }
 
@@ -158,8 +135,8 @@ const GRACE: Duration = Duration::from_secs(2);
 
 impl Worker {
     /// A worker that has not been started yet.
-    pub fn new(options: WorkerOptions) -> Self {
-        Self { options, process: None }
+    pub fn new(setup: Setup) -> Self {
+        Self { setup, process: None }
     }
 
     /// Asks each of `questions`, with KVM_CAP_EXCEPTION_PAYLOAD on or off. A stop at which the process
@@ -187,35 +164,19 @@ impl Worker {
 
     /// Runs a scenario; a worker that fails is the scenario's error.
     pub fn run(&mut self, scenario: &Scenario) -> Report {
-        self.report(scenario, "kvm", &Request::Run(scenario.to_string()))
-    }
-
-    /// Lets a guest migrate between the machines of `pair`; a worker that fails is the scenario's error.
-    pub fn cross(&mut self, scenario: &Scenario, pair: &Pair, route: &[usize]) -> Report {
-        let request = Request::Cross { id: scenario.to_string(), pair: pair.clone(), route: route.to_vec() };
-        self.report(scenario, &pair.describe(route), &request)
-    }
-
-    fn report(&mut self, scenario: &Scenario, machine: &str, request: &Request) -> Report {
-        let error = match self.ask(request) {
+        let error = match self.ask(&Request::Run(scenario.clone())) {
             Ok(Answer::Report(report)) if report.scenario == *scenario => return *report,
             other => self.failed(other),
         };
-        Report::new(scenario, machine, None).concluded(Outcome::Error, error.to_string())
+        self.setup.job.not_run(scenario, error.to_string())
     }
 
-    /// Looks at a guest at each doorbell, on one machine of `pair`.
+    /// Looks at a guest at each doorbell, on the machine that it starts on.
     ///
     /// # Errors
     /// When there is no answer.
-    pub fn observe(
-        &mut self,
-        scenario: &Scenario,
-        pair: &Pair,
-        side: usize,
-    ) -> Result<Observation, WorkerError> {
-        let request = Request::Observe { id: scenario.to_string(), pair: pair.clone(), side };
-        match self.ask(&request) {
+    pub fn observe(&mut self, scenario: &Scenario) -> Result<Observation, WorkerError> {
+        match self.ask(&Request::Observe(scenario.clone())) {
             Ok(Answer::Observation(observation)) if observation.report.scenario == *scenario => {
                 Ok(*observation)
             }
@@ -238,14 +199,13 @@ impl Worker {
         let limit = GRACE
             + match request {
                 Request::Probe(..) => LONGEST,
-                Request::Run(_) | Request::Observe { .. } | Request::Cross { .. } => self.options.timeout,
+                Request::Run(_) | Request::Observe(_) => self.setup.options.timeout,
             };
         let mut process = match self.process.take() {
             Some(process) => process,
-            None => start(&self.options)?,
+            None => start(&self.setup)?,
         };
-        let mut line = serde_json::to_vec(request).map_err(std::io::Error::from)?;
-        line.push(b'\n');
+        let line = line(request)?;
         let mut seen = "before its first instruction".to_owned();
         if process.input.as_mut().is_none_or(|input| input.write_all(&line).is_err()) {
             return Err(died(process, seen));
@@ -275,29 +235,29 @@ impl Worker {
     }
 }
 
+/// One JSON object on a line.
+pub(super) fn line(value: &impl Serialize) -> std::io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
 fn died(mut process: Process, seen: String) -> WorkerError {
     let status = status(&mut process.child);
     WorkerError::Died { status, seen, ready: process.ready }
 }
 
-fn start(options: &WorkerOptions) -> std::io::Result<Process> {
+fn start(setup: &Setup) -> std::io::Result<Process> {
     let mut command = Command::new(THIS_PROGRAM);
-    command.arg("worker").arg("--timeout").arg(options.timeout.as_secs_f64().to_string());
-    command.arg("--kvm").arg(&options.kvm);
-    command.arg("--storm-cuts").arg(options.storm.cuts.to_string());
-    command.arg("--storm-seconds").arg(options.storm.time.as_secs_f64().to_string());
-    for image in &options.images {
-        command.arg("--image").arg(image);
-    }
-    if options.frames {
-        command.arg("--frames");
-    }
+    command.arg("worker");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
     die_with_parent(&mut command);
     let mut child = command.spawn()?;
-    let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+    let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(std::io::Error::other("its pipes are missing"));
     };
+    // One that does not read it has ended, as will be noticed when it is asked.
+    let _ = input.write_all(&line(setup)?);
     let (sender, answers) = channel();
     std::thread::spawn(move || {
         for line in BufReader::new(output).lines() {

@@ -17,6 +17,7 @@ pub use pages::DeliveryPages;
 use goblin::elf::Elf;
 use goblin::elf::header::{EM_X86_64, ET_EXEC};
 use goblin::elf::program_header::{PT_LOAD, PT_NOTE};
+pub use symbols::Address;
 use symbols::Symbols;
 
 /// A test image.
@@ -90,8 +91,8 @@ impl Image {
     }
 
     /// `symbol+0x12 (0x100abc)`, or the bare address where no symbol is near.
-    pub fn describe_address(&self, address: u64) -> String {
-        self.symbols.describe(address)
+    pub fn describe_address(&self, address: u64) -> Address {
+        self.symbols.find(address)
     }
 
     fn parse_bytes(bytes: &[u8]) -> Result<Self, Problem> {

@@ -1,6 +1,8 @@
 //! The image's symbols, for addresses in reports.
 
 use goblin::elf::Elf;
+use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Code symbols, sorted by address.
 #[derive(Clone, Debug, Default)]
@@ -23,12 +25,30 @@ impl Symbols {
         Self(symbols)
     }
 
-    pub(super) fn describe(&self, address: u64) -> String {
-        let behind = self.0.partition_point(|(at, _)| *at <= address);
-        match behind.checked_sub(1).map(|index| &self.0[index]) {
-            Some((at, name)) if address == *at => format!("{name} ({address:#x})"),
-            Some((at, name)) if address - at < REACH => format!("{name}+{:#x} ({address:#x})", address - at),
-            _ => format!("{address:#x}"),
+    pub(super) fn find(&self, address: u64) -> Address {
+        let after = self.0.partition_point(|(at, _)| *at <= address);
+        let before = after.checked_sub(1).map(|index| &self.0[index]);
+        let symbol = before.filter(|(at, _)| address - at < REACH);
+        Address { value: address, symbol: symbol.map(|(at, name)| (name.clone(), address - at)) }
+    }
+}
+
+/// An address, and the symbol that it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Address {
+    /// The address.
+    pub value: u64,
+    /// The symbol before it, and how far before.
+    pub symbol: Option<(String, u64)>,
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { value, symbol } = self;
+        match symbol {
+            Some((name, 0)) => write!(f, "{name} ({value:#x})"),
+            Some((name, offset)) => write!(f, "{name}+{offset:#x} ({value:#x})"),
+            None => write!(f, "{value:#x}"),
         }
     }
 }

@@ -1,4 +1,145 @@
-//! Machines: whatever can boot an image, stop it, save it and restore it.
+//! Machines: whatever can boot an image; most can also stop it, save it and restore it.
+//!
+//! A machine is a [`Description`]: data that is made of a command line in one place, that travels to another
+//! process, and that can be [opened](Described::open). All by which the rest of the program treats machines
+//! differently is in its [`Quirks`]; nobody asks for a name.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`kvm`] | this host's KVM, in worker processes |
+//! | [`model`] | the software machine, in threads |
+//! | [`qemu`] | QEMU, which boots images by itself |
+//! | `described` | what each machine says of itself: its quirks, and how it is opened |
+//! | [`emulator`] | what an external emulator that boots images does |
+//! | [`transcript`] | the lines that an image prints when it runs alone |
+//! | [`narrowed`] | two machines made alike |
 
+mod described;
+pub mod emulator;
+pub mod kvm;
+pub mod model;
 pub mod narrowed;
 pub mod qemu;
+pub mod transcript;
+
+pub use described::{Described, MachineOptions, Opened, Quirks, Unavailable};
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use vm::Machine;
+
+/// A machine, described.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Description {
+    /// This host's KVM.
+    Kvm(kvm::Kvm),
+    /// The software machine.
+    Model(model::Model),
+    /// QEMU.
+    Qemu(qemu::Qemu),
+}
+
+/// A kind of machine, by the name that reports and `--machine` have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// This host's KVM
+    Kvm,
+    /// The software machine
+    Model,
+    /// QEMU
+    Qemu,
+}
+
+impl Kind {
+    /// All of them, in the order of reports.
+    pub const ALL: [Self; 3] = [Self::Model, Self::Kvm, Self::Qemu];
+
+    /// What is peculiar to it.
+    pub fn quirks(self) -> &'static Quirks {
+        match self {
+            Self::Kvm => &kvm::QUIRKS,
+            Self::Model => &model::QUIRKS,
+            Self::Qemu => &qemu::QUIRKS,
+        }
+    }
+
+    /// The kind that reports call so; `None` for what is none, like the two machines of a route.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.quirks().name == name)
+    }
+
+    /// The names of those that have a quirk.
+    pub fn names(quirk: impl Fn(&Quirks) -> bool) -> impl Iterator<Item = &'static str> {
+        Self::ALL.into_iter().map(Self::quirks).filter(move |quirks| quirk(quirks)).map(|quirks| quirks.name)
+    }
+
+    /// The kind that a command line means without naming one.
+    pub fn implied(options: &MachineOptions<'_>) -> Option<Self> {
+        options.behaviour.map(|_| Self::Model)
+    }
+
+    /// The machine of this kind that a command line means.
+    ///
+    /// # Errors
+    /// A sentence, when it says of it what makes no sense.
+    pub fn described(self, asked: &MachineOptions<'_>) -> Result<Description, String> {
+        Ok(match self {
+            Self::Kvm => Description::Kvm(kvm::Kvm::asked(asked)?),
+            Self::Model => Description::Model(model::Model::asked(asked)?),
+            Self::Qemu => Description::Qemu(qemu::Qemu::asked(asked)?),
+        })
+    }
+}
+
+/// What is peculiar to the machine that a report names. A route over two machines is an ordinary one.
+pub fn quirks(name: &str) -> &'static Quirks {
+    static ORDINARY: Quirks = Quirks::ORDINARY;
+    Kind::named(name).map_or(&ORDINARY, Kind::quirks)
+}
+
+impl Description {
+    fn it(&self) -> &dyn Described {
+        match self {
+            Self::Kvm(kvm) => kvm,
+            Self::Model(model) => model,
+            Self::Qemu(qemu) => qemu,
+        }
+    }
+
+    /// The same as a machine whose guests can be stopped.
+    ///
+    /// # Errors
+    /// As [`Described::open`], and when it is none.
+    pub fn machine(&self) -> Result<Box<dyn Machine>, Unavailable> {
+        match self.open()? {
+            Opened::Machine(machine) => Ok(machine),
+            Opened::Emulator(_) => Err(Unavailable(format!("the guests of {self} cannot be stopped"))),
+        }
+    }
+}
+
+impl fmt::Display for Description {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.it().fmt(f)
+    }
+}
+
+impl Described for Description {
+    fn quirks(&self) -> &'static Quirks {
+        self.it().quirks()
+    }
+
+    fn open(&self) -> Result<Opened, Unavailable> {
+        self.it().open()
+    }
+
+    fn behaviour(&self) -> Option<&'static str> {
+        self.it().behaviour()
+    }
+
+    fn doctor(&self) -> Option<String> {
+        self.it().doctor()
+    }
+}

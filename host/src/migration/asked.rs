@@ -58,6 +58,9 @@ pub enum MigrationError {
         /// What was noticed first.
         error: StreamError,
     },
+    /// What was said of the guest is no sentence of the conversation.
+    #[error("the other side of the migration says what makes no sense: {0}")]
+    Line(serde_json::Error),
     /// The other side did not read or write in time.
     #[error("timeout: the other side of the migration was silent for too long, and was given up")]
     Late,

@@ -1,6 +1,7 @@
 //! The conversation of two processes about one guest.
 //!
-//! There: what is [asked](Asked) as a line of JSON, then the guest's [stream](crate::stream). Back: an
+//! There: the machine as a line of JSON, for a process that has none yet; what is [asked](Asked) as another,
+//! then the guest's [stream](crate::stream). Back: an
 //! answer as a line of JSON, and after it the guest's stream if the guest returns.
 
 use super::{Asked, Migrated, MigrationError, Task, finish, image_of, receive, turn_back};
@@ -104,21 +105,22 @@ fn hear(mut from: impl BufRead) -> Result<Migrated, MigrationError> {
     }
 }
 
-fn put_line(to: &mut impl Write, value: &impl Serialize) -> Result<(), StreamError> {
+/// Writes a line of JSON.
+pub(super) fn put_line(to: &mut impl Write, value: &impl Serialize) -> Result<(), StreamError> {
     let mut line = serde_json::to_vec(value).map_err(|error| StreamError::Io(error.into()))?;
     line.push(b'\n');
     to.write_all(&line).and_then(|()| to.flush()).map_err(StreamError::Io)
 }
 
-fn take_line<T: DeserializeOwned>(from: &mut impl BufRead) -> Result<T, StreamError> {
+/// Reads a line of JSON.
+///
+/// # Errors
+/// When none can be read, or it is another thing.
+pub fn take_line<T: DeserializeOwned>(from: &mut impl BufRead) -> Result<T, MigrationError> {
     let mut line = Vec::new();
     from.take(LONGEST).read_until(b'\n', &mut line).map_err(StreamError::Io)?;
     if !line.ends_with(b"\n") {
-        return Err(StreamError::Truncated("its first line"));
+        return Err(StreamError::Truncated("its first line").into());
     }
-    let nonsense = |error: serde_json::Error| StreamError::Nonsense {
-        section: "first line",
-        problem: error.to_string(),
-    };
-    serde_json::from_slice(&line).map_err(nonsense)
+    serde_json::from_slice(&line).map_err(MigrationError::Line)
 }

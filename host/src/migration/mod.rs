@@ -6,7 +6,7 @@
 //! | `asked` | what another process is asked to do with a guest, and what becomes of it |
 //! | [`channel`] | the conversation with the process that a guest goes to |
 //! | [`process`] | that process as a child of this one |
-//! | [`timed`] | reading and writing until a deadline |
+//! | `timed` | reading and writing until a deadline |
 //!
 //! `midflight save` writes the stream of a guest, and `midflight resume` reads one and [`finish`]es it: they
 //! need no conversation. `migrate-process` has one, because a guest may have to come back.
@@ -14,12 +14,13 @@
 mod asked;
 pub mod channel;
 pub mod process;
-pub mod timed;
+pub(crate) mod timed;
 
 pub use asked::{Asked, GRACE, Migrated, MigrationError, Task};
 
 use crate::engine::runner::Runner;
 use crate::image::Image;
+use crate::report::finding::Finding;
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario::Scenario;
 use crate::stream::{Guest, base_of};
@@ -86,7 +87,7 @@ fn restore(machine: &dyn Machine, guest: &mut Guest) -> Result<Option<Arrived>, 
     }
     let mut restored = match state::restore_and_check(machine, &guest.state) {
         Err(error) if error.blame() == Blame::Machine => {
-            guest.report = guest.report.clone().concluded(Outcome::Fail, error.to_string());
+            guest.report = guest.report.clone().concluded(Outcome::Fail, Finding::from(&error));
             return Ok(None);
         }
         restored => restored.map_err(|error| refused(error.to_string()))?,

@@ -3,17 +3,18 @@
 //! It is started for one guest, and is killed by the kernel when the thread that started it ends, and by us
 //! when it does not answer in time.
 
-use super::channel::send;
+use super::channel::{put_line, send};
 use super::timed::Timed;
 use super::{Asked, GRACE, Migrated, MigrationError};
 use crate::image::Image;
+use crate::machines::Description;
 use crate::process::THIS_PROGRAM;
 use crate::stream::{Guest, StreamError};
 use kvm::process::{die_with_parent, end, let_end, status};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
@@ -24,20 +25,15 @@ pub struct Destination {
     pub program: PathBuf,
     /// Its arguments.
     pub arguments: Vec<OsString>,
+    /// The machine that it is told to resume guests on.
+    pub machine: Description,
 }
 
 impl Destination {
-    /// This very program, on KVM behind `device`.
-    pub fn on_kvm(device: &Path) -> Self {
-        let arguments =
-            ["destination".into(), "--kvm".into(), device.into(), "--machine".into(), "kvm".into()];
-        Self { program: THIS_PROGRAM.into(), arguments: arguments.into() }
-    }
-
-    /// This very program, on the model with a behaviour.
-    pub fn on_model(behaviour: &str) -> Self {
-        let arguments = ["destination", "--machine", "model", "--behaviour", behaviour];
-        Self { program: THIS_PROGRAM.into(), arguments: arguments.map(OsString::from).into() }
+    /// This very program, with `machine`.
+    pub fn of(machine: &Description) -> Self {
+        let arguments = vec!["destination".into()];
+        Self { program: THIS_PROGRAM.into(), arguments, machine: machine.clone() }
     }
 }
 
@@ -53,7 +49,10 @@ pub fn migrate_to_process(
 ) -> Result<Migrated, MigrationError> {
     let deadline = Instant::now() + asked.time_left + GRACE;
     let (mut process, from, to) = Process::start(destination).map_err(MigrationError::Start)?;
-    match send(Timed::new(from, deadline), Timed::new(to, deadline), guest, image, asked) {
+    let mut to = Timed::new(to, deadline);
+    // One that does not read it has ended, or will not answer.
+    let _ = put_line(&mut to, &destination.machine);
+    match send(Timed::new(from, deadline), to, guest, image, asked) {
         Err(MigrationError::Stream(error @ (StreamError::Truncated(_) | StreamError::Io(_)))) => {
             Err(MigrationError::Died { status: status(&mut process.0), error })
         }

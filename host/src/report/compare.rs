@@ -6,7 +6,8 @@ use crate::compare::pair::Pair;
 use crate::compare::{Apart, Comparison, Decoded};
 use crate::report::difference::Seen;
 use crate::report::facts::HostFacts;
-use crate::report::outcome::{Outcome, Report};
+use crate::report::finding::Finding;
+use crate::report::outcome::{Cited, Outcome, Report};
 use crate::scenario::Delivery;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -22,7 +23,7 @@ struct Summary<'a> {
     ended_by: Option<&'static str>,
     not_run: usize,
     /// Known issues that did not show.
-    not_shown: &'a [String],
+    not_shown: Vec<String>,
     host: &'a HostFacts,
 }
 
@@ -44,11 +45,11 @@ struct Compared<'a> {
     delivery: String,
     machines: &'a [String; 2],
     outcome: Outcome,
-    reason: Option<&'a str>,
+    reason: Option<String>,
     at: Option<&'a str>,
     differences: Vec<Decoded>,
     deliveries: &'a [Vec<Decoded>],
-    known: &'a [String],
+    known: Vec<String>,
     doorbells: usize,
     compared: usize,
 }
@@ -65,11 +66,11 @@ pub fn json(output: &mut impl Write, comparison: &Comparison) -> Result<()> {
         delivery: comparison.scenario.delivery.to_string(),
         machines: &comparison.machines,
         outcome: comparison.outcome,
-        reason: comparison.reason.as_deref(),
+        reason: comparison.why.as_ref().map(ToString::to_string),
         at: comparison.at.as_deref(),
         differences: comparison.differences.iter().map(Apart::decoded).collect(),
         deliveries: &comparison.deliveries,
-        known: &comparison.known,
+        known: comparison.known.iter().map(ToString::to_string).collect(),
         doorbells: comparison.doorbells,
         compared: comparison.compared,
     };
@@ -85,7 +86,7 @@ pub fn json_summary(
     output: &mut impl Write,
     pair: &Pair,
     comparisons: &[Comparison],
-    not_shown: &[String],
+    not_shown: &[Finding],
     host: &HostFacts,
     early: Option<Early>,
 ) -> Result<()> {
@@ -96,7 +97,7 @@ pub fn json_summary(
         nothing_tested: totals.nothing_tested(),
         ended_by: early.map(Early::by),
         not_run: early.map_or(0, |early| early.not_run),
-        not_shown,
+        not_shown: not_shown.iter().map(ToString::to_string).collect(),
         host,
     };
     serde_json::to_writer(&mut *output, &summary)?;
@@ -112,7 +113,7 @@ pub fn human(output: &mut impl Write, comparison: &Comparison, again: impl Fn() 
         Outcome::Fail => difference(output, comparison)?,
         Outcome::Error => {
             writeln!(output, "ERROR: {}", comparison.scenario.case_name())?;
-            writeln!(output, "    {}", comparison.reason.as_deref().unwrap_or(""))?;
+            writeln!(output, "    {}", why(comparison))?;
         }
         Outcome::Pass | Outcome::Known | Outcome::Skip => return Ok(()),
     }
@@ -127,7 +128,7 @@ pub fn human_summary(
     output: &mut impl Write,
     pair: &Pair,
     comparisons: &[Comparison],
-    not_shown: &[String],
+    not_shown: &[Finding],
     early: Option<Early>,
 ) -> Result<()> {
     for sentence in not_shown {
@@ -174,7 +175,7 @@ pub fn crossings(
 }
 
 fn honest(output: &mut impl Write, pair: &Pair) -> Result<()> {
-    if !pair.has_kvm() {
+    if !pair.any(|quirks| !quirks.tests_the_tests) {
         writeln!(output, "These results test the tests, not your KVM.")?;
     }
     Ok(())
@@ -183,7 +184,7 @@ fn honest(output: &mut impl Write, pair: &Pair) -> Result<()> {
 fn difference(output: &mut impl Write, comparison: &Comparison) -> Result<()> {
     let at = comparison.at.as_deref().unwrap_or("the end");
     writeln!(output, "DIFFERENT: {} at {at}", comparison.scenario.case_name())?;
-    if let Some(reason) = &comparison.reason {
+    if let Some(reason) = &comparison.why {
         writeln!(output, "    {reason}")?;
     }
     // Fields of deliveries are marked among all of their delivery.
@@ -228,20 +229,24 @@ fn both(output: &mut impl Write, indent: &str, comparison: &Comparison, apart: &
     )
 }
 
+fn why(comparison: &Comparison) -> String {
+    comparison.why.as_ref().map(ToString::to_string).unwrap_or_default()
+}
+
 fn text(value: &Option<String>) -> &str {
     value.as_deref().unwrap_or("nothing")
 }
 
 /// Known differences and skips, by reason.
 fn reasons(output: &mut impl Write, comparisons: &[Comparison]) -> Result<()> {
-    let mut known: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    let mut skips: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut known: BTreeMap<&Cited, Vec<String>> = BTreeMap::new();
+    let mut skips: BTreeMap<String, usize> = BTreeMap::new();
     for comparison in comparisons {
         for reason in &comparison.known {
             known.entry(reason).or_default().push(comparison.scenario.case_name());
         }
         if comparison.outcome == Outcome::Skip {
-            *skips.entry(comparison.reason.as_deref().unwrap_or("")).or_default() += 1;
+            *skips.entry(why(comparison)).or_default() += 1;
         }
     }
     for (reason, ids) in known {

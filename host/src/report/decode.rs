@@ -11,7 +11,7 @@ use protocol::delivery::Delivery;
 
 /// Each quadword of `delivery` in words, in the order of [`QUADWORDS`](super::difference::QUADWORDS). The IDT has no event information:
 /// its CS and SS are selectors.
-pub fn decode(delivery: &Delivery, scheme: Scheme, image: &Image) -> [String; 20] {
+pub(crate) fn decode(delivery: &Delivery, scheme: Scheme, image: &Image) -> [String; 20] {
     let frame = Frame::from_words(delivery.frame);
     let hex = |value: u64| format!("{value:#x}");
     let (cs, ss) = match scheme {
@@ -21,14 +21,14 @@ pub fn decode(delivery: &Delivery, scheme: Scheme, image: &Image) -> [String; 20
     let number = u8::try_from(delivery.vector).unwrap_or(u8::MAX);
     [
         hex(frame.error_code),
-        image.describe_address(frame.rip),
+        image.describe_address(frame.rip).to_string(),
         cs,
         hex(frame.rflags),
         hex(frame.rsp),
         ss,
         event_data(number, frame.event_data),
         hex(frame.reserved),
-        image.describe_address(delivery.entry_point),
+        image.describe_address(delivery.entry_point).to_string(),
         hex(delivery.entry_rflags),
         hex(delivery.entry_rsp),
         hex(delivery.gs_base),

@@ -2,9 +2,11 @@
 
 use super::plain::Plain;
 use super::{Early, Totals};
+use crate::machines::quirks;
 use crate::report::facts::HostFacts;
 use crate::report::known::JudgedWarnings;
 use crate::report::outcome::{Outcome, Report};
+use crate::report::words::reason;
 use crate::scenario::{Delivery, Scenario};
 use std::collections::BTreeMap;
 use std::io::{Result, Write};
@@ -57,7 +59,7 @@ pub(super) fn finding(output: &mut impl Write, report: &Report) -> Result<()> {
             difference.field, difference.expected, difference.got
         )?;
     }
-    if let Some(reason) = &report.reason {
+    if let Some(reason) = reason(report) {
         writeln!(output, "    {reason}")?;
     }
     if let Some(prediction) = &report.predicted {
@@ -70,7 +72,7 @@ pub(super) fn finding(output: &mut impl Write, report: &Report) -> Result<()> {
     if let Some(HostFacts { cpu, kernel, .. }) = &report.saved_on {
         writeln!(output, "    the guest was saved under Linux {kernel} on {cpu}")?;
     }
-    if report.machine != "model" && report.scenario.depends_on_time() {
+    if !quirks(&report.machine).repeats && report.scenario.depends_on_time() {
         writeln!(
             output,
             "    by chance: a storm's signals come at other moments each time; --repeat N and --storm-cuts K bring more"
@@ -101,9 +103,9 @@ pub fn saved(output: &mut impl Write, report: &Report, bytes: usize, kernel: &Ju
 
 /// Writes known issues, by reason.
 pub(super) fn known(output: &mut impl Write, reports: &[Report]) -> Result<()> {
-    let mut reasons: BTreeMap<(&str, &str), Vec<&Scenario>> = BTreeMap::new();
+    let mut reasons: BTreeMap<(&str, String), Vec<&Scenario>> = BTreeMap::new();
     for report in reports.iter().filter(|report| report.outcome == Outcome::Known) {
-        let key = (report.machine.as_str(), report.reason.as_deref().unwrap_or(""));
+        let key = (report.machine.as_str(), reason(report).unwrap_or_default());
         reasons.entry(key).or_default().push(&report.scenario);
     }
     for ((machine, reason), ids) in reasons {
@@ -124,9 +126,9 @@ fn subject(report: &Report) -> String {
 
 /// Writes skips, by reason.
 pub(super) fn skips(output: &mut impl Write, reports: &[Report]) -> Result<()> {
-    let mut reasons: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    let mut reasons: BTreeMap<(&str, String), usize> = BTreeMap::new();
     for report in reports.iter().filter(|report| report.outcome == Outcome::Skip) {
-        *reasons.entry((&report.machine, report.reason.as_deref().unwrap_or(""))).or_default() += 1;
+        *reasons.entry((&report.machine, reason(report).unwrap_or_default())).or_default() += 1;
     }
     for ((machine, reason), count) in reasons {
         writeln!(output, "SKIP: {count} on {machine}: {reason}")?;
@@ -219,7 +221,7 @@ fn fred_on_model_only(reports: &[Report]) -> bool {
     let ran =
         |report: &&Report| report.scenario.delivery == Delivery::Fred && report.outcome != Outcome::Skip;
     let mut fred = reports.iter().filter(ran).peekable();
-    fred.peek().is_some() && fred.all(|report| report.machine == "model")
+    fred.peek().is_some() && fred.all(|report| quirks(&report.machine).tests_the_tests)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use super::{Early, Totals};
 use crate::report::facts::HostFacts;
 use crate::report::known::JudgedWarnings;
 use crate::report::outcome::{Outcome, Report};
+use crate::report::words::reason;
 use crate::stops::Proof;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -38,14 +39,14 @@ struct Scenario<'a> {
     stop: String,
     action: Option<String>,
     outcome: Outcome,
-    reason: Option<&'a str>,
+    reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    predicted: Option<&'a str>,
+    predicted: Option<String>,
     cut: Option<Proof>,
     cuts: u32,
     runs: u32,
     runs_alike: u32,
-    queue: Option<&'a str>,
+    queue: Option<String>,
     expected: Option<String>,
     got: Option<String>,
     differences: Vec<Difference>,
@@ -87,13 +88,13 @@ impl<'a> Scenario<'a> {
             stop: report.scenario.plan.stop_name(),
             action: report.scenario.plan.action().map(|action| action.to_string()),
             outcome: report.outcome,
-            reason: report.reason.as_deref(),
-            predicted: report.predicted.as_deref(),
+            reason: reason(report),
+            predicted: report.predicted.as_ref().map(ToString::to_string),
             cut: report.cut,
             cuts: report.cuts,
             runs: report.runs,
             runs_alike: report.runs_alike,
-            queue: report.queue.as_deref(),
+            queue: report.queue.as_ref().map(ToString::to_string),
             expected: first.map(|one| format!("{} {}", one.field, one.expected)),
             got: first.map(|one| format!("{} {}", one.field, one.got)),
             differences: report
@@ -123,7 +124,7 @@ impl Difference {
 ///
 /// # Errors
 /// When `output` cannot be written.
-pub fn one(output: &mut impl Write, report: &Report) -> std::io::Result<()> {
+pub(crate) fn one(output: &mut impl Write, report: &Report) -> std::io::Result<()> {
     serde_json::to_writer(&mut *output, &Scenario::of(report))?;
     output.write_all(b"\n")
 }
@@ -132,7 +133,7 @@ pub fn one(output: &mut impl Write, report: &Report) -> std::io::Result<()> {
 ///
 /// # Errors
 /// When `output` cannot be written.
-pub fn summary(
+pub(crate) fn summary(
     output: &mut impl Write,
     reports: &[Report],
     host: &HostFacts,

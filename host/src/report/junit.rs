@@ -5,6 +5,7 @@ use super::Early;
 use crate::report::difference::Difference;
 use crate::report::known::JudgedWarnings;
 use crate::report::outcome::{Outcome, Report};
+use crate::report::words::reason;
 use quick_junit::{NonSuccessKind, Report as Junit, TestCase, TestCaseStatus, TestSuite};
 use std::io::Write;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use std::time::Duration;
 ///
 /// # Errors
 /// When `output` cannot be written.
-pub fn write(
+pub(crate) fn write(
     output: &mut impl Write,
     reports: &[Report],
     kernel: &JudgedWarnings,
@@ -63,7 +64,7 @@ fn status(report: &Report) -> TestCaseStatus {
         Outcome::Error => TestCaseStatus::non_success(NonSuccessKind::Error),
     };
     let mut message = report.outcome.word().to_owned();
-    if let Some(reason) = &report.reason {
+    if let Some(reason) = reason(report) {
         message.push_str(&format!(": {reason}"));
     }
     if let Some(Difference { field, expected, got }) = report.differences.first() {

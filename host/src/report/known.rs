@@ -79,19 +79,19 @@ impl KnownIssues {
                 let shows = |issue: &&Entry| !issue.intermittent && issue.concerns(of, facts);
                 if let Some(issue) = self.issues.iter().find(shows) {
                     report.outcome = Outcome::Fail;
-                    report.reason = Some(issue.not_shown());
+                    report.why = Some(issue.not_shown());
                 } else {
                     let concerns = |prediction: &&Entry| prediction.concerns(of, facts);
-                    report.predicted = self.predictions.iter().find(concerns).map(Entry::as_prediction);
+                    report.predicted = self.predictions.iter().find(concerns).map(Entry::cited);
                 }
             }
             Outcome::Fail | Outcome::Error => {
                 if let Some(issue) = self.explain(of, (&*report).into(), &hosts) {
                     report.outcome = Outcome::Known;
-                    report.reason = Some(issue.to_string());
+                    report.known = Some(issue.cited());
                 } else {
                     let explains = |prediction: &&Entry| prediction.explains(of, (&*report).into(), facts);
-                    report.predicted = self.predictions.iter().find(explains).map(Entry::as_prediction);
+                    report.predicted = self.predictions.iter().find(explains).map(Entry::cited);
                 }
             }
             Outcome::Skip | Outcome::Known => {}

@@ -2,13 +2,14 @@
 
 use crate::engine::mutants::{KILLS, Matrix, Row};
 use crate::report::difference::Difference;
+use crate::report::words::reason;
 use std::io::{Result, Write};
 
 /// Writes one row as it is done.
 ///
 /// # Errors
 /// When `output` cannot be written.
-pub fn row(output: &mut impl Write, row: &Row) -> Result<()> {
+pub(crate) fn row(output: &mut impl Write, row: &Row) -> Result<()> {
     let behaviour = row.behaviour;
     let totals = &row.totals;
     writeln!(
@@ -26,7 +27,7 @@ pub fn row(output: &mut impl Write, row: &Row) -> Result<()> {
     for (case, kill) in &row.kills {
         let first = &kill.first;
         write!(output, "    {case:26} {:3}  ", kill.scenarios)?;
-        match (first.differences.first(), &first.reason) {
+        match (first.differences.first(), reason(first)) {
             (Some(Difference { field, expected, got }), _) => {
                 write!(output, "expected {field} {expected}, got {field} {got}")?;
             }
@@ -36,7 +37,7 @@ pub fn row(output: &mut impl Write, row: &Row) -> Result<()> {
         writeln!(output, "  ({})", first.scenario)?;
     }
     for report in &row.errors {
-        writeln!(output, "    no verdict: {}: {}", report.scenario, report.reason.as_deref().unwrap_or(""))?;
+        writeln!(output, "    no verdict: {}: {}", report.scenario, reason(report).unwrap_or_default())?;
     }
     output.flush()
 }
@@ -45,7 +46,7 @@ pub fn row(output: &mut impl Write, row: &Row) -> Result<()> {
 ///
 /// # Errors
 /// When `output` cannot be written.
-pub fn conclusion(output: &mut impl Write, matrix: &Matrix) -> Result<()> {
+pub(crate) fn conclusion(output: &mut impl Write, matrix: &Matrix) -> Result<()> {
     let defects = matrix.defects();
     writeln!(output)?;
     for defect in &defects {
@@ -103,7 +104,7 @@ const FAILURE_MODES: [(&str, &str); 23] = [
 ///
 /// # Errors
 /// When `output` cannot be written.
-pub fn markdown(output: &mut impl Write, matrix: &Matrix) -> Result<()> {
+pub(crate) fn markdown(output: &mut impl Write, matrix: &Matrix) -> Result<()> {
     write!(output, "{HEAD}")?;
     writeln!(output, "| behaviour | plays | what it does | origin |\n|---|---|---|---|")?;
     for Row { behaviour, .. } in &matrix.rows {

@@ -1,11 +1,15 @@
 //! What became of a scenario: the record that travels from workers, into reports and into JSON.
 
+use crate::image::Address;
 use crate::report::difference::{Difference, Field};
 use crate::report::facts::HostFacts;
+use crate::report::finding::Finding;
 use crate::scenario::Scenario;
 use crate::stops::Proof;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use vm::Blame;
+use vm::explain::ShownQueue;
 use vm::state::{Loss, Restored};
 
 /// What became of a scenario, least severe first.
@@ -50,13 +54,47 @@ impl From<Blame> for Outcome {
     }
 }
 
-/// What a skip of the model's comes to.
-pub(crate) fn denied(why: Option<&str>) -> String {
-    format!("the model can do everything, and it skipped this: {}", why.unwrap_or("it did not say why"))
+/// What somebody has written of a failure.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Cited {
+    /// The FRED series that it is predicted of; none where it is known.
+    pub series: Option<String>,
+    /// A short name.
+    pub name: String,
+    /// Why it happens.
+    pub reason: String,
+    /// Where that is written down.
+    pub reference: String,
+}
+
+impl fmt::Display for Cited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { series, name, reason, reference } = self;
+        series.as_ref().map_or(Ok(()), |series| write!(f, "for the FRED series {series}: "))?;
+        write!(f, "{name}: {reason} ({reference})")
+    }
+}
+
+/// What was seen at a cut.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AtCut {
+    /// What the queue held; none where the kernel went on by itself.
+    pub queue: Option<ShownQueue>,
+    /// Where the guest was.
+    pub at: Address,
+}
+
+impl fmt::Display for AtCut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.queue {
+            Some(queue) => write!(f, "{queue} at {}", self.at),
+            None => write!(f, "not seen: the kernel mapped the page and went on at {}", self.at),
+        }
+    }
 }
 
 /// The result of one scenario on one machine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// The scenario.
     pub scenario: Scenario,
@@ -64,17 +102,17 @@ pub struct Report {
     pub machine: String,
     /// The CPU's vendor where the machine is KVM, which intercepts and emulates differently by vendor;
     /// null on other machines.
-    #[serde(default)]
     pub vendor: Option<String>,
     /// The model's behaviour; null on other machines.
     pub behaviour: Option<String>,
     /// What became of it.
     pub outcome: Outcome,
-    /// Why, where it did not pass.
-    pub reason: Option<String>,
+    /// Why, where it did not pass and that is no field that differed.
+    pub why: Option<Finding>,
+    /// The known issue that describes the failure.
+    pub known: Option<Cited>,
     /// The prediction that describes the failure; where it passed, the one that says that it fails.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub predicted: Option<String>,
+    pub predicted: Option<Cited>,
     /// The kind of proof that the delivery was cut; null where it was not.
     pub cut: Option<Proof>,
     /// How many cuts were proved: more than one where the delivery was stopped again, or in a storm.
@@ -84,7 +122,7 @@ pub struct Report {
     /// How many of these runs had this outcome, the worst of all.
     pub runs_alike: u32,
     /// What the queue held at the last cut.
-    pub queue: Option<String>,
+    pub queue: Option<AtCut>,
     /// Every field that differed.
     pub differences: Vec<Difference>,
     /// How many fields the judge compared.
@@ -93,16 +131,12 @@ pub struct Report {
     pub losses: Vec<Loss>,
     /// Whether the uAPI had no field for the event data of an exception that migrated: event data 0 in
     /// its frame is then nobody's fault.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub event_data_open: bool,
     /// What read back otherwise after a restore: `expected` was saved, `got` was read back.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub restored: Vec<vm::Difference>,
     /// Captured frames in the form of the guest's FRAME lines, where they were asked for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub frames: Vec<String>,
     /// The host that saved the guest, where another command resumed it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saved_on: Option<HostFacts>,
     /// Wall time in microseconds.
     pub duration_us: u64,
@@ -117,7 +151,8 @@ impl Report {
             vendor: None,
             behaviour: behaviour.map(str::to_owned),
             outcome: Outcome::Error,
-            reason: None,
+            why: None,
+            known: None,
             predicted: None,
             cut: None,
             cuts: 0,
@@ -137,9 +172,9 @@ impl Report {
 
     /// The report with an outcome and its reason.
     #[must_use]
-    pub fn concluded(mut self, outcome: Outcome, reason: impl Into<Option<String>>) -> Self {
+    pub fn concluded(mut self, outcome: Outcome, why: impl Into<Option<Finding>>) -> Self {
         self.outcome = outcome;
-        self.reason = reason.into();
+        self.why = why.into();
         self
     }
 
@@ -165,23 +200,9 @@ impl Report {
     /// A machine on which a restored guest reads back otherwise than it was saved is wrong, whatever
     /// the guest noticed of it.
     pub fn blame_restore(&mut self) {
-        const NAMED: usize = 6;
         if self.restored.is_empty() {
             return;
         }
-        let named = self.restored.iter().take(NAMED).map(|difference| {
-            let vm::Difference { field, expected, got } = difference;
-            format!("{field}: {expected} was saved, {got} read back")
-        });
-        let mut sentence =
-            format!("the restored guest is not the saved one: {}", named.collect::<Vec<_>>().join("; "));
-        if let more @ 1.. = self.restored.len().saturating_sub(NAMED) {
-            sentence += &format!("; and {more} more");
-        }
-        if let Some(reason) = self.reason.take() {
-            sentence = format!("{reason}; {sentence}");
-        }
-        self.reason = Some(sentence);
         if self.outcome != Outcome::Error {
             self.outcome = Outcome::Fail;
         }
@@ -197,7 +218,7 @@ impl Report {
     pub fn deny_skip(&mut self) {
         if self.outcome == Outcome::Skip {
             self.outcome = Outcome::Fail;
-            self.reason = Some(denied(self.reason.as_deref()));
+            self.why = Some(Finding::denied(self.why.take()));
         }
     }
 }

@@ -16,8 +16,9 @@ use fred::event::vector;
 use fred::msr;
 use kvm_bindings::KVM_VCPUEVENT_VALID_PAYLOAD;
 use protocol::disturbance::Phase;
+use vm::explain::ShownQueue;
 use vm::state::set;
-use vm::{Exit, Msr, Queue, RunMode, VcpuError, VmKind};
+use vm::{Exit, Msr, RunMode, VcpuError, VmKind};
 
 /// Payload of the #PF that the probe sets: an address that its guest never uses.
 const FAULT_ADDRESS: u64 = 0x1234_5000;
@@ -175,11 +176,10 @@ pub(super) fn abandon(session: &mut Session<'_>) -> Result<Cut, NoCut> {
     let exception = &look.events.exception;
     if look.entries != 0 || exception.injected == 0 && exception.pending != 0 {
         let what = "the entry was to be abandoned, and the queue does not hold the event as injected";
-        return Err(NoCut::Unproved(format!("{what}: {}", Queue(&look.events))));
+        return Err(NoCut::Unproved(format!("{what}: {}", ShownQueue::from(&look.events))));
     }
     if exception.injected == 0 {
-        let what = "the entry was abandoned, and the event that it was to inject is gone from the queue";
-        return Err(NoCut::Machine(format!("{what}: {}", Queue(&look.events))));
+        return Err(NoCut::Gone(ShownQueue::from(&look.events)));
     }
     Ok(look.cut(Proof::Synthetic, Phase::After))
 }

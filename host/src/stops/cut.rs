@@ -1,11 +1,12 @@
 //! A delivery that was cut, and how that is proved.
 
-use crate::image::Case;
+use crate::image::{Address, Case};
 use crate::session::{Session, Stopped};
 use kvm_bindings::{kvm_regs, kvm_vcpu_events};
 use protocol::disturbance::Phase;
 use serde::{Deserialize, Serialize};
-use vm::{Queue, VcpuError};
+use vm::VcpuError;
+use vm::explain::ShownQueue;
 
 /// How it is known that the delivery was cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -30,8 +31,8 @@ pub struct Cut {
     pub proof: Proof,
     /// Whether the event's own effects on CR2 and DR6 are still to come.
     pub phase: Phase,
-    /// What the queue held, for people.
-    pub queue: String,
+    /// What the queue held; none where the guest did not stand still.
+    pub queue: Option<ShownQueue>,
     /// RIP at the cut.
     pub rip: u64,
     /// What a second KVM_RUN made of the event.
@@ -42,8 +43,8 @@ impl Cut {
     /// The cut of a delivery that was cut before: whether its event is the `same` still.
     pub(super) fn of_the_same(mut self, same: bool, session: &Session<'_>) -> Self {
         if !same {
-            let place = session.image().describe_address(self.rip);
-            self.second_run = SecondRun::Changed(format!("{} at {place}", self.queue));
+            let at = Some(session.image().describe_address(self.rip));
+            self.second_run = SecondRun::Changed(Changed { queue: self.queue, at, changes: Vec::new() });
         }
         self
     }
@@ -57,7 +58,33 @@ pub enum SecondRun {
     /// The event was gone: the guest ran to the end of the case.
     RanOn,
     /// It failed again, and the event was not the same any more.
-    Changed(String),
+    Changed(Changed),
+}
+
+/// What an event was at a second KVM_RUN.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Changed {
+    /// The queue.
+    pub queue: Option<ShownQueue>,
+    /// Where the guest was.
+    #[serde(default)]
+    pub at: Option<Address>,
+    /// What else was not as it had been.
+    #[serde(default)]
+    pub changes: Vec<Change>,
+}
+
+/// A value of the guest's that was not as it had been.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// Its name.
+    pub field: String,
+    /// What it was.
+    pub before: u64,
+    /// What it is.
+    pub after: u64,
 }
 
 /// The delivery was not cut.
@@ -72,6 +99,9 @@ pub enum NoCut {
     /// The machine did what it must not.
     #[error("{0}")]
     Machine(String),
+    /// The entry was abandoned, and the event that it was to inject is gone from the queue.
+    #[error("the event is gone from the queue: {0}")]
+    Gone(ShownQueue),
     /// It stopped, but nothing proves that an event was in flight.
     #[error("{0}")]
     Unproved(String),
@@ -110,8 +140,8 @@ impl Look {
         events.exception.injected != 0 || events.interrupt.injected != 0 || events.nmi.injected != 0
     }
 
-    /// What is not as it was, beyond the queue and RIP: ` (NAME 0x1 -> 0x2)`, or nothing.
-    pub(super) fn changes_since(&self, before: &Self) -> String {
+    /// What is not as it was, beyond the queue and RIP.
+    pub(super) fn changes_since(&self, before: &Self) -> Vec<Change> {
         let of = |look: &Self| {
             [
                 ("RFLAGS", look.regs.rflags),
@@ -122,11 +152,7 @@ impl Look {
             ]
         };
         let changed = of(before).into_iter().zip(of(self)).filter(|(old, new)| old != new);
-        let each = changed.map(|((name, old), (_, new))| format!("{name} {old:#x} -> {new:#x}"));
-        match each.collect::<Vec<_>>().join(", ") {
-            none if none.is_empty() => none,
-            some => format!(" ({some})"),
-        }
+        changed.map(|((name, before), (_, after))| Change { field: name.to_owned(), before, after }).collect()
     }
 
     /// Whether the event's own effects on registers are still to come. They come when the payload
@@ -139,15 +165,15 @@ impl Look {
     }
 
     pub(super) fn cut(&self, proof: Proof, phase: Phase) -> Cut {
-        let queue = Queue(&self.events).to_string();
+        let queue = Some(ShownQueue::from(&self.events));
         Cut { proof, phase, queue, rip: self.regs.rip, second_run: SecondRun::Kept }
     }
 }
 
-/// The event queue as user space sees it now, for people.
+/// The event queue as user space sees it now.
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn queue(session: &mut Session<'_>) -> Result<String, VcpuError> {
-    Ok(Queue(&session.vcpu.events()?).to_string())
+pub fn queue(session: &mut Session<'_>) -> Result<ShownQueue, VcpuError> {
+    Ok(ShownQueue::from(&session.vcpu.events()?))
 }

@@ -94,12 +94,6 @@ impl Unseen for Evict {
         if !session.vcpu.is_resident(page)? {
             return Err(NoCut::Unproved(format!("nothing met the absence of the page {page:#x}")));
         }
-        Ok(Cut {
-            proof: Proof::Refault,
-            phase: Phase::After,
-            queue: "not seen: the kernel mapped the page and went on".to_owned(),
-            rip,
-            second_run: SecondRun::Kept,
-        })
+        Ok(Cut { proof: Proof::Refault, phase: Phase::After, queue: None, rip, second_run: SecondRun::Kept })
     }
 }

@@ -1,7 +1,7 @@
 //! What the stops share at which a page refuses the delivery: `block`, `private`, `uffd`, `hole`, `read-only`.
 
 use super::action::Action;
-use super::cut::{Cut, Look, NoCut, SecondRun};
+use super::cut::{Changed, Cut, Look, NoCut, SecondRun};
 use super::how::{Again, CutAgain, Facts, How, StandsStill, Target, Way};
 use super::probe::guest::{Act, Guest, Progress};
 use super::probe::{Prober, Support, sentence};
@@ -10,7 +10,8 @@ use crate::session::{Session, Stopped};
 use protocol::disturbance::Phase;
 use protocol::doorbell::Doorbell;
 use protocol::note::CaseFlags;
-use vm::{Exit, PageAccess, Queue, RunMode, VcpuError, VmKind};
+use vm::explain::ShownQueue;
+use vm::{Exit, PageAccess, RunMode, VcpuError, VmKind};
 
 /// A stop at which a page refuses the delivery.
 pub(super) trait RefusesPage: Copy {
@@ -170,9 +171,9 @@ fn run_again<T: RefusesPage>(
     if second == *first {
         return Ok(SecondRun::Kept);
     }
-    let place = session.image().describe_address(second.regs.rip);
-    let changes = second.changes_since(first);
-    Ok(SecondRun::Changed(format!("{} at {place}{changes}", Queue(&second.events))))
+    let at = Some(session.image().describe_address(second.regs.rip));
+    let (queue, changes) = (Some(ShownQueue::from(&second.events)), second.changes_since(first));
+    Ok(SecondRun::Changed(Changed { queue, at, changes }))
 }
 
 /// Whether the guest stopped because of the page.

@@ -4,6 +4,7 @@ use crate::faulty::Fault;
 use crate::{EINVAL, ENOMEM, call, fails_with, run};
 use kvm_bindings::kvm_vcpu_events;
 use midflight::report::outcome::Outcome;
+use midflight::report::words::reason;
 use vm::{Exit, RunMode, Vcpu, VcpuError};
 
 /// KVM_RUN ends so where an exception waits for its injection.
@@ -22,7 +23,7 @@ impl Fault for Ends {
 #[test]
 fn a_refused_entry_fails_with_its_reason_and_what_was_set() {
     let ends = Ends(|| {
-        let set = vec!["KVM_SET_REGS", "KVM_SET_VCPU_EVENTS"];
+        let set = ["KVM_SET_REGS", "KVM_SET_VCPU_EVENTS"].map(str::to_owned).into();
         Ok(Exit::FailEntry { reason: 0x8000_0021, cpu: 3, set })
     });
     fails_with(
@@ -66,7 +67,7 @@ fn an_exit_that_nobody_waited_for_is_the_machine_s() {
     for (ends, words) in errors {
         let Some(report) = run(Ends(ends), id) else { return };
         assert_eq!(report.outcome, Outcome::Error, "{report:#?}");
-        assert!(report.reason.as_ref().is_some_and(|reason| reason.contains(words)), "{report:#?}");
+        assert!(reason(&report).is_some_and(|reason| reason.contains(words)), "{report:#?}");
     }
 }
 

@@ -16,6 +16,7 @@ use midflight::image::Image;
 use midflight::images;
 use midflight::migration::channel::migrate_in_memory;
 use midflight::report::outcome::{Outcome, Report};
+use midflight::report::words::reason;
 use std::time::Duration;
 use vm::Machine;
 use vm::{PageAccess, Vcpu, VcpuError};
@@ -45,7 +46,7 @@ fn run_on(machine: &dyn Machine, id: &str) -> Option<Report> {
     runner.to_process =
         Some(Box::new(|guest, image, asked| migrate_in_memory(machine, None, guest, image, asked)));
     let report = runner.run(image, &scenario);
-    let reason = report.reason.clone().unwrap_or_default();
+    let reason = reason(&report).unwrap_or_default();
     for debug in ["Exit(", " { ", "Doorbell(", "Some(", "Ended("] {
         assert!(!reason.contains(debug), "{id}: Rust's own text in the reason: {reason}");
     }
@@ -60,7 +61,7 @@ fn run<F: Fault + Clone + 'static>(fault: F, id: &str) -> Option<Report> {
 fn fails_with(report: Option<Report>, words: &[&str]) {
     let Some(report) = report else { return };
     assert_eq!(report.outcome, Outcome::Fail, "{report:#?}");
-    let reason = report.reason.clone().unwrap_or_default();
+    let reason = reason(&report).unwrap_or_default();
     for word in words {
         assert!(reason.contains(word), "`{word}` is not in: {reason}");
     }
@@ -97,7 +98,7 @@ fn a_cut_that_did_not_happen_is_an_error_and_no_pass() {
     let Some(report) = run(RefusesNothing, "pf/read-unmapped:fred:block@frame:resume") else { return };
     assert_eq!(report.outcome, Outcome::Error, "{report:#?}");
     let why = "the delivery was not cut: the case ended without meeting the stop";
-    assert_eq!((report.reason.as_deref(), report.cut), (Some(why), None));
+    assert_eq!((reason(&report).as_deref(), report.cut), (Some(why), None));
 }
 
 /// No fault.

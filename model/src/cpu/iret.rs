@@ -18,6 +18,36 @@ pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
     }
 }
 
+/// What IRET pops; nothing has been popped for good yet.
+struct Popped {
+    rip: u64,
+    cs: u16,
+    flags: u64,
+    /// RSP and SS.
+    stack: Option<(u64, u16)>,
+}
+
+fn pop(p: &mut Core, m: &mut Memory, size: u8) -> Result<Popped, Stop> {
+    let step = i64::from(size);
+    let rip = p.peek(m, 0, size)?;
+    let cs = p.peek(m, step, size)? as u16;
+    let flags = p.peek(m, 2 * step, size)?;
+    let rpl = (cs & 3) as u8;
+    if !p.is_long_mode_active() && flags & rflags::VM != 0 {
+        return Err(Stop::Unsupported("virtual-8086 mode"));
+    }
+    if p.fred() && rpl != p.cpl() {
+        return Err(selector_fault(vector::GP, cs));
+    }
+    // From 64-bit mode SS:RSP is popped whatever the CPL.
+    let stack = if p.is_64_bit() || rpl != p.cpl() {
+        Some((p.peek(m, 3 * step, size)?, p.peek(m, 4 * step, size)? as u16))
+    } else {
+        None
+    };
+    Ok(Popped { rip, cs, flags, stack })
+}
+
 fn iret(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     let size: u8 = match d.instruction.code() {
         Code::Iretw => 2,
@@ -30,36 +60,21 @@ fn iret(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     if p.flag(rflags::NT) {
         return Err(if p.is_long_mode_active() { gp0() } else { Stop::Unknown });
     }
-    let step = i64::from(size);
-    let rip = p.peek(m, 0, size)?;
-    let selector = p.peek(m, step, size)? as u16;
-    let flags = p.peek(m, 2 * step, size)?;
-    let rpl = (selector & 3) as u8;
-    if !p.is_long_mode_active() && flags & rflags::VM != 0 {
-        return Err(Stop::Unsupported("virtual-8086 mode"));
-    }
-    if p.fred() && rpl != p.cpl() {
-        return Err(selector_fault(vector::GP, selector));
-    }
-    // From 64-bit mode SS:RSP is popped whatever the CPL.
-    let stack = if p.is_64_bit() || rpl != p.cpl() {
-        Some((p.peek(m, 3 * step, size)?, p.peek(m, 4 * step, size)? as u16))
-    } else {
-        None
-    };
-    let cs = p.return_segment(m, selector, rip)?;
-    let ss = match stack {
-        Some((_, ss)) => Some(p.return_stack(m, ss, rpl, cs.l)?),
+    let popped = pop(p, m, size)?;
+    let rpl = (popped.cs & 3) as u8;
+    let cs = p.return_segment(m, popped.cs, popped.rip)?;
+    let stack = match popped.stack {
+        Some((rsp, ss)) => Some((rsp, p.return_stack(m, ss, rpl, cs.l)?)),
         None => None,
     };
     // Everything that can fault has succeeded. The flags are loaded with the old CPL's rights.
-    p.load_rflags(flags, size);
+    p.load_rflags(popped.flags, size);
     p.scratch.keep_rf = true;
     let outward = rpl != p.cpl();
-    let above = p.stack_at(3 * step);
+    let above = p.stack_at(3 * i64::from(size));
     p.segments.cs = cs;
-    match (stack, ss) {
-        (Some((rsp, _)), Some(ss)) => {
+    match stack {
+        Some((rsp, ss)) => {
             p.segments.ss = Segment { dpl: rpl, ..ss };
             if p.is_64_bit() {
                 p.gpr[4] = rsp;
@@ -67,13 +82,13 @@ fn iret(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
                 p.set_stack(rsp);
             }
         }
-        _ => p.set_stack(above),
+        None => p.set_stack(above),
     }
     if outward {
         p.drop_privileged_segments();
     }
     p.scratch.branched = true;
-    p.scratch.next_rip = rip & mask(size);
+    p.scratch.next_rip = popped.rip & mask(size);
     p.nmi_blocking = false;
     Ok(())
 }

@@ -198,31 +198,25 @@ impl Core {
             return Err(crate::stop::gp0());
         }
         let descriptor = self.descriptor(memory, selector)?;
-        let kind = descriptor.segment_type();
-        let (code, read_write) = (kind & 8 != 0, kind & 2 != 0);
-        let gp = || selector_fault(vector::GP, selector);
-        if !descriptor.s() {
-            return Err(gp());
+        if !is_loadable(index, descriptor, rpl, cpl) {
+            return Err(selector_fault(vector::GP, selector));
         }
-        let absent = if index == seg::SS {
-            if rpl != cpl || code || !read_write || descriptor.dpl() != cpl {
-                return Err(gp());
-            }
-            vector::SS
-        } else {
-            if code && !read_write {
-                return Err(gp());
-            }
-            let checked = !code || !descriptor.is_conforming();
-            if checked && (rpl > descriptor.dpl() || cpl > descriptor.dpl()) {
-                return Err(gp());
-            }
-            vector::NP
-        };
         if !descriptor.present() {
+            let absent = if index == seg::SS { vector::SS } else { vector::NP };
             return Err(selector_fault(absent, selector));
         }
         self.mark_accessed(memory, selector, descriptor)?;
         Ok(descriptor.load(selector))
     }
+}
+
+/// Whether the type and the privilege of a descriptor are those of a stack for SS, of readable memory else.
+fn is_loadable(index: u8, descriptor: Descriptor, rpl: u8, cpl: u8) -> bool {
+    let kind = descriptor.segment_type();
+    let (code, read_write, dpl) = (kind & 8 != 0, kind & 2 != 0, descriptor.dpl());
+    if index == seg::SS {
+        return descriptor.s() && !code && read_write && rpl == cpl && dpl == cpl;
+    }
+    let checked = !code || !descriptor.is_conforming();
+    descriptor.s() && (!code || read_write) && (!checked || rpl <= dpl && cpl <= dpl)
 }

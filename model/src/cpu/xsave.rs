@@ -89,6 +89,26 @@ impl Core {
         }
     }
 
+    /// A component's bytes in an area at `offset`; #NM if IA32_XFD disables it.
+    fn load_component(
+        &mut self,
+        m: &mut Memory,
+        d: &Decoded,
+        offset: u64,
+        c: &Component,
+    ) -> Result<Vec<u8>, Stop> {
+        if self.cpuid.has(fred::cpuid::XFD) && self.msrs.xfd & c.bit != 0 {
+            self.msrs.xfd_err = c.bit;
+            return Err(Stop::Fault(Event { data: c.bit, ..Event::exception(vector::NM) }));
+        }
+        let mut bytes = vec![0; c.size];
+        let places = self.pieces(m, d, offset.wrapping_add(c.offset), c.size, Kind::Read)?;
+        for (place, part) in places.iter().zip(bytes.chunks_mut(PIECE)) {
+            m.load_place(place, part);
+        }
+        Ok(bytes)
+    }
+
     fn pieces(
         &mut self,
         m: &mut Memory,
@@ -111,6 +131,11 @@ impl Core {
 const X87: [std::ops::Range<usize>; 2] = [0..24, 32..160];
 const XMM: std::ops::Range<usize> = 160..416;
 const MXCSR: std::ops::Range<usize> = 24..32;
+
+/// A quadword of the header.
+fn word(area: &[u8; FIXED], at: usize) -> u64 {
+    area[at..at + 8].iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
+}
 
 fn xsave(p: &mut Core, m: &mut Memory, d: &Decoded, compacted: bool) -> Step {
     if compacted && !p.cpuid.has(XSAVEC) {
@@ -136,8 +161,6 @@ fn xsave(p: &mut Core, m: &mut Memory, d: &Decoded, compacted: bool) -> Step {
         area[XMM].copy_from_slice(&image[XMM]);
         area[MXCSR].copy_from_slice(&image[MXCSR]);
     }
-    let word =
-        |area: &[u8; FIXED], at: usize| area[at..at + 8].iter().rev().fold(0, |w, b| w << 8 | u64::from(*b));
     let old = if compacted { 0 } else { word(&area, HEADER) & !wanted };
     area[HEADER..HEADER + 8].copy_from_slice(&(old | used & wanted).to_le_bytes());
     if compacted {
@@ -157,52 +180,53 @@ fn xsave(p: &mut Core, m: &mut Memory, d: &Decoded, compacted: bool) -> Step {
     Ok(())
 }
 
+/// The header of an area to be restored.
+struct Header {
+    /// XSTATE_BV.
+    present: u64,
+    compacted: bool,
+    /// The components that have a place in the area.
+    layout: u64,
+}
+
+impl Header {
+    /// #GP(0) for one that XRSTOR refuses.
+    fn of(p: &Core, area: &[u8; FIXED]) -> Result<Self, Stop> {
+        let (present, format) = (word(area, HEADER), word(area, HEADER + 8));
+        let compacted = format & COMPACTED != 0;
+        let layout = if compacted { format & !COMPACTED } else { p.xcr0 };
+        let reserved = if compacted { &area[HEADER + 16..] } else { &area[HEADER + 8..HEADER + 24] };
+        let bad = compacted && !p.cpuid.has(XSAVEC) || layout & !p.xcr0 != 0 || present & !layout != 0;
+        if bad || reserved.iter().any(|byte| *byte != 0) {
+            Err(gp0())
+        } else {
+            Ok(Self { present, compacted, layout })
+        }
+    }
+
+    /// Whether the area has MXCSR: in the standard format always, in the compacted one with SSE.
+    fn has_mxcsr(&self) -> bool {
+        !self.compacted || self.present & component::SSE != 0
+    }
+}
+
 fn xrstor(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     let (offset, wanted) = p.xsave_area(d, Kind::Read)?;
     let fixed = p.data(m, d.memory.segment, offset, FIXED, Kind::Read)?;
     let mut area = [0; FIXED];
     m.load_place(&fixed, &mut area);
-    let word = |at: usize| area[at..at + 8].iter().rev().fold(0, |w, b| w << 8 | u64::from(*b));
-    let (present, format) = (word(HEADER), word(HEADER + 8));
-    let compacted = format & COMPACTED != 0;
-    let layout = if compacted { format & !COMPACTED } else { p.xcr0 };
-    let reserved = if compacted { &area[HEADER + 16..] } else { &area[HEADER + 8..HEADER + 24] };
-    let bad = compacted && !p.cpuid.has(XSAVEC) || layout & !p.xcr0 != 0 || present & !layout != 0;
-    if bad || reserved.iter().any(|byte| *byte != 0) {
-        return Err(gp0());
-    }
+    let header = Header::of(p, &area)?;
     let mut loads = Vec::new();
-    for c in p.components(layout, compacted).into_iter().filter(|c| wanted & c.bit != 0) {
-        let mut bytes = Vec::new();
-        if present & c.bit != 0 {
-            if p.cpuid.has(fred::cpuid::XFD) && p.msrs.xfd & c.bit != 0 {
-                p.msrs.xfd_err = c.bit;
-                return Err(Stop::Fault(Event { data: c.bit, ..Event::exception(vector::NM) }));
-            }
-            bytes = vec![0; c.size];
-            let places = p.pieces(m, d, offset.wrapping_add(c.offset), c.size, Kind::Read)?;
-            for (place, part) in places.iter().zip(bytes.chunks_mut(PIECE)) {
-                m.load_place(place, part);
-            }
-        }
+    for c in p.components(header.layout, header.compacted).into_iter().filter(|c| wanted & c.bit != 0) {
+        let bytes =
+            if header.present & c.bit != 0 { p.load_component(m, d, offset, &c)? } else { Vec::new() };
         loads.push((c.bit, bytes));
     }
-    // The standard format always has MXCSR, the compacted one with SSE.
-    let mxcsr = wanted & component::SSE != 0 && (!compacted || present & component::SSE != 0);
-    if mxcsr {
+    if wanted & component::SSE != 0 && header.has_mxcsr() {
         check_mxcsr(u32::from_le_bytes([area[24], area[25], area[26], area[27]]))?;
     }
-    let initial = XState::default().fxsave;
-    let source = |bit: u64| if present & bit != 0 { &area[..HEADER] } else { &initial[..] };
-    let image = &mut p.xstate.fxsave;
-    if wanted & component::X87 != 0 {
-        X87.into_iter().for_each(|part| image[part.clone()].copy_from_slice(&source(component::X87)[part]));
-    }
-    if wanted & component::SSE != 0 {
-        image[XMM].copy_from_slice(&source(component::SSE)[XMM]);
-        image[24..28].copy_from_slice(if mxcsr { &area[24..28] } else { &initial[24..28] });
-    }
-    p.xstate.in_use = p.xstate.in_use & !wanted | present & wanted;
+    restore_legacy(&mut p.xstate.fxsave, &area, wanted, &header);
+    p.xstate.in_use = p.xstate.in_use & !wanted | header.present & wanted;
     for (bit, bytes) in loads {
         let Some(state) = p.component(bit) else { continue };
         // A tile configuration that LDTILECFG would refuse becomes the initial one.
@@ -215,4 +239,17 @@ fn xrstor(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
         }
     }
     Ok(())
+}
+
+/// x87 and SSE, from the area or as they are initially.
+fn restore_legacy(image: &mut [u8; 512], area: &[u8; FIXED], wanted: u64, header: &Header) {
+    let initial = XState::default().fxsave;
+    let source = |bit: u64| if header.present & bit != 0 { &area[..HEADER] } else { &initial[..] };
+    if wanted & component::X87 != 0 {
+        X87.into_iter().for_each(|part| image[part.clone()].copy_from_slice(&source(component::X87)[part]));
+    }
+    if wanted & component::SSE != 0 {
+        image[XMM].copy_from_slice(&source(component::SSE)[XMM]);
+        image[24..28].copy_from_slice(if header.has_mxcsr() { &area[24..28] } else { &initial[24..28] });
+    }
 }

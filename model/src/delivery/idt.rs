@@ -58,9 +58,7 @@ impl Core {
         let external = if is_software(event) { 0 } else { EXTERNAL };
         let gate = self.gate(memory, event, external)?;
         let code = self.handler_segment(memory, gate, external)?;
-        let conforming = code.is_conforming();
-        let old_cpl = self.cpl();
-        let new_cpl = if conforming { old_cpl } else { code.dpl() };
+        let new_cpl = if code.is_conforming() { self.cpl() } else { code.dpl() };
         let top = self.handler_stack(memory, gate, new_cpl, external)? & !0xF;
         // The whole stack before the handler's address (SDM vol. 2, INT n, operation).
         if !is_canonical(top) {
@@ -69,16 +67,7 @@ impl Core {
         if !is_canonical(gate.offset()) {
             return Err(fault(vector::GP, external));
         }
-        let selector = gate.selector() & !3 | u16::from(new_cpl);
-        let error_code = event.error_code;
-        let mut words = vec![
-            self.segments.ss.selector.into(),
-            self.gpr[4],
-            self.rflags,
-            self.segments.cs.selector.into(),
-            self.saved_rip(event),
-        ];
-        words.extend(error_code.map(u64::from));
+        let words = self.idt_frame(event);
         let places = self.stack_places(memory, top, words.len() as u64, new_cpl, external)?;
         self.mark_accessed(memory, gate.selector(), code)?;
 
@@ -87,17 +76,35 @@ impl Core {
         }
         let size = 8 * words.len() as u64;
         self.watch_frame(top.wrapping_sub(size), size);
-        self.segments.cs = code.load(selector);
-        if new_cpl != old_cpl {
+        self.gpr[4] = top.wrapping_sub(size);
+        self.enter_handler(gate, code, new_cpl);
+        Ok(())
+    }
+
+    /// What is pushed, from the highest address down.
+    fn idt_frame(&self, event: &Event) -> Vec<u64> {
+        let mut words = vec![
+            self.segments.ss.selector.into(),
+            self.gpr[4],
+            self.rflags,
+            self.segments.cs.selector.into(),
+            self.saved_rip(event),
+        ];
+        words.extend(event.error_code.map(u64::from));
+        words
+    }
+
+    /// The handler's CS, SS, RIP and RFLAGS.
+    fn enter_handler(&mut self, gate: Gate, code: Descriptor, new_cpl: u8) {
+        if new_cpl != self.cpl() {
             self.segments.ss = null_segment(new_cpl.into(), new_cpl);
         }
-        self.gpr[4] = top.wrapping_sub(size);
+        self.segments.cs = code.load(gate.selector() & !3 | u16::from(new_cpl));
         self.rip = gate.offset();
         self.rflags &= !(rflags::TF | rflags::NT | rflags::RF | rflags::VM);
         if !gate.is_trap() {
             self.rflags &= !rflags::IF;
         }
-        Ok(())
     }
 
     /// The event's gate, checked.

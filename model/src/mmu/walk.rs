@@ -4,7 +4,7 @@ use super::tlb::Translation;
 use super::{Kind, Privilege};
 use crate::cpu::core::Core;
 use crate::event::Event;
-use crate::memory::Memory;
+use crate::memory::{Memory, Refused};
 use crate::stop::Stop;
 use fred::control::{CR0_WP, CR4_SMAP, CR4_SMEP, EFER_LMA, EFER_NXE, rflags};
 
@@ -15,6 +15,8 @@ const ACCESSED: u64 = 1 << 5;
 const DIRTY: u64 = 1 << 6;
 const LARGE: u64 = 1 << 7;
 const NO_EXECUTE: u64 = 1 << 63;
+/// Where the next table or the page is.
+const FRAME: u64 = 0x000F_FFFF_FFFF_F000;
 
 /// Bits of #PF's error code.
 pub(crate) mod error {
@@ -39,13 +41,12 @@ impl Core {
             return Err(Stop::Unsupported("paging outside IA-32e mode"));
         }
         let fault = |bits| Stop::Fault(Event::page_fault(linear, bits | self.error_bits(kind, privilege)));
-        let mut table = self.cr3 & 0x000F_FFFF_FFFF_F000;
+        let mut table = self.cr3 & FRAME;
         let mut found = Translation { user: true, writable: true, ..Translation::default() };
         let mut path = [(0, 0); 4];
         let mut depth = 0;
         for level in (0..4u32).rev() {
-            let shift = 12 + 9 * level;
-            let address = table + (linear >> shift & 0x1FF) * 8;
+            let address = table + (linear >> (12 + 9 * level) & 0x1FF) * 8;
             let entry = memory.read_entry(address)?;
             if entry & PRESENT == 0 {
                 return Err(fault(0));
@@ -60,23 +61,17 @@ impl Core {
             found.writable &= entry & WRITABLE != 0;
             found.no_execute |= entry & NO_EXECUTE != 0;
             if leaf {
-                let offset = (1u64 << shift) - 1;
-                found.frame = (entry & 0x000F_FFFF_FFFF_F000 & !offset) | linear & offset & !0xFFF;
+                let offset = (1u64 << (12 + 9 * level)) - 1;
+                found.frame = (entry & FRAME & !offset) | linear & offset & !0xFFF;
                 found.dirty = entry & DIRTY != 0 || kind == Kind::Write;
                 break;
             }
-            table = entry & 0x000F_FFFF_FFFF_F000;
+            table = entry & FRAME;
         }
         if self.violation(&found, kind, privilege).is_some() {
             return Err(fault(error::PROTECTION));
         }
-        for (i, &(address, entry)) in path[..depth].iter().enumerate() {
-            let dirty = if i + 1 == depth && kind == Kind::Write { DIRTY } else { 0 };
-            let updated = entry | ACCESSED | dirty;
-            if updated != entry {
-                memory.write_entry(address, updated)?;
-            }
-        }
+        mark_used(memory, &path[..depth], kind)?;
         Ok(found)
     }
 
@@ -125,4 +120,16 @@ impl Core {
         };
         above_physical | no_execute | size
     }
+}
+
+/// Sets the accessed bits of the entries that a walk has read, and the last one's dirty bit for a write.
+fn mark_used(memory: &mut Memory, path: &[(u64, u64)], kind: Kind) -> Result<(), Refused> {
+    for (n, &(address, entry)) in path.iter().enumerate() {
+        let dirty = if n + 1 == path.len() && kind == Kind::Write { DIRTY } else { 0 };
+        let updated = entry | ACCESSED | dirty;
+        if updated != entry {
+            memory.write_entry(address, updated)?;
+        }
+    }
+    Ok(())
 }

@@ -1,9 +1,9 @@
 //! RDMSR and WRMSR, and what KVM_GET_MSRS and KVM_SET_MSRS do with an MSR.
 //!
 //! Which MSRs there are, what they need and take, and how they are saved says [`vm::msr::TABLE`]: there is no
-//! MSR that a guest can write and a migration forgets. [`places`] has those that are more than a number.
+//! MSR that a guest can write and a migration forgets. [`accessors`] has those that are more than a number.
 
-mod places;
+mod accessors;
 
 use crate::state::CpuState;
 pub use vm::msr::BTF;
@@ -62,23 +62,23 @@ impl CpuState {
     /// The same whatever CPUID offers.
     pub(crate) fn get_msr(&self, index: u32) -> Option<u64> {
         let n = position(index).filter(|n| TABLE[*n].is_modelled())?;
-        Some(places::of(index).map_or(self.msrs.plain.0[n], |place| (place.read)(self)))
+        Some(accessors::of(index).map_or(self.msrs.plain.0[n], |accessor| (accessor.read)(self)))
     }
 
     /// The same whatever CPUID offers.
     pub(crate) fn set_msr(&mut self, index: u32, value: u64) -> Result<(), RefusedMsr> {
         let refused = RefusedMsr { index, value };
         let n = position(index).ok_or(refused)?;
-        let place = places::of(index);
+        let accessor = accessors::of(index);
         let taken = match TABLE[n].access {
             Access::Everywhere { takes, .. } => takes(value),
             Access::Kvm => false,
         };
-        if !taken || place.is_some_and(|place| !(place.takes)(self, value)) {
+        if !taken || accessor.is_some_and(|accessor| !(accessor.takes)(self, value)) {
             return Err(refused);
         }
-        match place {
-            Some(place) => (place.write)(self, value),
+        match accessor {
+            Some(accessor) => (accessor.write)(self, value),
             None => self.msrs.plain.0[n] = value,
         }
         Ok(())
@@ -87,8 +87,8 @@ impl CpuState {
     /// Every MSR has its value after reset.
     pub(crate) fn reset_msrs(&mut self) {
         for row in TABLE {
-            if let (Some(value), Some(place)) = (reset(row), places::of(row.index)) {
-                (place.write)(self, value);
+            if let (Some(value), Some(accessor)) = (reset(row), accessors::of(row.index)) {
+                (accessor.write)(self, value);
             }
         }
     }

@@ -3,14 +3,19 @@
 //! | module | holds |
 //! |---|---|
 //! | this one | exits of KVM_RUN, whose doing they are, and what a refused entry was to enter with |
+//! | [`queue`](self::queue()) | the event queue as `kvm_vcpu_events` shows it |
 //! | [`entry_failure`] | `hardware_entry_failure_reason` |
 
 pub mod entry_failure;
+mod queue;
+
+pub use queue::{QueuedException, ShownQueue};
 
 use crate::blame::Blame;
-use crate::queue::Queue;
 use crate::{Exit, Vcpu};
 use fred::control::rflags;
+use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// `exit_reason`, by number, of the exits that x86 can have and [`Exit`] does not tell apart.
 const NAMES: [(u32, &str); 17] = [
@@ -110,27 +115,50 @@ pub fn blame(exit: &Exit) -> Blame {
 
 /// What a refused entry was to enter the guest with: the registers that the processor's checks look
 /// at, and the queue. What cannot be read is left out.
-pub fn entered_with(vcpu: &mut dyn Vcpu, set: &[&str]) -> String {
-    let mut parts = Vec::new();
-    if !set.is_empty() {
-        parts.push(format!("set before it: {}", set.join(", ")));
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entered {
+    /// The ioctls that set something since the last entry, oldest first.
+    pub set: Vec<String>,
+    /// RFLAGS.
+    pub rflags: Option<u64>,
+    /// The queue.
+    pub queue: Option<ShownQueue>,
+    /// CR0, CR4 and IA32_EFER.
+    pub control: Option<[u64; 3]>,
+    /// DR6 and DR7.
+    pub debug: Option<[u64; 2]>,
+}
+
+/// Reads what a refused entry was to enter the guest with, `set` of it since the last entry.
+pub fn entered(vcpu: &mut dyn Vcpu, set: &[String]) -> Entered {
+    Entered {
+        set: set.to_vec(),
+        rflags: vcpu.regs().ok().map(|regs| regs.rflags),
+        queue: vcpu.events().ok().map(|events| ShownQueue::from(&events)),
+        control: vcpu.sregs().ok().map(|sregs| [sregs.cr0, sregs.cr4, sregs.efer]),
+        debug: vcpu.debug_regs().ok().map(|debug| [debug.dr6, debug.dr7]),
     }
-    if let Ok(regs) = vcpu.regs() {
-        let bits = [(rflags::TF, "TF"), (rflags::IF, "IF"), (rflags::RF, "RF"), (rflags::VM, "VM")];
-        let bits: Vec<&str> =
-            bits.into_iter().filter(|(bit, _)| regs.rflags & bit != 0).map(|(_, name)| name).collect();
-        parts.push(format!("RFLAGS {:#x} ({})", regs.rflags, bits.join(" ")));
+}
+
+impl fmt::Display for Entered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        if !self.set.is_empty() {
+            parts.push(format!("set before it: {}", self.set.join(", ")));
+        }
+        if let Some(value) = self.rflags {
+            let bits = [(rflags::TF, "TF"), (rflags::IF, "IF"), (rflags::RF, "RF"), (rflags::VM, "VM")];
+            let set = bits.into_iter().filter(|(bit, _)| value & bit != 0);
+            let names: Vec<&str> = set.map(|(_, name)| name).collect();
+            parts.push(format!("RFLAGS {value:#x} ({})", names.join(" ")));
+        }
+        parts.extend(self.queue.map(|queue| format!("the queue: {queue}")));
+        if let Some([cr0, cr4, efer]) = self.control {
+            parts.push(format!("CR0 {cr0:#x}, CR4 {cr4:#x}, EFER {efer:#x}"));
+        }
+        parts.extend(self.debug.map(|[dr6, dr7]| format!("DR6 {dr6:#x}, DR7 {dr7:#x}")));
+        f.write_str(&parts.join("; "))
     }
-    if let Ok(events) = vcpu.events() {
-        parts.push(format!("the queue: {}", Queue(&events)));
-    }
-    if let Ok(sregs) = vcpu.sregs() {
-        parts.push(format!("CR0 {:#x}, CR4 {:#x}, EFER {:#x}", sregs.cr0, sregs.cr4, sregs.efer));
-    }
-    if let Ok(debug) = vcpu.debug_regs() {
-        parts.push(format!("DR6 {:#x}, DR7 {:#x}", debug.dr6, debug.dr7));
-    }
-    parts.join("; ")
 }
 
 fn name(names: &[(u32, &'static str)], number: u32) -> Option<&'static str> {

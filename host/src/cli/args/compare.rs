@@ -1,7 +1,8 @@
 //! Options of `compare`.
 
 use super::groups::KnownArgs;
-use super::{MachineName, seconds};
+use super::seconds;
+use crate::machines::Kind;
 use crate::scenario::Delivery;
 use clap::{Args, ValueEnum};
 use std::time::Duration;
@@ -23,7 +24,7 @@ pub(crate) struct CompareArgs {
     pub(crate) image: Option<String>,
     /// The two machines
     #[arg(long, value_name = "A,B", value_delimiter = ',', default_value = "kvm,model")]
-    pub(crate) machines: Vec<MachineName>,
+    pub(crate) machines: Vec<Kind>,
     /// Behaviour of the model; of the second one where both machines are the model
     #[arg(long, value_name = "NAME")]
     pub(crate) behaviour: Option<String>,

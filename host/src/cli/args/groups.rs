@@ -1,9 +1,11 @@
 //! Groups of options that several commands have.
 
-use super::{MachineName, number_of_seconds};
+use super::number_of_seconds;
+use crate::cli::error::CliError;
+use crate::machines::{Description, Kind, MachineOptions};
 use crate::stops::storm::StormBounds;
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Which machine a guest is on.
@@ -11,10 +13,31 @@ use std::time::Duration;
 pub(crate) struct OnArgs {
     /// The machine, kvm or model; without it, the guest's own, or kvm where there is one
     #[arg(long)]
-    pub(crate) machine: Option<MachineName>,
+    pub(crate) machine: Option<Kind>,
     /// Behaviour of the model; implies `--machine model`
     #[arg(long, value_name = "NAME")]
     pub(crate) behaviour: Option<String>,
+}
+
+impl OnArgs {
+    /// The machine that was named; `otherwise` where none was.
+    pub(crate) fn machine(
+        &self,
+        kvm: &Path,
+        otherwise: impl FnOnce() -> Kind,
+    ) -> Result<Description, CliError> {
+        let asked = MachineOptions { kvm, behaviour: self.behaviour.as_deref() };
+        let kind = self.machine.or(Kind::implied(&asked)).unwrap_or_else(otherwise);
+        if !kind.quirks().stops {
+            let names: Vec<_> = Kind::names(|quirks| quirks.stops).collect();
+            return Err(CliError::Usage(format!(
+                "guests are saved and resumed on {}; {} takes none",
+                names.join(" and "),
+                kind.quirks().name
+            )));
+        }
+        kind.described(&asked).map_err(CliError::Usage)
+    }
 }
 
 /// How long storms last.

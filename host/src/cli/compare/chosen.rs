@@ -1,38 +1,42 @@
 //! Which machines, images and cases a command line compares.
 
-use crate::cli::CliError;
-use crate::cli::args::{CompareArgs, MachineName};
-use crate::cli::run::behaviour_named;
-use crate::compare::pair::{Pair, Subject};
+use crate::cli::args::CompareArgs;
+use crate::cli::error::CliError;
+use crate::compare::pair::Pair;
 use crate::engine::plan::with_delivery;
 use crate::image::Image;
 use crate::images;
+use crate::machines::{Kind, MachineOptions};
 use crate::scenario::Scenario;
-use model::hypervisor::behaviour::CORRECT;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The two machines that were named.
-pub(super) fn pair(args: &CompareArgs) -> Result<Pair, CliError> {
-    let named = behaviour_named(args.behaviour.as_deref())?;
+pub(super) fn pair(args: &CompareArgs, kvm: &Path) -> Result<Pair, CliError> {
     let [first, second] = args.machines.as_slice() else {
         let what =
             format!("--machines names {} machines; it needs two, as in kvm,model", args.machines.len());
         return Err(CliError::Usage(what));
     };
-    let both_models = (first, second) == (&MachineName::Model, &MachineName::Model);
-    let subject = |name: &MachineName, behaviour: &str| match name {
-        MachineName::Kvm => Ok(Subject::Kvm),
-        MachineName::Model => Ok(Subject::Model(behaviour.to_owned())),
-        MachineName::Qemu => Err(CliError::Usage(
-            "--machines: qemu cannot be stopped at its doorbell; there are kvm and model".to_owned(),
-        )),
+    let behaviour = args.behaviour.as_deref();
+    let implied = Kind::implied(&MachineOptions { kvm, behaviour });
+    let describe = |kind: Kind, behaviour| {
+        if !kind.quirks().stops {
+            let names: Vec<_> = Kind::names(|quirks| quirks.stops).collect();
+            let (name, names) = (kind.quirks().name, names.join(" and "));
+            let what = format!("--machines: {name} cannot be stopped at its doorbell; there are {names}");
+            return Err(CliError::Usage(what));
+        }
+        kind.described(&MachineOptions { kvm, behaviour }).map_err(CliError::Usage)
     };
-    let of_first = if both_models { CORRECT.name } else { named.name };
-    let pair = Pair([subject(first, of_first)?, subject(second, named.name)?]);
-    if args.behaviour.is_some() && pair == Pair([Subject::Kvm, Subject::Kvm]) {
-        return Err(CliError::Usage("--behaviour is for the model; kvm behaves as it does".to_owned()));
+    // The behaviour is for the one machine that has some, and for the second one where both have.
+    let of = |kind: Kind, is_second: bool| {
+        let takes = implied == Some(kind) && (is_second || Some(*second) != implied);
+        describe(kind, behaviour.filter(|_| takes))
+    };
+    if implied.is_some_and(|kind| kind != *first && kind != *second) {
+        describe(*first, behaviour)?;
     }
-    Ok(pair)
+    Ok(Pair([of(*first, false)?, of(*second, true)?]))
 }
 
 /// The images to run, and the files that they come from.

@@ -5,7 +5,8 @@ use super::trouble::{Trouble, expect};
 use crate::engine::verdict;
 use crate::image::{Case, Image};
 use crate::inject;
-use crate::report::outcome::{Outcome, Report};
+use crate::report::finding::Finding;
+use crate::report::outcome::{AtCut, Outcome, Report};
 use crate::scenario::{Plan, Scenario};
 use crate::session::{Session, Stopped};
 use crate::stops::how::Unseen;
@@ -51,9 +52,7 @@ impl<'a> Run<'_, '_, 'a> {
             self.judge(session, report)?;
             return match report.outcome {
                 Outcome::Skip | Outcome::Error | Outcome::Fail => Ok(()),
-                Outcome::Pass | Outcome::Known => Err(Trouble::Machine(
-                    "the guest came to Done, and KVM_RUN had not returned at the Armed before it".to_owned(),
-                )),
+                Outcome::Pass | Outcome::Known => Err(Trouble::machine(Finding::NeverArmed)),
             };
         }
         expect(session, armed, Doorbell::Armed(self.index))?;
@@ -132,7 +131,7 @@ impl<'a> Run<'_, '_, 'a> {
     pub(super) fn record(&self, report: &mut Report, cut: &Cut) {
         report.cut = Some(cut.proof);
         report.cuts += 1;
-        report.queue = Some(format!("{} at {}", cut.queue, self.image.describe_address(cut.rip)));
+        report.queue = Some(AtCut { queue: cut.queue, at: self.image.describe_address(cut.rip) });
         self.seen("cut", cut.rip);
     }
 

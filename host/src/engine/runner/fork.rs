@@ -3,6 +3,7 @@
 use super::trouble::Trouble;
 use crate::image::Image;
 use crate::migration::{Asked, Migrated, MigrationError};
+use crate::report::finding::Finding;
 use crate::scenario::{Delivery, Plan, Scenario};
 use crate::session::boot::boot;
 use crate::session::{Session, Stopped};
@@ -108,7 +109,7 @@ impl<'m> Runner<'m> {
                 self.rang(Doorbell::Ready, &mut session)?;
                 Ok(session)
             }
-            other => Err(Trouble::told(session, &other, self.timeout)),
+            other => Err(Trouble::told(session, other, self.timeout)),
         }
     }
 
@@ -135,8 +136,7 @@ impl<'m> Runner<'m> {
 /// silence what it has offered is wrong.
 fn has_fred(scenario: &Scenario, session: &mut Session<'_>) -> Result<(), Trouble> {
     if scenario.delivery == Delivery::Fred && session.vcpu.sregs()?.cr4 & CR4_FRED == 0 {
-        let what = "CPUID offers FRED, the guest has set CR4.FRED, and CR4.FRED reads 0";
-        return Err(Trouble::Machine(what.to_owned()));
+        return Err(Trouble::machine(Finding::FredNotSet));
     }
     Ok(())
 }

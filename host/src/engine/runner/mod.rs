@@ -19,6 +19,7 @@ mod trouble;
 pub use fork::{OnDoorbell, OnSeen, Runner, ToProcess};
 
 use crate::image::Image;
+use crate::report::finding::{Disbelief, Finding};
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario::{Plan, Scenario};
 use crate::session::Session;
@@ -39,7 +40,7 @@ impl Runner<'_> {
             }
             None => {
                 let reason = format!("image {} has no case {}", image.name, scenario.case);
-                report = report.concluded(Outcome::Error, reason);
+                report = report.concluded(Outcome::Error, Finding::program(reason));
             }
         }
         conclude(report, start)
@@ -57,12 +58,12 @@ impl Runner<'_> {
     ) -> Report {
         let Some((index, case)) = image.case(&scenario.case) else {
             let reason = format!("image {} has no case {}", image.name, scenario.case);
-            return report.concluded(Outcome::Error, reason);
+            return report.concluded(Outcome::Error, Finding::program(reason));
         };
         vcpu.set_deadline(Instant::now() + self.timeout);
         let session = match Session::resumed(vcpu, image, devices) {
             Ok(session) => session,
-            Err(reason) => return report.concluded(Outcome::Error, reason),
+            Err(reason) => return report.concluded(Outcome::Error, Finding::program(reason)),
         };
         let mut session = Some(session);
         let run = Run { runner: self, image, case, index, scenario };
@@ -80,7 +81,7 @@ pub fn conclude(mut report: Report, start: Instant) -> Report {
         && report.cut.is_none()
         && report.outcome == Outcome::Pass
     {
-        report = report.concluded(Outcome::Error, "the guest says pass and no cut was proved".to_owned());
+        report = report.concluded(Outcome::Error, Finding::Verdict { why: Disbelief::NoCut });
     }
     report.duration_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
     report

@@ -23,7 +23,7 @@ impl Run<'_, '_, '_> {
     ) -> Result<(), Trouble> {
         let Some(to_process) = &self.runner.to_process else {
             let what = "this run has no other process for the guest to go to";
-            return Err(Trouble::Migration(what.to_owned()));
+            return Err(Trouble::migration(what));
         };
         let machine = self.runner.machine;
         let state = state::save(session.vcpu.as_mut(), machine, &self.runner.config(self.scenario))?;
@@ -35,15 +35,14 @@ impl Run<'_, '_, '_> {
             time_left: deadline.saturating_duration_since(Instant::now()),
             frames: self.runner.frames,
         };
-        let migrated =
-            to_process(&guest, self.image, asked).map_err(|error| Trouble::Migration(error.to_string()))?;
+        let migrated = to_process(&guest, self.image, asked).map_err(Trouble::migration)?;
         let (answer, returned) = match migrated {
             Migrated::Judged(answer) => (answer, None),
             Migrated::Returned(guest) => (guest.report, Some(guest.state)),
             Migrated::Saved => return Err(Trouble::Judged),
         };
         if answer.scenario != report.scenario {
-            return Err(Trouble::Migration(format!("the destination answers about {}", answer.scenario)));
+            return Err(Trouble::migration(format!("the destination answers about {}", answer.scenario)));
         }
         *report = answer;
         let Some(state) = returned else { return Err(Trouble::Judged) };

@@ -4,6 +4,7 @@ use super::attempt::Run;
 use super::trouble::{Trouble, expect};
 use crate::engine::disturb::disturb;
 use crate::inject;
+use crate::report::finding::Finding;
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario::{Action, Migration, Scenario};
 use crate::session::Session;
@@ -26,10 +27,7 @@ impl Run<'_, '_, '_> {
         match self.cut(session, report, still, action, deadline) {
             Ok(SecondRun::Kept) => self.go_on(session, report),
             Ok(SecondRun::RanOn) => self.judge_lost(session, report),
-            Ok(SecondRun::Changed(after)) => {
-                let what = format!("the event in flight changed at the second KVM_RUN, to {after}");
-                Err(Trouble::Machine(what))
-            }
+            Ok(SecondRun::Changed(to)) => Err(Trouble::machine(Finding::EventChanged { to: Box::new(to) })),
             Err(no_cut @ (Trouble::NoCut(_) | Trouble::Ended)) => {
                 self.judge_uncut(session, report, still, no_cut)
             }
@@ -51,14 +49,14 @@ impl Run<'_, '_, '_> {
         if cut.second_run == SecondRun::Kept {
             inject::at_cut(session, self.case.flags)?;
             // What waits after the event from now on is no change of the event.
-            cut.queue = stops::cut::queue(session)?;
+            cut.queue = Some(stops::cut::queue(session)?);
         }
         for _ in 0..action.again {
             if cut.second_run != SecondRun::Kept {
                 return Ok(cut.second_run);
             }
             let Again::AsOften(again) = still.again() else {
-                return Err(Trouble::NoCut("its stop cannot be repeated".to_owned()));
+                return Err(not_cut("its stop cannot be repeated"));
             };
             self.act_and_release(session, report, (still, action), &cut, false, deadline)?;
             cut = again.cut_again(session, self.case, &cut)?;
@@ -140,9 +138,16 @@ impl Run<'_, '_, '_> {
         let missed = missed.and(still.missed(session));
         self.judge(session, report)?;
         match report.outcome {
-            Outcome::Pass => Err(missed.map_or(no_cut, |what| Trouble::Machine(what.to_owned()))),
+            Outcome::Pass => {
+                Err(missed
+                    .map_or(no_cut, |what| Trouble::machine(Finding::Machine { words: what.to_owned() })))
+            }
             Outcome::Fail | Outcome::Error | Outcome::Skip | Outcome::Known => {
-                report.reason.get_or_insert_with(|| no_cut.to_string());
+                let why = match no_cut {
+                    Trouble::NoCut(finding) => finding,
+                    _ => Finding::StopNotMet,
+                };
+                report.why.get_or_insert(why);
                 Ok(())
             }
         }
@@ -153,11 +158,14 @@ impl Run<'_, '_, '_> {
         self.judge(session, report)?;
         if report.outcome != Outcome::Fail {
             (report.cut, report.cuts) = (None, 0);
-            let what = "the event was delivered all the same";
-            return Err(Trouble::NoCut(what.to_owned()));
+            return Err(not_cut("the event was delivered all the same"));
         }
         Ok(())
     }
+}
+
+fn not_cut(why: &str) -> Trouble {
+    Trouble::NoCut(Finding::NotCut { why: why.to_owned() })
 }
 
 fn has_xfd(machine: &dyn Machine) -> bool {

@@ -2,6 +2,7 @@
 
 use super::attempt::Run;
 use super::trouble::{Trouble, expect};
+use crate::report::finding::Finding;
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario::Action;
 use crate::session::Session;
@@ -36,7 +37,7 @@ impl Run<'_, '_, '_> {
             }
             self.judge(session, report)?;
             if report.outcome != Outcome::Pass {
-                report.reason.get_or_insert_with(|| format!("in run {} of the storm", signals.runs));
+                report.why.get_or_insert(Finding::InStorm { run: signals.runs });
                 return Ok(());
             }
             if report.cuts >= wanted {
@@ -54,6 +55,7 @@ impl Run<'_, '_, '_> {
     /// A storm that is over before it had its cuts.
     fn too_few(&self, report: &mut Report, signals: &Signals) -> Trouble {
         report.cut = None;
-        Trouble::NoCut(signals.too_few(self.image, report.cuts, self.runner.storm.cuts))
+        let why = signals.too_few(self.image, report.cuts, self.runner.storm.cuts);
+        Trouble::NoCut(Finding::NotCut { why })
     }
 }

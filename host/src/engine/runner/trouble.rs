@@ -3,6 +3,7 @@
 //! An *error* is only what our own program or the environment did. Whatever a guest that is right on
 //! a sound machine cannot come to, the machine has done: a failure.
 
+use crate::report::finding::{Finding, Port};
 use crate::report::outcome::{Outcome, Report};
 use crate::session::{Session, Stopped};
 use crate::stops::NoCut;
@@ -13,32 +14,26 @@ use std::time::Duration;
 use vm::{Exit, VcpuError, explain};
 
 /// Why a scenario came to no verdict of the guest's.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub(super) enum Trouble {
     /// A call failed.
-    #[error(transparent)]
-    Vcpu(#[from] VcpuError),
+    Vcpu(VcpuError),
     /// The guest stopped where it should not.
-    #[error("the guest stopped")]
     Stopped(Stopped),
-    /// The machine did what it must not.
-    #[error("{0}")]
-    Machine(String),
     /// The cut did not happen, and the guest stands wherever it is.
-    #[error("the delivery was not cut: {0}")]
-    NoCut(String),
+    NoCut(Finding),
     /// The case ended without meeting the stop.
-    #[error("the delivery was not cut: the case ended without meeting the stop")]
     Ended,
-    /// The guest was to continue in another process and was not judged there.
-    #[error("{0}")]
-    Migration(String),
     /// None: the guest left. Its report came back, or is for whoever resumes it.
-    #[error("another process judges the guest")]
     Judged,
     /// What it means is known already.
-    #[error("{1}")]
-    Told(Outcome, String),
+    Found(Outcome, Finding),
+}
+
+impl From<VcpuError> for Trouble {
+    fn from(error: VcpuError) -> Self {
+        Self::Vcpu(error)
+    }
 }
 
 impl From<NoCut> for Trouble {
@@ -47,73 +42,69 @@ impl From<NoCut> for Trouble {
             NoCut::Vcpu(error) => Self::Vcpu(error),
             NoCut::Elsewhere(Stopped::Doorbell(Doorbell::Done(_))) => Self::Ended,
             NoCut::Elsewhere(stopped) => Self::Stopped(stopped),
-            NoCut::Machine(what) => Self::Machine(what),
-            NoCut::Unproved(why) => Self::NoCut(why),
+            NoCut::Machine(words) => Self::machine(Finding::Machine { words }),
+            NoCut::Gone(queue) => Self::machine(Finding::EventGone { queue }),
+            NoCut::Unproved(why) => Self::NoCut(Finding::NotCut { why }),
         }
     }
 }
 
 impl Trouble {
+    /// The machine did what it must not.
+    pub(super) fn machine(finding: Finding) -> Self {
+        Self::Found(Outcome::Fail, finding)
+    }
+
+    /// The guest was to continue in another process and was not judged there.
+    pub(super) fn migration(error: impl ToString) -> Self {
+        Self::Found(Outcome::Error, Finding::program(error))
+    }
+
     /// Of a guest that stopped where it should not, and that nobody will see any more.
-    pub(super) fn told(mut session: Session<'_>, stopped: &Stopped, timeout: Duration) -> Self {
-        let (outcome, sentence) = describe(Some(&mut session), stopped, timeout);
-        Self::Told(outcome, sentence)
+    pub(super) fn told(mut session: Session<'_>, stopped: Stopped, timeout: Duration) -> Self {
+        let (outcome, finding) = describe(Some(&mut session), stopped, timeout);
+        Self::Found(outcome, finding)
     }
 
     /// What it means: writes it into the report. `timeout` is how long the scenario had.
     pub(super) fn settle(self, session: Option<&mut Session<'_>>, timeout: Duration, report: &mut Report) {
-        let sentence = self.to_string();
-        (report.outcome, report.reason) = match self {
+        let (outcome, finding) = match self {
             Self::Judged => return,
-            Self::Migration(_) | Self::NoCut(_) | Self::Ended => (Outcome::Error, Some(sentence)),
-            Self::Machine(_) => (Outcome::Fail, Some(sentence)),
-            Self::Vcpu(error) => (error.blame().into(), Some(sentence)),
-            Self::Told(outcome, _) => (outcome, Some(sentence)),
-            Self::Stopped(stopped) => {
-                let (outcome, reason) = describe(session, &stopped, timeout);
-                (outcome, Some(reason))
-            }
+            Self::NoCut(finding) => (Outcome::Error, finding),
+            Self::Ended => (Outcome::Error, Finding::StopNotMet),
+            Self::Vcpu(error) => (error.blame().into(), Finding::from(&error)),
+            Self::Found(outcome, finding) => (outcome, finding),
+            Self::Stopped(stopped) => describe(session, stopped, timeout),
         };
+        (report.outcome, report.why) = (outcome, Some(finding));
     }
 }
 
 /// What a guest that stopped where it should not says about the machine, or about us.
-fn describe(session: Option<&mut Session<'_>>, stopped: &Stopped, timeout: Duration) -> (Outcome, String) {
-    let Some(session) = session else { return (Outcome::Error, "the guest was lost".to_owned()) };
+fn describe(session: Option<&mut Session<'_>>, stopped: Stopped, timeout: Duration) -> (Outcome, Finding) {
+    let Some(session) = session else { return (Outcome::Error, Finding::program("the guest was lost")) };
     let image = session.image();
-    let rip = session.vcpu.regs().map(|regs| regs.rip);
-    let place = rip.map_or("an unknown address".to_owned(), |rip| image.describe_address(rip));
+    let at = session.vcpu.regs().ok().map(|regs| image.describe_address(regs.rip));
+    let out_of_turn = |port| (Outcome::Fail, Finding::OutOfTurn { port, at: at.clone() });
     match stopped {
         Stopped::Exit(Exit::Deadline) => {
-            let limit = timeout.as_secs_f64();
-            (Outcome::Error, format!("timeout: after {limit} s the guest was still running, at {place}"))
-        }
-        Stopped::Exit(exit @ Exit::UnknownInstruction { rip, .. }) => {
-            let at = image.describe_address(*rip);
-            (explain::blame(exit).into(), format!("{} at {at}", explain::exit(exit)))
-        }
-        Stopped::Exit(exit @ Exit::FailEntry { set, .. }) => {
-            let with = explain::entered_with(session.vcpu.as_mut(), set);
-            (explain::blame(exit).into(), format!("{}; RIP at {place}; {with}", explain::exit(exit)))
+            (Outcome::Error, Finding::Deadline { seconds: timeout.as_secs_f64(), at })
         }
         Stopped::Exit(exit) => {
-            (explain::blame(exit).into(), format!("{}, RIP at {place}", explain::exit(exit)))
-        }
-        Stopped::Ended(byte) => ended(session, *byte),
-        Stopped::Doorbell(doorbell) => {
-            let rang = match doorbell {
-                Doorbell::Ready => "Ready".to_owned(),
-                Doorbell::Armed(case) => format!("Armed of case {case}"),
-                Doorbell::Done(case) => format!("Done of case {case}"),
+            let at = match exit {
+                Exit::UnknownInstruction { rip, .. } => Some(image.describe_address(rip)),
+                _ => at,
             };
-            (Outcome::Fail, format!("the guest rang {rang} out of turn, RIP at {place}"))
+            let entered = match &exit {
+                Exit::FailEntry { set, .. } => Some(Box::new(explain::entered(session.vcpu.as_mut(), set))),
+                _ => None,
+            };
+            (explain::blame(&exit).into(), Finding::Exit { exit, at, entered })
         }
-        Stopped::Input => {
-            (Outcome::Fail, format!("the guest read the input port out of turn, RIP at {place}"))
-        }
-        Stopped::Output => {
-            (Outcome::Fail, format!("the guest wrote to the output port out of turn, RIP at {place}"))
-        }
+        Stopped::Ended(byte) => ended(session, byte),
+        Stopped::Doorbell(doorbell) => out_of_turn(doorbell.into()),
+        Stopped::Input => out_of_turn(Port::Input),
+        Stopped::Output => out_of_turn(Port::Output),
     }
 }
 
@@ -122,20 +113,12 @@ pub(super) fn expect(_: &Session<'_>, stopped: Stopped, doorbell: Doorbell) -> R
 }
 
 /// An image that ended itself in mid-case: it fails where it has met what no sound machine does.
-fn ended(session: &Session<'_>, byte: u8) -> (Outcome, String) {
-    let exit = ImageExit::from_byte(byte);
-    let how = match exit {
-        Some(ImageExit::Pass) => "as passed".to_owned(),
-        Some(ImageExit::Fail) => "as failed".to_owned(),
-        Some(ImageExit::Error) => "with an error".to_owned(),
-        Some(ImageExit::Skip) => "as skipped".to_owned(),
-        None => format!("with the unknown byte {byte:#x}"),
-    };
+fn ended(session: &Session<'_>, byte: u8) -> (Outcome, Finding) {
     let mailbox = session.mailbox().ok();
     let reason = mailbox.as_ref().and_then(|mailbox| text::read(&mailbox.reason)).unwrap_or("");
     let serial = session.serial_text();
-    let last = serial.lines().last().unwrap_or("");
-    let story = if reason.is_empty() { last } else { reason };
-    let outcome = if exit == Some(ImageExit::Fail) { Outcome::Fail } else { Outcome::Error };
-    (outcome, format!("the image ended itself in mid-case, {how}: {story}"))
+    let words = if reason.is_empty() { serial.lines().last().unwrap_or("") } else { reason };
+    let failed = ImageExit::from_byte(byte) == Some(ImageExit::Fail);
+    let outcome = if failed { Outcome::Fail } else { Outcome::Error };
+    (outcome, Finding::Ended { byte, words: words.to_owned() })
 }

@@ -11,14 +11,13 @@ use vm::Machine;
 use vm::{Vcpu, VcpuError, VmConfig};
 
 /// A machine that offers less than it could.
-#[derive(Clone)]
-pub struct Narrowed<'m> {
-    machine: &'m dyn Machine,
+pub struct Narrowed {
+    machine: Box<dyn Machine>,
     cpuid: Vec<kvm_cpuid_entry2>,
     msr_indices: Vec<u32>,
 }
 
-impl std::fmt::Debug for Narrowed<'_> {
+impl std::fmt::Debug for Narrowed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Narrowed").field("machine", &self.machine.name()).finish_non_exhaustive()
     }
@@ -26,7 +25,7 @@ impl std::fmt::Debug for Narrowed<'_> {
 
 /// `first` and `second`, narrowed to what both have. What CPUID says about the processor's make is
 /// the first one's.
-pub fn pair<'m>(first: &'m dyn Machine, second: &'m dyn Machine) -> [Narrowed<'m>; 2] {
+pub fn pair([first, second]: [Box<dyn Machine>; 2]) -> [Narrowed; 2] {
     let cpuid = cpuid::intersection(first.cpuid(), second.cpuid());
     let both: Vec<u32> =
         first.msr_indices().iter().copied().filter(|index| second.msr_indices().contains(index)).collect();
@@ -39,7 +38,7 @@ pub fn pair<'m>(first: &'m dyn Machine, second: &'m dyn Machine) -> [Narrowed<'m
     })
 }
 
-impl Machine for Narrowed<'_> {
+impl Machine for Narrowed {
     fn name(&self) -> &'static str {
         self.machine.name()
     }
@@ -90,12 +89,14 @@ mod tests {
         let mut cpuid = model.cpuid().to_vec();
         cpuid.retain(|entry| (entry.function, entry.index) != (7, 1));
         let without_fred = Less(ModelMachine::new(&CORRECT), cpuid, model.msr_indices().to_vec());
-        let [one, other] = pair(&model, &without_fred);
+        let indices = model.msr_indices().len();
+        let [one, other] = pair([Box::new(model), Box::new(without_fred)]);
         assert_eq!(one.cpuid(), other.cpuid());
         assert_eq!(one.msr_indices(), other.msr_indices());
         assert!(one.msr_indices().contains(&fred::msr::XFD_ERR));
         assert!(!one.msr_indices().iter().any(|index| fred::msr::FRED_ALL.contains(index)));
-        let [whole, _] = pair(&model, &model);
-        assert_eq!(whole.msr_indices().len(), model.msr_indices().len());
+        let model = || Box::new(ModelMachine::new(&CORRECT));
+        let [whole, _] = pair([model(), model()]);
+        assert_eq!(whole.msr_indices().len(), indices);
     }
 }

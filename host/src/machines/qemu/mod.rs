@@ -6,28 +6,31 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | `error` | why a run has no verdicts |
 //! | `monitor` | asks a QEMU that is late where its guest is |
 //! | `process` | the child process, with bounded output |
 //! | `tried` | whether the program that was found is a QEMU that runs guests |
-//! | [`transcript`] | the image's lines -> verdicts, checked against the exit code |
 
+mod error;
 mod monitor;
 mod process;
-pub mod transcript;
 mod tried;
 
+use super::described::{Described, MachineOptions, Opened, Quirks, Unavailable, no_behaviour};
+use super::emulator::{BootError, Emulator};
+use super::transcript::{self, ImageRun};
 use crate::process::MemoryFile;
+pub use error::{PROGRAM, QemuError};
 use monitor::Monitor;
-use std::path::{Path, PathBuf};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::PathBuf;
 use std::time::Instant;
-pub use transcript::{CaseOutcome, CaseRun, FailLine, FrameLine, ImageRun};
-pub use tried::TRY;
-
-/// The program looked for in PATH.
-pub const PROGRAM: &str = "qemu-system-x86_64";
+pub use tried::{TRY, TriedQemu};
 
 /// How QEMU runs the guest's code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Accelerator {
     /// In software, with every feature it has: `-cpu max`.
     Tcg,
@@ -44,99 +47,72 @@ impl Accelerator {
     }
 }
 
-/// Why a run under QEMU has no verdicts.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum QemuError {
-    /// The program is not there; a reason to skip.
-    #[error(
-        "{PROGRAM} is not in PATH: install it to run the images under QEMU too (Debian: apt install qemu-system-x86)"
-    )]
-    Missing,
-    /// The program is there and is no QEMU that runs guests; a reason to skip.
-    #[error("{program} cannot be used: {why}")]
-    Unusable {
-        /// The program.
-        program: String,
-        /// What it did.
-        why: String,
-    },
-    /// This process was told to end.
-    #[error("this run was told to end")]
-    ToldToEnd,
-    /// A system call failed.
-    #[error("{what} failed: {why}")]
-    System {
-        /// What was tried.
-        what: &'static str,
-        /// The system's answer.
-        why: String,
-    },
-    /// The deadline passed.
-    #[error("the image did not end in time under QEMU and was killed; its last line was: {last_line}")]
-    Timeout {
-        /// The last line on the serial port, or `(none)`.
-        last_line: String,
-        /// The guest's RIP, where QEMU said it.
-        rip: Option<u64>,
-    },
-    /// More output than any image prints.
-    #[error("the image printed more than {limit} bytes and was killed")]
-    TooMuchOutput {
-        /// The bound in bytes.
-        limit: usize,
-    },
-    /// The process ended with a code that no image gives.
-    #[error("QEMU ended with {status} instead of an image's exit code (33, 35, 37 or 39): {says}")]
-    UnexpectedExit {
-        /// The process's status.
-        status: String,
-        /// What QEMU printed about it, or `(nothing)`.
-        says: String,
-    },
-    /// A line that starts like a verdict and is none.
-    #[error("the image's output cannot be read: {why}, in line: {line}")]
-    Garbled {
-        /// The line.
-        line: String,
-        /// What is wrong with it.
-        why: &'static str,
-    },
-    /// Lines, summary and exit code do not agree.
-    #[error("the image contradicts itself: {0}")]
-    Contradiction(String),
+/// What is peculiar to QEMU.
+pub(super) static QUIRKS: Quirks =
+    Quirks { name: "qemu", stops: false, has_known_issues: true, ..Quirks::ORDINARY };
+
+/// QEMU by the name of its program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Qemu {
+    /// The program, looked for in PATH.
+    pub program: PathBuf,
+    /// How it runs the guest's code.
+    pub accelerator: Accelerator,
 }
 
-/// QEMU on this host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Qemu {
-    program: PathBuf,
+impl Default for Qemu {
+    fn default() -> Self {
+        Self { program: PROGRAM.into(), accelerator: Accelerator::Tcg }
+    }
 }
 
 impl Qemu {
-    /// Looks for [`PROGRAM`] in PATH.
-    ///
-    /// # Errors
-    /// [`QemuError::Missing`] when it is not there.
-    pub fn find() -> Result<Self, QemuError> {
-        let program = crate::process::find(Path::new(PROGRAM)).ok_or(QemuError::Missing)?;
-        Ok(Self { program })
+    pub(super) fn asked(asked: &MachineOptions<'_>) -> Result<Self, String> {
+        no_behaviour(&QUIRKS, asked)?;
+        Ok(Self::default())
+    }
+}
+
+impl fmt::Display for Qemu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(QUIRKS.name)
+    }
+}
+
+impl Described for Qemu {
+    fn quirks(&self) -> &'static Quirks {
+        &QUIRKS
     }
 
-    /// Boots `image`, an ELF file's bytes, with the kernel command line `append`
-    /// (`delivery=idt frames=1`), and reads its verdicts.
-    ///
-    /// # Errors
-    /// When there are no verdicts, or none that can be trusted.
-    pub fn run(
-        &self,
-        image: &[u8],
-        append: &str,
-        accelerator: Accelerator,
-        deadline: Instant,
-    ) -> Result<ImageRun, QemuError> {
+    fn open(&self) -> Result<Opened, Unavailable> {
+        let tried = self.tried(TRY).map_err(|error| Unavailable(error.to_string()))?;
+        Ok(Opened::Emulator(Box::new(tried)))
+    }
+
+    fn doctor(&self) -> Option<String> {
+        Some(self.tried(TRY).map_or_else(|error| error.to_string(), |tried| tried.version))
+    }
+}
+
+impl Emulator for TriedQemu {
+    fn name(&self) -> &'static str {
+        "QEMU"
+    }
+
+    fn version(&self) -> &str {
+        &self.version
+    }
+
+    fn boot(&self, image: &[u8], append: &str, deadline: Instant) -> Result<ImageRun, BootError> {
+        Ok(self.run(image, append, deadline)?)
+    }
+}
+
+impl TriedQemu {
+    fn run(&self, image: &[u8], append: &str, deadline: Instant) -> Result<ImageRun, QemuError> {
         let file = MemoryFile::new(image).map_err(process::system("handing the image to QEMU"))?;
         let monitor = Monitor::new().map_err(process::system("making a socket for QEMU's monitor"))?;
-        let mut arguments = arguments(&file.path(), append, accelerator);
+        let mut arguments = arguments(&file.path(), append, self.accelerator);
         arguments.extend(monitor.arguments());
         let ended = process::run(&self.program, &arguments, Some(monitor), deadline)?;
         let Some(exit) = ended.status.code().and_then(transcript::exit_of) else {
@@ -146,7 +122,7 @@ impl Qemu {
                 says: if says.is_empty() { "(nothing)".into() } else { says.into() },
             });
         };
-        transcript::read(&ended.output, exit)
+        Ok(transcript::read(&ended.output, exit)?)
     }
 }
 

@@ -1,6 +1,6 @@
 //! QEMU as a child process with bounded output.
 
-use super::QemuError;
+use super::error::QemuError;
 use super::monitor::Monitor;
 use crate::process::{Child, Event};
 use std::path::Path;

@@ -6,29 +6,38 @@ use super::{Accelerator, Qemu, QemuError, arguments, process};
 use crate::process::MemoryFile;
 use protocol::exit::ImageExit;
 use protocol::port::EXIT;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How long a QEMU may take for each of the two: a busy host needs a second or two.
 pub const TRY: Duration = Duration::from_secs(10);
 
+/// A QEMU that was found and tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TriedQemu {
+    pub(super) program: PathBuf,
+    pub(super) accelerator: Accelerator,
+    /// The first line of `--version`.
+    pub version: String,
+}
+
 impl Qemu {
-    /// Looks for QEMU in PATH and tries it; with it comes the first line of `--version`, for host facts.
-    /// Each of the two tries may take `limit`.
+    /// Looks for QEMU in PATH and tries it. Each of the two tries may take `limit`.
     ///
     /// # Errors
     /// [`QemuError::Missing`], or [`QemuError::Unusable`] with what it did instead.
-    pub fn tried(limit: Duration) -> Result<(Self, String), QemuError> {
-        let qemu = Self::find()?;
-        let version = qemu.version(limit)?;
+    pub fn tried(&self, limit: Duration) -> Result<TriedQemu, QemuError> {
+        let program = crate::process::find(&self.program).ok_or(QemuError::Missing)?;
+        let mut qemu = TriedQemu { program, accelerator: self.accelerator, version: String::new() };
+        qemu.version = qemu.says_version(limit)?;
         qemu.boots(limit)?;
-        Ok((qemu, version))
+        Ok(qemu)
     }
+}
 
+impl TriedQemu {
     /// First line of `--version`.
-    ///
-    /// # Errors
-    /// [`QemuError::Unusable`] when the program cannot be run, or does not say it within `limit`.
-    pub fn version(&self, limit: Duration) -> Result<String, QemuError> {
+    fn says_version(&self, limit: Duration) -> Result<String, QemuError> {
         let ended = run(&self.program, &["--version".into()], None, Instant::now() + limit);
         let ended = ended.map_err(|error| self.unusable("--version", &error, limit))?;
         let line = ended.output.lines().next().unwrap_or_default().trim();
@@ -46,7 +55,7 @@ impl Qemu {
     /// Boots [`guest`], as images are booted.
     fn boots(&self, limit: Duration) -> Result<(), QemuError> {
         let file = MemoryFile::new(&guest()).map_err(process::system("handing a guest to QEMU"))?;
-        let arguments = arguments(&file.path(), "", Accelerator::Tcg);
+        let arguments = arguments(&file.path(), "", self.accelerator);
         let ended = run(&self.program, &arguments, None, Instant::now() + limit);
         let ended = ended.map_err(|error| self.unusable("a guest that ends at once", &error, limit))?;
         if ended.status.code() == Some(ImageExit::Pass.qemu_code()) {

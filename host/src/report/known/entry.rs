@@ -2,7 +2,8 @@
 
 use crate::report::difference::Difference;
 use crate::report::facts::HostFacts;
-use crate::report::outcome::Report;
+use crate::report::finding::Finding;
+use crate::report::outcome::{Cited, Report};
 use crate::scenario::{Action, Scenario, pattern};
 use std::collections::BTreeMap;
 
@@ -80,18 +81,12 @@ pub struct Failure<'a> {
     /// Every field that differed.
     pub differences: &'a [Difference],
     /// Why it failed, where no field differed.
-    pub reason: Option<&'a str>,
+    pub why: Option<&'a Finding>,
 }
 
 impl<'a> From<&'a Report> for Failure<'a> {
     fn from(report: &'a Report) -> Self {
-        Self { differences: &report.differences, reason: report.reason.as_deref() }
-    }
-}
-
-impl std::fmt::Display for Entry {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {} ({})", self.name, self.reason, self.reference)
+        Self { differences: &report.differences, why: report.why.as_ref() }
     }
 }
 
@@ -136,15 +131,18 @@ impl Entry {
     }
 
     /// What is wrong with the list when the issue did not show.
-    pub fn not_shown(&self) -> String {
-        let Self { name, file, line, .. } = self;
-        format!("the known issue `{name}` did not show: remove the scenario from {file}, line {line}")
+    pub fn not_shown(&self) -> Finding {
+        Finding::NotShown { issue: self.name.clone(), file: self.file.clone(), line: self.line }
     }
 
-    /// As reports have it where it is a prediction.
-    pub(super) fn as_prediction(&self) -> String {
-        let series = self.host.get(SERIES).map(|names| names.join(", ")).unwrap_or_default();
-        format!("for the FRED series {series}: {self}")
+    /// As reports have it.
+    pub fn cited(&self) -> Cited {
+        Cited {
+            series: self.host.get(SERIES).map(|names| names.join(", ")),
+            name: self.name.clone(),
+            reason: self.reason.clone(),
+            reference: self.reference.clone(),
+        }
     }
 }
 
@@ -158,7 +156,7 @@ pub(super) fn hold(host: &BTreeMap<String, Vec<String>>, facts: &HostFacts) -> b
 /// How a failure is written in a list.
 pub fn failure_text(failure: Failure<'_>) -> String {
     if failure.differences.is_empty() {
-        return failure.reason.unwrap_or_default().to_owned();
+        return failure.why.map(ToString::to_string).unwrap_or_default();
     }
     let each = |d: &Difference| format!("{} expected {}, got {}", d.field, d.expected, d.got);
     failure.differences.iter().map(each).collect::<Vec<_>>().join("; ")

@@ -1,5 +1,6 @@
 //! Why a list cannot be used: its own name, the line, and what is wrong there.
 
+use crate::machines::Kind;
 use crate::report::facts::HostFacts;
 
 /// A list cannot be used.
@@ -20,6 +21,11 @@ fn entry_of(name: Option<&str>) -> String {
     name.map(|name| format!("`{name}`: ")).unwrap_or_default()
 }
 
+/// The machines that a list may speak of.
+fn excusable() -> String {
+    Kind::names(|quirks| quirks.has_known_issues).collect::<Vec<_>>().join(" and ")
+}
+
 /// What is wrong with a list.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
@@ -33,7 +39,7 @@ pub enum Problem {
     #[error("an entry for the model; the model has no known issues")]
     Model,
     /// No machine is called so.
-    #[error("there is no machine `{0}`; there are kvm and qemu")]
+    #[error("there is no machine `{machine}`; there are {}", excusable(), machine = .0)]
     Machine(String),
     /// It holds for every host.
     #[error("`host` names no fact: an entry says which hosts it holds for")]

@@ -4,6 +4,7 @@ use super::entry::{COMPARE, Entry, Named, SERIES};
 use super::error::{KnownIssuesError, Problem};
 use super::warning::KnownWarning;
 use super::{KnownIssues, failure};
+use crate::machines::Kind;
 use crate::report::facts::HostFacts;
 use crate::scenario::pattern;
 use crate::scenario::{Action, Scenario, Stop};
@@ -163,10 +164,12 @@ impl Written {
     /// Checks everything for which no image is needed.
     fn check(&self, predicts: bool) -> Found<()> {
         not_blank(&[("name", &self.name), ("reason", &self.reason), ("reference", &self.reference)])?;
-        match self.machine.get_ref().as_str() {
-            "kvm" | "qemu" => {}
-            "model" => return Err((self.machine.span(), Problem::Model)),
-            other => return Err((self.machine.span(), Problem::Machine(other.to_owned()))),
+        match Kind::named(self.machine.get_ref()) {
+            Some(kind) if kind.quirks().has_known_issues => {}
+            Some(_) => return Err((self.machine.span(), Problem::Model)),
+            None => {
+                return Err((self.machine.span(), Problem::Machine(self.machine.get_ref().clone())));
+            }
         }
         check_host(&self.host)?;
         if predicts && !self.host.get_ref().contains_key(SERIES) {

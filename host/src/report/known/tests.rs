@@ -1,5 +1,6 @@
 use super::*;
 use crate::report::difference::{Difference, Field};
+use crate::report::words::reason;
 use crate::scenario::Scenario;
 use protocol::field::Field as Judged;
 use vm::Value;
@@ -122,7 +123,7 @@ fn any_case_may_be_meant_for_comparisons_only() {
 fn an_issue_that_does_not_show_is_a_failure() {
     let report = judged(Outcome::Pass, "", "6.18.44");
     assert_eq!(report.outcome, Outcome::Fail);
-    assert!(report.reason.unwrap().contains("remove the scenario"));
+    assert!(reason(&report).unwrap().contains("remove the scenario"));
     assert_eq!(judged(Outcome::Pass, "", "6.1.0").outcome, Outcome::Pass);
 }
 
@@ -207,8 +208,8 @@ fn a_prediction_explains_and_excuses_nothing() {
         let mut report = failed(outcome, got);
         let before = report.clone();
         known.apply(&mut report, facts);
-        assert_eq!((report.outcome, &report.reason), (before.outcome, &before.reason));
-        report.predicted
+        assert_eq!((report.outcome, &report.why), (before.outcome, &before.why));
+        report.predicted.map(|predicted| predicted.to_string())
     };
     let text = "for the FRED series v9: rf: RF is lost (here)";
     assert_eq!(judged(Outcome::Fail, "0x2", &stated).as_deref(), Some(text));

@@ -1,35 +1,38 @@
-//! Images under an external QEMU: one boot for all cases of an image.
+//! Images under an external emulator: one boot for all cases of an image.
 
+use crate::engine::options::RunOptions;
 use crate::image::Image;
-use crate::machines::qemu::{Accelerator, CaseOutcome, ImageRun, Qemu, QemuError};
+use crate::machines::emulator::{BootError, Emulator};
+use crate::machines::transcript::{CaseOutcome, FailLine, ImageRun};
 use crate::report::difference::{Difference, Field};
+use crate::report::finding::{Disbelief, Finding};
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario::Scenario;
 use protocol::exit::ImageExit;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// Boots `image` and reports on `scenarios`, cold ones of that image under the IDT. The timeout is
-/// for the whole boot; with `frames` the reports carry captured frames.
+/// Boots `image` and reports on `scenarios`, cold ones of that image under the IDT, on the machine that
+/// reports call `name`. The timeout is for the whole boot.
 pub fn run(
-    qemu: &Qemu,
+    emulator: &dyn Emulator,
+    name: &str,
     image: &Image,
     scenarios: &[&Scenario],
-    timeout: Duration,
-    frames: bool,
+    options: &RunOptions,
 ) -> Vec<Report> {
     let start = Instant::now();
-    let ran = qemu.run(&image.file, "delivery=idt frames=1", Accelerator::Tcg, start + timeout);
+    let ran = emulator.boot(&image.file, "delivery=idt frames=1", start + options.timeout);
     // One boot serves all cases: its time is shared out among them.
     let share = start.elapsed() / u32::try_from(scenarios.len().max(1)).unwrap_or(1);
     scenarios
         .iter()
         .map(|scenario| {
-            let mut report = Report::new(scenario, "qemu", None);
+            let mut report = Report::new(scenario, name, None);
             report.duration_us = u64::try_from(share.as_micros()).unwrap_or(u64::MAX);
             match &ran {
                 Ok(run) => {
                     let of_case = |case: &str| case == scenario.case;
-                    if frames {
+                    if options.frames {
                         let mine = run.frames.iter().filter(|frame| of_case(&frame.case));
                         report.frames = mine.map(|frame| frame.line.clone()).collect();
                     }
@@ -38,7 +41,9 @@ pub fn run(
                     let captured = run.frames.iter().filter(|frame| of_case(&frame.case)).count();
                     believe(report, image, captured)
                 }
-                Err(error) => report.concluded(Outcome::Error, explain(error, image)),
+                Err(error) => {
+                    report.concluded(Outcome::Error, Finding::program(explain(error, emulator, image)))
+                }
             }
         })
         .collect()
@@ -48,21 +53,21 @@ pub fn run(
 fn believe(report: Report, image: &Image, captured: usize) -> Report {
     let stated = image.case(&report.scenario.case).map_or(0, |(_, case)| case.entries);
     if report.outcome == Outcome::Pass && usize::try_from(stated) != Ok(captured) {
-        let why = format!("the image says pass with {captured} frames captured; the case has {stated}");
-        return report.concluded(Outcome::Error, why);
+        let why = Disbelief::Frames { captured, stated };
+        return report.concluded(Outcome::Error, Finding::Verdict { why });
     }
     report
 }
 
-fn explain(error: &QemuError, image: &Image) -> String {
+fn explain(error: &BootError, emulator: &dyn Emulator, image: &Image) -> String {
     match error {
-        QemuError::Timeout { rip: Some(rip), .. } => {
+        BootError::Late { rip: Some(rip), .. } => {
             format!("timeout: {error}; the guest was at {}", image.describe_address(*rip))
         }
-        QemuError::Timeout { rip: None, .. } => {
-            format!("timeout: {error}; QEMU did not say where the guest was")
+        BootError::Late { rip: None, .. } => {
+            format!("timeout: {error}; {} did not say where the guest was", emulator.name())
         }
-        _ => error.to_string(),
+        BootError::Other(_) => error.to_string(),
     }
 }
 
@@ -70,11 +75,11 @@ fn conclude(mut report: Report, verdict: Option<&CaseOutcome>, run: &ImageRun) -
     match verdict {
         // The image's own judge compares; how many fields is not on the serial line.
         Some(CaseOutcome::Pass) => report.concluded(Outcome::Pass, None),
-        Some(CaseOutcome::Skip(reason)) => report.concluded(Outcome::Skip, reason.clone()),
-        Some(CaseOutcome::Broken(reason)) => report.concluded(Outcome::Fail, reason.clone()),
-        Some(CaseOutcome::Error(reason)) => report.concluded(Outcome::Error, reason.clone()),
+        Some(CaseOutcome::Skip(reason)) => report.concluded(Outcome::Skip, Finding::guest(reason)),
+        Some(CaseOutcome::Broken(reason)) => report.concluded(Outcome::Fail, Finding::guest(reason)),
+        Some(CaseOutcome::Error(reason)) => report.concluded(Outcome::Error, Finding::guest(reason)),
         Some(CaseOutcome::Fail(lines)) => {
-            let difference = |line: &crate::machines::qemu::FailLine| Difference {
+            let difference = |line: &FailLine| Difference {
                 field: Field::judged(line.field, None),
                 expected: line.expected.into(),
                 got: line.got.into(),
@@ -82,13 +87,17 @@ fn conclude(mut report: Report, verdict: Option<&CaseOutcome>, run: &ImageRun) -
             report.differences = lines.iter().map(difference).collect();
             report.concluded(Outcome::Fail, None)
         }
-        None if !run.errors.is_empty() => report.concluded(Outcome::Error, run.errors.join("; ")),
-        None if !run.failures.is_empty() => report.concluded(Outcome::Fail, run.failures.join("; ")),
+        None if !run.errors.is_empty() => {
+            report.concluded(Outcome::Error, Finding::guest(&run.errors.join("; ")))
+        }
+        None if !run.failures.is_empty() => {
+            report.concluded(Outcome::Fail, Finding::guest(&run.failures.join("; ")))
+        }
         // It has ended at an event that it could not report, or in an earlier case.
         None if run.exit == ImageExit::Fail => {
-            report.concluded(Outcome::Fail, "the image ended as failed before this case's verdict".to_owned())
+            report.concluded(Outcome::Fail, Finding::Verdict { why: Disbelief::EndedAsFailed })
         }
-        None => report.concluded(Outcome::Error, "the image printed no verdict for the case".to_owned()),
+        None => report.concluded(Outcome::Error, Finding::Verdict { why: Disbelief::NotPrinted }),
     }
 }
 
@@ -98,7 +107,7 @@ mod tests {
 
     fn concluded(output: &str, exit: ImageExit) -> Report {
         let scenario = "pf/read-unmapped:idt:cold".parse().unwrap();
-        let run = crate::machines::qemu::transcript::read(output, exit).unwrap();
+        let run = crate::machines::transcript::read(output, exit).unwrap();
         let verdict = run.cases.iter().find(|verdict| verdict.case == "read-unmapped");
         conclude(Report::new(&scenario, "qemu", None), verdict.map(|one| &one.outcome), &run)
     }
@@ -108,7 +117,7 @@ mod tests {
         let event = "vector 14 came inside an entry stub, RIP 0x1004a2";
         for output in [format!("FAIL: pf/read-unmapped: {event}\n"), format!("FAIL: pf: {event}\n")] {
             let report = concluded(&output, ImageExit::Fail);
-            assert_eq!((report.outcome, report.reason.as_deref()), (Outcome::Fail, Some(event)));
+            assert_eq!((report.outcome, report.why), (Outcome::Fail, Some(Finding::guest(event))));
         }
         assert_eq!(concluded("", ImageExit::Fail).outcome, Outcome::Fail);
         let error = concluded("ERROR: pf: delivery=frde is none\n", ImageExit::Error);

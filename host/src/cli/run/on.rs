@@ -1,0 +1,135 @@
+//! A run, machine by machine.
+
+use crate::cli::error::CliError;
+use crate::cli::machines::Candidate;
+use crate::cli::progress::progress_bar;
+use crate::cli::select::Selected;
+use crate::cli::tell::Teller;
+use crate::ending;
+use crate::engine::job::Job;
+use crate::engine::options::RunOptions;
+use crate::engine::plan::met_needs;
+use crate::engine::{asker, emulator, pool};
+use crate::image::Image;
+use crate::kernel_log::KernelLog;
+use crate::machines::emulator::Emulator;
+use crate::machines::{Described, Description, Opened};
+use crate::report::finding::Finding;
+use crate::report::outcome::{Outcome, Report};
+use crate::scenario::Scenario;
+use std::io::Write;
+use std::ops::ControlFlow;
+use vm::Machine;
+
+pub(super) struct Run<'a, W: Write> {
+    pub(super) options: RunOptions,
+    /// How often each scenario runs.
+    pub(super) repeat: u32,
+    pub(super) images: &'a [Image],
+    /// Whether a machine was asked for: then it must be there.
+    pub(super) asked: bool,
+    pub(super) kernel_log: KernelLog,
+    pub(super) teller: Teller<'a, W>,
+}
+
+impl<W: Write> Run<'_, W> {
+    /// Runs what is planned, machine by machine, until all has run or this process is told to end.
+    pub(super) fn on_machines(&mut self, planned: &[(&Candidate, Selected)]) -> Result<(), CliError> {
+        for (machine, scenarios) in planned {
+            if ending::told().is_some() {
+                break;
+            }
+            if !scenarios.is_empty() {
+                self.on(machine, scenarios)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn on(&mut self, machine: &Candidate, scenarios: &[(usize, Scenario)]) -> Result<(), CliError> {
+        let description = &machine.description;
+        match machine.opened() {
+            Ok(Opened::Machine(machine)) => self.on_machine(description, machine.as_ref(), scenarios),
+            Ok(Opened::Emulator(emulator)) => self.on_emulator(description, emulator.as_ref(), scenarios),
+            Err(_) if ending::told().is_some() => Ok(()),
+            Err(error) if self.asked => Err(error.clone().into()),
+            Err(error) => self.skip_all(scenarios, description.quirks().name, &error.to_string()),
+        }
+    }
+
+    fn on_machine(
+        &mut self,
+        description: &Description,
+        machine: &dyn Machine,
+        scenarios: &[(usize, Scenario)],
+    ) -> Result<(), CliError> {
+        let name = description.quirks().name;
+        let found = asker::abilities(description, name, met_needs(machine), self.images, scenarios);
+        if ending::told().is_some() {
+            return Ok(());
+        }
+        let (once, skipped) = found?.split(scenarios.to_vec(), self.images, description.behaviour());
+        let Self { options, repeat, images, kernel_log, teller, .. } = self;
+        skipped.into_iter().try_for_each(|report| teller.does_not_run(report))?;
+        let run = repeated(once, *repeat);
+        teller.bar = progress_bar(name, run.len());
+        let mut told = Ok(());
+        pool::run(&Job::On(description.clone()), options, images, &run, |_, report| {
+            teller.bar.inc(1);
+            teller.bar.set_message(report.scenario.to_string());
+            kernel_log.follow();
+            told = teller.ran(report);
+            if told.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        teller.bar.finish_and_clear();
+        Ok(told?)
+    }
+
+    fn on_emulator(
+        &mut self,
+        description: &Description,
+        emulator: &dyn Emulator,
+        scenarios: &[(usize, Scenario)],
+    ) -> Result<(), CliError> {
+        let name = description.quirks().name;
+        emulator.version().clone_into(&mut self.teller.how.facts.emulator);
+        self.teller.bar = progress_bar(name, scenarios.len());
+        for (index, image) in self.images.iter().enumerate() {
+            let mine: Vec<&Scenario> =
+                scenarios.iter().filter(|(i, _)| *i == index).map(|(_, scenario)| scenario).collect();
+            if mine.is_empty() {
+                continue;
+            }
+            for _ in 0..self.repeat {
+                let reports = emulator::run(emulator, name, image, &mine, &self.options);
+                // What breaks off because this process is to end is no result.
+                if ending::told().is_some() {
+                    return Ok(());
+                }
+                reports.into_iter().try_for_each(|report| self.teller.ran(report))?;
+            }
+            self.teller.bar.inc(mine.len() as u64);
+        }
+        self.teller.bar.finish_and_clear();
+        Ok(())
+    }
+
+    fn skip_all(
+        &mut self,
+        scenarios: &[(usize, Scenario)],
+        machine: &str,
+        reason: &str,
+    ) -> Result<(), CliError> {
+        for (_, scenario) in scenarios {
+            let report = Report::new(scenario, machine, None)
+                .concluded(Outcome::Skip, Finding::Lacks { what: reason.to_owned() });
+            self.teller.does_not_run(report)?;
+        }
+        Ok(())
+    }
+}
+
+/// The whole list again and again, not each scenario: what one of them leaves behind can hurt the next.
+fn repeated(once: Selected, times: u32) -> Selected {
+    (0..times).flat_map(|_| once.iter().cloned()).collect()
+}

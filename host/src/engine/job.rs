@@ -1,0 +1,126 @@
+//! What runs guests: a machine, or two of them with the way of a guest between them.
+//!
+//! It is data, and the same for a thread of this process and for a worker process.
+
+use super::options::RunOptions;
+use super::runner::Runner;
+use crate::compare::pair::Pair;
+use crate::image::Image;
+use crate::machines::{Described, Description, Unavailable};
+use crate::migration::channel::migrate_in_memory;
+use crate::migration::process::{Destination, migrate_to_process};
+use crate::report::finding::Finding;
+use crate::report::outcome::{Outcome, Report};
+use crate::scenario::Scenario;
+use serde::{Deserialize, Serialize};
+use vm::Machine;
+
+/// What runs guests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Job {
+    /// Each guest stays on one machine.
+    On(Description),
+    /// Each guest visits machines of a pair, one after the other.
+    Across {
+        /// The machines, narrowed to what both have.
+        pair: Pair,
+        /// Those that a guest visits, as indices into the pair.
+        route: Vec<usize>,
+    },
+}
+
+impl Job {
+    /// What reports have for the machine.
+    pub fn name(&self) -> String {
+        match self {
+            Self::On(machine) => machine.quirks().name.to_owned(),
+            Self::Across { pair, route } => pair.describe(route),
+        }
+    }
+
+    /// What reports have for the behaviour.
+    pub fn behaviour(&self) -> Option<&'static str> {
+        match self {
+            Self::On(machine) => machine.behaviour(),
+            Self::Across { .. } => None,
+        }
+    }
+
+    /// Whether it belongs into worker processes.
+    pub fn may_hang(&self) -> bool {
+        match self {
+            Self::On(machine) => machine.quirks().may_hang,
+            Self::Across { pair, route } => {
+                route.iter().filter_map(|stage| pair.0.get(*stage)).any(|machine| machine.quirks().may_hang)
+            }
+        }
+    }
+
+    /// Opens its machines.
+    ///
+    /// # Errors
+    /// When one cannot be used.
+    pub fn open(&self) -> Result<Vec<Box<dyn Machine>>, Unavailable> {
+        match self {
+            Self::On(machine) => Ok(vec![machine.machine()?]),
+            Self::Across { pair, .. } => {
+                Ok(pair.open()?.into_iter().map(|machine| Box::new(machine) as Box<dyn Machine>).collect())
+            }
+        }
+    }
+
+    /// The first of `machines`, as [`Job::open`] has opened them, that a guest is on.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn source<'m>(&self, machines: &'m [Box<dyn Machine>]) -> Result<&'m dyn Machine, Unavailable> {
+        self.visited(machines).next().ok_or_else(|| Unavailable("a route has no machine".to_owned()))
+    }
+
+    fn visited<'m>(&self, machines: &'m [Box<dyn Machine>]) -> impl Iterator<Item = &'m dyn Machine> {
+        let route = match self {
+            Self::On(_) => &[0],
+            Self::Across { route, .. } => route.as_slice(),
+        };
+        route.iter().filter_map(|stage| machines.get(*stage).map(AsRef::as_ref))
+    }
+
+    /// What runs its scenarios on `machines`, as [`Job::open`] has opened them.
+    ///
+    /// # Errors
+    /// When no guest is on one of them.
+    pub fn runner<'m>(
+        &'m self,
+        machines: &'m [Box<dyn Machine>],
+        options: &'m RunOptions,
+    ) -> Result<Runner<'m>, Unavailable> {
+        let source = self.source(machines)?;
+        let mut runner = Runner::new(source, self.behaviour().map(str::to_owned), options.timeout);
+        runner.frames = options.frames;
+        runner.storm = options.storm;
+        match self {
+            Self::On(machine) => {
+                let destination = Destination::of(machine);
+                runner.to_process = Some(Box::new(move |guest, image, asked| match options.in_memory {
+                    true => migrate_in_memory(source, self.behaviour(), guest, image, asked),
+                    false => migrate_to_process(&destination, guest, image, asked),
+                }));
+            }
+            Self::Across { .. } => runner.route = self.visited(machines).skip(1).collect(),
+        }
+        Ok(runner)
+    }
+
+    /// Runs one scenario by `runner`, which is this job's.
+    pub fn run(&self, runner: &mut Runner<'_>, image: &Image, scenario: &Scenario) -> Report {
+        let mut report = runner.run(image, scenario);
+        report.machine = self.name();
+        report
+    }
+
+    /// The report of a scenario that could not be run.
+    pub fn not_run(&self, scenario: &Scenario, why: String) -> Report {
+        Report::new(scenario, &self.name(), self.behaviour()).concluded(Outcome::Error, Finding::program(why))
+    }
+}

@@ -1,0 +1,104 @@
+//! What each machine says of itself.
+
+use super::emulator::Emulator;
+use std::fmt;
+use std::path::Path;
+use vm::Machine;
+
+/// What a command line says of machines, beside the kind.
+#[derive(Clone, Copy, Debug)]
+pub struct MachineOptions<'a> {
+    /// The KVM device.
+    pub kvm: &'a Path,
+    /// The model's behaviour.
+    pub behaviour: Option<&'a str>,
+}
+
+/// By what the rest of the program treats a kind of machine differently from others.
+#[derive(Debug)]
+pub struct Quirks {
+    /// The name in reports.
+    pub name: &'static str,
+    /// Whether its guests can be stopped, saved and restored. If not, it boots an image once, for the cold
+    /// scenarios under the IDT.
+    pub stops: bool,
+    /// Whether it may hang where only SIGKILL reaches it: it runs in worker processes then, and else in
+    /// threads of this process.
+    pub may_hang: bool,
+    /// Whether it may lack something. What one that may not skips, it fails to do.
+    pub may_skip: bool,
+    /// Whether a scenario that depends on time is the same each time.
+    pub repeats: bool,
+    /// Whether guests run on this host's processor: what the machine does depends on the vendor.
+    pub on_this_processor: bool,
+    /// Whether known-issues.toml may list what it gets wrong.
+    pub has_known_issues: bool,
+    /// Whether its results test the tests and nobody's KVM.
+    pub tests_the_tests: bool,
+}
+
+impl Quirks {
+    /// A machine without any, and without a name.
+    pub const ORDINARY: Self = Self {
+        name: "",
+        stops: true,
+        may_hang: false,
+        may_skip: true,
+        repeats: false,
+        on_this_processor: false,
+        has_known_issues: false,
+        tests_the_tests: false,
+    };
+}
+
+/// A machine cannot be used: why, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unavailable(pub String);
+
+/// A machine that is there.
+pub enum Opened {
+    /// One whose guests can be stopped, saved and restored.
+    Machine(Box<dyn Machine>),
+    /// One that boots images by itself.
+    Emulator(Box<dyn Emulator>),
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Machine(machine) => f.debug_tuple("Machine").field(&machine.name()).finish(),
+            Self::Emulator(emulator) => f.debug_tuple("Emulator").field(&emulator.version()).finish(),
+        }
+    }
+}
+
+/// What a description says of its machine. [`Display`](fmt::Display) is its name among others.
+pub trait Described: fmt::Display {
+    /// What is peculiar to its kind.
+    fn quirks(&self) -> &'static Quirks;
+
+    /// Opens it.
+    ///
+    /// # Errors
+    /// When it is not there, or is none.
+    fn open(&self) -> Result<Opened, Unavailable>;
+
+    /// The behaviour, of a machine that has several.
+    fn behaviour(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// What `midflight doctor` has to say of it in a line; `None` where it takes more.
+    fn doctor(&self) -> Option<String> {
+        None
+    }
+}
+
+/// Refuses a behaviour for a machine that has one only.
+pub(super) fn no_behaviour(quirks: &Quirks, asked: &MachineOptions<'_>) -> Result<(), String> {
+    match asked.behaviour {
+        None => Ok(()),
+        Some(_) => Err(format!("--behaviour is for the model; {} behaves as it does", quirks.name)),
+    }
+}

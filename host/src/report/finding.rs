@@ -1,0 +1,241 @@
+//! Why a scenario came to what it came to, where that is no field that differed.
+
+use crate::image::Address;
+use crate::stops::cut::Changed;
+use protocol::doorbell::Doorbell;
+use serde::{Deserialize, Serialize};
+use vm::blame::Refusal;
+use vm::explain::{Entered, ShownQueue};
+use vm::{Exit, VcpuError};
+
+/// Why a scenario did not pass. What it looks like in TOML is how known-issues.toml describes it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Finding {
+    /// The guest's own words: an event where none may be, what it lacks, why it cannot judge.
+    Guest {
+        /// Its words, without the address.
+        words: String,
+        /// Where the event came that they are about.
+        #[serde(default)]
+        rip: Option<u64>,
+    },
+    /// The guest's verdict is not believed.
+    Verdict {
+        /// Why.
+        why: Disbelief,
+    },
+    /// A call to the machine failed.
+    Call {
+        /// The ioctl or system call.
+        call: String,
+        /// errno.
+        errno: i32,
+        /// Its text.
+        message: String,
+        /// What to do about it, with a leading separator, or nothing.
+        advice: String,
+    },
+    /// KVM_SET_MSRS refused a value.
+    Msr {
+        /// The MSR.
+        index: u32,
+        /// The value.
+        value: u64,
+    },
+    /// KVM_SET_* refused what KVM_GET_* had given, or that with one thing changed.
+    Refused {
+        /// What exactly.
+        refusal: Refusal,
+    },
+    /// KVM_RUN returned with what nobody waited for.
+    Exit {
+        /// With what.
+        exit: Exit,
+        /// Where the guest was.
+        #[serde(default)]
+        at: Option<Address>,
+        /// With what it was to be entered, where that was refused.
+        #[serde(default)]
+        entered: Option<Box<Entered>>,
+    },
+    /// The guest was still running when its time was over.
+    Deadline {
+        /// How many seconds it had.
+        seconds: f64,
+        /// Where it was.
+        #[serde(default)]
+        at: Option<Address>,
+    },
+    /// The image ended itself in the middle of a case.
+    Ended {
+        /// The byte that it ended with.
+        byte: u8,
+        /// Its reason, or its last line.
+        words: String,
+    },
+    /// The guest wrote to a port, or read from one, when it should not.
+    OutOfTurn {
+        /// Which.
+        port: Port,
+        /// Where it was.
+        #[serde(default)]
+        at: Option<Address>,
+    },
+    /// The event in flight was another one at the second KVM_RUN.
+    EventChanged {
+        /// What it had become.
+        to: Box<Changed>,
+    },
+    /// The entry was abandoned, and the event that it was to inject is gone from the queue.
+    EventGone {
+        /// What is in the queue.
+        queue: ShownQueue,
+    },
+    /// CPUID offers FRED, the guest has set CR4.FRED, and it reads 0.
+    FredNotSet,
+    /// The guest came to `Done`, and KVM_RUN had not returned at the `Armed` before it.
+    NeverArmed,
+    /// What a stop says that the machine must not do.
+    Machine {
+        /// Its words.
+        words: String,
+    },
+    /// The delivery was not cut.
+    NotCut {
+        /// Why it is not proved.
+        why: String,
+    },
+    /// The case ended without meeting the stop.
+    StopNotMet,
+    /// In which run of a storm it was.
+    InStorm {
+        /// The run, from 1.
+        run: u32,
+    },
+    /// The machine lacks something.
+    Lacks {
+        /// What.
+        what: String,
+    },
+    /// The model skipped a scenario, and the model can do everything.
+    Denied {
+        /// What it says that it lacks.
+        what: Option<String>,
+    },
+    /// A known issue did not show.
+    NotShown {
+        /// Its name.
+        issue: String,
+        /// The list.
+        file: String,
+        /// The line.
+        line: usize,
+    },
+    /// What our own program, or the environment, did.
+    Program {
+        /// In words.
+        words: String,
+    },
+}
+
+/// Why a verdict is not believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Disbelief {
+    /// A pass with too few fields compared.
+    Compared {
+        /// So many were.
+        compared: u32,
+        /// So many are in the case's deliveries.
+        least: u32,
+    },
+    /// A pass with fields that differ.
+    Differing(u32),
+    /// A pass with another number of deliveries than the case has.
+    Entries {
+        /// So many came.
+        got: u32,
+        /// So many are stated.
+        stated: u32,
+    },
+    /// A pass with another number of captured frames than the case has deliveries.
+    Frames {
+        /// So many were captured.
+        captured: usize,
+        /// So many deliveries are stated.
+        stated: u32,
+    },
+    /// A pass, and no cut was proved.
+    NoCut,
+    /// A failure that names neither a field nor a reason.
+    NoReason,
+    /// `Done` without a verdict.
+    None,
+    /// A number that is no verdict.
+    Unknown(u32),
+    /// The image printed none for the case.
+    NotPrinted,
+    /// The image ended as failed before this case's.
+    EndedAsFailed,
+}
+
+/// What a guest uses in turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Port {
+    /// The doorbell, with this value.
+    Doorbell(u32),
+    /// The input port.
+    Input,
+    /// The output port.
+    Output,
+}
+
+impl From<Doorbell> for Port {
+    fn from(doorbell: Doorbell) -> Self {
+        Self::Doorbell(doorbell.encode())
+    }
+}
+
+impl Finding {
+    /// What our own program, or the environment, did, in the words of an error.
+    pub fn program(error: impl ToString) -> Self {
+        Self::Program { words: error.to_string() }
+    }
+
+    /// What the model, which can do everything, made of a skip.
+    pub fn denied(skip: Option<Self>) -> Self {
+        let what = match skip {
+            Some(Self::Lacks { what }) => Some(what),
+            Some(Self::Guest { words, .. }) => Some(words),
+            other => other.map(|other| other.to_string()),
+        };
+        Self::Denied { what }
+    }
+
+    /// What a guest says, `WORDS, RIP ADDRESS` or words alone.
+    pub fn guest(words: &str) -> Self {
+        let rip = |(words, rip): (&str, &str)| Some((words.to_owned(), u64::from_str_radix(rip, 16).ok()?));
+        match words.rsplit_once(", RIP 0x").and_then(rip) {
+            Some((words, rip)) => Self::Guest { words, rip: Some(rip) },
+            None => Self::Guest { words: words.to_owned(), rip: None },
+        }
+    }
+}
+
+impl From<&VcpuError> for Finding {
+    fn from(error: &VcpuError) -> Self {
+        match error {
+            VcpuError::Call { call, errno, message, advice } => Self::Call {
+                call: (*call).to_owned(),
+                errno: *errno,
+                message: message.clone(),
+                advice: (*advice).to_owned(),
+            },
+            VcpuError::Msr { index, value } => Self::Msr { index: *index, value: *value },
+            VcpuError::Refused(refusal) => Self::Refused { refusal: (**refusal).clone() },
+            VcpuError::Open { .. } | VcpuError::OutsideMemory { .. } => Self::program(error),
+        }
+    }
+}

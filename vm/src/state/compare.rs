@@ -230,6 +230,10 @@ impl Found {
     fn memory(&mut self, saved: &VmState, back: &VmState) {
         const ZEROS: &[u8; PAGE] = &[0; PAGE];
         for (number, (was, is)) in saved.memory.pages.iter().zip(&back.memory.pages).enumerate() {
+            // A page that both share is not looked at.
+            if was == is {
+                continue;
+            }
             let (was, is) = (was.as_deref().unwrap_or(ZEROS), is.as_deref().unwrap_or(ZEROS));
             if let Some((was, is)) = first_difference(was, is, 0) {
                 self.differ(Field::MemoryPage((number * PAGE) as u64), was, is);

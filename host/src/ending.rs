@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// The longest that anybody who waits for something else may not look whether a signal has come.
-pub const LOOK: Duration = Duration::from_millis(20);
+pub(crate) const LOOK: Duration = Duration::from_millis(20);
 
 /// The number of the signal that came, or 0.
 static CAME: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
@@ -42,7 +42,7 @@ const SHELL: i32 = 128;
 ///
 /// # Errors
 /// When a handler cannot be installed.
-pub fn watch() -> io::Result<()> {
+pub(crate) fn watch() -> io::Result<()> {
     let came = Arc::clone(CAME.get_or_init(Arc::default));
     let before = Arc::new(AtomicBool::new(false));
     let ignored = ignored();
@@ -67,7 +67,7 @@ fn ignored() -> u64 {
 }
 
 /// The signal that told this process to end, if one has and somebody watches.
-pub fn told() -> Option<Signal> {
+pub(crate) fn told() -> Option<Signal> {
     let came = CAME.get()?.load(Ordering::Relaxed);
     i32::try_from(came).ok().filter(|signal| *signal != 0).map(Signal)
 }

@@ -14,14 +14,14 @@
 //! | [`on_kernel`] | a Linux kernel with its own KVM inside an emulator, and midflight inside that |
 //! | [`report`] | outcomes, known issues, host facts: what people and programs read |
 //! | [`kernel_log`] | warnings of this host's kernel during a run |
-//! | `process`, [`ending`] | child processes; the signals that end this one |
+//! | `process`, `ending` | child processes; the signals that end this one |
 //! | [`cli`] | the command line |
 
 #![forbid(unsafe_code)]
 
 pub mod cli;
 pub mod compare;
-pub mod ending;
+mod ending;
 pub mod engine;
 pub mod image;
 pub mod images;

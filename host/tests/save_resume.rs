@@ -13,6 +13,7 @@ use std::fs::{File, create_dir_all, read_dir, remove_file};
 use std::io::{PipeReader, Write, pipe};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// On the model, FRED, with registers rewritten: only event data that travelled can be right.
@@ -56,7 +57,9 @@ fn saved(name: &str, id: &str, options: &[&str]) -> Option<PathBuf> {
 
 /// `resume` with `stream` as its standard input, which ends after it.
 fn resume(stream: &[u8], options: &[&str]) -> Ran {
-    let input = file("resume-input", stream);
+    // Tests run beside each other.
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    let input = file(&format!("resume-input-{}", CALLS.fetch_add(1, Ordering::Relaxed)), stream);
     let mut command = Command::new(env!("CARGO_BIN_EXE_midflight"));
     command.arg("resume").args(options).stdin(File::open(input).unwrap());
     finish(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())

@@ -12,9 +12,9 @@ use vm::state::{may_hold_back, set};
 use vm::{Msr, VcpuError};
 
 /// An address that no case touches.
-pub const CR2: u64 = 0x0000_5A5A_DEAD_B000;
+pub(crate) const CR2: u64 = 0x0000_5A5A_DEAD_B000;
 /// BT, BD and B2: a combination that no case produces.
-pub const DR6: u64 = 0xFFFF_AFF4;
+pub(crate) const DR6: u64 = 0xFFFF_AFF4;
 
 /// Rewrites the registers and tells the judge. `phase` is the event's in flight; a debug exception that
 /// MOV SS holds back has its effect on DR6 still before it. IA32_XFD_ERR is left alone where `has_xfd`
@@ -22,7 +22,7 @@ pub const DR6: u64 = 0xFFFF_AFF4;
 ///
 /// # Errors
 /// When a register cannot be read or written.
-pub fn disturb(session: &mut Session<'_>, phase: Phase, has_xfd: bool) -> Result<(), VcpuError> {
+pub(crate) fn disturb(session: &mut Session<'_>, phase: Phase, has_xfd: bool) -> Result<(), VcpuError> {
     let mut sregs = session.vcpu.sregs()?;
     sregs.cr2 = CR2;
     set::sregs(session.vcpu.as_mut(), &sregs)?;

@@ -17,8 +17,8 @@ use model::hypervisor::behaviour::Behaviour;
 use std::time::{Duration, Instant};
 
 /// What is explored, and within which bounds.
-#[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+#[derive(Clone, Copy)]
+pub(crate) struct Bounds {
     /// How many schedules at most.
     pub count: usize,
     /// How long at most.
@@ -35,8 +35,8 @@ impl Bounds {
 }
 
 /// The schedules of one case and delivery, and how many accesses its delivery makes.
-#[derive(Clone, Debug)]
-pub struct Schedules {
+#[derive(Clone)]
+pub(crate) struct Schedules {
     /// Index of the image.
     pub image: usize,
     /// `image/case:delivery`.
@@ -48,8 +48,8 @@ pub struct Schedules {
 }
 
 /// What became of the schedules of one case and delivery.
-#[derive(Clone, Debug)]
-pub struct Explored {
+#[derive(Clone)]
+pub(crate) struct Explored {
     /// What was to be explored.
     pub schedules: Schedules,
     /// The reports of those that ran before a bound was met.
@@ -57,8 +57,8 @@ pub struct Explored {
 }
 
 /// What the search for schedules came to.
-#[derive(Clone, Debug, Default)]
-pub struct Found {
+#[derive(Clone, Default)]
+pub(crate) struct Found {
     /// The schedules, in a fixed order.
     pub schedules: Vec<Schedules>,
     /// Whether a bound was met before all cases were looked at.
@@ -67,7 +67,7 @@ pub struct Found {
 
 /// Finds the schedules of the cases that `wanted` accepts; `progress` is told of each case before its
 /// accesses are counted. The search ends with the case in which a bound is met.
-pub fn schedules(
+pub(crate) fn schedules(
     behaviour: &'static Behaviour,
     images: &[Image],
     bounds: Bounds,
@@ -160,7 +160,7 @@ fn count(mut meets: impl FnMut(u16) -> bool) -> u16 {
 const MOST: u16 = 1 << 12;
 
 /// Runs schedules until a bound is met; `progress` is told of each as it ends.
-pub fn explore(
+pub(crate) fn explore(
     behaviour: &'static Behaviour,
     images: &[Image],
     all: Vec<Schedules>,

@@ -16,11 +16,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How many different cases must catch a wrong behaviour.
-pub const KILLS: usize = 2;
+pub(crate) const KILLS: usize = 2;
 
 /// What every behaviour did.
-#[derive(Clone, Debug)]
-pub struct Matrix {
+#[derive(Clone)]
+pub(crate) struct Matrix {
     /// A row for each behaviour, the default one first.
     pub rows: Vec<Row>,
     /// How many scenarios ran with each.
@@ -30,8 +30,8 @@ pub struct Matrix {
 }
 
 /// What one behaviour did.
-#[derive(Clone, Debug)]
-pub struct Row {
+#[derive(Clone)]
+pub(crate) struct Row {
     /// The behaviour.
     pub behaviour: &'static Behaviour,
     /// Its counts.
@@ -43,8 +43,8 @@ pub struct Row {
 }
 
 /// A case that catches a behaviour.
-#[derive(Clone, Debug)]
-pub struct Kill {
+#[derive(Clone)]
+pub(crate) struct Kill {
     /// How many of its scenarios fail.
     pub scenarios: usize,
     /// The first of them.
@@ -54,7 +54,7 @@ pub struct Kill {
 impl Matrix {
     /// Runs everything; `progress` is told of each row as it is done. `None` when this process is
     /// [told to end](ending::told) before all of it is.
-    pub fn run(images: &[Image], timeout: Duration, mut progress: impl FnMut(&Row)) -> Option<Self> {
+    pub(crate) fn run(images: &[Image], timeout: Duration, mut progress: impl FnMut(&Row)) -> Option<Self> {
         let scenarios: Vec<(usize, Scenario)> = images
             .iter()
             .enumerate()
@@ -98,7 +98,7 @@ impl Matrix {
     }
 
     /// What is wrong with the suite, or with the model: a sentence each.
-    pub fn defects(&self) -> Vec<String> {
+    pub(crate) fn defects(&self) -> Vec<String> {
         let of_rows = self.rows.iter().filter_map(Row::defect);
         of_rows.chain(self.idle.iter().cloned()).collect()
     }

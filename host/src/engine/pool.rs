@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 
 /// Runs `scenarios` (image index and scenario) and returns their reports in the same order; `progress`
-/// is told of each as it ends. When this process is [told to end](ending::told), those that have not
+/// is told of each as it ends. When this process is told to end, those that have not
 /// ended have no report.
 pub fn all(
     job: &Job,
@@ -35,7 +35,7 @@ pub fn all(
 /// to `each` as it ends.
 ///
 /// It returns when all have ended, when `each` breaks off, or when this process is
-/// [told to end](ending::told). Nobody waits for the rest then: their threads, and the processes that
+/// told to end. Nobody waits for the rest then: their threads, and the processes that
 /// these have started, end with this process.
 pub fn run(
     job: &Job,

@@ -8,8 +8,7 @@ use std::collections::hash_map::Entry;
 /// The runs of each scenario on each machine, of which one report is made: the first of the worst runs,
 /// with the cuts and the wall time of all. Known issues must have been applied before: a failure that is
 /// known would hide one that is not.
-#[derive(Debug)]
-pub struct Runs {
+pub(crate) struct Runs {
     times: u32,
     /// Machine and scenario, and where the report is.
     places: HashMap<(String, Scenario), usize>,
@@ -19,12 +18,12 @@ pub struct Runs {
 
 impl Runs {
     /// Each scenario runs so many times.
-    pub fn new(times: u32) -> Self {
+    pub(crate) fn new(times: u32) -> Self {
         Self { times, places: HashMap::new(), folded: Vec::new() }
     }
 
     /// Adds a run; gives the scenario's report when it was the last one.
-    pub fn add(&mut self, run: Report) -> Option<Report> {
+    pub(crate) fn add(&mut self, run: Report) -> Option<Report> {
         let place = match self.places.entry((run.machine.clone(), run.scenario.clone())) {
             Entry::Occupied(place) => *place.get(),
             Entry::Vacant(place) => *place.insert(self.folded.len()),
@@ -48,12 +47,12 @@ impl Runs {
     }
 
     /// Whether nothing has run.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.folded.is_empty()
     }
 
     /// The reports of scenarios that ran, and fewer times than they should.
-    pub fn rest(self) -> impl Iterator<Item = Report> {
+    pub(crate) fn rest(self) -> impl Iterator<Item = Report> {
         self.folded.into_iter().flatten()
     }
 }

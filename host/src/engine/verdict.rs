@@ -19,7 +19,7 @@ use protocol::text;
 /// The guest's judge knows nothing of migrations. Where the uAPI had no field for the event data of the
 /// exception that migrated, which is the case's first delivery, 0 is as right there as what it expects;
 /// any other value, and any other field, is a failure all the same.
-pub fn read(mailbox: &Mailbox, case: &Case, delivery: scenario::Delivery, report: &mut Report) {
+pub(crate) fn read(mailbox: &Mailbox, case: &Case, delivery: scenario::Delivery, report: &mut Report) {
     report.compared = mailbox.compared;
     let is_open = |mismatch: &&Mismatch| report.event_data_open && is_lost_event_data(mismatch);
     let mismatches = mismatches(mailbox);
@@ -49,7 +49,7 @@ pub fn read(mailbox: &Mailbox, case: &Case, delivery: scenario::Delivery, report
 }
 
 /// The captured frames, one FRAME line each.
-pub fn frames(mailbox: &Mailbox, report: &Report) -> Vec<String> {
+pub(crate) fn frames(mailbox: &Mailbox, report: &Report) -> Vec<String> {
     captured(mailbox)
         .iter()
         .enumerate()

@@ -143,3 +143,39 @@ impl Described for Description {
         self.it().doctor()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn every_kind_is_listed_has_a_name_of_its_own_and_travels_as_data() {
+        let mut listed = Kind::ALL.to_vec();
+        let options = MachineOptions { kvm: Path::new("/dev/kvm"), behaviour: None };
+        for kind in Kind::value_variants() {
+            assert!(listed.contains(kind), "{kind:?} is not in Kind::ALL");
+            listed.retain(|one| one != kind);
+            assert_eq!(Kind::named(kind.quirks().name), Some(*kind), "another is called so");
+            let machine = kind.described(&options).unwrap();
+            assert_eq!(
+                (machine.to_string().as_str(), machine.quirks().name),
+                (kind.quirks().name, kind.quirks().name)
+            );
+            let travelled = serde_json::from_str(&serde_json::to_string(&machine).unwrap()).unwrap();
+            assert_eq!(machine, travelled);
+        }
+    }
+
+    #[test]
+    fn a_behaviour_is_for_a_machine_that_has_some() {
+        let options = MachineOptions { kvm: Path::new("/dev/kvm"), behaviour: Some("stock") };
+        assert_eq!(Kind::implied(&options), Some(Kind::Model));
+        assert_eq!(Kind::Model.described(&options).unwrap().to_string(), "model (stock)");
+        for kind in [Kind::Kvm, Kind::Qemu] {
+            let name = kind.quirks().name;
+            let sentence = format!("--behaviour is for the model; {name} behaves as it does");
+            assert_eq!(kind.described(&options), Err(sentence));
+        }
+    }
+}

@@ -6,7 +6,7 @@
 //! | `asked` | what another process is asked to do with a guest, and what becomes of it |
 //! | [`channel`] | the conversation with the process that a guest goes to |
 //! | [`process`] | that process as a child of this one |
-//! | [`timed`] | reading and writing until a deadline |
+//! | `timed` | reading and writing until a deadline |
 //!
 //! `midflight save` writes the stream of a guest, and `midflight resume` reads one and [`finish`]es it: they
 //! need no conversation. `migrate-process` has one, because a guest may have to come back.
@@ -14,7 +14,7 @@
 mod asked;
 pub mod channel;
 pub mod process;
-pub mod timed;
+pub(crate) mod timed;
 
 pub use asked::{Asked, GRACE, Migrated, MigrationError, Task};
 

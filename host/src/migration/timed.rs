@@ -11,15 +11,14 @@ const PIECE: usize = 4096;
 
 /// A file, pipe or socket whose every read and write ends at a deadline, with
 /// [`TimedOut`](io::ErrorKind::TimedOut).
-#[derive(Debug)]
-pub struct Timed {
+pub(crate) struct Timed {
     file: File,
     deadline: Instant,
 }
 
 impl Timed {
     /// `fd` until `deadline`.
-    pub fn new(fd: OwnedFd, deadline: Instant) -> Self {
+    pub(crate) fn new(fd: OwnedFd, deadline: Instant) -> Self {
         Self { file: File::from(fd), deadline }
     }
 

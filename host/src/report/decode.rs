@@ -11,7 +11,7 @@ use protocol::delivery::Delivery;
 
 /// Each quadword of `delivery` in words, in the order of [`QUADWORDS`](super::difference::QUADWORDS). The IDT has no event information:
 /// its CS and SS are selectors.
-pub fn decode(delivery: &Delivery, scheme: Scheme, image: &Image) -> [String; 20] {
+pub(crate) fn decode(delivery: &Delivery, scheme: Scheme, image: &Image) -> [String; 20] {
     let frame = Frame::from_words(delivery.frame);
     let hex = |value: u64| format!("{value:#x}");
     let (cs, ss) = match scheme {

@@ -124,7 +124,7 @@ impl Difference {
 ///
 /// # Errors
 /// When `output` cannot be written.
-pub fn one(output: &mut impl Write, report: &Report) -> std::io::Result<()> {
+pub(crate) fn one(output: &mut impl Write, report: &Report) -> std::io::Result<()> {
     serde_json::to_writer(&mut *output, &Scenario::of(report))?;
     output.write_all(b"\n")
 }
@@ -133,7 +133,7 @@ pub fn one(output: &mut impl Write, report: &Report) -> std::io::Result<()> {
 ///
 /// # Errors
 /// When `output` cannot be written.
-pub fn summary(
+pub(crate) fn summary(
     output: &mut impl Write,
     reports: &[Report],
     host: &HostFacts,

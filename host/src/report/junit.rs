@@ -14,7 +14,7 @@ use std::time::Duration;
 ///
 /// # Errors
 /// When `output` cannot be written.
-pub fn write(
+pub(crate) fn write(
     output: &mut impl Write,
     reports: &[Report],
     kernel: &JudgedWarnings,

@@ -9,7 +9,7 @@ use std::io::{Result, Write};
 ///
 /// # Errors
 /// When `output` cannot be written.
-pub fn row(output: &mut impl Write, row: &Row) -> Result<()> {
+pub(crate) fn row(output: &mut impl Write, row: &Row) -> Result<()> {
     let behaviour = row.behaviour;
     let totals = &row.totals;
     writeln!(
@@ -46,7 +46,7 @@ pub fn row(output: &mut impl Write, row: &Row) -> Result<()> {
 ///
 /// # Errors
 /// When `output` cannot be written.
-pub fn conclusion(output: &mut impl Write, matrix: &Matrix) -> Result<()> {
+pub(crate) fn conclusion(output: &mut impl Write, matrix: &Matrix) -> Result<()> {
     let defects = matrix.defects();
     writeln!(output)?;
     for defect in &defects {
@@ -104,7 +104,7 @@ const FAILURE_MODES: [(&str, &str); 23] = [
 ///
 /// # Errors
 /// When `output` cannot be written.
-pub fn markdown(output: &mut impl Write, matrix: &Matrix) -> Result<()> {
+pub(crate) fn markdown(output: &mut impl Write, matrix: &Matrix) -> Result<()> {
     write!(output, "{HEAD}")?;
     writeln!(output, "| behaviour | plays | what it does | origin |\n|---|---|---|---|")?;
     for Row { behaviour, .. } in &matrix.rows {

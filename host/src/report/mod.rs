@@ -1,17 +1,17 @@
 //! Reports: of a run for people, as JSON lines, as JUnit XML; of a comparison.
 
 pub mod compare;
-pub mod decode;
+pub(crate) mod decode;
 pub mod difference;
 pub mod facts;
 pub mod finding;
 pub mod human;
-pub mod json;
-pub mod junit;
+pub(crate) mod json;
+pub(crate) mod junit;
 pub mod known;
-pub mod matrix;
+pub(crate) mod matrix;
 pub mod outcome;
-pub mod plain;
+pub(crate) mod plain;
 pub mod totals;
 pub mod words;
 

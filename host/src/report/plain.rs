@@ -4,8 +4,7 @@ use std::io::{Result, Write};
 
 /// Passes on what is written, control characters other than ends of lines and tabs excepted: what a
 /// guest or another host says may hold any.
-#[derive(Debug)]
-pub struct Plain<W>(pub W);
+pub(crate) struct Plain<W>(pub W);
 
 impl<W: Write> Write for Plain<W> {
     fn write(&mut self, bytes: &[u8]) -> Result<usize> {

@@ -178,3 +178,43 @@ impl FromStr for Stop {
         Self::read(id).unwrap_or_else(|| Err(NO_STOP.as_str()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_no_kind_knows_is_answered_with_what_there_is() {
+        let sentence = "its stop is none of `cold`, `none`, `block@PLACE`, `private@PLACE`, `uffd@PLACE`, \
+                        `hole@PLACE`, `read-only@PLACE`, `evict@PLACE`, `ring`, `cancel`, `io`, `storm`, \
+                        `storm=SEED`, `access@N`, `access@N,M`";
+        for id in ["", "warp@frame", "block", "ring@frame", "storms", "access"] {
+            assert_eq!(id.parse::<Stop>(), Err(sentence), "{id}");
+        }
+    }
+
+    #[test]
+    fn what_can_be_done_at_a_stop() {
+        for (id, stands_still, is_repeatable, is_last) in [
+            ("block@frame", true, true, true),
+            ("evict@pt", false, false, true),
+            ("ring", true, false, true),
+            ("cancel", true, true, true),
+            ("io", true, true, true),
+            ("storm", true, false, false),
+            ("access@1", true, false, true),
+            ("access@1,2", true, false, false),
+        ] {
+            let stop: Stop = id.parse().unwrap();
+            let seen = (stop.stands_still(), stop.is_repeatable(), stop.is_last());
+            assert_eq!(seen, (stands_still, is_repeatable, is_last), "{id}");
+        }
+    }
+
+    #[test]
+    fn a_seed_or_an_access_is_asked_for_like_any_other() {
+        for (id, asked) in [("storm=7", "storm"), ("access@3,4", "access@0"), ("hole@pd", "hole@pd")] {
+            assert_eq!(id.parse::<Stop>().map(|stop| stop.asked().to_string()), Ok(asked.to_owned()));
+        }
+    }
+}

@@ -37,6 +37,7 @@ fn count(p: &mut Core, m: &mut Memory, d: &Decoded, n: usize, size: u8) -> Resul
 }
 
 /// A shift, after which SF, ZF and PF are those of the result, or a rotation, which leaves them.
+#[inline]
 fn shift(p: &mut Core, m: &mut Memory, d: &Decoded, operation: Shift, sets_status: bool) -> Step {
     let size = d.size[0];
     let (target, value) = p.modify(m, d, 0)?;

@@ -1,32 +1,13 @@
 //! Port I/O: an exit to user space, completed by the next KVM_RUN.
 
-use super::Vm;
 use super::queue::QueuedException;
+use super::{PendingIo, Vm};
 use crate::event::Event;
 use crate::msr::BTF;
 use fred::control::rflags;
 use fred::data::DebugData;
 use fred::event::vector;
 use vm::Exit;
-
-/// An I/O instruction that user space has been asked to serve.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PendingIo {
-    /// Port.
-    pub port: u16,
-    /// Bytes of one item: 1, 2 or 4.
-    pub size: u8,
-    /// IN or INS.
-    pub input: bool,
-    /// INS or OUTS.
-    pub string: bool,
-    /// With a REP prefix.
-    pub rep: bool,
-    /// Length of the instruction in bytes.
-    pub length: u8,
-    /// What an IN or INS reads, filled in by user space; all ones until then.
-    pub data: Vec<u8>,
-}
 
 impl Vm {
     /// Answers the last exit for input. Returns false when there is none, or `data` is not as long

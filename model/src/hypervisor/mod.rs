@@ -17,7 +17,7 @@
 //! | [`run`] | KVM_RUN |
 //! | [`clock`] | the host's clock |
 //! | [`second_stage`] | `kvm_mmu_page_fault`, memory slots, the dirty ring |
-//! | [`story`] | nothing: what `midflight trace` prints |
+//! | [`story`], [`tell`] | nothing: what `midflight trace` prints |
 //! | [`io`] | `complete_userspace_io` |
 
 pub mod behaviour;
@@ -31,6 +31,7 @@ pub mod registers;
 pub mod run;
 pub mod second_stage;
 pub mod story;
+mod tell;
 mod xsave;
 
 use crate::cpu::cache::DecodeCache;
@@ -40,6 +41,7 @@ use crate::processor::Processor;
 pub use behaviour::Behaviour;
 use queue::Queue;
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Instant;
 use vm::{PageAccess, VcpuError};
@@ -66,16 +68,36 @@ pub struct Vm {
     /// `request_interrupt_window` of `struct kvm_run`.
     interrupt_window: bool,
     /// An exit for I/O that the next KVM_RUN completes.
-    pending_io: Option<io::PendingIo>,
+    pending_io: Option<PendingIo>,
     deadline: Option<Instant>,
     clock: clock::Clock,
     /// The page that does not allow the guest everything, and what it allows.
     refused: Option<(u64, PageAccess)>,
-    dirty_log: Option<second_stage::DirtyLog>,
+    /// Pages that the guest has written, oldest first: what the dirty ring holds.
+    dirty_log: Option<VecDeque<u64>>,
     decoded: Option<SharedDecoded>,
     story: Option<story::Story>,
     /// Since the story was begun.
     handler_entered: bool,
+}
+
+/// An I/O instruction that user space has been asked to serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PendingIo {
+    /// Port.
+    pub port: u16,
+    /// Bytes of one item: 1, 2 or 4.
+    pub size: u8,
+    /// IN or INS.
+    pub input: bool,
+    /// INS or OUTS.
+    pub string: bool,
+    /// With a REP prefix.
+    pub rep: bool,
+    /// Length of the instruction in bytes.
+    pub length: u8,
+    /// What an IN or INS reads, filled in by user space; all ones until then.
+    pub data: Vec<u8>,
 }
 
 /// Decoded instructions that several VMs of one thread share: forks of one snapshot execute the same

@@ -2,9 +2,8 @@
 
 use super::behaviour::InterruptWindow;
 use super::clock::Entered;
-use super::io::PendingIo;
 use super::queue::QueuedException;
-use super::{Vm, invalid};
+use super::{PendingIo, Vm, invalid};
 use crate::delivery::double_fault::{Escalation, escalate};
 use crate::event::Event;
 use crate::processor::{Entry, ExitReason};

@@ -18,12 +18,6 @@ use kvm_bindings::KVM_INTERNAL_ERROR_DELIVERY_EV;
 use std::collections::VecDeque;
 use vm::{DeliveryAccesses, DirtyRing, Exit, GuestMemory, MemoryImage, PageAccess, VcpuError};
 
-/// Guest writes, logged a page at a time, oldest first: what the dirty ring holds.
-#[derive(Clone, Debug, Default)]
-pub(super) struct DirtyLog {
-    pages: VecDeque<u64>,
-}
-
 /// Entries that a ring of one page has before its soft limit: 256 less the 64 that the kernel keeps
 /// in reserve. With so many in it KVM_RUN returns before it enters the guest.
 pub const SOFT_LIMIT: usize = 192;
@@ -86,8 +80,8 @@ impl GuestMemory for Vm {
 impl DirtyRing for Vm {
     fn harvest(&mut self, count: u32) -> Result<(), VcpuError> {
         let Some(log) = &mut self.dirty_log else { return Ok(()) };
-        let count = log.pages.len().min(count as usize);
-        for page in log.pages.drain(..count) {
+        let count = log.len().min(count as usize);
+        for page in log.drain(..count) {
             self.memory.log_write(page, true);
         }
         Ok(())
@@ -101,7 +95,7 @@ impl DirtyRing for Vm {
     }
 
     fn holds(&self, address: u64) -> bool {
-        self.dirty_log.as_ref().is_some_and(|log| log.pages.contains(&page(address)))
+        self.dirty_log.as_ref().is_some_and(|log| log.contains(&page(address)))
     }
 }
 
@@ -114,13 +108,13 @@ impl DeliveryAccesses for Vm {
 impl Vm {
     /// From now on guest writes are logged in a dirty ring.
     pub fn log_dirty_pages(&mut self) {
-        self.dirty_log = Some(DirtyLog::default());
+        self.dirty_log = Some(VecDeque::new());
         self.memory.log_all_writes();
     }
 
     /// How many pages the dirty ring holds.
     pub fn dirty_pages(&self) -> usize {
-        self.dirty_log.as_ref().map_or(0, |log| log.pages.len())
+        self.dirty_log.as_ref().map_or(0, |log| log.len())
     }
 
     /// The page at `gpa` refuses the guest what `access` does not allow, or no longer. A memory slot that
@@ -150,7 +144,7 @@ impl Vm {
     /// `vmx_flush_pml_buffer`: at every exit, what the processor has logged goes into the ring.
     pub(super) fn flush_dirty_log(&mut self) {
         if let Some(log) = &mut self.dirty_log {
-            log.pages.extend(self.memory.take_logged());
+            log.extend(self.memory.take_logged());
         }
     }
 
@@ -190,7 +184,7 @@ impl Vm {
         if let Some(log) = self.dirty_log.as_mut().filter(|_| write) {
             self.memory.log_write(gpa, false);
             if !in_delivery || self.behaviour.logs_deliveries {
-                log.pages.push_back(page(gpa));
+                log.push_back(page(gpa));
             }
         }
         None

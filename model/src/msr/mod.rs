@@ -1,32 +1,17 @@
 //! RDMSR and WRMSR, and what KVM_GET_MSRS and KVM_SET_MSRS do with an MSR.
 //!
 //! Which MSRs there are, what they need and take, and how they are saved says [`vm::msr::TABLE`]: there is no
-//! MSR that a guest can write and a migration forgets. [`accessors`] has those that are more than a number.
+//! MSR that a guest can write and a migration forgets. [`accessors`] has those that are more than a number,
+//! [`Plain`] the others.
 
 mod accessors;
+mod plain;
 
 use crate::state::CpuState;
+pub use plain::Plain;
+use plain::reset;
 pub use vm::msr::BTF;
-use vm::msr::{Access, Row, TABLE, position};
-
-/// The MSRs that nothing but RDMSR and WRMSR looks at, by their row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Plain([u64; TABLE.len()]);
-
-impl Default for Plain {
-    /// After reset.
-    fn default() -> Self {
-        Self(std::array::from_fn(|n| reset(&TABLE[n]).unwrap_or(0)))
-    }
-}
-
-/// The value after reset of an MSR that the model has.
-fn reset(row: &Row) -> Option<u64> {
-    match row.access {
-        Access::Everywhere { reset, .. } => Some(reset),
-        Access::Kvm => None,
-    }
-}
+use vm::msr::{Access, TABLE, position};
 
 /// WRMSR raises #GP(0).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

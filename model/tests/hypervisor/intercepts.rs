@@ -5,8 +5,8 @@ use super::{Guest, run_to_halt, top, vm};
 use crate::guest::{CODE, DATA, NEXT, STACK};
 use model::event::Event;
 use model::hypervisor::behaviour::flaws::INT1_RETYPED;
-use model::hypervisor::behaviour::intercepts::usual;
 use model::hypervisor::behaviour::proposals::UAPI_EVENT_DATA;
+use model::hypervisor::behaviour::usual;
 use model::hypervisor::behaviour::{Behaviour, CORRECT, by_name};
 use vm::{Exit, RunMode, Vcpu};
 

@@ -1,8 +1,8 @@
 //! One behaviour for each failure mode F1..F21 and F23; F24 is in [`injected`](super::injected). F22, nested
 //! virtualization, is not modelled.
 
-use super::proposals::from_dr6;
-use super::{Behaviour, CORRECT, Requeue};
+use super::correct::from_dr6;
+use super::correct::{Behaviour, CORRECT, Requeue};
 use crate::event::Event;
 use fred::config::FredConfig;
 use fred::debug::Dr6;

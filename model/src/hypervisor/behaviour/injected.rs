@@ -1,7 +1,7 @@
 //! What becomes of what the host injects, and of writes that it has logged: one behaviour for each way
 //! of getting it wrong.
 
-use super::{Behaviour, CORRECT, InterruptWindow};
+use super::correct::{Behaviour, CORRECT, InterruptWindow};
 
 /// Every such flaw.
 pub const ALL: [&Behaviour; 6] = [

@@ -4,19 +4,11 @@
 //! that is intercepted reaches the guest through the queue, any other without it, and the guest must
 //! not be able to tell.
 
+use super::correct::{Behaviour, CORRECT};
 use super::flaws::INT1_RETYPED;
-use super::{Behaviour, CORRECT};
-use fred::event::vector;
 
 /// A behaviour for each extreme.
 pub const ALL: [&Behaviour; 2] = [&INTERCEPT_EVERYTHING, &INTERCEPT_NOTHING];
-
-/// What KVM intercepts whatever the guest does, and #NM while the guest uses XFD, so that the host's
-/// IA32_XFD_ERR is never lost (`vmx_update_exception_bitmap`).
-pub fn usual(xfd: u64) -> u32 {
-    let always = 1 << vector::DB | 1 << vector::UD | 1 << vector::AC | 1 << vector::MC;
-    if xfd != 0 { always | 1 << vector::NM } else { always }
-}
 
 /// Every exception goes through the queue.
 pub const INTERCEPT_EVERYTHING: Behaviour = Behaviour {

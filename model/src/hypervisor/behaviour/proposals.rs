@@ -1,9 +1,8 @@
 //! What was proposed, and what kernels ship.
 
+use super::correct::{Behaviour, CORRECT, Requeue, from_dr6};
 use super::flaws::{INT1_RETYPED, RF_LOST, STALE_EVENT_DATA, STALE_INTERRUPT_DATA};
-use super::{Behaviour, CORRECT, EventRegisters, Requeue};
 use crate::event::Event;
-use fred::debug::Dr6;
 use fred::event::{EventType, vector};
 use vm::overlay;
 
@@ -133,13 +132,9 @@ pub const V9_NESTED_OFF: Behaviour = Behaviour {
     ..V9
 };
 
-/// #DB's event data as DR6 suggests it: right as long as nothing sticky was left there.
-pub(super) fn from_dr6(registers: &EventRegisters) -> u64 {
-    (registers.dr6 ^ Dr6::ACTIVE_LOW) & Dr6::VOLATILE
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::EventRegisters;
     use super::super::flaws::DATA_FROM_DR6;
     use super::*;
 

@@ -1,0 +1,217 @@
+//! What happens to an event, line by line, for `midflight trace`.
+
+use super::Vm;
+use super::queue::Queue;
+use super::story::Story;
+use crate::event::Event;
+use crate::memory::{Memory, PAGE};
+use crate::processor::{Exit, ExitReason, Processor};
+use fred::event::vector;
+use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter};
+use kvm_bindings::kvm_vcpu_events;
+use std::fmt::Write as _;
+
+impl Vm {
+    /// Tells what happens to events in this VM.
+    pub fn tell(&mut self, story: Story) {
+        self.story = Some(story);
+    }
+
+    /// The story, if there is one and it has begun.
+    fn told(&self) -> Option<&Story> {
+        self.story.as_ref().filter(|story| story.is_told())
+    }
+
+    /// How many instructions an entry may execute: single ones while a story is told, none behind
+    /// an injection, so that the handler is seen where it was entered.
+    pub(super) fn slice(&self, slice: u64, injects: bool) -> u64 {
+        match self.told() {
+            Some(_) if injects => 0,
+            Some(_) if !self.handler_entered => 1,
+            _ => slice,
+        }
+    }
+
+    pub(super) fn tell_entry(&mut self, injected: Option<&Event>) {
+        self.memory.record_accesses(self.told().is_some());
+        let Some(story) = self.told() else { return };
+        match injected {
+            Some(event) => story.line(format!("inject       {}", describe(event))),
+            None if self.handler_entered => {}
+            None => story.line(format!(
+                "instruction  {}{}",
+                instruction(&self.processor, &self.memory),
+                blocking(&self.processor)
+            )),
+        }
+    }
+
+    pub(super) fn tell_exit(&mut self, exit: &Exit) {
+        let accesses = self.memory.take_accesses();
+        let delivered = !accesses.is_empty() && exit.original.is_none();
+        if self.told().is_none() {
+            return;
+        }
+        let value = |gpa: u64| {
+            let mut bytes = [0; 8];
+            // A gate or an entry beyond memory was refused, and has no value.
+            let _ = self.memory.read(gpa & !7, &mut bytes);
+            u64::from_le_bytes(bytes)
+        };
+        let mut lines = Vec::new();
+        for (number, access) in accesses.iter().enumerate() {
+            let kind = if access.write { "write" } else { "read" };
+            lines.push(if access.refused {
+                format!("  access {number:<3} {kind:5} {:#x}: REFUSED by the second stage", access.gpa)
+            } else {
+                format!("  access {number:<3} {kind:5} {:#x}: {:#018x}", access.gpa, value(access.gpa))
+            });
+        }
+        if delivered {
+            lines.push(format!(
+                "handler      entered at {:#x}, RSP {:#x}, CSL {}",
+                self.processor.rip,
+                self.processor.gpr[4],
+                self.processor.msrs.fred.config & 3
+            ));
+        }
+        match &exit.reason {
+            ExitReason::Budget => {}
+            ExitReason::Exception(event) => lines.push(format!("intercept    {}", describe(event))),
+            other => lines.push(format!("exit         {other:x?}")),
+        }
+        if let Some(event) = &exit.original {
+            lines.push(format!("interrupted  {}", describe(event)));
+        }
+        self.handler_entered |= delivered;
+        if let Some(story) = self.told() {
+            lines.into_iter().for_each(|line| story.line(line));
+        }
+    }
+
+    pub(super) fn tell_queue(&self, when: &str) {
+        if let Some(story) = self.told() {
+            story.line(format!("queue        {when}: {}{}", queue(&self.queue), blocking(&self.processor)));
+        }
+    }
+
+    pub(super) fn tell_events(&self, call: &str, events: &kvm_vcpu_events) {
+        let Some(story) = self.told() else { return };
+        let exception = &events.exception;
+        let mut line = format!(
+            "{call}  exception nr={} pending={} injected={} error_code={:#x} has_payload={} payload={:#x}",
+            exception.nr,
+            exception.pending,
+            exception.injected,
+            exception.error_code,
+            events.exception_has_payload,
+            events.exception_payload
+        );
+        if let Some(data) = vm::overlay::event_data(events) {
+            let _ = write!(line, " event_data={data:#x}");
+        }
+        if vm::overlay::nested(events) {
+            line.push_str(" nested");
+        }
+        let _ = write!(
+            line,
+            ", interrupt shadow {:#x}, NMI pending={} injected={} masked={}",
+            events.interrupt.shadow, events.nmi.pending, events.nmi.injected, events.nmi.masked
+        );
+        story.line(line);
+    }
+}
+
+/// What keeps interrupts or NMIs out, with a separator before it, or nothing.
+fn blocking(cpu: &Processor) -> String {
+    let all = [
+        (cpu.sti_blocking, "; in the interrupt shadow of STI"),
+        (cpu.mov_ss_blocking, "; in the interrupt shadow of MOV SS"),
+        (cpu.nmi_blocking, "; NMIs blocked"),
+    ];
+    all.into_iter().filter(|(blocked, _)| *blocked).map(|(_, words)| words).collect()
+}
+
+/// An event with everything that travels with it.
+fn describe(event: &Event) -> String {
+    let name = vector::name(event.vector).unwrap_or("vector");
+    let mut text = format!("{name} ({}) {:?}", event.vector, event.event_type);
+    if let Some(code) = event.error_code {
+        let _ = write!(text, ", error code {code:#x}");
+    }
+    let _ = write!(text, ", event data {:#x}", event.data);
+    if event.length != 0 {
+        let _ = write!(text, ", length {}", event.length);
+    }
+    if event.nested {
+        text.push_str(", nested");
+    }
+    text
+}
+
+fn queue(queue: &Queue) -> String {
+    let mut parts = Vec::new();
+    if let Some(e) = &queue.exception {
+        let name = vector::name(e.vector).unwrap_or("vector");
+        let mut text = format!("{name} {:?}", e.stage);
+        if let Some(payload) = e.payload {
+            let _ = write!(text, ", payload {payload:#x}");
+        }
+        if let Some(data) = e.data {
+            let _ = write!(text, ", event data {data:#x}");
+        }
+        parts.push(text);
+    }
+    if let Some(event) = &queue.soft_interrupt {
+        parts.push(format!("{} (not shown to user space)", describe(event)));
+    }
+    if let Some(number) = queue.interrupt {
+        parts.push(format!("interrupt {number:#x}"));
+    }
+    if queue.nmi_injected || queue.nmi_pending > 0 {
+        parts.push(format!("NMI injected {} pending {}", queue.nmi_injected, queue.nmi_pending));
+    }
+    if parts.is_empty() { "empty".to_owned() } else { parts.join("; ") }
+}
+
+/// The instruction at RIP, by a walk of the page tables that leaves no trace in them.
+fn instruction(processor: &Processor, memory: &Memory) -> String {
+    let rip = processor.rip;
+    let mut bytes = [0; 15];
+    let known = physical(processor, memory, rip).map(|gpa| {
+        let length = bytes.len().min(PAGE - gpa as usize % PAGE);
+        memory.read(gpa, &mut bytes[..length])
+    });
+    if !matches!(known, Some(Ok(()))) {
+        return format!("{rip:#x}  not mapped");
+    }
+    let bitness = if processor.segments.cs.l { 64 } else { 32 };
+    let mut text = String::new();
+    let decoded = Decoder::with_ip(bitness, &bytes, rip, DecoderOptions::NONE).decode();
+    IntelFormatter::new().format(&decoded, &mut text);
+    format!("{rip:#x}  {text}")
+}
+
+fn physical(processor: &Processor, memory: &Memory, linear: u64) -> Option<u64> {
+    const PRESENT: u64 = 1;
+    const LARGE: u64 = 1 << 7;
+    const FRAME: u64 = 0x000F_FFFF_FFFF_F000;
+    if processor.cr0 & fred::control::CR0_PG == 0 {
+        return Some(linear);
+    }
+    let mut table = processor.cr3 & FRAME;
+    for shift in [39, 30, 21, 12] {
+        let mut bytes = [0; 8];
+        memory.read(table + (linear >> shift & 0x1FF) * 8, &mut bytes).ok()?;
+        let entry = u64::from_le_bytes(bytes);
+        if entry & PRESENT == 0 {
+            return None;
+        }
+        if shift == 12 || shift < 39 && entry & LARGE != 0 {
+            let offset = (1u64 << shift) - 1;
+            return Some(entry & FRAME & !offset | linear & offset);
+        }
+        table = entry & FRAME;
+    }
+    None
+}

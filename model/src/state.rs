@@ -85,7 +85,7 @@ pub struct CpuState {
     pub mov_ss_blocking: bool,
     /// Blocking by NMI.
     pub nmi_blocking: bool,
-    /// HLT was executed: the next entry that injects nothing exits with [`ExitReason::Halt`] at once.
+    /// HLT was executed: the next entry that injects nothing exits with [`Halt`](crate::exit::ExitReason::Halt) at once.
     pub halted: bool,
     /// Debug traps of completed instructions that were not delivered yet, in #DB's event-data
     /// format: VMX's pending debug exceptions.

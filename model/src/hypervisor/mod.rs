@@ -17,7 +17,7 @@
 //! | [`run`] | KVM_RUN |
 //! | [`clock`] | the host's clock |
 //! | [`second_stage`] | `kvm_mmu_page_fault`, memory slots, the dirty ring |
-//! | [`story`], [`tell`] | nothing: what `midflight trace` prints |
+//! | [`story`], `tell` | nothing: what `midflight trace` prints |
 //! | [`io`] | `complete_userspace_io` |
 
 pub mod behaviour;

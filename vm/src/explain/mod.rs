@@ -3,7 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | this one | exits of KVM_RUN, whose doing they are, and what a refused entry was to enter with |
-//! | [`queue`](self::queue()) | the event queue as `kvm_vcpu_events` shows it |
+//! | [`ShownQueue`] | the event queue as `kvm_vcpu_events` shows it |
 //! | [`entry_failure`] | `hardware_entry_failure_reason` |
 
 pub mod entry_failure;

@@ -1,11 +1,13 @@
 //! Why the device cannot be opened, and what helps.
 
-use crate::DEVICE;
 use crate::error::text_of;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use vm::VcpuError;
+
+/// KVM's device.
+pub const DEVICE: &str = "/dev/kvm";
 
 /// What the device's file says of who may open it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -52,6 +52,7 @@ mod sys;
 mod userfault;
 mod vcpu;
 
+pub use device::DEVICE;
 pub use facts::{Capability, Facts, KvmFacts, facts};
 pub use int1::rip_after_int1;
 pub use nested_flag::NestedFlag;
@@ -73,10 +74,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use vcpu::Offered;
 use vm::Machine;
+use vm::state::carries_nested_bit;
 use vm::{PAGE, Vcpu, VcpuError, VmConfig, VmKind};
-
-/// Where KVM is.
-pub const DEVICE: &str = "/dev/kvm";
 
 /// Where kvm_intel without unrestricted guest keeps three pages of its own; guest memory ends below.
 const TSS_ADDRESS: usize = 0xFFFB_D000;
@@ -129,7 +128,23 @@ impl KvmMachine {
         Ok(machine)
     }
 
-    /// Whether the kernel can keep an exception's payload apart from the registers.
+    /// How this KVM carries the nested bit. A VM in which a number cannot be tried does not carry it.
+    fn find_nested_flag(&self) -> NestedFlag {
+        let config = VmConfig {
+            memory_size: PAGE as u64,
+            cpuid: self.cpuid.clone(),
+            exception_payload: false,
+            kind: VmKind::Plain,
+        };
+        nested_flag::find(
+            |number| self.kvm.check_extension_raw(number.into()) > 0,
+            |way| {
+                self.create_with(&config, way).is_ok_and(|mut vcpu| carries_nested_bit(&mut vcpu) == Ok(true))
+            },
+        )
+    }
+
+    /// Whether the kernel can keep an exception's payload out of the registers until its injection.
     pub fn offers_exception_payload(&self) -> bool {
         self.kvm.check_extension_raw(KVM_CAP_EXCEPTION_PAYLOAD.into()) > 0
     }

@@ -36,6 +36,21 @@ pub enum Value {
     Nothing,
 }
 
+/// The first bytes that differ; their area begins at `start`.
+pub(crate) fn first_difference(was: &[u8], is: &[u8], start: usize) -> Option<(Value, Value)> {
+    const SHOWN: usize = 8;
+    // Most are equal, and memcmp sees that many times faster than a look at each byte.
+    if was == is {
+        return None;
+    }
+    let at = was.iter().zip(is).position(|(was, is)| was != is)?;
+    let value = |all: &[u8]| {
+        let end = (at + SHOWN).min(all.len());
+        Value::Bytes { bytes: all[at..end].to_vec(), at: start + at }
+    };
+    Some((value(was), value(is)))
+}
+
 impl<N: Into<u64>> From<N> for Value {
     fn from(number: N) -> Self {
         Self::Number(number.into())

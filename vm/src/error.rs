@@ -1,6 +1,6 @@
 //! What a call to a machine fails with.
 
-use crate::blame::Refusal;
+use crate::refusal::Refusal;
 
 /// An ioctl, or its counterpart in the model, refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -13,7 +13,7 @@
 //! | [`exit`] | [`RunMode`] and [`Exit`]: how KVM_RUN is entered, and why it returned |
 //! | [`machine`] | [`Machine`]: what makes virtual machines, and of what |
 //! | [`mod@cpuid`] | what a guest's CPUID answers |
-//! | [`error`], [`blame`] | what a call fails with, and whose fault that is |
+//! | [`error`], [`refusal`], [`blame`] | what a call fails with, which field it refused, and whose fault that is |
 //! | [`state`] | save, restore, compare, and what the uAPI loses |
 //! | [`overlay`] | fields of `kvm_vcpu_events` that no released kernel has |
 //! | [`explain`] | the event queue, and what KVM did, in words |
@@ -43,6 +43,7 @@ pub mod machine;
 pub mod memory;
 pub mod msr;
 pub mod overlay;
+pub mod refusal;
 pub mod registers;
 pub mod state;
 pub mod vcpu;

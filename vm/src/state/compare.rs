@@ -5,7 +5,7 @@
 
 use super::field::{CpuidRegister, Register, Segment, SegmentPart, Table, TablePart};
 use super::{Field, VmState, xsave};
-use crate::difference::{Difference, Value};
+use crate::difference::{Difference, Value, first_difference};
 use crate::overlay;
 use crate::{PAGE, msr};
 use fred::debug::{Dr6, Dr7};
@@ -240,21 +240,6 @@ impl Found {
             }
         }
     }
-}
-
-/// The first bytes that differ; their area begins at `start`.
-pub(super) fn first_difference(was: &[u8], is: &[u8], start: usize) -> Option<(Value, Value)> {
-    const SHOWN: usize = 8;
-    // Most are equal, and memcmp sees that many times faster than a look at each byte.
-    if was == is {
-        return None;
-    }
-    let at = was.iter().zip(is).position(|(was, is)| was != is)?;
-    let value = |all: &[u8]| {
-        let end = (at + SHOWN).min(all.len());
-        Value::Bytes { bytes: all[at..end].to_vec(), at: start + at }
-    };
-    Some((value(was), value(is)))
 }
 
 /// The attribute bits as a descriptor has them. The granularity bit is only a way to write the

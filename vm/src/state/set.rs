@@ -4,9 +4,10 @@
 //! which field. So the refused state is offered again with one field after the other put back to what
 //! the vCPU has; where no single one is enough, each is offered alone.
 
-use crate::blame::{Blame, Refusal, RefusedField};
+use crate::blame::Blame;
 use crate::difference::Value;
 use crate::msr;
+use crate::refusal::{Refusal, RefusedField};
 use crate::{Msr, Vcpu, VcpuError, Xsave};
 use kvm_bindings::{
     kvm_debugregs, kvm_dtable, kvm_mp_state, kvm_regs, kvm_segment, kvm_sregs, kvm_sregs2, kvm_vcpu_events,

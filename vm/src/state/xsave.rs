@@ -4,9 +4,8 @@
 //! that is in its initial state may or may not have its bit set. Neither can a guest tell.
 
 use super::Field;
-use super::compare::first_difference;
 use super::field::Register;
-use crate::difference::Difference;
+use crate::difference::{Difference, first_difference};
 use kvm_bindings::kvm_cpuid_entry2;
 use std::borrow::Cow;
 use std::ops::Range;

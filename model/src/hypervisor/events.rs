@@ -58,7 +58,7 @@ impl Vm {
             events.nmi.pending = self.queue.nmi_pending;
         }
         events.nmi.masked = u8::from(self.processor.nmi_blocking && self.behaviour.saves_nmi_blocking);
-        self.tell_events("GET_VCPU_EVENTS", &events);
+        self.trace_events("GET_VCPU_EVENTS", &events);
         events
     }
 

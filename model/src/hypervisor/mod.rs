@@ -17,7 +17,7 @@
 //! | [`run`] | KVM_RUN |
 //! | [`clock`] | the host's clock |
 //! | [`second_stage`] | `kvm_mmu_page_fault`, memory slots, the dirty ring |
-//! | [`story`], `tell` | nothing: what `midflight trace` prints |
+//! | [`trace`], `tracepoints` | nothing: what `midflight trace` prints |
 //! | [`io`] | `complete_userspace_io` |
 
 pub mod behaviour;
@@ -30,8 +30,8 @@ pub mod queue;
 pub mod registers;
 pub mod run;
 pub mod second_stage;
-pub mod story;
-mod tell;
+pub mod trace;
+mod tracepoints;
 mod xsave;
 
 use crate::cpu::cache::DecodeCache;
@@ -76,8 +76,8 @@ pub struct Vm {
     /// Pages that the guest has written, oldest first: what the dirty ring holds.
     dirty_log: Option<VecDeque<u64>>,
     decoded: Option<SharedDecoded>,
-    story: Option<story::Story>,
-    /// Since the story was begun.
+    trace: Option<trace::Trace>,
+    /// Since the trace began.
     handler_entered: bool,
 }
 
@@ -143,7 +143,7 @@ impl Vm {
             refused: None,
             dirty_log: None,
             decoded: None,
-            story: None,
+            trace: None,
             handler_entered: false,
         }
     }

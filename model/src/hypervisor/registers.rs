@@ -164,7 +164,7 @@ impl Registers for Vm {
     }
 
     fn set_events(&mut self, events: &kvm_vcpu_events) -> Result<(), VcpuError> {
-        self.tell_events("SET_VCPU_EVENTS", events);
+        self.trace_events("SET_VCPU_EVENTS", events);
         self.check_events(events).map_err(|_| invalid("KVM_SET_VCPU_EVENTS"))?;
         self.import_events(events);
         Ok(())

@@ -79,7 +79,7 @@ impl Vm {
             let injected = self.check_and_inject();
             if entered == Entered::WithSignal {
                 self.cancel_injection(injected);
-                self.tell_queue("after the abandoned entry");
+                self.trace_queue("after the abandoned entry");
                 return Exit::Interrupted;
             }
             if self.deadline.is_some_and(|at| Instant::now() >= at) {
@@ -93,14 +93,14 @@ impl Vm {
                 nmi_window: self.queue.nmi_pending > 0 && self.behaviour.opens_nmi_window,
                 instructions: self.slice(self.longest_slice(), injected.is_some()),
             };
-            self.tell_entry(entry.injected.as_ref());
+            self.trace_entry(entry.injected.as_ref());
             let exit = self.processor.enter(&mut self.memory, &entry);
             self.clock.count_exit();
-            self.tell_exit(&exit);
+            self.trace_exit(&exit);
             self.flush_dirty_log();
             self.complete_interrupts(exit.original);
             if exit.original.is_some() {
-                self.tell_queue("after the requeue");
+                self.trace_queue("after the requeue");
             }
             if let Some(why) = self.handle_exit(exit.reason, exit.original.is_some()) {
                 return why;

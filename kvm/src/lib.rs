@@ -21,16 +21,16 @@
 //! | `vcpu` | [`KvmVcpu`]: KVM_RUN |
 //! | `registers` | KVM_GET_* and KVM_SET_* |
 //! | `exit` | `struct kvm_run` -> [`vm::Exit`] |
-//! | `slots` | memory slots: one, or one page apart |
+//! | `slots` | memory slots: one, or three around a page that differs |
 //! | `userfault` | a page that userfaultfd watches |
 //! | `ring` | the dirty ring |
 //! | `signal` | the deadline's timer and the signal that cancels an entry |
 //! | `needed` | the capabilities without which nothing can be run |
 //! | `nested_flag` | the capability for the nested bit, which has no settled number |
 //! | `facts` | what reports and `midflight doctor` say about this host's KVM |
-//! | [`process`] | processes that run a VM, and end with whoever started them |
-//! | `int1` | what a hypervisor underneath makes of INT1 |
-//! | `device` | why the device cannot be opened, and what helps |
+//! | [`process`] | processes that run a VM, and end with their parent |
+//! | `int1` | whether a hypervisor below this host handles INT1 correctly |
+//! | `device` | the device's path, why it cannot be opened, and what helps |
 //! | `error` | errno -> a sentence with advice |
 //! | `sys` | the ioctls and system calls that kvm-ioctls lacks |
 
@@ -77,7 +77,7 @@ use vm::Machine;
 use vm::state::carries_nested_bit;
 use vm::{PAGE, Vcpu, VcpuError, VmConfig, VmKind};
 
-/// Where kvm_intel without unrestricted guest keeps three pages of its own; guest memory ends below.
+/// Where kvm_intel without unrestricted guest keeps three private pages; guest memory ends below.
 const TSS_ADDRESS: usize = 0xFFFB_D000;
 /// Where kvm_intel without unrestricted guest keeps an identity-mapping page table.
 const IDENTITY_MAP_ADDRESS: u64 = 0xFFFB_C000;

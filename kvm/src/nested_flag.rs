@@ -13,15 +13,15 @@ use std::ops::RangeInclusive;
 /// Where the number may be: from the first that was posted on. Linux 6.19 uses them up to 246.
 const NUMBERS: RangeInclusive<u32> = 239..=511;
 
-/// How this KVM is brought to carry the nested bit.
+/// How this KVM is made to carry the nested bit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NestedFlag {
-    /// In no way that was found.
+    /// No way was found.
     #[default]
     NotOffered,
     /// By the capability of this number.
     Capability(u32),
-    /// It does so unasked.
+    /// It always does.
     Always,
 }
 

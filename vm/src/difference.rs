@@ -1,4 +1,4 @@
-//! A field that is not as it was expected.
+//! A field that differs from what was expected.
 
 use crate::state::Field;
 use serde::{Deserialize, Serialize};
@@ -8,15 +8,15 @@ use std::str::FromStr;
 /// A field that differed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference<F = Field> {
-    /// Which.
+    /// The field.
     pub field: F,
     /// What was expected; after a restore, what was saved.
     pub expected: Value,
-    /// What it was.
+    /// What was found.
     pub got: Value,
 }
 
-/// A value as it was compared.
+/// A value that was compared.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Value {
     /// A number.
@@ -28,18 +28,18 @@ pub enum Value {
         /// Where the first lies in its area.
         at: usize,
     },
-    /// Numbers that mean something together only, by name.
+    /// Numbers that have a meaning only together, by name.
     Group(Vec<(String, u64)>),
-    /// It is there, and has no one value.
+    /// It exists, and has no single value.
     Present,
-    /// It is not there.
+    /// It does not exist.
     Nothing,
 }
 
 /// The first bytes that differ; their area begins at `start`.
 pub(crate) fn first_difference(was: &[u8], is: &[u8], start: usize) -> Option<(Value, Value)> {
     const SHOWN: usize = 8;
-    // Most are equal, and memcmp sees that many times faster than a look at each byte.
+    // Most ranges are equal, and memcmp finds that many times faster than a loop over the bytes.
     if was == is {
         return None;
     }
@@ -75,7 +75,7 @@ impl fmt::Display for Value {
     }
 }
 
-/// A text is no value that can be written down: a number in hexadecimal, `present` or `nothing`.
+/// A text is neither a hexadecimal number nor `present` nor `nothing`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoValue;
 

@@ -1,17 +1,17 @@
-//! A refused KVM_SET_*, with the fields that it refused.
+//! A KVM_SET_* that was refused, and the fields that caused it.
 
 use crate::difference::Value;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// KVM_SET_* refused what KVM_GET_* had given, or that with one thing changed.
+/// KVM_SET_* refused a state that KVM_GET_* had returned, or that state with one field changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// The ioctl.
     pub call: String,
-    /// Without one of these it is accepted; none where no single field makes the difference.
+    /// Each of these is enough: without it the state is accepted. None where no single field is the cause.
     pub fields: Vec<RefusedField>,
-    /// What the ioctl said.
+    /// The ioctl's error.
     pub error: String,
 }
 

@@ -41,7 +41,7 @@ impl ModelMachine {
     }
 
     /// The same on a slow host: the first `runs` KVM_RUNs of each VM take `takes` before they enter the
-    /// guest, and a signal that comes by then finds it where it was. With `None` each signal does.
+    /// guest, so that an earlier signal finds the guest where it was. With `None` every signal is earlier.
     #[must_use]
     pub fn slow_to_enter(self, takes: Option<Duration>, runs: u32) -> Self {
         Self { slow: SlowEntry { takes, first: runs }, ..self }

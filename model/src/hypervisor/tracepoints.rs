@@ -62,7 +62,7 @@ impl Vm {
         for (number, access) in accesses.iter().enumerate() {
             let kind = if access.write { "write" } else { "read" };
             lines.push(if access.refused {
-                format!("  access {number:<3} {kind:5} {:#x}: REFUSED by the second stage", access.gpa)
+                format!("  access {number:<3} {kind:5} {:#x}: EPT violation", access.gpa)
             } else {
                 format!("  access {number:<3} {kind:5} {:#x}: {:#018x}", access.gpa, value(access.gpa))
             });

@@ -9,7 +9,7 @@ use fred::event::{EventType, vector};
 /// F1.
 pub const DATA_FROM_DR6: Behaviour = Behaviour {
     name: "data-from-dr6",
-    summary: "#DB's event data is derived from DR6, sticky bits of earlier #DBs included",
+    summary: "#DB's event data is derived from DR6, with the sticky bits of earlier #DBs",
     origin: "FRED series v2, vmx_inject_exception",
     plays: &["F1"],
     inject: |number, data, registers| if number == vector::DB { from_dr6(registers) } else { data },
@@ -42,7 +42,7 @@ pub const ENABLED_BREAKPOINT_BIT: Behaviour = Behaviour {
 /// F4.
 pub const DATA_FROM_XFD_ERR: Behaviour = Behaviour {
     name: "data-from-xfd-err",
-    summary: "every #NM's event data is whatever IA32_XFD_ERR holds, CR0.TS included",
+    summary: "every #NM's event data is the value of IA32_XFD_ERR, even if CR0.TS caused it",
     origin: "FRED series v2, vmx_inject_exception",
     plays: &["F4"],
     inject: |number, data, registers| if number == vector::NM { registers.xfd_err } else { data },
@@ -52,7 +52,7 @@ pub const DATA_FROM_XFD_ERR: Behaviour = Behaviour {
 /// F5.
 pub const NM_DATA_LOST: Behaviour = Behaviour {
     name: "nm-data-lost",
-    summary: "#NM's event data is not requeued: #NM never had a payload",
+    summary: "#NM's event data is not requeued, because #NM has no payload",
     origin: "kvm_deliver_exception_payload has no case for #NM",
     plays: &["F5"],
     requeue: |original| {
@@ -65,7 +65,7 @@ pub const NM_DATA_LOST: Behaviour = Behaviour {
 /// F6.
 pub const DATA_FROM_CR2: Behaviour = Behaviour {
     name: "data-from-cr2",
-    summary: "#PF's event data is read from CR2 when the exception is injected again",
+    summary: "#PF's event data is read from CR2 at re-injection",
     origin: "FRED series v2, vmx_inject_exception",
     plays: &["F6"],
     inject: |number, data, registers| if number == vector::PF { registers.cr2 } else { data },
@@ -85,7 +85,7 @@ pub const LOST_ON_REQUEUE: Behaviour = Behaviour {
 /// F8.
 pub const LOST_ON_CANCEL: Behaviour = Behaviour {
     name: "lost-on-cancel",
-    summary: "INJECTED_EVENT_DATA is not read back when an entry is abandoned",
+    summary: "INJECTED_EVENT_DATA is not read back when an injection is cancelled",
     origin: "vmx_cancel_injection before the FRED series",
     plays: &["F8"],
     cancel: |_, _| None,
@@ -115,18 +115,18 @@ pub const SIDE_EFFECTS_REPEATED: Behaviour = Behaviour {
 /// F11.
 pub const STALE_EVENT_DATA: Behaviour = Behaviour {
     name: "stale-event-data",
-    summary: "event data is never reset: an exception without any is injected with the last one's",
+    summary: "event data is never reset: an exception without event data is injected with that of the one before",
     origin: "FRED series v9, kvm_multiple_exception",
     plays: &["F11"],
     leftover: Some,
     ..CORRECT
 };
 
-/// F11, in events that are no exceptions.
+/// F11, in events other than exceptions.
 pub const STALE_INTERRUPT_DATA: Behaviour = Behaviour {
     name: "stale-interrupt-data",
-    summary: "INJECTED_EVENT_DATA is written for exceptions only: interrupts, NMIs and INT n are injected with the \
-              last exception's",
+    summary: "INJECTED_EVENT_DATA is written for exceptions only: interrupts, NMIs and INT n are injected with that \
+              of the last exception",
     origin: "FRED series v9, vmx_inject_irq and vmx_inject_nmi",
     plays: &["F11"],
     clears: EventType::is_exception,
@@ -136,7 +136,7 @@ pub const STALE_INTERRUPT_DATA: Behaviour = Behaviour {
 /// F19.
 pub const EARLY_PAYLOAD_LOST: Behaviour = Behaviour {
     name: "early-payload-lost",
-    summary: "without the capability, looking at the queue delivers the payload and leaves no event data",
+    summary: "without the payload capability, KVM_GET_VCPU_EVENTS delivers the payload and leaves no event data",
     origin: "kvm_vcpu_ioctl_x86_get_vcpu_events, kvm_deliver_exception_payload",
     plays: &["F19"],
     deliver_early: |_, _| None,
@@ -146,11 +146,11 @@ pub const EARLY_PAYLOAD_LOST: Behaviour = Behaviour {
 /// F21, the payload.
 pub const AMD_DR6_PAYLOAD: Behaviour = Behaviour {
     name: "amd-dr6-payload",
-    summary: "an intercepted #DB's payload is the whole of DR6, an intercepted #NM has none",
+    summary: "an intercepted #DB's payload is all of DR6; an intercepted #NM has none",
     origin: "SVM FRED series, Jan 2026, db_interception",
     plays: &["F21"],
     intercept: |event, registers| match event.vector {
-        // SVM has written DR6 before the intercept: what was sticky there is part of it.
+        // SVM has written DR6 before the intercept, so its sticky bits are included.
         vector::DB => Event { data: event.data | from_dr6(registers) & !Dr6::B, ..event },
         vector::NM => Event { data: 0, ..event },
         _ => event,
@@ -161,7 +161,7 @@ pub const AMD_DR6_PAYLOAD: Behaviour = Behaviour {
 /// F21, the field.
 pub const AMD_CANCEL_FIELD: Behaviour = Behaviour {
     name: "amd-cancel-field",
-    summary: "an abandoned entry's event data is read from EXITINTDATA, which belongs to another event",
+    summary: "the event data of a cancelled injection is read from EXITINTDATA, which belongs to another event",
     origin: "SVM FRED series, Jan 2026, svm_cancel_injection",
     plays: &["F21"],
     cancel: |_, last_original| Some(last_original),

@@ -1,5 +1,5 @@
-//! Flaws in what else an event has or needs: its nested bit, type, instruction length and error code, its
-//! requeue as such, the blocking of interrupts and NMIs, FRED's MSRs.
+//! Flaws in everything else of an event: its nested bit, type, instruction length and error code; whether it
+//! is requeued at all; the blocking of interrupts and NMIs; FRED's MSRs.
 
 use super::super::correct::{Behaviour, CORRECT, Requeue};
 use crate::event::Event;
@@ -20,7 +20,7 @@ pub const NESTED_LOST: Behaviour = Behaviour {
 /// F12, the other way.
 pub const NESTED_INVENTED: Behaviour = Behaviour {
     name: "nested-invented",
-    summary: "every requeued exception is taken for a nested one",
+    summary: "every requeued exception gets the nested bit",
     origin: "the nested bit confused with `injected`",
     plays: &["F12"],
     requeue: |original| {
@@ -33,7 +33,7 @@ pub const NESTED_INVENTED: Behaviour = Behaviour {
 /// F13.
 pub const INT1_RETYPED: Behaviour = Behaviour {
     name: "int1-retyped",
-    summary: "an intercepted INT1 is skipped and queued as an ordinary #DB: type 3, no length",
+    summary: "an intercepted INT1 is skipped and queued as an ordinary #DB: type 3, no instruction length",
     origin: "handle_exception_nmi and vmx_inject_exception, arch/x86/kvm/vmx/vmx.c",
     plays: &["F13"],
     intercept: |event, _| match event.event_type {
@@ -53,17 +53,17 @@ pub const LENGTH_LOST: Behaviour = Behaviour {
     ..CORRECT
 };
 
-/// F15, twice.
+/// F15, delivered twice.
 pub const SOFT_EVENT_EXPORTED: Behaviour = Behaviour {
     name: "soft-event-exported",
-    summary: "KVM_GET_VCPU_EVENTS shows an injected INT3, which then is injected and runs again",
+    summary: "KVM_GET_VCPU_EVENTS shows an injected INT3, so it is injected and its instruction also runs again",
     origin: "kvm_vcpu_ioctl_x86_get_vcpu_events without kvm_exception_is_soft",
     plays: &["F15"],
     exports_soft: true,
     ..CORRECT
 };
 
-/// F15, not at all.
+/// F15, never delivered.
 pub const SOFT_EVENT_LOST: Behaviour = Behaviour {
     name: "soft-event-lost",
     summary: "an interrupted INT n, INT3 or INTO is dropped although its instruction is skipped",
@@ -79,7 +79,7 @@ pub const SOFT_EVENT_LOST: Behaviour = Behaviour {
 /// F15 for every event that the hypervisor injects.
 pub const DELIVERED_TWICE: Behaviour = Behaviour {
     name: "delivered-twice",
-    summary: "an injected exception stays in the queue once after it was delivered",
+    summary: "an injected exception stays in the queue after its delivery, and is injected once more",
     origin: "vmx_complete_interrupts without kvm_clear_exception_queue",
     plays: &["F15"],
     clears_delivered: false,
@@ -102,7 +102,7 @@ pub const SYSCALL_LOST: Behaviour = Behaviour {
 /// F17.
 pub const ERROR_CODE_LOST: Behaviour = Behaviour {
     name: "error-code-lost",
-    summary: "a requeued exception's error code reads 0",
+    summary: "a requeued exception's error code is 0",
     origin: "__vmx_complete_interrupts without IDT_VECTORING_ERROR_CODE",
     plays: &["F17"],
     requeue: |original| (CORRECT.requeue)(Event { error_code: original.error_code.map(|_| 0), ..original }),
@@ -112,7 +112,7 @@ pub const ERROR_CODE_LOST: Behaviour = Behaviour {
 /// F18.
 pub const STI_BLOCKING_LOST: Behaviour = Behaviour {
     name: "sti-blocking-lost",
-    summary: "blocking by STI ends with the exit that interrupts a delivery",
+    summary: "STI's interrupt shadow ends with the exit that interrupts a delivery",
     origin: "vmx_set_interrupt_shadow on every exit",
     plays: &["F18"],
     keeps_sti_blocking: false,
@@ -122,27 +122,27 @@ pub const STI_BLOCKING_LOST: Behaviour = Behaviour {
 /// F18, an NMI that blocks itself.
 pub const REQUEUED_NMI_BLOCKED: Behaviour = Behaviour {
     name: "requeued-nmi-blocked",
-    summary: "an NMI whose delivery was interrupted waits for the end of the blocking that it began itself",
+    summary: "an NMI whose delivery was interrupted waits for the end of its own NMI blocking",
     origin: "__vmx_complete_interrupts without vmx_set_nmi_mask(vcpu, false)",
     plays: &["F18"],
     unblocks_requeued_nmi: false,
     ..CORRECT
 };
 
-/// F18, an NMI behind the event that was stopped.
+/// F18, an NMI that waits after the interrupted event.
 pub const PENDING_NMI_LOST: Behaviour = Behaviour {
     name: "pending-nmi-lost",
-    summary: "KVM_GET_VCPU_EVENTS does not show an NMI that waits",
+    summary: "KVM_GET_VCPU_EVENTS does not show a pending NMI",
     origin: "kvm_vcpu_ioctl_x86_get_vcpu_events without process_nmi",
     plays: &["F18"],
     saves_pending_nmi: false,
     ..CORRECT
 };
 
-/// F18, blocking by NMI.
+/// F18, NMI blocking.
 pub const NMI_BLOCKING_LOST: Behaviour = Behaviour {
     name: "nmi-blocking-lost",
-    summary: "KVM_GET_VCPU_EVENTS does not show blocking by NMI",
+    summary: "KVM_GET_VCPU_EVENTS does not show NMI blocking",
     origin: "kvm_vcpu_ioctl_x86_get_vcpu_events without nmi.masked",
     plays: &["F18"],
     saves_nmi_blocking: false,

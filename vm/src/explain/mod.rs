@@ -56,7 +56,7 @@ pub fn exit(exit: &Exit) -> String {
             format!("the guest {did} guest-physical {address:#x}, where no memory is (KVM_EXIT_MMIO)")
         }
         Exit::InterruptWindow => {
-            "KVM_RUN returned KVM_EXIT_IRQ_WINDOW_OPEN, for which nobody had asked".to_owned()
+            "KVM_RUN returned KVM_EXIT_IRQ_WINDOW_OPEN, which was not requested".to_owned()
         }
         Exit::Halt => "the guest came to a HLT (KVM_EXIT_HLT)".to_owned(),
         Exit::Shutdown => "the guest was shut down, as by a triple fault (KVM_EXIT_SHUTDOWN)".to_owned(),
@@ -87,8 +87,8 @@ pub fn exit(exit: &Exit) -> String {
         ),
         Exit::UnknownInstruction { text, .. } => format!("unsupported instruction {text}"),
         Exit::Other { reason } => match name(&NAMES, *reason) {
-            Some(name) => format!("KVM_RUN returned {name} ({reason}), for which nobody had asked"),
-            None => format!("KVM_RUN returned the exit reason {reason}, for which nobody had asked"),
+            Some(name) => format!("KVM_RUN returned {name} ({reason}), which was not requested"),
+            None => format!("KVM_RUN returned the exit reason {reason}, which was not requested"),
         },
     }
 }
@@ -185,7 +185,7 @@ mod tests {
             ),
             (
                 Exit::Other { reason: 24 },
-                "KVM_RUN returned KVM_EXIT_SYSTEM_EVENT (24), for which nobody had asked",
+                "KVM_RUN returned KVM_EXIT_SYSTEM_EVENT (24), which was not requested",
             ),
             (
                 Exit::FailEntry { reason: 0x8000_0021, cpu: 3, set: Vec::new() },

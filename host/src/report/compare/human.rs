@@ -1,187 +1,79 @@
-//! Reports of `midflight compare`: two machines beside each other, and guests that migrate between
-//! them.
+//! A comparison, for people: what differs and how to repeat it, what is known, a table.
 
-use super::{Early, Totals, human};
+use super::format::{Ended, Writer, totals};
 use crate::compare::pair::Pair;
 use crate::compare::{Apart, Comparison, Decoded};
 use crate::report::difference::Seen;
-use crate::report::facts::HostFacts;
-use crate::report::finding::Finding;
+use crate::report::format::{self, Again};
+use crate::report::human;
 use crate::report::outcome::{Cited, Outcome, Report};
+use crate::report::totals::Totals;
 use crate::scenario::Delivery;
-use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{Result, Write};
 
-/// The last JSON object of a comparison.
-#[derive(Serialize)]
-struct Summary<'a> {
-    totals: Totals,
-    machines: [String; 2],
-    nothing_tested: bool,
-    /// As in the report of a run.
-    ended_by: Option<&'static str>,
-    not_run: usize,
-    /// Known issues that did not show.
-    not_shown: Vec<String>,
-    host: &'a HostFacts,
-}
+/// The report for people.
+pub(super) struct Human;
 
-/// Counts of comparisons.
-pub fn totals(comparisons: &[Comparison]) -> Totals {
-    let mut totals = Totals::default();
-    for comparison in comparisons {
-        totals.add(comparison.outcome);
-    }
-    totals
-}
-
-/// The object of one comparison.
-#[derive(Serialize)]
-struct Compared<'a> {
-    id: String,
-    image: &'a str,
-    case: &'a str,
-    delivery: String,
-    machines: &'a [String; 2],
-    outcome: Outcome,
-    reason: Option<String>,
-    at: Option<&'a str>,
-    differences: Vec<Decoded>,
-    deliveries: &'a [Vec<Decoded>],
-    known: Vec<String>,
-    doorbells: usize,
-    compared: usize,
-}
-
-/// Writes one comparison as a JSON object.
-///
-/// # Errors
-/// When `output` cannot be written.
-pub fn json(output: &mut impl Write, comparison: &Comparison) -> Result<()> {
-    let object = Compared {
-        id: comparison.scenario.case_name(),
-        image: &comparison.scenario.image,
-        case: &comparison.scenario.case,
-        delivery: comparison.scenario.delivery.to_string(),
-        machines: &comparison.machines,
-        outcome: comparison.outcome,
-        reason: comparison.why.as_ref().map(ToString::to_string),
-        at: comparison.at.as_deref(),
-        differences: comparison.differences.iter().map(Apart::decoded).collect(),
-        deliveries: &comparison.deliveries,
-        known: comparison.known.iter().map(ToString::to_string).collect(),
-        doorbells: comparison.doorbells,
-        compared: comparison.compared,
-    };
-    serde_json::to_writer(&mut *output, &object)?;
-    writeln!(output)
-}
-
-/// Writes the last JSON object: totals and host.
-///
-/// # Errors
-/// When `output` cannot be written.
-pub fn json_summary(
-    output: &mut impl Write,
-    pair: &Pair,
-    comparisons: &[Comparison],
-    not_shown: &[Finding],
-    host: &HostFacts,
-    early: Option<Early>,
-) -> Result<()> {
-    let totals = totals(comparisons);
-    let summary = Summary {
-        totals,
-        machines: pair.0.clone().map(|subject| subject.to_string()),
-        nothing_tested: totals.nothing_tested(),
-        ended_by: early.map(Early::by),
-        not_run: early.map_or(0, |early| early.not_run),
-        not_shown: not_shown.iter().map(ToString::to_string).collect(),
-        host,
-    };
-    serde_json::to_writer(&mut *output, &summary)?;
-    writeln!(output)
-}
-
-/// Writes what people are to know of one comparison by itself; `again` gives the command that repeats it.
-///
-/// # Errors
-/// When `output` cannot be written.
-pub fn human(output: &mut impl Write, comparison: &Comparison, again: impl Fn() -> String) -> Result<()> {
-    match comparison.outcome {
-        Outcome::Fail => difference(output, comparison)?,
-        Outcome::Error => {
-            writeln!(output, "ERROR: {}", comparison.scenario.case_name())?;
-            writeln!(output, "    {}", why(comparison))?;
+impl Writer for Human {
+    fn one(&self, output: &mut dyn Write, comparison: &Comparison, again: &Again<'_>) -> Result<()> {
+        match comparison.outcome {
+            Outcome::Fail => difference(output, comparison)?,
+            Outcome::Error => {
+                writeln!(output, "ERROR: {}", comparison.scenario.case_name())?;
+                writeln!(output, "    {}", why(comparison))?;
+            }
+            Outcome::Pass | Outcome::Known | Outcome::Skip => return Ok(()),
         }
-        Outcome::Pass | Outcome::Known | Outcome::Skip => return Ok(()),
+        human::again(output, again)
     }
-    writeln!(output, "    again: {}", again())
+
+    fn end(&self, output: &mut dyn Write, ended: &Ended<'_>) -> Result<()> {
+        let Ended { pair, comparisons, not_shown, host: _, early } = ended;
+        for sentence in *not_shown {
+            writeln!(output, "FAIL: {sentence}")?;
+        }
+        reasons(output, comparisons)?;
+        table(output, pair, comparisons)?;
+        let Totals { pass, fail, known, skip, error, .. } = totals(comparisons);
+        writeln!(
+            output,
+            "{pass} the same, {fail} different, {known} with known differences only, {skip} skipped, {error} errors"
+        )?;
+        if totals(comparisons).nothing_tested() {
+            writeln!(output, "nothing compared")?;
+        }
+        honest(output, pair)?;
+        early.map_or(Ok(()), |early| writeln!(output, "{early}"))
+    }
+
+    fn one_migrated(&self, output: &mut dyn Write, report: &Report, again: &Again<'_>) -> Result<()> {
+        human::one(output, report, again)
+    }
+
+    fn end_migrated(&self, output: &mut dyn Write, pair: &Pair, run: &format::Ended<'_>) -> Result<()> {
+        let format::Ended { reports, host: _, kernel: _, early } = run;
+        human::known(output, reports)?;
+        human::skips(output, reports)?;
+        human::table(output, reports)?;
+        let totals = Totals::of(*reports);
+        human::counts(output, totals)?;
+        if totals.nothing_tested() {
+            writeln!(output, "nothing tested")?;
+        }
+        honest(output, pair)?;
+        early.map_or(Ok(()), |early| writeln!(output, "{early}"))
+    }
 }
 
-/// Writes what comparisons come to, for people.
-///
-/// # Errors
-/// When `output` cannot be written.
-pub fn human_summary(
-    output: &mut impl Write,
-    pair: &Pair,
-    comparisons: &[Comparison],
-    not_shown: &[Finding],
-    early: Option<Early>,
-) -> Result<()> {
-    for sentence in not_shown {
-        writeln!(output, "FAIL: {sentence}")?;
-    }
-    reasons(output, comparisons)?;
-    table(output, pair, comparisons)?;
-    let Totals { pass, fail, known, skip, error, .. } = totals(comparisons);
-    writeln!(
-        output,
-        "{pass} the same, {fail} different, {known} with known differences only, {skip} skipped, {error} errors"
-    )?;
-    if totals(comparisons).nothing_tested() {
-        writeln!(output, "nothing compared")?;
-    }
-    honest(output, pair)?;
-    early.map_or(Ok(()), |early| writeln!(output, "{early}"))
-}
-
-/// Writes what became of guests that migrated, for people.
-///
-/// # Errors
-/// When `output` cannot be written.
-pub fn crossings(
-    output: &mut impl Write,
-    pair: &Pair,
-    reports: &[Report],
-    early: Option<Early>,
-) -> Result<()> {
-    human::known(output, reports)?;
-    human::skips(output, reports)?;
-    human::table(output, reports)?;
-    let totals = Totals::of(reports);
-    let Totals { pass, fail, known, skip, error, cuts } = totals;
-    writeln!(
-        output,
-        "{pass} passed, {fail} failed, {known} known issues, {skip} skipped, {error} errors; {cuts} cuts proved"
-    )?;
-    if totals.nothing_tested() {
-        writeln!(output, "nothing tested")?;
-    }
-    honest(output, pair)?;
-    early.map_or(Ok(()), |early| writeln!(output, "{early}"))
-}
-
-fn honest(output: &mut impl Write, pair: &Pair) -> Result<()> {
+fn honest(output: &mut dyn Write, pair: &Pair) -> Result<()> {
     if !pair.any(|quirks| !quirks.tests_the_tests) {
         writeln!(output, "These results test the tests, not your KVM.")?;
     }
     Ok(())
 }
 
-fn difference(output: &mut impl Write, comparison: &Comparison) -> Result<()> {
+fn difference(output: &mut dyn Write, comparison: &Comparison) -> Result<()> {
     let at = comparison.at.as_deref().unwrap_or("the end");
     writeln!(output, "DIFFERENT: {} at {at}", comparison.scenario.case_name())?;
     if let Some(reason) = &comparison.why {
@@ -215,7 +107,7 @@ fn difference(output: &mut impl Write, comparison: &Comparison) -> Result<()> {
     Ok(())
 }
 
-fn both(output: &mut impl Write, indent: &str, comparison: &Comparison, apart: &Decoded) -> Result<()> {
+fn both(output: &mut dyn Write, indent: &str, comparison: &Comparison, apart: &Decoded) -> Result<()> {
     let [first, second] = &comparison.machines;
     let width = first.len().max(second.len());
     writeln!(output, "{indent}{:18} {first:width$}  {}", apart.field, text(&apart.first))?;
@@ -238,7 +130,7 @@ fn text(value: &Option<String>) -> &str {
 }
 
 /// Known differences and skips, by reason.
-fn reasons(output: &mut impl Write, comparisons: &[Comparison]) -> Result<()> {
+fn reasons(output: &mut dyn Write, comparisons: &[Comparison]) -> Result<()> {
     let mut known: BTreeMap<&Cited, Vec<String>> = BTreeMap::new();
     let mut skips: BTreeMap<String, usize> = BTreeMap::new();
     for comparison in comparisons {
@@ -265,7 +157,7 @@ fn reasons(output: &mut impl Write, comparisons: &[Comparison]) -> Result<()> {
 /// How many cases with one known difference are listed.
 const LISTED: usize = 20;
 
-fn table(output: &mut impl Write, pair: &Pair, comparisons: &[Comparison]) -> Result<()> {
+fn table(output: &mut dyn Write, pair: &Pair, comparisons: &[Comparison]) -> Result<()> {
     let [first, second] = &pair.0;
     writeln!(output)?;
     writeln!(
@@ -293,7 +185,7 @@ fn table(output: &mut impl Write, pair: &Pair, comparisons: &[Comparison]) -> Re
     writeln!(output)
 }
 
-fn row(output: &mut impl Write, name: &str, comparisons: &[Comparison]) -> Result<()> {
+fn row(output: &mut dyn Write, name: &str, comparisons: &[Comparison]) -> Result<()> {
     let Totals { pass, fail, known, skip, error, .. } = totals(comparisons);
     let doorbells: usize = comparisons.iter().map(|one| one.doorbells).sum();
     let values: usize = comparisons.iter().map(|one| one.compared).sum();

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 pub struct Pair(pub [Description; 2]);
 
 /// The machines that a guest visits, as indices into a [`Pair`]: it starts on the first.
-pub type Route = &'static [usize];
+pub(crate) type Route = &'static [usize];
 
 /// Every way from one machine to the other, and there and back.
-pub const ROUTES: [Route; 4] = [&[0, 1], &[1, 0], &[0, 1, 0], &[1, 0, 1]];
+pub(crate) const ROUTES: [Route; 4] = [&[0, 1], &[1, 0], &[0, 1, 0], &[1, 0, 1]];
 
 impl Pair {
     /// The one of the two whose known issues are excused, where the other may not have any.

@@ -15,8 +15,8 @@ use std::time::Duration;
 /// The longest that anybody who waits for something else may not look whether a signal has come.
 pub(crate) const LOOK: Duration = Duration::from_millis(20);
 
-/// The number of the signal that came, or 0.
-static CAME: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
+/// The number of the signal that received, or 0.
+static RECEIVED: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
 
 /// A signal that tells this process to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ const SHELL: i32 = 128;
 /// # Errors
 /// When a handler cannot be installed.
 pub(crate) fn watch() -> io::Result<()> {
-    let came = Arc::clone(CAME.get_or_init(Arc::default));
+    let received = Arc::clone(RECEIVED.get_or_init(Arc::default));
     let before = Arc::new(AtomicBool::new(false));
     let ignored = ignored();
     for signal in [SIGINT, SIGTERM, SIGHUP] {
@@ -53,7 +53,7 @@ pub(crate) fn watch() -> io::Result<()> {
         // In this order: the first signal must not be taken for a second one.
         flag::register_conditional_shutdown(signal, SHELL + signal, Arc::clone(&before))?;
         flag::register(signal, Arc::clone(&before))?;
-        flag::register_usize(signal, Arc::clone(&came), usize::try_from(signal).unwrap_or_default())?;
+        flag::register_usize(signal, Arc::clone(&received), usize::try_from(signal).unwrap_or_default())?;
     }
     Ok(())
 }
@@ -67,7 +67,7 @@ fn ignored() -> u64 {
 }
 
 /// The signal that told this process to end, if one has and somebody watches.
-pub(crate) fn told() -> Option<Signal> {
-    let came = CAME.get()?.load(Ordering::Relaxed);
-    i32::try_from(came).ok().filter(|signal| *signal != 0).map(Signal)
+pub(crate) fn signal() -> Option<Signal> {
+    let received = RECEIVED.get()?.load(Ordering::Relaxed);
+    i32::try_from(received).ok().filter(|signal| *signal != 0).map(Signal)
 }

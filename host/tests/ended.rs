@@ -216,9 +216,9 @@ fn other_commands_end_with_the_signals_exit_code_and_leave_no_process() {
     let image = ["--image", pf.as_str()];
     let endless = ["--timeout", FOR_EVER];
     let mutants = [&["mutants"][..], &image, &endless].concat();
-    let crossing = ["compare", "--machines", "model,model", "--migrate", "--case", "read-unmapped"];
-    let crossing = [&crossing[..], &image, &endless].concat();
-    for (number, arguments) in [mutants, crossing].iter().enumerate() {
+    let migrating = ["compare", "--machines", "model,model", "--migrate", "--case", "read-unmapped"];
+    let migrating = [&migrating[..], &image, &endless].concat();
+    for (number, arguments) in [mutants, migrating].iter().enumerate() {
         let mark = mark(&format!("ended-others-{number}"));
         let child = start(&mark, None, arguments);
         // The handlers are there before the guests' threads are.

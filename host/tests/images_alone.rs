@@ -13,7 +13,7 @@ use midflight::images::{self, ImagesError};
 use midflight::machines::transcript::{CaseOutcome, ImageRun, read};
 use midflight::scenario::{Delivery, Plan, Scenario, is_possible};
 use midflight::session::boot::boot;
-use midflight::session::devices::{Access, Devices};
+use midflight::session::devices::{DeviceAccess, Devices};
 use model::ModelMachine;
 use model::hypervisor::behaviour::CORRECT;
 use protocol::exit::ImageExit;
@@ -123,7 +123,7 @@ fn run(
             _ => {}
         }
         match devices.serve(&exit) {
-            Some(Access::Served(mut items)) => {
+            Some(DeviceAccess::Served(mut items)) => {
                 if let Exit::IoIn { port, .. } = exit {
                     if port == LINE_STATUS {
                         transmitter.pass();
@@ -132,8 +132,8 @@ fn run(
                     vcpu.set_io_data(&items).unwrap();
                 }
             }
-            Some(Access::Doorbell(_)) => {}
-            Some(Access::Ended(byte)) => {
+            Some(DeviceAccess::Doorbell(_)) => {}
+            Some(DeviceAccess::Ended(byte)) => {
                 let mut text = devices.serial_text();
                 text.truncate(text.len() - transmitter.ends.len());
                 return (ImageExit::from_byte(byte).unwrap(), text);

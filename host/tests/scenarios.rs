@@ -49,7 +49,7 @@ fn run(image: &Image, scenarios: &[Scenario]) -> Result<(), Failed> {
     let mut runner = Runner::new(&machine, None, Duration::from_secs(10));
     // The tests of `migrate-process` have processes; here its conversation is enough.
     runner.to_process =
-        Some(Box::new(|guest, image, asked| migrate_in_memory(&machine, None, guest, image, asked)));
+        Some(Box::new(|guest, image, request| migrate_in_memory(&machine, None, guest, image, request)));
     for scenario in scenarios {
         let report = runner.run(image, scenario);
         if report.outcome != Outcome::Pass {

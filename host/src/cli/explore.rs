@@ -88,7 +88,7 @@ pub(super) fn run(args: &ExploreArgs, files: &[PathBuf], given: &Given) -> Resul
     writeln!(output, "{pass} passed, {fail} failed, {error} errors; {cuts} cuts proved")?;
     if reports.len() < total || cut_short {
         let of = if cut_short { "at least " } else { "" };
-        let why = ending::told().map_or("--count or --time was met".to_owned(), |signal| {
+        let why = ending::signal().map_or("--count or --time was met".to_owned(), |signal| {
             format!("{} ended the run", signal.name())
         });
         writeln!(output, "{} of {of}{total} schedules ran: {why}", reports.len())?;

@@ -17,12 +17,12 @@ mod machines;
 mod mounted;
 mod mutants;
 mod on_kernel;
+mod printer;
 mod progress;
 mod resume;
 mod run;
 mod save;
 mod select;
-mod tell;
 mod trace;
 
 use args::Cli;
@@ -79,5 +79,5 @@ pub fn main() -> ExitCode {
         }
     };
     // What it came to is one thing; that it was told to end is another, and comes first.
-    ExitCode::from(ending::told().map_or(code, Signal::exit_code))
+    ExitCode::from(ending::signal().map_or(code, Signal::exit_code))
 }

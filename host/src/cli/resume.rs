@@ -7,7 +7,7 @@ use super::guest::within;
 use super::host::{host_facts, kernel_log};
 use super::known::known_issues;
 use super::mounted;
-use super::tell::{Reporting, Teller};
+use super::printer::{Printer, Reporting};
 use crate::engine::runner::conclude;
 use crate::machines::{Described, Kind};
 use crate::migration::timed::Timed;
@@ -47,9 +47,9 @@ pub(super) fn resume(args: &ResumeArgs, kvm: &Path, given: &Given) -> Result<u8,
     })?;
     let again = |_: &Report| args.file.as_ref().map(|file| given.command("resume", &[file], &[]));
     let how = Reporting { format: args.format, known: &known, facts, again: &again, times: 1 };
-    let mut teller = Teller::new(how, stdout().lock());
-    teller.ran(report)?;
-    teller.finish(kernel_log, &HashMap::new(), 1, false)
+    let mut printer = Printer::new(how, stdout().lock());
+    printer.ran(report)?;
+    printer.finish(kernel_log, &HashMap::new(), 1, false)
 }
 
 /// The guest that comes from `file`, or by standard input, within `wait`.

@@ -9,8 +9,8 @@ use super::host::{host_facts, kernel_log};
 use super::known::known_issues;
 use super::machines::{Candidate, Machines};
 use super::mounted;
+use super::printer::{Printer, Reporting};
 use super::select::{Selected, select};
-use super::tell::{Reporting, Teller};
 use crate::ending;
 use crate::engine::plan::with_delivery;
 use crate::image::Delivery;
@@ -19,7 +19,7 @@ use crate::machines::{Described, Description};
 use crate::report::outcome::Report;
 use crate::scenario::{Plan, Scenario};
 use crate::stops::storm::StormBounds;
-use on::Run;
+use on::MachineRuns;
 use std::collections::HashMap;
 use std::io::stdout;
 use std::path::{Path, PathBuf};
@@ -51,23 +51,23 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path, given: &Given) 
 
     let again = |report: &Report| Some(again(given, report));
     let how = Reporting { format: args.format, known: &known, facts, again: &again, times: args.repeat };
-    let mut run = Run {
+    let mut run = MachineRuns {
         options: args.options(files),
         repeat: args.repeat,
         images: &images,
         asked: machines.asked.is_some(),
         kernel_log,
-        teller: Teller::new(how, stdout().lock()),
+        printer: Printer::new(how, stdout().lock()),
     };
     let done = run.on_machines(&plan.on);
-    let Run { kernel_log, teller, .. } = run;
+    let MachineRuns { kernel_log, printer, .. } = run;
     match done {
         // Nobody reads it any more.
         Err(error @ CliError::Output(_)) => Err(error),
-        Err(error) if teller.is_silent() && ending::told().is_none() => Err(error),
+        Err(error) if printer.is_silent() && ending::signal().is_none() => Err(error),
         done => {
-            let cut_short = done.is_err() || ending::told().is_some();
-            let code = teller.finish(kernel_log, &plan.order, plan.len(), cut_short)?;
+            let cut_short = done.is_err() || ending::signal().is_some();
+            let code = printer.finish(kernel_log, &plan.order, plan.len(), cut_short)?;
             // What other machines gave is not lost with one that is no use.
             done.map(|()| code)
         }

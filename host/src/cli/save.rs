@@ -6,7 +6,7 @@ use super::error::CliError;
 use super::guest::within;
 use super::host::{host_facts, kernel_log};
 use super::known::known_issues;
-use super::tell::{Reporting, Teller};
+use super::printer::{Printer, Reporting};
 use super::{mounted, select};
 use crate::engine::asker;
 use crate::engine::plan::met_needs;
@@ -67,9 +67,9 @@ pub(super) fn save(args: &SaveArgs, files: &[PathBuf], kvm: &Path, given: &Given
     }
     let again = |report: &Report| Some(again(given, report));
     let how = Reporting { format: Format::Human, known: &known, facts, again: &again, times: 1 };
-    let mut teller = Teller::new(how, stderr().lock());
-    teller.ran(report)?;
-    teller.finish(kernel_log, &HashMap::new(), 1, false)
+    let mut printer = Printer::new(how, stderr().lock());
+    printer.ran(report)?;
+    printer.finish(kernel_log, &HashMap::new(), 1, false)
 }
 
 /// The command that repeats it.

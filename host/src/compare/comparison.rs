@@ -22,7 +22,7 @@ pub struct Comparison {
     /// The doorbell of the first difference that nobody has explained.
     pub at: Option<String>,
     /// What differed there.
-    pub differences: Vec<Apart>,
+    pub differences: Vec<MachineDifference>,
     /// The deliveries captured until there, decoded, both machines' side by side.
     pub deliveries: Vec<Vec<Decoded>>,
     /// Known issues that explain earlier differences, or all of them.
@@ -35,7 +35,7 @@ pub struct Comparison {
 
 /// Something that both machines have; `None` where one has nothing of the kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Apart {
+pub enum MachineDifference {
     /// A number.
     Number {
         /// What it is of.

@@ -191,7 +191,7 @@ pub(crate) fn explore(
 
 /// Whether a bound on time is met, or this process is told to end.
 fn is_over(end: Option<Instant>) -> bool {
-    end.is_some_and(|end| Instant::now() >= end) || ending::told().is_some()
+    end.is_some_and(|end| Instant::now() >= end) || ending::signal().is_some()
 }
 
 /// Schedules between two looks at the clock: well under a second.

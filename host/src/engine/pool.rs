@@ -67,7 +67,7 @@ pub fn run(
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break true,
         }
-        if ending::told().is_some() {
+        if ending::signal().is_some() {
             break false;
         }
     };
@@ -89,12 +89,12 @@ struct Work {
 impl Work {
     /// Runs scenarios until none is left, nobody wants their reports, or this process is told to end.
     fn each(&self, sender: &Sender<(usize, Report)>, mut run: impl FnMut(&Image, &Scenario) -> Report) {
-        while ending::told().is_none() {
+        while ending::signal().is_none() {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
             let Some((image, scenario)) = self.scenarios.get(index) else { return };
             let report = run(&self.images[*image], scenario);
             // What breaks off because this process is to end is no result.
-            if ending::told().is_some() || sender.send((index, report)).is_err() {
+            if ending::signal().is_some() || sender.send((index, report)).is_err() {
                 return;
             }
         }

@@ -233,10 +233,10 @@ mod tests {
             [Difference { field, expected: 0x4000_u32.into(), got: 0xE000_u32.into() }]
         );
         assert_eq!(judged(|m| m.verdict = Verdict::Fail as u32).outcome, Outcome::Error);
-        let told = judged(|m| {
+        let report = judged(|m| {
             m.verdict = Verdict::Fail as u32;
             m.reason[..5].copy_from_slice(b"storm");
         });
-        assert_eq!((told.outcome, told.why), (Outcome::Fail, Some(Finding::guest("storm"))));
+        assert_eq!((report.outcome, report.why), (Outcome::Fail, Some(Finding::guest("storm"))));
     }
 }

@@ -5,7 +5,7 @@
 //! the parent bounds every wait and kills a worker that exceeds it. A worker dies with its parent:
 //! its input ends, which ends it, and the kernel sends it SIGKILL (PR_SET_PDEATHSIG).
 
-use crate::compare::observe::Observation;
+use crate::compare::observe::Observations;
 use crate::ending::{self, LOOK};
 use crate::engine::job::Job;
 use crate::engine::options::RunOptions;
@@ -50,7 +50,7 @@ pub enum Answer {
     /// To [`Request::Run`].
     Report(Box<Report>),
     /// To [`Request::Observe`].
-    Observation(Box<Observation>),
+    Observations(Box<Observations>),
     /// The request could not be carried out.
     Failed(String),
     /// Not an answer yet: where the guest was seen last.
@@ -121,9 +121,9 @@ pub enum WorkerError {
     /// It says why not.
     #[error("{0}")]
     Failed(String),
-    /// This process was told to end.
-    #[error("this run was told to end")]
-    ToldToEnd,
+    /// This process received a signal to end.
+    #[error("this run was ended by a signal")]
+    EndRequested,
     /// Its answer is to another question.
     #[error("the worker process answered something else than it was asked")]
     Confused,
@@ -175,9 +175,9 @@ impl Worker {
     ///
     /// # Errors
     /// When there is no answer.
-    pub fn observe(&mut self, scenario: &Scenario) -> Result<Observation, WorkerError> {
+    pub fn observe(&mut self, scenario: &Scenario) -> Result<Observations, WorkerError> {
         match self.ask(&Request::Observe(scenario.clone())) {
-            Ok(Answer::Observation(observation)) if observation.report.scenario == *scenario => {
+            Ok(Answer::Observations(observation)) if observation.report.scenario == *scenario => {
                 Ok(*observation)
             }
             other => Err(self.failed(other)),
@@ -213,9 +213,9 @@ impl Worker {
         let deadline = std::time::Instant::now() + limit;
         loop {
             let left = deadline.saturating_duration_since(std::time::Instant::now());
-            if ending::told().is_some() {
+            if ending::signal().is_some() {
                 process.hung();
-                return Err(WorkerError::ToldToEnd);
+                return Err(WorkerError::EndRequested);
             }
             match process.answers.recv_timeout(left.min(LOOK)) {
                 Ok(Answer::Ready) => process.ready = true,

@@ -162,8 +162,8 @@ fn parse(line: &str) -> Option<(u8, &str)> {
 fn is_warning(text: &str) -> bool {
     let begins = |text: &str| BEGINNINGS.iter().any(|beginning| text.starts_with(beginning));
     // `watchdog: BUG: soft lockup`: one word with a colon may come first.
-    let behind_name = text.split_once(": ").filter(|(name, _)| !name.contains(' ')).map(|(_, rest)| rest);
-    begins(text) || behind_name.is_some_and(begins) || PARTS.iter().any(|part| text.contains(part))
+    let after_name = text.split_once(": ").filter(|(name, _)| !name.contains(' ')).map(|(_, rest)| rest);
+    begins(text) || after_name.is_some_and(begins) || PARTS.iter().any(|part| text.contains(part))
 }
 
 #[cfg(test)]

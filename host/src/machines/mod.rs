@@ -65,7 +65,7 @@ impl Kind {
         }
     }
 
-    /// The kind that reports call so; `None` for what is none, like the two machines of a route.
+    /// The kind that reports call so; `None` for what is none, like the two machines of a path.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.quirks().name == name)
     }
@@ -93,7 +93,7 @@ impl Kind {
     }
 }
 
-/// What is peculiar to the machine that a report names. A route over two machines is an ordinary one.
+/// What is peculiar to the machine that a report names. A path over two machines is an ordinary one.
 pub fn quirks(name: &str) -> &'static Quirks {
     static ORDINARY: Quirks = Quirks::ORDINARY;
     Kind::named(name).map_or(&ORDINARY, Kind::quirks)

@@ -5,7 +5,7 @@
 
 use super::channel::{put_line, send};
 use super::timed::Timed;
-use super::{Asked, GRACE, Migrated, MigrationError};
+use super::{GRACE, Migrated, MigrationError, MigrationRequest};
 use crate::image::Image;
 use crate::machines::Description;
 use crate::process::THIS_PROGRAM;
@@ -45,14 +45,14 @@ pub fn migrate_to_process(
     destination: &Destination,
     guest: &Guest,
     image: &Image,
-    asked: Asked,
+    request: MigrationRequest,
 ) -> Result<Migrated, MigrationError> {
-    let deadline = Instant::now() + asked.time_left + GRACE;
+    let deadline = Instant::now() + request.time_left + GRACE;
     let (mut process, from, to) = Process::start(destination).map_err(MigrationError::Start)?;
     let mut to = Timed::new(to, deadline);
     // One that does not read it has ended, or will not answer.
     let _ = put_line(&mut to, &destination.machine);
-    match send(Timed::new(from, deadline), to, guest, image, asked) {
+    match send(Timed::new(from, deadline), to, guest, image, request) {
         Err(MigrationError::Stream(error @ (StreamError::Truncated(_) | StreamError::Io(_)))) => {
             Err(MigrationError::Died { status: status(&mut process.0), error })
         }

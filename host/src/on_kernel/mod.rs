@@ -137,9 +137,9 @@ pub enum OnKernelError {
         /// The last line of its console.
         says: String,
     },
-    /// This process was told to end.
-    #[error("this run was told to end")]
-    ToldToEnd,
+    /// This process received a signal to end.
+    #[error("this run was ended by a signal")]
+    EndRequested,
     /// Midflight could not be run there.
     #[error("on the kernel under test: {0}")]
     Inside(String),

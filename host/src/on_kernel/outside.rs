@@ -3,7 +3,7 @@
 use super::console::Console;
 use super::record::{Decoder, Record};
 use super::{KernelUnderTest, OnKernelError, emulator, initrd};
-use crate::process::{Child, Event, MemoryFile};
+use crate::process::{Child, ChildEvent, MemoryFile};
 use std::io::Write;
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
@@ -100,18 +100,18 @@ impl Host {
         self.say(progress, "booting the kernel");
         loop {
             match self.child.next(deadline).map_err(system("reading from the emulator"))? {
-                Event::Errors(bytes) => self.console.add(&bytes),
-                Event::Output(bytes) => {
+                ChildEvent::Errors(bytes) => self.console.add(&bytes),
+                ChildEvent::Output(bytes) => {
                     for record in self.decoder.feed(&bytes) {
                         if let Some(end) = self.record(record, output, progress)? {
                             return Ok(self.end(end, output)?);
                         }
                     }
                 }
-                Event::Late => return Err(Trouble::Late),
+                ChildEvent::Late => return Err(Trouble::Late),
                 // Nobody watches for signals here: they end this process by themselves.
-                Event::ToldToEnd => return Err(OnKernelError::ToldToEnd.into()),
-                Event::Ended(status) => return Err(self.without_result(status).into()),
+                ChildEvent::EndRequested => return Err(OnKernelError::EndRequested.into()),
+                ChildEvent::Ended(status) => return Err(self.without_result(status).into()),
             }
         }
     }
@@ -137,7 +137,7 @@ impl Host {
         output.flush().map_err(OnKernelError::Output)?;
         // One that does not power off is killed: its results are complete.
         let deadline = Instant::now() + POWER_OFF;
-        while let Ok(Event::Output(_) | Event::Errors(_)) = self.child.next(deadline) {}
+        while let Ok(ChildEvent::Output(_) | ChildEvent::Errors(_)) = self.child.next(deadline) {}
         match (end, self.decoder.lost()) {
             (_, lost @ 1..) => Err(OnKernelError::Damaged(lost)),
             (Record::Ended(code), 0) => Ok(code),

@@ -3,7 +3,7 @@
 
 use super::{Early, Totals, human};
 use crate::compare::pair::Pair;
-use crate::compare::{Apart, Comparison, Decoded};
+use crate::compare::{Comparison, Decoded, MachineDifference};
 use crate::report::difference::Seen;
 use crate::report::facts::HostFacts;
 use crate::report::finding::Finding;
@@ -68,7 +68,7 @@ pub fn json(output: &mut impl Write, comparison: &Comparison) -> Result<()> {
         outcome: comparison.outcome,
         reason: comparison.why.as_ref().map(ToString::to_string),
         at: comparison.at.as_deref(),
-        differences: comparison.differences.iter().map(Apart::decoded).collect(),
+        differences: comparison.differences.iter().map(MachineDifference::decoded).collect(),
         deliveries: &comparison.deliveries,
         known: comparison.known.iter().map(ToString::to_string).collect(),
         doorbells: comparison.doorbells,
@@ -152,7 +152,7 @@ pub fn human_summary(
 ///
 /// # Errors
 /// When `output` cannot be written.
-pub fn crossings(
+pub fn migrations(
     output: &mut impl Write,
     pair: &Pair,
     reports: &[Report],
@@ -188,9 +188,11 @@ fn difference(output: &mut impl Write, comparison: &Comparison) -> Result<()> {
         writeln!(output, "    {reason}")?;
     }
     // Fields of deliveries are marked among all of their delivery.
-    let of_delivery = |apart: &&Apart| matches!(apart, Apart::Number { field: Seen::Captured { .. }, .. });
-    for apart in comparison.differences.iter().filter(|apart| !of_delivery(apart)) {
-        both(output, "    ", comparison, &apart.decoded())?;
+    let of_delivery = |difference: &&MachineDifference| {
+        matches!(difference, MachineDifference::Number { field: Seen::Captured { .. }, .. })
+    };
+    for difference in comparison.differences.iter().filter(|difference| !of_delivery(difference)) {
+        both(output, "    ", comparison, &difference.decoded())?;
     }
     for (number, delivery) in comparison.deliveries.iter().enumerate() {
         let [first, second] = &comparison.machines;
@@ -215,16 +217,16 @@ fn difference(output: &mut impl Write, comparison: &Comparison) -> Result<()> {
     Ok(())
 }
 
-fn both(output: &mut impl Write, indent: &str, comparison: &Comparison, apart: &Decoded) -> Result<()> {
+fn both(output: &mut impl Write, indent: &str, comparison: &Comparison, difference: &Decoded) -> Result<()> {
     let [first, second] = &comparison.machines;
     let width = first.len().max(second.len());
-    writeln!(output, "{indent}{:18} {first:width$}  {}", apart.field, text(&apart.first))?;
+    writeln!(output, "{indent}{:18} {first:width$}  {}", difference.field, text(&difference.first))?;
     let blank = "";
     writeln!(
         output,
         "{:indent$}{blank:18} {second:width$}  {}",
         "",
-        text(&apart.second),
+        text(&difference.second),
         indent = indent.len()
     )
 }

@@ -49,9 +49,9 @@ fn not_as_saved(restored: &[vm::Difference]) -> Option<String> {
 }
 
 /// Where a guest is, as far as that is known.
-struct Place<'a>(&'a Option<Address>);
+struct AtAddress<'a>(&'a Option<Address>);
 
-impl fmt::Display for Place<'_> {
+impl fmt::Display for AtAddress<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some(address) => address.fmt(f),
@@ -78,18 +78,20 @@ impl fmt::Display for Finding {
             Self::Exit { exit, at, entered } => {
                 let what = explain::exit(exit);
                 match (exit, entered) {
-                    (vm::Exit::UnknownInstruction { .. }, _) => write!(f, "{what} at {}", Place(at)),
-                    (_, Some(entered)) => write!(f, "{what}; RIP at {}; {entered}", Place(at)),
-                    (_, None) => write!(f, "{what}, RIP at {}", Place(at)),
+                    (vm::Exit::UnknownInstruction { .. }, _) => write!(f, "{what} at {}", AtAddress(at)),
+                    (_, Some(entered)) => write!(f, "{what}; RIP at {}; {entered}", AtAddress(at)),
+                    (_, None) => write!(f, "{what}, RIP at {}", AtAddress(at)),
                 }
             }
             Self::Deadline { seconds, at } => {
-                write!(f, "timeout: after {seconds} s the guest was still running, at {}", Place(at))
+                write!(f, "timeout: after {seconds} s the guest was still running, at {}", AtAddress(at))
             }
             Self::Ended { byte, words } => {
                 write!(f, "the image ended itself in mid-case, {}: {words}", ended(*byte))
             }
-            Self::OutOfTurn { port, at } => write!(f, "the guest {port} out of turn, RIP at {}", Place(at)),
+            Self::OutOfTurn { port, at } => {
+                write!(f, "the guest {port} out of turn, RIP at {}", AtAddress(at))
+            }
             Self::EventChanged { to } => {
                 write!(f, "the event in flight changed at the second KVM_RUN, to {to}")
             }
@@ -135,8 +137,8 @@ impl fmt::Display for Changed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { queue, at, changes } = self;
         match queue {
-            Some(queue) => write!(f, "{queue} at {}", Place(at))?,
-            None => write!(f, "what was not seen, at {}", Place(at))?,
+            Some(queue) => write!(f, "{queue} at {}", AtAddress(at))?,
+            None => write!(f, "what was not seen, at {}", AtAddress(at))?,
         }
         let each: Vec<String> = changes
             .iter()

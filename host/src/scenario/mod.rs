@@ -1,7 +1,7 @@
 //! Scenarios: a case, how it is delivered, where its delivery is stopped, and what is done there.
 //!
 //! The grammar of an id, which replays the scenario exactly (a storm's on KVM: as far as its host's
-//! clock does, [`Facts::depends_on_time`](crate::stops::Facts::depends_on_time)):
+//! clock does, [`StopFacts::depends_on_time`](crate::stops::StopFacts::depends_on_time)):
 //!
 //! ```text
 //! name     = letter *( letter | digit | "-" )            ; lower case

@@ -41,7 +41,7 @@ impl std::io::Write for Lines {
 
 /// What a port access means to the driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Access {
+pub enum DeviceAccess {
     /// Served; an input's items are to be given to the guest.
     Served(Vec<u8>),
     /// The doorbell rang.
@@ -152,12 +152,12 @@ impl Devices {
     }
 
     /// Serves an I/O exit; `None` when the exit is not for I/O.
-    pub fn serve(&mut self, exit: &Exit) -> Option<Access> {
+    pub fn serve(&mut self, exit: &Exit) -> Option<DeviceAccess> {
         match exit {
             Exit::IoOut { port, size, data } => Some(self.output(*port, usize::from(*size), data)),
             Exit::IoIn { port, size, count } => {
                 let items = usize::from(*size) * usize::try_from(*count).unwrap_or(0);
-                Some(Access::Served(self.input(*port, items)))
+                Some(DeviceAccess::Served(self.input(*port, items)))
             }
             _ => None,
         }
@@ -168,24 +168,24 @@ impl Devices {
         String::from_utf8_lossy(&self.serial.writer().bytes).into_owned()
     }
 
-    fn output(&mut self, at: u16, size: usize, data: &[u8]) -> Access {
+    fn output(&mut self, at: u16, size: usize, data: &[u8]) -> DeviceAccess {
         match (at, data.first()) {
             (port::DOORBELL, _) if size == 4 => {
                 let value = data.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
                 match Doorbell::decode(value) {
-                    Some(doorbell) => Access::Doorbell(doorbell),
-                    None => Access::Served(Vec::new()),
+                    Some(doorbell) => DeviceAccess::Doorbell(doorbell),
+                    None => DeviceAccess::Served(Vec::new()),
                 }
             }
-            (port::EXIT, Some(byte)) => Access::Ended(*byte),
+            (port::EXIT, Some(byte)) => DeviceAccess::Ended(*byte),
             (port::COM1..COM1_END, _) => {
                 for byte in data {
                     // The sink cannot fail and no interrupt line is wired.
                     let _ = self.serial.write((at - port::COM1) as u8, *byte);
                 }
-                Access::Served(Vec::new())
+                DeviceAccess::Served(Vec::new())
             }
-            _ => Access::Served(Vec::new()),
+            _ => DeviceAccess::Served(Vec::new()),
         }
     }
 
@@ -213,12 +213,12 @@ mod tests {
     fn the_doorbell_decodes_and_other_ports_float() {
         let mut devices = Devices::default();
         let ring = out(port::DOORBELL, &Doorbell::Armed(2).encode().to_le_bytes());
-        assert_eq!(devices.serve(&ring), Some(Access::Doorbell(Doorbell::Armed(2))));
-        assert_eq!(devices.serve(&out(port::EXIT, &[0x11])), Some(Access::Ended(0x11)));
+        assert_eq!(devices.serve(&ring), Some(DeviceAccess::Doorbell(Doorbell::Armed(2))));
+        assert_eq!(devices.serve(&out(port::EXIT, &[0x11])), Some(DeviceAccess::Ended(0x11)));
         let nowhere = Exit::IoIn { port: 0x1234, size: 2, count: 1 };
-        assert_eq!(devices.serve(&nowhere), Some(Access::Served(vec![0xFF, 0xFF])));
+        assert_eq!(devices.serve(&nowhere), Some(DeviceAccess::Served(vec![0xFF, 0xFF])));
         let input = Exit::IoIn { port: port::INPUT, size: 1, count: 1 };
-        assert_eq!(devices.serve(&input), Some(Access::Served(vec![0xA5])));
+        assert_eq!(devices.serve(&input), Some(DeviceAccess::Served(vec![0xA5])));
         assert_eq!(devices.serve(&Exit::Halt), None);
     }
 

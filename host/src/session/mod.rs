@@ -4,7 +4,7 @@ pub mod boot;
 pub mod devices;
 
 use crate::image::Image;
-use crate::session::devices::{Access, Devices, DevicesState};
+use crate::session::devices::{DeviceAccess, Devices, DevicesState};
 use protocol::disturbance::Disturbance;
 use protocol::doorbell::Doorbell;
 use protocol::mailbox::Mailbox;
@@ -79,9 +79,9 @@ impl<'i> Session<'i> {
                 continue;
             }
             match self.devices.serve(&exit) {
-                Some(Access::Doorbell(doorbell)) => return Ok(Stopped::Doorbell(doorbell)),
-                Some(Access::Ended(byte)) => return Ok(Stopped::Ended(byte)),
-                Some(Access::Served(items)) => {
+                Some(DeviceAccess::Doorbell(doorbell)) => return Ok(Stopped::Doorbell(doorbell)),
+                Some(DeviceAccess::Ended(byte)) => return Ok(Stopped::Ended(byte)),
+                Some(DeviceAccess::Served(items)) => {
                     if let Exit::IoIn { .. } = exit {
                         self.vcpu.set_io_data(&items)?;
                     }

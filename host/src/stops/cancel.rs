@@ -5,7 +5,7 @@
 
 use super::action::{ALL, Action, EACH};
 use super::cut::{Cut, Look, NoCut, Proof};
-use super::how::{Again, CutAgain, Facts, How, StandsStill, Target, Way};
+use super::how::{Again, CutAgain, CutStop, How, StopFacts, Target, Way};
 use super::probe::guest::{Act, Progress};
 use super::probe::{Prober, Support, sentence};
 use crate::image::{self, Case, Delivery};
@@ -44,8 +44,8 @@ impl How for Cancel {
         "cancel".to_owned()
     }
 
-    fn facts(&self) -> Facts {
-        Facts { place: None, vm: VmKind::Plain, depends_on_time: false, migrates_between_machines: true }
+    fn facts(&self) -> StopFacts {
+        StopFacts { place: None, vm: VmKind::Plain, depends_on_time: false, migrates_between_machines: true }
     }
 
     fn applies(&self, target: &Target<'_>) -> bool {
@@ -98,11 +98,11 @@ impl How for Cancel {
     }
 
     fn way(&self) -> Way<'_> {
-        Way::StandsStill(self)
+        Way::Cut(self)
     }
 }
 
-impl StandsStill for Cancel {
+impl CutStop for Cancel {
     fn cut(&self, session: &mut Session<'_>, target: &Target<'_>) -> Result<Cut, NoCut> {
         let Some(event) = target.case.cancel else {
             return Err(NoCut::Unproved("the case does not say how its event is synthesised".into()));
@@ -170,7 +170,7 @@ fn queue(
 pub(super) fn abandon(session: &mut Session<'_>) -> Result<Cut, NoCut> {
     match session.vcpu.run(RunMode::SignalPending)? {
         Exit::Interrupted => {}
-        other => return Err(NoCut::Elsewhere(Stopped::Exit(other))),
+        other => return Err(NoCut::Unexpected(Stopped::Exit(other))),
     }
     let look = Look::at(session)?;
     let exception = &look.events.exception;

@@ -95,7 +95,7 @@ pub enum NoCut {
     Vcpu(#[from] VcpuError),
     /// The guest stopped for another reason.
     #[error("the guest stopped elsewhere")]
-    Elsewhere(Stopped),
+    Unexpected(Stopped),
     /// The machine did what it must not.
     #[error("{0}")]
     Machine(String),

@@ -5,7 +5,7 @@
 
 use super::action::Action;
 use super::cut::{Cut, NoCut, Proof, SecondRun};
-use super::how::{Facts, How, Target, Unseen, Way};
+use super::how::{How, StopFacts, Target, Unseen, Way};
 use super::page;
 use super::probe::guest::{Act, Guest, Progress};
 use super::probe::{Prober, Support};
@@ -38,8 +38,8 @@ impl How for Evict {
         format!("{NAME}@{}", self.0)
     }
 
-    fn facts(&self) -> Facts {
-        Facts {
+    fn facts(&self) -> StopFacts {
+        StopFacts {
             place: Some(self.0),
             vm: VmKind::Plain,
             depends_on_time: false,

@@ -23,7 +23,7 @@ pub struct Target<'c> {
 
 /// What the host must know of a stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub struct StopFacts {
     /// The page that is refused or taken away.
     pub place: Option<Place>,
     /// The kind of VM that can be stopped so.
@@ -66,7 +66,7 @@ pub trait How {
     fn id(&self) -> String;
 
     /// What the host must know of it.
-    fn facts(&self) -> Facts;
+    fn facts(&self) -> StopFacts;
 
     /// Whether it can stop a delivery.
     fn applies(&self, target: &Target<'_>) -> bool;
@@ -96,7 +96,7 @@ pub trait How {
 #[expect(missing_debug_implementations, reason = "nobody prints a trait object")]
 pub enum Way<'s> {
     /// The guest stands still where its delivery is cut, and the action is done there.
-    StandsStill(&'s dyn StandsStill),
+    Cut(&'s dyn CutStop),
     /// The kernel alone sees the stop; it is proved after the case.
     Unseen(&'s dyn Unseen),
     /// The case runs again and again in a storm of signals, until enough of them have met its event.
@@ -107,7 +107,7 @@ pub enum Way<'s> {
 }
 
 /// A stop at which the guest stands still.
-pub trait StandsStill {
+pub trait CutStop {
     /// At `Armed`, before anything is injected. Meanwhile the guest may run.
     ///
     /// # Errors
@@ -180,7 +180,7 @@ impl Way<'_> {
     /// When it cannot be prepared.
     pub fn prepare(&self, session: &mut Session<'_>) -> Result<(), NoCut> {
         match self {
-            Self::StandsStill(still) => still.prepare(session),
+            Self::Cut(stop) => stop.prepare(session),
             Self::Unseen(_) | Self::RunsAgain { .. } => Ok(()),
         }
     }

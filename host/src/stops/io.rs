@@ -7,7 +7,7 @@
 use super::action::{Action, EACH};
 use super::cancel::abandon;
 use super::cut::{Cut, Look, NoCut, Proof};
-use super::how::{Again, CutAgain, Facts, How, StandsStill, Target, Way};
+use super::how::{Again, CutAgain, CutStop, How, StopFacts, Target, Way};
 use super::probe::guest::{Act, INPUT, Progress};
 use super::probe::{Prober, Support, sentence};
 use crate::image::Case;
@@ -39,8 +39,8 @@ impl How for Io {
         "io".to_owned()
     }
 
-    fn facts(&self) -> Facts {
-        Facts { place: None, vm: VmKind::Plain, depends_on_time: false, migrates_between_machines: true }
+    fn facts(&self) -> StopFacts {
+        StopFacts { place: None, vm: VmKind::Plain, depends_on_time: false, migrates_between_machines: true }
     }
 
     fn applies(&self, target: &Target<'_>) -> bool {
@@ -82,15 +82,15 @@ impl How for Io {
     }
 
     fn way(&self) -> Way<'_> {
-        Way::StandsStill(self)
+        Way::Cut(self)
     }
 }
 
-impl StandsStill for Io {
+impl CutStop for Io {
     fn cut(&self, session: &mut Session<'_>, target: &Target<'_>) -> Result<Cut, NoCut> {
         match session.advance()? {
             Stopped::Input => {}
-            other => return Err(NoCut::Elsewhere(other)),
+            other => return Err(NoCut::Unexpected(other)),
         }
         let rip = session.vcpu.regs()?.rip;
         if rip != target.case.act {
@@ -99,7 +99,7 @@ impl StandsStill for Io {
         }
         match session.complete_io()? {
             Exit::Interrupted => {}
-            other => return Err(NoCut::Elsewhere(Stopped::Exit(other))),
+            other => return Err(NoCut::Unexpected(Stopped::Exit(other))),
         }
         let look = Look::at(session)?;
         let pending = look.events.exception.pending != 0;

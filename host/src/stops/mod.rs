@@ -47,7 +47,7 @@ pub use cancel::Cancel;
 pub use cut::{Cut, NoCut, Proof, SecondRun};
 pub use evict::Evict;
 pub use hole::Hole;
-pub use how::{Facts, How, Way};
+pub use how::{How, StopFacts, Way};
 pub use io::Io;
 pub use private::Private;
 pub use read_only::ReadOnly;
@@ -121,14 +121,14 @@ static NO_STOP: LazyLock<String> = LazyLock::new(|| {
 
 impl Stop {
     /// What the host must know of it.
-    pub fn facts(self) -> Facts {
+    pub fn facts(self) -> StopFacts {
         self.how().facts()
     }
 
     /// Whether anything can be done to the guest there: not where only the kernel sees the stop.
     pub fn stands_still(self) -> bool {
         match self.how().way() {
-            Way::StandsStill(_) | Way::RunsAgain { .. } => true,
+            Way::Cut(_) | Way::RunsAgain { .. } => true,
             Way::Unseen(_) => false,
         }
     }
@@ -136,7 +136,7 @@ impl Stop {
     /// Whether a delivery that goes on can be stopped so a second time.
     pub fn is_repeatable(self) -> bool {
         match self.how().way() {
-            Way::StandsStill(still) => matches!(still.again(), Again::AsOften(_)),
+            Way::Cut(stop) => matches!(stop.again(), Again::AsOften(_)),
             Way::Unseen(_) | Way::RunsAgain { .. } => false,
         }
     }
@@ -144,7 +144,7 @@ impl Stop {
     /// Whether a guest that goes on from it has nothing more to meet, unless its action says so.
     pub fn is_last(self) -> bool {
         match self.how().way() {
-            Way::StandsStill(still) => !matches!(still.again(), Again::SecondTry(_)),
+            Way::Cut(stop) => !matches!(stop.again(), Again::SecondTry(_)),
             Way::Unseen(_) => true,
             Way::RunsAgain { .. } => false,
         }

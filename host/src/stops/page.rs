@@ -2,7 +2,7 @@
 
 use super::action::Action;
 use super::cut::{Changed, Cut, Look, NoCut, SecondRun};
-use super::how::{Again, CutAgain, Facts, How, StandsStill, Target, Way};
+use super::how::{Again, CutAgain, CutStop, How, StopFacts, Target, Way};
 use super::probe::guest::{Act, Guest, Progress};
 use super::probe::{Prober, Support, sentence};
 use crate::image::{Case, Place};
@@ -26,7 +26,7 @@ pub(super) trait RefusesPage: Copy {
     /// Whether a second KVM_RUN fails in the same way. A fault leaves the vCPU as it was, so that it can be
     /// asked again; the others end the wait, or the instruction, in some way of their own.
     const FAILS_TWICE: bool;
-    /// As [`Facts::migrates_between_machines`].
+    /// As [`StopFacts::migrates_between_machines`].
     const MIGRATES_BETWEEN_MACHINES: bool;
     /// What was done to the page, for people.
     const WHAT: &'static str;
@@ -75,8 +75,8 @@ impl<T: RefusesPage> How for T {
         format!("{}@{}", T::NAME, self.page())
     }
 
-    fn facts(&self) -> Facts {
-        Facts {
+    fn facts(&self) -> StopFacts {
+        StopFacts {
             place: Some(self.page()),
             vm: T::VM,
             depends_on_time: false,
@@ -110,11 +110,11 @@ impl<T: RefusesPage> How for T {
     }
 
     fn way(&self) -> Way<'_> {
-        Way::StandsStill(self)
+        Way::Cut(self)
     }
 }
 
-impl<T: RefusesPage> StandsStill for T {
+impl<T: RefusesPage> CutStop for T {
     /// The page refuses the delivery, and where a second KVM_RUN is safe, a second time.
     fn cut(&self, session: &mut Session<'_>, target: &Target<'_>) -> Result<Cut, NoCut> {
         let (first, mut cut) = stop::<T>(session, target.case, self.page())?;
@@ -183,5 +183,5 @@ fn expect<T: RefusesPage>(stopped: &Stopped, page: u64) -> Result<(), NoCut> {
         Stopped::Exit(exit) if T::is_refusal(exit) => return Ok(()),
         _ => {}
     }
-    Err(NoCut::Elsewhere(stopped.clone()))
+    Err(NoCut::Unexpected(stopped.clone()))
 }

@@ -2,7 +2,7 @@
 
 use super::trouble::Trouble;
 use crate::image::Image;
-use crate::migration::{Asked, Migrated, MigrationError};
+use crate::migration::{Migrated, MigrationError, MigrationRequest};
 use crate::report::finding::Finding;
 use crate::scenario::{Delivery, Plan, Scenario};
 use crate::session::boot::boot;
@@ -28,7 +28,7 @@ pub struct Runner<'m> {
     pub frames: bool,
     /// How long storms last.
     pub storm: StormBounds,
-    /// Told where the guest is whenever it stands still, so that somebody knows if it never does again.
+    /// Told where the guest is whenever it stands stop, so that somebody knows if it never does again.
     pub on_seen: Option<OnSeen<'m>>,
     /// Another process, for guests that continue in one.
     pub to_process: Option<ToProcess<'m>>,
@@ -36,16 +36,17 @@ pub struct Runner<'m> {
     pub on_doorbell: Option<OnDoorbell<'m>>,
     /// The machines that a migration takes the guest to, one after the other; without any, a fresh VM
     /// of its own machine. With some, a guest that nothing cuts migrates at `Armed`.
-    pub route: Vec<&'m dyn Machine>,
+    pub path: Vec<&'m dyn Machine>,
 }
 
 /// What a snapshot at `Ready` depends on: image, delivery, payload capability.
 type SnapshotKey = (String, Delivery, bool);
 
 /// Lets a guest continue in another process, which does what is asked.
-pub type ToProcess<'m> = Box<dyn Fn(&Guest, &Image, Asked) -> Result<Migrated, MigrationError> + 'm>;
+pub type ToProcess<'m> =
+    Box<dyn Fn(&Guest, &Image, MigrationRequest) -> Result<Migrated, MigrationError> + 'm>;
 
-/// Told where a guest is whenever it stands still.
+/// Told where a guest is whenever it stands stop.
 pub type OnSeen<'m> = Box<dyn Fn(&str) + 'm>;
 /// Shown a guest whose doorbell has rung, before anything else is done with it.
 pub type OnDoorbell<'m> = Box<dyn Fn(Doorbell, &mut Session<'_>) -> Result<(), VcpuError> + 'm>;
@@ -69,7 +70,7 @@ impl<'m> Runner<'m> {
             on_seen: None,
             to_process: None,
             on_doorbell: None,
-            route: Vec::new(),
+            path: Vec::new(),
         }
     }
 
@@ -109,7 +110,7 @@ impl<'m> Runner<'m> {
                 self.rang(Doorbell::Ready, &mut session)?;
                 Ok(session)
             }
-            other => Err(Trouble::told(session, other, self.timeout)),
+            other => Err(Trouble::unexpected(session, other, self.timeout)),
         }
     }
 

@@ -40,8 +40,8 @@ impl From<NoCut> for Trouble {
     fn from(no_cut: NoCut) -> Self {
         match no_cut {
             NoCut::Vcpu(error) => Self::Vcpu(error),
-            NoCut::Elsewhere(Stopped::Doorbell(Doorbell::Done(_))) => Self::Ended,
-            NoCut::Elsewhere(stopped) => Self::Stopped(stopped),
+            NoCut::Unexpected(Stopped::Doorbell(Doorbell::Done(_))) => Self::Ended,
+            NoCut::Unexpected(stopped) => Self::Stopped(stopped),
             NoCut::Machine(words) => Self::machine(Finding::Machine { words }),
             NoCut::Gone(queue) => Self::machine(Finding::EventGone { queue }),
             NoCut::Unproved(why) => Self::NoCut(Finding::NotCut { why }),
@@ -61,7 +61,7 @@ impl Trouble {
     }
 
     /// Of a guest that stopped where it should not, and that nobody will see any more.
-    pub(super) fn told(mut session: Session<'_>, stopped: Stopped, timeout: Duration) -> Self {
+    pub(super) fn unexpected(mut session: Session<'_>, stopped: Stopped, timeout: Duration) -> Self {
         let (outcome, finding) = describe(Some(&mut session), stopped, timeout);
         Self::Found(outcome, finding)
     }

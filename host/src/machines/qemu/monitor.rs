@@ -14,7 +14,7 @@ pub(super) struct Monitor {
 }
 
 /// How long the monitor may take to answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest answer that is read, in bytes; `info registers` prints a few thousand.
 const LONGEST: usize = 64 << 10;
 
@@ -34,7 +34,7 @@ impl Monitor {
 
     /// The guest's RIP; `None` when QEMU does not say.
     pub(super) fn rip(&mut self) -> Option<u64> {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         self.ours.write_all(b"info registers\n").ok()?;
         let mut answer = Vec::new();
         let mut bytes = [0; 4096];

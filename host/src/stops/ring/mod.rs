@@ -9,7 +9,7 @@ mod fill;
 
 use super::action::{Action, FEWER};
 use super::cut::{Cut, Look, NoCut};
-use super::how::{Again, Facts, How, StandsStill, Target, Way};
+use super::how::{Again, CutStop, How, StopFacts, Target, Way};
 use super::probe::guest::{Act, Guest, Progress};
 use super::probe::{Prober, Support, sentence};
 use crate::image::Place;
@@ -39,8 +39,13 @@ impl How for Ring {
         "ring".to_owned()
     }
 
-    fn facts(&self) -> Facts {
-        Facts { place: None, vm: VmKind::DirtyRing, depends_on_time: false, migrates_between_machines: true }
+    fn facts(&self) -> StopFacts {
+        StopFacts {
+            place: None,
+            vm: VmKind::DirtyRing,
+            depends_on_time: false,
+            migrates_between_machines: true,
+        }
     }
 
     fn applies(&self, _: &Target<'_>) -> bool {
@@ -56,11 +61,11 @@ impl How for Ring {
     }
 
     fn way(&self) -> Way<'_> {
-        Way::StandsStill(self)
+        Way::Cut(self)
     }
 }
 
-impl StandsStill for Ring {
+impl CutStop for Ring {
     /// Fills the ring, which the guest does by running.
     fn prepare(&self, session: &mut Session<'_>) -> Result<(), NoCut> {
         session.complete_io()?;
@@ -85,7 +90,7 @@ impl StandsStill for Ring {
                 }
                 // The limit itself, or a page that the act has written before its event.
                 Stopped::Exit(Exit::DirtyRingFull) => {}
-                other => return Err(NoCut::Elsewhere(other)),
+                other => return Err(NoCut::Unexpected(other)),
             }
         }
         Err(NoCut::Unproved("the dirty ring was full, however much was taken out".into()))
@@ -112,7 +117,7 @@ fn try_once(mut guest: Guest) -> Result<Support, VcpuError> {
         Ok(()) => {}
         // A write that is not logged is no missing ring: a scenario will fail.
         Err(NotFilled::NotLogged(_)) => return Ok(Support::Works),
-        Err(NotFilled::Elsewhere(exit)) => {
+        Err(NotFilled::Unexpected(exit)) => {
             return Ok(Support::Wrong(format!("{} while the dirty ring was filled", explain::exit(&exit))));
         }
         Err(other @ (NotFilled::Vcpu(_) | NotFilled::NoRing)) => {

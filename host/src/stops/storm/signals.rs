@@ -132,7 +132,7 @@ impl Signals {
                     return Ok(Ended::Struck(Struck::Done));
                 }
                 Stopped::Exit(Exit::Deadline) => break,
-                other => return Err(NoCut::Elsewhere(other)),
+                other => return Err(NoCut::Unexpected(other)),
             }
             let found = watch.look(session)?;
             if found != Found::Handler {
@@ -173,6 +173,6 @@ fn run_out(session: &mut Session<'_>) -> Result<Duration, NoCut> {
     let begun = session.vcpu.clock();
     match session.advance_past_io()? {
         Stopped::Doorbell(Doorbell::Done(_)) => Ok(session.vcpu.clock() - begun),
-        other => Err(NoCut::Elsewhere(other)),
+        other => Err(NoCut::Unexpected(other)),
     }
 }

@@ -28,36 +28,36 @@ pub(super) struct Reporting<'a> {
 }
 
 /// Writes a report as the scenarios end.
-pub(super) struct Teller<'a, W: Write> {
+pub(super) struct Printer<'a, W: Write> {
     pub(super) how: Reporting<'a>,
     /// What stands on the terminal while scenarios run.
     pub(super) bar: ProgressBar,
     output: BufWriter<W>,
     runs: Runs,
-    told: Vec<Report>,
+    printed: Vec<Report>,
 }
 
-impl<'a, W: Write> Teller<'a, W> {
+impl<'a, W: Write> Printer<'a, W> {
     pub(super) fn new(how: Reporting<'a>, output: W) -> Self {
         let (runs, output) = (Runs::new(how.times), BufWriter::new(output));
-        Self { how, bar: ProgressBar::hidden(), output, runs, told: Vec::new() }
+        Self { how, bar: ProgressBar::hidden(), output, runs, printed: Vec::new() }
     }
 
     /// A scenario has run, for the first time or once more.
     pub(super) fn ran(&mut self, mut report: Report) -> Result<()> {
         self.judge(&mut report);
-        self.runs.add(report).map_or(Ok(()), |report| self.tell(report))
+        self.runs.add(report).map_or(Ok(()), |report| self.print(report))
     }
 
     /// A scenario does not run, however often it was to.
     pub(super) fn does_not_run(&mut self, mut report: Report) -> Result<()> {
         self.judge(&mut report);
-        self.tell(report)
+        self.print(report)
     }
 
     /// Whether nothing has run, and nothing been said of anything.
     pub(super) fn is_silent(&self) -> bool {
-        self.told.is_empty() && self.runs.is_empty()
+        self.printed.is_empty() && self.runs.is_empty()
     }
 
     fn judge(&self, report: &mut Report) {
@@ -71,7 +71,7 @@ impl<'a, W: Write> Teller<'a, W> {
         }
     }
 
-    fn tell(&mut self, report: Report) -> Result<()> {
+    fn print(&mut self, report: Report) -> Result<()> {
         let Self { how, bar, output, .. } = self;
         let failed = matches!(report.outcome, Outcome::Fail | Outcome::Error);
         match how.format {
@@ -85,7 +85,7 @@ impl<'a, W: Write> Teller<'a, W> {
             // XML has an end, and people want a summary.
             Format::Junit | Format::Human => {}
         }
-        self.told.push(report);
+        self.printed.push(report);
         Ok(())
     }
 
@@ -100,9 +100,9 @@ impl<'a, W: Write> Teller<'a, W> {
         cut_short: bool,
     ) -> std::result::Result<u8, CliError> {
         for report in std::mem::replace(&mut self.runs, Runs::new(1)).rest() {
-            self.tell(report)?;
+            self.print(report)?;
         }
-        let Self { how, mut output, told: mut reports, .. } = self;
+        let Self { how, mut output, printed: mut reports, .. } = self;
         let mut machines: Vec<String> = Vec::new();
         for report in &reports {
             if !machines.contains(&report.machine) {
@@ -113,7 +113,7 @@ impl<'a, W: Write> Teller<'a, W> {
             (machines.iter().position(|name| *name == report.machine), order.get(&report.scenario))
         });
         let not_run = planned.saturating_sub(reports.len());
-        let early = cut_short.then(|| Early { signal: ending::told(), not_run });
+        let early = cut_short.then(|| Early { signal: ending::signal(), not_run });
         let kernel = how.known.excuse(kernel_log.finish(), &how.facts);
         match how.format {
             Format::Human => human::summary(&mut output, &reports, &how.facts, &kernel, early)?,

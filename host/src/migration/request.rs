@@ -17,7 +17,7 @@ pub enum Task {
 
 /// What is asked of the process that a guest goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Asked {
+pub struct MigrationRequest {
     /// What is to be done.
     pub task: Task,
     /// How long it may take.

@@ -7,7 +7,7 @@ use midflight::image::Image;
 use midflight::images;
 use midflight::migration::channel::migrate_in_memory;
 use midflight::report::outcome::Outcome;
-use midflight::scenario::{self, Delivery, Plan, Scenario};
+use midflight::scenario::{self, DeliveryMode, Plan, Scenario};
 use model::ModelMachine;
 use model::hypervisor::behaviour::CORRECT;
 use std::process::ExitCode;
@@ -31,7 +31,7 @@ fn trials(image: Arc<Image>) -> Vec<Trial> {
     let mut trials = Vec::new();
     let scenarios = scenario::all(&image);
     for case in &image.cases {
-        for delivery in [Delivery::Fred, Delivery::Idt] {
+        for delivery in [DeliveryMode::Fred, DeliveryMode::Idt] {
             let mine: Vec<Scenario> =
                 scenarios.iter().filter(|s| s.case == case.name && s.delivery == delivery).cloned().collect();
             if !mine.is_empty() {

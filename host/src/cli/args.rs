@@ -12,7 +12,7 @@ pub(super) use on_kernel::OnKernelArgs;
 
 use crate::engine::options::RunOptions;
 use crate::machines::Kind;
-use crate::scenario::Delivery;
+use crate::scenario::DeliveryMode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use kvm::DEVICE;
 use std::ffi::OsString;
@@ -117,7 +117,7 @@ pub(crate) struct RunArgs {
     pub(crate) machine: Option<Kind>,
     /// Only this delivery
     #[arg(long)]
-    pub(crate) delivery: Option<Delivery>,
+    pub(crate) delivery: Option<DeliveryMode>,
     /// Behaviour of the model; implies `--machine model`
     #[arg(long, value_name = "NAME")]
     pub(crate) behaviour: Option<String>,

@@ -14,7 +14,7 @@ use crate::machines::model::Model;
 use crate::report::outcome::{Outcome, Report};
 use crate::report::{Totals, human};
 use crate::scenario::filter::{Filter, near};
-use crate::scenario::{Delivery, is_possible};
+use crate::scenario::{DeliveryMode, is_possible};
 use std::io::{BufWriter, Write, stdout};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -101,7 +101,8 @@ pub(super) fn run(args: &ExploreArgs, files: &[PathBuf], given: &Given) -> Resul
 /// What filters are held against: each `image/case:delivery`.
 fn names(images: &[Image]) -> Vec<String> {
     let deliveries = |image: &Image, case: &Case| {
-        let possible = [Delivery::Fred, Delivery::Idt].into_iter().filter(|one| is_possible(case, *one));
+        let possible =
+            [DeliveryMode::Fred, DeliveryMode::Idt].into_iter().filter(|one| is_possible(case, *one));
         possible.map(|delivery| format!("{}/{}:{delivery}", image.name, case.name)).collect::<Vec<_>>()
     };
     images.iter().flat_map(|image| image.cases.iter().flat_map(|case| deliveries(image, case))).collect()

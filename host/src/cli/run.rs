@@ -13,7 +13,7 @@ use super::printer::{Printer, Reporting};
 use super::select::{Selected, select};
 use crate::ending;
 use crate::engine::plan::with_delivery;
-use crate::image::Delivery;
+use crate::image::DeliveryMode;
 use crate::images;
 use crate::machines::{Described, Description};
 use crate::report::outcome::Report;
@@ -110,5 +110,5 @@ impl<'m> Planned<'m> {
 /// Whether a scenario is for a machine at all. One that boots each image once, without a host that could stop
 /// it, is for the cold ones under the IDT.
 fn takes(machine: &Description, scenario: &Scenario) -> bool {
-    machine.quirks().stops || scenario.plan == Plan::Cold && scenario.delivery == Delivery::Idt
+    machine.quirks().stops || scenario.plan == Plan::Cold && scenario.delivery == DeliveryMode::Idt
 }

@@ -21,7 +21,7 @@ use crate::image::Image;
 use crate::report::decode::decode;
 use crate::report::difference::{QUADWORDS, Seen};
 use crate::report::outcome::Outcome;
-use crate::scenario::{self, Delivery, Plan, Scenario};
+use crate::scenario::{self, DeliveryMode, Plan, Scenario};
 use excuse::{Excuses, Judge};
 use protocol::doorbell::Doorbell;
 use protocol::field::Field;
@@ -33,7 +33,7 @@ pub fn scenarios(image: &Image) -> Vec<Scenario> {
     let at_cut = CaseFlags::NMI_AT_CUT | CaseFlags::INTERRUPT_AT_CUT;
     let mut list = Vec::new();
     for case in image.cases.iter().filter(|case| !case.flags.intersects(at_cut)) {
-        for delivery in [Delivery::Fred, Delivery::Idt] {
+        for delivery in [DeliveryMode::Fred, DeliveryMode::Idt] {
             if scenario::is_possible(case, delivery) {
                 let (image, case) = (image.name.clone(), case.name.clone());
                 list.push(Scenario { image, case, delivery, payload: true, plan: Plan::Cold });
@@ -129,9 +129,9 @@ fn differences(first: &Observation, second: &Observation, compared: &mut usize) 
 
 /// Whether a delivery of this kind has such a field at all: the IDT's frame has neither event data nor
 /// a last quadword, and no stack level.
-fn scheme_has(delivery: Delivery, field: Option<Field>) -> bool {
+fn scheme_has(delivery: DeliveryMode, field: Option<Field>) -> bool {
     let of_fred = [Field::EventData, Field::Reserved, Field::Csl];
-    delivery == Delivery::Fred || !of_fred.iter().any(|one| Some(*one) == field)
+    delivery == DeliveryMode::Fred || !of_fred.iter().any(|one| Some(*one) == field)
 }
 
 fn decoded(

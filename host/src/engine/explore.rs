@@ -9,7 +9,7 @@ use crate::image::Image;
 use crate::machines::Description;
 use crate::machines::model::Model;
 use crate::report::outcome::{AtCut, Report};
-use crate::scenario::{self, Action, Delivery, Plan, Scenario, Stop};
+use crate::scenario::{self, Action, DeliveryMode, Plan, Scenario, Stop};
 use crate::stops::Access;
 use crate::stops::action::EACH;
 use model::ModelMachine;
@@ -81,7 +81,7 @@ pub(crate) fn schedules(
     let mut found = Found::default();
     for (index, image) in images.iter().enumerate() {
         for case in image.cases.iter().filter(|case| case.entries > 0) {
-            for delivery in [Delivery::Fred, Delivery::Idt] {
+            for delivery in [DeliveryMode::Fred, DeliveryMode::Idt] {
                 let name = format!("{}/{}:{delivery}", image.name, case.name);
                 if !scenario::is_possible(case, delivery) || !wanted(&name) {
                     continue;

@@ -19,7 +19,7 @@ use protocol::text;
 /// The guest's judge knows nothing of migrations. Where the uAPI had no field for the event data of the
 /// exception that migrated, which is the case's first delivery, 0 is as right there as what it expects;
 /// any other value, and any other field, is a failure all the same.
-pub(crate) fn read(mailbox: &Mailbox, case: &Case, delivery: scenario::Delivery, report: &mut Report) {
+pub(crate) fn read(mailbox: &Mailbox, case: &Case, delivery: scenario::DeliveryMode, report: &mut Report) {
     report.compared = mailbox.compared;
     let is_open = |mismatch: &&Mismatch| report.event_data_open && is_lost_event_data(mismatch);
     let mismatches = mismatches(mailbox);
@@ -88,10 +88,10 @@ fn is_lost_event_data(mismatch: &Mismatch) -> bool {
 fn disbelief(
     mailbox: &Mailbox,
     case: &Case,
-    delivery: scenario::Delivery,
+    delivery: scenario::DeliveryMode,
     differing: u32,
 ) -> Option<Disbelief> {
-    let least = compared::least(delivery == scenario::Delivery::Fred, case.entries);
+    let least = compared::least(delivery == scenario::DeliveryMode::Fred, case.entries);
     if mailbox.compared < least {
         return Some(Disbelief::Compared { compared: mailbox.compared, least });
     }

@@ -9,7 +9,7 @@ mod symbols;
 
 pub(crate) use bounds::inside;
 pub use bounds::{LARGEST_FILE, LOWEST, MEMORY_SIZE};
-pub use delivery::{Delivery, Place};
+pub use delivery::{DeliveryMode, Place};
 pub use error::{ImageError, Problem};
 pub use note::{Cancel, Case};
 pub use pages::DeliveryPages;

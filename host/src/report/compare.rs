@@ -8,7 +8,7 @@ use crate::report::difference::Seen;
 use crate::report::facts::HostFacts;
 use crate::report::finding::Finding;
 use crate::report::outcome::{Cited, Outcome, Report};
-use crate::scenario::Delivery;
+use crate::scenario::DeliveryMode;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{Result, Write};
@@ -283,7 +283,7 @@ fn table(output: &mut impl Write, pair: &Pair, comparisons: &[Comparison]) -> Re
         "values"
     )?;
     let of = |one: &Comparison| (one.scenario.image.clone(), one.scenario.delivery);
-    let mut rows: Vec<(String, Delivery)> = comparisons.iter().map(of).collect();
+    let mut rows: Vec<(String, DeliveryMode)> = comparisons.iter().map(of).collect();
     rows.sort_unstable();
     rows.dedup();
     for in_row in rows {

@@ -7,7 +7,7 @@ use crate::report::facts::HostFacts;
 use crate::report::known::JudgedWarnings;
 use crate::report::outcome::{Outcome, Report};
 use crate::report::words::reason;
-use crate::scenario::{Delivery, Scenario};
+use crate::scenario::{DeliveryMode, Scenario};
 use std::collections::BTreeMap;
 use std::io::{Result, Write};
 
@@ -170,7 +170,7 @@ pub(super) fn table(output: &mut impl Write, reports: &[Report]) -> Result<()> {
             "pass", "fail", "known", "skip", "error", "proved cuts"
         )?;
         let of = |report: &Report| (report.scenario.image.clone(), report.scenario.delivery);
-        let mut rows: Vec<(String, Delivery)> = mine.iter().map(|report| of(report)).collect();
+        let mut rows: Vec<(String, DeliveryMode)> = mine.iter().map(|report| of(report)).collect();
         rows.sort_unstable();
         rows.dedup();
         for in_row in rows {
@@ -219,7 +219,7 @@ fn conclusion(output: &mut impl Write, reports: &[Report], host: &HostFacts) -> 
 
 fn fred_on_model_only(reports: &[Report]) -> bool {
     let ran =
-        |report: &&Report| report.scenario.delivery == Delivery::Fred && report.outcome != Outcome::Skip;
+        |report: &&Report| report.scenario.delivery == DeliveryMode::Fred && report.outcome != Outcome::Skip;
     let mut fred = reports.iter().filter(ran).peekable();
     fred.peek().is_some() && fred.all(|report| quirks(&report.machine).tests_the_tests)
 }

@@ -27,7 +27,7 @@ pub use applies::{applies, is_possible};
 pub use generate::{all, needs};
 pub use id::InvalidId;
 
-pub use crate::image::{Delivery, Place};
+pub use crate::image::{DeliveryMode, Place};
 pub use crate::stops::{Action, Migration, Stop};
 
 use serde::{Deserialize, Serialize};
@@ -53,7 +53,7 @@ pub struct Scenario {
     /// The case's name.
     pub case: String,
     /// FRED or IDT.
-    pub delivery: Delivery,
+    pub delivery: DeliveryMode,
     /// Whether KVM_CAP_EXCEPTION_PAYLOAD is on.
     pub payload: bool,
     /// What happens.

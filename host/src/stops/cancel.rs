@@ -8,7 +8,7 @@ use super::cut::{Cut, Look, NoCut, Proof};
 use super::how::{Again, CutAgain, CutStop, How, StopFacts, Target, Way};
 use super::probe::guest::{Act, Progress};
 use super::probe::{Prober, Support, sentence};
-use crate::image::{self, Case, Delivery};
+use crate::image::{self, Case, DeliveryMode};
 use crate::session::{Session, Stopped};
 use fred::control::rflags;
 use fred::debug::{Dr6, Dr7};
@@ -51,7 +51,7 @@ impl How for Cancel {
     fn applies(&self, target: &Target<'_>) -> bool {
         // Without the capability no payload can be queued, and under FRED an exception without its
         // payload has no event data that anybody could expect.
-        target.case.cancel.is_some() && (target.payload || target.delivery == Delivery::Idt)
+        target.case.cancel.is_some() && (target.payload || target.delivery == DeliveryMode::Idt)
     }
 
     fn actions(&self, payload: bool) -> &'static [Action] {
@@ -132,7 +132,7 @@ impl CutAgain for Cancel {
 fn queue(
     session: &mut Session<'_>,
     event: &image::Cancel,
-    delivery: Delivery,
+    delivery: DeliveryMode,
     payload: bool,
 ) -> Result<(), VcpuError> {
     session.complete_io()?;
@@ -156,7 +156,7 @@ fn queue(
         events.flags |= KVM_VCPUEVENT_VALID_PAYLOAD;
         events.exception.pending = 1;
         // Under the IDT #NM has no side effect that a payload could describe.
-        let described = delivery == Delivery::Fred || event.vector != vector::NM;
+        let described = delivery == DeliveryMode::Fred || event.vector != vector::NM;
         events.exception_has_payload = u8::from(described && vector::has_event_data(event.vector));
         events.exception_payload = event.payload;
     } else {

@@ -6,7 +6,7 @@
 use super::action::Action;
 use super::cut::{Cut, NoCut};
 use super::probe::{Prober, Support};
-use crate::image::{Case, Delivery, Place};
+use crate::image::{Case, DeliveryMode, Place};
 use crate::session::Session;
 use vm::{VcpuError, VmKind};
 
@@ -16,7 +16,7 @@ pub struct Target<'c> {
     /// What is delivered.
     pub case: &'c Case,
     /// How.
-    pub delivery: Delivery,
+    pub delivery: DeliveryMode,
     /// Whether KVM_CAP_EXCEPTION_PAYLOAD is on.
     pub payload: bool,
 }

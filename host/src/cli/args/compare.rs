@@ -3,7 +3,7 @@
 use super::groups::KnownArgs;
 use super::seconds;
 use crate::machines::Kind;
-use crate::scenario::Delivery;
+use crate::scenario::DeliveryMode;
 use clap::{Args, ValueEnum};
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub(crate) struct CompareArgs {
     pub(crate) behaviour: Option<String>,
     /// Only this delivery
     #[arg(long)]
-    pub(crate) delivery: Option<Delivery>,
+    pub(crate) delivery: Option<DeliveryMode>,
     /// Only the case of this name
     #[arg(long, value_name = "NAME")]
     pub(crate) case: Option<String>,

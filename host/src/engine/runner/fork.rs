@@ -4,7 +4,7 @@ use super::trouble::Trouble;
 use crate::image::Image;
 use crate::migration::{Migrated, MigrationError, MigrationRequest};
 use crate::report::finding::Finding;
-use crate::scenario::{Delivery, Plan, Scenario};
+use crate::scenario::{DeliveryMode, Plan, Scenario};
 use crate::session::boot::boot;
 use crate::session::{Session, Stopped};
 use crate::stops::storm::StormBounds;
@@ -40,7 +40,7 @@ pub struct Runner<'m> {
 }
 
 /// What a snapshot at `Ready` depends on: image, delivery, payload capability.
-type SnapshotKey = (String, Delivery, bool);
+type SnapshotKey = (String, DeliveryMode, bool);
 
 /// Lets a guest continue in another process, which does what is asked.
 pub type ToProcess<'m> =
@@ -136,7 +136,7 @@ impl<'m> Runner<'m> {
 /// A guest that is ready for FRED has set CR4.FRED, because CPUID offers it: a KVM that drops in
 /// silence what it has offered is wrong.
 fn has_fred(scenario: &Scenario, session: &mut Session<'_>) -> Result<(), Trouble> {
-    if scenario.delivery == Delivery::Fred && session.vcpu.sregs()?.cr4 & CR4_FRED == 0 {
+    if scenario.delivery == DeliveryMode::Fred && session.vcpu.sregs()?.cr4 & CR4_FRED == 0 {
         return Err(Trouble::machine(Finding::FredNotSet));
     }
     Ok(())

@@ -7,7 +7,7 @@ mod this_host;
 use midflight::image::Image;
 use midflight::migration::receive;
 use midflight::report::outcome::{Outcome, Report};
-use midflight::stream::{Kind, VERSION, Writer, base_of};
+use midflight::stream::{SectionKind, VERSION, Writer, base_of};
 use midflight_binary::{Ran, embedded, file, finish, midflight, refused};
 use std::fs::{File, create_dir_all, read_dir, remove_file};
 use std::io::{PipeReader, Write, pipe};
@@ -153,7 +153,7 @@ fn what_is_no_whole_guest_is_refused_before_anything_is_restored() {
         [&header, check.to_le_bytes().as_slice(), &good[20..]].concat()
     };
     let mut nonsense = Vec::new();
-    Writer::new(&mut nonsense).unwrap().section(Kind::Report, &[0; 100]).unwrap();
+    Writer::new(&mut nonsense).unwrap().section(SectionKind::Report, &[0; 100]).unwrap();
     let last = good.len() - 1;
     for (stream, sentence) in [
         (changed(last, 1), "the stream is damaged in, or before, its section end"),

@@ -11,7 +11,7 @@ pub(super) use guest::{ResumeArgs, SaveArgs};
 pub(super) use on_kernel::OnKernelArgs;
 
 use crate::engine::options::RunOptions;
-use crate::machines::Kind;
+use crate::machines::MachineKind;
 use crate::scenario::DeliveryMode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use kvm::DEVICE;
@@ -114,7 +114,7 @@ pub(crate) struct RunArgs {
     pub(crate) allow_empty: bool,
     /// Only this machine; without it, every machine that this host has
     #[arg(long)]
-    pub(crate) machine: Option<Kind>,
+    pub(crate) machine: Option<MachineKind>,
     /// Only this delivery
     #[arg(long)]
     pub(crate) delivery: Option<DeliveryMode>,

@@ -6,7 +6,7 @@ use super::mounted;
 use crate::engine::asker::Asker;
 use crate::engine::questions::{Question, StopSupport};
 use crate::images;
-use crate::machines::{Described, Description, Kind, MachineOptions};
+use crate::machines::{Described, Description, MachineKind, MachineOptions};
 use kvm::{self, Facts, KvmFacts};
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ pub(super) fn doctor(files: &[PathBuf], device: &Path, given: &Given) -> Result<
     writeln!(output, "kernel     {}", facts.kernel)?;
     let modules = if facts.modules.is_empty() { "none loaded".to_owned() } else { facts.modules.join(" ") };
     writeln!(output, "kvm        {modules}")?;
-    for kind in Kind::ALL {
+    for kind in MachineKind::ALL {
         let options = MachineOptions { kvm: device, behaviour: None };
         let machine = kind.described(&options).map_err(CliError::Usage)?;
         match machine.doctor() {

@@ -2,20 +2,20 @@
 
 use super::error::CliError;
 use crate::engine::plan::met_needs;
-use crate::machines::{Described, Description, Kind, MachineOptions, Opened, Unavailable};
+use crate::machines::{Described, Description, MachineKind, MachineOptions, Opened, Unavailable};
 use std::cell::OnceCell;
 use std::path::Path;
 
 /// Every machine, each opened when it is first needed.
 pub(super) struct Machines {
     /// The one that was asked for, which must be there then.
-    pub(super) asked: Option<Kind>,
+    pub(super) asked: Option<MachineKind>,
     all: Vec<Candidate>,
 }
 
 /// A machine that may be there.
 pub(super) struct Candidate {
-    kind: Kind,
+    kind: MachineKind,
     pub(super) description: Description,
     opened: OnceCell<Result<Opened, Unavailable>>,
 }
@@ -29,15 +29,20 @@ impl Candidate {
 
 impl Machines {
     /// Every machine as `--machine`, `--behaviour` and `--kvm` have it.
-    pub(super) fn of(machine: Option<Kind>, behaviour: Option<&str>, kvm: &Path) -> Result<Self, CliError> {
+    pub(super) fn of(
+        machine: Option<MachineKind>,
+        behaviour: Option<&str>,
+        kvm: &Path,
+    ) -> Result<Self, CliError> {
         let asked = MachineOptions { kvm, behaviour };
-        let chosen = machine.or(Kind::implied(&asked));
+        let chosen = machine.or(MachineKind::implied(&asked));
         let candidate = |kind| -> Result<Candidate, String> {
             let behaviour = asked.behaviour.filter(|_| chosen == Some(kind));
             let description = kind.described(&MachineOptions { behaviour, ..asked })?;
             Ok(Candidate { kind, description, opened: OnceCell::new() })
         };
-        let all = Kind::ALL.into_iter().map(candidate).collect::<Result<_, _>>().map_err(CliError::Usage)?;
+        let all =
+            MachineKind::ALL.into_iter().map(candidate).collect::<Result<_, _>>().map_err(CliError::Usage)?;
         Ok(Self { asked: chosen, all })
     }
 

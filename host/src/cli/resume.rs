@@ -9,7 +9,7 @@ use super::known::known_issues;
 use super::mounted;
 use super::printer::{Printer, Reporting};
 use crate::engine::runner::conclude;
-use crate::machines::{Described, Kind};
+use crate::machines::{Described, MachineKind};
 use crate::migration::timed::Timed;
 use crate::migration::{GRACE, MigrationError, finish, receive};
 use crate::report::outcome::Report;
@@ -34,7 +34,7 @@ pub(super) fn resume(args: &ResumeArgs, kvm: &Path, given: &Given) -> Result<u8,
     let known = known_issues(&args.watch.known, &[], false)?;
     mounted::check(false)?;
     let guest = read(args.file.as_deref(), args.wait)?;
-    let its_own = || Kind::named(&guest.report.machine).unwrap_or(Kind::Model);
+    let its_own = || MachineKind::named(&guest.report.machine).unwrap_or(MachineKind::Model);
     let description = args.on.machine(kvm, its_own)?;
     mounted::check(description.quirks().on_this_processor && kvm.exists())?;
     let facts = host_facts(kvm, &args.watch.known)?;

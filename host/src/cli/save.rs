@@ -14,7 +14,7 @@ use crate::engine::runner::Runner;
 use crate::image::Image;
 use crate::images;
 use crate::machines::kvm::Kvm;
-use crate::machines::{Described, Description, Kind};
+use crate::machines::{Described, Description, MachineKind};
 use crate::migration::timed::Timed;
 use crate::migration::{GRACE, Migrated};
 use crate::report::facts::HostFacts;
@@ -43,7 +43,7 @@ pub(super) fn save(args: &SaveArgs, files: &[PathBuf], kvm: &Path, given: &Given
     let kernel_log = kernel_log(args.watch.kernel_log.as_deref())?;
     let known = known_issues(&args.watch.known, files, files.is_empty())?;
     let is_kvm_here = || Description::Kvm(Kvm { device: kvm.to_owned() }).open().is_ok();
-    let here = || if is_kvm_here() { Kind::Kvm } else { Kind::Model };
+    let here = || if is_kvm_here() { MachineKind::Kvm } else { MachineKind::Model };
     let description = args.on.machine(kvm, here)?;
     mounted::check(description.quirks().on_this_processor && kvm.exists())?;
     let facts = host_facts(kvm, &args.watch.known)?;

@@ -7,7 +7,7 @@ use super::action::Action;
 use super::cut::{Cut, Look, NoCut};
 use super::how::{Again, CutAgain, CutStop, How, StopFacts, Target, Way};
 use super::number::number;
-use super::probe::guest::Act;
+use super::probe::guest::ProbeAct;
 use super::probe::{Prober, Support};
 use crate::image::Case;
 use crate::session::{Session, Stopped};
@@ -67,7 +67,7 @@ impl How for Access {
     }
 
     fn probe(&self, prober: &Prober<'_>) -> Result<Support, VcpuError> {
-        prober.with_guest(self.facts().vm, Act::Undefined, |mut guest| {
+        prober.with_guest(self.facts().vm, ProbeAct::Undefined, |mut guest| {
             Ok(match guest.vcpu.delivery_accesses() {
                 Some(_) => Support::Works,
                 None => Support::NotOffered(NONE.to_owned()),

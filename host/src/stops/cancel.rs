@@ -6,7 +6,7 @@
 use super::action::{ALL, Action, EACH};
 use super::cut::{Cut, Look, NoCut, Proof};
 use super::how::{Again, CutAgain, CutStop, How, StopFacts, Target, Way};
-use super::probe::guest::{Act, Progress};
+use super::probe::guest::{ProbeAct, Progress};
 use super::probe::{Prober, Support, sentence};
 use crate::image::{self, Case, DeliveryMode};
 use crate::session::{Session, Stopped};
@@ -63,7 +63,7 @@ impl How for Cancel {
     /// Without the payload capability KVM_SET_VCPU_EVENTS drops pending exceptions, so it is set as
     /// injected there.
     fn probe(&self, prober: &Prober<'_>) -> Result<Support, VcpuError> {
-        prober.with_guest(self.facts().vm, Act::Undefined, |mut guest| {
+        prober.with_guest(self.facts().vm, ProbeAct::Undefined, |mut guest| {
             let mut events = guest.vcpu.events()?;
             events.exception.nr = vector::PF;
             events.exception.has_error_code = 1;

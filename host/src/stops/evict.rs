@@ -7,7 +7,7 @@ use super::action::Action;
 use super::cut::{Cut, NoCut, Proof, SecondRun};
 use super::how::{How, StopFacts, Target, Unseen, Way};
 use super::page;
-use super::probe::guest::{Act, Guest, Progress};
+use super::probe::guest::{ProbeAct, ProbeGuest, Progress};
 use super::probe::{Prober, Support};
 use crate::image::Place;
 use crate::session::Session;
@@ -59,8 +59,8 @@ impl How for Evict {
 
     /// A page that the delivery touches leaves the guest's mapping, and the kernel maps it again.
     fn probe(&self, prober: &Prober<'_>) -> Result<Support, VcpuError> {
-        prober.with_guest(self.facts().vm, Act::Undefined, |mut guest| {
-            let page = Guest::page(self.0);
+        prober.with_guest(self.facts().vm, ProbeAct::Undefined, |mut guest| {
+            let page = ProbeGuest::page(self.0);
             if let Err(error) = guest.vcpu.evict(page) {
                 return Ok(Support::NotOffered(error.to_string()));
             }

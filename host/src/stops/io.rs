@@ -8,7 +8,7 @@ use super::action::{Action, EACH};
 use super::cancel::abandon;
 use super::cut::{Cut, Look, NoCut, Proof};
 use super::how::{Again, CutAgain, CutStop, How, StopFacts, Target, Way};
-use super::probe::guest::{Act, INPUT, Progress};
+use super::probe::guest::{INPUT, ProbeAct, Progress};
 use super::probe::{Prober, Support, sentence};
 use crate::image::Case;
 use crate::session::{Session, Stopped};
@@ -56,7 +56,7 @@ impl How for Io {
     /// A #DB that the queue does not hold then is lost, which is for the scenarios to find, or it is raised
     /// by the next entry, and then there is no such stop.
     fn probe(&self, prober: &Prober<'_>) -> Result<Support, VcpuError> {
-        prober.with_guest(self.facts().vm, Act::InputUnderTrap, |mut guest| {
+        prober.with_guest(self.facts().vm, ProbeAct::InputUnderTrap, |mut guest| {
             match guest.run(RunMode::Normal)? {
                 Progress::Exit(Exit::IoIn { port: INPUT, size: 1, count: 1 }) => {}
                 other => return Ok(Support::Wrong(format!("{} at an IN under TF", sentence("#DB", &other)))),

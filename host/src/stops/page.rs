@@ -3,7 +3,7 @@
 use super::action::Action;
 use super::cut::{Changed, Cut, Look, NoCut, SecondRun};
 use super::how::{Again, CutAgain, CutStop, How, StopFacts, Target, Way};
-use super::probe::guest::{Act, Guest, Progress};
+use super::probe::guest::{ProbeAct, ProbeGuest, Progress};
 use super::probe::{Prober, Support, sentence};
 use crate::image::{Case, Place};
 use crate::session::{Session, Stopped};
@@ -97,8 +97,8 @@ impl<T: RefusesPage> How for T {
     /// So a run that ends because of the page, and not in a handler, was stopped in delivery. Neither the
     /// queue nor RIP nor a second run is asked: what becomes of the exception is for the scenarios to judge.
     fn probe(&self, prober: &Prober<'_>) -> Result<Support, VcpuError> {
-        prober.with_guest(T::VM, Act::Undefined, |mut guest| {
-            if let Err(error) = guest.vcpu.set_page_access(Guest::page(self.page()), T::ACCESS) {
+        prober.with_guest(T::VM, ProbeAct::Undefined, |mut guest| {
+            if let Err(error) = guest.vcpu.set_page_access(ProbeGuest::page(self.page()), T::ACCESS) {
                 return Ok(Support::NotOffered(error.to_string()));
             }
             Ok(match guest.run(RunMode::Normal)? {

@@ -11,7 +11,7 @@
 //! stream does not fit where it stands. The header never changes its form: a stream of any version
 //! can be told from a damaged one.
 
-use super::kind::Kind;
+use super::kind::SectionKind;
 use crc::{CRC_64_XZ, Crc, Digest};
 use std::io::{self, Read, Write};
 
@@ -127,7 +127,7 @@ impl<W: Write> Writer<W> {
     ///
     /// # Errors
     /// When it cannot be written, or is longer than any reader takes.
-    pub fn section(&mut self, kind: Kind, payload: &[u8]) -> Result<(), StreamError> {
+    pub fn section(&mut self, kind: SectionKind, payload: &[u8]) -> Result<(), StreamError> {
         let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
         if length > kind.longest() {
             return Err(StreamError::TooLong { section: kind.name(), length, longest: kind.longest() });
@@ -185,11 +185,11 @@ impl<R: Read> Reader<R> {
     ///
     /// # Errors
     /// When it is not, or is damaged.
-    pub fn section(&mut self, wanted: Kind) -> Result<Vec<u8>, StreamError> {
+    pub fn section(&mut self, wanted: SectionKind) -> Result<Vec<u8>, StreamError> {
         let name = wanted.name();
         let number = u32::from_le_bytes(self.array(name)?);
         if number != wanted as u32 {
-            return Err(StreamError::Order { wanted: name, found: Kind::describe(number) });
+            return Err(StreamError::Order { wanted: name, found: SectionKind::describe(number) });
         }
         let length = u32::from_le_bytes(self.array(name)?);
         if length > wanted.longest() {

@@ -2,7 +2,7 @@
 
 use super::groups::KnownArgs;
 use super::seconds;
-use crate::machines::Kind;
+use crate::machines::MachineKind;
 use crate::scenario::DeliveryMode;
 use clap::{Args, ValueEnum};
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub(crate) struct CompareArgs {
     pub(crate) image: Option<String>,
     /// The two machines
     #[arg(long, value_name = "A,B", value_delimiter = ',', default_value = "kvm,model")]
-    pub(crate) machines: Vec<Kind>,
+    pub(crate) machines: Vec<MachineKind>,
     /// Behaviour of the model; of the second one where both machines are the model
     #[arg(long, value_name = "NAME")]
     pub(crate) behaviour: Option<String>,

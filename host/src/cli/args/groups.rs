@@ -2,7 +2,7 @@
 
 use super::number_of_seconds;
 use crate::cli::error::CliError;
-use crate::machines::{Description, Kind, MachineOptions};
+use crate::machines::{Description, MachineKind, MachineOptions};
 use crate::stops::storm::StormBounds;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use std::time::Duration;
 pub(crate) struct OnArgs {
     /// The machine, kvm or model; without it, the guest's own, or kvm where there is one
     #[arg(long)]
-    pub(crate) machine: Option<Kind>,
+    pub(crate) machine: Option<MachineKind>,
     /// Behaviour of the model; implies `--machine model`
     #[arg(long, value_name = "NAME")]
     pub(crate) behaviour: Option<String>,
@@ -24,12 +24,12 @@ impl OnArgs {
     pub(crate) fn machine(
         &self,
         kvm: &Path,
-        otherwise: impl FnOnce() -> Kind,
+        otherwise: impl FnOnce() -> MachineKind,
     ) -> Result<Description, CliError> {
         let asked = MachineOptions { kvm, behaviour: self.behaviour.as_deref() };
-        let kind = self.machine.or(Kind::implied(&asked)).unwrap_or_else(otherwise);
+        let kind = self.machine.or(MachineKind::implied(&asked)).unwrap_or_else(otherwise);
         if !kind.quirks().stops {
-            let names: Vec<_> = Kind::names(|quirks| quirks.stops).collect();
+            let names: Vec<_> = MachineKind::names(|quirks| quirks.stops).collect();
             return Err(CliError::Usage(format!(
                 "guests are saved and resumed on {}; {} takes none",
                 names.join(" and "),

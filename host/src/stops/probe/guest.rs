@@ -38,13 +38,13 @@ const TSS_SELECTOR: u16 = 0x18;
 /// The handler writes here.
 const ENTERED: u16 = 0x10;
 const DOUBLE_FAULT: u16 = 0x12;
-/// The port that [`Act::InputUnderTrap`] reads.
+/// The port that [`ProbeAct::InputUnderTrap`] reads.
 pub(crate) const INPUT: u16 = 0x20;
 
 const UNDEFINED: u64 = CODE;
 const INPUT_ACT: u64 = CODE + 0x10;
 const LED: u64 = CODE + 0x30;
-/// The place of [`Act::Led`]'s UD2, after its first instruction.
+/// The place of [`ProbeAct::Led`]'s UD2, after its first instruction.
 pub(crate) const EVENT: u64 = LED + 1;
 const HANDLER: u64 = CODE + 0x40;
 const DOUBLE_FAULT_HANDLER: u64 = CODE + 0x60;
@@ -63,7 +63,7 @@ const DOUBLE_FAULT_CODE: [u8; 4] = [0xE6, DOUBLE_FAULT as u8, 0xEB, 0xFE];
 
 /// What the guest starts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Act {
+pub(crate) enum ProbeAct {
     /// UD2.
     Undefined,
     /// An instruction, and then UD2.
@@ -72,7 +72,7 @@ pub(crate) enum Act {
     InputUnderTrap,
 }
 
-impl Act {
+impl ProbeAct {
     fn rip(self) -> u64 {
         match self {
             Self::Undefined => UNDEFINED,
@@ -101,12 +101,12 @@ pub(crate) enum Progress {
 }
 
 /// The guest on a fresh virtual machine.
-pub(crate) struct Guest {
+pub(crate) struct ProbeGuest {
     pub(crate) vcpu: Box<dyn Vcpu>,
-    act: Act,
+    act: ProbeAct,
 }
 
-impl Guest {
+impl ProbeGuest {
     /// A fresh virtual machine with the guest at its act, which may run for `limit`.
     ///
     /// # Errors
@@ -115,7 +115,7 @@ impl Guest {
         machine: &dyn Machine,
         payload: bool,
         kind: VmKind,
-        act: Act,
+        act: ProbeAct,
         limit: Duration,
     ) -> Result<Self, VcpuError> {
         let mut vcpu = machine.create(&VmConfig {
@@ -155,7 +155,7 @@ impl Guest {
         Ok(self.vcpu.regs()?.rip == self.act.rip())
     }
 
-    /// Guest-physical address of the page at a place.
+    /// ProbeGuest-physical address of the page at a place.
     pub(crate) fn page(place: Place) -> u64 {
         match place {
             Place::Frame => FRAME_PAGE,

@@ -12,7 +12,7 @@
 
 pub(crate) mod guest;
 
-use guest::{Act, Guest, Progress};
+use guest::{ProbeAct, ProbeGuest, Progress};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -85,7 +85,7 @@ impl<'m> Prober<'m> {
     /// When no guest can be made at all: no virtual machine, no memory, its registers refused.
     pub fn new(machine: &'m dyn Machine, payload: bool) -> Result<Self, VcpuError> {
         let unmeasured = Self { machine, payload, limit: MOST };
-        let mut guest = unmeasured.start(VmKind::Plain, Act::Undefined)?;
+        let mut guest = unmeasured.start(VmKind::Plain, ProbeAct::Undefined)?;
         let begun = Instant::now();
         // Whatever becomes of it: the question itself will say.
         let _ = guest.run(RunMode::Normal)?;
@@ -93,16 +93,16 @@ impl<'m> Prober<'m> {
     }
 
     /// A guest at its act.
-    pub(crate) fn start(&self, kind: VmKind, act: Act) -> Result<Guest, VcpuError> {
-        Guest::start(self.machine, self.payload, kind, act, self.limit)
+    pub(crate) fn start(&self, kind: VmKind, act: ProbeAct) -> Result<ProbeGuest, VcpuError> {
+        ProbeGuest::start(self.machine, self.payload, kind, act, self.limit)
     }
 
     /// Tries a stop once, on a guest in the kind of VM that it needs.
     pub(super) fn with_guest(
         &self,
         kind: VmKind,
-        act: Act,
-        try_once: impl FnOnce(Guest) -> Result<Support, VcpuError>,
+        act: ProbeAct,
+        try_once: impl FnOnce(ProbeGuest) -> Result<Support, VcpuError>,
     ) -> Result<Support, VcpuError> {
         match (self.start(kind, act), kind) {
             (Ok(guest), _) => try_once(guest),

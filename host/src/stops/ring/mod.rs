@@ -10,7 +10,7 @@ mod fill;
 use super::action::{Action, FEWER};
 use super::cut::{Cut, Look, NoCut};
 use super::how::{Again, CutStop, How, StopFacts, Target, Way};
-use super::probe::guest::{Act, Guest, Progress};
+use super::probe::guest::{ProbeAct, ProbeGuest, Progress};
 use super::probe::{Prober, Support, sentence};
 use crate::image::Place;
 use crate::session::{Session, Stopped};
@@ -57,7 +57,7 @@ impl How for Ring {
     }
 
     fn probe(&self, prober: &Prober<'_>) -> Result<Support, VcpuError> {
-        prober.with_guest(self.facts().vm, Act::Undefined, try_once)
+        prober.with_guest(self.facts().vm, ProbeAct::Undefined, try_once)
     }
 
     fn way(&self) -> Way<'_> {
@@ -112,7 +112,7 @@ impl CutStop for Ring {
 }
 
 /// The page of the frame is the one that fills the dirty ring.
-fn try_once(mut guest: Guest) -> Result<Support, VcpuError> {
+fn try_once(mut guest: ProbeGuest) -> Result<Support, VcpuError> {
     match fill(guest.vcpu.as_mut()) {
         Ok(()) => {}
         // A write that is not logged is no missing ring: a scenario will fail.
@@ -124,7 +124,7 @@ fn try_once(mut guest: Guest) -> Result<Support, VcpuError> {
             return Ok(Support::NotOffered(other.to_string()));
         }
     }
-    let page = Guest::page(Place::Frame);
+    let page = ProbeGuest::page(Place::Frame);
     guest.vcpu.evict(page)?;
     for _ in 0..ROOM {
         if let Some(ring) = guest.vcpu.dirty_ring() {

@@ -68,7 +68,7 @@ pub enum ExitReason {
         address_size: u8,
         /// Segment of OUTS by its encoding: ES 0, CS 1, SS 2, DS 3, FS 4, GS 5.
         segment: u8,
-        /// Length of the instruction in bytes, for [`skip_instruction`](crate::processor::Processor::skip_instruction).
+        /// Length of the instruction in bytes, for [`skip_instruction`](crate::state::CpuState::skip_instruction).
         length: u8,
     },
     /// The second-stage page tables refused an access.

@@ -155,7 +155,7 @@ impl ProbeGuest {
         Ok(self.vcpu.regs()?.rip == self.act.rip())
     }
 
-    /// ProbeGuest-physical address of the page at a place.
+    /// Guest-physical address of the page at a place.
     pub(crate) fn page(place: Place) -> u64 {
         match place {
             Place::Frame => FRAME_PAGE,

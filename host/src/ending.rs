@@ -1,7 +1,7 @@
-//! The signals by which somebody tells this process to end: SIGINT, SIGTERM, SIGHUP.
+//! The signals that end this process: SIGINT, SIGTERM, SIGHUP.
 //!
-//! Who watches for them ends by itself, with what it has so far, when the first one comes; the second
-//! one ends the process at once. Who does not watch is ended by the first. Either way its children end
+//! A command that watches for them ends by itself at the first one, and reports what it has; the second
+//! one ends the process at once. A command that does not watch is ended by the first. Either way its children end
 //! with it.
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -12,13 +12,13 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// The longest that anybody who waits for something else may not look whether a signal has come.
+/// The longest interval at which a wait for something else checks for a signal.
 pub(crate) const LOOK: Duration = Duration::from_millis(20);
 
-/// The number of the signal that received, or 0.
+/// The number of the signal that was received, or 0.
 static RECEIVED: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
 
-/// A signal that tells this process to end.
+/// A signal that ends this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Signal(i32);
 
@@ -34,7 +34,7 @@ impl Signal {
     }
 }
 
-/// What shells add to a signal's number.
+/// Shells add this to a signal's number.
 const SHELL: i32 = 128;
 
 /// Watches for the signals from now on, those excepted that this process was started to ignore:
@@ -66,7 +66,7 @@ fn ignored() -> u64 {
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
-/// The signal that told this process to end, if one has and somebody watches.
+/// The signal that ends this process, if one was received while it watches.
 pub(crate) fn signal() -> Option<Signal> {
     let received = RECEIVED.get()?.load(Ordering::Relaxed);
     i32::try_from(received).ok().filter(|signal| *signal != 0).map(Signal)

@@ -1,4 +1,4 @@
-//! A child process that ends with its parent, and whose outputs are read as they come until a
+//! A child process that ends with its parent, and whose outputs are read as they arrive until a
 //! deadline, or until this process is told to end.
 
 use crate::ending;
@@ -68,7 +68,7 @@ pub(crate) enum ChildEvent {
     EndRequested,
 }
 
-/// What bytes of a stream mean.
+/// The meaning of a stream's bytes.
 type EventOf = fn(Vec<u8>) -> ChildEvent;
 
 /// A child process without standard input; killed and reaped when dropped.
@@ -129,7 +129,7 @@ impl Child {
         }
     }
 
-    /// What comes through either stream within `limit`; `None` when nothing did, or one closed.
+    /// The bytes from either stream within `limit`; `None` if there were none, or one closed.
     fn read(&mut self, limit: Duration) -> io::Result<Option<ChildEvent>> {
         let mut polled: Vec<_> =
             self.streams.iter().map(|(stream, _)| PollFd::new(stream, PollFlags::IN)).collect();

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 const MIGRATE: &str = "pf/read-unmapped:fred:block@frame:migrate";
 
-/// A directory whose name a shell must be told with care.
+/// A directory whose name must be quoted for a shell.
 fn directory() -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("again: it's $HOME; `no`");
     std::fs::create_dir_all(&path).unwrap();

@@ -89,7 +89,7 @@ fn a_list_that_names_what_does_not_exist_is_refused_with_its_own_name_and_line()
     let (ran, list) = run("broken.toml", "\n[[issue]\n", &[]);
     assert!(ran.code == 2 && ran.stderr.starts_with(&format!("midflight: {list}:2: ")), "{ran:?}");
 
-    // With an image file in place of all images, nobody can tell what another image has.
+    // With an image file in place of all images, the contents of other images are unknown.
     let image = file("pf-alone", &embedded("pf").unwrap());
     let image = ["--image", image.to_str().unwrap()];
     let (ran, list) = run("partly.toml", &LIST.replace("db/", "dp/"), &image);

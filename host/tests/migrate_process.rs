@@ -94,7 +94,7 @@ fn kvm_moves_between_processes() {
     }
 }
 
-/// Runs a scenario whose guest comes back, and says how often it came back and how often it stayed.
+/// Runs a scenario whose guest is sent back; counts how often it returned and how often it stayed.
 fn there_and_back(
     machine: &dyn Machine,
     behaviour: Option<&Behaviour>,

@@ -1,4 +1,4 @@
-//! Names that scenario ids could not hold, or not tell apart.
+//! Names that scenario ids cannot hold, or cannot distinguish.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers belong to tests, which may panic")]
 
 mod midflight_binary;

@@ -132,7 +132,7 @@ impl Comparing<'_> {
             if !self.may_skip() {
                 comparison.deny_skip();
             }
-            // What breaks off because this process is to end is no result.
+            // A scenario that was aborted because this process ends has no result.
             if ending::signal().is_some() {
                 break;
             }
@@ -142,7 +142,7 @@ impl Comparing<'_> {
         bar.finish_and_clear();
         let early = early(scenarios.len() - comparisons.len());
         let compared: Vec<_> = scenarios.iter().map(|(_, one)| one).zip(&comparisons).collect();
-        // What has not run has shown nothing.
+        // A case that has not run has shown no issue.
         let not_shown = match self.pair.known() {
             Some(machine) if early.is_none() => not_shown(machine, &compared, &excuses),
             Some(_) | None => Vec::new(),
@@ -229,7 +229,7 @@ impl Comparing<'_> {
         output.flush()
     }
 
-    /// Whether a machine may lack something: what two models skip, they fail to do.
+    /// Whether a machine may lack something. A skip on two models is a failure.
     fn may_skip(&self) -> bool {
         self.pair.any(|quirks| quirks.may_skip)
     }
@@ -263,7 +263,7 @@ fn early(not_run: usize) -> Option<Early> {
     ending::signal().map(|signal| Early { signal: Some(signal), not_run })
 }
 
-/// What a comparison says of the kernel's warnings: `run` is there to watch them.
+/// What a comparison reports about the kernel's warnings: only `run` watches them.
 fn unwatched() -> JudgedWarnings {
     let why = "midflight compare does not watch the kernel's log".to_owned();
     JudgedWarnings { said: KernelSaid { unwatched: Some(why), ..KernelSaid::default() }, known: Vec::new() }

@@ -81,7 +81,7 @@ fn yes(it_is: bool) -> &'static str {
     if it_is { "yes" } else { "no" }
 }
 
-/// What stands between this host and FRED under KVM.
+/// Why guests of KVM on this host do not get FRED.
 fn fred(facts: &Facts, given: &Given) -> String {
     let in_guests = matches!(&facts.kvm, Ok(KvmFacts { fred: true, .. }));
     let why_not = match (facts.fred_in_cpu, facts.fred_in_kernel, in_guests) {

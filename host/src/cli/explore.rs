@@ -98,7 +98,7 @@ pub(super) fn run(args: &ExploreArgs, files: &[PathBuf], given: &Given) -> Resul
     Ok(totals.exit_code())
 }
 
-/// What filters are held against: each `image/case:delivery`.
+/// The texts that filters are matched with: each `image/case:delivery`.
 fn names(images: &[Image]) -> Vec<String> {
     let deliveries = |image: &Image, case: &Case| {
         let possible =

@@ -84,5 +84,5 @@ impl Machines {
     }
 }
 
-/// What guests must be offered, where it is required.
+/// CPUID features that guests must be offered, if required.
 const FEATURES: [&str; 3] = ["fred", "xfd", "amx"];

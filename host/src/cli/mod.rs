@@ -71,13 +71,13 @@ pub fn main() -> ExitCode {
     };
     let code = match done {
         Ok(code) => code,
-        // Whoever read the report has seen enough of it; nobody is told what it came to.
+        // The reader has closed the pipe: there is no place to report a result.
         Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => 2,
         Err(error) => {
             eprintln!("midflight: {error}");
             2
         }
     };
-    // What it came to is one thing; that it was told to end is another, and comes first.
+    // The exit code names the signal, if one ended the run, rather than the result.
     ExitCode::from(ending::signal().map_or(code, Signal::exit_code))
 }

@@ -1,4 +1,4 @@
-//! How `run` and `migrate` report: each scenario as it ends, and what they come to at the end.
+//! How `run`, `save` and `resume` report: each scenario as it ends, and a summary at the end.
 
 use super::args::Format;
 use super::error::CliError;
@@ -15,11 +15,11 @@ use indicatif::ProgressBar;
 use std::collections::HashMap;
 use std::io::{BufWriter, Result, Write};
 
-/// What a report depends on beside the scenarios' outcomes.
+/// What a report depends on besides the scenarios' outcomes.
 pub(super) struct Reporting<'a> {
     pub(super) format: Format,
     pub(super) known: &'a KnownIssues,
-    /// What is known of the host by now.
+    /// The facts about the host that are known so far.
     pub(super) facts: HostFacts,
     /// The command that repeats a failure, where there is one.
     pub(super) again: &'a dyn Fn(&Report) -> Option<String>,
@@ -30,7 +30,7 @@ pub(super) struct Reporting<'a> {
 /// Writes a report as the scenarios end.
 pub(super) struct Printer<'a, W: Write> {
     pub(super) how: Reporting<'a>,
-    /// What stands on the terminal while scenarios run.
+    /// The progress bar on the terminal while scenarios run.
     pub(super) bar: ProgressBar,
     output: BufWriter<W>,
     runs: Runs,
@@ -43,19 +43,19 @@ impl<'a, W: Write> Printer<'a, W> {
         Self { how, bar: ProgressBar::hidden(), output, runs, printed: Vec::new() }
     }
 
-    /// A scenario has run, for the first time or once more.
+    /// A scenario has run once, or once more.
     pub(super) fn ran(&mut self, mut report: Report) -> Result<()> {
         self.judge(&mut report);
         self.runs.add(report).map_or(Ok(()), |report| self.print(report))
     }
 
-    /// A scenario does not run, however often it was to.
+    /// A scenario that was planned does not run.
     pub(super) fn does_not_run(&mut self, mut report: Report) -> Result<()> {
         self.judge(&mut report);
         self.print(report)
     }
 
-    /// Whether nothing has run, and nothing been said of anything.
+    /// Whether nothing has run and nothing was printed.
     pub(super) fn is_silent(&self) -> bool {
         self.printed.is_empty() && self.runs.is_empty()
     }
@@ -89,7 +89,7 @@ impl<'a, W: Write> Printer<'a, W> {
         Ok(())
     }
 
-    /// Writes what it all comes to, the scenarios in the order that `order` has for them, machine
+    /// Writes the summary, with the scenarios in the order given by `order`, machine
     /// by machine. `planned` scenarios were to run, and where the run was `cut_short` fewer did. Returns
     /// the exit code.
     pub(super) fn finish(

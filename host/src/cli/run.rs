@@ -62,13 +62,13 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path, given: &Given) 
     let done = run.on_machines(&plan.on);
     let MachineRuns { kernel_log, printer, .. } = run;
     match done {
-        // Nobody reads it any more.
+        // The reader has closed the pipe.
         Err(error @ CliError::Output(_)) => Err(error),
         Err(error) if printer.is_silent() && ending::signal().is_none() => Err(error),
         done => {
             let cut_short = done.is_err() || ending::signal().is_some();
             let code = printer.finish(kernel_log, &plan.order, plan.len(), cut_short)?;
-            // What other machines gave is not lost with one that is no use.
+            // The results of other machines are still reported if one cannot be used.
             done.map(|()| code)
         }
     }
@@ -84,7 +84,7 @@ pub(super) fn again(given: &Given, report: &Report) -> String {
     given.command("run", &words, &without)
 }
 
-/// What is to run on which machine.
+/// Which scenarios run on which machine.
 struct Planned<'m> {
     on: Vec<(&'m Candidate, Selected)>,
     /// The place of each id in the list.

@@ -118,7 +118,7 @@ fn write(args: &SaveArgs, stream: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Writes a file that nobody ever sees half: until it is whole it has no name.
+/// Writes a file atomically: it has no name until it is complete.
 fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
@@ -153,7 +153,7 @@ fn leaves_for_good(scenario: &Scenario) -> Result<(), CliError> {
     Err(CliError::Usage(what))
 }
 
-/// What the machine lacks for a scenario, found out as `run` does.
+/// What the machine lacks for a scenario, probed as by `run`.
 fn lack(
     description: &Description,
     machine: &dyn Machine,

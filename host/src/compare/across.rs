@@ -1,7 +1,7 @@
-//! A guest that is cut on one machine and goes on on another.
+//! A guest whose delivery is cut on one machine and that continues on another.
 //!
 //! The scenarios are the ones that every machine has, `none` and the cuts with the action `migrate`;
-//! a migration takes the guest along a [`MachinePath`] instead of to a fresh VM of its own machine. With
+//! a migration moves the guest along a [`MachinePath`] instead of to a fresh VM of its own machine. With
 //! `none` it migrates at `Armed`. On the last machine it runs to `Done`, and its judge says whether
 //! the event survived.
 
@@ -10,7 +10,7 @@ use crate::engine::plan::Abilities;
 use crate::image::Image;
 use crate::scenario::{self, Action, Plan, Scenario};
 
-/// Scenarios in which a guest migrates between machines.
+/// Scenarios in which a guest can migrate between machines.
 pub fn scenarios(image: &Image) -> Vec<Scenario> {
     let migrates = |scenario: &Scenario| match scenario.plan {
         Plan::None => true,

@@ -3,8 +3,8 @@
 //! - An entry for the stop `compare` explains a doorbell where just that differs.
 //! - At `Done`, an entry for the case's cold scenario does, where the fields of the captured deliveries
 //!   that differ are just those that the judge on KVM complains of. Its verdict, and the general
-//!   registers, which a judge leaves otherwise when it has found something, may then differ too. What
-//!   the act itself left behind, the field `result`, is seen by the judge alone.
+//!   registers, which a judge changes when it finds a difference, may then differ too. What
+//!   the act itself left, the field `result`, is seen by the judge alone.
 //! - Such an entry also explains a guest that ends before `Done`.
 //!
 //! Only KVM is excused, and only where the model beside it passes.
@@ -25,7 +25,7 @@ use protocol::field::Field as Judged;
 use std::collections::{BTreeSet, HashSet};
 use vm::Value;
 
-/// What differences are held against.
+/// The known issues and the host they apply to.
 #[derive(Debug)]
 pub struct Excuses<'a> {
     /// The list.
@@ -116,7 +116,7 @@ impl Judge<'_> {
             failed.differences.iter().map(|one| one.field.of_judge()).collect();
         let mut named = judged?;
         named.remove(&Judged::Result);
-        // A delivery that never came differs in all of its fields; the judge says so in one word.
+        // A delivery that never happened differs in all of its fields; the judge reports one finding.
         let never_came = marks[kvm].deliveries.is_empty();
         let of_event = differences.iter().filter_map(|difference| match difference {
             MachineDifference::Number { field, .. } if field.is_left_by_judges() => None,
@@ -128,7 +128,7 @@ impl Judge<'_> {
         (named == seen).then_some(issue)
     }
 
-    /// What becomes of a comparison in which no doorbell differs, or only in known ways.
+    /// Concludes a comparison in which no doorbell differs, or only in known ways.
     pub(super) fn conclude(&self, mut comparison: Comparison) -> Comparison {
         let [first, second] = self.seen.map(|seen| &seen.report);
         let ends = self.seen.map(end);

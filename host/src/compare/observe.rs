@@ -1,4 +1,4 @@
-//! What a guest looks like at each ring of its doorbell.
+//! The state of a guest each time it rings its doorbell.
 
 use crate::engine::runner::{OnSeen, Runner};
 use crate::image::Image;
@@ -25,7 +25,7 @@ use zerocopy::{FromBytes, IntoBytes};
 pub struct Observations {
     /// One for each doorbell, as they rang.
     pub observations: Vec<Observation>,
-    /// What `midflight run` says of the same scenario.
+    /// The report of `midflight run` for the same scenario.
     pub report: Report,
 }
 
@@ -45,7 +45,7 @@ pub struct Observation {
 /// Size of a [`Delivery`] in quadwords.
 pub const DELIVERY_WORDS: usize = size_of::<Delivery>() / 8;
 
-/// The time that has passed is nobody's mistake.
+/// The time that has passed is not compared.
 const TSC: u32 = 0x10;
 
 /// Runs a scenario and looks at the guest at each doorbell.

@@ -4,7 +4,7 @@ use crate::machines::narrowed::{self, Narrowed};
 use crate::machines::{Described, Description, Quirks, Unavailable};
 use serde::{Deserialize, Serialize};
 
-/// Two machines, narrowed to what both have.
+/// Two machines, limited to the features that both have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pair(pub [Description; 2]);
 
@@ -15,7 +15,7 @@ pub type MachinePath = &'static [usize];
 pub const PATHS: [MachinePath; 4] = [&[0, 1], &[1, 0], &[0, 1, 0], &[1, 0, 1]];
 
 impl Pair {
-    /// The one of the two whose known issues are excused, where the other may not have any.
+    /// The machine whose known issues may explain differences, if the other may not have any.
     pub fn excusable(&self) -> Option<usize> {
         match self.0.each_ref().map(|machine| machine.quirks().has_known_issues) {
             [true, false] => Some(0),

@@ -1,4 +1,4 @@
-//! What is excused, and what is not.
+//! Which differences known issues explain.
 
 use super::excuse::{Excuses, Judge, not_shown};
 use super::{Comparison, differences as all_differences};
@@ -79,7 +79,7 @@ fn pair() -> Pair {
     Pair([Description::Kvm(Kvm { device: "/dev/kvm".into() }), model("payload-reuse")])
 }
 
-/// A guest whose registers are 1 but for RSI.
+/// A guest whose registers are 1 except RSI.
 fn mark(doorbell: Doorbell, rsi: u64) -> Observation {
     Observation {
         doorbell: doorbell.encode(),
@@ -111,7 +111,7 @@ fn seen(observation: &Observation, wrong: &[(Judged, u64, u64)]) -> Observations
     Observations { observations: vec![observation.clone()], report }
 }
 
-/// The issue that explains what `kvm` has other than the model, with the judge's words on KVM.
+/// The issue that explains how `kvm` differs from the model, given the judge's findings on KVM.
 fn excuse(pair: &Pair, module: &str, marks: [Observation; 2], wrong: &[(Judged, u64, u64)]) -> Option<Cited> {
     let known = KnownIssues::parse("list.toml", LIST).unwrap();
     let facts = HostFacts { kvm_module: module.to_owned(), ..HostFacts::default() };

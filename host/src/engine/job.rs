@@ -1,4 +1,4 @@
-//! What runs guests: a machine, or two of them with the way of a guest between them.
+//! What guests run on: a machine, or two of them with a path between them.
 //!
 //! It is data, and the same for a thread of this process and for a worker process.
 

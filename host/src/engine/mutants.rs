@@ -52,8 +52,8 @@ pub(crate) struct Kill {
 }
 
 impl Matrix {
-    /// Runs everything; `progress` is told of each row as it is done. `None` when this process is
-    /// [told to end](ending::signal) before all of it is.
+    /// Runs everything; `progress` is called for each row as it is done. `None` when this process is
+    /// [ended by a signal](ending::signal) before that.
     pub(crate) fn run(images: &[Image], timeout: Duration, mut progress: impl FnMut(&Row)) -> Option<Self> {
         let scenarios: Vec<(usize, Scenario)> = images
             .iter()

@@ -133,7 +133,7 @@ impl Abilities {
         let (_, case) = image.case(&scenario.case)?;
         let mut meets = self.meets;
         if scenario.delivery == DeliveryMode::Idt {
-            // What the processor could do is nothing to a case: how its events are delivered is.
+            // A case depends on how its events are delivered, not on what the processor supports.
             meets.remove(Needs::FRED);
         }
         let missing = scenario::needs(case, scenario.delivery) - meets;

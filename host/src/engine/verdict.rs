@@ -1,4 +1,4 @@
-//! What the guest's judge says, and whether the host believes it.
+//! The verdict of the guest's judge, and whether the host accepts it.
 
 use crate::image::Case;
 use crate::report::difference::{Difference, Field};
@@ -18,7 +18,7 @@ use protocol::text;
 ///
 /// The guest's judge knows nothing of migrations. Where the uAPI had no field for the event data of the
 /// exception that migrated, which is the case's first delivery, 0 is as right there as what it expects;
-/// any other value, and any other field, is a failure all the same.
+/// any other value, and any other field, is still a failure.
 pub(crate) fn read(mailbox: &Mailbox, case: &Case, delivery: scenario::DeliveryMode, report: &mut Report) {
     report.compared = mailbox.compared;
     let is_open = |mismatch: &&Mismatch| report.event_data_open && is_lost_event_data(mismatch);
@@ -192,7 +192,7 @@ mod tests {
             let report = judged(open, &mismatches);
             assert_eq!((report.outcome, report.differences.len()), (Outcome::Fail, 1), "{mismatches:?}");
         }
-        // What is wrong beside it is named alone.
+        // Another difference is then reported alone.
         let report = judged(true, &[event_data, rflags]);
         assert_eq!(report.outcome, Outcome::Fail);
         assert_eq!(

@@ -20,7 +20,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
-/// What a worker is for; the first that it is told.
+/// The setup of a worker: the first message that it receives.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Setup {
     /// What runs its guests.
@@ -29,7 +29,7 @@ pub struct Setup {
     pub options: RunOptions,
 }
 
-/// What a worker is asked.
+/// A request to a worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Request {
@@ -69,7 +69,7 @@ pub struct Worker {
 #[derive(Debug)]
 struct Process {
     child: Child,
-    /// Its end tells the process to end.
+    /// Closing it ends the process.
     input: Option<ChildStdin>,
     answers: Receiver<Answer>,
     /// Whether it has said [`Answer::Ready`].
@@ -77,7 +77,7 @@ struct Process {
 }
 
 impl Process {
-    /// It does not answer: whatever it is told, it will not hear, and is killed without another wait.
+    /// It does not answer: it is killed without another wait.
     fn hung(mut self) {
         let _ = self.child.kill();
     }

@@ -2,7 +2,7 @@
 //!
 //! `/dev/kmsg` gives one record for each read: `PRIORITY,SEQUENCE,MICROSECONDS,FLAGS;TEXT`, then lines
 //! that begin with a blank and hold details (Documentation/ABI/testing/dev-kmsg). What another
-//! program makes the kernel say in the meantime cannot be told from what this run made it say.
+//! program makes the kernel log in the meantime cannot be distinguished from what this run caused.
 
 mod forms;
 
@@ -39,7 +39,7 @@ pub struct KernelLog {
     source: Option<File>,
     /// The beginning of a line whose end has not been read.
     rest: Vec<u8>,
-    /// The records behind [`CUT_HERE`].
+    /// The records after [`CUT_HERE`].
     open: Option<Vec<String>>,
     said: KernelSaid,
     /// Warnings that are not kept.

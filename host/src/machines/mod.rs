@@ -1,4 +1,4 @@
-//! Machines: whatever can boot an image; most can also stop it, save it and restore it.
+//! Machines: what can boot an image. Most can also stop, save and restore a guest.
 //!
 //! A machine is a [`Description`]: data that is made of a command line in one place, that travels to another
 //! process, and that can be [opened](Described::open). All by which the rest of the program treats machines
@@ -9,7 +9,7 @@
 //! | [`kvm`] | this host's KVM, in worker processes |
 //! | [`model`] | the software machine, in threads |
 //! | [`qemu`] | QEMU, which boots images by itself |
-//! | `described` | what each machine says of itself: its quirks, and how it is opened |
+//! | `described` | the properties of each machine: its quirks, and how it is opened |
 //! | [`emulator`] | what an external emulator that boots images does |
 //! | [`transcript`] | the lines that an image prints when it runs alone |
 //! | [`narrowed`] | two machines made alike |

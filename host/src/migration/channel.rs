@@ -27,10 +27,10 @@ enum Answer {
 /// The longest line, in bytes: a report with its frames and differences.
 const LONGEST: u64 = 4 << 20;
 
-/// The other process: receives one guest, does what is asked, and answers. Whatever goes wrong is the answer.
+/// The other process: receives one guest, does what is asked, and answers. Any error is the answer.
 ///
 /// # Errors
-/// When nobody can be asked or answered any more.
+/// When the channel cannot be read or written.
 pub fn serve(
     machine: &dyn Machine,
     behaviour: Option<&str>,
@@ -57,7 +57,7 @@ pub fn serve(
     Ok(())
 }
 
-/// Sends a guest, closes `to`, and hears what became of the guest.
+/// Sends a guest, closes `to`, and reads the result.
 pub(super) fn send(
     from: impl Read,
     to: impl Write,
@@ -67,9 +67,9 @@ pub(super) fn send(
 ) -> Result<Migrated, MigrationError> {
     let sent = write(to, guest, image, request);
     match (hear(BufReader::new(from)), sent) {
-        // Who said nothing may have been sent too little.
+        // Without an answer, the error of the write is the cause.
         (Err(MigrationError::Stream(_)), Err(error @ StreamError::TooLong { .. })) => Err(error.into()),
-        // Who refuses stops reading: the answer says more than the failed write.
+        // A destination that refuses stops reading: its answer says more than the failed write.
         (heard, _) => heard,
     }
 }

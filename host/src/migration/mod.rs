@@ -2,9 +2,9 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | this one | what is done with a guest that has come as a [stream](crate::stream) |
-//! | `request` | what another process is asked to do with a guest, and what becomes of it |
-//! | [`channel`] | the conversation with the process that a guest goes to |
+//! | this one | what is done with a guest that was received as a [stream](crate::stream) |
+//! | `request` | the request to the process that receives a guest, and its result |
+//! | [`channel`] | the protocol with the process that receives a guest |
 //! | [`process`] | that process as a child of this one |
 //! | `timed` | reading and writing until a deadline |
 //!
@@ -29,7 +29,7 @@ use std::time::Duration;
 use vm::state;
 use vm::{Blame, Machine, Vcpu};
 
-/// Reads a guest, whole, and whatever has come with it is refused.
+/// Reads a whole guest; refuses anything after it.
 ///
 /// # Errors
 /// As [`Guest::read`].

@@ -1,4 +1,4 @@
-//! Another process of this program, which a guest goes to.
+//! Another process of this program, which receives a guest.
 //!
 //! It is started for one guest, and is killed by the kernel when the thread that started it ends, and by us
 //! when it does not answer in time.
@@ -25,7 +25,7 @@ pub struct Destination {
     pub program: PathBuf,
     /// Its arguments.
     pub arguments: Vec<OsString>,
-    /// The machine that it is told to resume guests on.
+    /// The machine on which it resumes guests.
     pub machine: Description,
 }
 
@@ -37,7 +37,7 @@ impl Destination {
     }
 }
 
-/// Sends a guest to another process, and hears what became of it.
+/// Sends a guest to another process, and reads the result.
 ///
 /// # Errors
 /// When the process cannot be run, does not answer in time, or refuses the guest.

@@ -2,17 +2,17 @@
 //!
 //! It shows what a genuine kvm_amd (or kvm_intel) does on any machine, one without virtualization
 //! included. The kernel boots from an initrd made in memory: this very executable as `/init`, the
-//! modules of KVM, and the arguments. Nothing is installed and no file is left behind.
+//! modules of KVM, and the arguments. Nothing is installed and no file remains.
 //!
 //! | module | holds |
 //! |---|---|
-//! | `outside` | boots the emulator, streams what comes back, says what went wrong |
+//! | `outside` | boots the emulator, passes its results on, reports errors |
 //! | `inside` | process 1 on the kernel under test |
 //! | `initrd` | what the kernel unpacks as its root |
 //! | `modules` | which modules KVM needs, decompressed, in load order |
 //! | `emulator` | the emulator's command line |
-//! | `console` | what the kernel's console says about an unhappy end |
-//! | `record` | what travels over the second serial port, framed, numbered and checksummed |
+//! | `console` | the end of the kernel's console, for error messages |
+//! | `record` | the records on the second serial port, framed, numbered and checksummed |
 
 mod console;
 mod emulator;

@@ -104,7 +104,7 @@ pub fn json_summary(
     writeln!(output)
 }
 
-/// Writes what people are to know of one comparison by itself; `again` gives the command that repeats it.
+/// Writes one comparison for people, if it needs attention; `again` gives the command that repeats it.
 ///
 /// # Errors
 /// When `output` cannot be written.
@@ -120,7 +120,7 @@ pub fn human(output: &mut impl Write, comparison: &Comparison, again: impl Fn() 
     writeln!(output, "    again: {}", again())
 }
 
-/// Writes what comparisons come to, for people.
+/// Writes the summary of comparisons, for people.
 ///
 /// # Errors
 /// When `output` cannot be written.
@@ -148,7 +148,7 @@ pub fn human_summary(
     early.map_or(Ok(()), |early| writeln!(output, "{early}"))
 }
 
-/// Writes what became of guests that migrated, for people.
+/// Writes the summary of guests that migrated, for people.
 ///
 /// # Errors
 /// When `output` cannot be written.
@@ -253,7 +253,7 @@ fn reasons(output: &mut impl Write, comparisons: &[Comparison]) -> Result<()> {
     }
     for (reason, ids) in known {
         writeln!(output, "KNOWN: {} times: {reason}", ids.len())?;
-        // What shows in every case needs no list of them.
+        // An issue that shows in every case needs no list of cases.
         for id in ids.iter().filter(|_| ids.len() <= LISTED) {
             writeln!(output, "    {id}")?;
         }

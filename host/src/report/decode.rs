@@ -1,4 +1,4 @@
-//! A captured delivery in words: its frame, and what the entry stub saw beside it.
+//! A captured delivery in words: its frame, and what the entry stub recorded besides it.
 
 use crate::image::Image;
 use crate::scenario::DeliveryMode;

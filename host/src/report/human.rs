@@ -11,7 +11,7 @@ use crate::scenario::{DeliveryMode, Scenario};
 use std::collections::BTreeMap;
 use std::io::{Result, Write};
 
-/// Writes what is to be said of one scenario by itself: its failure, with the command that repeats it
+/// Writes one scenario, if it needs attention: its failure, with the command that repeats it
 /// where there is one, and its frames.
 ///
 /// # Errors
@@ -28,7 +28,7 @@ pub fn one(output: &mut impl Write, report: &Report, again: Option<&str>) -> Res
     report.frames.iter().try_for_each(|frame| writeln!(output, "{frame}"))
 }
 
-/// Writes what they come to: known issues and skips by reason, what the kernel said, a table per machine
+/// Writes the summary: known issues and skips by reason, the kernel's warnings, a table per machine
 /// and the honest sentence.
 ///
 /// # Errors

@@ -129,7 +129,7 @@ pub(crate) fn one(output: &mut impl Write, report: &Report) -> std::io::Result<(
     output.write_all(b"\n")
 }
 
-/// Writes the last object: what `reports` come to.
+/// Writes the last object: the summary of `reports`.
 ///
 /// # Errors
 /// When `output` cannot be written.

@@ -10,7 +10,7 @@ use protocol::exit::ImageExit;
 use std::fmt;
 use vm::explain;
 
-/// Why a scenario came to what it came to; `None` for a pass, and for a failure that its differences
+/// Why a scenario has its outcome; `None` for a pass, and for a failure that its differences
 /// describe whole.
 pub fn reason(report: &Report) -> Option<String> {
     if let (Outcome::Known, Some(known)) = (report.outcome, &report.known) {
@@ -30,7 +30,7 @@ pub fn failure(report: &Report) -> String {
     report.differences.iter().map(each).collect::<Vec<_>>().join("; ")
 }
 
-/// What read back otherwise after a restore.
+/// Fields that read back different after a restore.
 fn not_as_saved(restored: &[vm::Difference]) -> Option<String> {
     const NAMED: usize = 6;
     let named: Vec<String> = restored

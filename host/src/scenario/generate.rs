@@ -28,7 +28,7 @@ pub fn all(image: &Image) -> Vec<Scenario> {
     scenarios
 }
 
-/// What a scenario needs of the machine beyond what every machine has.
+/// The features that a scenario needs and not every machine has.
 pub fn needs(case: &Case, delivery: DeliveryMode) -> Needs {
     match delivery {
         DeliveryMode::Fred => case.needs | Needs::FRED,

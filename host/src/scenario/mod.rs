@@ -44,7 +44,7 @@ pub enum Plan {
     Cut(Stop, Action),
 }
 
-/// A scenario. What travels of it is its id.
+/// A scenario. It is serialised as its id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Scenario {
@@ -71,7 +71,7 @@ impl fmt::Display for Plan {
 }
 
 impl Plan {
-    /// Its stop, or what it has instead of one, as ids have it.
+    /// Its stop, or `cold` or `none`, as ids have it.
     pub fn stop_name(self) -> String {
         match self {
             Self::Cut(stop, _) => stop.to_string(),
@@ -94,7 +94,7 @@ impl Scenario {
         format!("{}/{}:{}", self.image, self.case, self.delivery)
     }
 
-    /// Whether the same id may end otherwise another time, because of when its signals came.
+    /// Whether the same id may have another outcome next time, because the times of its signals differ.
     pub fn depends_on_time(&self) -> bool {
         match self.plan {
             Plan::Cut(stop, _) => stop.facts().depends_on_time,

@@ -39,7 +39,7 @@ impl std::io::Write for Lines {
     }
 }
 
-/// What a port access means to the driver.
+/// The meaning of a port access to the driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeviceAccess {
     /// Served; an input's items are to be given to the guest.
@@ -67,12 +67,12 @@ impl Default for Devices {
     }
 }
 
-/// What the devices hold, as it travels.
+/// The state of the devices, as it is migrated.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DevicesState {
     /// The serial port's registers: divisor (low, high), IER, IIR, LCR, LSR, MCR, MSR, scratch.
     pub serial: [u8; 9],
-    /// What waits to be read by the guest.
+    /// Bytes that the guest has not read yet.
     #[serde(with = "serde_bytes")]
     pub serial_input: Vec<u8>,
     /// What the guest has written.
@@ -89,7 +89,7 @@ impl DevicesState {
     /// Whether devices can hold this.
     ///
     /// # Errors
-    /// A sentence about what they cannot.
+    /// A sentence about state that the devices cannot have.
     pub fn check(&self) -> Result<(), String> {
         for (what, length, most) in [
             ("input", self.serial_input.len(), SERIAL_FIFO),
@@ -104,7 +104,7 @@ impl DevicesState {
 }
 
 impl Devices {
-    /// What the devices hold, for [`from_state`](Self::from_state).
+    /// The state of the devices, for [`from_state`](Self::from_state).
     pub fn state(&self, interrupt: Option<u8>) -> DevicesState {
         let state = self.serial.state();
         DevicesState {
@@ -125,7 +125,7 @@ impl Devices {
         }
     }
 
-    /// Devices that hold what others held.
+    /// Devices with a saved state.
     ///
     /// # Errors
     /// A sentence, when they cannot: see [`DevicesState::check`].

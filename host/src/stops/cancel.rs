@@ -50,7 +50,7 @@ impl How for Cancel {
 
     fn applies(&self, target: &Target<'_>) -> bool {
         // Without the capability no payload can be queued, and under FRED an exception without its
-        // payload has no event data that anybody could expect.
+        // payload has no event data to expect.
         target.case.cancel.is_some() && (target.payload || target.delivery == DeliveryMode::Idt)
     }
 

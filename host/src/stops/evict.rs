@@ -67,7 +67,7 @@ impl How for Evict {
             if guest.vcpu.is_resident(page)? {
                 return Ok(Support::NotOffered("the page cannot be taken out of the guest's mapping".into()));
             }
-            // Whatever else the guest comes to, the host may take the page away whenever it likes, and a scenario
+            // Wherever the guest is, the host may evict the page at any time, and a scenario
             // will fail for it.
             Ok(match guest.run(RunMode::Normal)? {
                 Progress::Delivered if !guest.vcpu.is_resident(page)? => {

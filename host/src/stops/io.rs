@@ -15,7 +15,7 @@ use crate::session::{Session, Stopped};
 use protocol::note::CaseFlags;
 use vm::{Exit, RunMode, VcpuError, VmKind};
 
-/// With the capability on. What becomes of entries that are abandoned again and again, `cancel` shows.
+/// With the capability on. `cancel` tests entries that are cancelled repeatedly.
 const ACTIONS: [Action; 5] = [EACH[0], EACH[1], EACH[2], EACH[3], Action::MIGRATE_PROCESS];
 
 /// An instruction that waits for user-space I/O.

@@ -16,11 +16,11 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`how`] | the questions that each answers, and the ways in which the runner comes to a cut |
+//! | [`how`] | the questions that each answers, and the ways in which the runner gets to a cut |
 //! | [`action`] | what is done with the guest while it is stopped |
 //! | [`cut`] | the cut and its proof |
 //! | `page` | how a page refuses a delivery |
-//! | [`probe`] | how a machine is asked for a stop, and the guest with which it is |
+//! | [`probe`] | how a machine is probed for a stop, and the guest that does it |
 
 mod access;
 pub mod action;
@@ -92,7 +92,7 @@ macro_rules! stops {
                 all
             }
 
-            /// The stop about which a machine is asked in place of this one.
+            /// The stop that is probed in place of this one.
             #[must_use]
             pub fn asked(self) -> Self {
                 match self {
@@ -120,7 +120,7 @@ static NO_STOP: LazyLock<String> = LazyLock::new(|| {
 });
 
 impl Stop {
-    /// What the host must know of it.
+    /// Its properties.
     pub fn facts(self) -> StopFacts {
         self.how().facts()
     }
@@ -133,7 +133,7 @@ impl Stop {
         }
     }
 
-    /// Whether a delivery that goes on can be stopped so a second time.
+    /// Whether a delivery that continues can be stopped so a second time.
     pub fn is_repeatable(self) -> bool {
         match self.how().way() {
             Way::Cut(stop) => matches!(stop.again(), Again::AsOften(_)),
@@ -141,7 +141,7 @@ impl Stop {
         }
     }
 
-    /// Whether a guest that goes on from it has nothing more to meet, unless its action says so.
+    /// Whether a guest that continues from it is not stopped again, unless its action says so.
     pub fn is_last(self) -> bool {
         match self.how().way() {
             Way::Cut(stop) => !matches!(stop.again(), Again::SecondTry(_)),

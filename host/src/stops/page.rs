@@ -95,7 +95,7 @@ impl<T: RefusesPage> How for T {
     /// A page that the delivery of UD2's exception touches, and nothing else, refuses it.
     ///
     /// So a run that ends because of the page, and not in a handler, was stopped in delivery. Neither the
-    /// queue nor RIP nor a second run is asked: what becomes of the exception is for the scenarios to judge.
+    /// queue nor RIP nor a second run is checked: whether the exception survives is for the scenarios to judge.
     fn probe(&self, prober: &Prober<'_>) -> Result<Support, VcpuError> {
         prober.with_guest(T::VM, ProbeAct::Undefined, |mut guest| {
             if let Err(error) = guest.vcpu.set_page_access(ProbeGuest::page(self.page()), T::ACCESS) {
@@ -135,7 +135,7 @@ impl<T: RefusesPage> CutStop for T {
 }
 
 impl<T: RefusesPage> CutAgain for T {
-    /// If the delivery goes through now, its event is gone.
+    /// If the guest now runs on, its event is lost.
     fn cut_again(&self, session: &mut Session<'_>, case: &Case, before: &Cut) -> Result<Cut, NoCut> {
         let (_, cut) = stop::<T>(session, case, self.page())?;
         let same = (&cut.queue, cut.rip) == (&before.queue, before.rip);

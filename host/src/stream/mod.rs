@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `kind` | what the sections hold, and how long they may be |
 //! | `section` | the frame: header, sections, checksums |
-//! | `pages` | guest memory without what both sides have |
+//! | `pages` | guest memory except the pages that both sides have |
 //! | this one | [`Guest`]: which sections there are, in which order, and what in them is believed |
 //!
 //! Every section is there, once, in the order of [`Guest::write`]; a value that a machine lacks is an

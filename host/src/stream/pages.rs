@@ -18,7 +18,7 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    /// What of `memory` is not in `base`.
+    /// The part of `memory` that differs from `base`.
     pub(super) fn of(memory: &MemoryImage, base: &MemoryImage) -> Self {
         let mut pages = Self::default();
         for (number, page) in (0_u32..).zip(&memory.pages) {
@@ -68,7 +68,7 @@ fn page(pages: &mut [Page], number: u32) -> Result<&mut Page, String> {
     pages.get_mut(number as usize).ok_or_else(|| format!("page {number} is outside the guest's memory"))
 }
 
-/// Memory with nothing in it but `image`: what both sides have.
+/// Memory that holds only `image`: both sides have it.
 pub fn base_of(image: &Image) -> MemoryImage {
     let end = image.segments.iter().map(|segment| segment.address + segment.bytes.len() as u64).max();
     let mut bytes = vec![0; (end.unwrap_or(0) as usize).next_multiple_of(PAGE)];

@@ -9,7 +9,7 @@
 //! Numbers are little-endian. Each `check` is the CRC-64/XZ of *everything* before it, the checks of
 //! earlier sections excepted: so a section that was changed, moved, repeated or taken from another
 //! stream does not fit where it stands. The header never changes its form: a stream of any version
-//! can be told from a damaged one.
+//! can be distinguished from a damaged one.
 
 use super::kind::SectionKind;
 use crc::{CRC_64_XZ, Crc, Digest};
@@ -45,7 +45,7 @@ pub enum StreamError {
         /// `newer` or `older`.
         age: &'static str,
     },
-    /// Another section stands where one is needed.
+    /// Another section is where one is needed.
     #[error(
         "the stream has {found} where its section {wanted} belongs: sections are missing, repeated, out of order or damaged"
     )]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use vm::Machine;
 use vm::state::{self, restore_and_check};
 
-/// What stands for an image's file in these tests.
+/// A substitute for an image's file in these tests.
 const IMAGE: &[u8] = b"an image";
 
 fn base(file: &[u8]) -> Result<MemoryImage, String> {

@@ -1,4 +1,4 @@
-//! `midflight on-kernel`: what it says when there is no result, what it leaves behind, and, where there
+//! `midflight on-kernel`: what it reports when there is no result, what remains afterwards, and, where there
 //! is a kernel, the whole way.
 //!
 //! Most tests use a shell script for the emulator: it gets the real command line and the real initrd.

@@ -71,7 +71,7 @@ fn call(call: &'static str, errno: i32) -> VcpuError {
     VcpuError::Call { call, errno, message: "no".to_owned(), advice: "" }
 }
 
-/// What the probe says of a machine: everything works, whatever becomes of what is injected.
+/// The probe's result on a machine: everything works, even if injected events are lost.
 #[track_caller]
 fn is_probed_whole<F: Fault + Clone + 'static>(fault: &F) {
     for payload in [true, false] {

@@ -34,16 +34,16 @@ pub(crate) struct CompareArgs {
     /// Only the case of this name
     #[arg(long, value_name = "NAME")]
     pub(crate) case: Option<String>,
-    /// Let guests migrate between the two in mid-delivery, in every direction, and judge them
+    /// Migrate guests between the two with an event in flight, in every direction, and judge them
     #[arg(long)]
     pub(crate) migrate: bool,
     /// How to report
     #[arg(long, value_enum, default_value = "human")]
     pub(crate) format: CompareFormat,
-    /// How long a case may take, in seconds
+    /// Time limit per case, in seconds
     #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
     pub(crate) timeout: Duration,
-    /// What is known beforehand.
+    /// Known issues and host facts.
     #[command(flatten)]
     pub(crate) known: KnownArgs,
 }

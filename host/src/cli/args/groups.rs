@@ -43,10 +43,10 @@ impl OnArgs {
 /// How long storms last.
 #[derive(Clone, Copy, Args)]
 pub(crate) struct StormArgs {
-    /// After so many proved cuts a storm ends
+    /// A storm ends after this many proved cuts
     #[arg(long, value_name = "K", default_value_t = StormBounds::DEFAULT.cuts, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) storm_cuts: u32,
-    /// How long a storm may last, in seconds; must be less than `--timeout`
+    /// Maximum duration of a storm, in seconds; must be less than `--timeout`
     #[arg(long, value_name = "T", default_value_t = StormBounds::DEFAULT.time.as_secs_f64(), value_parser = number_of_seconds)]
     pub(crate) storm_seconds: f64,
 }
@@ -58,21 +58,21 @@ impl StormArgs {
     }
 }
 
-/// What is known beforehand, of failures and of this host.
+/// Known issues and host facts.
 #[derive(Args)]
 pub(crate) struct KnownArgs {
     /// A list of known issues to use instead of the built-in one
     #[arg(long, value_name = "FILE")]
     pub(crate) known_issues: Option<PathBuf>,
-    /// What only you know of this host: fred_series=NAME, the FRED series its KVM was built with
+    /// A fact about this host that no kernel reports: fred_series=NAME, the FRED series its KVM was built with
     #[arg(long = "host-fact", value_name = "NAME=VALUE")]
     pub(crate) host_facts: Vec<String>,
 }
 
-/// What is known beforehand, and what the kernel says.
+/// Known issues, host facts and the kernel's log.
 #[derive(Args)]
 pub(crate) struct WatchArgs {
-    /// What is known beforehand.
+    /// Known issues and host facts.
     #[command(flatten)]
     pub(crate) known: KnownArgs,
     /// The kernel's log, watched for warnings during the run; without it, /dev/kmsg where it can be read

@@ -33,7 +33,7 @@ pub(super) struct MachineRuns<'a, W: Write> {
 }
 
 impl<W: Write> MachineRuns<'_, W> {
-    /// Runs what is planned, machine by machine, until all has run or this process is told to end.
+    /// Runs the planned scenarios, machine by machine, until all have run or a signal ends this process.
     pub(super) fn on_machines(&mut self, planned: &[(&Candidate, Selected)]) -> Result<(), CliError> {
         for (machine, scenarios) in planned {
             if ending::signal().is_some() {
@@ -102,7 +102,7 @@ impl<W: Write> MachineRuns<'_, W> {
             }
             for _ in 0..self.repeat {
                 let reports = emulator::run(emulator, name, image, &mine, &self.options);
-                // What breaks off because this process is to end is no result.
+                // A scenario that was aborted because this process ends has no result.
                 if ending::signal().is_some() {
                     return Ok(());
                 }
@@ -129,7 +129,7 @@ impl<W: Write> MachineRuns<'_, W> {
     }
 }
 
-/// The whole list again and again, not each scenario: what one of them leaves behind can hurt the next.
+/// The whole list is repeated, not each scenario: state that one of them leaves in the host can affect the next.
 fn repeated(once: Selected, times: u32) -> Selected {
     (0..times).flat_map(|_| once.iter().cloned()).collect()
 }

@@ -110,7 +110,7 @@ impl<'a> Attempt<'_, '_, 'a> {
         Ok(())
     }
 
-    /// What a guest that came to no verdict means.
+    /// The outcome of a guest that ended without a verdict.
     pub(super) fn settle(
         &self,
         done: Result<(), Trouble>,

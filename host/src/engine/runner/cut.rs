@@ -48,7 +48,7 @@ impl Attempt<'_, '_, '_> {
         self.record(report, &cut);
         if cut.second_run == SecondRun::Kept {
             inject::at_cut(session, self.case.flags)?;
-            // What waits after the event from now on is no change of the event.
+            // Events that were injected now are not part of the cut event.
             cut.queue = Some(stops::cut::queue(session)?);
         }
         for _ in 0..action.again {
@@ -120,8 +120,8 @@ impl Attempt<'_, '_, '_> {
         }
     }
 
-    /// The delivery was not cut. What the machine made of the event all the same, the guest's judge can
-    /// tell: it is wrong where the case fails, and where it passes there was nothing to test.
+    /// The delivery was not cut. The guest's judge can still tell whether the event was
+    /// delivered correctly: a failed case is a failure, and if it passes nothing was tested.
     fn judge_uncut(
         &self,
         session: &mut Session<'_>,
@@ -153,7 +153,7 @@ impl Attempt<'_, '_, '_> {
         }
     }
 
-    /// The guest ran on from where its delivery was stopped: its event must be gone.
+    /// The guest continued from the stop without its event: the event must be lost.
     fn judge_lost(&self, session: &Session<'_>, report: &mut Report) -> Result<(), Trouble> {
         self.judge(session, report)?;
         if report.outcome != Outcome::Fail {

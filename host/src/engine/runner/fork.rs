@@ -39,16 +39,16 @@ pub struct Runner<'m> {
     pub path: Vec<&'m dyn Machine>,
 }
 
-/// What a snapshot at `Ready` depends on: image, delivery, payload capability.
+/// The key of a snapshot at `Ready`: image, delivery mode, payload capability.
 type SnapshotKey = (String, DeliveryMode, bool);
 
-/// Lets a guest continue in another process, which does what is asked.
+/// Lets a guest continue in another process, which serves the request.
 pub type ToProcess<'m> =
     Box<dyn Fn(&Guest, &Image, MigrationRequest) -> Result<Migrated, MigrationError> + 'm>;
 
 /// Told where a guest is whenever it stands stop.
 pub type OnSeen<'m> = Box<dyn Fn(&str) + 'm>;
-/// Shown a guest whose doorbell has rung, before anything else is done with it.
+/// Called with a guest whose doorbell has rung, before anything else happens.
 pub type OnDoorbell<'m> = Box<dyn Fn(Doorbell, &mut Session<'_>) -> Result<(), VcpuError> + 'm>;
 
 impl std::fmt::Debug for Runner<'_> {

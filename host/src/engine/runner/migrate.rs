@@ -1,4 +1,4 @@
-//! What a migration is.
+//! Migrations.
 
 use super::attempt::Attempt;
 use super::trouble::Trouble;
@@ -12,8 +12,8 @@ use vm::VcpuError;
 use vm::state::{self, VmState};
 
 impl Attempt<'_, '_, '_> {
-    /// The guest continues in another process, and is judged there; a guest that has more to meet than the
-    /// end of its case comes back.
+    /// The guest continues in another process and is judged there; a guest whose case has further steps than
+    /// its end is sent back.
     pub(super) fn migrate_to_process(
         &self,
         session: &mut Session<'_>,
@@ -53,7 +53,7 @@ impl Attempt<'_, '_, '_> {
         Ok(())
     }
 
-    /// The guest moves to a fresh VM and vCPU in this process, or to one after the other on the path.
+    /// The guest migrates to a fresh VM and vCPU in this process, or along the path of machines.
     /// What is read back is compared where the machine is the same: another has registers of its own.
     pub(super) fn migrate(
         &self,

@@ -4,10 +4,10 @@
 //! |---|---|
 //! | `fork` | the machine, and guests at `Ready`, forked from snapshots |
 //! | `attempt` | from `Armed` to the verdict |
-//! | `cut` | a stop at which the guest stands still |
+//! | `cut` | a stop that cuts the delivery, and what is done at each cut |
 //! | `storm` | a case that runs again and again |
-//! | `migrate` | what a migration is |
-//! | `trouble` | what an end without a verdict means |
+//! | `migrate` | migrations |
+//! | `trouble` | what it means that a guest ended without a verdict |
 
 mod attempt;
 mod cut;

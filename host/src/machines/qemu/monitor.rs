@@ -53,7 +53,7 @@ impl Monitor {
     }
 }
 
-/// The value behind `RIP=`, once it is followed by something.
+/// The value after `RIP=`, once it is followed by something.
 fn rip_in(answer: &str) -> Option<u64> {
     let (_, behind) = answer.split_once("RIP=")?;
     let (digits, _) = behind.split_once(' ')?;

@@ -84,8 +84,8 @@ impl CutStop for Ring {
                         let what = "the dirty ring was full only after a handler was entered";
                         return Err(NoCut::Unproved(what.into()));
                     }
-                    // Where nothing is half-way, this KVM has looked at its ring too late, or logged the page
-                    // too late, or the event is gone.
+                    // Where no event is in flight, this KVM has checked its ring too late, or logged the page
+                    // too late, or the event is lost.
                     return Ok(look.cut(look.proof(session, target.case)?, Phase::After));
                 }
                 // The limit itself, or a page that the act has written before its event.

@@ -1,4 +1,4 @@
-//! `storm`, `storm=SEED`: signals come at random times while the case runs again and again.
+//! `storm`, `storm=SEED`: signals arrive at random times while the case is repeated.
 //!
 //! A signal ends KVM_RUN wherever the guest is. Where an exception has just been queued, or its delivery was
 //! interrupted, KVM_RUN returns with the event in flight.

@@ -15,7 +15,7 @@ const GUESTS: u32 = 100;
 /// KVM_RUN between the two, or while the exception is in flight. The pages that its delivery touches
 /// are evicted, as in a storm.
 ///
-/// What is in the queue then is not asked: an event that is lost there is the scenarios' to find.
+/// The queue is not checked then: the scenarios find an event that is lost there.
 pub(super) fn probe(prober: &Prober<'_>) -> Result<Support, VcpuError> {
     let mut guest = prober.start(VmKind::Plain, ProbeAct::Led)?;
     if let Err(error) = evict(&mut guest) {

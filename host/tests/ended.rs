@@ -13,9 +13,13 @@ use midflight_binary::{Ran, embedded, file, finish};
 use rustix::io::ioctl_fionread;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag::register_conditional_default;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, LazyLock};
 
 /// A guest that loops for ever has this long, in seconds: more than a test has.
 const FOR_EVER: &str = "5000";
@@ -24,7 +28,16 @@ const ONE_AND_ONE: [&str; 2] = ["db/single-step:idt:none", ENDLESS];
 const ENDLESS: &str = "pf/read-unmapped:idt:none";
 const NO_KVM: [&str; 2] = ["--kvm", "/no/such/device"];
 
+/// A child inherits the signals that are ignored, as a shell ignores SIGINT for what it runs in the
+/// background, but not a handler.
+static NO_SIGNAL_IS_IGNORED: LazyLock<()> = LazyLock::new(|| {
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        register_conditional_default(signal, Arc::new(AtomicBool::new(true))).unwrap();
+    }
+});
+
 fn start(mark: &str, path: Option<&Path>, arguments: &[&str]) -> Child {
+    *NO_SIGNAL_IS_IGNORED;
     let mut command = Command::new(env!("CARGO_BIN_EXE_midflight"));
     command.args(arguments).env(MARK, mark);
     if let Some(path) = path {

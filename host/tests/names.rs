@@ -45,7 +45,7 @@ fn two_cases_of_one_name_are_refused() {
     refused(
         "same-names",
         &image,
-        "has two cases called `read-unmapped`; scenario ids would not tell them apart\n",
+        "has two cases called `read-unmapped`; scenario ids could not distinguish them\n",
     );
 }
 

@@ -235,6 +235,6 @@ fn seconds(text: &str) -> Result<Duration, String> {
 fn number_of_seconds(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(seconds) if seconds > 0.0 && seconds <= LONGEST => Ok(seconds),
-        _ => Err(format!("give a number of seconds above 0 and at most {LONGEST}")),
+        _ => Err(format!("give a number of seconds greater than 0 and at most {LONGEST}")),
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn list(args: &ListArgs, files: &[PathBuf]) -> Result<u8, CliError> {
             // On standard error: programs read the ids on standard output.
             writeln!(
                 stderr(),
-                "{count} of these are storms, whose signals come by chance: except on the model \
+                "{count} of these are storms, whose signals arrive at random times: except on the model \
                  their ids replay the seed, not the moments"
             )?;
         }

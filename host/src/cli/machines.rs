@@ -65,7 +65,7 @@ impl Machines {
         if !FEATURES.contains(&need) {
             let names: Vec<_> = serious().map(|one| one.description.quirks().name).chain(FEATURES).collect();
             return Err(CliError::Usage(format!(
-                "--require {need}: there is no such need; there are {}",
+                "--require {need}: unknown feature; known are {}",
                 names.join(", ")
             )));
         }

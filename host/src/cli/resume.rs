@@ -67,7 +67,7 @@ fn read(file: Option<&Path>, wait: Duration) -> Result<Guest, CliError> {
     receive(BufReader::new(Timed::new(from, Instant::now() + wait))).map_err(|error| match error {
         MigrationError::Late => {
             let wait = wait.as_secs_f64();
-            CliError::Usage(format!("timeout: no guest had come to its end within {wait} s"))
+            CliError::Usage(format!("timeout: no whole guest was received within {wait} s"))
         }
         other => other.into(),
     })

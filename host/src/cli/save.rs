@@ -138,10 +138,10 @@ fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
 fn leaves_for_good(scenario: &Scenario) -> Result<(), CliError> {
     let why = match scenario.plan {
         Plan::Cut(stop, action) if action.again > 0 || !stop.is_last() => {
-            "its guest would have to come back to be cut again"
+            "its guest would have to be sent back to be cut again"
         }
         Plan::Cut(stop, _) if !stop.stands_still() => {
-            "its guest is not stopped by the page, which is only slower to reach"
+            "its guest is not stopped by the page, only slowed down"
         }
         Plan::Cut(_, Action { migrate: Some(Migration::Process), .. }) => return Ok(()),
         Plan::Cut(..) | Plan::Cold | Plan::None => "its guest does not leave this process",

@@ -31,7 +31,7 @@ pub(super) fn trace(args: &TraceArgs, files: &[PathBuf], given: &Given) -> Resul
     let (moved, destination) = (story.clone(), &machine);
     runner.to_process = Some(Box::new(move |guest, image, request| {
         // Another process could not add to this trace.
-        moved.line("driver       the guest goes through a stream, as to another process".to_owned());
+        moved.line("driver       the guest is sent through a stream, as to another process".to_owned());
         migrate_in_memory(destination, Some(behaviour.name), guest, image, request)
     }));
     runner.frames = true;

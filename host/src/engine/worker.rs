@@ -125,7 +125,7 @@ pub enum WorkerError {
     #[error("this run was ended by a signal")]
     EndRequested,
     /// Its answer is to another question.
-    #[error("the worker process answered something else than it was asked")]
+    #[error("the worker process answered another request than the one it was sent")]
     Confused,
 }
 
@@ -150,7 +150,7 @@ impl Worker {
             let support = match self.ask(&Request::Probe(*question, payload)) {
                 Ok(Answer::Support(support)) => support,
                 Err(WorkerError::Hung { limit, .. }) => Support::Wrong(format!(
-                    "KVM_RUN did not come back within {limit:.0} s, whatever was signalled; its process was killed"
+                    "KVM_RUN did not return within {limit:.0} s in spite of signals; its process was killed"
                 )),
                 Err(WorkerError::Died { status, ready: true, .. }) => {
                     Support::Wrong(format!("its process ended by itself ({status})"))
@@ -263,7 +263,7 @@ fn start(setup: &Setup) -> std::io::Result<Process> {
         for line in BufReader::new(output).lines() {
             let Ok(line) = line else { break };
             let answer = serde_json::from_str(&line)
-                .unwrap_or_else(|error| Answer::Failed(format!("the answer is not one: {error}")));
+                .unwrap_or_else(|error| Answer::Failed(format!("the answer is malformed: {error}")));
             if sender.send(answer).is_err() {
                 break;
             }

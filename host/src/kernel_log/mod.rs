@@ -81,7 +81,7 @@ impl KernelLog {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                     self.said.unwatched =
-                        Some("the kernel overwrote records that nobody had read".to_owned());
+                        Some("the kernel overwrote records before they were read".to_owned());
                 }
                 Err(error) => {
                     self.said.unwatched = Some(error.to_string());

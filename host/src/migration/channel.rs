@@ -50,7 +50,9 @@ pub fn serve(
             put_line(&mut to, &Answer::Returned)?;
             guest.write(&base_of(&image_of(&guest.image).map_err(MigrationError::Refused)?), &mut to)?;
         }
-        Ok(Migrated::Saved) => put_line(&mut to, &Answer::Refused("nobody asked to save it".to_owned()))?,
+        Ok(Migrated::Saved) => {
+            put_line(&mut to, &Answer::Refused("no request was made to save it".to_owned()))?
+        }
         Err(MigrationError::Refused(why)) => put_line(&mut to, &Answer::Refused(why))?,
         Err(error) => put_line(&mut to, &Answer::Refused(error.to_string()))?,
     }

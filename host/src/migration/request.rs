@@ -59,10 +59,10 @@ pub enum MigrationError {
         error: StreamError,
     },
     /// A message does not follow the protocol.
-    #[error("the other side of the migration says what makes no sense: {0}")]
+    #[error("the other side of the migration broke the protocol: {0}")]
     Line(serde_json::Error),
     /// The other side did not read or write in time.
-    #[error("timeout: the other side of the migration was silent for too long, and was given up")]
+    #[error("timeout: the other side of the migration did not answer in time")]
     Late,
 }
 

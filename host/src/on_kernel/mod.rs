@@ -80,7 +80,7 @@ pub enum OnKernelError {
     )]
     Dynamic,
     /// `--emulator` is not a command line.
-    #[error("--emulator `{0}` is no command line: it is empty or a quote is not closed")]
+    #[error("--emulator `{0}` is not a command line: it is empty or a quote is not closed")]
     EmulatorCommand(String),
     /// `--append` would end the kernel's own words.
     #[error(
@@ -105,7 +105,7 @@ pub enum OnKernelError {
     },
     /// The emulator failed before anything came from inside.
     #[error(
-        "the emulator ended with {status} before anything came from inside; QEMU 7.2 or later is needed; \
+        "the emulator ended with {status} before it sent anything; QEMU 7.2 or later is needed; \
          it says: {says}"
     )]
     EmulatorFailed {
@@ -115,10 +115,10 @@ pub enum OnKernelError {
         says: String,
     },
     /// The kernel gave up.
-    #[error("the kernel under test gave up: {0}")]
+    #[error("kernel panic in the kernel under test: {0}")]
     Panic(String),
     /// Nothing came back.
-    #[error("the kernel under test ended without a result ({status}); the last it said: {says}")]
+    #[error("the kernel under test ended without a result ({status}); its last output: {says}")]
     NoResult {
         /// The emulator's status.
         status: String,
@@ -127,7 +127,7 @@ pub enum OnKernelError {
     },
     /// The deadline passed.
     #[error(
-        "timeout: the kernel under test did not finish within {limit} s and was killed, {stage}; the last it said: {says}"
+        "timeout: the kernel under test did not finish within {limit} s and was killed, {stage}; its last output: {says}"
     )]
     Timeout {
         /// The bound in seconds.

@@ -58,7 +58,7 @@ pub enum ModuleError {
         error: std::io::Error,
     },
     /// A file is not a module.
-    #[error("{} is no kernel module: {why}", file.display())]
+    #[error("{} is not a kernel module: {why}", file.display())]
     NotAModule {
         /// Its name.
         file: PathBuf,

@@ -67,11 +67,9 @@ impl HostFacts {
                 Ok(())
             }
             Some((name, _)) if Self::NAMES.contains(&name) && name != "fred_series" => {
-                Err(format!("{name} is what the host says of itself; only fred_series can be stated"))
+                Err(format!("{name} is read from the host; only fred_series can be stated"))
             }
-            _ => {
-                Err(format!("`{fact}` is no fact that can be stated; the one there is, is fred_series=NAME"))
-            }
+            _ => Err(format!("`{fact}` is not a fact that can be stated; the only one is fred_series=NAME")),
         }
     }
 

@@ -75,7 +75,7 @@ pub(super) fn finding(output: &mut impl Write, report: &Report) -> Result<()> {
     if !quirks(&report.machine).repeats && report.scenario.depends_on_time() {
         writeln!(
             output,
-            "    by chance: a storm's signals come at other moments each time; --repeat N and --storm-cuts K bring more"
+            "    not deterministic: a storm's signals arrive at other times in each run; --repeat N and --storm-cuts K try more"
         )?;
     }
     Ok(())

@@ -88,7 +88,7 @@ impl fmt::Display for AtCut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.queue {
             Some(queue) => write!(f, "{queue} at {}", self.at),
-            None => write!(f, "not seen: the kernel mapped the page and went on at {}", self.at),
+            None => write!(f, "not seen: the kernel mapped the page and continued at {}", self.at),
         }
     }
 }

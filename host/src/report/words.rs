@@ -87,7 +87,7 @@ impl fmt::Display for Finding {
                 write!(f, "timeout: after {seconds} s the guest was still running, at {}", AtAddress(at))
             }
             Self::Ended { byte, words } => {
-                write!(f, "the image ended itself in mid-case, {}: {words}", ended(*byte))
+                write!(f, "the image ended itself in the middle of a case, {}: {words}", ended(*byte))
             }
             Self::OutOfTurn { port, at } => {
                 write!(f, "the guest {port} out of turn, RIP at {}", AtAddress(at))
@@ -103,7 +103,7 @@ impl fmt::Display for Finding {
                 f.write_str("CPUID offers FRED, the guest has set CR4.FRED, and CR4.FRED reads 0")
             }
             Self::NeverArmed => {
-                f.write_str("the guest came to Done, and KVM_RUN had not returned at the Armed before it")
+                f.write_str("the guest rang Done, but KVM_RUN had not returned at the Armed before it")
             }
             Self::NotCut { why } => write!(f, "the delivery was not cut: {why}"),
             Self::StopNotMet => {
@@ -138,7 +138,7 @@ impl fmt::Display for Changed {
         let Self { queue, at, changes } = self;
         match queue {
             Some(queue) => write!(f, "{queue} at {}", AtAddress(at))?,
-            None => write!(f, "what was not seen, at {}", AtAddress(at))?,
+            None => write!(f, "an unknown event, at {}", AtAddress(at))?,
         }
         let each: Vec<String> = changes
             .iter()
@@ -179,7 +179,7 @@ impl fmt::Display for Disbelief {
             Self::NoCut => f.write_str("the guest says pass and no cut was proved"),
             Self::NoReason => f.write_str("the guest says fail and names neither a field nor a reason"),
             Self::None => f.write_str("the guest rang Done without a verdict"),
-            Self::Unknown(verdict) => write!(f, "the guest's verdict {verdict} is no verdict"),
+            Self::Unknown(verdict) => write!(f, "the guest's verdict {verdict} is unknown"),
             Self::NotPrinted => f.write_str("the image printed no verdict for the case"),
             Self::EndedAsFailed => f.write_str("the image ended as failed before this case's verdict"),
         }

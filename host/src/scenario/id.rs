@@ -71,13 +71,13 @@ fn parse(text: &str) -> Result<Scenario, &'static str> {
 /// Stops and actions that do not go together.
 fn check(stop: Stop, action: Action, delivery: DeliveryMode) -> Result<(), &'static str> {
     if !stop.stands_still() && action != Action::RESUME {
-        return Err("where the guest does not stand still for the host, it can only be resumed");
+        return Err("its stop does not stop the guest for the host, so its action can only be `resume`");
     }
     if action.again > 0 && !stop.is_repeatable() {
         return Err("its stop cannot be repeated");
     }
     if stop.facts().place.is_some_and(|place| !place.is_touched(delivery)) {
-        return Err("its delivery does not touch the place of its stop");
+        return Err("its delivery does not access the page of its stop");
     }
     Ok(())
 }

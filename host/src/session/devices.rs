@@ -96,7 +96,7 @@ impl DevicesState {
             ("output", self.serial_output.len(), SERIAL_LIMIT),
         ] {
             if length > most {
-                return Err(format!("{length} bytes of serial {what}, of which {most} are kept"));
+                return Err(format!("{length} bytes of serial {what}, at most {most} are allowed"));
             }
         }
         Ok(())

@@ -90,6 +90,10 @@ impl FromStr for Action {
             }
         }
         // One spelling for each id.
-        if action.to_string() == text { Ok(action) } else { Err("the parts of its action are in no order") }
+        if action.to_string() == text {
+            Ok(action)
+        } else {
+            Err("the parts of its action are in the wrong order")
+        }
     }
 }

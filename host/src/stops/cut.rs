@@ -94,7 +94,7 @@ pub enum NoCut {
     #[error(transparent)]
     Vcpu(#[from] VcpuError),
     /// The guest stopped for another reason.
-    #[error("the guest stopped elsewhere")]
+    #[error("the guest stopped at an unexpected place")]
     Unexpected(Stopped),
     /// The machine did something that is wrong.
     #[error("{0}")]

@@ -92,7 +92,7 @@ impl Unseen for Evict {
     fn prove(&self, session: &Session<'_>, rip: u64) -> Result<Cut, NoCut> {
         let page = session.image().pages.at(self.0);
         if !session.vcpu.is_resident(page)? {
-            return Err(NoCut::Unproved(format!("nothing met the absence of the page {page:#x}")));
+            return Err(NoCut::Unproved(format!("nothing accessed the page {page:#x} while it was evicted")));
         }
         Ok(Cut { proof: Proof::Refault, phase: Phase::After, queue: None, rip, second_run: SecondRun::Kept })
     }

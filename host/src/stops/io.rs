@@ -74,7 +74,7 @@ impl How for Io {
             }
             Ok(match guest.run(RunMode::Normal)? {
                 Progress::Delivered => {
-                    Support::Wrong(format!("the #DB is raised by the next entry only, not {what}"))
+                    Support::Wrong(format!("the #DB is only raised by the next entry, not {what}"))
                 }
                 _ => Support::Works,
             })

@@ -174,7 +174,7 @@ fn take<T: DeserializeOwned + Serialize>(
 
 fn at_most(kind: SectionKind, count: usize, most: usize) -> Result<(), StreamError> {
     if count > most {
-        Err(nonsense(kind, format!("{count} entries, of which {most} are possible")))
+        Err(nonsense(kind, format!("{count} entries, at most {most} are possible")))
     } else {
         Ok(())
     }

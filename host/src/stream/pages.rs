@@ -48,7 +48,7 @@ impl Pages {
         pages.resize(count, None);
         for numbers in [&self.zero, &self.full] {
             if numbers.windows(2).any(|pair| pair[0] >= pair[1]) {
-                return Err("page numbers do not rise".to_owned());
+                return Err("page numbers are not in ascending order".to_owned());
             }
         }
         for number in &self.zero {

@@ -27,13 +27,13 @@ pub enum StreamError {
     #[error("the other side can no longer be read from or written to: {0}")]
     Io(io::Error),
     /// It ended too soon.
-    #[error("the stream ends in the middle of {0}: it was cut off on the way")]
+    #[error("the stream ends in the middle of {0}: it was truncated")]
     Truncated(&'static str),
     /// There is none.
-    #[error("no guest came: what was to send one ended without a byte")]
+    #[error("no guest was received: the input ended without a byte")]
     Empty,
     /// It does not begin like a stream.
-    #[error("this is no midflight stream, or one whose first bytes are damaged")]
+    #[error("this is not a midflight stream, or its first bytes are damaged")]
     NoStream,
     /// It is of another version.
     #[error(
@@ -56,9 +56,7 @@ pub enum StreamError {
         found: String,
     },
     /// A length that no such section has.
-    #[error(
-        "the stream's section {section} says that it has {length} bytes; such a section has at most {longest}"
-    )]
+    #[error("the stream's section {section} has a length of {length} bytes; the maximum is {longest}")]
     TooLong {
         /// The section.
         section: &'static str,

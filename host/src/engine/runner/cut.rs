@@ -1,4 +1,4 @@
-//! A stop at which the guest stands stop: the cuts, and what is done at each.
+//! A stop that cuts the delivery, and what is done at each cut.
 
 use super::attempt::Attempt;
 use super::trouble::{Trouble, expect};
@@ -158,7 +158,7 @@ impl Attempt<'_, '_, '_> {
         self.judge(session, report)?;
         if report.outcome != Outcome::Fail {
             (report.cut, report.cuts) = (None, 0);
-            return Err(not_cut("the event was delivered all the same"));
+            return Err(not_cut("the event was still delivered"));
         }
         Ok(())
     }

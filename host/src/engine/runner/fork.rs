@@ -28,7 +28,7 @@ pub struct Runner<'m> {
     pub frames: bool,
     /// How long storms last.
     pub storm: StormBounds,
-    /// Told where the guest is whenever it stands stop, so that somebody knows if it never does again.
+    /// Called with the guest's position at each stop, for the report of a guest that then hangs.
     pub on_seen: Option<OnSeen<'m>>,
     /// Another process, for guests that continue in one.
     pub to_process: Option<ToProcess<'m>>,
@@ -46,7 +46,7 @@ type SnapshotKey = (String, DeliveryMode, bool);
 pub type ToProcess<'m> =
     Box<dyn Fn(&Guest, &Image, MigrationRequest) -> Result<Migrated, MigrationError> + 'm>;
 
-/// Told where a guest is whenever it stands stop.
+/// Called with a guest's position at each stop.
 pub type OnSeen<'m> = Box<dyn Fn(&str) + 'm>;
 /// Called with a guest whose doorbell has rung, before anything else happens.
 pub type OnDoorbell<'m> = Box<dyn Fn(Doorbell, &mut Session<'_>) -> Result<(), VcpuError> + 'm>;

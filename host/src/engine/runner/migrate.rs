@@ -22,7 +22,7 @@ impl Attempt<'_, '_, '_> {
         deadline: Instant,
     ) -> Result<(), Trouble> {
         let Some(to_process) = &self.runner.to_process else {
-            let what = "this run has no other process for the guest to go to";
+            let what = "this run has no other process to migrate the guest to";
             return Err(Trouble::migration(what));
         };
         let machine = self.runner.machine;

@@ -39,7 +39,7 @@ pub(super) enum NotFilled {
     #[error(transparent)]
     Vcpu(#[from] VcpuError),
     /// The guest stopped for another reason.
-    #[error("the guest stopped elsewhere while the dirty ring was filled")]
+    #[error("the guest stopped at an unexpected place while the dirty ring was filled")]
     Unexpected(Exit),
     /// There is no ring to fill.
     #[error("this VM has no dirty ring")]

@@ -80,7 +80,7 @@ impl Signals {
     /// A sentence about the storm when `cuts` were proved and `wanted` were wanted.
     pub(crate) fn too_few(&self, image: &Image, cuts: u32, wanted: u32) -> String {
         let Self { runs, signals, still, .. } = self;
-        let cut = format!("{cuts} of {runs} runs were cut in time, {wanted} were wanted");
+        let cut = format!("{cuts} of {runs} runs were cut in time, {wanted} were required");
         let Some(rip) = self.rip else {
             return format!("{cut}; no signal ended KVM_RUN before the handler was entered");
         };

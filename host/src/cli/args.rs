@@ -5,15 +5,16 @@ mod groups;
 mod guest;
 mod on_kernel;
 
-pub(super) use compare::{CompareArgs, CompareFormat};
+pub(super) use compare::CompareArgs;
 pub(super) use groups::{KnownArgs, StormArgs, WatchArgs};
 pub(super) use guest::{ResumeArgs, SaveArgs};
 pub(super) use on_kernel::OnKernelArgs;
 
 use crate::engine::options::RunOptions;
 use crate::machines::MachineKind;
+use crate::report::Format;
 use crate::scenario::DeliveryMode;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use kvm::DEVICE;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -90,17 +91,6 @@ impl Command {
             Self::Worker | Self::Destination => false,
         }
     }
-}
-
-/// How a run is reported on standard output.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// For people
-    Human,
-    /// One JSON object per line
-    Json,
-    /// JUnit XML
-    Junit,
 }
 
 /// Options of `run`.

@@ -3,7 +3,7 @@
 mod chosen;
 
 use super::again::Given;
-use super::args::{CompareArgs, CompareFormat};
+use super::args::CompareArgs;
 use super::error::CliError;
 use super::host::host_facts;
 use super::known::known_issues;
@@ -24,11 +24,12 @@ use crate::image::Image;
 use crate::kernel_log::KernelSaid;
 use crate::machines::Described;
 use crate::machines::narrowed::Narrowed;
+use crate::report::compare::{Ended, totals};
 use crate::report::facts::HostFacts;
 use crate::report::finding::Finding;
 use crate::report::known::{By, JudgedWarnings, KnownIssues, Of};
 use crate::report::outcome::{Outcome, Report};
-use crate::report::{Early, Totals, compare as report, human, json};
+use crate::report::{self, Early, Totals};
 use crate::scenario::Scenario;
 use std::io::{BufWriter, Write, stdout};
 use std::ops::ControlFlow;
@@ -147,24 +148,16 @@ impl Comparing<'_> {
             Some(machine) if early.is_none() => not_shown(machine, &compared, &excuses),
             Some(_) | None => Vec::new(),
         };
-        match self.args.format {
-            CompareFormat::Human => {
-                report::human_summary(&mut output, &self.pair, &comparisons, &not_shown, early)?;
-            }
-            CompareFormat::Json => {
-                let pair = &self.pair;
-                report::json_summary(&mut output, pair, &comparisons, &not_shown, &self.facts, early)?;
-            }
-        }
+        let (pair, host) = (&self.pair, &self.facts);
+        let ended = Ended { pair, comparisons: &comparisons, not_shown: &not_shown, host, early };
+        self.args.format.writer().end(&mut output, &ended)?;
         output.flush()?;
-        Ok(report::totals(&comparisons).exit_code().max(u8::from(!not_shown.is_empty())))
+        Ok(totals(&comparisons).exit_code().max(u8::from(!not_shown.is_empty())))
     }
 
     fn print(&self, output: &mut impl Write, comparison: &Comparison) -> std::io::Result<()> {
-        match self.args.format {
-            CompareFormat::Human => report::human(output, comparison, || self.command(&comparison.scenario)),
-            CompareFormat::Json => report::json(output, comparison),
-        }?;
+        let again = || Some(self.command(&comparison.scenario));
+        self.args.format.writer().one(output, comparison, &again)?;
         output.flush()
     }
 
@@ -208,24 +201,15 @@ impl Comparing<'_> {
             printed?;
         }
         let early = early(PATHS.len() * scenarios.len() - reports.len());
-        match self.args.format {
-            CompareFormat::Human => report::migrations(&mut output, &self.pair, &reports, early)?,
-            CompareFormat::Json => {
-                json::summary(&mut output, &reports, &self.facts, &unwatched(), early)?;
-            }
-        }
+        let run = report::Ended { reports: &reports, host: &self.facts, kernel: &unwatched(), early };
+        self.args.format.writer().end_migrated(&mut output, &self.pair, &run)?;
         output.flush()?;
         Ok(Totals::of(&reports).exit_code())
     }
 
     fn print_migrated(&self, output: &mut impl Write, report: &Report) -> std::io::Result<()> {
-        match self.args.format {
-            CompareFormat::Human => {
-                let command = self.command(&report.scenario);
-                human::one(output, report, Some(&command))
-            }
-            CompareFormat::Json => json::one(output, report),
-        }?;
+        let again = || Some(self.command(&report.scenario));
+        self.args.format.writer().one_migrated(output, report, &again)?;
         output.flush()
     }
 

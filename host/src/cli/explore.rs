@@ -81,7 +81,7 @@ pub(super) fn run(args: &ExploreArgs, files: &[PathBuf], given: &Given) -> Resul
     writeln!(output)?;
     let wrong = reports.iter().filter(|r| matches!(r.outcome, Outcome::Fail | Outcome::Error));
     for report in wrong.take(SHOWN) {
-        human::one(&mut output, report, Some(&again(given, report)))?;
+        human::one(&mut output, report, &|| Some(again(given, report)))?;
     }
     let totals = Totals::of(&reports);
     let Totals { pass, fail, error, cuts, .. } = totals;

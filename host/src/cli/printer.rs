@@ -1,6 +1,5 @@
 //! How `run`, `save` and `resume` report: each scenario as it ends, and a summary at the end.
 
-use super::args::Format;
 use super::error::CliError;
 use crate::ending;
 use crate::engine::repeat::Runs;
@@ -8,8 +7,8 @@ use crate::kernel_log::KernelLog;
 use crate::machines::quirks;
 use crate::report::facts::HostFacts;
 use crate::report::known::KnownIssues;
-use crate::report::outcome::{Outcome, Report};
-use crate::report::{Early, Totals, human, json, junit};
+use crate::report::outcome::Report;
+use crate::report::{Early, Ended, Format, Totals};
 use crate::scenario::Scenario;
 use indicatif::ProgressBar;
 use std::collections::HashMap;
@@ -73,17 +72,10 @@ impl<'a, W: Write> Printer<'a, W> {
 
     fn print(&mut self, report: Report) -> Result<()> {
         let Self { how, bar, output, .. } = self;
-        let failed = matches!(report.outcome, Outcome::Fail | Outcome::Error);
-        match how.format {
-            Format::Human if failed || !report.frames.is_empty() => {
-                let again = (how.again)(&report);
-                bar.suspend(|| human::one(output, &report, again.as_deref()).and_then(|()| output.flush()))?;
-            }
-            Format::Json => {
-                bar.suspend(|| json::one(output, &report).and_then(|()| output.flush()))?;
-            }
-            // XML has an end, and people want a summary.
-            Format::Junit | Format::Human => {}
+        let mut text = Vec::new();
+        how.format.writer().one(&mut text, &report, &|| (how.again)(&report))?;
+        if !text.is_empty() {
+            bar.suspend(|| output.write_all(&text).and_then(|()| output.flush()))?;
         }
         self.printed.push(report);
         Ok(())
@@ -115,11 +107,8 @@ impl<'a, W: Write> Printer<'a, W> {
         let not_run = planned.saturating_sub(reports.len());
         let early = cut_short.then(|| Early { signal: ending::signal(), not_run });
         let kernel = how.known.excuse(kernel_log.finish(), &how.facts);
-        match how.format {
-            Format::Human => human::summary(&mut output, &reports, &how.facts, &kernel, early)?,
-            Format::Json => json::summary(&mut output, &reports, &how.facts, &kernel, early)?,
-            Format::Junit => junit::write(&mut output, &reports, &kernel, early)?,
-        }
+        let run = Ended { reports: &reports, host: &how.facts, kernel: &kernel, early };
+        how.format.writer().end(&mut output, &run)?;
         output.flush()?;
         Ok(Totals::of(&reports).exit_code().max(kernel.exit_code()))
     }

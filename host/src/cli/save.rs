@@ -1,7 +1,7 @@
 //! `midflight save`.
 
 use super::again::Given;
-use super::args::{Format, SaveArgs};
+use super::args::SaveArgs;
 use super::error::CliError;
 use super::guest::within;
 use super::host::{host_facts, kernel_log};
@@ -19,8 +19,8 @@ use crate::migration::timed::Timed;
 use crate::migration::{GRACE, Migrated};
 use crate::report::facts::HostFacts;
 use crate::report::finding::Finding;
-use crate::report::human;
 use crate::report::outcome::{Outcome, Report};
+use crate::report::{Format, human};
 use crate::scenario::{Action, Migration, Plan, Scenario};
 use crate::stream::{Guest, base_of};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat};

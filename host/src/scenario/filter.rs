@@ -17,11 +17,8 @@ mod near;
 pub use near::near;
 
 use crate::image::Image;
-use crate::scenario::{pattern, renamed};
+use crate::scenario::{SEPARATORS, pattern, renamed};
 use std::fmt;
-
-/// What separates the components of an id.
-pub(super) const SEPARATORS: [char; 2] = ['/', ':'];
 
 /// A filter.
 #[derive(Clone, Debug, PartialEq, Eq)]

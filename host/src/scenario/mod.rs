@@ -33,6 +33,9 @@ pub use crate::stops::{Action, Migration, Stop};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// What separates the components of an id.
+const SEPARATORS: [char; 2] = ['/', ':'];
+
 /// What happens between `Armed` and the handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Plan {

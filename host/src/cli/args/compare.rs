@@ -3,18 +3,10 @@
 use super::groups::KnownArgs;
 use super::seconds;
 use crate::machines::MachineKind;
+use crate::report::compare::CompareFormat;
 use crate::scenario::DeliveryMode;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use std::time::Duration;
-
-/// How a comparison is reported on standard output.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum CompareFormat {
-    /// For people
-    Human,
-    /// One JSON object per line
-    Json,
-}
 
 /// Options of `compare`.
 #[derive(Args)]

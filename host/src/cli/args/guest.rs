@@ -1,7 +1,8 @@
 //! Options of the commands that save a guest and resume it.
 
 use super::groups::{OnArgs, WatchArgs};
-use super::{Format, seconds};
+use super::seconds;
+use crate::report::Format;
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,56 +1,61 @@
 //! The report for people: what failed and how to repeat it, what was skipped and why, a table.
 
+use super::format::{Again, Ended, Writer};
 use super::plain::Plain;
-use super::{Early, Totals};
+use super::totals::Totals;
 use crate::machines::quirks;
 use crate::report::facts::HostFacts;
 use crate::report::known::JudgedWarnings;
 use crate::report::outcome::{Outcome, Report};
 use crate::report::words::reason;
-use crate::scenario::{Delivery, Scenario};
+use crate::scenario::{DeliveryMode, Scenario};
 use std::collections::BTreeMap;
 use std::io::{Result, Write};
 
-/// Writes what is to be said of one scenario by itself: its failure, with the command that repeats it
+/// The report for people.
+pub(super) struct Human;
+
+impl Writer for Human {
+    fn one(&self, output: &mut dyn Write, report: &Report, again: &Again<'_>) -> Result<()> {
+        one(output, report, again)
+    }
+
+    fn end(&self, output: &mut dyn Write, run: &Ended<'_>) -> Result<()> {
+        let Ended { reports, host, kernel, early } = run;
+        let output = &mut Plain(output);
+        known(output, reports)?;
+        skips(output, reports)?;
+        kernel_said(output, kernel)?;
+        table(output, reports)?;
+        conclusion(output, reports, host)?;
+        early.map_or(Ok(()), |early| writeln!(output, "{early}"))
+    }
+}
+
+/// Writes one scenario, if it needs attention: its failure, with the command that repeats it
 /// where there is one, and its frames.
 ///
 /// # Errors
 /// When `output` cannot be written.
-pub fn one(output: &mut impl Write, report: &Report, again: Option<&str>) -> Result<()> {
+pub(crate) fn one(output: &mut dyn Write, report: &Report, again: &Again<'_>) -> Result<()> {
     let output = &mut Plain(output);
     match report.outcome {
         Outcome::Fail | Outcome::Error => {
             finding(output, report)?;
-            again.map_or(Ok(()), |command| writeln!(output, "    again: {command}"))?;
+            self::again(output, again)?;
         }
         Outcome::Pass | Outcome::Skip | Outcome::Known => {}
     }
     report.frames.iter().try_for_each(|frame| writeln!(output, "{frame}"))
 }
 
-/// Writes what they come to: known issues and skips by reason, what the kernel said, a table per machine
-/// and the honest sentence.
-///
-/// # Errors
-/// When `output` cannot be written.
-pub fn summary(
-    output: &mut impl Write,
-    reports: &[Report],
-    host: &HostFacts,
-    kernel: &JudgedWarnings,
-    early: Option<Early>,
-) -> Result<()> {
-    let output = &mut Plain(output);
-    known(output, reports)?;
-    skips(output, reports)?;
-    kernel_said(output, kernel)?;
-    table(output, reports)?;
-    conclusion(output, reports, host)?;
-    early.map_or(Ok(()), |early| writeln!(output, "{early}"))
+/// Writes the command that repeats it, where there is one.
+pub(super) fn again(output: &mut dyn Write, again: &Again<'_>) -> Result<()> {
+    again().map_or(Ok(()), |command| writeln!(output, "    again: {command}"))
 }
 
 /// Writes one failure without a command.
-pub(super) fn finding(output: &mut impl Write, report: &Report) -> Result<()> {
+pub(super) fn finding(output: &mut dyn Write, report: &Report) -> Result<()> {
     writeln!(output, "{}: {} on {}", report.outcome.word().to_uppercase(), report.scenario, subject(report))?;
     for difference in &report.differences {
         writeln!(
@@ -75,14 +80,14 @@ pub(super) fn finding(output: &mut impl Write, report: &Report) -> Result<()> {
     if !quirks(&report.machine).repeats && report.scenario.depends_on_time() {
         writeln!(
             output,
-            "    by chance: a storm's signals come at other moments each time; --repeat N and --storm-cuts K bring more"
+            "    not deterministic: a storm's signals arrive at other times in each run; --repeat N and --storm-cuts K try more"
         )?;
     }
     Ok(())
 }
 
 /// Writes what the queue held, and what the uAPI lost of it.
-fn at_the_cut(output: &mut impl Write, report: &Report) -> Result<()> {
+fn at_the_cut(output: &mut dyn Write, report: &Report) -> Result<()> {
     if let Some(queue) = &report.queue {
         writeln!(output, "    the queue at the cut: {queue}")?;
     }
@@ -93,7 +98,12 @@ fn at_the_cut(output: &mut impl Write, report: &Report) -> Result<()> {
 ///
 /// # Errors
 /// When `output` cannot be written.
-pub fn saved(output: &mut impl Write, report: &Report, bytes: usize, kernel: &JudgedWarnings) -> Result<()> {
+pub(crate) fn saved(
+    output: &mut dyn Write,
+    report: &Report,
+    bytes: usize,
+    kernel: &JudgedWarnings,
+) -> Result<()> {
     let output = &mut Plain(output);
     let (id, on) = (&report.scenario, subject(report));
     writeln!(output, "SAVED: {id} on {on}: {bytes} bytes, for `midflight resume` to judge")?;
@@ -102,7 +112,7 @@ pub fn saved(output: &mut impl Write, report: &Report, bytes: usize, kernel: &Ju
 }
 
 /// Writes known issues, by reason.
-pub(super) fn known(output: &mut impl Write, reports: &[Report]) -> Result<()> {
+pub(super) fn known(output: &mut dyn Write, reports: &[Report]) -> Result<()> {
     let mut reasons: BTreeMap<(&str, String), Vec<&Scenario>> = BTreeMap::new();
     for report in reports.iter().filter(|report| report.outcome == Outcome::Known) {
         let key = (report.machine.as_str(), reason(report).unwrap_or_default());
@@ -125,7 +135,7 @@ fn subject(report: &Report) -> String {
 }
 
 /// Writes skips, by reason.
-pub(super) fn skips(output: &mut impl Write, reports: &[Report]) -> Result<()> {
+pub(super) fn skips(output: &mut dyn Write, reports: &[Report]) -> Result<()> {
     let mut reasons: BTreeMap<(&str, String), usize> = BTreeMap::new();
     for report in reports.iter().filter(|report| report.outcome == Outcome::Skip) {
         *reasons.entry((&report.machine, reason(report).unwrap_or_default())).or_default() += 1;
@@ -136,7 +146,7 @@ pub(super) fn skips(output: &mut impl Write, reports: &[Report]) -> Result<()> {
     Ok(())
 }
 
-fn kernel_said(output: &mut impl Write, kernel: &JudgedWarnings) -> Result<()> {
+fn kernel_said(output: &mut dyn Write, kernel: &JudgedWarnings) -> Result<()> {
     for known in &kernel.known {
         writeln!(output, "KNOWN: a warning of this host's kernel: {known}")?;
     }
@@ -153,7 +163,7 @@ fn kernel_said(output: &mut impl Write, kernel: &JudgedWarnings) -> Result<()> {
 }
 
 /// Writes a table for each machine, with a row for each image and delivery.
-pub(super) fn table(output: &mut impl Write, reports: &[Report]) -> Result<()> {
+pub(super) fn table(output: &mut dyn Write, reports: &[Report]) -> Result<()> {
     let mut machines: Vec<String> = Vec::new();
     for report in reports {
         let name = subject(report);
@@ -170,7 +180,7 @@ pub(super) fn table(output: &mut impl Write, reports: &[Report]) -> Result<()> {
             "pass", "fail", "known", "skip", "error", "proved cuts"
         )?;
         let of = |report: &Report| (report.scenario.image.clone(), report.scenario.delivery);
-        let mut rows: Vec<(String, Delivery)> = mine.iter().map(|report| of(report)).collect();
+        let mut rows: Vec<(String, DeliveryMode)> = mine.iter().map(|report| of(report)).collect();
         rows.sort_unstable();
         rows.dedup();
         for in_row in rows {
@@ -183,18 +193,23 @@ pub(super) fn table(output: &mut impl Write, reports: &[Report]) -> Result<()> {
     writeln!(output)
 }
 
-fn row(output: &mut impl Write, name: &str, totals: Totals) -> Result<()> {
+fn row(output: &mut dyn Write, name: &str, totals: Totals) -> Result<()> {
     let Totals { pass, fail, known, skip, error, cuts } = totals;
     writeln!(output, "{name:28} {pass:>6} {fail:>6} {known:>6} {skip:>6} {error:>6} {cuts:>12}")
 }
 
-fn conclusion(output: &mut impl Write, reports: &[Report], host: &HostFacts) -> Result<()> {
-    let totals = Totals::of(reports);
+/// Writes how many came to what.
+pub(super) fn counts(output: &mut dyn Write, totals: Totals) -> Result<()> {
     let Totals { pass, fail, known, skip, error, cuts } = totals;
     writeln!(
         output,
         "{pass} passed, {fail} failed, {known} known issues, {skip} skipped, {error} errors; {cuts} cuts proved"
-    )?;
+    )
+}
+
+fn conclusion(output: &mut dyn Write, reports: &[Report], host: &HostFacts) -> Result<()> {
+    let totals = Totals::of(reports);
+    counts(output, totals)?;
     let predicted = |passed| {
         let of = |r: &&Report| r.predicted.is_some() && (r.outcome == Outcome::Pass) == passed;
         reports.iter().filter(of).count()
@@ -219,7 +234,7 @@ fn conclusion(output: &mut impl Write, reports: &[Report], host: &HostFacts) -> 
 
 fn fred_on_model_only(reports: &[Report]) -> bool {
     let ran =
-        |report: &&Report| report.scenario.delivery == Delivery::Fred && report.outcome != Outcome::Skip;
+        |report: &&Report| report.scenario.delivery == DeliveryMode::Fred && report.outcome != Outcome::Skip;
     let mut fred = reports.iter().filter(ran).peekable();
     fred.peek().is_some() && fred.all(|report| quirks(&report.machine).tests_the_tests)
 }

@@ -1,15 +1,15 @@
 //! JSON lines: one object per scenario, then one with totals and host facts. See docs/json.md.
 
-use super::{Early, Totals};
+use super::format::{Again, Early, Ended, Writer};
+use super::totals::Totals;
 use crate::report::facts::HostFacts;
-use crate::report::known::JudgedWarnings;
 use crate::report::outcome::{Outcome, Report};
 use crate::report::words::reason;
 use crate::stops::Proof;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{Result, Write};
 
 /// The last object.
 #[derive(Serialize)]
@@ -120,43 +120,39 @@ impl Difference {
     }
 }
 
-/// Writes the object of one scenario.
-///
-/// # Errors
-/// When `output` cannot be written.
-pub(crate) fn one(output: &mut impl Write, report: &Report) -> std::io::Result<()> {
-    serde_json::to_writer(&mut *output, &Scenario::of(report))?;
-    output.write_all(b"\n")
+/// The report in JSON.
+pub(super) struct Json;
+
+impl Writer for Json {
+    fn one(&self, output: &mut dyn Write, report: &Report, _: &Again<'_>) -> Result<()> {
+        line(output, &Scenario::of(report))
+    }
+
+    fn end(&self, output: &mut dyn Write, run: &Ended<'_>) -> Result<()> {
+        let Ended { reports, host, kernel, early } = run;
+        let mut machines = BTreeMap::new();
+        for report in *reports {
+            let name = report.machine.as_str();
+            machines.entry(name).or_insert_with(|| Totals::of(reports.iter().filter(|r| r.machine == name)));
+        }
+        let totals = Totals::of(*reports);
+        let summary = Summary {
+            totals,
+            machines,
+            nothing_tested: totals.nothing_tested(),
+            ended_by: early.map(Early::by),
+            not_run: early.map_or(0, |early| early.not_run),
+            kernel_warnings: &kernel.said.warnings,
+            kernel_warnings_known: &kernel.known,
+            kernel_unwatched: kernel.said.unwatched.as_deref(),
+            host,
+        };
+        line(output, &summary)
+    }
 }
 
-/// Writes the last object: what `reports` come to.
-///
-/// # Errors
-/// When `output` cannot be written.
-pub(crate) fn summary(
-    output: &mut impl Write,
-    reports: &[Report],
-    host: &HostFacts,
-    kernel: &JudgedWarnings,
-    early: Option<Early>,
-) -> std::io::Result<()> {
-    let mut machines = BTreeMap::new();
-    for report in reports {
-        let name = report.machine.as_str();
-        machines.entry(name).or_insert_with(|| Totals::of(reports.iter().filter(|r| r.machine == name)));
-    }
-    let totals = Totals::of(reports);
-    let summary = Summary {
-        totals,
-        machines,
-        nothing_tested: totals.nothing_tested(),
-        ended_by: early.map(Early::by),
-        not_run: early.map_or(0, |early| early.not_run),
-        kernel_warnings: &kernel.said.warnings,
-        kernel_warnings_known: &kernel.known,
-        kernel_unwatched: kernel.said.unwatched.as_deref(),
-        host,
-    };
-    serde_json::to_writer(&mut *output, &summary)?;
+/// Writes an object, and ends its line.
+pub(super) fn line(output: &mut dyn Write, object: &impl Serialize) -> Result<()> {
+    serde_json::to_writer(&mut *output, object)?;
     output.write_all(b"\n")
 }

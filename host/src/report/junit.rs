@@ -1,49 +1,51 @@
 //! JUnit XML: a suite per machine, a test case per scenario; a suite for this host's kernel; and one
 //! more where the run was ended early.
 
-use super::Early;
+use super::format::{Again, Ended, Writer};
 use crate::report::difference::Difference;
 use crate::report::known::JudgedWarnings;
 use crate::report::outcome::{Outcome, Report};
 use crate::report::words::reason;
-use quick_junit::{NonSuccessKind, Report as Junit, TestCase, TestCaseStatus, TestSuite};
-use std::io::Write;
+use quick_junit::{NonSuccessKind, Report as Document, TestCase, TestCaseStatus, TestSuite};
+use std::io::{Result, Write};
 use std::time::Duration;
 
-/// Writes the reports.
-///
-/// # Errors
-/// When `output` cannot be written.
-pub(crate) fn write(
-    output: &mut impl Write,
-    reports: &[Report],
-    kernel: &JudgedWarnings,
-    early: Option<Early>,
-) -> std::io::Result<()> {
-    let mut junit = Junit::new("midflight");
-    let mut machines: Vec<&str> = reports.iter().map(|report| report.machine.as_str()).collect();
-    machines.dedup();
-    for machine in machines {
-        let mut suite = TestSuite::new(machine);
-        for report in reports.iter().filter(|report| report.machine == machine) {
-            let mut case = TestCase::new(report.scenario.to_string(), status(report));
-            case.set_classname(format!("{}.{}", report.machine, report.scenario.image));
-            case.set_time(Duration::from_micros(report.duration_us));
-            suite.add_test_case(case);
+/// The report in JUnit XML.
+pub(super) struct Junit;
+
+impl Writer for Junit {
+    /// XML has an end.
+    fn one(&self, _: &mut dyn Write, _: &Report, _: &Again<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    fn end(&self, output: &mut dyn Write, run: &Ended<'_>) -> Result<()> {
+        let Ended { reports, host: _, kernel, early } = run;
+        let mut document = Document::new("midflight");
+        let mut machines: Vec<&str> = reports.iter().map(|report| report.machine.as_str()).collect();
+        machines.dedup();
+        for machine in machines {
+            let mut suite = TestSuite::new(machine);
+            for report in reports.iter().filter(|report| report.machine == machine) {
+                let mut case = TestCase::new(report.scenario.to_string(), status(report));
+                case.set_classname(format!("{}.{}", report.machine, report.scenario.image));
+                case.set_time(Duration::from_micros(report.duration_us));
+                suite.add_test_case(case);
+            }
+            document.add_test_suite(suite);
         }
-        junit.add_test_suite(suite);
+        let mut suite = TestSuite::new("kernel");
+        suite.add_test_case(TestCase::new("no warning during the run", kernel_status(kernel)));
+        document.add_test_suite(suite);
+        if let Some(early) = early {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+            status.set_message(early.to_string());
+            let mut suite = TestSuite::new("run");
+            suite.add_test_case(TestCase::new("every selected scenario ran", status));
+            document.add_test_suite(suite);
+        }
+        document.serialize(output).map_err(std::io::Error::other)
     }
-    let mut suite = TestSuite::new("kernel");
-    suite.add_test_case(TestCase::new("no warning during the run", kernel_status(kernel)));
-    junit.add_test_suite(suite);
-    if let Some(early) = early {
-        let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-        status.set_message(early.to_string());
-        let mut suite = TestSuite::new("run");
-        suite.add_test_case(TestCase::new("every selected scenario ran", status));
-        junit.add_test_suite(suite);
-    }
-    junit.serialize(output).map_err(std::io::Error::other)
 }
 
 fn kernel_status(kernel: &JudgedWarnings) -> TestCaseStatus {

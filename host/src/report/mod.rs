@@ -1,13 +1,14 @@
-//! Reports: of a run for people, as JSON lines, as JUnit XML; of a comparison.
+//! Reports: of a run and of a comparison, in the formats that are listed here.
 
-pub mod compare;
+pub(crate) mod compare;
 pub(crate) mod decode;
 pub mod difference;
 pub mod facts;
 pub mod finding;
-pub mod human;
-pub(crate) mod json;
-pub(crate) mod junit;
+mod format;
+pub(crate) mod human;
+mod json;
+mod junit;
 pub mod known;
 pub(crate) mod matrix;
 pub mod outcome;
@@ -15,29 +16,17 @@ pub(crate) mod plain;
 pub mod totals;
 pub mod words;
 
+pub use format::Early;
+pub(crate) use format::{Ended, Writer};
 pub use totals::Totals;
 
-use crate::ending::Signal;
-
-/// A run in which not every selected scenario ran.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Early {
-    /// The signal that ended it; without one, an error did, which standard error tells.
-    pub signal: Option<Signal>,
-    /// How many scenarios did not run.
-    pub not_run: usize,
-}
-
-impl Early {
-    /// What ended the run, in a word.
-    pub fn by(self) -> &'static str {
-        self.signal.map_or("error", Signal::name)
-    }
-}
-
-impl std::fmt::Display for Early {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let by = self.signal.map_or("an error", Signal::name);
-        write!(f, "{by} ended the run: {} scenarios did not run", self.not_run)
-    }
+format::formats! {
+    /// How a run is reported on standard output.
+    Format: Writer,
+    /// For people
+    Human by human::Human;
+    /// One JSON object per line
+    Json by json::Json;
+    /// JUnit XML
+    Junit by junit::Junit;
 }

@@ -10,18 +10,15 @@
 //!    `pf/read-unmapped` all of that case, `cold` every cold scenario, `migrate` every scenario with just
 //!    that action.
 //!
-//! A filter without any component (`''`, `:`) is refused: nobody who writes one means everything.
+//! A filter without any component (`''`, `:`) is refused: it is more likely a mistake than a filter for everything.
 
 mod near;
 
 pub use near::near;
 
 use crate::image::Image;
-use crate::scenario::{pattern, renamed};
+use crate::scenario::{SEPARATORS, pattern, renamed};
 use std::fmt;
-
-/// What separates the components of an id.
-pub(super) const SEPARATORS: [char; 2] = ['/', ':'];
 
 /// A filter.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -30,7 +30,7 @@ const RENAMED: &[Renamed] = renamed! {
 /// What is wrong with `text`, an id or a filter, if it names a case by its earlier name: of the case's image, or
 /// without an image.
 pub(super) fn problem(text: &str) -> Option<&'static str> {
-    let components: Vec<_> = text.split(super::filter::SEPARATORS).map(|one| one.trim_matches('*')).collect();
+    let components: Vec<_> = text.split(super::SEPARATORS).map(|one| one.trim_matches('*')).collect();
     let names = |renamed: &&Renamed| {
         components.iter().enumerate().any(|(index, component)| {
             let image = if index == 0 { "" } else { components[index - 1] };

@@ -1,6 +1,7 @@
-//! What somebody may have meant by a filter that matches nothing.
+//! Suggestions for a filter that matches nothing.
 
-use super::{SEPARATORS, has_components};
+use super::has_components;
+use crate::scenario::SEPARATORS;
 use std::collections::BTreeSet;
 
 /// How alike two texts must be: 1 is the same. As alike as a word and itself with one letter wrong.

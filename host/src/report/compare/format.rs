@@ -1,0 +1,60 @@
+//! What every format of a comparison's report is asked to write.
+
+use crate::compare::Comparison;
+use crate::compare::pair::Pair;
+use crate::report::facts::HostFacts;
+use crate::report::finding::Finding;
+use crate::report::format::{self, Again, Early};
+use crate::report::outcome::Report;
+use crate::report::totals::Totals;
+use std::io::{Result, Write};
+
+/// Writes the report of a comparison in one format.
+pub(crate) trait Writer {
+    /// Writes what is to be said of one case that two machines ran.
+    ///
+    /// # Errors
+    /// When `output` cannot be written.
+    fn one(&self, output: &mut dyn Write, comparison: &Comparison, again: &Again<'_>) -> Result<()>;
+
+    /// Writes what is to be said once each case has run on both machines.
+    ///
+    /// # Errors
+    /// When `output` cannot be written.
+    fn end(&self, output: &mut dyn Write, ended: &Ended<'_>) -> Result<()>;
+
+    /// Writes what is to be said of one guest that migrated between them.
+    ///
+    /// # Errors
+    /// When `output` cannot be written.
+    fn one_migrated(&self, output: &mut dyn Write, report: &Report, again: &Again<'_>) -> Result<()>;
+
+    /// Writes what is to be said once every guest has migrated between them.
+    ///
+    /// # Errors
+    /// When `output` cannot be written.
+    fn end_migrated(&self, output: &mut dyn Write, pair: &Pair, run: &format::Ended<'_>) -> Result<()>;
+}
+
+/// A comparison that has ended.
+pub(crate) struct Ended<'a> {
+    /// The two machines.
+    pub(crate) pair: &'a Pair,
+    /// What each case came to.
+    pub(crate) comparisons: &'a [Comparison],
+    /// Known issues that did not show.
+    pub(crate) not_shown: &'a [Finding],
+    /// Where it ran.
+    pub(crate) host: &'a HostFacts,
+    /// Where not every case ran: why.
+    pub(crate) early: Option<Early>,
+}
+
+/// Counts of comparisons.
+pub(crate) fn totals(comparisons: &[Comparison]) -> Totals {
+    let mut totals = Totals::default();
+    for comparison in comparisons {
+        totals.add(comparison.outcome);
+    }
+    totals
+}

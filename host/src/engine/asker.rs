@@ -1,4 +1,4 @@
-//! Asks a machine what it can do, in the process where it runs.
+//! Probes a machine, in the process where it runs.
 
 use super::job::Job;
 use super::options::RunOptions;
@@ -10,7 +10,7 @@ use crate::machines::{Described, Description};
 use crate::scenario::Scenario;
 use protocol::need::Needs;
 
-/// Finds out what `scenarios` (image index and scenario) depend on, of a machine that is called `name` and
+/// Probes what `scenarios` (image index and scenario) depend on, on the machine that is called `name` and
 /// meets the needs `meets`.
 ///
 /// # Errors

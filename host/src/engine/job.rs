@@ -1,4 +1,4 @@
-//! What runs guests: a machine, or two of them with the way of a guest between them.
+//! What guests run on: a machine, or two of them with a path between them.
 //!
 //! It is data, and the same for a thread of this process and for a worker process.
 
@@ -26,7 +26,7 @@ pub(crate) enum Job {
         /// The machines, narrowed to what both have.
         pair: Pair,
         /// Those that a guest visits, as indices into the pair.
-        route: Vec<usize>,
+        path: Vec<usize>,
     },
 }
 
@@ -35,7 +35,7 @@ impl Job {
     pub(crate) fn name(&self) -> String {
         match self {
             Self::On(machine) => machine.quirks().name.to_owned(),
-            Self::Across { pair, route } => pair.describe(route),
+            Self::Across { pair, path } => pair.describe(path),
         }
     }
 
@@ -51,8 +51,8 @@ impl Job {
     pub(crate) fn may_hang(&self) -> bool {
         match self {
             Self::On(machine) => machine.quirks().may_hang,
-            Self::Across { pair, route } => {
-                route.iter().filter_map(|stage| pair.0.get(*stage)).any(|machine| machine.quirks().may_hang)
+            Self::Across { pair, path } => {
+                path.iter().filter_map(|stage| pair.0.get(*stage)).any(|machine| machine.quirks().may_hang)
             }
         }
     }
@@ -78,15 +78,15 @@ impl Job {
         &self,
         machines: &'m [Box<dyn Machine>],
     ) -> Result<&'m dyn Machine, Unavailable> {
-        self.visited(machines).next().ok_or_else(|| Unavailable("a route has no machine".to_owned()))
+        self.visited(machines).next().ok_or_else(|| Unavailable("a path has no machine".to_owned()))
     }
 
     fn visited<'m>(&self, machines: &'m [Box<dyn Machine>]) -> impl Iterator<Item = &'m dyn Machine> {
-        let route = match self {
+        let path = match self {
             Self::On(_) => &[0],
-            Self::Across { route, .. } => route.as_slice(),
+            Self::Across { path, .. } => path.as_slice(),
         };
-        route.iter().filter_map(|stage| machines.get(*stage).map(AsRef::as_ref))
+        path.iter().filter_map(|stage| machines.get(*stage).map(AsRef::as_ref))
     }
 
     /// What runs its scenarios on `machines`, as [`Job::open`] has opened them.
@@ -105,12 +105,12 @@ impl Job {
         match self {
             Self::On(machine) => {
                 let destination = Destination::of(machine);
-                runner.to_process = Some(Box::new(move |guest, image, asked| match options.in_memory {
-                    true => migrate_in_memory(source, self.behaviour(), guest, image, asked),
-                    false => migrate_to_process(&destination, guest, image, asked),
+                runner.to_process = Some(Box::new(move |guest, image, request| match options.in_memory {
+                    true => migrate_in_memory(source, self.behaviour(), guest, image, request),
+                    false => migrate_to_process(&destination, guest, image, request),
                 }));
             }
-            Self::Across { .. } => runner.route = self.visited(machines).skip(1).collect(),
+            Self::Across { .. } => runner.path = self.visited(machines).skip(1).collect(),
         }
         Ok(runner)
     }

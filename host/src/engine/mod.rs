@@ -2,16 +2,16 @@
 //!
 //! | module | does |
 //! |---|---|
-//! | [`questions`] | what a machine is asked before |
+//! | [`questions`] | what is probed of a machine |
 //! | [`plan`] | which scenarios run on which machine, and which are skipped and why |
 //! | [`runner`] | one scenario on one machine |
 //! | `disturb` | rewrites registers between the stop and the handler |
-//! | `verdict` | what the guest's judge says, and whether the host believes it |
+//! | `verdict` | the verdict of the guest's judge, and whether the host accepts it |
 //! | `job`, `options` | what runs guests, and how: data that travels to worker processes |
 //! | `asker` | what a machine can do |
 //! | `pool` | many scenarios, in threads (model) or worker processes (KVM) |
 //! | `serve`, `worker` | the two sides of a worker process |
-//! | `repeat` | what became of a scenario that ran more than once |
+//! | `repeat` | the outcome of a scenario that ran more than once |
 //! | `explore` | every memory access of a delivery as a stop |
 //! | `mutants` | every behaviour of the model against every scenario |
 //! | `emulator` | an image under an external emulator, all its cases in one boot |

@@ -60,9 +60,9 @@ pub(crate) fn serve(mut input: impl BufRead, output: impl Write) -> Result<(), S
             }),
             Ok(Request::Observe(scenario)) => with_image(&images, &scenario, |image| {
                 let seen = observe::observe(source, image, &scenario, options.timeout, on_seen());
-                Answer::Observation(Box::new(seen))
+                Answer::Observations(Box::new(seen))
             }),
-            Err(error) => Answer::Failed(format!("the request is not one: {error}")),
+            Err(error) => Answer::Failed(format!("the request is malformed: {error}")),
         };
         send(&mut *output.borrow_mut(), &answer)?;
     }

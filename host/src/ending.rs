@@ -1,7 +1,7 @@
-//! The signals by which somebody tells this process to end: SIGINT, SIGTERM, SIGHUP.
+//! The signals that end this process: SIGINT, SIGTERM, SIGHUP.
 //!
-//! Who watches for them ends by itself, with what it has so far, when the first one comes; the second
-//! one ends the process at once. Who does not watch is ended by the first. Either way its children end
+//! A command that watches for them ends by itself at the first one, and reports what it has; the second
+//! one ends the process at once. A command that does not watch is ended by the first. Either way its children end
 //! with it.
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -12,13 +12,13 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// The longest that anybody who waits for something else may not look whether a signal has come.
+/// The longest interval at which a wait for something else checks for a signal.
 pub(crate) const LOOK: Duration = Duration::from_millis(20);
 
-/// The number of the signal that came, or 0.
-static CAME: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
+/// The number of the signal that was received, or 0.
+static RECEIVED: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
 
-/// A signal that tells this process to end.
+/// A signal that ends this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Signal(i32);
 
@@ -34,7 +34,7 @@ impl Signal {
     }
 }
 
-/// What shells add to a signal's number.
+/// Shells add this to a signal's number.
 const SHELL: i32 = 128;
 
 /// Watches for the signals from now on, those excepted that this process was started to ignore:
@@ -43,7 +43,7 @@ const SHELL: i32 = 128;
 /// # Errors
 /// When a handler cannot be installed.
 pub(crate) fn watch() -> io::Result<()> {
-    let came = Arc::clone(CAME.get_or_init(Arc::default));
+    let received = Arc::clone(RECEIVED.get_or_init(Arc::default));
     let before = Arc::new(AtomicBool::new(false));
     let ignored = ignored();
     for signal in [SIGINT, SIGTERM, SIGHUP] {
@@ -53,7 +53,7 @@ pub(crate) fn watch() -> io::Result<()> {
         // In this order: the first signal must not be taken for a second one.
         flag::register_conditional_shutdown(signal, SHELL + signal, Arc::clone(&before))?;
         flag::register(signal, Arc::clone(&before))?;
-        flag::register_usize(signal, Arc::clone(&came), usize::try_from(signal).unwrap_or_default())?;
+        flag::register_usize(signal, Arc::clone(&received), usize::try_from(signal).unwrap_or_default())?;
     }
     Ok(())
 }
@@ -66,8 +66,8 @@ fn ignored() -> u64 {
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
-/// The signal that told this process to end, if one has and somebody watches.
-pub(crate) fn told() -> Option<Signal> {
-    let came = CAME.get()?.load(Ordering::Relaxed);
-    i32::try_from(came).ok().filter(|signal| *signal != 0).map(Signal)
+/// The signal that ends this process, if one was received while it watches.
+pub(crate) fn signal() -> Option<Signal> {
+    let received = RECEIVED.get()?.load(Ordering::Relaxed);
+    i32::try_from(received).ok().filter(|signal| *signal != 0).map(Signal)
 }

@@ -19,7 +19,7 @@ pub enum ImagesError {
     )]
     None,
     /// Two images have one name.
-    #[error("{} and {} are both images called `{name}`; scenario ids would not tell them apart", files[0], files[1])]
+    #[error("{} and {} are both images called `{name}`; scenario ids could not distinguish them", files[0], files[1])]
     Ambiguous {
         /// The name in both notes.
         name: String,

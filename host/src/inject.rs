@@ -1,7 +1,7 @@
 //! NMIs and external interrupts that the host injects because a case asks for them.
 
 use crate::session::Session;
-use crate::stops::probe::guest::Act;
+use crate::stops::probe::guest::ProbeAct;
 use crate::stops::probe::{Prober, Support};
 use protocol::note::{CaseFlags, INTERRUPT};
 use vm::state::set;
@@ -46,7 +46,7 @@ pub fn at_cut(session: &mut Session<'_>, flags: CaseFlags) -> Result<(), VcpuErr
 /// # Errors
 /// When no guest can be made.
 pub fn probe_nmi(prober: &Prober<'_>) -> Result<Support, VcpuError> {
-    Ok(accepted(prober.start(VmKind::Plain, Act::Undefined)?.vcpu.nmi()))
+    Ok(accepted(prober.start(VmKind::Plain, ProbeAct::Undefined)?.vcpu.nmi()))
 }
 
 /// Whether the host may inject an external interrupt.
@@ -54,7 +54,7 @@ pub fn probe_nmi(prober: &Prober<'_>) -> Result<Support, VcpuError> {
 /// # Errors
 /// When no guest can be made.
 pub fn probe_interrupt(prober: &Prober<'_>) -> Result<Support, VcpuError> {
-    Ok(accepted(prober.start(VmKind::Plain, Act::Undefined)?.vcpu.interrupt(INTERRUPT)))
+    Ok(accepted(prober.start(VmKind::Plain, ProbeAct::Undefined)?.vcpu.interrupt(INTERRUPT)))
 }
 
 fn accepted(answer: Result<(), VcpuError>) -> Support {

@@ -1,18 +1,18 @@
-//! The driver: boots images on a machine, stops deliveries half-way, migrates, judges.
+//! The driver: boots images on a machine, stops event deliveries before they complete, migrates the guest, reports the verdict.
 //!
 //! | module | holds |
 //! |---|---|
 //! | [`image`], [`images`] | ELF files and their notes; the images of a run |
 //! | [`scenario`] | ids, every scenario of an image, and which ids a word of the command line means |
-//! | [`session`] | a guest and what it talks to |
+//! | [`session`] | a guest and its devices |
 //! | [`stops`] | the stop and its proof; which stops a machine can do |
 //! | [`engine`] | one scenario, many scenarios, worker processes, the guest's verdict |
 //! | [`machines`] | the machines, described: `kvm`, `model`, `qemu` |
 //! | [`compare`] | two machines beside each other |
 //! | [`stream`] | a stopped guest as bytes |
-//! | [`migration`] | a guest goes on in another process, or on another host |
+//! | [`migration`] | a guest continues in another process, or on another host |
 //! | [`on_kernel`] | a Linux kernel with its own KVM inside an emulator, and midflight inside that |
-//! | [`report`] | outcomes, known issues, host facts: what people and programs read |
+//! | [`report`] | outcomes, known issues, host facts: reports for people and programs |
 //! | [`kernel_log`] | warnings of this host's kernel during a run |
 //! | `process`, `ending` | child processes; the signals that end this one |
 //! | [`cli`] | the command line |

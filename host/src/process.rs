@@ -1,4 +1,4 @@
-//! A child process that ends with its parent, and whose outputs are read as they come until a
+//! A child process that ends with its parent, and whose outputs are read as they arrive until a
 //! deadline, or until this process is told to end.
 
 use crate::ending;
@@ -20,7 +20,7 @@ pub(crate) const THIS_PROGRAM: &str = "/proc/self/exe";
 
 /// How often a child that has closed its outputs is asked whether it has ended.
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
-/// The most that one [`Event`] carries, in bytes.
+/// The most that one [`ChildEvent`] carries, in bytes.
 const CHUNK: usize = 4096;
 
 /// Looks for a program as a shell does: a name without `/` in PATH.
@@ -55,7 +55,7 @@ impl MemoryFile {
 
 /// What a child did.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Event {
+pub(crate) enum ChildEvent {
     /// It wrote to standard output.
     Output(Vec<u8>),
     /// It wrote to standard error.
@@ -64,12 +64,12 @@ pub(crate) enum Event {
     Ended(ExitStatus),
     /// The deadline passed.
     Late,
-    /// This process was told to end.
-    ToldToEnd,
+    /// This process received a signal to end.
+    EndRequested,
 }
 
-/// What bytes of a stream mean.
-type EventOf = fn(Vec<u8>) -> Event;
+/// The meaning of a stream's bytes.
+type EventOf = fn(Vec<u8>) -> ChildEvent;
 
 /// A child process without standard input; killed and reaped when dropped.
 pub(crate) struct Child {
@@ -92,20 +92,24 @@ impl Child {
         die_with_parent(&mut command);
         let mut child = command.spawn()?;
         let mut streams: Vec<(File, EventOf)> = Vec::new();
-        streams.extend(child.stdout.take().map(|pipe| (File::from(OwnedFd::from(pipe)), Event::Output as _)));
-        streams.extend(child.stderr.take().map(|pipe| (File::from(OwnedFd::from(pipe)), Event::Errors as _)));
+        streams.extend(
+            child.stdout.take().map(|pipe| (File::from(OwnedFd::from(pipe)), ChildEvent::Output as _)),
+        );
+        streams.extend(
+            child.stderr.take().map(|pipe| (File::from(OwnedFd::from(pipe)), ChildEvent::Errors as _)),
+        );
         Ok(Self { child, streams })
     }
 
     /// Waits for the next event, until `deadline` at most.
-    pub(crate) fn next(&mut self, deadline: Instant) -> io::Result<Event> {
+    pub(crate) fn next(&mut self, deadline: Instant) -> io::Result<ChildEvent> {
         while !self.streams.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Ok(Event::Late);
+                return Ok(ChildEvent::Late);
             }
-            if ending::told().is_some() {
-                return Ok(Event::ToldToEnd);
+            if ending::signal().is_some() {
+                return Ok(ChildEvent::EndRequested);
             }
             if let Some(event) = self.read(left.min(ending::LOOK))? {
                 return Ok(event);
@@ -113,20 +117,20 @@ impl Child {
         }
         loop {
             if let Some(status) = self.child.try_wait()? {
-                return Ok(Event::Ended(status));
+                return Ok(ChildEvent::Ended(status));
             }
             if Instant::now() >= deadline {
-                return Ok(Event::Late);
+                return Ok(ChildEvent::Late);
             }
-            if ending::told().is_some() {
-                return Ok(Event::ToldToEnd);
+            if ending::signal().is_some() {
+                return Ok(ChildEvent::EndRequested);
             }
             std::thread::sleep(POLL_INTERVAL);
         }
     }
 
-    /// What comes through either stream within `limit`; `None` when nothing did, or one closed.
-    fn read(&mut self, limit: Duration) -> io::Result<Option<Event>> {
+    /// The bytes from either stream within `limit`; `None` if there were none, or one closed.
+    fn read(&mut self, limit: Duration) -> io::Result<Option<ChildEvent>> {
         let mut polled: Vec<_> =
             self.streams.iter().map(|(stream, _)| PollFd::new(stream, PollFlags::IN)).collect();
         let limit = Timespec::try_from(limit).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
@@ -153,7 +157,7 @@ impl Child {
 mod tests {
     use super::*;
 
-    fn shell(script: &str, limit: Duration) -> Vec<Event> {
+    fn shell(script: &str, limit: Duration) -> Vec<ChildEvent> {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script]);
         let mut child = Child::start(command).unwrap();
@@ -161,7 +165,7 @@ mod tests {
         let mut events = Vec::new();
         loop {
             events.push(child.next(deadline).unwrap());
-            if matches!(events.last(), Some(Event::Ended(_) | Event::Late)) {
+            if matches!(events.last(), Some(ChildEvent::Ended(_) | ChildEvent::Late)) {
                 return events;
             }
         }
@@ -170,15 +174,18 @@ mod tests {
     #[test]
     fn outputs_and_exit_code_come_back() {
         let events = shell("echo out; sleep 0.05; echo err >&2; exit 33", Duration::from_secs(5));
-        assert_eq!(events[..2], [Event::Output(b"out\n".into()), Event::Errors(b"err\n".into())]);
-        assert!(matches!(&events[2..], [Event::Ended(status)] if status.code() == Some(33)), "{events:?}");
+        assert_eq!(events[..2], [ChildEvent::Output(b"out\n".into()), ChildEvent::Errors(b"err\n".into())]);
+        assert!(
+            matches!(&events[2..], [ChildEvent::Ended(status)] if status.code() == Some(33)),
+            "{events:?}"
+        );
     }
 
     #[test]
     fn a_child_that_does_not_end_is_late() {
         for script in ["exec sleep 60", "exec >&- 2>&-; exec sleep 60"] {
             let start = Instant::now();
-            assert_eq!(shell(script, Duration::from_millis(200)), [Event::Late]);
+            assert_eq!(shell(script, Duration::from_millis(200)), [ChildEvent::Late]);
             assert!(start.elapsed() < Duration::from_secs(5));
         }
     }
@@ -187,7 +194,7 @@ mod tests {
     fn a_child_can_read_a_memory_file() {
         let file = MemoryFile::new(b"image").unwrap();
         let events = shell(&format!("cat {}", file.path()), Duration::from_secs(5));
-        assert_eq!(events[0], Event::Output(b"image".into()));
+        assert_eq!(events[0], ChildEvent::Output(b"image".into()));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 const MIGRATE: &str = "pf/read-unmapped:fred:block@frame:migrate";
 
-/// A directory whose name a shell must be told with care.
+/// A directory whose name must be quoted for a shell.
 fn directory() -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("again: it's $HOME; `no`");
     std::fs::create_dir_all(&path).unwrap();
@@ -55,7 +55,7 @@ fn repeats(directory: &Path, arguments: &[&str], code: i32) -> Vec<String> {
         assert_eq!(again.code, code, "{command}: {again:?}");
         let given = self::failures(&again);
         assert!(given.contains(&(lines.clone(), command)), "{command}: {again:?}");
-        // One command is for all routes of a guest that migrates between machines.
+        // One command is for all paths of a guest that migrates between machines.
         assert!(given.iter().all(|(_, other)| other == command), "{command}: {again:?}");
     }
     failures.into_iter().map(|(_, command)| command.to_owned()).collect()
@@ -109,8 +109,8 @@ fn trace_explore_and_compare_are_repeated() {
     let compare = ["compare", "soft here", "--case", "int1"];
     let compared = repeats(&directory, &[&compare[..], &wrong].concat(), 1);
     assert!(compared[0].contains(" compare 'soft here' --case int1 --delivery fred "), "{compared:?}");
-    let crossed = repeats(&directory, &[&compare[..], &wrong, &["--migrate"]].concat(), 1);
-    assert!(crossed[0].contains(" --migrate"), "{crossed:?}");
+    let migrated = repeats(&directory, &[&compare[..], &wrong, &["--migrate"]].concat(), 1);
+    assert!(migrated[0].contains(" --migrate"), "{migrated:?}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What a machine is asked before scenarios run on it.
+//! What is probed of a machine before scenarios run on it.
 #![expect(clippy::unwrap_used, reason = "the helpers belong to tests, which may panic")]
 
 use midflight::engine::plan::Abilities;

@@ -126,9 +126,9 @@ fn guests_migrate_between_two_models_on_every_route() {
     let (reports, summary) = objects(&ran);
     assert_eq!(summary["totals"]["pass"], reports.len());
     assert!(summary["totals"]["cuts"].as_u64().is_some_and(|cuts| cuts > 1000), "{summary}");
-    // Two models have one name: two routes there, two there and back.
-    for route in ["model->model", "model->model->model"] {
-        assert_eq!(summary["machines"][route]["pass"], reports.len() / 2, "{summary}");
+    // Two models have one name: two paths there, two there and back.
+    for path in ["model->model", "model->model->model"] {
+        assert_eq!(summary["machines"][path]["pass"], reports.len() / 2, "{summary}");
     }
 }
 
@@ -223,16 +223,16 @@ fn guests_migrate_between_kvm_and_the_model_on_every_route() {
     let ran = compare(&["--migrate", "--format", "json", "--delivery", "idt"]);
     assert_eq!(ran.code, 0, "{ran:?}");
     let (reports, summary) = objects(&ran);
-    for route in ["kvm->model", "model->kvm", "kvm->model->kvm", "model->kvm->model"] {
-        let totals = &summary["machines"][route];
-        assert!(totals["pass"].as_u64().is_some_and(|pass| pass > 40), "{route}: {totals}");
+    for path in ["kvm->model", "model->kvm", "kvm->model->kvm", "model->kvm->model"] {
+        let totals = &summary["machines"][path];
+        assert!(totals["pass"].as_u64().is_some_and(|pass| pass > 40), "{path}: {totals}");
         let stopped = |stop: &str| {
             reports
                 .iter()
-                .any(|one| one["machine"] == route && one["stop"] == stop && one["outcome"] == "pass")
+                .any(|one| one["machine"] == path && one["stop"] == stop && one["outcome"] == "pass")
         };
         for stop in ["none", "cancel", "io"] {
-            assert!(stopped(stop), "{route}: nothing passed with {stop}");
+            assert!(stopped(stop), "{path}: nothing passed with {stop}");
         }
     }
 }

@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 
 const CASE: &str = "pf/read-unmapped:idt:none";
 
-/// The image `pf` with `code` in place of the act of `read-unmapped`, and nothing behind it changed.
+/// The image `pf` with `code` in place of the act of `read-unmapped`, and nothing after it changed.
 fn with_act(code: &[u8]) -> Option<Vec<u8>> {
     let act = 3;
     assert!(code.len() <= act, "the act has {act} bytes");

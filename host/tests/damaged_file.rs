@@ -28,7 +28,7 @@ fn a_truncated_image_is_refused() {
 fn no_truncation_of_an_image_panics() {
     let Some(bytes) = embedded("pf") else { return };
     for length in (0..bytes.len()).step_by(7) {
-        // A cut behind everything that is used may leave a usable image; it may not panic.
+        // A cut after everything that is used may leave a usable image; it may not panic.
         let _ = Image::parse("truncated", &bytes[..length]);
     }
 }
@@ -76,7 +76,7 @@ fn a_page_of_the_note_that_is_none_is_refused() {
     };
     let places = fields.map(|(field, _)| descriptor(&bytes) + field);
     for (place, (_, name)) in places.into_iter().zip(fields) {
-        // Low memory, behind the end, the edge of the address space, not aligned.
+        // Low memory, after the end, the edge of the address space, not aligned.
         for value in [0u64, 0xF_F000, 0x20_0000, u64::MAX - 4095, u64::MAX, 0x10_0008] {
             let sentence = problem(place, value.to_le_bytes());
             let expected = format!("{name} is not a page of the image's memory");

@@ -7,7 +7,7 @@
 use midflight::image::{Case, DeliveryPages, Image, MEMORY_SIZE};
 use midflight::images;
 use midflight::inject;
-use midflight::scenario::{Delivery, is_possible};
+use midflight::scenario::{DeliveryMode, is_possible};
 use midflight::session::boot::boot;
 use midflight::session::{Session, Stopped};
 use model::ModelMachine;
@@ -20,9 +20,9 @@ use vm::state::{self, VmState};
 use vm::{Exit, PageAccess, VmConfig, VmKind};
 
 /// The pages that a delivery of `case` must touch, and nothing else between `Armed` and its handler.
-fn pages(case: &Case, delivery: Delivery, pages: &DeliveryPages) -> Vec<(&'static str, u64)> {
+fn pages(case: &Case, delivery: DeliveryMode, pages: &DeliveryPages) -> Vec<(&'static str, u64)> {
     let mut touched = vec![("frame", pages.frame), ("pdpt", pages.pdpt), ("pd", pages.pd), ("pt", pages.pt)];
-    if delivery == Delivery::Idt {
+    if delivery == DeliveryMode::Idt {
         touched.extend([("idt", pages.idt), ("tss", pages.tss)]);
         if !case.flags.contains(CaseFlags::TOUCHES_GDT) {
             touched.push(("gdt", pages.gdt));
@@ -31,7 +31,7 @@ fn pages(case: &Case, delivery: Delivery, pages: &DeliveryPages) -> Vec<(&'stati
     touched
 }
 
-fn ready(machine: &ModelMachine, image: &Image, delivery: Delivery) -> VmState {
+fn ready(machine: &ModelMachine, image: &Image, delivery: DeliveryMode) -> VmState {
     let vcpu = boot(machine, image, delivery, true, HostFlags::PRESENT).unwrap();
     let mut session = Session::new(vcpu, image);
     assert_eq!(session.advance().unwrap(), Stopped::Doorbell(Doorbell::Ready));
@@ -87,7 +87,7 @@ fn each_page_stops_the_delivery_of_each_case_and_nothing_else() {
     };
     let machine = ModelMachine::new(&CORRECT);
     for image in &images {
-        for delivery in [Delivery::Fred, Delivery::Idt] {
+        for delivery in [DeliveryMode::Fred, DeliveryMode::Idt] {
             let ready = ready(&machine, image, delivery);
             for (index, case) in image.cases.iter().enumerate() {
                 if case.entries == 0 || !is_possible(case, delivery) {

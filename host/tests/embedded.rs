@@ -1,4 +1,4 @@
-//! What becomes of images whose source is gone: make removes them, and no midflight carries them.
+//! Images whose source is gone: make removes them, and no midflight carries them.
 #![expect(clippy::unwrap_used, reason = "the helpers belong to tests, which may panic")]
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! A run that is ended early: what it has is told, its exit code names the signal, and nothing of it is
+//! A run that is ended early: its results are reported, its exit code names the signal, and nothing of it is
 //! left.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers belong to tests, which may panic")]
 
@@ -187,7 +187,7 @@ fn a_result_is_told_at_once_and_nobody_waits_for_a_guest_that_hangs() {
 fn a_second_signal_ends_at_once() {
     let Some([db, pf]) = images("ended-twice") else { return };
     let mark = mark("ended-twice");
-    // Nobody reads what it prints: it waits for a reader, whatever it was told.
+    // Its output is not read: it blocks in a write when the signal arrives.
     let run = ["run", "--machine", "model", "--image", &db, "--image", &pf, "--format", "json"];
     let mut child = start(&mark, None, &[&run[..], &["db/*"]].concat());
     let stat = format!("/proc/{}/stat", child.id());
@@ -229,9 +229,9 @@ fn other_commands_end_with_the_signals_exit_code_and_leave_no_process() {
     let image = ["--image", pf.as_str()];
     let endless = ["--timeout", FOR_EVER];
     let mutants = [&["mutants"][..], &image, &endless].concat();
-    let crossing = ["compare", "--machines", "model,model", "--migrate", "--case", "read-unmapped"];
-    let crossing = [&crossing[..], &image, &endless].concat();
-    for (number, arguments) in [mutants, crossing].iter().enumerate() {
+    let migrating = ["compare", "--machines", "model,model", "--migrate", "--case", "read-unmapped"];
+    let migrating = [&migrating[..], &image, &endless].concat();
+    for (number, arguments) in [mutants, migrating].iter().enumerate() {
         let mark = mark(&format!("ended-others-{number}"));
         let child = start(&mark, None, arguments);
         // The handlers are there before the guests' threads are.

@@ -96,7 +96,7 @@ fn list_says_what_a_filter_means() {
         "{cold}"
     );
     assert!(migrate.starts_with("`migrate` as whole components: "), "{migrate}");
-    assert!(storms.contains(" of these are storms, whose signals come by chance"), "{storms}");
+    assert!(storms.contains(" of these are storms, whose signals arrive at random times"), "{storms}");
     // Without a filter there is none to explain.
     let all = list(&[]).stderr;
     assert!(all.lines().count() == 1 && all.contains(" of these are storms"), "{all}");

@@ -49,9 +49,9 @@ fn found_as(index: u32) -> String {
 }
 
 /// A guest in real-address mode, where an exception ends it: there is no handler.
-struct Guest(Box<dyn Vcpu>);
+struct GuestVcpu(Box<dyn Vcpu>);
 
-impl Guest {
+impl GuestVcpu {
     fn new(machine: &dyn Machine, config: &VmConfig) -> Self {
         let mut vcpu = machine.create(config).unwrap();
         let mut sregs = vcpu.sregs().unwrap();
@@ -98,7 +98,7 @@ fn every_msr_that_a_guest_can_write_is_saved_restored_and_compared() {
         exception_payload: true,
         kind: VmKind::Plain,
     };
-    let mut guest = Guest::new(&machine, &config);
+    let mut guest = GuestVcpu::new(&machine, &config);
     // MSR, value after reset, value now.
     let mut written = Vec::new();
     for index in PLACES.into_iter().flatten() {
@@ -120,15 +120,15 @@ fn every_msr_that_a_guest_can_write_is_saved_restored_and_compared() {
     let mut restored = restore_and_check(&machine, &saved).unwrap();
     assert!(restored.findings.is_empty(), "{:#?}", restored.findings);
     let fresh = machine.create(&config).unwrap();
-    let mut elsewhere = Guest(std::mem::replace(&mut restored.vcpu, fresh));
+    let mut destination = GuestVcpu(std::mem::replace(&mut restored.vcpu, fresh));
     for &(index, _, now) in written.iter().filter(|(index, ..)| *index != TSC) {
-        assert_eq!(elsewhere.read(index), Some(now), "MSR {index:#x} in the new VM");
+        assert_eq!(destination.read(index), Some(now), "MSR {index:#x} in the new VM");
     }
 
     for &(index, before, now) in written.iter().filter(|(index, ..)| *index != TSC) {
-        assert!(elsewhere.write(index, before), "MSR {index:#x} := {before:#x}");
-        elsewhere.0.set_regs(&saved.regs).unwrap();
-        std::mem::swap(&mut restored.vcpu, &mut elsewhere.0);
+        assert!(destination.write(index, before), "MSR {index:#x} := {before:#x}");
+        destination.0.set_regs(&saved.regs).unwrap();
+        std::mem::swap(&mut restored.vcpu, &mut destination.0);
         restored.check(&saved).unwrap();
         let findings: Vec<_> = restored
             .findings
@@ -137,7 +137,7 @@ fn every_msr_that_a_guest_can_write_is_saved_restored_and_compared() {
             .collect();
         let expected = (found_as(index), format!("{now:#x}"), format!("{before:#x}"));
         assert_eq!(findings, [expected], "MSR {index:#x}");
-        std::mem::swap(&mut restored.vcpu, &mut elsewhere.0);
-        assert!(elsewhere.write(index, now), "MSR {index:#x} := {now:#x}");
+        std::mem::swap(&mut restored.vcpu, &mut destination.0);
+        assert!(destination.write(index, now), "MSR {index:#x} := {now:#x}");
     }
 }

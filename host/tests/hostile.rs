@@ -82,7 +82,7 @@ fn a_guest_that_floods_the_serial_port_is_ended() {
 
 #[test]
 fn a_guest_that_writes_outside_its_memory_is_ended() {
-    // A page of 2 MiB behind the memory: mov rax, cr3; twice mov rax, [rax]; and rax, -4096;
+    // A page of 2 MiB after the memory: mov rax, cr3; twice mov rax, [rax]; and rax, -4096;
     // mov dword [rax + 8], 0x200083; mov ecx, 0x200000; mov [rcx], rcx; jmp $
     let code = [
         0x0F, 0x20, 0xD8, 0x48, 0x8B, 0x00, 0x48, 0x25, 0x00, 0xF0, 0xFF, 0xFF, 0x48, 0x8B, 0x00, 0x48, 0x25,

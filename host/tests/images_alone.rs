@@ -11,9 +11,9 @@ use midflight::engine::questions::{Question, StopSupport, Support};
 use midflight::image::{Case, Image};
 use midflight::images::{self, ImagesError};
 use midflight::machines::transcript::{CaseOutcome, ImageRun, read};
-use midflight::scenario::{Delivery, Plan, Scenario, is_possible};
+use midflight::scenario::{DeliveryMode, Plan, Scenario, is_possible};
 use midflight::session::boot::boot;
-use midflight::session::devices::{Access, Devices};
+use midflight::session::devices::{DeviceAccess, Devices};
 use model::ModelMachine;
 use model::hypervisor::behaviour::CORRECT;
 use protocol::exit::ImageExit;
@@ -106,7 +106,7 @@ impl Transmitter {
 fn run(
     machine: &dyn Machine,
     image: &Image,
-    delivery: Delivery,
+    delivery: DeliveryMode,
     mut transmitter: Transmitter,
 ) -> (ImageExit, String) {
     const DATA: u16 = COM1;
@@ -123,7 +123,7 @@ fn run(
             _ => {}
         }
         match devices.serve(&exit) {
-            Some(Access::Served(mut items)) => {
+            Some(DeviceAccess::Served(mut items)) => {
                 if let Exit::IoIn { port, .. } = exit {
                     if port == LINE_STATUS {
                         transmitter.pass();
@@ -132,8 +132,8 @@ fn run(
                     vcpu.set_io_data(&items).unwrap();
                 }
             }
-            Some(Access::Doorbell(_)) => {}
-            Some(Access::Ended(byte)) => {
+            Some(DeviceAccess::Doorbell(_)) => {}
+            Some(DeviceAccess::Ended(byte)) => {
                 let mut text = devices.serial_text();
                 text.truncate(text.len() - transmitter.ends.len());
                 return (ImageExit::from_byte(byte).unwrap(), text);
@@ -155,15 +155,15 @@ fn images() -> Vec<Image> {
     }
 }
 
-fn transcript(machine: &dyn Machine, image: &Image, delivery: Delivery) -> ImageRun {
+fn transcript(machine: &dyn Machine, image: &Image, delivery: DeliveryMode) -> ImageRun {
     let (exit, text) = run(machine, image, delivery, at_once());
     read(&text, exit).unwrap_or_else(|error| panic!("{}: {error}\n{text}", image.name))
 }
 
 /// What `case` lacks on a processor with everything, where nobody injects anything.
-fn missing(case: &Case, delivery: Delivery) -> String {
+fn missing(case: &Case, delivery: DeliveryMode) -> String {
     let mut lacking = case.needs & (Needs::NMI | Needs::INTERRUPT);
-    if delivery == Delivery::Idt {
+    if delivery == DeliveryMode::Idt {
         lacking |= case.needs & Needs::FRED;
     }
     lacking.names().collect::<Vec<_>>().join(", ")
@@ -174,8 +174,8 @@ fn every_image_alone_runs_what_its_delivery_allows_and_fails_nothing() {
     for has_fred in [true, false] {
         let machine = Processor::new(has_fred);
         for image in images() {
-            for delivery in [Delivery::Fred, Delivery::Idt] {
-                if delivery == Delivery::Fred && !has_fred {
+            for delivery in [DeliveryMode::Fred, DeliveryMode::Idt] {
+                if delivery == DeliveryMode::Fred && !has_fred {
                     continue;
                 }
                 let run = transcript(&machine, &image, delivery);
@@ -200,7 +200,7 @@ fn the_host_skips_a_case_of_fred_under_the_idt_whatever_the_processor_has() {
     let machine = Processor::new(true);
     for image in images() {
         for case in &image.cases {
-            for delivery in [Delivery::Fred, Delivery::Idt] {
+            for delivery in [DeliveryMode::Fred, DeliveryMode::Idt] {
                 let scenario = Scenario {
                     image: image.name.clone(),
                     case: case.name.clone(),
@@ -227,7 +227,7 @@ fn the_host_skips_a_case_of_fred_under_the_idt_whatever_the_processor_has() {
 fn a_delivery_that_the_processor_lacks_is_a_sentence() {
     let machine = Processor::new(false);
     for image in images() {
-        let run = transcript(&machine, &image, Delivery::Fred);
+        let run = transcript(&machine, &image, DeliveryMode::Fred);
         assert_eq!((run.exit, run.cases.len()), (ImageExit::Error, 0), "{}", image.name);
         assert_eq!(
             run.errors,
@@ -241,10 +241,10 @@ fn a_delivery_that_the_processor_lacks_is_a_sentence() {
 fn what_an_image_prints_last_has_left_the_port_before_it_ends() {
     let machine = Processor::new(true);
     for image in images().iter().take(2) {
-        let (_, whole) = run(&machine, image, Delivery::Idt, at_once());
+        let (_, whole) = run(&machine, image, DeliveryMode::Idt, at_once());
         assert!(whole.trim_end().lines().last().unwrap().starts_with("SUMMARY: "), "{whole}");
         for accesses_each in [1, 10, 200] {
-            let (_, text) = run(&machine, image, Delivery::Idt, Transmitter::new(accesses_each));
+            let (_, text) = run(&machine, image, DeliveryMode::Idt, Transmitter::new(accesses_each));
             assert_eq!(text, whole, "{accesses_each} accesses each");
         }
     }
@@ -258,7 +258,7 @@ fn an_image_ends_though_its_port_never_gets_empty() {
     for stuck in [false, true] {
         if let Some(image) = images().first() {
             let transmitter = Transmitter { stuck, ..Transmitter::new(u64::MAX) };
-            let (exit, _) = run(&machine, image, Delivery::Idt, transmitter);
+            let (exit, _) = run(&machine, image, DeliveryMode::Idt, transmitter);
             assert_eq!(exit, ImageExit::Pass);
         }
     }

@@ -3,7 +3,7 @@
 
 mod midflight_binary;
 
-use midflight::compare::observe::{Landmark, observe};
+use midflight::compare::observe::{Observation, observe};
 use midflight::images::{self, ImagesError};
 use midflight::report::difference::Seen;
 use midflight::report::known::{KnownIssues, Loaded};
@@ -36,8 +36,8 @@ fn every_value_at_a_doorbell_has_a_name() {
     let image = images.iter().find(|image| image.name == "pf").unwrap();
     let scenario = "pf/read-unmapped:fred:cold".parse().unwrap();
     let seen = observe(&ModelMachine::new(&CORRECT), image, &scenario, Duration::from_secs(60), None);
-    assert_eq!(seen.landmarks.len(), 3);
-    for (field, _) in seen.landmarks.iter().flat_map(Landmark::numbers) {
+    assert_eq!(seen.observations.len(), 3);
+    for (field, _) in seen.observations.iter().flat_map(Observation::numbers) {
         assert_eq!(Seen::named(&field.to_string(), None), Some(field));
     }
     for name in ["RAGS", "CS colour", "GDTR attributes", ""] {
@@ -89,7 +89,7 @@ fn a_list_that_names_what_does_not_exist_is_refused_with_its_own_name_and_line()
     let (ran, list) = run("broken.toml", "\n[[issue]\n", &[]);
     assert!(ran.code == 2 && ran.stderr.starts_with(&format!("midflight: {list}:2: ")), "{ran:?}");
 
-    // With an image file in place of all images, nobody can tell what another image has.
+    // With an image file in place of all images, the contents of other images are unknown.
     let image = file("pf-alone", &embedded("pf").unwrap());
     let image = ["--image", image.to_str().unwrap()];
     let (ran, list) = run("partly.toml", &LIST.replace("db/", "dp/"), &image);

@@ -51,7 +51,7 @@ fn run(
     let name = behaviour.map(|behaviour| behaviour.name.to_owned());
     let mut runner = Runner::new(machine, name, Duration::from_secs(10));
     runner.to_process =
-        Some(Box::new(move |guest, image, asked| migrate_to_process(&destination, guest, image, asked)));
+        Some(Box::new(move |guest, image, request| migrate_to_process(&destination, guest, image, request)));
     Some(runner.run(&image, &scenario))
 }
 
@@ -94,7 +94,7 @@ fn kvm_moves_between_processes() {
     }
 }
 
-/// Runs a scenario whose guest comes back, and says how often it came back and how often it stayed.
+/// Runs a scenario whose guest is sent back; counts how often it returned and how often it stayed.
 fn there_and_back(
     machine: &dyn Machine,
     behaviour: Option<&Behaviour>,
@@ -107,10 +107,10 @@ fn there_and_back(
     let mut runner =
         Runner::new(machine, behaviour.map(|behaviour| behaviour.name.to_owned()), Duration::from_secs(20));
     runner.storm.cuts = 3;
-    runner.to_process = Some(Box::new(|guest, image, asked| {
-        let count = if asked.task == Task::Return { &back } else { &stayed };
+    runner.to_process = Some(Box::new(|guest, image, request| {
+        let count = if request.task == Task::Return { &back } else { &stayed };
         count.set(count.get() + 1);
-        migrate_to_process(destination, guest, image, asked)
+        migrate_to_process(destination, guest, image, request)
     }));
     let report = runner.run(&image, &scenario);
     drop(runner);
@@ -178,7 +178,7 @@ fn a_destination_that_does_not_answer_is_killed_in_time() {
     let machine = ModelMachine::new(&CORRECT);
     let mut runner = Runner::new(&machine, None, Duration::from_secs(1));
     runner.to_process =
-        Some(Box::new(move |guest, image, asked| migrate_to_process(&silent, guest, image, asked)));
+        Some(Box::new(move |guest, image, request| migrate_to_process(&silent, guest, image, request)));
     let start = Instant::now();
     let report = runner.run(&image, &scenario);
     assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());

@@ -45,7 +45,7 @@ fn without_proc_there_is_one_sentence() {
     {
         one_sentence(&without("/proc", &other).unwrap(), sentence);
     }
-    // What needs no process and no host goes on.
+    // What needs no process and no host still works.
     let traced = without("/proc", &["trace", "pf/read-unmapped:fred:block@frame:migrate"]).unwrap();
     assert_eq!(traced.code, 0, "{traced:?}");
     let asked = without("/proc", &["doctor", "--kvm", "/no/such/device"]).unwrap();

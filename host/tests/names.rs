@@ -1,4 +1,4 @@
-//! Names that scenario ids could not hold, or not tell apart.
+//! Names that scenario ids cannot hold, or cannot distinguish.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers belong to tests, which may panic")]
 
 mod midflight_binary;
@@ -45,7 +45,7 @@ fn two_cases_of_one_name_are_refused() {
     refused(
         "same-names",
         &image,
-        "has two cases called `read-unmapped`; scenario ids would not tell them apart\n",
+        "has two cases called `read-unmapped`; scenario ids could not distinguish them\n",
     );
 }
 

@@ -40,7 +40,7 @@ fn the_lines_of_the_readme_end() {
             std::fs::write(&file, &image.file).unwrap();
             let mut line = line.replace("target/images/pf", file.to_str().unwrap());
             if kvm {
-                // All of it goes by where the guest cannot go on.
+                // The whole limit elapses where the guest cannot continue.
                 line = line.replace("-k 5 60", "-k 5 3");
             }
             let ran = Command::new("sh").args(["-c", &line]).stdin(Stdio::null()).output().unwrap();

@@ -94,7 +94,7 @@ fn a_storm_lasts_as_long_as_asked() {
     let storm = ["run", "pf/read-unmapped:idt:storm:migrate", "--machine", "kvm", "--format", "json"];
     let few = midflight(&[&storm[..], &["--storm-cuts", "1000000", "--storm-seconds", "0.3"]].concat());
     assert_eq!(few.code, 2, "{few:?}");
-    assert!(few.stdout.contains("1000000 were wanted; "), "{few:?}");
+    assert!(few.stdout.contains("1000000 were required; "), "{few:?}");
     let said = few.stdout.contains("signals ended KVM_RUN before the handler, ");
     assert!(said && few.stdout.contains("the last found it at "), "{few:?}");
     let ran = midflight(&[&storm[..], &["--storm-cuts", "2", "--storm-seconds", "9.5"]].concat());

@@ -7,7 +7,7 @@ mod this_host;
 use midflight::image::Image;
 use midflight::migration::receive;
 use midflight::report::outcome::{Outcome, Report};
-use midflight::stream::{Kind, VERSION, Writer, base_of};
+use midflight::stream::{SectionKind, VERSION, Writer, base_of};
 use midflight_binary::{Ran, embedded, file, finish, midflight, refused};
 use std::fs::{File, create_dir_all, read_dir, remove_file};
 use std::io::{PipeReader, Write, pipe};
@@ -153,15 +153,15 @@ fn what_is_no_whole_guest_is_refused_before_anything_is_restored() {
         [&header, check.to_le_bytes().as_slice(), &good[20..]].concat()
     };
     let mut nonsense = Vec::new();
-    Writer::new(&mut nonsense).unwrap().section(Kind::Report, &[0; 100]).unwrap();
+    Writer::new(&mut nonsense).unwrap().section(SectionKind::Report, &[0; 100]).unwrap();
     let last = good.len() - 1;
     for (stream, sentence) in [
         (changed(last, 1), "the stream is damaged in, or before, its section end"),
         (changed(40, 1), "the stream is damaged in, or before, its section report"),
-        (good[..last].to_vec(), "it was cut off on the way"),
-        (good[..60].to_vec(), "it was cut off on the way"),
-        (good[..5].to_vec(), "it was cut off on the way"),
-        (Vec::new(), "no guest came: what was to send one ended without a byte"),
+        (good[..last].to_vec(), "it was truncated"),
+        (good[..60].to_vec(), "it was truncated"),
+        (good[..5].to_vec(), "it was truncated"),
+        (Vec::new(), "no guest was received: the input ended without a byte"),
         ([good.as_slice(), b"\n"].concat(), "something follows the end of the stream"),
         (newer, "which is newer than this midflight's"),
         (nonsense, "the stream's section report makes no sense"),
@@ -203,7 +203,7 @@ fn an_input_that_sends_nothing_or_does_not_end_is_waited_for_until_a_deadline() 
         let feeding = to.try_clone().unwrap();
         let fed = std::thread::spawn(move || (&feeding).write_all(&stream));
         let start = Instant::now();
-        refused(&resume_from(from, &["--wait", "0.7"]), "timeout: no guest had come to its end within 0.7 s");
+        refused(&resume_from(from, &["--wait", "0.7"]), "timeout: no whole guest was received within 0.7 s");
         assert!(start.elapsed().as_secs() < 20);
         fed.join().unwrap().unwrap();
         assert!(to.write_all(b"x").is_err(), "nobody reads any more");

@@ -7,7 +7,7 @@ use midflight::image::Image;
 use midflight::images;
 use midflight::migration::channel::migrate_in_memory;
 use midflight::report::outcome::Outcome;
-use midflight::scenario::{self, Delivery, Plan, Scenario};
+use midflight::scenario::{self, DeliveryMode, Plan, Scenario};
 use model::ModelMachine;
 use model::hypervisor::behaviour::CORRECT;
 use std::process::ExitCode;
@@ -31,7 +31,7 @@ fn trials(image: Arc<Image>) -> Vec<Trial> {
     let mut trials = Vec::new();
     let scenarios = scenario::all(&image);
     for case in &image.cases {
-        for delivery in [Delivery::Fred, Delivery::Idt] {
+        for delivery in [DeliveryMode::Fred, DeliveryMode::Idt] {
             let mine: Vec<Scenario> =
                 scenarios.iter().filter(|s| s.case == case.name && s.delivery == delivery).cloned().collect();
             if !mine.is_empty() {
@@ -49,7 +49,7 @@ fn run(image: &Image, scenarios: &[Scenario]) -> Result<(), Failed> {
     let mut runner = Runner::new(&machine, None, Duration::from_secs(10));
     // The tests of `migrate-process` have processes; here its conversation is enough.
     runner.to_process =
-        Some(Box::new(|guest, image, asked| migrate_in_memory(&machine, None, guest, image, asked)));
+        Some(Box::new(|guest, image, request| migrate_in_memory(&machine, None, guest, image, request)));
     for scenario in scenarios {
         let report = runner.run(image, scenario);
         if report.outcome != Outcome::Pass {

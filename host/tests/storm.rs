@@ -69,7 +69,7 @@ fn a_storm_that_cuts_nothing_obeys_its_bound_and_says_what_it_did() {
     // Of how many runs none was cut, and one was wanted; how many signals came, how many in vain.
     let [0, runs, 1, signals, still] = numbers[..] else { panic!("{reason}") };
     assert!(runs > 2 && signals > 0 && still == signals, "{reason}");
-    assert!(reason.contains("were cut in time, 1 were wanted"), "{reason}");
+    assert!(reason.contains("were cut in time, 1 were required"), "{reason}");
     assert!(reason.contains("; the last found it at pf.read-ring3."), "{reason}");
 }
 

@@ -49,8 +49,8 @@ fn trace_tells_where_the_event_data_went() {
         "handler      entered at",
         "lost         event data of the injected exception",
     ] {
-        let (_, behind) = rest.split_once(line).unwrap_or_else(|| panic!("{line}: {ran:?}"));
-        rest = behind;
+        let (_, after) = rest.split_once(line).unwrap_or_else(|| panic!("{line}: {ran:?}"));
+        rest = after;
     }
     assert_eq!(midflight(&["trace", "pf/"]).code, 2);
     assert_eq!(midflight(&["trace", "pf/read-unmapped:fred:access@3,2:migrate"]).code, 0);

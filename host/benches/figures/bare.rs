@@ -79,7 +79,7 @@ struct Bare<'a> {
 }
 
 impl Bare<'_> {
-    /// The case once, in one VM, or with its event queued by the host and moved to a second VM.
+    /// The case once, in one VM, or with its event queued by the host and migrated to a second VM.
     /// Returns the verdict.
     fn run(&self, migrates: bool) -> Result<u32> {
         let mut vm = Vm::restored(self.kvm, self.ready)?;

@@ -23,7 +23,7 @@ const TSS_ADDRESS: usize = 0xFFFB_D000;
 const LINE_STATUS: u16 = port::COM1 + 5;
 const EMPTY: u8 = 0x60;
 
-/// A guest that stands still, in the form that the ioctls take.
+/// The state of a stopped guest, in the form that the ioctls take.
 pub(super) struct State {
     cpuid: CpuId,
     /// Runs of pages, and where they lie.

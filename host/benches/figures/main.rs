@@ -12,7 +12,7 @@ use midflight::engine::runner::Runner;
 use midflight::image::{Image, LOWEST, MEMORY_SIZE};
 use midflight::images;
 use midflight::report::outcome::Outcome;
-use midflight::scenario::{Delivery, Scenario};
+use midflight::scenario::{DeliveryMode, Scenario};
 use midflight::session::boot::boot;
 use midflight::session::{Session, Stopped};
 use model::ModelMachine;
@@ -105,7 +105,7 @@ fn sizes(figures: &mut Figures, image: &Image) -> Result<(), Box<dyn Error>> {
     figures.at_most(&format!("{name}: image file"), image.file.len() as f64 / 1024.0, 64.0, "KiB");
     let end = image.segments.iter().map(|s| s.address + s.size).max().unwrap_or(LOWEST);
     figures.at_most(&format!("{name}: memory"), (end - LOWEST) as f64 / 1024.0, 512.0, "KiB");
-    for delivery in [Delivery::Fred, Delivery::Idt] {
+    for delivery in [DeliveryMode::Fred, DeliveryMode::Idt] {
         let what = format!("{name}: entry to the first check, {delivery}");
         figures.at_most(&what, instructions(image, delivery)? as f64, 20_000.0, "instr.");
     }
@@ -113,7 +113,7 @@ fn sizes(figures: &mut Figures, image: &Image) -> Result<(), Box<dyn Error>> {
 }
 
 /// Instructions from the entry to the first `Armed`; the model's TSC counts them.
-fn instructions(image: &Image, delivery: Delivery) -> Result<u64, Box<dyn Error>> {
+fn instructions(image: &Image, delivery: DeliveryMode) -> Result<u64, Box<dyn Error>> {
     let model = ModelMachine::new(&CORRECT);
     let vcpu = boot(&model, image, delivery, true, HostFlags::PRESENT)?;
     let mut session = Session::new(vcpu, image);
@@ -130,7 +130,7 @@ fn instructions(image: &Image, delivery: Delivery) -> Result<u64, Box<dyn Error>
 fn speed(figures: &mut Figures, file: &Path) -> Result<(), Box<dyn Error>> {
     let image = Image::read(file)?;
     let model = ModelMachine::new(&CORRECT);
-    let vcpu = boot(&model, &image, Delivery::Fred, true, HostFlags::PRESENT)?;
+    let vcpu = boot(&model, &image, DeliveryMode::Fred, true, HostFlags::PRESENT)?;
     let mut session = Session::new(vcpu, &image);
     while session.advance()? != Stopped::Doorbell(Doorbell::Ready) {}
     session.choose_case(0)?;
@@ -167,7 +167,7 @@ fn on_processor() -> Result<Duration, Box<dyn Error>> {
 /// The pages that a fork of the snapshot at `Ready` has changed when its case is armed, in KiB.
 fn parked_kib(image: &Image) -> Result<f64, Box<dyn Error>> {
     let model = ModelMachine::new(&CORRECT);
-    let vcpu = boot(&model, image, Delivery::Fred, true, HostFlags::PRESENT)?;
+    let vcpu = boot(&model, image, DeliveryMode::Fred, true, HostFlags::PRESENT)?;
     let mut session = Session::new(vcpu, image);
     while session.advance()? != Stopped::Doorbell(Doorbell::Ready) {}
     let config = VmConfig {

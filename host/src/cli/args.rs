@@ -11,16 +11,16 @@ pub(super) use guest::{ResumeArgs, SaveArgs};
 pub(super) use on_kernel::OnKernelArgs;
 
 use crate::engine::options::RunOptions;
-use crate::machines::Kind;
+use crate::machines::MachineKind;
 use crate::report::Format;
-use crate::scenario::Delivery;
+use crate::scenario::DeliveryMode;
 use clap::{Args, Parser, Subcommand};
 use kvm::DEVICE;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Cuts FRED event delivery half-way and tells whether the event data survived.
+/// Stops FRED event delivery before it completes and checks whether the event data survives.
 #[derive(Parser)]
 #[command(
     name = "midflight",
@@ -35,41 +35,41 @@ pub(crate) struct Cli {
     /// The KVM device
     #[arg(long, value_name = "FILE", global = true, default_value = DEVICE)]
     pub(crate) kvm: PathBuf,
-    /// What was typed before the arguments of this midflight, for commands that repeat them
+    /// The words of the command line that started this midflight elsewhere, for the commands in its report
     #[arg(long, global = true, hide = true)]
     pub(crate) called_as: Option<OsString>,
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-/// What to do.
+/// The command.
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Run scenarios
     Run(RunArgs),
     /// Print the ids of scenarios
     List(ListArgs),
-    /// Run every behaviour of the model and say which cases catch it
+    /// Run every behaviour of the model and report which cases catch it
     Mutants(MutantsArgs),
     /// Stop every memory access of each delivery, alone and in pairs, on the model
     Explore(ExploreArgs),
-    /// Tell the story of one scenario on the model, step by step
+    /// Trace one scenario on the model, step by step
     Trace(TraceArgs),
-    /// Run the same guests on two machines and say where they first differ
+    /// Run the same guests on two machines and report the first difference
     Compare(CompareArgs),
-    /// Cut a guest, and write it to standard output for `resume`
+    /// Run a guest up to its cut, and save it to standard output for `resume`
     Save(SaveArgs),
     /// Read a guest that `save` wrote, run it to the end of its case, and judge it
     Resume(ResumeArgs),
-    /// The name that `save` and `resume` had
+    /// The former name of `save` and `resume`
     #[command(hide = true, disable_help_flag = true)]
     Migrate(RenamedArgs),
-    /// Say what this host can and cannot test
+    /// Report what this host can and cannot test
     Doctor,
     /// Boot a Linux kernel in an emulator and run midflight there, on that kernel's KVM
     OnKernel(OnKernelArgs),
-    /// The name that `on-kernel` had
+    /// The former name of `on-kernel`
     #[command(hide = true, disable_help_flag = true)]
     Nested(RenamedArgs),
     /// Run scenarios for a parent process
@@ -81,7 +81,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Whether a signal that ends it is to leave a summary of what was done. The others are ended by the
+    /// Whether it prints a summary when a signal ends it. The others are ended by the
     /// signal itself.
     pub(super) fn ends_with_a_summary(&self) -> bool {
         match self {
@@ -99,19 +99,19 @@ pub(crate) struct RunArgs {
     /// An image, one or more whole components of ids, or a pattern with `*`; without any, every scenario
     #[arg(value_name = "FILTER")]
     pub(crate) filters: Vec<String>,
-    /// A filter that matches nothing is no error, as long as another matches
+    /// A filter that matches nothing is not an error if another one matches
     #[arg(long)]
     pub(crate) allow_empty: bool,
-    /// Only this machine; without it, every machine that this host has
+    /// Run on this machine only; default: every machine that this host has
     #[arg(long)]
-    pub(crate) machine: Option<Kind>,
+    pub(crate) machine: Option<MachineKind>,
     /// Only this delivery
     #[arg(long)]
-    pub(crate) delivery: Option<Delivery>,
+    pub(crate) delivery: Option<DeliveryMode>,
     /// Behaviour of the model; implies `--machine model`
     #[arg(long, value_name = "NAME")]
     pub(crate) behaviour: Option<String>,
-    /// What the host must have, else the run is an error: kvm, qemu, fred, xfd, amx
+    /// A feature that the host must have, else the run is an error: kvm, qemu, fred, xfd, amx
     #[arg(long, value_name = "NEED,…", value_delimiter = ',')]
     pub(crate) require: Vec<String>,
     /// How to report
@@ -120,16 +120,16 @@ pub(crate) struct RunArgs {
     /// Report each captured frame
     #[arg(long)]
     pub(crate) frames: bool,
-    /// How long a scenario may take, in seconds
+    /// Time limit per scenario, in seconds
     #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
     pub(crate) timeout: Duration,
-    /// How often each scenario runs; the worst is reported
+    /// Run each scenario N times; the worst outcome is reported
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) repeat: u32,
     /// How long storms last.
     #[command(flatten)]
     pub(crate) storm: StormArgs,
-    /// What is known, and what the kernel says.
+    /// Known issues and the kernel's log.
     #[command(flatten)]
     pub(crate) watch: WatchArgs,
 }
@@ -152,7 +152,7 @@ pub(crate) struct ListArgs {
     /// An image, one or more whole components of ids, or a pattern with `*`
     #[arg(value_name = "FILTER")]
     pub(crate) filters: Vec<String>,
-    /// A filter that matches nothing is no error, as long as another matches
+    /// A filter that matches nothing is not an error if another one matches
     #[arg(long)]
     pub(crate) allow_empty: bool,
     /// Print cases with their rules instead of scenario ids
@@ -166,7 +166,7 @@ pub(crate) struct MutantsArgs {
     /// Print docs/behaviours.md instead of the full matrix
     #[arg(long)]
     pub(crate) markdown: bool,
-    /// How long a scenario may take, in seconds
+    /// Time limit per scenario, in seconds
     #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
     pub(crate) timeout: Duration,
 }
@@ -180,13 +180,13 @@ pub(crate) struct ExploreArgs {
     /// Behaviour of the model
     #[arg(long, value_name = "NAME")]
     pub(crate) behaviour: Option<String>,
-    /// How many schedules at most
+    /// Maximum number of schedules
     #[arg(long, default_value = "1000000")]
     pub(crate) count: usize,
-    /// How long at most, in seconds
+    /// Maximum duration, in seconds
     #[arg(long, value_name = "S", default_value = "60", value_parser = seconds)]
     pub(crate) time: Duration,
-    /// How long a schedule may take, in seconds
+    /// Time limit per schedule, in seconds
     #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
     pub(crate) timeout: Duration,
     /// Print the ids of the schedules instead of running them
@@ -194,7 +194,7 @@ pub(crate) struct ExploreArgs {
     pub(crate) list: bool,
 }
 
-/// Options of a command that has another name now: whatever they are.
+/// Options of a command that was renamed; they are not parsed.
 #[derive(Args)]
 pub(crate) struct RenamedArgs {
     /// All of them
@@ -210,12 +210,12 @@ pub(crate) struct TraceArgs {
     /// Behaviour of the model
     #[arg(long, value_name = "NAME")]
     pub(crate) behaviour: Option<String>,
-    /// How long it may take, in seconds
+    /// Time limit, in seconds
     #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
     pub(crate) timeout: Duration,
 }
 
-/// Longest timeout that makes sense, in seconds: a day.
+/// Longest accepted timeout, in seconds: a day.
 const LONGEST: f64 = 86_400.0;
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -225,6 +225,6 @@ fn seconds(text: &str) -> Result<Duration, String> {
 fn number_of_seconds(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(seconds) if seconds > 0.0 && seconds <= LONGEST => Ok(seconds),
-        _ => Err(format!("give a number of seconds above 0 and at most {LONGEST}")),
+        _ => Err(format!("give a number of seconds greater than 0 and at most {LONGEST}")),
     }
 }

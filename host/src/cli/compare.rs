@@ -11,8 +11,8 @@ use super::mounted;
 use super::progress::progress_bar;
 use crate::compare::across;
 use crate::compare::excuse::{Excuses, not_shown};
-use crate::compare::observe::{Observation, observe};
-use crate::compare::pair::{Pair, ROUTES};
+use crate::compare::observe::{Observations, observe};
+use crate::compare::pair::{PATHS, Pair};
 use crate::compare::{self, Comparison};
 use crate::ending;
 use crate::engine::job::Job;
@@ -51,7 +51,7 @@ pub(super) fn compare(
     let scenarios = chosen::scenarios(args, &images, scenarios_of)?;
     let machines = pair.open()?;
     let options = RunOptions { images: files, ..RunOptions::within(args.timeout) };
-    let run = Run { args, given, pair, images: &images, options, facts, known };
+    let run = Comparing { args, given, pair, images: &images, options, facts, known };
     let abilities = run.abilities(&machines, &scenarios)?;
     if args.migrate {
         run.migrate(scenarios, &abilities)
@@ -61,9 +61,9 @@ pub(super) fn compare(
 }
 
 /// Looks at a guest on a machine.
-type Observer<'m> = Box<dyn FnMut(&Image, &Scenario) -> Result<Observation, WorkerError> + 'm>;
+type Observer<'m> = Box<dyn FnMut(&Image, &Scenario) -> Result<Observations, WorkerError> + 'm>;
 
-struct Run<'a> {
+struct Comparing<'a> {
     args: &'a CompareArgs,
     given: &'a Given,
     pair: Pair,
@@ -73,7 +73,7 @@ struct Run<'a> {
     known: KnownIssues,
 }
 
-impl Run<'_> {
+impl Comparing<'_> {
     /// What each machine can do with what both have, as far as `scenarios` depend on it.
     fn abilities(
         &self,
@@ -90,7 +90,7 @@ impl Run<'_> {
 
     /// Looks at a guest on one of the machines.
     fn observer<'m>(&'m self, machines: &'m [Narrowed; 2], side: usize) -> Observer<'m> {
-        let job = Job::Across { pair: self.pair.clone(), route: vec![side] };
+        let job = Job::Across { pair: self.pair.clone(), path: vec![side] };
         let timeout = self.args.timeout;
         if job.may_hang() {
             let mut worker = Worker::new(Setup { job, options: self.options.clone() });
@@ -133,17 +133,17 @@ impl Run<'_> {
             if !self.may_skip() {
                 comparison.deny_skip();
             }
-            // What breaks off because this process is to end is no result.
-            if ending::told().is_some() {
+            // A scenario that was aborted because this process ends has no result.
+            if ending::signal().is_some() {
                 break;
             }
-            bar.suspend(|| self.tell(&mut output, &comparison))?;
+            bar.suspend(|| self.print(&mut output, &comparison))?;
             comparisons.push(comparison);
         }
         bar.finish_and_clear();
         let early = early(scenarios.len() - comparisons.len());
         let compared: Vec<_> = scenarios.iter().map(|(_, one)| one).zip(&comparisons).collect();
-        // What has not run has shown nothing.
+        // A case that has not run has shown no issue.
         let not_shown = match self.pair.known() {
             Some(machine) if early.is_none() => not_shown(machine, &compared, &excuses),
             Some(_) | None => Vec::new(),
@@ -155,21 +155,21 @@ impl Run<'_> {
         Ok(totals(&comparisons).exit_code().max(u8::from(!not_shown.is_empty())))
     }
 
-    fn tell(&self, output: &mut impl Write, comparison: &Comparison) -> std::io::Result<()> {
+    fn print(&self, output: &mut impl Write, comparison: &Comparison) -> std::io::Result<()> {
         let again = || Some(self.command(&comparison.scenario));
         self.args.format.writer().one(output, comparison, &again)?;
         output.flush()
     }
 
-    /// Lets guests migrate on every route.
+    /// Lets guests migrate on every path.
     fn migrate(&self, scenarios: Vec<(usize, Scenario)>, abilities: &[Abilities; 2]) -> Result<u8, CliError> {
         let mut output = BufWriter::new(stdout().lock());
         let mut reports = Vec::new();
-        for route in ROUTES.into_iter().take_while(|_| ending::told().is_none()) {
-            let name = self.pair.describe(route);
+        for path in PATHS.into_iter().take_while(|_| ending::signal().is_none()) {
+            let name = self.pair.describe(path);
             let (mut run, mut skipped) = (Vec::new(), Vec::new());
             for (index, scenario) in scenarios.clone() {
-                match across::skip_reason(abilities, route, &self.images[index], &scenario) {
+                match across::skip_reason(abilities, path, &self.images[index], &scenario) {
                     None => run.push((index, scenario)),
                     Some(why) => {
                         skipped.push(
@@ -179,12 +179,12 @@ impl Run<'_> {
                     }
                 }
             }
-            let job = Job::Across { pair: self.pair.clone(), route: route.to_vec() };
+            let job = Job::Across { pair: self.pair.clone(), path: path.to_vec() };
             let bar = progress_bar(&name, run.len());
             if !self.may_skip() {
                 skipped.iter_mut().for_each(Report::deny_skip);
             }
-            let mut told = skipped.iter().try_for_each(|report| self.tell_of(&mut output, report));
+            let mut printed = skipped.iter().try_for_each(|report| self.print_migrated(&mut output, report));
             reports.extend(skipped);
             pool::run(&job, &self.options, self.images, &run, |_, mut report| {
                 bar.inc(1);
@@ -193,27 +193,27 @@ impl Run<'_> {
                     report.deny_skip();
                 }
                 self.excuse(&mut report);
-                told = bar.suspend(|| self.tell_of(&mut output, &report));
+                printed = bar.suspend(|| self.print_migrated(&mut output, &report));
                 reports.push(report);
-                if told.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+                if printed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             });
             bar.finish_and_clear();
-            told?;
+            printed?;
         }
-        let early = early(ROUTES.len() * scenarios.len() - reports.len());
+        let early = early(PATHS.len() * scenarios.len() - reports.len());
         let run = report::Ended { reports: &reports, host: &self.facts, kernel: &unwatched(), early };
         self.args.format.writer().end_migrated(&mut output, &self.pair, &run)?;
         output.flush()?;
         Ok(Totals::of(&reports).exit_code())
     }
 
-    fn tell_of(&self, output: &mut impl Write, report: &Report) -> std::io::Result<()> {
+    fn print_migrated(&self, output: &mut impl Write, report: &Report) -> std::io::Result<()> {
         let again = || Some(self.command(&report.scenario));
         self.args.format.writer().one_migrated(output, report, &again)?;
         output.flush()
     }
 
-    /// Whether a machine may lack something: what two models skip, they fail to do.
+    /// Whether a machine may lack something. A skip on two models is a failure.
     fn may_skip(&self) -> bool {
         self.pair.any(|quirks| quirks.may_skip)
     }
@@ -244,10 +244,10 @@ impl Run<'_> {
 
 /// Why `not_run` scenarios did not run, where a signal is the reason.
 fn early(not_run: usize) -> Option<Early> {
-    ending::told().map(|signal| Early { signal: Some(signal), not_run })
+    ending::signal().map(|signal| Early { signal: Some(signal), not_run })
 }
 
-/// What a comparison says of the kernel's warnings: `run` is there to watch them.
+/// What a comparison reports about the kernel's warnings: only `run` watches them.
 fn unwatched() -> JudgedWarnings {
     let why = "midflight compare does not watch the kernel's log".to_owned();
     JudgedWarnings { said: KernelSaid { unwatched: Some(why), ..KernelSaid::default() }, known: Vec::new() }

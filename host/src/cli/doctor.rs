@@ -6,7 +6,7 @@ use super::mounted;
 use crate::engine::asker::Asker;
 use crate::engine::questions::{Question, StopSupport};
 use crate::images;
-use crate::machines::{Described, Description, Kind, MachineOptions};
+use crate::machines::{Described, Description, MachineKind, MachineOptions};
 use kvm::{self, Facts, KvmFacts};
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ pub(super) fn doctor(files: &[PathBuf], device: &Path, given: &Given) -> Result<
     writeln!(output, "kernel     {}", facts.kernel)?;
     let modules = if facts.modules.is_empty() { "none loaded".to_owned() } else { facts.modules.join(" ") };
     writeln!(output, "kvm        {modules}")?;
-    for kind in Kind::ALL {
+    for kind in MachineKind::ALL {
         let options = MachineOptions { kvm: device, behaviour: None };
         let machine = kind.described(&options).map_err(CliError::Usage)?;
         match machine.doctor() {
@@ -81,7 +81,7 @@ fn yes(it_is: bool) -> &'static str {
     if it_is { "yes" } else { "no" }
 }
 
-/// What stands between this host and FRED under KVM.
+/// Why guests of KVM on this host do not get FRED.
 fn fred(facts: &Facts, given: &Given) -> String {
     let in_guests = matches!(&facts.kvm, Ok(KvmFacts { fred: true, .. }));
     let why_not = match (facts.fred_in_cpu, facts.fred_in_kernel, in_guests) {

@@ -14,7 +14,7 @@ use crate::machines::model::Model;
 use crate::report::outcome::{Outcome, Report};
 use crate::report::{Totals, human};
 use crate::scenario::filter::{Filter, near};
-use crate::scenario::{Delivery, is_possible};
+use crate::scenario::{DeliveryMode, is_possible};
 use std::io::{BufWriter, Write, stdout};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -88,7 +88,7 @@ pub(super) fn run(args: &ExploreArgs, files: &[PathBuf], given: &Given) -> Resul
     writeln!(output, "{pass} passed, {fail} failed, {error} errors; {cuts} cuts proved")?;
     if reports.len() < total || cut_short {
         let of = if cut_short { "at least " } else { "" };
-        let why = ending::told().map_or("--count or --time was met".to_owned(), |signal| {
+        let why = ending::signal().map_or("--count or --time was met".to_owned(), |signal| {
             format!("{} ended the run", signal.name())
         });
         writeln!(output, "{} of {of}{total} schedules ran: {why}", reports.len())?;
@@ -98,10 +98,11 @@ pub(super) fn run(args: &ExploreArgs, files: &[PathBuf], given: &Given) -> Resul
     Ok(totals.exit_code())
 }
 
-/// What filters are held against: each `image/case:delivery`.
+/// The texts that filters are matched with: each `image/case:delivery`.
 fn names(images: &[Image]) -> Vec<String> {
     let deliveries = |image: &Image, case: &Case| {
-        let possible = [Delivery::Fred, Delivery::Idt].into_iter().filter(|one| is_possible(case, *one));
+        let possible =
+            [DeliveryMode::Fred, DeliveryMode::Idt].into_iter().filter(|one| is_possible(case, *one));
         possible.map(|delivery| format!("{}/{}:{delivery}", image.name, case.name)).collect::<Vec<_>>()
     };
     images.iter().flat_map(|image| image.cases.iter().flat_map(|case| deliveries(image, case))).collect()

@@ -26,8 +26,7 @@ pub(super) fn within<T: Send + 'static>(
 ) -> Result<T, CliError> {
     let (sender, result) = mpsc();
     std::thread::spawn(move || sender.send(work()));
-    let hung =
-        || format!("timeout: the guest did not stop within {:.1} s, and was given up", limit.as_secs_f64());
+    let hung = || format!("timeout: the guest did not stop within {:.1} s", limit.as_secs_f64());
     result.recv_timeout(limit).unwrap_or_else(|error| {
         Err(CliError::Usage(match error {
             RecvTimeoutError::Timeout => hung(),

@@ -1,4 +1,4 @@
-//! What a command line says and asks of the host.
+//! Options about the host.
 
 use super::args::KnownArgs;
 use super::error::CliError;
@@ -6,7 +6,7 @@ use crate::kernel_log::{DEVICE, KernelLog};
 use crate::report::facts::HostFacts;
 use std::path::Path;
 
-/// What the host says, and what the user states.
+/// The facts read from the host, and those that the user states.
 pub(super) fn host_facts(kvm: &Path, known: &KnownArgs) -> Result<HostFacts, CliError> {
     let mut facts = HostFacts::gather(kvm);
     for fact in &known.host_facts {

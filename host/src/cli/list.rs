@@ -22,10 +22,10 @@ pub(super) fn list(args: &ListArgs, files: &[PathBuf]) -> Result<u8, CliError> {
         }
         let storms = scenarios.iter().filter(|(_, scenario)| scenario.depends_on_time());
         if let count @ 1.. = storms.count() {
-            // Where it is in nobody's way: the ids are for programs, too.
+            // On standard error: programs read the ids on standard output.
             writeln!(
                 stderr(),
-                "{count} of these are storms, whose signals come by chance: except on the model \
+                "{count} of these are storms, whose signals arrive at random times: except on the model \
                  their ids replay the seed, not the moments"
             )?;
         }

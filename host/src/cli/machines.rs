@@ -2,20 +2,20 @@
 
 use super::error::CliError;
 use crate::engine::plan::met_needs;
-use crate::machines::{Described, Description, Kind, MachineOptions, Opened, Unavailable};
+use crate::machines::{Described, Description, MachineKind, MachineOptions, Opened, Unavailable};
 use std::cell::OnceCell;
 use std::path::Path;
 
 /// Every machine, each opened when it is first needed.
 pub(super) struct Machines {
     /// The one that was asked for, which must be there then.
-    pub(super) asked: Option<Kind>,
+    pub(super) asked: Option<MachineKind>,
     all: Vec<Candidate>,
 }
 
 /// A machine that may be there.
 pub(super) struct Candidate {
-    kind: Kind,
+    kind: MachineKind,
     pub(super) description: Description,
     opened: OnceCell<Result<Opened, Unavailable>>,
 }
@@ -29,15 +29,20 @@ impl Candidate {
 
 impl Machines {
     /// Every machine as `--machine`, `--behaviour` and `--kvm` have it.
-    pub(super) fn of(machine: Option<Kind>, behaviour: Option<&str>, kvm: &Path) -> Result<Self, CliError> {
+    pub(super) fn of(
+        machine: Option<MachineKind>,
+        behaviour: Option<&str>,
+        kvm: &Path,
+    ) -> Result<Self, CliError> {
         let asked = MachineOptions { kvm, behaviour };
-        let chosen = machine.or(Kind::implied(&asked));
+        let chosen = machine.or(MachineKind::implied(&asked));
         let candidate = |kind| -> Result<Candidate, String> {
             let behaviour = asked.behaviour.filter(|_| chosen == Some(kind));
             let description = kind.described(&MachineOptions { behaviour, ..asked })?;
             Ok(Candidate { kind, description, opened: OnceCell::new() })
         };
-        let all = Kind::ALL.into_iter().map(candidate).collect::<Result<_, _>>().map_err(CliError::Usage)?;
+        let all =
+            MachineKind::ALL.into_iter().map(candidate).collect::<Result<_, _>>().map_err(CliError::Usage)?;
         Ok(Self { asked: chosen, all })
     }
 
@@ -60,7 +65,7 @@ impl Machines {
         if !FEATURES.contains(&need) {
             let names: Vec<_> = serious().map(|one| one.description.quirks().name).chain(FEATURES).collect();
             return Err(CliError::Usage(format!(
-                "--require {need}: there is no such need; there are {}",
+                "--require {need}: unknown feature; known are {}",
                 names.join(", ")
             )));
         }
@@ -79,5 +84,5 @@ impl Machines {
     }
 }
 
-/// What guests must be offered, where it is required.
+/// CPUID features that guests must be offered, if required.
 const FEATURES: [&str; 3] = ["fred", "xfd", "amx"];

@@ -17,12 +17,12 @@ mod machines;
 mod mounted;
 mod mutants;
 mod on_kernel;
+mod printer;
 mod progress;
 mod resume;
 mod run;
 mod save;
 mod select;
-mod tell;
 mod trace;
 
 use args::Cli;
@@ -71,13 +71,13 @@ pub fn main() -> ExitCode {
     };
     let code = match done {
         Ok(code) => code,
-        // Whoever read the report has seen enough of it; nobody is told what it came to.
+        // The reader has closed the pipe: there is no place to report a result.
         Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => 2,
         Err(error) => {
             eprintln!("midflight: {error}");
             2
         }
     };
-    // What it came to is one thing; that it was told to end is another, and comes first.
-    ExitCode::from(ending::told().map_or(code, Signal::exit_code))
+    // The exit code names the signal, if one ended the run, rather than the result.
+    ExitCode::from(ending::signal().map_or(code, Signal::exit_code))
 }

@@ -20,8 +20,8 @@ pub(super) fn mutants(args: &MutantsArgs, files: &[PathBuf]) -> Result<u8, CliEr
     });
     broken?;
     let Some(matrix) = matrix else {
-        let told = ending::told().map_or("a signal", Signal::name);
-        writeln!(stderr(), "midflight: {told} ended the run: not every behaviour was tried")?;
+        let signal = ending::signal().map_or("a signal", Signal::name);
+        writeln!(stderr(), "midflight: {signal} ended the run: not every behaviour was tried")?;
         return Ok(0);
     };
     if args.markdown {

@@ -1,4 +1,4 @@
-//! What stands on the terminal while scenarios run.
+//! The progress bar on the terminal while scenarios run.
 
 use indicatif::{ProgressBar, ProgressStyle};
 

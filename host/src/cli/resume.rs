@@ -7,9 +7,9 @@ use super::guest::within;
 use super::host::{host_facts, kernel_log};
 use super::known::known_issues;
 use super::mounted;
-use super::tell::{Reporting, Teller};
+use super::printer::{Printer, Reporting};
 use crate::engine::runner::conclude;
-use crate::machines::{Described, Kind};
+use crate::machines::{Described, MachineKind};
 use crate::migration::timed::Timed;
 use crate::migration::{GRACE, MigrationError, finish, receive};
 use crate::report::outcome::Report;
@@ -34,7 +34,7 @@ pub(super) fn resume(args: &ResumeArgs, kvm: &Path, given: &Given) -> Result<u8,
     let known = known_issues(&args.watch.known, &[], false)?;
     mounted::check(false)?;
     let guest = read(args.file.as_deref(), args.wait)?;
-    let its_own = || Kind::named(&guest.report.machine).unwrap_or(Kind::Model);
+    let its_own = || MachineKind::named(&guest.report.machine).unwrap_or(MachineKind::Model);
     let description = args.on.machine(kvm, its_own)?;
     mounted::check(description.quirks().on_this_processor && kvm.exists())?;
     let facts = host_facts(kvm, &args.watch.known)?;
@@ -47,9 +47,9 @@ pub(super) fn resume(args: &ResumeArgs, kvm: &Path, given: &Given) -> Result<u8,
     })?;
     let again = |_: &Report| args.file.as_ref().map(|file| given.command("resume", &[file], &[]));
     let how = Reporting { format: args.format, known: &known, facts, again: &again, times: 1 };
-    let mut teller = Teller::new(how, stdout().lock());
-    teller.ran(report)?;
-    teller.finish(kernel_log, &HashMap::new(), 1, false)
+    let mut printer = Printer::new(how, stdout().lock());
+    printer.ran(report)?;
+    printer.finish(kernel_log, &HashMap::new(), 1, false)
 }
 
 /// The guest that comes from `file`, or by standard input, within `wait`.
@@ -67,7 +67,7 @@ fn read(file: Option<&Path>, wait: Duration) -> Result<Guest, CliError> {
     receive(BufReader::new(Timed::new(from, Instant::now() + wait))).map_err(|error| match error {
         MigrationError::Late => {
             let wait = wait.as_secs_f64();
-            CliError::Usage(format!("timeout: no guest had come to its end within {wait} s"))
+            CliError::Usage(format!("timeout: no whole guest was received within {wait} s"))
         }
         other => other.into(),
     })

@@ -9,17 +9,17 @@ use super::host::{host_facts, kernel_log};
 use super::known::known_issues;
 use super::machines::{Candidate, Machines};
 use super::mounted;
+use super::printer::{Printer, Reporting};
 use super::select::{Selected, select};
-use super::tell::{Reporting, Teller};
 use crate::ending;
 use crate::engine::plan::with_delivery;
-use crate::image::Delivery;
+use crate::image::DeliveryMode;
 use crate::images;
 use crate::machines::{Described, Description};
 use crate::report::outcome::Report;
 use crate::scenario::{Plan, Scenario};
 use crate::stops::storm::StormBounds;
-use on::Run;
+use on::MachineRuns;
 use std::collections::HashMap;
 use std::io::stdout;
 use std::path::{Path, PathBuf};
@@ -51,24 +51,24 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path, given: &Given) 
 
     let again = |report: &Report| Some(again(given, report));
     let how = Reporting { format: args.format, known: &known, facts, again: &again, times: args.repeat };
-    let mut run = Run {
+    let mut run = MachineRuns {
         options: args.options(files),
         repeat: args.repeat,
         images: &images,
         asked: machines.asked.is_some(),
         kernel_log,
-        teller: Teller::new(how, stdout().lock()),
+        printer: Printer::new(how, stdout().lock()),
     };
     let done = run.on_machines(&plan.on);
-    let Run { kernel_log, teller, .. } = run;
+    let MachineRuns { kernel_log, printer, .. } = run;
     match done {
-        // Nobody reads it any more.
+        // The reader has closed the pipe.
         Err(error @ CliError::Output(_)) => Err(error),
-        Err(error) if teller.is_silent() && ending::told().is_none() => Err(error),
+        Err(error) if printer.is_silent() && ending::signal().is_none() => Err(error),
         done => {
-            let cut_short = done.is_err() || ending::told().is_some();
-            let code = teller.finish(kernel_log, &plan.order, plan.len(), cut_short)?;
-            // What other machines gave is not lost with one that is no use.
+            let cut_short = done.is_err() || ending::signal().is_some();
+            let code = printer.finish(kernel_log, &plan.order, plan.len(), cut_short)?;
+            // The results of other machines are still reported if one cannot be used.
             done.map(|()| code)
         }
     }
@@ -84,7 +84,7 @@ pub(super) fn again(given: &Given, report: &Report) -> String {
     given.command("run", &words, &without)
 }
 
-/// What is to run on which machine.
+/// Which scenarios run on which machine.
 struct Planned<'m> {
     on: Vec<(&'m Candidate, Selected)>,
     /// The place of each id in the list.
@@ -110,5 +110,5 @@ impl<'m> Planned<'m> {
 /// Whether a scenario is for a machine at all. One that boots each image once, without a host that could stop
 /// it, is for the cold ones under the IDT.
 fn takes(machine: &Description, scenario: &Scenario) -> bool {
-    machine.quirks().stops || scenario.plan == Plan::Cold && scenario.delivery == Delivery::Idt
+    machine.quirks().stops || scenario.plan == Plan::Cold && scenario.delivery == DeliveryMode::Idt
 }

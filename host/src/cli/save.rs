@@ -6,7 +6,7 @@ use super::error::CliError;
 use super::guest::within;
 use super::host::{host_facts, kernel_log};
 use super::known::known_issues;
-use super::tell::{Reporting, Teller};
+use super::printer::{Printer, Reporting};
 use super::{mounted, select};
 use crate::engine::asker;
 use crate::engine::plan::met_needs;
@@ -14,7 +14,7 @@ use crate::engine::runner::Runner;
 use crate::image::Image;
 use crate::images;
 use crate::machines::kvm::Kvm;
-use crate::machines::{Described, Description, Kind};
+use crate::machines::{Described, Description, MachineKind};
 use crate::migration::timed::Timed;
 use crate::migration::{GRACE, Migrated};
 use crate::report::facts::HostFacts;
@@ -43,7 +43,7 @@ pub(super) fn save(args: &SaveArgs, files: &[PathBuf], kvm: &Path, given: &Given
     let kernel_log = kernel_log(args.watch.kernel_log.as_deref())?;
     let known = known_issues(&args.watch.known, files, files.is_empty())?;
     let is_kvm_here = || Description::Kvm(Kvm { device: kvm.to_owned() }).open().is_ok();
-    let here = || if is_kvm_here() { Kind::Kvm } else { Kind::Model };
+    let here = || if is_kvm_here() { MachineKind::Kvm } else { MachineKind::Model };
     let description = args.on.machine(kvm, here)?;
     mounted::check(description.quirks().on_this_processor && kvm.exists())?;
     let facts = host_facts(kvm, &args.watch.known)?;
@@ -67,9 +67,9 @@ pub(super) fn save(args: &SaveArgs, files: &[PathBuf], kvm: &Path, given: &Given
     }
     let again = |report: &Report| Some(again(given, report));
     let how = Reporting { format: Format::Human, known: &known, facts, again: &again, times: 1 };
-    let mut teller = Teller::new(how, stderr().lock());
-    teller.ran(report)?;
-    teller.finish(kernel_log, &HashMap::new(), 1, false)
+    let mut printer = Printer::new(how, stderr().lock());
+    printer.ran(report)?;
+    printer.finish(kernel_log, &HashMap::new(), 1, false)
 }
 
 /// The command that repeats it.
@@ -118,7 +118,7 @@ fn write(args: &SaveArgs, stream: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Writes a file that nobody ever sees half: until it is whole it has no name.
+/// Writes a file atomically: it has no name until it is complete.
 fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
@@ -138,10 +138,10 @@ fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
 fn leaves_for_good(scenario: &Scenario) -> Result<(), CliError> {
     let why = match scenario.plan {
         Plan::Cut(stop, action) if action.again > 0 || !stop.is_last() => {
-            "its guest would have to come back to be cut again"
+            "its guest would have to be sent back to be cut again"
         }
         Plan::Cut(stop, _) if !stop.stands_still() => {
-            "its guest is not stopped by the page, which is only slower to reach"
+            "its guest is not stopped by the page, only slowed down"
         }
         Plan::Cut(_, Action { migrate: Some(Migration::Process), .. }) => return Ok(()),
         Plan::Cut(..) | Plan::Cold | Plan::None => "its guest does not leave this process",
@@ -153,7 +153,7 @@ fn leaves_for_good(scenario: &Scenario) -> Result<(), CliError> {
     Err(CliError::Usage(what))
 }
 
-/// What the machine lacks for a scenario, found out as `run` does.
+/// What the machine lacks for a scenario, probed as by `run`.
 fn lack(
     description: &Description,
     machine: &dyn Machine,

@@ -9,11 +9,11 @@ use std::collections::BTreeSet;
 /// Image index and scenario.
 pub(super) type Selected = Vec<(usize, Scenario)>;
 
-/// What filters leave.
+/// The scenarios that filters select.
 pub(super) struct Selection {
     /// The scenarios, each with the index of its image.
     pub(super) scenarios: Selected,
-    /// What each filter means, a line each.
+    /// The meaning of each filter, a line each.
     pub(super) meanings: Vec<String>,
 }
 
@@ -21,7 +21,7 @@ pub(super) struct Selection {
 ///
 /// # Errors
 /// When a filter names nothing, or matches nothing. With `allow_empty` one that matches nothing is only
-/// told on standard error, as long as another matches.
+/// reported on standard error if another matches.
 pub(super) fn select(images: &[Image], filters: &[String], allow_empty: bool) -> Result<Selection, CliError> {
     let all: Selected = images
         .iter()

@@ -29,10 +29,10 @@ pub(super) fn trace(args: &TraceArgs, files: &[PathBuf], given: &Given) -> Resul
         seen.line(format!("driver       {place}"));
     }));
     let (migrated, destination) = (trace.clone(), &machine);
-    runner.to_process = Some(Box::new(move |guest, image, asked| {
-        // Another process would keep its part of the trace to itself.
-        migrated.line("driver       the guest goes through a stream, as to another process".to_owned());
-        migrate_in_memory(destination, Some(behaviour.name), guest, image, asked)
+    runner.to_process = Some(Box::new(move |guest, image, request| {
+        // Another process could not add to this trace.
+        migrated.line("driver       the guest is sent through a stream, as to another process".to_owned());
+        migrate_in_memory(destination, Some(behaviour.name), guest, image, request)
     }));
     runner.frames = true;
     let mut report = runner.run(&images[image], &scenario);

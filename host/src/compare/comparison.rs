@@ -1,4 +1,4 @@
-//! What became of one case on two machines, as data.
+//! The result of one case on two machines, as data.
 
 use super::pair::Pair;
 use crate::report::difference::Seen;
@@ -7,7 +7,7 @@ use crate::report::outcome::{Cited, Outcome};
 use crate::scenario::Scenario;
 use serde::Serialize;
 
-/// What became of one case on two machines.
+/// The result of one case on two machines.
 #[derive(Clone, Debug)]
 pub struct Comparison {
     /// The case, from boot.
@@ -15,14 +15,14 @@ pub struct Comparison {
     /// The two machines.
     pub machines: [String; 2],
     /// Pass: no difference. Known: only differences that are known issues. Fail: a difference. Skip:
-    /// not for both. Error: one of them came to no end.
+    /// not possible on both. Error: one of them did not finish.
     pub outcome: Outcome,
-    /// Why, where it was skipped or came to no end.
+    /// Why it was skipped, or did not finish.
     pub why: Option<Finding>,
-    /// The doorbell of the first difference that nobody has explained.
+    /// The doorbell of the first difference that no known issue explains.
     pub at: Option<String>,
     /// What differed there.
-    pub differences: Vec<Apart>,
+    pub differences: Vec<MachineDifference>,
     /// The deliveries captured until there, decoded, both machines' side by side.
     pub deliveries: Vec<Vec<Decoded>>,
     /// Known issues that explain earlier differences, or all of them.
@@ -33,9 +33,9 @@ pub struct Comparison {
     pub compared: usize,
 }
 
-/// Something that both machines have; `None` where one has nothing of the kind.
+/// A difference between two machines; `None` where one of them has no such value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Apart {
+pub enum MachineDifference {
     /// A number.
     Number {
         /// What it is of.
@@ -49,7 +49,7 @@ pub enum Apart {
     End([String; 2]),
 }
 
-/// A field of both machines, in words; `None` where one has nothing of the kind.
+/// A field of both machines as text; `None` where one of them has no such value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Decoded {
     /// Its name.
@@ -83,7 +83,7 @@ impl Comparison {
         Self { outcome, why: Some(why), ..self }
     }
 
-    /// Models can do everything: what two of them skip, they fail to do.
+    /// Models can do everything: a skip on two of them is a failure.
     pub fn deny_skip(&mut self) {
         if self.outcome == Outcome::Skip {
             self.outcome = Outcome::Fail;

@@ -3,14 +3,14 @@
 //! - An entry for the stop `compare` explains a doorbell where just that differs.
 //! - At `Done`, an entry for the case's cold scenario does, where the fields of the captured deliveries
 //!   that differ are just those that the judge on KVM complains of. Its verdict, and the general
-//!   registers, which a judge leaves otherwise when it has found something, may then differ too. What
-//!   the act itself left behind, the field `result`, is seen by the judge alone.
+//!   registers, which a judge changes when it finds a difference, may then differ too. What
+//!   the act itself left, the field `result`, is seen by the judge alone.
 //! - Such an entry also explains a guest that ends before `Done`.
 //!
 //! Only KVM is excused, and only where the model beside it passes.
 
-use super::{Apart, Comparison};
-use crate::compare::observe::{Landmark, Observation};
+use super::{Comparison, MachineDifference};
+use crate::compare::observe::{Observation, Observations};
 use crate::compare::pair::Pair;
 use crate::machines::{Described, Description};
 use crate::report::difference::{Difference, Field, When};
@@ -25,7 +25,7 @@ use protocol::field::Field as Judged;
 use std::collections::{BTreeSet, HashSet};
 use vm::Value;
 
-/// What differences are held against.
+/// The known issues and the host they apply to.
 #[derive(Debug)]
 pub struct Excuses<'a> {
     /// The list.
@@ -37,7 +37,7 @@ pub struct Excuses<'a> {
 /// Known issues of comparisons alone that hold on this host, concern a case that was compared to its
 /// end, and explained nothing: what is wrong with the list, a sentence each. `machine` is whose issues they
 /// are.
-pub fn not_shown(
+pub(crate) fn not_shown(
     machine: &Description,
     compared: &[(&Scenario, &Comparison)],
     excuses: &Excuses<'_>,
@@ -61,7 +61,7 @@ pub fn not_shown(
 pub(super) struct Judge<'a> {
     pub(super) pair: &'a Pair,
     pub(super) scenario: &'a Scenario,
-    pub(super) seen: [&'a Observation; 2],
+    pub(super) seen: [&'a Observations; 2],
     pub(super) excuses: &'a Excuses<'a>,
 }
 
@@ -69,9 +69,9 @@ impl Judge<'_> {
     /// The known issue that explains everything that differs at a doorbell.
     pub(super) fn explain(
         &self,
-        first: &Landmark,
-        second: &Landmark,
-        differences: &[Apart],
+        first: &Observation,
+        second: &Observation,
+        differences: &[MachineDifference],
     ) -> Option<Cited> {
         let kvm = self.pair.excusable()?;
         self.explain_doorbell(kvm, first.when()?.into(), differences)
@@ -79,15 +79,15 @@ impl Judge<'_> {
     }
 
     /// An entry that describes all that differs at a doorbell.
-    fn explain_doorbell(&self, kvm: usize, when: When, differences: &[Apart]) -> Option<Cited> {
+    fn explain_doorbell(&self, kvm: usize, when: When, differences: &[MachineDifference]) -> Option<Cited> {
         let value = |value: Option<u64>| value.map_or(Value::Nothing, Value::Number);
-        let on_kvm = |apart: &Apart| match *apart {
-            Apart::Number { field, first, second } => {
+        let on_kvm = |difference: &MachineDifference| match *difference {
+            MachineDifference::Number { field, first, second } => {
                 let (got, expected) = if kvm == 0 { (first, second) } else { (second, first) };
                 let field = Field::Seen(field, when);
                 Some(Difference { field, expected: value(expected), got: value(got) })
             }
-            Apart::End(_) => None,
+            MachineDifference::End(_) => None,
         };
         let differences: Vec<Difference> = differences.iter().map(on_kvm).collect::<Option<_>>()?;
         self.known(By::Compare, Failure { differences: &differences, why: None })
@@ -101,37 +101,42 @@ impl Judge<'_> {
     }
 
     /// An entry for the case, where the deliveries differ in just what the judge on KVM names.
-    fn explain_verdict(&self, kvm: usize, marks: [&Landmark; 2], differences: &[Apart]) -> Option<Cited> {
-        let (ill, well) = (&self.seen[kvm].report, &self.seen[1 - kvm].report);
-        if marks[0].doorbell != marks[1].doorbell || !is_done(marks[0]) || well.outcome != Outcome::Pass {
+    fn explain_verdict(
+        &self,
+        kvm: usize,
+        marks: [&Observation; 2],
+        differences: &[MachineDifference],
+    ) -> Option<Cited> {
+        let (failed, passed) = (&self.seen[kvm].report, &self.seen[1 - kvm].report);
+        if marks[0].doorbell != marks[1].doorbell || !is_done(marks[0]) || passed.outcome != Outcome::Pass {
             return None;
         }
-        let issue = self.known(By::Judge, ill.into())?;
+        let issue = self.known(By::Judge, failed.into())?;
         let judged: Option<HashSet<Judged>> =
-            ill.differences.iter().map(|one| one.field.of_judge()).collect();
+            failed.differences.iter().map(|one| one.field.of_judge()).collect();
         let mut named = judged?;
         named.remove(&Judged::Result);
-        // A delivery that never came differs in all of its fields; the judge says so in one word.
+        // A delivery that never happened differs in all of its fields; the judge reports one finding.
         let never_came = marks[kvm].deliveries.is_empty();
-        let of_event = differences.iter().filter_map(|apart| match apart {
-            Apart::Number { field, .. } if field.is_left_by_judges() => None,
-            Apart::Number { field, .. } if never_came && field.is_of_delivery() => None,
-            Apart::Number { field, .. } => Some(field.of_judge()),
-            Apart::End(_) => Some(None),
+        let of_event = differences.iter().filter_map(|difference| match difference {
+            MachineDifference::Number { field, .. } if field.is_left_by_judges() => None,
+            MachineDifference::Number { field, .. } if never_came && field.is_of_delivery() => None,
+            MachineDifference::Number { field, .. } => Some(field.of_judge()),
+            MachineDifference::End(_) => Some(None),
         });
-        let apart: HashSet<Judged> = of_event.collect::<Option<_>>()?;
-        (named == apart).then_some(issue)
+        let seen: HashSet<Judged> = of_event.collect::<Option<_>>()?;
+        (named == seen).then_some(issue)
     }
 
-    /// What becomes of a comparison in which no doorbell differs, or only in known ways.
+    /// Concludes a comparison in which no doorbell differs, or only in known ways.
     pub(super) fn conclude(&self, mut comparison: Comparison) -> Comparison {
         let [first, second] = self.seen.map(|seen| &seen.report);
         let ends = self.seen.map(end);
         if ends[0] != ends[1] {
             let excuse = self.pair.excusable().and_then(|kvm| {
-                let well = &self.seen[1 - kvm].report;
+                let passed = &self.seen[1 - kvm].report;
                 let issue = self.known(By::Judge, (&self.seen[kvm].report).into())?;
-                (well.outcome == Outcome::Pass).then_some(issue)
+                (passed.outcome == Outcome::Pass).then_some(issue)
             });
             let [one, other] = ends;
             match excuse {
@@ -144,11 +149,11 @@ impl Judge<'_> {
                 None => {
                     comparison.outcome = Outcome::Fail;
                     comparison.at = Some("the end".to_owned());
-                    comparison.differences.push(Apart::End([one, other]));
+                    comparison.differences.push(MachineDifference::End([one, other]));
                     return comparison;
                 }
             }
-        } else if !self.seen[0].landmarks.last().is_some_and(is_done) {
+        } else if !self.seen[0].observations.last().is_some_and(is_done) {
             // Both ended alike before anything was delivered: there is nothing to compare.
             let outcome = if first.outcome == Outcome::Skip { Outcome::Skip } else { Outcome::Error };
             let [reason, _] = ends;
@@ -162,15 +167,15 @@ impl Judge<'_> {
     }
 }
 
-fn is_done(landmark: &Landmark) -> bool {
-    matches!(landmark.when(), Some(Doorbell::Done(_)))
+fn is_done(observation: &Observation) -> bool {
+    matches!(observation.when(), Some(Doorbell::Done(_)))
 }
 
 /// How a case ended: at `Done`, or why not.
-fn end(seen: &Observation) -> String {
+fn end(seen: &Observations) -> String {
     match reason(&seen.report) {
         Some(reason) => reason,
-        None if seen.landmarks.last().is_some_and(is_done) => "Done".to_owned(),
+        None if seen.observations.last().is_some_and(is_done) => "Done".to_owned(),
         None => "before Done".to_owned(),
     }
 }

@@ -1,27 +1,27 @@
 //! Two machines compared, doorbell by doorbell.
 //!
-//! Each runs a case from boot and leaves a [`Landmark`] at each doorbell; landmarks are compared in
+//! Each runs a case from boot and leaves a [`Observation`] at each doorbell; observations are compared in
 //! pairs. The first pair that differs in a way that nobody has explained ends the comparison of that
-//! case; [`excuse`] says what explains a difference.
+//! case; `excuse` says what explains a difference.
 
-pub mod across;
+pub(crate) mod across;
 mod comparison;
-pub mod excuse;
+pub(crate) mod excuse;
 pub mod observe;
-pub mod pair;
+pub(crate) mod pair;
 #[cfg(test)]
 mod tests;
 
-pub use comparison::{Apart, Comparison, Decoded};
+pub use comparison::{Comparison, Decoded, MachineDifference};
 
-use crate::compare::observe::{Landmark, Observation, delivery};
+use crate::compare::observe::{Observation, Observations, delivery};
 use crate::compare::pair::Pair;
 use crate::engine::plan::Abilities;
 use crate::image::Image;
 use crate::report::decode::decode;
 use crate::report::difference::{QUADWORDS, Seen};
 use crate::report::outcome::Outcome;
-use crate::scenario::{self, Delivery, Plan, Scenario};
+use crate::scenario::{self, DeliveryMode, Plan, Scenario};
 use excuse::{Excuses, Judge};
 use protocol::doorbell::Doorbell;
 use protocol::field::Field;
@@ -33,7 +33,7 @@ pub fn scenarios(image: &Image) -> Vec<Scenario> {
     let at_cut = CaseFlags::NMI_AT_CUT | CaseFlags::INTERRUPT_AT_CUT;
     let mut list = Vec::new();
     for case in image.cases.iter().filter(|case| !case.flags.intersects(at_cut)) {
-        for delivery in [Delivery::Fred, Delivery::Idt] {
+        for delivery in [DeliveryMode::Fred, DeliveryMode::Idt] {
             if scenario::is_possible(case, delivery) {
                 let (image, case) = (image.name.clone(), case.name.clone());
                 list.push(Scenario { image, case, delivery, payload: true, plan: Plan::Cold });
@@ -54,12 +54,12 @@ impl Comparison {
         pair: &Pair,
         image: &Image,
         scenario: &Scenario,
-        seen: [&Observation; 2],
+        seen: [&Observations; 2],
         excuses: &Excuses<'_>,
     ) -> Self {
         let mut comparison = Self::new(pair, scenario);
         let judge = Judge { pair, scenario, seen, excuses };
-        for (first, second) in seen[0].landmarks.iter().zip(&seen[1].landmarks) {
+        for (first, second) in seen[0].observations.iter().zip(&seen[1].observations) {
             let differences = differences(first, second, &mut comparison.compared);
             if !differences.is_empty() {
                 match judge.explain(first, second, &differences) {
@@ -79,7 +79,7 @@ impl Comparison {
     }
 }
 
-impl Apart {
+impl MachineDifference {
     /// In words.
     pub fn decoded(&self) -> Decoded {
         match self {
@@ -105,18 +105,19 @@ pub(crate) fn doorbell_text(value: u64) -> String {
 }
 
 /// Everything that differs at a doorbell, captured deliveries first.
-fn differences(first: &Landmark, second: &Landmark, compared: &mut usize) -> Vec<Apart> {
+fn differences(first: &Observation, second: &Observation, compared: &mut usize) -> Vec<MachineDifference> {
     let mut list = Vec::new();
     let mut compare = |field: Seen, first: Option<u64>, second: Option<u64>| {
         *compared += 1;
         if first != second {
-            list.push(Apart::Number { field, first, second });
+            list.push(MachineDifference::Number { field, first, second });
         }
     };
     compare(Seen::Doorbell, Some(first.doorbell.into()), Some(second.doorbell.into()));
     for delivery in 0..first.deliveries.len().max(second.deliveries.len()) {
         for quadword in 0..QUADWORDS.len() {
-            let of = |landmark: &Landmark| landmark.deliveries.get(delivery).map(|words| words[quadword]);
+            let of =
+                |observation: &Observation| observation.deliveries.get(delivery).map(|words| words[quadword]);
             compare(Seen::Captured { delivery, quadword }, of(first), of(second));
         }
     }
@@ -128,14 +129,19 @@ fn differences(first: &Landmark, second: &Landmark, compared: &mut usize) -> Vec
 
 /// Whether a delivery of this kind has such a field at all: the IDT's frame has neither event data nor
 /// a last quadword, and no stack level.
-fn scheme_has(delivery: Delivery, field: Option<Field>) -> bool {
+fn scheme_has(delivery: DeliveryMode, field: Option<Field>) -> bool {
     let of_fred = [Field::EventData, Field::Reserved, Field::Csl];
-    delivery == Delivery::Fred || !of_fred.iter().any(|one| Some(*one) == field)
+    delivery == DeliveryMode::Fred || !of_fred.iter().any(|one| Some(*one) == field)
 }
 
-fn decoded(first: &Landmark, second: &Landmark, scenario: &Scenario, image: &Image) -> Vec<Vec<Decoded>> {
-    let words = |landmark: &Landmark, number: usize| {
-        let captured = landmark.deliveries.get(number)?;
+fn decoded(
+    first: &Observation,
+    second: &Observation,
+    scenario: &Scenario,
+    image: &Image,
+) -> Vec<Vec<Decoded>> {
+    let words = |observation: &Observation, number: usize| {
+        let captured = observation.deliveries.get(number)?;
         Some(decode(&delivery(captured), scenario.delivery, image))
     };
     (0..first.deliveries.len().max(second.deliveries.len()))

@@ -1,4 +1,4 @@
-//! What a guest looks like at each ring of its doorbell.
+//! The state of a guest each time it rings its doorbell.
 
 use crate::engine::runner::{OnSeen, Runner};
 use crate::image::Image;
@@ -22,16 +22,16 @@ use zerocopy::{FromBytes, IntoBytes};
 
 /// Everything that was seen of one case on one machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Observation {
+pub struct Observations {
     /// One for each doorbell, as they rang.
-    pub landmarks: Vec<Landmark>,
-    /// What `midflight run` says of the same scenario.
+    pub observations: Vec<Observation>,
+    /// The report of `midflight run` for the same scenario.
     pub report: Report,
 }
 
 /// A guest whose doorbell has rung; the OUT is completed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Landmark {
+pub struct Observation {
     /// Which doorbell: its value.
     pub doorbell: u32,
     /// Every register that both machines have.
@@ -45,7 +45,7 @@ pub struct Landmark {
 /// Size of a [`Delivery`] in quadwords.
 pub const DELIVERY_WORDS: usize = size_of::<Delivery>() / 8;
 
-/// The time that has passed is nobody's mistake.
+/// The time that has passed is not compared.
 const TSC: u32 = 0x10;
 
 /// Runs a scenario and looks at the guest at each doorbell.
@@ -55,20 +55,20 @@ pub fn observe(
     scenario: &Scenario,
     timeout: Duration,
     on_seen: Option<OnSeen<'_>>,
-) -> Observation {
-    let landmarks = RefCell::new(Vec::new());
+) -> Observations {
+    let observations = RefCell::new(Vec::new());
     let mut runner = Runner::new(machine, None, timeout);
     runner.on_seen = on_seen;
     runner.on_doorbell = Some(Box::new(|doorbell, session| {
-        landmarks.borrow_mut().push(Landmark::at(doorbell, session, machine)?);
+        observations.borrow_mut().push(Observation::at(doorbell, session, machine)?);
         Ok(())
     }));
     let report = runner.run(image, scenario);
     drop(runner);
-    Observation { landmarks: landmarks.into_inner(), report }
+    Observations { observations: observations.into_inner(), report }
 }
 
-impl Landmark {
+impl Observation {
     /// Which doorbell has rung.
     pub fn when(&self) -> Option<Doorbell> {
         Doorbell::decode(self.doorbell)

@@ -4,18 +4,18 @@ use crate::machines::narrowed::{self, Narrowed};
 use crate::machines::{Described, Description, Quirks, Unavailable};
 use serde::{Deserialize, Serialize};
 
-/// Two machines, narrowed to what both have.
+/// Two machines, limited to the features that both have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pair(pub [Description; 2]);
 
 /// The machines that a guest visits, as indices into a [`Pair`]: it starts on the first.
-pub type Route = &'static [usize];
+pub(crate) type MachinePath = &'static [usize];
 
 /// Every way from one machine to the other, and there and back.
-pub const ROUTES: [Route; 4] = [&[0, 1], &[1, 0], &[0, 1, 0], &[1, 0, 1]];
+pub(crate) const PATHS: [MachinePath; 4] = [&[0, 1], &[1, 0], &[0, 1, 0], &[1, 0, 1]];
 
 impl Pair {
-    /// The one of the two whose known issues are excused, where the other may not have any.
+    /// The machine whose known issues may explain differences, if the other may not have any.
     pub fn excusable(&self) -> Option<usize> {
         match self.0.each_ref().map(|machine| machine.quirks().has_known_issues) {
             [true, false] => Some(0),
@@ -34,10 +34,10 @@ impl Pair {
         self.0.iter().any(|machine| quirk(machine.quirks()))
     }
 
-    /// A route in words: `kvm->model`.
-    pub fn describe(&self, route: &[usize]) -> String {
+    /// A path in words: `kvm->model`.
+    pub fn describe(&self, path: &[usize]) -> String {
         let names: Vec<String> =
-            route.iter().filter_map(|stage| self.0.get(*stage)).map(Description::to_string).collect();
+            path.iter().filter_map(|stage| self.0.get(*stage)).map(Description::to_string).collect();
         names.join("->")
     }
 
@@ -72,11 +72,11 @@ mod tests {
     #[test]
     fn a_pair_says_which_machines_it_has() {
         let pair = Pair([Description::Kvm(Kvm { device: "/nowhere".into() }), model("stock")]);
-        assert_eq!(pair.describe(ROUTES[2]), "kvm->model (stock)->kvm");
+        assert_eq!(pair.describe(PATHS[2]), "kvm->model (stock)->kvm");
         assert!(pair.open().unwrap_err().to_string().contains("/nowhere"));
         assert_eq!((pair.excusable(), pair.known()), (Some(0), Some(&pair.0[0])));
         let models = Pair([model("payload-reuse"), model("payload-reuse")]);
-        assert_eq!(models.describe(ROUTES[0]), "model->model");
+        assert_eq!(models.describe(PATHS[0]), "model->model");
         assert_eq!((models.excusable(), models.known(), models.any(|one| one.may_skip)), (None, None, false));
         assert_eq!(models.open().unwrap().map(|machine| machine.name()), ["model", "model"]);
     }

@@ -1,9 +1,9 @@
-//! What is excused, and what is not.
+//! Which differences known issues explain.
 
 use super::excuse::{Excuses, Judge, not_shown};
 use super::{Comparison, differences as all_differences};
 use crate::compare::observe::DELIVERY_WORDS;
-use crate::compare::observe::{Landmark, Observation};
+use crate::compare::observe::{Observation, Observations};
 use crate::compare::pair::Pair;
 use crate::machines::Description;
 use crate::machines::kvm::Kvm;
@@ -79,9 +79,9 @@ fn pair() -> Pair {
     Pair([Description::Kvm(Kvm { device: "/dev/kvm".into() }), model("payload-reuse")])
 }
 
-/// A guest whose registers are 1 but for RSI.
-fn mark(doorbell: Doorbell, rsi: u64) -> Landmark {
-    Landmark {
+/// A guest whose registers are 1 except RSI.
+fn mark(doorbell: Doorbell, rsi: u64) -> Observation {
+    Observation {
         doorbell: doorbell.encode(),
         registers: vec![(Register::Rsi.into(), rsi), (Register::Cr0.into(), 1)],
         mailbox: vec![(MailboxField::Entries, 0), (MailboxField::Verdict, 0)],
@@ -90,16 +90,16 @@ fn mark(doorbell: Doorbell, rsi: u64) -> Landmark {
 }
 
 /// A guest at `Done` with one delivery, whose quadwords are 7 but for `words`.
-fn done(verdict: u64, words: &[(usize, u64)]) -> Landmark {
+fn done(verdict: u64, words: &[(usize, u64)]) -> Observation {
     let mut delivery = [7; DELIVERY_WORDS];
     for (word, value) in words {
         delivery[*word] = *value;
     }
     let mailbox = vec![(MailboxField::Entries, 1), (MailboxField::Verdict, verdict)];
-    Landmark { mailbox, deliveries: vec![delivery], ..mark(Doorbell::Done(0), verdict) }
+    Observation { mailbox, deliveries: vec![delivery], ..mark(Doorbell::Done(0), verdict) }
 }
 
-fn seen(landmark: &Landmark, wrong: &[(Judged, u64, u64)]) -> Observation {
+fn seen(observation: &Observation, wrong: &[(Judged, u64, u64)]) -> Observations {
     let mut report = Report::new(&scenario(), "kvm", None);
     report.outcome = if wrong.is_empty() { Outcome::Pass } else { Outcome::Fail };
     let difference = |&(field, expected, got): &(Judged, u64, u64)| Difference {
@@ -108,16 +108,16 @@ fn seen(landmark: &Landmark, wrong: &[(Judged, u64, u64)]) -> Observation {
         got: got.into(),
     };
     report.differences = wrong.iter().map(difference).collect();
-    Observation { landmarks: vec![landmark.clone()], report }
+    Observations { observations: vec![observation.clone()], report }
 }
 
-/// The issue that explains what `kvm` has other than the model, with the judge's words on KVM.
-fn excuse(pair: &Pair, module: &str, marks: [Landmark; 2], wrong: &[(Judged, u64, u64)]) -> Option<Cited> {
+/// The issue that explains how `kvm` differs from the model, given the judge's findings on KVM.
+fn excuse(pair: &Pair, module: &str, marks: [Observation; 2], wrong: &[(Judged, u64, u64)]) -> Option<Cited> {
     let known = KnownIssues::parse("list.toml", LIST).unwrap();
     let facts = HostFacts { kvm_module: module.to_owned(), ..HostFacts::default() };
     let excuses = Excuses { known: &known, facts: &facts };
-    let (ill, well) = (seen(&marks[0], wrong), seen(&marks[1], &[]));
-    let judge = Judge { pair, scenario: &scenario(), seen: [&ill, &well], excuses: &excuses };
+    let (failed, passed) = (seen(&marks[0], wrong), seen(&marks[1], &[]));
+    let judge = Judge { pair, scenario: &scenario(), seen: [&failed, &passed], excuses: &excuses };
     let differences = all_differences(&marks[0], &marks[1], &mut 0);
     assert!(!differences.is_empty());
     judge.explain(&marks[0], &marks[1], &differences)
@@ -125,7 +125,7 @@ fn excuse(pair: &Pair, module: &str, marks: [Landmark; 2], wrong: &[(Judged, u64
 
 #[test]
 fn only_what_an_entry_describes_is_explained_at_a_doorbell() {
-    let of = |module, kvm: Landmark, model| excuse(&pair(), module, [kvm, model], &[]);
+    let of = |module, kvm: Observation, model| excuse(&pair(), module, [kvm, model], &[]);
     assert!(
         of("kvm", mark(Doorbell::Ready, 2), mark(Doorbell::Ready, 1)).is_some_and(|why| why.name == "rsi")
     );
@@ -182,16 +182,16 @@ fn a_delivery_that_never_came_differs_in_every_field() {
 #[test]
 fn an_entry_that_explained_nothing_is_told() {
     let known = KnownIssues::parse("list.toml", LIST).unwrap();
-    let told = |module: &str, outcome, explained: &[&str]| {
+    let not_shown_of = |module: &str, outcome, explained: &[&str]| {
         let facts = HostFacts { kvm_module: module.to_owned(), ..HostFacts::default() };
         let mut comparison = Comparison::new(&pair(), &scenario());
         comparison.outcome = outcome;
         comparison.known = explained.iter().map(|name| cited(name)).collect();
         not_shown(&pair().0[0], &[(&scenario(), &comparison)], &Excuses { known: &known, facts: &facts })
     };
-    assert_eq!(told("kvm", Outcome::Pass, &[]).len(), 1);
-    assert!(told("kvm", Outcome::Pass, &[])[0].to_string().contains("`rsi` did not show"));
-    assert_eq!(told("kvm", Outcome::Known, &["rsi"]), []);
-    assert_eq!(told("kvm", Outcome::Fail, &[]), [], "it may have come later");
-    assert_eq!(told("kvm_x", Outcome::Pass, &[]), []);
+    assert_eq!(not_shown_of("kvm", Outcome::Pass, &[]).len(), 1);
+    assert!(not_shown_of("kvm", Outcome::Pass, &[])[0].to_string().contains("`rsi` did not show"));
+    assert_eq!(not_shown_of("kvm", Outcome::Known, &["rsi"]), []);
+    assert_eq!(not_shown_of("kvm", Outcome::Fail, &[]), [], "it may have come later");
+    assert_eq!(not_shown_of("kvm_x", Outcome::Pass, &[]), []);
 }

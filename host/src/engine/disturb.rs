@@ -16,7 +16,7 @@ pub(crate) const CR2: u64 = 0x0000_5A5A_DEAD_B000;
 /// BT, BD and B2: a combination that no case produces.
 pub(crate) const DR6: u64 = 0xFFFF_AFF4;
 
-/// Rewrites the registers and tells the judge. `phase` is the event's in flight; a debug exception that
+/// Rewrites the registers and reports that to the judge. `phase` is the event's in flight; a debug exception that
 /// MOV SS holds back has its effect on DR6 still before it. IA32_XFD_ERR is left alone where `has_xfd`
 /// is false.
 ///

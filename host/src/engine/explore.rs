@@ -9,7 +9,7 @@ use crate::image::Image;
 use crate::machines::Description;
 use crate::machines::model::Model;
 use crate::report::outcome::{AtCut, Report};
-use crate::scenario::{self, Action, Delivery, Plan, Scenario, Stop};
+use crate::scenario::{self, Action, DeliveryMode, Plan, Scenario, Stop};
 use crate::stops::Access;
 use crate::stops::action::EACH;
 use model::ModelMachine;
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 /// What is explored, and within which bounds.
 #[derive(Clone, Copy)]
 pub(crate) struct Bounds {
-    /// How many schedules at most.
+    /// Maximum number of schedules.
     pub count: usize,
     /// How long at most.
     pub time: Duration,
@@ -47,7 +47,7 @@ pub(crate) struct Schedules {
     pub scenarios: Vec<Scenario>,
 }
 
-/// What became of the schedules of one case and delivery.
+/// The results of the schedules of one case and delivery mode.
 #[derive(Clone)]
 pub(crate) struct Explored {
     /// What was to be explored.
@@ -56,7 +56,7 @@ pub(crate) struct Explored {
     pub reports: Vec<Report>,
 }
 
-/// What the search for schedules came to.
+/// The result of the search for schedules.
 #[derive(Clone, Default)]
 pub(crate) struct Found {
     /// The schedules, in a fixed order.
@@ -65,7 +65,7 @@ pub(crate) struct Found {
     pub cut_short: bool,
 }
 
-/// Finds the schedules of the cases that `wanted` accepts; `progress` is told of each case before its
+/// Finds the schedules of the cases that `wanted` accepts; `progress` is called for each case before its
 /// accesses are counted. The search ends with the case in which a bound is met.
 pub(crate) fn schedules(
     behaviour: &'static Behaviour,
@@ -81,7 +81,7 @@ pub(crate) fn schedules(
     let mut found = Found::default();
     for (index, image) in images.iter().enumerate() {
         for case in image.cases.iter().filter(|case| case.entries > 0) {
-            for delivery in [Delivery::Fred, Delivery::Idt] {
+            for delivery in [DeliveryMode::Fred, DeliveryMode::Idt] {
                 let name = format!("{}/{}:{delivery}", image.name, case.name);
                 if !scenario::is_possible(case, delivery) || !wanted(&name) {
                     continue;
@@ -159,7 +159,7 @@ fn count(mut meets: impl FnMut(u16) -> bool) -> u16 {
 /// More accesses than any delivery makes.
 const MOST: u16 = 1 << 12;
 
-/// Runs schedules until a bound is met; `progress` is told of each as it ends.
+/// Runs schedules until a bound is met; `progress` is called for each as it ends.
 pub(crate) fn explore(
     behaviour: &'static Behaviour,
     images: &[Image],
@@ -189,9 +189,9 @@ pub(crate) fn explore(
     explored
 }
 
-/// Whether a bound on time is met, or this process is told to end.
+/// Whether a bound on time is met, or a signal ends this process.
 fn is_over(end: Option<Instant>) -> bool {
-    end.is_some_and(|end| Instant::now() >= end) || ending::told().is_some()
+    end.is_some_and(|end| Instant::now() >= end) || ending::signal().is_some()
 }
 
 /// Schedules between two looks at the clock: well under a second.

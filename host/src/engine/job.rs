@@ -1,4 +1,4 @@
-//! What runs guests: a machine, or two of them with the way of a guest between them.
+//! What guests run on: a machine, or two of them with a path between them.
 //!
 //! It is data, and the same for a thread of this process and for a worker process.
 
@@ -18,7 +18,7 @@ use vm::Machine;
 /// What runs guests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Job {
+pub(crate) enum Job {
     /// Each guest stays on one machine.
     On(Description),
     /// Each guest visits machines of a pair, one after the other.
@@ -26,21 +26,21 @@ pub enum Job {
         /// The machines, narrowed to what both have.
         pair: Pair,
         /// Those that a guest visits, as indices into the pair.
-        route: Vec<usize>,
+        path: Vec<usize>,
     },
 }
 
 impl Job {
     /// What reports have for the machine.
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match self {
             Self::On(machine) => machine.quirks().name.to_owned(),
-            Self::Across { pair, route } => pair.describe(route),
+            Self::Across { pair, path } => pair.describe(path),
         }
     }
 
     /// What reports have for the behaviour.
-    pub fn behaviour(&self) -> Option<&'static str> {
+    pub(crate) fn behaviour(&self) -> Option<&'static str> {
         match self {
             Self::On(machine) => machine.behaviour(),
             Self::Across { .. } => None,
@@ -48,11 +48,11 @@ impl Job {
     }
 
     /// Whether it belongs into worker processes.
-    pub fn may_hang(&self) -> bool {
+    pub(crate) fn may_hang(&self) -> bool {
         match self {
             Self::On(machine) => machine.quirks().may_hang,
-            Self::Across { pair, route } => {
-                route.iter().filter_map(|stage| pair.0.get(*stage)).any(|machine| machine.quirks().may_hang)
+            Self::Across { pair, path } => {
+                path.iter().filter_map(|stage| pair.0.get(*stage)).any(|machine| machine.quirks().may_hang)
             }
         }
     }
@@ -61,7 +61,7 @@ impl Job {
     ///
     /// # Errors
     /// When one cannot be used.
-    pub fn open(&self) -> Result<Vec<Box<dyn Machine>>, Unavailable> {
+    pub(crate) fn open(&self) -> Result<Vec<Box<dyn Machine>>, Unavailable> {
         match self {
             Self::On(machine) => Ok(vec![machine.machine()?]),
             Self::Across { pair, .. } => {
@@ -74,23 +74,26 @@ impl Job {
     ///
     /// # Errors
     /// When there is none.
-    pub fn source<'m>(&self, machines: &'m [Box<dyn Machine>]) -> Result<&'m dyn Machine, Unavailable> {
-        self.visited(machines).next().ok_or_else(|| Unavailable("a route has no machine".to_owned()))
+    pub(crate) fn source<'m>(
+        &self,
+        machines: &'m [Box<dyn Machine>],
+    ) -> Result<&'m dyn Machine, Unavailable> {
+        self.visited(machines).next().ok_or_else(|| Unavailable("a path has no machine".to_owned()))
     }
 
     fn visited<'m>(&self, machines: &'m [Box<dyn Machine>]) -> impl Iterator<Item = &'m dyn Machine> {
-        let route = match self {
+        let path = match self {
             Self::On(_) => &[0],
-            Self::Across { route, .. } => route.as_slice(),
+            Self::Across { path, .. } => path.as_slice(),
         };
-        route.iter().filter_map(|stage| machines.get(*stage).map(AsRef::as_ref))
+        path.iter().filter_map(|stage| machines.get(*stage).map(AsRef::as_ref))
     }
 
     /// What runs its scenarios on `machines`, as [`Job::open`] has opened them.
     ///
     /// # Errors
     /// When no guest is on one of them.
-    pub fn runner<'m>(
+    pub(crate) fn runner<'m>(
         &'m self,
         machines: &'m [Box<dyn Machine>],
         options: &'m RunOptions,
@@ -102,25 +105,25 @@ impl Job {
         match self {
             Self::On(machine) => {
                 let destination = Destination::of(machine);
-                runner.to_process = Some(Box::new(move |guest, image, asked| match options.in_memory {
-                    true => migrate_in_memory(source, self.behaviour(), guest, image, asked),
-                    false => migrate_to_process(&destination, guest, image, asked),
+                runner.to_process = Some(Box::new(move |guest, image, request| match options.in_memory {
+                    true => migrate_in_memory(source, self.behaviour(), guest, image, request),
+                    false => migrate_to_process(&destination, guest, image, request),
                 }));
             }
-            Self::Across { .. } => runner.route = self.visited(machines).skip(1).collect(),
+            Self::Across { .. } => runner.path = self.visited(machines).skip(1).collect(),
         }
         Ok(runner)
     }
 
     /// Runs one scenario by `runner`, which is this job's.
-    pub fn run(&self, runner: &mut Runner<'_>, image: &Image, scenario: &Scenario) -> Report {
+    pub(crate) fn run(&self, runner: &mut Runner<'_>, image: &Image, scenario: &Scenario) -> Report {
         let mut report = runner.run(image, scenario);
         report.machine = self.name();
         report
     }
 
     /// The report of a scenario that could not be run.
-    pub fn not_run(&self, scenario: &Scenario, why: String) -> Report {
+    pub(crate) fn not_run(&self, scenario: &Scenario, why: String) -> Report {
         Report::new(scenario, &self.name(), self.behaviour()).concluded(Outcome::Error, Finding::program(why))
     }
 }

@@ -52,8 +52,8 @@ pub(crate) struct Kill {
 }
 
 impl Matrix {
-    /// Runs everything; `progress` is told of each row as it is done. `None` when this process is
-    /// [told to end](ending::told) before all of it is.
+    /// Runs everything; `progress` is called for each row as it is done. `None` when this process is
+    /// [ended by a signal](ending::signal) before that.
     pub(crate) fn run(images: &[Image], timeout: Duration, mut progress: impl FnMut(&Row)) -> Option<Self> {
         let scenarios: Vec<(usize, Scenario)> = images
             .iter()
@@ -66,7 +66,7 @@ impl Matrix {
             let job = Job::On(Description::Model(Model(behaviour)));
             let options = RunOptions { in_memory: true, ..RunOptions::within(timeout) };
             let reports = pool::all(&job, &options, images, &scenarios, |_| {});
-            if ending::told().is_some() {
+            if ending::signal().is_some() {
                 return None;
             }
             let failed = reports.iter().filter(|report| report.outcome == Outcome::Fail);

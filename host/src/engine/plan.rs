@@ -4,7 +4,7 @@ use crate::engine::questions::{Question, StopSupport, Support};
 use crate::image::{Case, Image};
 use crate::report::finding::Finding;
 use crate::report::outcome::{Outcome, Report};
-use crate::scenario::{self, Delivery, Plan, Scenario};
+use crate::scenario::{self, DeliveryMode, Plan, Scenario};
 use fred::cpuid::{AMX_TILE, FRED, Feature, INTEL, RDTSCP, XFD, vendor};
 use protocol::need::Needs;
 use vm::Machine;
@@ -25,7 +25,7 @@ pub struct Abilities {
 const ASKED: [(Needs, Question); 2] = [(Needs::NMI, Question::Nmi), (Needs::INTERRUPT, Question::Interrupt)];
 
 /// What a case asks of a machine under a delivery, whatever is then done with it.
-fn questions_of_case(case: &Case, delivery: Delivery) -> impl Iterator<Item = (Needs, Question)> {
+fn questions_of_case(case: &Case, delivery: DeliveryMode) -> impl Iterator<Item = (Needs, Question)> {
     let needs = scenario::needs(case, delivery);
     ASKED.into_iter().filter(move |(need, _)| needs.contains(*need))
 }
@@ -132,8 +132,8 @@ impl Abilities {
     pub fn lacks(&self, image: &Image, scenario: &Scenario) -> Option<String> {
         let (_, case) = image.case(&scenario.case)?;
         let mut meets = self.meets;
-        if scenario.delivery == Delivery::Idt {
-            // What the processor could do is nothing to a case: how its events are delivered is.
+        if scenario.delivery == DeliveryMode::Idt {
+            // A case depends on how its events are delivered, not on what the processor supports.
             meets.remove(Needs::FRED);
         }
         let missing = scenario::needs(case, scenario.delivery) - meets;
@@ -184,7 +184,7 @@ impl Abilities {
 }
 
 /// Scenarios with a delivery, or all.
-pub fn with_delivery(scenarios: &mut Vec<(usize, Scenario)>, delivery: Option<Delivery>) {
+pub fn with_delivery(scenarios: &mut Vec<(usize, Scenario)>, delivery: Option<DeliveryMode>) {
     if let Some(delivery) = delivery {
         scenarios.retain(|(_, scenario)| scenario.delivery == delivery);
     }

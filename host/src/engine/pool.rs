@@ -13,9 +13,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 
 /// Runs `scenarios` (image index and scenario) and returns their reports in the same order; `progress`
-/// is told of each as it ends. When this process is told to end, those that have not
+/// is called for each as it ends. When a signal ends this process, those that have not
 /// ended have no report.
-pub fn all(
+pub(crate) fn all(
     job: &Job,
     options: &RunOptions,
     images: &[Image],
@@ -35,9 +35,9 @@ pub fn all(
 /// to `each` as it ends.
 ///
 /// It returns when all have ended, when `each` breaks off, or when this process is
-/// told to end. Nobody waits for the rest then: their threads, and the processes that
+/// ended by a signal. The rest is not waited for: their threads, and the processes that
 /// these have started, end with this process.
-pub fn run(
+pub(crate) fn run(
     job: &Job,
     options: &RunOptions,
     images: &[Image],
@@ -67,7 +67,7 @@ pub fn run(
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break true,
         }
-        if ending::told().is_some() {
+        if ending::signal().is_some() {
             break false;
         }
     };
@@ -87,14 +87,14 @@ struct Work {
 }
 
 impl Work {
-    /// Runs scenarios until none is left, nobody wants their reports, or this process is told to end.
+    /// Runs scenarios until none is left, nobody wants their reports, or a signal ends this process.
     fn each(&self, sender: &Sender<(usize, Report)>, mut run: impl FnMut(&Image, &Scenario) -> Report) {
-        while ending::told().is_none() {
+        while ending::signal().is_none() {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
             let Some((image, scenario)) = self.scenarios.get(index) else { return };
             let report = run(&self.images[*image], scenario);
-            // What breaks off because this process is to end is no result.
-            if ending::told().is_some() || sender.send((index, report)).is_err() {
+            // A scenario that was aborted because this process ends has no result.
+            if ending::signal().is_some() || sender.send((index, report)).is_err() {
                 return;
             }
         }

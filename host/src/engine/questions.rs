@@ -1,4 +1,4 @@
-//! What a machine is asked before scenarios run on it.
+//! What is probed of a machine before scenarios run on it.
 
 use crate::inject;
 use crate::stops::Stop;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use vm::{Machine, VcpuError};
 
-/// What a machine can be asked.
+/// What can be probed of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Question {
@@ -21,7 +21,7 @@ pub enum Question {
 }
 
 impl Question {
-    /// Everything that there is to ask, with KVM_CAP_EXCEPTION_PAYLOAD on or off. Off, only what has
+    /// All probes, with KVM_CAP_EXCEPTION_PAYLOAD on or off. Off, only what has
     /// scenarios of that kind.
     pub fn all(payload: bool) -> Vec<Self> {
         let stops = Stop::all().into_iter().filter(|stop| stop.how().is_of_interest(payload));
@@ -39,7 +39,7 @@ impl fmt::Display for Question {
     }
 }
 
-/// What a machine answered.
+/// The result of a probe.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StopSupport(pub Vec<(Question, Support)>);
 

@@ -1,4 +1,4 @@
-//! What became of a scenario that ran more than once.
+//! The outcome of a scenario that ran more than once.
 
 use crate::report::outcome::Report;
 use crate::scenario::Scenario;

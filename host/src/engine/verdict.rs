@@ -1,4 +1,4 @@
-//! What the guest's judge says, and whether the host believes it.
+//! The verdict of the guest's judge, and whether the host accepts it.
 
 use crate::image::Case;
 use crate::report::difference::{Difference, Field};
@@ -18,8 +18,8 @@ use protocol::text;
 ///
 /// The guest's judge knows nothing of migrations. Where the uAPI had no field for the event data of the
 /// exception that migrated, which is the case's first delivery, 0 is as right there as what it expects;
-/// any other value, and any other field, is a failure all the same.
-pub(crate) fn read(mailbox: &Mailbox, case: &Case, delivery: scenario::Delivery, report: &mut Report) {
+/// any other value, and any other field, is still a failure.
+pub(crate) fn read(mailbox: &Mailbox, case: &Case, delivery: scenario::DeliveryMode, report: &mut Report) {
     report.compared = mailbox.compared;
     let is_open = |mismatch: &&Mismatch| report.event_data_open && is_lost_event_data(mismatch);
     let mismatches = mismatches(mailbox);
@@ -88,10 +88,10 @@ fn is_lost_event_data(mismatch: &Mismatch) -> bool {
 fn disbelief(
     mailbox: &Mailbox,
     case: &Case,
-    delivery: scenario::Delivery,
+    delivery: scenario::DeliveryMode,
     differing: u32,
 ) -> Option<Disbelief> {
-    let least = compared::least(delivery == scenario::Delivery::Fred, case.entries);
+    let least = compared::least(delivery == scenario::DeliveryMode::Fred, case.entries);
     if mailbox.compared < least {
         return Some(Disbelief::Compared { compared: mailbox.compared, least });
     }
@@ -192,7 +192,7 @@ mod tests {
             let report = judged(open, &mismatches);
             assert_eq!((report.outcome, report.differences.len()), (Outcome::Fail, 1), "{mismatches:?}");
         }
-        // What is wrong beside it is named alone.
+        // Another difference is then reported alone.
         let report = judged(true, &[event_data, rflags]);
         assert_eq!(report.outcome, Outcome::Fail);
         assert_eq!(
@@ -233,10 +233,10 @@ mod tests {
             [Difference { field, expected: 0x4000_u32.into(), got: 0xE000_u32.into() }]
         );
         assert_eq!(judged(|m| m.verdict = Verdict::Fail as u32).outcome, Outcome::Error);
-        let told = judged(|m| {
+        let report = judged(|m| {
             m.verdict = Verdict::Fail as u32;
             m.reason[..5].copy_from_slice(b"storm");
         });
-        assert_eq!((told.outcome, told.why), (Outcome::Fail, Some(Finding::guest("storm"))));
+        assert_eq!((report.outcome, report.why), (Outcome::Fail, Some(Finding::guest("storm"))));
     }
 }

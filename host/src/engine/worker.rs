@@ -5,7 +5,7 @@
 //! the parent bounds every wait and kills a worker that exceeds it. A worker dies with its parent:
 //! its input ends, which ends it, and the kernel sends it SIGKILL (PR_SET_PDEATHSIG).
 
-use crate::compare::observe::Observation;
+use crate::compare::observe::Observations;
 use crate::ending::{self, LOOK};
 use crate::engine::job::Job;
 use crate::engine::options::RunOptions;
@@ -20,19 +20,19 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
-/// What a worker is for; the first that it is told.
+/// The setup of a worker: the first message that it receives.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Setup {
+pub(crate) struct Setup {
     /// What runs its guests.
     pub job: Job,
     /// How.
     pub options: RunOptions,
 }
 
-/// What a worker is asked.
+/// A request to a worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Request {
+pub(crate) enum Request {
     /// Whether a stop works, with KVM_CAP_EXCEPTION_PAYLOAD on or off.
     Probe(Question, bool),
     /// Run a scenario.
@@ -44,13 +44,13 @@ pub enum Request {
 /// What it answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Answer {
+pub(crate) enum Answer {
     /// To [`Request::Probe`].
     Support(Support),
     /// To [`Request::Run`].
     Report(Box<Report>),
     /// To [`Request::Observe`].
-    Observation(Box<Observation>),
+    Observations(Box<Observations>),
     /// The request could not be carried out.
     Failed(String),
     /// Not an answer yet: where the guest was seen last.
@@ -61,7 +61,7 @@ pub enum Answer {
 
 /// A worker process, started when first needed and again after it had to be killed.
 #[derive(Debug)]
-pub struct Worker {
+pub(crate) struct Worker {
     setup: Setup,
     process: Option<Process>,
 }
@@ -69,7 +69,7 @@ pub struct Worker {
 #[derive(Debug)]
 struct Process {
     child: Child,
-    /// Its end tells the process to end.
+    /// Closing it ends the process.
     input: Option<ChildStdin>,
     answers: Receiver<Answer>,
     /// Whether it has said [`Answer::Ready`].
@@ -77,7 +77,7 @@ struct Process {
 }
 
 impl Process {
-    /// It does not answer: whatever it is told, it will not hear, and is killed without another wait.
+    /// It does not answer: it is killed without another wait.
     fn hung(mut self) {
         let _ = self.child.kill();
     }
@@ -94,7 +94,7 @@ impl Drop for Process {
 
 /// A worker gave no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum WorkerError {
+pub(crate) enum WorkerError {
     /// It could not be started or spoken to.
     #[error("a worker process cannot be run: {0}")]
     Io(#[from] std::io::Error),
@@ -121,11 +121,11 @@ pub enum WorkerError {
     /// It says why not.
     #[error("{0}")]
     Failed(String),
-    /// This process was told to end.
-    #[error("this run was told to end")]
-    ToldToEnd,
+    /// This process received a signal to end.
+    #[error("this run was ended by a signal")]
+    EndRequested,
     /// Its answer is to another question.
-    #[error("the worker process answered something else than it was asked")]
+    #[error("the worker process answered another request than the one it was sent")]
     Confused,
 }
 
@@ -135,7 +135,7 @@ const GRACE: Duration = Duration::from_secs(2);
 
 impl Worker {
     /// A worker that has not been started yet.
-    pub fn new(setup: Setup) -> Self {
+    pub(crate) fn new(setup: Setup) -> Self {
         Self { setup, process: None }
     }
 
@@ -144,13 +144,17 @@ impl Worker {
     ///
     /// # Errors
     /// When a process cannot be started or spoken to, or ends before it can be asked.
-    pub fn probe(&mut self, payload: bool, questions: &[Question]) -> Result<StopSupport, WorkerError> {
+    pub(crate) fn probe(
+        &mut self,
+        payload: bool,
+        questions: &[Question],
+    ) -> Result<StopSupport, WorkerError> {
         let mut answers = Vec::new();
         for question in questions {
             let support = match self.ask(&Request::Probe(*question, payload)) {
                 Ok(Answer::Support(support)) => support,
                 Err(WorkerError::Hung { limit, .. }) => Support::Wrong(format!(
-                    "KVM_RUN did not come back within {limit:.0} s, whatever was signalled; its process was killed"
+                    "KVM_RUN did not return within {limit:.0} s in spite of signals; its process was killed"
                 )),
                 Err(WorkerError::Died { status, ready: true, .. }) => {
                     Support::Wrong(format!("its process ended by itself ({status})"))
@@ -163,7 +167,7 @@ impl Worker {
     }
 
     /// Runs a scenario; a worker that fails is the scenario's error.
-    pub fn run(&mut self, scenario: &Scenario) -> Report {
+    pub(crate) fn run(&mut self, scenario: &Scenario) -> Report {
         let error = match self.ask(&Request::Run(scenario.clone())) {
             Ok(Answer::Report(report)) if report.scenario == *scenario => return *report,
             other => self.failed(other),
@@ -175,9 +179,9 @@ impl Worker {
     ///
     /// # Errors
     /// When there is no answer.
-    pub fn observe(&mut self, scenario: &Scenario) -> Result<Observation, WorkerError> {
+    pub(crate) fn observe(&mut self, scenario: &Scenario) -> Result<Observations, WorkerError> {
         match self.ask(&Request::Observe(scenario.clone())) {
-            Ok(Answer::Observation(observation)) if observation.report.scenario == *scenario => {
+            Ok(Answer::Observations(observation)) if observation.report.scenario == *scenario => {
                 Ok(*observation)
             }
             other => Err(self.failed(other)),
@@ -213,9 +217,9 @@ impl Worker {
         let deadline = std::time::Instant::now() + limit;
         loop {
             let left = deadline.saturating_duration_since(std::time::Instant::now());
-            if ending::told().is_some() {
+            if ending::signal().is_some() {
                 process.hung();
-                return Err(WorkerError::ToldToEnd);
+                return Err(WorkerError::EndRequested);
             }
             match process.answers.recv_timeout(left.min(LOOK)) {
                 Ok(Answer::Ready) => process.ready = true,
@@ -263,7 +267,7 @@ fn start(setup: &Setup) -> std::io::Result<Process> {
         for line in BufReader::new(output).lines() {
             let Ok(line) = line else { break };
             let answer = serde_json::from_str(&line)
-                .unwrap_or_else(|error| Answer::Failed(format!("the answer is not one: {error}")));
+                .unwrap_or_else(|error| Answer::Failed(format!("the answer is malformed: {error}")));
             if sender.send(answer).is_err() {
                 break;
             }

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// How events reach their handlers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, clap::ValueEnum)]
-pub enum Delivery {
+pub enum DeliveryMode {
     /// Through FRED.
     Fred,
     /// Through the IDT.
@@ -48,8 +48,8 @@ impl Place {
     }
 
     /// Whether a delivery of that kind touches it.
-    pub fn is_touched(self, delivery: Delivery) -> bool {
-        delivery == Delivery::Idt || !self.is_table()
+    pub fn is_touched(self, delivery: DeliveryMode) -> bool {
+        delivery == DeliveryMode::Idt || !self.is_table()
     }
 
     /// Whether it is a table of segments or gates, which instructions may touch as well.
@@ -58,7 +58,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Delivery {
+impl fmt::Display for DeliveryMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Fred => "fred",

@@ -58,7 +58,7 @@ pub enum Problem {
         name: String,
     },
     /// Two of its cases have one name.
-    #[error("has two cases called `{0}`; scenario ids would not tell them apart")]
+    #[error("has two cases called `{0}`; scenario ids could not distinguish them")]
     SameName(String),
     /// Its note contradicts itself or the image.
     #[error("has a broken midflight note: {0}")]

@@ -9,7 +9,7 @@ mod symbols;
 
 pub(crate) use bounds::inside;
 pub use bounds::{LARGEST_FILE, LOWEST, MEMORY_SIZE};
-pub use delivery::{Delivery, Place};
+pub use delivery::{DeliveryMode, Place};
 pub use error::{ImageError, Problem};
 pub use note::{Cancel, Case};
 pub use pages::DeliveryPages;
@@ -51,7 +51,7 @@ pub struct Segment {
     pub address: u64,
     /// Its bytes in the file.
     pub bytes: Vec<u8>,
-    /// Its size in memory; what lies behind `bytes` is zeros.
+    /// Its size in memory; the rest after `bytes` is zeros.
     pub size: u64,
 }
 
@@ -178,7 +178,7 @@ struct ElfNote<'a> {
     descriptor: &'a [u8],
 }
 
-/// The first ELF note of `bytes`, and what lies behind it.
+/// The first ELF note of `bytes`, and the bytes after it.
 fn next_note(bytes: &[u8]) -> Option<(ElfNote<'_>, &[u8])> {
     let word = |at: usize| bytes.get(at..at + 4)?.first_chunk().map(|b| u32::from_le_bytes(*b));
     let name_size = word(0)? as usize;

@@ -20,7 +20,7 @@ pub struct Case {
     pub entries: u32,
     /// RIP of the act: a linear address, which is compared and never followed.
     pub act: u64,
-    /// RIP behind the act.
+    /// RIP after the act.
     pub after: u64,
     /// How the host synthesises its event, if it can.
     pub cancel: Option<Cancel>,

@@ -8,7 +8,7 @@ use std::fmt;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Symbols(Vec<(u64, String)>);
 
-/// How far behind a symbol an address still counts as part of it: more than any function here.
+/// How far after a symbol an address still counts as part of it: larger than any function here.
 const REACH: u64 = 0x4000;
 
 impl Symbols {

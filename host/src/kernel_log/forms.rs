@@ -1,6 +1,6 @@
 //! What a record of the kernel's log looks like that no healthy kernel writes.
 //!
-//! The level alone does not tell: drivers write what they like at `warning` and above. The forms are
+//! The level alone is not enough: drivers write what they like at `warning` and above. The forms are
 //! those of include/asm-generic/bug.h, lib/bug.c, arch/x86/mm, arch/x86/kernel, lib/ubsan.c,
 //! kernel/watchdog.c, kernel/rcu and arch/x86/kvm.
 
@@ -14,7 +14,7 @@ pub(super) const CUT_HERE: &str = "------------[ cut here ]------------";
 /// it and the record that begins as [`BEGINNINGS`] say.
 pub(super) const MOST_LINES: usize = 8;
 
-/// How such a record begins, behind `watchdog: `, `rcu: `, `traps: ` or another name of that kind.
+/// How such a record begins, after `watchdog: `, `rcu: `, `traps: ` or another name of that kind.
 pub(super) const BEGINNINGS: [&str; 11] = [
     // WARN(), lockdep.
     "WARNING:",

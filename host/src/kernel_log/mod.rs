@@ -2,7 +2,7 @@
 //!
 //! `/dev/kmsg` gives one record for each read: `PRIORITY,SEQUENCE,MICROSECONDS,FLAGS;TEXT`, then lines
 //! that begin with a blank and hold details (Documentation/ABI/testing/dev-kmsg). What another
-//! program makes the kernel say in the meantime cannot be told from what this run made it say.
+//! program makes the kernel log in the meantime cannot be distinguished from what this run caused.
 
 mod forms;
 
@@ -39,7 +39,7 @@ pub struct KernelLog {
     source: Option<File>,
     /// The beginning of a line whose end has not been read.
     rest: Vec<u8>,
-    /// The records behind [`CUT_HERE`].
+    /// The records after [`CUT_HERE`].
     open: Option<Vec<String>>,
     said: KernelSaid,
     /// Warnings that are not kept.
@@ -81,7 +81,7 @@ impl KernelLog {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                     self.said.unwatched =
-                        Some("the kernel overwrote records that nobody had read".to_owned());
+                        Some("the kernel overwrote records before they were read".to_owned());
                 }
                 Err(error) => {
                     self.said.unwatched = Some(error.to_string());
@@ -162,8 +162,8 @@ fn parse(line: &str) -> Option<(u8, &str)> {
 fn is_warning(text: &str) -> bool {
     let begins = |text: &str| BEGINNINGS.iter().any(|beginning| text.starts_with(beginning));
     // `watchdog: BUG: soft lockup`: one word with a colon may come first.
-    let behind_name = text.split_once(": ").filter(|(name, _)| !name.contains(' ')).map(|(_, rest)| rest);
-    begins(text) || behind_name.is_some_and(begins) || PARTS.iter().any(|part| text.contains(part))
+    let after_name = text.split_once(": ").filter(|(name, _)| !name.contains(' ')).map(|(_, rest)| rest);
+    begins(text) || after_name.is_some_and(begins) || PARTS.iter().any(|part| text.contains(part))
 }
 
 #[cfg(test)]

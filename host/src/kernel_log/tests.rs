@@ -34,7 +34,7 @@ impl Drop for Written {
     }
 }
 
-/// As Linux 6.18 wrote it on a machine of ours, with what stood around it.
+/// As Linux 6.18 wrote it on a real machine, with the lines around it.
 const SPLAT: &str = "\
 6,1090,1392000000,-;kvm-pvm: deliver[1]: vec=8 err=0x0 type=1 cpl=0 rip=0x100341\n\
 4,1091,1392062208,-;------------[ cut here ]------------\n\

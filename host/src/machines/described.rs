@@ -1,4 +1,4 @@
-//! What each machine says of itself.
+//! The properties of each machine.
 
 use super::emulator::Emulator;
 use std::fmt;
@@ -14,7 +14,7 @@ pub struct MachineOptions<'a> {
     pub behaviour: Option<&'a str>,
 }
 
-/// By what the rest of the program treats a kind of machine differently from others.
+/// The properties by which the rest of the program treats kinds of machines differently.
 #[derive(Debug)]
 pub struct Quirks {
     /// The name in reports.
@@ -25,7 +25,7 @@ pub struct Quirks {
     /// Whether it may hang where only SIGKILL reaches it: it runs in worker processes then, and else in
     /// threads of this process.
     pub may_hang: bool,
-    /// Whether it may lack something. What one that may not skips, it fails to do.
+    /// Whether it may lack a feature. A skip on one that may not is a failure.
     pub may_skip: bool,
     /// Whether a scenario that depends on time is the same each time.
     pub repeats: bool,
@@ -33,7 +33,7 @@ pub struct Quirks {
     pub on_this_processor: bool,
     /// Whether known-issues.toml may list what it gets wrong.
     pub has_known_issues: bool,
-    /// Whether its results test the tests and nobody's KVM.
+    /// Whether its results test only the tests, not a KVM.
     pub tests_the_tests: bool,
 }
 

@@ -1,4 +1,4 @@
-//! An external emulator: it boots an image by itself, with nobody who could stop it.
+//! An external emulator: it boots an image by itself, and cannot be stopped during a delivery.
 
 use super::transcript::ImageRun;
 use std::time::Instant;

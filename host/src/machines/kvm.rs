@@ -17,7 +17,7 @@ pub(super) static QUIRKS: Quirks = Quirks {
     ..Quirks::ORDINARY
 };
 
-/// KVM behind a device.
+/// KVM, opened through a device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kvm {
     /// Its file, usually [`kvm::DEVICE`].

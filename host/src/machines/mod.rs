@@ -1,4 +1,4 @@
-//! Machines: whatever can boot an image; most can also stop it, save it and restore it.
+//! Machines: what can boot an image. Most can also stop, save and restore a guest.
 //!
 //! A machine is a [`Description`]: data that is made of a command line in one place, that travels to another
 //! process, and that can be [opened](Described::open). All by which the rest of the program treats machines
@@ -9,7 +9,7 @@
 //! | [`kvm`] | this host's KVM, in worker processes |
 //! | [`model`] | the software machine, in threads |
 //! | [`qemu`] | QEMU, which boots images by itself |
-//! | `described` | what each machine says of itself: its quirks, and how it is opened |
+//! | `described` | the properties of each machine: its quirks, and how it is opened |
 //! | [`emulator`] | what an external emulator that boots images does |
 //! | [`transcript`] | the lines that an image prints when it runs alone |
 //! | [`narrowed`] | two machines made alike |
@@ -43,7 +43,7 @@ pub enum Description {
 
 /// A kind of machine, by the name that reports and `--machine` have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Kind {
+pub enum MachineKind {
     /// This host's KVM
     Kvm,
     /// The software machine
@@ -52,7 +52,7 @@ pub enum Kind {
     Qemu,
 }
 
-impl Kind {
+impl MachineKind {
     /// All of them, in the order of reports.
     pub const ALL: [Self; 3] = [Self::Model, Self::Kvm, Self::Qemu];
 
@@ -65,7 +65,7 @@ impl Kind {
         }
     }
 
-    /// The kind that reports call so; `None` for what is none, like the two machines of a route.
+    /// The kind that reports call so; `None` for what is none, like the two machines of a path.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.quirks().name == name)
     }
@@ -93,10 +93,10 @@ impl Kind {
     }
 }
 
-/// What is peculiar to the machine that a report names. A route over two machines is an ordinary one.
+/// What is peculiar to the machine that a report names. A path over two machines is an ordinary one.
 pub fn quirks(name: &str) -> &'static Quirks {
     static ORDINARY: Quirks = Quirks::ORDINARY;
-    Kind::named(name).map_or(&ORDINARY, Kind::quirks)
+    MachineKind::named(name).map_or(&ORDINARY, MachineKind::quirks)
 }
 
 impl Description {
@@ -151,12 +151,12 @@ mod tests {
 
     #[test]
     fn every_kind_is_listed_has_a_name_of_its_own_and_travels_as_data() {
-        let mut listed = Kind::ALL.to_vec();
+        let mut listed = MachineKind::ALL.to_vec();
         let options = MachineOptions { kvm: Path::new("/dev/kvm"), behaviour: None };
-        for kind in Kind::value_variants() {
-            assert!(listed.contains(kind), "{kind:?} is not in Kind::ALL");
+        for kind in MachineKind::value_variants() {
+            assert!(listed.contains(kind), "{kind:?} is not in MachineKind::ALL");
             listed.retain(|one| one != kind);
-            assert_eq!(Kind::named(kind.quirks().name), Some(*kind), "another is called so");
+            assert_eq!(MachineKind::named(kind.quirks().name), Some(*kind), "another is called so");
             let machine = kind.described(&options).unwrap();
             assert_eq!(
                 (machine.to_string().as_str(), machine.quirks().name),
@@ -170,9 +170,9 @@ mod tests {
     #[test]
     fn a_behaviour_is_for_a_machine_that_has_some() {
         let options = MachineOptions { kvm: Path::new("/dev/kvm"), behaviour: Some("stock") };
-        assert_eq!(Kind::implied(&options), Some(Kind::Model));
-        assert_eq!(Kind::Model.described(&options).unwrap().to_string(), "model (stock)");
-        for kind in [Kind::Kvm, Kind::Qemu] {
+        assert_eq!(MachineKind::implied(&options), Some(MachineKind::Model));
+        assert_eq!(MachineKind::Model.described(&options).unwrap().to_string(), "model (stock)");
+        for kind in [MachineKind::Kvm, MachineKind::Qemu] {
             let name = kind.quirks().name;
             let sentence = format!("--behaviour is for the model; {name} behaves as it does");
             assert_eq!(kind.described(&options), Err(sentence));

@@ -1,10 +1,10 @@
 //! The conversation of two processes about one guest.
 //!
-//! There: the machine as a line of JSON, for a process that has none yet; what is [asked](Asked) as another,
+//! There: the machine as a line of JSON, for a process that has none yet; the [`MigrationRequest`] as another,
 //! then the guest's [stream](crate::stream). Back: an
 //! answer as a line of JSON, and after it the guest's stream if the guest returns.
 
-use super::{Asked, Migrated, MigrationError, Task, finish, image_of, receive, turn_back};
+use super::{Migrated, MigrationError, MigrationRequest, Task, finish, image_of, receive, send_back};
 use crate::image::Image;
 use crate::report::outcome::Report;
 use crate::stream::{Guest, StreamError, base_of};
@@ -27,22 +27,22 @@ enum Answer {
 /// The longest line, in bytes: a report with its frames and differences.
 const LONGEST: u64 = 4 << 20;
 
-/// The other process: receives one guest, does what is asked, and answers. Whatever goes wrong is the answer.
+/// The other process: receives one guest, does what is asked, and answers. Any error is the answer.
 ///
 /// # Errors
-/// When nobody can be asked or answered any more.
+/// When the channel cannot be read or written.
 pub fn serve(
     machine: &dyn Machine,
     behaviour: Option<&str>,
     mut from: impl BufRead,
     mut to: impl Write,
 ) -> Result<(), MigrationError> {
-    let asked: Asked = take_line(&mut from)?;
-    let done = receive(from).and_then(|guest| match asked.task {
+    let request: MigrationRequest = take_line(&mut from)?;
+    let done = receive(from).and_then(|guest| match request.task {
         Task::Finish => {
-            finish(machine, behaviour, guest, asked.time_left, asked.frames).map(Migrated::Judged)
+            finish(machine, behaviour, guest, request.time_left, request.frames).map(Migrated::Judged)
         }
-        Task::Return => turn_back(machine, guest),
+        Task::Return => send_back(machine, guest),
     });
     match done {
         Ok(Migrated::Judged(report)) => put_line(&mut to, &Answer::Judged(Box::new(report)))?,
@@ -50,26 +50,28 @@ pub fn serve(
             put_line(&mut to, &Answer::Returned)?;
             guest.write(&base_of(&image_of(&guest.image).map_err(MigrationError::Refused)?), &mut to)?;
         }
-        Ok(Migrated::Saved) => put_line(&mut to, &Answer::Refused("nobody asked to save it".to_owned()))?,
+        Ok(Migrated::Saved) => {
+            put_line(&mut to, &Answer::Refused("no request was made to save it".to_owned()))?
+        }
         Err(MigrationError::Refused(why)) => put_line(&mut to, &Answer::Refused(why))?,
         Err(error) => put_line(&mut to, &Answer::Refused(error.to_string()))?,
     }
     Ok(())
 }
 
-/// Sends a guest, closes `to`, and hears what became of the guest.
+/// Sends a guest, closes `to`, and reads the result.
 pub(super) fn send(
     from: impl Read,
     to: impl Write,
     guest: &Guest,
     image: &Image,
-    asked: Asked,
+    request: MigrationRequest,
 ) -> Result<Migrated, MigrationError> {
-    let sent = write(to, guest, image, asked);
+    let sent = write(to, guest, image, request);
     match (hear(BufReader::new(from)), sent) {
-        // Who said nothing may have been sent too little.
+        // Without an answer, the error of the write is the cause.
         (Err(MigrationError::Stream(_)), Err(error @ StreamError::TooLong { .. })) => Err(error.into()),
-        // Who refuses stops reading: the answer says more than the failed write.
+        // A destination that refuses stops reading: its answer says more than the failed write.
         (heard, _) => heard,
     }
 }
@@ -83,17 +85,17 @@ pub fn migrate_in_memory(
     behaviour: Option<&str>,
     guest: &Guest,
     image: &Image,
-    asked: Asked,
+    request: MigrationRequest,
 ) -> Result<Migrated, MigrationError> {
     let (mut there, mut back) = (Vec::new(), Vec::new());
-    write(&mut there, guest, image, asked)?;
+    write(&mut there, guest, image, request)?;
     serve(machine, behaviour, there.as_slice(), &mut back)?;
     hear(back.as_slice())
 }
 
-fn write(to: impl Write, guest: &Guest, image: &Image, asked: Asked) -> Result<(), StreamError> {
+fn write(to: impl Write, guest: &Guest, image: &Image, request: MigrationRequest) -> Result<(), StreamError> {
     let mut to = BufWriter::new(to);
-    put_line(&mut to, &asked)?;
+    put_line(&mut to, &request)?;
     guest.write(&base_of(image), to)
 }
 

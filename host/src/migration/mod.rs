@@ -2,21 +2,21 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | this one | what is done with a guest that has come as a [stream](crate::stream) |
-//! | `asked` | what another process is asked to do with a guest, and what becomes of it |
-//! | [`channel`] | the conversation with the process that a guest goes to |
+//! | this one | what is done with a guest that was received as a [stream](crate::stream) |
+//! | `request` | the request to the process that receives a guest, and its result |
+//! | [`channel`] | the protocol with the process that receives a guest |
 //! | [`process`] | that process as a child of this one |
 //! | `timed` | reading and writing until a deadline |
 //!
 //! `midflight save` writes the stream of a guest, and `midflight resume` reads one and [`finish`]es it: they
 //! need no conversation. `migrate-process` has one, because a guest may have to come back.
 
-mod asked;
 pub mod channel;
 pub mod process;
+mod request;
 pub(crate) mod timed;
 
-pub use asked::{Asked, GRACE, Migrated, MigrationError, Task};
+pub use request::{GRACE, Migrated, MigrationError, MigrationRequest, Task};
 
 use crate::engine::runner::Runner;
 use crate::image::Image;
@@ -29,7 +29,7 @@ use std::time::Duration;
 use vm::state;
 use vm::{Blame, Machine, Vcpu};
 
-/// Reads a guest, whole, and whatever has come with it is refused.
+/// Reads a whole guest; refuses anything after it.
 ///
 /// # Errors
 /// As [`Guest::read`].
@@ -57,7 +57,7 @@ pub fn finish(
 }
 
 /// Restores a guest on `machine`, and saves it again.
-fn turn_back(machine: &dyn Machine, mut guest: Guest) -> Result<Migrated, MigrationError> {
+fn send_back(machine: &dyn Machine, mut guest: Guest) -> Result<Migrated, MigrationError> {
     let Some(mut arrived) = restore(machine, &mut guest)? else { return Ok(Migrated::Judged(guest.report)) };
     guest.state = state::save(arrived.vcpu.as_mut(), machine, &guest.state.config)
         .map_err(|error| MigrationError::Refused(error.to_string()))?;

@@ -1,11 +1,11 @@
-//! Another process of this program, which a guest goes to.
+//! Another process of this program, which receives a guest.
 //!
 //! It is started for one guest, and is killed by the kernel when the thread that started it ends, and by us
 //! when it does not answer in time.
 
 use super::channel::{put_line, send};
 use super::timed::Timed;
-use super::{Asked, GRACE, Migrated, MigrationError};
+use super::{GRACE, Migrated, MigrationError, MigrationRequest};
 use crate::image::Image;
 use crate::machines::Description;
 use crate::process::THIS_PROGRAM;
@@ -25,7 +25,7 @@ pub struct Destination {
     pub program: PathBuf,
     /// Its arguments.
     pub arguments: Vec<OsString>,
-    /// The machine that it is told to resume guests on.
+    /// The machine on which it resumes guests.
     pub machine: Description,
 }
 
@@ -37,7 +37,7 @@ impl Destination {
     }
 }
 
-/// Sends a guest to another process, and hears what became of it.
+/// Sends a guest to another process, and reads the result.
 ///
 /// # Errors
 /// When the process cannot be run, does not answer in time, or refuses the guest.
@@ -45,14 +45,14 @@ pub fn migrate_to_process(
     destination: &Destination,
     guest: &Guest,
     image: &Image,
-    asked: Asked,
+    request: MigrationRequest,
 ) -> Result<Migrated, MigrationError> {
-    let deadline = Instant::now() + asked.time_left + GRACE;
+    let deadline = Instant::now() + request.time_left + GRACE;
     let (mut process, from, to) = Process::start(destination).map_err(MigrationError::Start)?;
     let mut to = Timed::new(to, deadline);
     // One that does not read it has ended, or will not answer.
     let _ = put_line(&mut to, &destination.machine);
-    match send(Timed::new(from, deadline), to, guest, image, asked) {
+    match send(Timed::new(from, deadline), to, guest, image, request) {
         Err(MigrationError::Stream(error @ (StreamError::Truncated(_) | StreamError::Io(_)))) => {
             Err(MigrationError::Died { status: status(&mut process.0), error })
         }

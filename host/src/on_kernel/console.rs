@@ -1,8 +1,8 @@
-//! What the console of the kernel under test, and the emulator, said: the end of it, for sentences.
+//! The last output of the console of the kernel under test and of the emulator, for error messages.
 
 /// How much is kept, in bytes: a panic with its stack trace.
 const KEPT: usize = 64 << 10;
-/// What a kernel that gives up prints.
+/// The text of a kernel panic.
 const PANIC: &str = "Kernel panic - not syncing: ";
 
 /// QEMU's complaint about each feature that a CPU model has and its emulation has not: expected, and

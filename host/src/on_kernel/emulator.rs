@@ -11,7 +11,7 @@ pub const DEFAULT_EMULATOR: &str = "qemu-system-x86_64 -accel tcg,thread=single 
      -display none -nodefaults -no-user-config -no-reboot";
 
 /// The kernel's command line, before and after what the user adds. Messages go to the first serial port and records to the second.
-/// What is behind `--` are arguments of `/init`, and so is what the kernel proper does not know, like
+/// Words after `--` are arguments of `/init`, and so are those that the kernel does not know, like
 /// nokaslr, which is for its decompressor.
 ///
 /// After a panic the kernel restarts at once, and `-no-reboot` makes that the emulator's end. The
@@ -21,7 +21,7 @@ const KERNEL_COMMAND_LINE: [&str; 2] =
 /// So much of a command line Linux reads on x86, in bytes: COMMAND_LINE_SIZE without the NUL. It cuts off
 /// the rest without a word.
 const LONGEST: usize = 2047;
-/// The argument that tells process 1 that it is to test this kernel.
+/// The argument by which process 1 knows that it is to test this kernel.
 pub(super) const INIT_ARGUMENT: &str = "midflight-init";
 
 /// The serial port for records, inside.
@@ -34,7 +34,7 @@ pub(super) struct CommandLine {
     pub(super) arguments: Vec<String>,
 }
 
-/// `emulator` with what the kernel under test needs after it: kernel, initrd and serial ports, the first
+/// `emulator` with the arguments that the kernel under test needs: kernel, initrd and serial ports, the first
 /// to standard error and the second to standard output.
 pub(super) fn command_line(
     emulator: &str,

@@ -37,7 +37,7 @@ fn failed<E: std::fmt::Display>(what: impl std::fmt::Display) -> impl FnOnce(E) 
     move |error| Failure(format!("{what} failed: {error}"))
 }
 
-/// In process 1 on a kernel under test: does all that there is to do, powers off, never returns. Elsewhere:
+/// In process 1 on a kernel under test: runs the whole test, powers off, never returns. Otherwise:
 /// nothing.
 pub fn init_if_asked() {
     if std::process::id() == 1 && std::env::args_os().any(|argument| argument == INIT_ARGUMENT) {
@@ -235,7 +235,7 @@ fn forward(mut from: impl Read + Send + 'static, record: fn(Vec<u8>) -> Record, 
     });
 }
 
-/// What the kernel said last about KVM and modules, to go behind a sentence.
+/// The kernel's last lines about KVM and modules, to append to a message.
 fn kernel_says() -> String {
     const LINES: usize = 4;
     let Ok(mut log) = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open("/dev/kmsg") else {

@@ -2,17 +2,17 @@
 //!
 //! It shows what a genuine kvm_amd (or kvm_intel) does on any machine, one without virtualization
 //! included. The kernel boots from an initrd made in memory: this very executable as `/init`, the
-//! modules of KVM, and the arguments. Nothing is installed and no file is left behind.
+//! modules of KVM, and the arguments. Nothing is installed and no file remains.
 //!
 //! | module | holds |
 //! |---|---|
-//! | `outside` | boots the emulator, streams what comes back, says what went wrong |
+//! | `outside` | boots the emulator, passes its results on, reports errors |
 //! | `inside` | process 1 on the kernel under test |
 //! | `initrd` | what the kernel unpacks as its root |
 //! | `modules` | which modules KVM needs, decompressed, in load order |
 //! | `emulator` | the emulator's command line |
-//! | `console` | what the kernel's console says about an unhappy end |
-//! | `record` | what travels over the second serial port, framed, numbered and checksummed |
+//! | `console` | the end of the kernel's console, for error messages |
+//! | `record` | the records on the second serial port, framed, numbered and checksummed |
 
 mod console;
 mod emulator;
@@ -80,7 +80,7 @@ pub enum OnKernelError {
     )]
     Dynamic,
     /// `--emulator` is not a command line.
-    #[error("--emulator `{0}` is no command line: it is empty or a quote is not closed")]
+    #[error("--emulator `{0}` is not a command line: it is empty or a quote is not closed")]
     EmulatorCommand(String),
     /// `--append` would end the kernel's own words.
     #[error(
@@ -105,7 +105,7 @@ pub enum OnKernelError {
     },
     /// The emulator failed before anything came from inside.
     #[error(
-        "the emulator ended with {status} before anything came from inside; QEMU 7.2 or later is needed; \
+        "the emulator ended with {status} before it sent anything; QEMU 7.2 or later is needed; \
          it says: {says}"
     )]
     EmulatorFailed {
@@ -115,10 +115,10 @@ pub enum OnKernelError {
         says: String,
     },
     /// The kernel gave up.
-    #[error("the kernel under test gave up: {0}")]
+    #[error("kernel panic in the kernel under test: {0}")]
     Panic(String),
     /// Nothing came back.
-    #[error("the kernel under test ended without a result ({status}); the last it said: {says}")]
+    #[error("the kernel under test ended without a result ({status}); its last output: {says}")]
     NoResult {
         /// The emulator's status.
         status: String,
@@ -127,7 +127,7 @@ pub enum OnKernelError {
     },
     /// The deadline passed.
     #[error(
-        "timeout: the kernel under test did not finish within {limit} s and was killed, {stage}; the last it said: {says}"
+        "timeout: the kernel under test did not finish within {limit} s and was killed, {stage}; its last output: {says}"
     )]
     Timeout {
         /// The bound in seconds.
@@ -137,9 +137,9 @@ pub enum OnKernelError {
         /// The last line of its console.
         says: String,
     },
-    /// This process was told to end.
-    #[error("this run was told to end")]
-    ToldToEnd,
+    /// This process received a signal to end.
+    #[error("this run was ended by a signal")]
+    EndRequested,
     /// Midflight could not be run there.
     #[error("on the kernel under test: {0}")]
     Inside(String),

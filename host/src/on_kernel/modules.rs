@@ -58,7 +58,7 @@ pub enum ModuleError {
         error: std::io::Error,
     },
     /// A file is not a module.
-    #[error("{} is no kernel module: {why}", file.display())]
+    #[error("{} is not a kernel module: {why}", file.display())]
     NotAModule {
         /// Its name.
         file: PathBuf,
@@ -94,7 +94,7 @@ fn has_built_in(directory: &Path) -> Result<bool, ModuleError> {
     Ok(list.lines().filter_map(name).any(|name| VENDOR_MODULES.contains(&name.as_str())))
 }
 
-/// Adds a module behind its dependencies. `needed_by` are the modules that lead to it, which ends
+/// Adds a module after its dependencies. `needed_by` are the modules that lead to it, which ends
 /// circles.
 fn add(
     name: &str,

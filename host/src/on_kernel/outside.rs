@@ -1,9 +1,9 @@
-//! Boots the kernel under test and passes on what comes back.
+//! Boots the kernel under test and passes its results on.
 
 use super::console::Console;
 use super::record::{Decoder, Record};
 use super::{KernelUnderTest, OnKernelError, emulator, initrd};
-use crate::process::{Child, Event, MemoryFile};
+use crate::process::{Child, ChildEvent, MemoryFile};
 use std::io::Write;
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
@@ -52,7 +52,7 @@ pub fn run(
         stage: "booting the kernel".to_owned(),
     };
     let result = host.watch(start + under_test.timeout, output, progress);
-    // What failed inside has told its story itself.
+    // An error inside has already been reported.
     if !matches!(result, Ok(_) | Err(Trouble::Other(OnKernelError::Inside(_) | OnKernelError::Output(_)))) {
         host.show_console(progress);
     }
@@ -75,7 +75,7 @@ struct Host {
     start: Instant,
     console: Console,
     decoder: Decoder,
-    /// How far it has come.
+    /// The current stage.
     stage: String,
 }
 
@@ -100,18 +100,18 @@ impl Host {
         self.say(progress, "booting the kernel");
         loop {
             match self.child.next(deadline).map_err(system("reading from the emulator"))? {
-                Event::Errors(bytes) => self.console.add(&bytes),
-                Event::Output(bytes) => {
+                ChildEvent::Errors(bytes) => self.console.add(&bytes),
+                ChildEvent::Output(bytes) => {
                     for record in self.decoder.feed(&bytes) {
                         if let Some(end) = self.record(record, output, progress)? {
                             return Ok(self.end(end, output)?);
                         }
                     }
                 }
-                Event::Late => return Err(Trouble::Late),
-                // Nobody watches for signals here: they end this process by themselves.
-                Event::ToldToEnd => return Err(OnKernelError::ToldToEnd.into()),
-                Event::Ended(status) => return Err(self.without_result(status).into()),
+                ChildEvent::Late => return Err(Trouble::Late),
+                // Signals are not watched here: they end this process directly.
+                ChildEvent::EndRequested => return Err(OnKernelError::EndRequested.into()),
+                ChildEvent::Ended(status) => return Err(self.without_result(status).into()),
             }
         }
     }
@@ -126,7 +126,7 @@ impl Host {
         match record {
             Record::Stage(stage) => self.say(progress, &stage),
             Record::Output(bytes) => output.write_all(&bytes).map_err(OnKernelError::Output)?,
-            // Nobody can be told that standard error is gone.
+            // A failure to write to standard error cannot be reported.
             Record::Errors(bytes) => drop(progress.write_all(&bytes)),
             end @ (Record::Ended(_) | Record::Failed(_)) => return Ok(Some(end)),
         }
@@ -137,7 +137,7 @@ impl Host {
         output.flush().map_err(OnKernelError::Output)?;
         // One that does not power off is killed: its results are complete.
         let deadline = Instant::now() + POWER_OFF;
-        while let Ok(Event::Output(_) | Event::Errors(_)) = self.child.next(deadline) {}
+        while let Ok(ChildEvent::Output(_) | ChildEvent::Errors(_)) = self.child.next(deadline) {}
         match (end, self.decoder.lost()) {
             (_, lost @ 1..) => Err(OnKernelError::Damaged(lost)),
             (Record::Ended(code), 0) => Ok(code),
@@ -146,7 +146,7 @@ impl Host {
         }
     }
 
-    /// The emulator is gone and no last record came.
+    /// The emulator ended without a last record.
     fn without_result(&self, status: ExitStatus) -> OnKernelError {
         let status_ok = status.success() || self.decoder.received() > 0;
         let (status, says) = (status.to_string(), self.console.last_line());
@@ -160,11 +160,11 @@ impl Host {
     fn say(&mut self, progress: &mut impl Write, stage: &str) {
         self.stage = stage.to_owned();
         let seconds = self.start.elapsed().as_secs_f64();
-        // Nobody can be told that standard error is gone.
+        // A failure to write to standard error cannot be reported.
         let _ = writeln!(progress, "on-kernel [{seconds:6.1} s] {stage}");
     }
 
-    /// The end of the console, for whoever has to find out what went wrong.
+    /// The end of the console, for diagnosis.
     fn show_console(&self, progress: &mut impl Write) {
         for line in self.console.last_lines(SHOWN) {
             let _ = writeln!(progress, "    {line}");

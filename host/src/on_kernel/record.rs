@@ -1,4 +1,4 @@
-//! What travels from the kernel under test.
+//! The records that the kernel under test sends.
 //!
 //! A frame is a [`Record`] with its number and a CRC-32, encoded by postcard, made free of zero
 //! bytes by COBS and ended by one. So a reader finds the next frame after any damage, a damaged one
@@ -13,14 +13,14 @@ const END: u8 = 0;
 /// A frame that is longer, in bytes, is damaged: no sender makes one.
 const LONGEST: usize = 1 << 16;
 
-/// What comes from there.
+/// A record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Record {
-    /// How far it has come, for people.
+    /// The current stage, for people.
     Stage(String),
-    /// Midflight's standard output goes on with these bytes.
+    /// The next bytes of midflight's standard output.
     Output(Vec<u8>),
-    /// Midflight's standard error goes on with these bytes.
+    /// The next bytes of midflight's standard error.
     Errors(Vec<u8>),
     /// Midflight ended with this exit code; the last record.
     Ended(u8),
@@ -40,13 +40,13 @@ impl Encoder {
         let checked = postcard::to_stdvec_crc32(&(self.next, record), CRC.digest())?;
         self.next += 1;
         let mut frame = postcard::to_stdvec_cobs(checked.as_slice())?;
-        // A zero in front, too: what the serial port carried before is no part of the frame.
+        // A zero before it, too: earlier bytes on the serial port are not part of the frame.
         frame.insert(0, END);
         Ok(frame)
     }
 }
 
-/// Takes frames apart again.
+/// Decodes frames.
 ///
 /// What is no frame is dropped: text of a boot loader harms nothing, and a damaged frame is missed
 /// by its number.

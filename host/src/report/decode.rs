@@ -1,7 +1,7 @@
-//! A captured delivery in words: its frame, and what the entry stub saw beside it.
+//! A captured delivery in words: its frame, and what the entry stub recorded besides it.
 
 use crate::image::Image;
-use crate::scenario::Delivery as Scheme;
+use crate::scenario::DeliveryMode;
 use fred::config::FredConfig;
 use fred::data::{DebugData, DeviceNotAvailableData, PageFaultData};
 use fred::debug::{Dr6, Dr7};
@@ -11,12 +11,12 @@ use protocol::delivery::Delivery;
 
 /// Each quadword of `delivery` in words, in the order of [`QUADWORDS`](super::difference::QUADWORDS). The IDT has no event information:
 /// its CS and SS are selectors.
-pub(crate) fn decode(delivery: &Delivery, scheme: Scheme, image: &Image) -> [String; 20] {
+pub(crate) fn decode(delivery: &Delivery, mode: DeliveryMode, image: &Image) -> [String; 20] {
     let frame = Frame::from_words(delivery.frame);
     let hex = |value: u64| format!("{value:#x}");
-    let (cs, ss) = match scheme {
-        Scheme::Fred => (format!("{:?}", frame.cs), format!("{:?}", frame.ss)),
-        Scheme::Idt => (hex(frame.cs.0), hex(frame.ss.0)),
+    let (cs, ss) = match mode {
+        DeliveryMode::Fred => (format!("{:?}", frame.cs), format!("{:?}", frame.ss)),
+        DeliveryMode::Idt => (hex(frame.cs.0), hex(frame.ss.0)),
     };
     let number = u8::try_from(delivery.vector).unwrap_or(u8::MAX);
     [

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// What results depend on and a reader of them must know.
+/// Facts about the host that results depend on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostFacts {
     /// The CPU's model name.
@@ -18,8 +18,8 @@ pub struct HostFacts {
     pub cpu_fred: bool,
     /// Whether KVM offers FRED to guests.
     pub kvm_fred: bool,
-    /// What this host runs inside of: `qemu-tcg 7.2` in QEMU without acceleration, another
-    /// hypervisor's CPUID signature otherwise; empty on hardware, or where it hides.
+    /// The hypervisor or emulator that this host runs in: `qemu-tcg 7.2` in QEMU without acceleration, another
+    /// hypervisor's CPUID signature otherwise; empty on hardware, or if it is hidden.
     pub nested: String,
     /// Where a process of this host is when INT1 has trapped: `after` it, as the manual says, or `at`
     /// it; empty where it raises no SIGTRAP.
@@ -27,14 +27,14 @@ pub struct HostFacts {
     /// The external emulator and its version; empty when there is none.
     pub emulator: String,
     /// Which FRED series this KVM was built with, such as `v9`: what no kernel says and the user states
-    /// with `--host-fact`. Empty where nobody did.
+    /// with `--host-fact`. Empty if it was not stated.
     pub fred_series: String,
     /// midflight's version.
     pub midflight: String,
 }
 
 impl HostFacts {
-    /// Asks the host, and the KVM behind `device`.
+    /// Reads them from the host, and from the KVM at `device`.
     pub fn gather(device: &Path) -> Self {
         let facts = kvm::facts(device);
         Self {
@@ -67,11 +67,9 @@ impl HostFacts {
                 Ok(())
             }
             Some((name, _)) if Self::NAMES.contains(&name) && name != "fred_series" => {
-                Err(format!("{name} is what the host says of itself; only fred_series can be stated"))
+                Err(format!("{name} is read from the host; only fred_series can be stated"))
             }
-            _ => {
-                Err(format!("`{fact}` is no fact that can be stated; the one there is, is fred_series=NAME"))
-            }
+            _ => Err(format!("`{fact}` is not a fact that can be stated; the only one is fred_series=NAME")),
         }
     }
 

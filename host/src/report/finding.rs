@@ -1,4 +1,4 @@
-//! Why a scenario came to what it came to, where that is no field that differed.
+//! Why a scenario did not pass, other than a field that differed.
 
 use crate::image::Address;
 use crate::stops::cut::Changed;
@@ -16,7 +16,7 @@ pub enum Finding {
     Guest {
         /// Its words, without the address.
         words: String,
-        /// Where the event came that they are about.
+        /// Where the event that they describe was delivered.
         #[serde(default)]
         rip: Option<u64>,
     },
@@ -48,7 +48,7 @@ pub enum Finding {
         /// What exactly.
         refusal: Refusal,
     },
-    /// KVM_RUN returned with what nobody waited for.
+    /// KVM_RUN returned with an unexpected exit.
     Exit {
         /// With what.
         exit: Exit,
@@ -59,7 +59,7 @@ pub enum Finding {
         #[serde(default)]
         entered: Option<Box<Entered>>,
     },
-    /// The guest was still running when its time was over.
+    /// The guest was still running at its deadline.
     Deadline {
         /// How many seconds it had.
         seconds: f64,
@@ -87,14 +87,14 @@ pub enum Finding {
         /// What it had become.
         to: Box<Changed>,
     },
-    /// The entry was abandoned, and the event that it was to inject is gone from the queue.
+    /// The entry was cancelled, and the event that it was to inject is lost from the queue.
     EventGone {
         /// What is in the queue.
         queue: ShownQueue,
     },
     /// CPUID offers FRED, the guest has set CR4.FRED, and it reads 0.
     FredNotSet,
-    /// The guest came to `Done`, and KVM_RUN had not returned at the `Armed` before it.
+    /// The guest rang `Done` without KVM_RUN having returned at the `Armed` before it.
     NeverArmed,
     /// What a stop says that the machine must not do.
     Machine {
@@ -132,7 +132,7 @@ pub enum Finding {
         /// The line.
         line: usize,
     },
-    /// What our own program, or the environment, did.
+    /// A fault of this program or its environment.
     Program {
         /// In words.
         words: String,
@@ -199,12 +199,12 @@ impl From<Doorbell> for Port {
 }
 
 impl Finding {
-    /// What our own program, or the environment, did, in the words of an error.
+    /// A fault of this program or its environment, as the text of an error.
     pub fn program(error: impl ToString) -> Self {
         Self::Program { words: error.to_string() }
     }
 
-    /// What the model, which can do everything, made of a skip.
+    /// A skip on the model, which can do everything.
     pub fn denied(skip: Option<Self>) -> Self {
         let what = match skip {
             Some(Self::Lacks { what }) => Some(what),
@@ -223,7 +223,7 @@ impl Finding {
         }
     }
 
-    /// Itself without what moves whenever the images are built anew, or depends on the processor: addresses,
+    /// Without the parts that change whenever the images are rebuilt, or depend on the processor: addresses,
     /// and what the kernel says beside a suberror.
     pub fn lasting(&self) -> Self {
         let mut lasting = self.clone();

@@ -39,7 +39,7 @@ pub(crate) struct Ended<'a> {
 /// A run in which not every selected scenario ran.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Early {
-    /// The signal that ended it; without one, an error did, which standard error tells.
+    /// The signal that ended it; `None` if an error did, which is on standard error.
     pub signal: Option<Signal>,
     /// How many scenarios did not run.
     pub not_run: usize,

@@ -8,7 +8,7 @@ use crate::report::facts::HostFacts;
 use crate::report::known::JudgedWarnings;
 use crate::report::outcome::{Outcome, Report};
 use crate::report::words::reason;
-use crate::scenario::{Delivery, Scenario};
+use crate::scenario::{DeliveryMode, Scenario};
 use std::collections::BTreeMap;
 use std::io::{Result, Write};
 
@@ -32,7 +32,7 @@ impl Writer for Human {
     }
 }
 
-/// Writes what is to be said of one scenario by itself: its failure, with the command that repeats it
+/// Writes one scenario, if it needs attention: its failure, with the command that repeats it
 /// where there is one, and its frames.
 ///
 /// # Errors
@@ -80,7 +80,7 @@ pub(super) fn finding(output: &mut dyn Write, report: &Report) -> Result<()> {
     if !quirks(&report.machine).repeats && report.scenario.depends_on_time() {
         writeln!(
             output,
-            "    by chance: a storm's signals come at other moments each time; --repeat N and --storm-cuts K bring more"
+            "    not deterministic: a storm's signals arrive at other times in each run; --repeat N and --storm-cuts K try more"
         )?;
     }
     Ok(())
@@ -180,7 +180,7 @@ pub(super) fn table(output: &mut dyn Write, reports: &[Report]) -> Result<()> {
             "pass", "fail", "known", "skip", "error", "proved cuts"
         )?;
         let of = |report: &Report| (report.scenario.image.clone(), report.scenario.delivery);
-        let mut rows: Vec<(String, Delivery)> = mine.iter().map(|report| of(report)).collect();
+        let mut rows: Vec<(String, DeliveryMode)> = mine.iter().map(|report| of(report)).collect();
         rows.sort_unstable();
         rows.dedup();
         for in_row in rows {
@@ -234,7 +234,7 @@ fn conclusion(output: &mut dyn Write, reports: &[Report], host: &HostFacts) -> R
 
 fn fred_on_model_only(reports: &[Report]) -> bool {
     let ran =
-        |report: &&Report| report.scenario.delivery == Delivery::Fred && report.outcome != Outcome::Skip;
+        |report: &&Report| report.scenario.delivery == DeliveryMode::Fred && report.outcome != Outcome::Skip;
     let mut fred = reports.iter().filter(ran).peekable();
     fred.peek().is_some() && fred.all(|report| quirks(&report.machine).tests_the_tests)
 }

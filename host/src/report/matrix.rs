@@ -42,7 +42,7 @@ pub(crate) fn row(output: &mut impl Write, row: &Row) -> Result<()> {
     output.flush()
 }
 
-/// Writes what the matrix comes to.
+/// Writes the summary of the matrix.
 ///
 /// # Errors
 /// When `output` cannot be written.

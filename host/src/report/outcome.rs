@@ -1,4 +1,4 @@
-//! What became of a scenario: the record that travels from workers, into reports and into JSON.
+//! The outcome of a scenario: the record that workers send and that reports and JSON are made of.
 
 use crate::image::Address;
 use crate::report::difference::{Difference, Field};
@@ -12,7 +12,7 @@ use vm::Blame;
 use vm::explain::ShownQueue;
 use vm::state::{Loss, Restored};
 
-/// What became of a scenario, least severe first.
+/// The outcome of a scenario, least severe first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
@@ -78,7 +78,7 @@ impl fmt::Display for Cited {
 /// What was seen at a cut.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AtCut {
-    /// What the queue held; none where the kernel went on by itself.
+    /// The queue at the cut; `None` if the kernel resolved the fault itself.
     pub queue: Option<ShownQueue>,
     /// Where the guest was.
     pub at: Address,
@@ -88,7 +88,7 @@ impl fmt::Display for AtCut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.queue {
             Some(queue) => write!(f, "{queue} at {}", self.at),
-            None => write!(f, "not seen: the kernel mapped the page and went on at {}", self.at),
+            None => write!(f, "not seen: the kernel mapped the page and continued at {}", self.at),
         }
     }
 }
@@ -105,7 +105,7 @@ pub struct Report {
     pub vendor: Option<String>,
     /// The model's behaviour; null on other machines.
     pub behaviour: Option<String>,
-    /// What became of it.
+    /// Its outcome.
     pub outcome: Outcome,
     /// Why, where it did not pass and that is no field that differed.
     pub why: Option<Finding>,
@@ -130,9 +130,9 @@ pub struct Report {
     /// What the uAPI could not carry in a migration.
     pub losses: Vec<Loss>,
     /// Whether the uAPI had no field for the event data of an exception that migrated: event data 0 in
-    /// its frame is then nobody's fault.
+    /// its frame is then not a fault of the machine.
     pub event_data_open: bool,
-    /// What read back otherwise after a restore: `expected` was saved, `got` was read back.
+    /// Fields that read back different after a restore: `expected` was saved, `got` was read back.
     pub restored: Vec<vm::Difference>,
     /// Captured frames in the form of the guest's FRAME lines, where they were asked for.
     pub frames: Vec<String>,
@@ -197,7 +197,7 @@ impl Report {
         }
     }
 
-    /// A machine on which a restored guest reads back otherwise than it was saved is wrong, whatever
+    /// A machine on which a restored guest does not read back as it was saved is wrong, whatever
     /// the guest noticed of it.
     pub fn blame_restore(&mut self) {
         if self.restored.is_empty() {
@@ -214,7 +214,7 @@ impl Report {
         }));
     }
 
-    /// The model can do everything: what it skips, it fails to do.
+    /// The model can do everything: its skip is a failure.
     pub fn deny_skip(&mut self) {
         if self.outcome == Outcome::Skip {
             self.outcome = Outcome::Fail;

@@ -3,7 +3,7 @@
 use crate::report::outcome::{Outcome, Report};
 use serde::Serialize;
 
-/// How many scenarios came out how.
+/// The number of scenarios by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
     /// Passed.
@@ -41,7 +41,7 @@ impl Totals {
         self.pass + self.fail + self.known + self.skip + self.error
     }
 
-    /// Whether not one scenario came to a verdict of any kind.
+    /// Whether no scenario has a verdict.
     pub fn nothing_tested(&self) -> bool {
         self.skip == self.all()
     }

@@ -10,7 +10,7 @@ use protocol::exit::ImageExit;
 use std::fmt;
 use vm::explain;
 
-/// Why a scenario came to what it came to; `None` for a pass, and for a failure that its differences
+/// Why a scenario has its outcome; `None` for a pass, and for a failure that its differences
 /// describe whole.
 pub fn reason(report: &Report) -> Option<String> {
     if let (Outcome::Known, Some(known)) = (report.outcome, &report.known) {
@@ -30,7 +30,7 @@ pub fn failure(report: &Report) -> String {
     report.differences.iter().map(each).collect::<Vec<_>>().join("; ")
 }
 
-/// What read back otherwise after a restore.
+/// Fields that read back different after a restore.
 fn not_as_saved(restored: &[vm::Difference]) -> Option<String> {
     const NAMED: usize = 6;
     let named: Vec<String> = restored
@@ -49,9 +49,9 @@ fn not_as_saved(restored: &[vm::Difference]) -> Option<String> {
 }
 
 /// Where a guest is, as far as that is known.
-struct Place<'a>(&'a Option<Address>);
+struct AtAddress<'a>(&'a Option<Address>);
 
-impl fmt::Display for Place<'_> {
+impl fmt::Display for AtAddress<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some(address) => address.fmt(f),
@@ -78,18 +78,20 @@ impl fmt::Display for Finding {
             Self::Exit { exit, at, entered } => {
                 let what = explain::exit(exit);
                 match (exit, entered) {
-                    (vm::Exit::UnknownInstruction { .. }, _) => write!(f, "{what} at {}", Place(at)),
-                    (_, Some(entered)) => write!(f, "{what}; RIP at {}; {entered}", Place(at)),
-                    (_, None) => write!(f, "{what}, RIP at {}", Place(at)),
+                    (vm::Exit::UnknownInstruction { .. }, _) => write!(f, "{what} at {}", AtAddress(at)),
+                    (_, Some(entered)) => write!(f, "{what}; RIP at {}; {entered}", AtAddress(at)),
+                    (_, None) => write!(f, "{what}, RIP at {}", AtAddress(at)),
                 }
             }
             Self::Deadline { seconds, at } => {
-                write!(f, "timeout: after {seconds} s the guest was still running, at {}", Place(at))
+                write!(f, "timeout: after {seconds} s the guest was still running, at {}", AtAddress(at))
             }
             Self::Ended { byte, words } => {
-                write!(f, "the image ended itself in mid-case, {}: {words}", ended(*byte))
+                write!(f, "the image ended itself in the middle of a case, {}: {words}", ended(*byte))
             }
-            Self::OutOfTurn { port, at } => write!(f, "the guest {port} out of turn, RIP at {}", Place(at)),
+            Self::OutOfTurn { port, at } => {
+                write!(f, "the guest {port} out of turn, RIP at {}", AtAddress(at))
+            }
             Self::EventChanged { to } => {
                 write!(f, "the event in flight changed at the second KVM_RUN, to {to}")
             }
@@ -101,7 +103,7 @@ impl fmt::Display for Finding {
                 f.write_str("CPUID offers FRED, the guest has set CR4.FRED, and CR4.FRED reads 0")
             }
             Self::NeverArmed => {
-                f.write_str("the guest came to Done, and KVM_RUN had not returned at the Armed before it")
+                f.write_str("the guest rang Done, but KVM_RUN had not returned at the Armed before it")
             }
             Self::NotCut { why } => write!(f, "the delivery was not cut: {why}"),
             Self::StopNotMet => {
@@ -135,8 +137,8 @@ impl fmt::Display for Changed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { queue, at, changes } = self;
         match queue {
-            Some(queue) => write!(f, "{queue} at {}", Place(at))?,
-            None => write!(f, "what was not seen, at {}", Place(at))?,
+            Some(queue) => write!(f, "{queue} at {}", AtAddress(at))?,
+            None => write!(f, "an unknown event, at {}", AtAddress(at))?,
         }
         let each: Vec<String> = changes
             .iter()
@@ -177,7 +179,7 @@ impl fmt::Display for Disbelief {
             Self::NoCut => f.write_str("the guest says pass and no cut was proved"),
             Self::NoReason => f.write_str("the guest says fail and names neither a field nor a reason"),
             Self::None => f.write_str("the guest rang Done without a verdict"),
-            Self::Unknown(verdict) => write!(f, "the guest's verdict {verdict} is no verdict"),
+            Self::Unknown(verdict) => write!(f, "the guest's verdict {verdict} is unknown"),
             Self::NotPrinted => f.write_str("the image printed no verdict for the case"),
             Self::EndedAsFailed => f.write_str("the image ended as failed before this case's verdict"),
         }

@@ -1,18 +1,18 @@
 //! Which plans make sense for a case.
 
-use super::{Action, Delivery, Place, Plan, Stop};
+use super::{Action, DeliveryMode, Place, Plan, Stop};
 use crate::image::Case;
 use crate::stops::how::Target;
 use protocol::need::Needs;
 use protocol::note::CaseFlags;
 
 /// Whether a case can be delivered so at all.
-pub fn is_possible(case: &Case, delivery: Delivery) -> bool {
-    delivery == Delivery::Fred || !case.needs.contains(Needs::FRED)
+pub fn is_possible(case: &Case, delivery: DeliveryMode) -> bool {
+    delivery == DeliveryMode::Fred || !case.needs.contains(Needs::FRED)
 }
 
 /// Whether a plan makes sense for a case, delivered so, with or without KVM_CAP_EXCEPTION_PAYLOAD.
-pub fn applies(case: &Case, delivery: Delivery, payload: bool, plan: Plan) -> bool {
+pub fn applies(case: &Case, delivery: DeliveryMode, payload: bool, plan: Plan) -> bool {
     is_possible(case, delivery)
         && match plan {
             // The capability changes nothing before the first cut. What the host injects, it injects

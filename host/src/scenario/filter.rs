@@ -10,7 +10,7 @@
 //!    `pf/read-unmapped` all of that case, `cold` every cold scenario, `migrate` every scenario with just
 //!    that action.
 //!
-//! A filter without any component (`''`, `:`) is refused: nobody who writes one means everything.
+//! A filter without any component (`''`, `:`) is refused: it is more likely a mistake than a filter for everything.
 
 mod near;
 

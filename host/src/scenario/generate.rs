@@ -1,7 +1,7 @@
 //! Every scenario of an image.
 
 use super::applies::{applies, is_of_another};
-use super::{Action, Delivery, Plan, Scenario, Stop};
+use super::{Action, DeliveryMode, Plan, Scenario, Stop};
 use crate::image::{Case, Image};
 use protocol::need::Needs;
 
@@ -9,7 +9,7 @@ use protocol::need::Needs;
 pub fn all(image: &Image) -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for case in &image.cases {
-        for delivery in [Delivery::Fred, Delivery::Idt] {
+        for delivery in [DeliveryMode::Fred, DeliveryMode::Idt] {
             for payload in [true, false] {
                 for plan in
                     plans(case, payload).into_iter().filter(|plan| applies(case, delivery, payload, *plan))
@@ -28,11 +28,11 @@ pub fn all(image: &Image) -> Vec<Scenario> {
     scenarios
 }
 
-/// What a scenario needs of the machine beyond what every machine has.
-pub fn needs(case: &Case, delivery: Delivery) -> Needs {
+/// The features that a scenario needs and not every machine has.
+pub fn needs(case: &Case, delivery: DeliveryMode) -> Needs {
     match delivery {
-        Delivery::Fred => case.needs | Needs::FRED,
-        Delivery::Idt => case.needs,
+        DeliveryMode::Fred => case.needs | Needs::FRED,
+        DeliveryMode::Idt => case.needs,
     }
 }
 

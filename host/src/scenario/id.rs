@@ -1,6 +1,6 @@
 //! Reading a scenario's id.
 
-use super::{Action, Delivery, Plan, Scenario, Stop, renamed};
+use super::{Action, DeliveryMode, Plan, Scenario, Stop, renamed};
 use std::str::FromStr;
 
 /// A text is no scenario's id.
@@ -43,8 +43,8 @@ fn parse(text: &str) -> Result<Scenario, &'static str> {
     let mut parts = rest.split(':').peekable();
     let case = parts.next().filter(|case| !case.is_empty()).ok_or("it names no case")?;
     let delivery = match parts.next() {
-        Some("fred") => Delivery::Fred,
-        Some("idt") => Delivery::Idt,
+        Some("fred") => DeliveryMode::Fred,
+        Some("idt") => DeliveryMode::Idt,
         _ => return Err("its delivery is neither `fred` nor `idt`"),
     };
     let payload = parts.next_if_eq(&"nopayload").is_none();
@@ -69,15 +69,15 @@ fn parse(text: &str) -> Result<Scenario, &'static str> {
 }
 
 /// Stops and actions that do not go together.
-fn check(stop: Stop, action: Action, delivery: Delivery) -> Result<(), &'static str> {
+fn check(stop: Stop, action: Action, delivery: DeliveryMode) -> Result<(), &'static str> {
     if !stop.stands_still() && action != Action::RESUME {
-        return Err("where the guest does not stand still for the host, it can only be resumed");
+        return Err("its stop does not stop the guest for the host, so its action can only be `resume`");
     }
     if action.again > 0 && !stop.is_repeatable() {
         return Err("its stop cannot be repeated");
     }
     if stop.facts().place.is_some_and(|place| !place.is_touched(delivery)) {
-        return Err("its delivery does not touch the place of its stop");
+        return Err("its delivery does not access the page of its stop");
     }
     Ok(())
 }
@@ -93,12 +93,12 @@ mod tests {
         let scenario = Scenario {
             image: "pf".to_owned(),
             case: "read-unmapped".to_owned(),
-            delivery: Delivery::Fred,
+            delivery: DeliveryMode::Fred,
             payload: true,
             plan: Plan::Cut(Block(Place::Frame).into(), Action::MIGRATE_DISTURB),
         };
         assert_eq!(scenario.to_string(), "pf/read-unmapped:fred:block@frame:migrate+disturb");
-        let cold = Scenario { payload: false, plan: Plan::Cold, delivery: Delivery::Idt, ..scenario };
+        let cold = Scenario { payload: false, plan: Plan::Cold, delivery: DeliveryMode::Idt, ..scenario };
         assert_eq!(cold.to_string(), "pf/read-unmapped:idt:nopayload:cold");
     }
 
@@ -124,7 +124,7 @@ mod tests {
             }
         }
         for plan in plans {
-            for delivery in [Delivery::Fred, Delivery::Idt] {
+            for delivery in [DeliveryMode::Fred, DeliveryMode::Idt] {
                 let place = if let Plan::Cut(stop, _) = plan { stop.facts().place } else { None };
                 if place.is_some_and(|place| !place.is_touched(delivery)) {
                     continue;

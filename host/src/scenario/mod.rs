@@ -1,7 +1,7 @@
 //! Scenarios: a case, how it is delivered, where its delivery is stopped, and what is done there.
 //!
 //! The grammar of an id, which replays the scenario exactly (a storm's on KVM: as far as its host's
-//! clock does, [`Facts::depends_on_time`](crate::stops::Facts::depends_on_time)):
+//! clock does, [`StopFacts::depends_on_time`](crate::stops::StopFacts::depends_on_time)):
 //!
 //! ```text
 //! name     = letter *( letter | digit | "-" )            ; lower case
@@ -27,7 +27,7 @@ pub use applies::{applies, is_possible};
 pub use generate::{all, needs};
 pub use id::InvalidId;
 
-pub use crate::image::{Delivery, Place};
+pub use crate::image::{DeliveryMode, Place};
 pub use crate::stops::{Action, Migration, Stop};
 
 use serde::{Deserialize, Serialize};
@@ -47,7 +47,7 @@ pub enum Plan {
     Cut(Stop, Action),
 }
 
-/// A scenario. What travels of it is its id.
+/// A scenario. It is serialised as its id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Scenario {
@@ -56,7 +56,7 @@ pub struct Scenario {
     /// The case's name.
     pub case: String,
     /// FRED or IDT.
-    pub delivery: Delivery,
+    pub delivery: DeliveryMode,
     /// Whether KVM_CAP_EXCEPTION_PAYLOAD is on.
     pub payload: bool,
     /// What happens.
@@ -74,7 +74,7 @@ impl fmt::Display for Plan {
 }
 
 impl Plan {
-    /// Its stop, or what it has instead of one, as ids have it.
+    /// Its stop, or `cold` or `none`, as ids have it.
     pub fn stop_name(self) -> String {
         match self {
             Self::Cut(stop, _) => stop.to_string(),
@@ -97,7 +97,7 @@ impl Scenario {
         format!("{}/{}:{}", self.image, self.case, self.delivery)
     }
 
-    /// Whether the same id may end otherwise another time, because of when its signals came.
+    /// Whether the same id may have another outcome next time, because the times of its signals differ.
     pub fn depends_on_time(&self) -> bool {
         match self.plan {
             Plan::Cut(stop, _) => stop.facts().depends_on_time,

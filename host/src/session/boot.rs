@@ -1,7 +1,7 @@
 //! Loading an image and starting it the PVH way: 32-bit protected mode, paging off, EBX pointing at
 //! `hvm_start_info` (Xen's PVH boot ABI).
 
-use crate::image::{Delivery, Image, MEMORY_SIZE};
+use crate::image::{DeliveryMode, Image, MEMORY_SIZE};
 use fred::control::{CR0_ET, CR0_PE, rflags};
 use kvm_bindings::{kvm_regs, kvm_segment};
 use protocol::mailbox::{HostFlags, Mailbox};
@@ -23,7 +23,7 @@ const START_INFO_MAGIC: u32 = 0x336E_C578;
 pub fn boot(
     machine: &dyn Machine,
     image: &Image,
-    delivery: Delivery,
+    delivery: DeliveryMode,
     exception_payload: bool,
     host: HostFlags,
 ) -> Result<Box<dyn Vcpu>, VcpuError> {
@@ -43,7 +43,7 @@ pub fn boot(
     Ok(vcpu)
 }
 
-fn write_start_info(vcpu: &mut dyn Vcpu, delivery: Delivery) -> Result<(), VcpuError> {
+fn write_start_info(vcpu: &mut dyn Vcpu, delivery: DeliveryMode) -> Result<(), VcpuError> {
     let command_line = format!("delivery={delivery}\0");
     vcpu.write_memory(COMMAND_LINE, command_line.as_bytes())?;
     // magic, version, flags, nr_modules: u32; modlist_paddr, cmdline_paddr, rsdp_paddr: u64.

@@ -39,9 +39,9 @@ impl std::io::Write for Lines {
     }
 }
 
-/// What a port access means to the driver.
+/// The meaning of a port access to the driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Access {
+pub enum DeviceAccess {
     /// Served; an input's items are to be given to the guest.
     Served(Vec<u8>),
     /// The doorbell rang.
@@ -67,12 +67,12 @@ impl Default for Devices {
     }
 }
 
-/// What the devices hold, as it travels.
+/// The state of the devices, as it is migrated.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DevicesState {
     /// The serial port's registers: divisor (low, high), IER, IIR, LCR, LSR, MCR, MSR, scratch.
     pub serial: [u8; 9],
-    /// What waits to be read by the guest.
+    /// Bytes that the guest has not read yet.
     #[serde(with = "serde_bytes")]
     pub serial_input: Vec<u8>,
     /// What the guest has written.
@@ -89,14 +89,14 @@ impl DevicesState {
     /// Whether devices can hold this.
     ///
     /// # Errors
-    /// A sentence about what they cannot.
+    /// A sentence about state that the devices cannot have.
     pub fn check(&self) -> Result<(), String> {
         for (what, length, most) in [
             ("input", self.serial_input.len(), SERIAL_FIFO),
             ("output", self.serial_output.len(), SERIAL_LIMIT),
         ] {
             if length > most {
-                return Err(format!("{length} bytes of serial {what}, of which {most} are kept"));
+                return Err(format!("{length} bytes of serial {what}, at most {most} are allowed"));
             }
         }
         Ok(())
@@ -104,7 +104,7 @@ impl DevicesState {
 }
 
 impl Devices {
-    /// What the devices hold, for [`from_state`](Self::from_state).
+    /// The state of the devices, for [`from_state`](Self::from_state).
     pub fn state(&self, interrupt: Option<u8>) -> DevicesState {
         let state = self.serial.state();
         DevicesState {
@@ -125,7 +125,7 @@ impl Devices {
         }
     }
 
-    /// Devices that hold what others held.
+    /// Devices with a saved state.
     ///
     /// # Errors
     /// A sentence, when they cannot: see [`DevicesState::check`].
@@ -152,12 +152,12 @@ impl Devices {
     }
 
     /// Serves an I/O exit; `None` when the exit is not for I/O.
-    pub fn serve(&mut self, exit: &Exit) -> Option<Access> {
+    pub fn serve(&mut self, exit: &Exit) -> Option<DeviceAccess> {
         match exit {
             Exit::IoOut { port, size, data } => Some(self.output(*port, usize::from(*size), data)),
             Exit::IoIn { port, size, count } => {
                 let items = usize::from(*size) * usize::try_from(*count).unwrap_or(0);
-                Some(Access::Served(self.input(*port, items)))
+                Some(DeviceAccess::Served(self.input(*port, items)))
             }
             _ => None,
         }
@@ -168,24 +168,24 @@ impl Devices {
         String::from_utf8_lossy(&self.serial.writer().bytes).into_owned()
     }
 
-    fn output(&mut self, at: u16, size: usize, data: &[u8]) -> Access {
+    fn output(&mut self, at: u16, size: usize, data: &[u8]) -> DeviceAccess {
         match (at, data.first()) {
             (port::DOORBELL, _) if size == 4 => {
                 let value = data.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
                 match Doorbell::decode(value) {
-                    Some(doorbell) => Access::Doorbell(doorbell),
-                    None => Access::Served(Vec::new()),
+                    Some(doorbell) => DeviceAccess::Doorbell(doorbell),
+                    None => DeviceAccess::Served(Vec::new()),
                 }
             }
-            (port::EXIT, Some(byte)) => Access::Ended(*byte),
+            (port::EXIT, Some(byte)) => DeviceAccess::Ended(*byte),
             (port::COM1..COM1_END, _) => {
                 for byte in data {
                     // The sink cannot fail and no interrupt line is wired.
                     let _ = self.serial.write((at - port::COM1) as u8, *byte);
                 }
-                Access::Served(Vec::new())
+                DeviceAccess::Served(Vec::new())
             }
-            _ => Access::Served(Vec::new()),
+            _ => DeviceAccess::Served(Vec::new()),
         }
     }
 
@@ -213,12 +213,12 @@ mod tests {
     fn the_doorbell_decodes_and_other_ports_float() {
         let mut devices = Devices::default();
         let ring = out(port::DOORBELL, &Doorbell::Armed(2).encode().to_le_bytes());
-        assert_eq!(devices.serve(&ring), Some(Access::Doorbell(Doorbell::Armed(2))));
-        assert_eq!(devices.serve(&out(port::EXIT, &[0x11])), Some(Access::Ended(0x11)));
+        assert_eq!(devices.serve(&ring), Some(DeviceAccess::Doorbell(Doorbell::Armed(2))));
+        assert_eq!(devices.serve(&out(port::EXIT, &[0x11])), Some(DeviceAccess::Ended(0x11)));
         let nowhere = Exit::IoIn { port: 0x1234, size: 2, count: 1 };
-        assert_eq!(devices.serve(&nowhere), Some(Access::Served(vec![0xFF, 0xFF])));
+        assert_eq!(devices.serve(&nowhere), Some(DeviceAccess::Served(vec![0xFF, 0xFF])));
         let input = Exit::IoIn { port: port::INPUT, size: 1, count: 1 };
-        assert_eq!(devices.serve(&input), Some(Access::Served(vec![0xA5])));
+        assert_eq!(devices.serve(&input), Some(DeviceAccess::Served(vec![0xA5])));
         assert_eq!(devices.serve(&Exit::Halt), None);
     }
 

@@ -4,7 +4,7 @@ pub mod boot;
 pub mod devices;
 
 use crate::image::Image;
-use crate::session::devices::{Access, Devices, DevicesState};
+use crate::session::devices::{DeviceAccess, Devices, DevicesState};
 use protocol::disturbance::Disturbance;
 use protocol::doorbell::Doorbell;
 use protocol::mailbox::Mailbox;
@@ -79,9 +79,9 @@ impl<'i> Session<'i> {
                 continue;
             }
             match self.devices.serve(&exit) {
-                Some(Access::Doorbell(doorbell)) => return Ok(Stopped::Doorbell(doorbell)),
-                Some(Access::Ended(byte)) => return Ok(Stopped::Ended(byte)),
-                Some(Access::Served(items)) => {
+                Some(DeviceAccess::Doorbell(doorbell)) => return Ok(Stopped::Doorbell(doorbell)),
+                Some(DeviceAccess::Ended(byte)) => return Ok(Stopped::Ended(byte)),
+                Some(DeviceAccess::Served(items)) => {
                     if let Exit::IoIn { .. } = exit {
                         self.vcpu.set_io_data(&items)?;
                     }
@@ -142,7 +142,7 @@ impl<'i> Session<'i> {
         Ok(u32::from_le_bytes(bytes))
     }
 
-    /// Tells the guest which case to run next, and the judge that nothing was rewritten yet.
+    /// Writes the index of the next case for the guest, and for the judge that nothing was rewritten yet.
     ///
     /// # Errors
     /// When the mailbox cannot be written.
@@ -152,7 +152,7 @@ impl<'i> Session<'i> {
         self.vcpu.write_memory(at, &u32::from(index).to_le_bytes())
     }
 
-    /// Tells the judge what was rewritten while the delivery was stopped.
+    /// Writes for the judge which registers were rewritten while the delivery was stopped.
     ///
     /// # Errors
     /// When the mailbox cannot be written.
@@ -173,7 +173,7 @@ impl<'i> Session<'i> {
         self.devices.state(self.interrupt)
     }
 
-    /// A session that goes on where another one stood still.
+    /// A session that continues where another one was stopped.
     ///
     /// # Errors
     /// A sentence, when the devices cannot hold `devices`.

@@ -5,9 +5,9 @@
 
 use super::action::Action;
 use super::cut::{Cut, Look, NoCut};
-use super::how::{Again, CutAgain, Facts, How, StandsStill, Target, Way};
+use super::how::{Again, CutAgain, CutStop, How, StopFacts, Target, Way};
 use super::number::number;
-use super::probe::guest::Act;
+use super::probe::guest::ProbeAct;
 use super::probe::{Prober, Support};
 use crate::image::Case;
 use crate::session::{Session, Stopped};
@@ -54,8 +54,8 @@ impl How for Access {
         }
     }
 
-    fn facts(&self) -> Facts {
-        Facts { place: None, vm: VmKind::Plain, depends_on_time: false, migrates_between_machines: true }
+    fn facts(&self) -> StopFacts {
+        StopFacts { place: None, vm: VmKind::Plain, depends_on_time: false, migrates_between_machines: true }
     }
 
     fn applies(&self, _: &Target<'_>) -> bool {
@@ -67,7 +67,7 @@ impl How for Access {
     }
 
     fn probe(&self, prober: &Prober<'_>) -> Result<Support, VcpuError> {
-        prober.with_guest(self.facts().vm, Act::Undefined, |mut guest| {
+        prober.with_guest(self.facts().vm, ProbeAct::Undefined, |mut guest| {
             Ok(match guest.vcpu.delivery_accesses() {
                 Some(_) => Support::Works,
                 None => Support::NotOffered(NONE.to_owned()),
@@ -76,13 +76,13 @@ impl How for Access {
     }
 
     fn way(&self) -> Way<'_> {
-        Way::StandsStill(self)
+        Way::Cut(self)
     }
 }
 
 const NONE: &str = "this machine cannot refuse single accesses";
 
-impl StandsStill for Access {
+impl CutStop for Access {
     fn cut(&self, session: &mut Session<'_>, target: &Target<'_>) -> Result<Cut, NoCut> {
         refuse(session, target.case, self.first)
     }
@@ -116,7 +116,7 @@ fn refuse(session: &mut Session<'_>, case: &Case, number: u16) -> Result<Cut, No
     accesses.refuse(number.into());
     match session.advance_past_io()? {
         Stopped::Exit(Exit::Fault { .. }) => {}
-        other => return Err(NoCut::Elsewhere(other)),
+        other => return Err(NoCut::Unexpected(other)),
     }
     let look = Look::at(session)?;
     if look.entries != 0 {

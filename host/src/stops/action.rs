@@ -7,7 +7,7 @@ use std::str::FromStr;
 /// What is done with the guest while it is stopped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Action {
-    /// It moves.
+    /// It migrates.
     pub migrate: Option<Migration>,
     /// CR2, DR6 and XFD_ERR are rewritten so that they disagree with the event.
     pub disturb: bool,
@@ -15,7 +15,7 @@ pub struct Action {
     pub again: u8,
 }
 
-/// Where a guest moves to.
+/// The destination of a migration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Migration {
     /// A fresh VM in this process.
@@ -27,13 +27,13 @@ pub enum Migration {
 impl Action {
     /// Nothing is done.
     pub const RESUME: Self = Self { migrate: None, disturb: false, again: 0 };
-    /// The guest moves to a fresh VM in this process.
+    /// The guest migrates to a fresh VM in this process.
     pub const MIGRATE: Self = Self { migrate: Some(Migration::Here), ..Self::RESUME };
-    /// The guest moves to a fresh VM in another process.
+    /// The guest migrates to a fresh VM in another process.
     pub const MIGRATE_PROCESS: Self = Self { migrate: Some(Migration::Process), ..Self::RESUME };
     /// Registers are rewritten.
     pub const DISTURB: Self = Self { disturb: true, ..Self::RESUME };
-    /// Registers are rewritten, and the guest moves to a fresh VM in this process.
+    /// Registers are rewritten, and the guest migrates to a fresh VM in this process.
     pub const MIGRATE_DISTURB: Self = Self { disturb: true, ..Self::MIGRATE };
 }
 
@@ -41,7 +41,7 @@ impl Action {
 pub const EACH: [Action; 4] = [Action::RESUME, Action::MIGRATE, Action::DISTURB, Action::MIGRATE_DISTURB];
 /// An entry abandoned, or a page refused, again and again.
 const AGAIN: Action = Action { again: 3, ..Action::MIGRATE };
-/// All that is done at a stop which stands for others.
+/// The actions at a stop that represents others.
 pub(super) const ALL: [Action; 6] = [EACH[0], EACH[1], EACH[2], EACH[3], Action::MIGRATE_PROCESS, AGAIN];
 /// One thing of each kind at once, where another kind of stop has been through all of it.
 pub(super) const FEWER: [Action; 2] = [Action::RESUME, Action::MIGRATE_DISTURB];
@@ -90,6 +90,10 @@ impl FromStr for Action {
             }
         }
         // One spelling for each id.
-        if action.to_string() == text { Ok(action) } else { Err("the parts of its action are in no order") }
+        if action.to_string() == text {
+            Ok(action)
+        } else {
+            Err("the parts of its action are in the wrong order")
+        }
     }
 }

@@ -5,10 +5,10 @@
 
 use super::action::{ALL, Action, EACH};
 use super::cut::{Cut, Look, NoCut, Proof};
-use super::how::{Again, CutAgain, Facts, How, StandsStill, Target, Way};
-use super::probe::guest::{Act, Progress};
+use super::how::{Again, CutAgain, CutStop, How, StopFacts, Target, Way};
+use super::probe::guest::{ProbeAct, Progress};
 use super::probe::{Prober, Support, sentence};
-use crate::image::{self, Case, Delivery};
+use crate::image::{self, Case, DeliveryMode};
 use crate::session::{Session, Stopped};
 use fred::control::rflags;
 use fred::debug::{Dr6, Dr7};
@@ -44,14 +44,14 @@ impl How for Cancel {
         "cancel".to_owned()
     }
 
-    fn facts(&self) -> Facts {
-        Facts { place: None, vm: VmKind::Plain, depends_on_time: false, migrates_between_machines: true }
+    fn facts(&self) -> StopFacts {
+        StopFacts { place: None, vm: VmKind::Plain, depends_on_time: false, migrates_between_machines: true }
     }
 
     fn applies(&self, target: &Target<'_>) -> bool {
         // Without the capability no payload can be queued, and under FRED an exception without its
-        // payload has no event data that anybody could expect.
-        target.case.cancel.is_some() && (target.payload || target.delivery == Delivery::Idt)
+        // payload has no event data to expect.
+        target.case.cancel.is_some() && (target.payload || target.delivery == DeliveryMode::Idt)
     }
 
     fn actions(&self, payload: bool) -> &'static [Action] {
@@ -63,7 +63,7 @@ impl How for Cancel {
     /// Without the payload capability KVM_SET_VCPU_EVENTS drops pending exceptions, so it is set as
     /// injected there.
     fn probe(&self, prober: &Prober<'_>) -> Result<Support, VcpuError> {
-        prober.with_guest(self.facts().vm, Act::Undefined, |mut guest| {
+        prober.with_guest(self.facts().vm, ProbeAct::Undefined, |mut guest| {
             let mut events = guest.vcpu.events()?;
             events.exception.nr = vector::PF;
             events.exception.has_error_code = 1;
@@ -98,11 +98,11 @@ impl How for Cancel {
     }
 
     fn way(&self) -> Way<'_> {
-        Way::StandsStill(self)
+        Way::Cut(self)
     }
 }
 
-impl StandsStill for Cancel {
+impl CutStop for Cancel {
     fn cut(&self, session: &mut Session<'_>, target: &Target<'_>) -> Result<Cut, NoCut> {
         let Some(event) = target.case.cancel else {
             return Err(NoCut::Unproved("the case does not say how its event is synthesised".into()));
@@ -132,7 +132,7 @@ impl CutAgain for Cancel {
 fn queue(
     session: &mut Session<'_>,
     event: &image::Cancel,
-    delivery: Delivery,
+    delivery: DeliveryMode,
     payload: bool,
 ) -> Result<(), VcpuError> {
     session.complete_io()?;
@@ -156,7 +156,7 @@ fn queue(
         events.flags |= KVM_VCPUEVENT_VALID_PAYLOAD;
         events.exception.pending = 1;
         // Under the IDT #NM has no side effect that a payload could describe.
-        let described = delivery == Delivery::Fred || event.vector != vector::NM;
+        let described = delivery == DeliveryMode::Fred || event.vector != vector::NM;
         events.exception_has_payload = u8::from(described && vector::has_event_data(event.vector));
         events.exception_payload = event.payload;
     } else {
@@ -170,7 +170,7 @@ fn queue(
 pub(super) fn abandon(session: &mut Session<'_>) -> Result<Cut, NoCut> {
     match session.vcpu.run(RunMode::SignalPending)? {
         Exit::Interrupted => {}
-        other => return Err(NoCut::Elsewhere(Stopped::Exit(other))),
+        other => return Err(NoCut::Unexpected(Stopped::Exit(other))),
     }
     let look = Look::at(session)?;
     let exception = &look.events.exception;

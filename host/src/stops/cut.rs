@@ -31,11 +31,11 @@ pub struct Cut {
     pub proof: Proof,
     /// Whether the event's own effects on CR2 and DR6 are still to come.
     pub phase: Phase,
-    /// What the queue held; none where the guest did not stand still.
+    /// The queue at the cut; `None` if the guest was not stopped there.
     pub queue: Option<ShownQueue>,
     /// RIP at the cut.
     pub rip: u64,
-    /// What a second KVM_RUN made of the event.
+    /// The event after a second KVM_RUN.
     pub second_run: SecondRun,
 }
 
@@ -50,7 +50,7 @@ impl Cut {
     }
 }
 
-/// What became of a cut event when KVM_RUN was entered again with the stop still in place.
+/// The fate of the event in flight when KVM_RUN was entered again with the stop still in place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecondRun {
     /// It failed in the same way with the same state, or was not tried.
@@ -61,7 +61,7 @@ pub enum SecondRun {
     Changed(Changed),
 }
 
-/// What an event was at a second KVM_RUN.
+/// How an event changed at a second KVM_RUN.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Changed {
@@ -70,7 +70,7 @@ pub struct Changed {
     /// Where the guest was.
     #[serde(default)]
     pub at: Option<Address>,
-    /// What else was not as it had been.
+    /// Other state that changed.
     #[serde(default)]
     pub changes: Vec<Change>,
 }
@@ -94,12 +94,12 @@ pub enum NoCut {
     #[error(transparent)]
     Vcpu(#[from] VcpuError),
     /// The guest stopped for another reason.
-    #[error("the guest stopped elsewhere")]
-    Elsewhere(Stopped),
-    /// The machine did what it must not.
+    #[error("the guest stopped at an unexpected place")]
+    Unexpected(Stopped),
+    /// The machine did something that is wrong.
     #[error("{0}")]
     Machine(String),
-    /// The entry was abandoned, and the event that it was to inject is gone from the queue.
+    /// The entry was cancelled, and the event that it was to inject is lost from the queue.
     #[error("the event is gone from the queue: {0}")]
     Gone(ShownQueue),
     /// It stopped, but nothing proves that an event was in flight.
@@ -107,7 +107,7 @@ pub enum NoCut {
     Unproved(String),
 }
 
-/// What is looked at when the guest stands still.
+/// The state that is read when the guest is stopped.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Look {
     pub(super) regs: kvm_regs,
@@ -140,7 +140,7 @@ impl Look {
         events.exception.injected != 0 || events.interrupt.injected != 0 || events.nmi.injected != 0
     }
 
-    /// What is not as it was, beyond the queue and RIP.
+    /// State that changed, besides the queue and RIP.
     pub(super) fn changes_since(&self, before: &Self) -> Vec<Change> {
         let of = |look: &Self| {
             [
@@ -156,7 +156,7 @@ impl Look {
     }
 
     /// Whether the event's own effects on registers are still to come. They come when the payload
-    /// leaves the queue: at delivery, when somebody looks at the queue without the capability, and on
+    /// leaves the queue: at delivery, when the queue is read without the capability, and on
     /// older kernels (6.1) as soon as it is queued.
     pub(super) fn phase(&self) -> Phase {
         let exception = &self.events.exception;

@@ -5,9 +5,9 @@
 
 use super::action::Action;
 use super::cut::{Cut, NoCut, Proof, SecondRun};
-use super::how::{Facts, How, Target, Unseen, Way};
+use super::how::{How, StopFacts, Target, Unseen, Way};
 use super::page;
-use super::probe::guest::{Act, Guest, Progress};
+use super::probe::guest::{ProbeAct, ProbeGuest, Progress};
 use super::probe::{Prober, Support};
 use crate::image::Place;
 use crate::session::Session;
@@ -38,8 +38,8 @@ impl How for Evict {
         format!("{NAME}@{}", self.0)
     }
 
-    fn facts(&self) -> Facts {
-        Facts {
+    fn facts(&self) -> StopFacts {
+        StopFacts {
             place: Some(self.0),
             vm: VmKind::Plain,
             depends_on_time: false,
@@ -59,15 +59,15 @@ impl How for Evict {
 
     /// A page that the delivery touches leaves the guest's mapping, and the kernel maps it again.
     fn probe(&self, prober: &Prober<'_>) -> Result<Support, VcpuError> {
-        prober.with_guest(self.facts().vm, Act::Undefined, |mut guest| {
-            let page = Guest::page(self.0);
+        prober.with_guest(self.facts().vm, ProbeAct::Undefined, |mut guest| {
+            let page = ProbeGuest::page(self.0);
             if let Err(error) = guest.vcpu.evict(page) {
                 return Ok(Support::NotOffered(error.to_string()));
             }
             if guest.vcpu.is_resident(page)? {
                 return Ok(Support::NotOffered("the page cannot be taken out of the guest's mapping".into()));
             }
-            // Whatever else the guest comes to, the host may take the page away whenever it likes, and a scenario
+            // Wherever the guest is, the host may evict the page at any time, and a scenario
             // will fail for it.
             Ok(match guest.run(RunMode::Normal)? {
                 Progress::Delivered if !guest.vcpu.is_resident(page)? => {
@@ -92,7 +92,7 @@ impl Unseen for Evict {
     fn prove(&self, session: &Session<'_>, rip: u64) -> Result<Cut, NoCut> {
         let page = session.image().pages.at(self.0);
         if !session.vcpu.is_resident(page)? {
-            return Err(NoCut::Unproved(format!("nothing met the absence of the page {page:#x}")));
+            return Err(NoCut::Unproved(format!("nothing accessed the page {page:#x} while it was evicted")));
         }
         Ok(Cut { proof: Proof::Refault, phase: Phase::After, queue: None, rip, second_run: SecondRun::Kept })
     }

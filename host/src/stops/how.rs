@@ -1,12 +1,12 @@
-//! What a stop says of itself, and the ways in which the runner comes from `Armed` to a cut.
+//! The properties of a stop, and the ways in which the runner gets from `Armed` to a cut.
 //!
-//! Whoever adds a stop answers every question of [`How`], and chooses a [`Way`]; nothing else in this crate
+//! A new stop implements every method of [`How`] and chooses a [`Way`]; nothing else in this crate
 //! knows which stops there are.
 
 use super::action::Action;
 use super::cut::{Cut, NoCut};
 use super::probe::{Prober, Support};
-use crate::image::{Case, Delivery, Place};
+use crate::image::{Case, DeliveryMode, Place};
 use crate::session::Session;
 use vm::{VcpuError, VmKind};
 
@@ -16,26 +16,26 @@ pub struct Target<'c> {
     /// What is delivered.
     pub case: &'c Case,
     /// How.
-    pub delivery: Delivery,
+    pub delivery: DeliveryMode,
     /// Whether KVM_CAP_EXCEPTION_PAYLOAD is on.
     pub payload: bool,
 }
 
-/// What the host must know of a stop.
+/// Properties of a stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub struct StopFacts {
     /// The page that is refused or taken away.
     pub place: Option<Place>,
     /// The kind of VM that can be stopped so.
     pub vm: VmKind,
-    /// Whether chance decides what it meets, by the host's clock: an id then replays the seed, and not
+    /// Whether the cut depends on the host's clock: an id then replays the seed, but not
     /// the moments. The model has a clock of its own, on which it replays exactly.
     pub depends_on_time: bool,
-    /// Whether a guest that stands there can go on on another machine.
+    /// Whether a guest that is stopped there can continue on another machine.
     pub migrates_between_machines: bool,
 }
 
-/// One kind of stop. What has a default says so where nothing is needed; it decides nothing.
+/// One kind of stop. Methods with a default need no override where the stop needs nothing.
 pub trait How {
     /// How its ids are written, for people.
     fn syntax() -> &'static [&'static str]
@@ -53,7 +53,7 @@ pub trait How {
     where
         Self: Sized;
 
-    /// The stop about which a machine is asked, for all that need not be told apart.
+    /// The stop that is probed in place of this one: stops that need no probe of their own share one.
     #[must_use]
     fn asked(self) -> Self
     where
@@ -65,8 +65,8 @@ pub trait How {
     /// Its id: [`parse`](Self::parse) reads it.
     fn id(&self) -> String;
 
-    /// What the host must know of it.
-    fn facts(&self) -> Facts;
+    /// Its properties.
+    fn facts(&self) -> StopFacts;
 
     /// Whether it can stop a delivery.
     fn applies(&self, target: &Target<'_>) -> bool;
@@ -88,27 +88,27 @@ pub trait How {
     /// stop that goes wrong is a [`Support`], not an error.
     fn probe(&self, prober: &Prober<'_>) -> Result<Support, VcpuError>;
 
-    /// How the runner comes to it.
+    /// How the runner gets to the cut.
     fn way(&self) -> Way<'_>;
 }
 
-/// How the runner comes from `Armed` to a cut.
+/// How the runner gets from `Armed` to a cut.
 #[expect(missing_debug_implementations, reason = "nobody prints a trait object")]
 pub enum Way<'s> {
-    /// The guest stands still where its delivery is cut, and the action is done there.
-    StandsStill(&'s dyn StandsStill),
+    /// KVM_RUN returns at the cut, and the action is done there.
+    Cut(&'s dyn CutStop),
     /// The kernel alone sees the stop; it is proved after the case.
     Unseen(&'s dyn Unseen),
     /// The case runs again and again in a storm of signals, until enough of them have met its event.
     RunsAgain {
-        /// What the random numbers begin with.
+        /// The seed of the random numbers.
         seed: u32,
     },
 }
 
-/// A stop at which the guest stands still.
-pub trait StandsStill {
-    /// At `Armed`, before anything is injected. Meanwhile the guest may run.
+/// A stop at which KVM_RUN returns with the event in flight.
+pub trait CutStop {
+    /// Called at `Armed`, before anything is injected. The guest may run.
     ///
     /// # Errors
     /// When it cannot be prepared.
@@ -125,20 +125,20 @@ pub trait StandsStill {
     /// Whether the same delivery can be cut once more.
     fn again(&self) -> Again<'_>;
 
-    /// Lets the guest go on after a cut.
+    /// Lets the guest continue after a cut.
     ///
     /// # Errors
     /// When the machine refuses it.
     fn release(&self, session: &mut Session<'_>) -> Result<(), VcpuError>;
 
-    /// What the machine has done wrong if the delivery has gone through without being cut; `None` where that
-    /// alone is no wrong. Asked before the guest goes on and after its case: only what is wrong both times is.
+    /// What the machine did wrong if the delivery completed without being cut; `None` if that
+    /// alone is not wrong. Called before the guest continues and after its case: only what is wrong both times counts.
     fn missed(&self, _session: &mut Session<'_>) -> Option<&'static str> {
         None
     }
 }
 
-/// Whether a delivery that goes on can be cut once more, and when.
+/// Whether a delivery that continues can be cut again, and when.
 #[expect(missing_debug_implementations, reason = "nobody prints a trait object")]
 pub enum Again<'s> {
     /// It cannot.
@@ -174,13 +174,13 @@ pub trait Unseen {
 }
 
 impl Way<'_> {
-    /// What there is to prepare at `Armed`, before anything is injected.
+    /// Prepares the stop at `Armed`, before anything is injected.
     ///
     /// # Errors
     /// When it cannot be prepared.
     pub fn prepare(&self, session: &mut Session<'_>) -> Result<(), NoCut> {
         match self {
-            Self::StandsStill(still) => still.prepare(session),
+            Self::Cut(stop) => stop.prepare(session),
             Self::Unseen(_) | Self::RunsAgain { .. } => Ok(()),
         }
     }

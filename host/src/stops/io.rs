@@ -7,15 +7,15 @@
 use super::action::{Action, EACH};
 use super::cancel::abandon;
 use super::cut::{Cut, Look, NoCut, Proof};
-use super::how::{Again, CutAgain, Facts, How, StandsStill, Target, Way};
-use super::probe::guest::{Act, INPUT, Progress};
+use super::how::{Again, CutAgain, CutStop, How, StopFacts, Target, Way};
+use super::probe::guest::{INPUT, ProbeAct, Progress};
 use super::probe::{Prober, Support, sentence};
 use crate::image::Case;
 use crate::session::{Session, Stopped};
 use protocol::note::CaseFlags;
 use vm::{Exit, RunMode, VcpuError, VmKind};
 
-/// With the capability on. What becomes of entries that are abandoned again and again, `cancel` shows.
+/// With the capability on. `cancel` tests entries that are cancelled repeatedly.
 const ACTIONS: [Action; 5] = [EACH[0], EACH[1], EACH[2], EACH[3], Action::MIGRATE_PROCESS];
 
 /// An instruction that waits for user-space I/O.
@@ -39,8 +39,8 @@ impl How for Io {
         "io".to_owned()
     }
 
-    fn facts(&self) -> Facts {
-        Facts { place: None, vm: VmKind::Plain, depends_on_time: false, migrates_between_machines: true }
+    fn facts(&self) -> StopFacts {
+        StopFacts { place: None, vm: VmKind::Plain, depends_on_time: false, migrates_between_machines: true }
     }
 
     fn applies(&self, target: &Target<'_>) -> bool {
@@ -56,7 +56,7 @@ impl How for Io {
     /// A #DB that the queue does not hold then is lost, which is for the scenarios to find, or it is raised
     /// by the next entry, and then there is no such stop.
     fn probe(&self, prober: &Prober<'_>) -> Result<Support, VcpuError> {
-        prober.with_guest(self.facts().vm, Act::InputUnderTrap, |mut guest| {
+        prober.with_guest(self.facts().vm, ProbeAct::InputUnderTrap, |mut guest| {
             match guest.run(RunMode::Normal)? {
                 Progress::Exit(Exit::IoIn { port: INPUT, size: 1, count: 1 }) => {}
                 other => return Ok(Support::Wrong(format!("{} at an IN under TF", sentence("#DB", &other)))),
@@ -74,7 +74,7 @@ impl How for Io {
             }
             Ok(match guest.run(RunMode::Normal)? {
                 Progress::Delivered => {
-                    Support::Wrong(format!("the #DB is raised by the next entry only, not {what}"))
+                    Support::Wrong(format!("the #DB is only raised by the next entry, not {what}"))
                 }
                 _ => Support::Works,
             })
@@ -82,15 +82,15 @@ impl How for Io {
     }
 
     fn way(&self) -> Way<'_> {
-        Way::StandsStill(self)
+        Way::Cut(self)
     }
 }
 
-impl StandsStill for Io {
+impl CutStop for Io {
     fn cut(&self, session: &mut Session<'_>, target: &Target<'_>) -> Result<Cut, NoCut> {
         match session.advance()? {
             Stopped::Input => {}
-            other => return Err(NoCut::Elsewhere(other)),
+            other => return Err(NoCut::Unexpected(other)),
         }
         let rip = session.vcpu.regs()?.rip;
         if rip != target.case.act {
@@ -99,7 +99,7 @@ impl StandsStill for Io {
         }
         match session.complete_io()? {
             Exit::Interrupted => {}
-            other => return Err(NoCut::Elsewhere(Stopped::Exit(other))),
+            other => return Err(NoCut::Unexpected(Stopped::Exit(other))),
         }
         let look = Look::at(session)?;
         let pending = look.events.exception.pending != 0;

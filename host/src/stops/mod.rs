@@ -16,11 +16,11 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`how`] | the questions that each answers, and the ways in which the runner comes to a cut |
+//! | [`how`] | the questions that each answers, and the ways in which the runner gets to a cut |
 //! | [`action`] | what is done with the guest while it is stopped |
 //! | [`cut`] | the cut and its proof |
 //! | `page` | how a page refuses a delivery |
-//! | [`probe`] | how a machine is asked for a stop, and the guest with which it is |
+//! | [`probe`] | how a machine is probed for a stop, and the guest that does it |
 
 mod access;
 pub mod action;
@@ -47,7 +47,7 @@ pub use cancel::Cancel;
 pub use cut::{Cut, NoCut, Proof, SecondRun};
 pub use evict::Evict;
 pub use hole::Hole;
-pub use how::{Facts, How, Way};
+pub use how::{How, StopFacts, Way};
 pub use io::Io;
 pub use private::Private;
 pub use read_only::ReadOnly;
@@ -92,7 +92,7 @@ macro_rules! stops {
                 all
             }
 
-            /// The stop about which a machine is asked in place of this one.
+            /// The stop that is probed in place of this one.
             #[must_use]
             pub fn asked(self) -> Self {
                 match self {
@@ -120,31 +120,31 @@ static NO_STOP: LazyLock<String> = LazyLock::new(|| {
 });
 
 impl Stop {
-    /// What the host must know of it.
-    pub fn facts(self) -> Facts {
+    /// Its properties.
+    pub fn facts(self) -> StopFacts {
         self.how().facts()
     }
 
     /// Whether anything can be done to the guest there: not where only the kernel sees the stop.
     pub fn stands_still(self) -> bool {
         match self.how().way() {
-            Way::StandsStill(_) | Way::RunsAgain { .. } => true,
+            Way::Cut(_) | Way::RunsAgain { .. } => true,
             Way::Unseen(_) => false,
         }
     }
 
-    /// Whether a delivery that goes on can be stopped so a second time.
+    /// Whether a delivery that continues can be stopped so a second time.
     pub fn is_repeatable(self) -> bool {
         match self.how().way() {
-            Way::StandsStill(still) => matches!(still.again(), Again::AsOften(_)),
+            Way::Cut(stop) => matches!(stop.again(), Again::AsOften(_)),
             Way::Unseen(_) | Way::RunsAgain { .. } => false,
         }
     }
 
-    /// Whether a guest that goes on from it has nothing more to meet, unless its action says so.
+    /// Whether a guest that continues from it is not stopped again, unless its action says so.
     pub fn is_last(self) -> bool {
         match self.how().way() {
-            Way::StandsStill(still) => !matches!(still.again(), Again::SecondTry(_)),
+            Way::Cut(stop) => !matches!(stop.again(), Again::SecondTry(_)),
             Way::Unseen(_) => true,
             Way::RunsAgain { .. } => false,
         }

@@ -2,8 +2,8 @@
 
 use super::action::Action;
 use super::cut::{Changed, Cut, Look, NoCut, SecondRun};
-use super::how::{Again, CutAgain, Facts, How, StandsStill, Target, Way};
-use super::probe::guest::{Act, Guest, Progress};
+use super::how::{Again, CutAgain, CutStop, How, StopFacts, Target, Way};
+use super::probe::guest::{ProbeAct, ProbeGuest, Progress};
 use super::probe::{Prober, Support, sentence};
 use crate::image::{Case, Place};
 use crate::session::{Session, Stopped};
@@ -26,7 +26,7 @@ pub(super) trait RefusesPage: Copy {
     /// Whether a second KVM_RUN fails in the same way. A fault leaves the vCPU as it was, so that it can be
     /// asked again; the others end the wait, or the instruction, in some way of their own.
     const FAILS_TWICE: bool;
-    /// As [`Facts::migrates_between_machines`].
+    /// As [`StopFacts::migrates_between_machines`].
     const MIGRATES_BETWEEN_MACHINES: bool;
     /// What was done to the page, for people.
     const WHAT: &'static str;
@@ -75,8 +75,8 @@ impl<T: RefusesPage> How for T {
         format!("{}@{}", T::NAME, self.page())
     }
 
-    fn facts(&self) -> Facts {
-        Facts {
+    fn facts(&self) -> StopFacts {
+        StopFacts {
             place: Some(self.page()),
             vm: T::VM,
             depends_on_time: false,
@@ -95,10 +95,10 @@ impl<T: RefusesPage> How for T {
     /// A page that the delivery of UD2's exception touches, and nothing else, refuses it.
     ///
     /// So a run that ends because of the page, and not in a handler, was stopped in delivery. Neither the
-    /// queue nor RIP nor a second run is asked: what becomes of the exception is for the scenarios to judge.
+    /// queue nor RIP nor a second run is checked: whether the exception survives is for the scenarios to judge.
     fn probe(&self, prober: &Prober<'_>) -> Result<Support, VcpuError> {
-        prober.with_guest(T::VM, Act::Undefined, |mut guest| {
-            if let Err(error) = guest.vcpu.set_page_access(Guest::page(self.page()), T::ACCESS) {
+        prober.with_guest(T::VM, ProbeAct::Undefined, |mut guest| {
+            if let Err(error) = guest.vcpu.set_page_access(ProbeGuest::page(self.page()), T::ACCESS) {
                 return Ok(Support::NotOffered(error.to_string()));
             }
             Ok(match guest.run(RunMode::Normal)? {
@@ -110,11 +110,11 @@ impl<T: RefusesPage> How for T {
     }
 
     fn way(&self) -> Way<'_> {
-        Way::StandsStill(self)
+        Way::Cut(self)
     }
 }
 
-impl<T: RefusesPage> StandsStill for T {
+impl<T: RefusesPage> CutStop for T {
     /// The page refuses the delivery, and where a second KVM_RUN is safe, a second time.
     fn cut(&self, session: &mut Session<'_>, target: &Target<'_>) -> Result<Cut, NoCut> {
         let (first, mut cut) = stop::<T>(session, target.case, self.page())?;
@@ -135,7 +135,7 @@ impl<T: RefusesPage> StandsStill for T {
 }
 
 impl<T: RefusesPage> CutAgain for T {
-    /// If the delivery goes through now, its event is gone.
+    /// If the guest now runs on, its event is lost.
     fn cut_again(&self, session: &mut Session<'_>, case: &Case, before: &Cut) -> Result<Cut, NoCut> {
         let (_, cut) = stop::<T>(session, case, self.page())?;
         let same = (&cut.queue, cut.rip) == (&before.queue, before.rip);
@@ -183,5 +183,5 @@ fn expect<T: RefusesPage>(stopped: &Stopped, page: u64) -> Result<(), NoCut> {
         Stopped::Exit(exit) if T::is_refusal(exit) => return Ok(()),
         _ => {}
     }
-    Err(NoCut::Elsewhere(stopped.clone()))
+    Err(NoCut::Unexpected(stopped.clone()))
 }

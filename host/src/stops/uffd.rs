@@ -1,4 +1,4 @@
-//! `uffd@PLACE`: the page is missing until a userfaultfd provides it, and a signal comes meanwhile.
+//! `uffd@PLACE`: the page is missing until a userfaultfd provides it, and a signal arrives in the meantime.
 //!
 //! The fault signals the vCPU, and KVM_RUN returns EINTR. Kernels before 6.2 do not let a signal end the
 //! wait: there the fault is resolved a moment later, and the signal is found before the next entry.

@@ -9,11 +9,11 @@ macro_rules! kinds {
         /// What a section holds.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(u32)]
-        pub enum Kind {
+        pub enum SectionKind {
             $($(#[$doc])* $kind = $number,)*
         }
 
-        impl Kind {
+        impl SectionKind {
             /// Every kind, in the order of a guest's sections.
             pub const ALL: &[Self] = &[$(Self::$kind,)*];
 
@@ -65,7 +65,7 @@ kinds! {
     End = 16, "end", 0;
 }
 
-impl Kind {
+impl SectionKind {
     /// The section of that number in words.
     pub(super) fn describe(number: u32) -> String {
         match Self::ALL.iter().find(|kind| **kind as u32 == number) {

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `kind` | what the sections hold, and how long they may be |
 //! | `section` | the frame: header, sections, checksums |
-//! | `pages` | guest memory without what both sides have |
+//! | `pages` | guest memory except the pages that both sides have |
 //! | this one | [`Guest`]: which sections there are, in which order, and what in them is believed |
 //!
 //! Every section is there, once, in the order of [`Guest::write`]; a value that a machine lacks is an
@@ -16,7 +16,7 @@ mod kind;
 mod pages;
 mod section;
 
-pub use kind::{Kind, MOST_MEMORY};
+pub use kind::{MOST_MEMORY, SectionKind};
 pub use pages::base_of;
 pub use section::{Reader, StreamError, VERSION, Writer};
 
@@ -58,24 +58,31 @@ impl Guest {
     /// When it cannot be written.
     pub fn write(&self, base: &MemoryImage, to: impl Write) -> Result<(), StreamError> {
         let to = &mut Writer::new(to)?;
-        to.section(Kind::Report, &serde_json::to_vec(&self.report).map_err(|e| nonsense(Kind::Report, e))?)?;
-        to.section(Kind::Image, &self.image)?;
+        to.section(
+            SectionKind::Report,
+            &serde_json::to_vec(&self.report).map_err(|e| nonsense(SectionKind::Report, e))?,
+        )?;
+        to.section(SectionKind::Image, &self.image)?;
         let VmState { config, cpuid, tsc_khz, mp_state, events, regs, sregs, pdptrs, .. } = &self.state;
-        put(to, Kind::Config, &(config.memory_size, config.exception_payload, config.kind, &config.cpuid))?;
-        put(to, Kind::Cpuid, cpuid)?;
-        put(to, Kind::TscRate, tsc_khz)?;
-        put(to, Kind::MpState, mp_state)?;
-        put(to, Kind::Events, events)?;
-        put(to, Kind::Regs, regs)?;
-        put(to, Kind::Sregs, &(sregs, pdptrs))?;
-        put(to, Kind::DebugRegs, &self.state.debug_regs)?;
-        put(to, Kind::Xcrs, &self.state.xcrs)?;
-        to.section(Kind::Xsave, &self.state.xsave.0)?;
+        put(
+            to,
+            SectionKind::Config,
+            &(config.memory_size, config.exception_payload, config.kind, &config.cpuid),
+        )?;
+        put(to, SectionKind::Cpuid, cpuid)?;
+        put(to, SectionKind::TscRate, tsc_khz)?;
+        put(to, SectionKind::MpState, mp_state)?;
+        put(to, SectionKind::Events, events)?;
+        put(to, SectionKind::Regs, regs)?;
+        put(to, SectionKind::Sregs, &(sregs, pdptrs))?;
+        put(to, SectionKind::DebugRegs, &self.state.debug_regs)?;
+        put(to, SectionKind::Xcrs, &self.state.xcrs)?;
+        to.section(SectionKind::Xsave, &self.state.xsave.0)?;
         let msrs: Vec<_> = self.state.msrs.iter().map(|msr| (msr.index, msr.value)).collect();
-        put(to, Kind::Msrs, &msrs)?;
-        put(to, Kind::Devices, &self.devices)?;
-        put(to, Kind::Memory, &Pages::of(&self.state.memory, base))?;
-        to.section(Kind::End, &[])?;
+        put(to, SectionKind::Msrs, &msrs)?;
+        put(to, SectionKind::Devices, &self.devices)?;
+        put(to, SectionKind::Memory, &Pages::of(&self.state.memory, base))?;
+        to.section(SectionKind::End, &[])?;
         to.flush()
     }
 
@@ -90,44 +97,48 @@ impl Guest {
     ) -> Result<Self, StreamError> {
         let mut reader = Reader::new(from)?;
         let from = &mut reader;
-        let report =
-            serde_json::from_slice(&from.section(Kind::Report)?).map_err(|e| nonsense(Kind::Report, e))?;
-        let image = from.section(Kind::Image)?;
-        let (memory_size, exception_payload, kind, set): ConfigSection = take(from, Kind::Config)?;
+        let report = serde_json::from_slice(&from.section(SectionKind::Report)?)
+            .map_err(|e| nonsense(SectionKind::Report, e))?;
+        let image = from.section(SectionKind::Image)?;
+        let (memory_size, exception_payload, kind, set): ConfigSection = take(from, SectionKind::Config)?;
         let whole = memory_size.is_multiple_of(PAGE as u64);
         if memory_size == 0 || memory_size > MOST_MEMORY || !whole {
             let problem = format!("a guest with {memory_size:#x} bytes of memory");
-            return Err(nonsense(Kind::Config, problem));
+            return Err(nonsense(SectionKind::Config, problem));
         }
-        let cpuid: Vec<kvm_cpuid_entry2> = take(from, Kind::Cpuid)?;
-        for (kind, table) in [(Kind::Config, &set), (Kind::Cpuid, &cpuid)] {
+        let cpuid: Vec<kvm_cpuid_entry2> = take(from, SectionKind::Cpuid)?;
+        for (kind, table) in [(SectionKind::Config, &set), (SectionKind::Cpuid, &cpuid)] {
             at_most(kind, table.len(), KVM_MAX_CPUID_ENTRIES)?;
         }
-        let tsc_khz = take(from, Kind::TscRate)?;
-        let mp_state = take(from, Kind::MpState)?;
-        let events = take(from, Kind::Events)?;
-        let regs = take(from, Kind::Regs)?;
-        let (sregs, pdptrs) = take(from, Kind::Sregs)?;
-        let debug_regs = take(from, Kind::DebugRegs)?;
-        let xcrs: Option<kvm_xcrs> = take(from, Kind::Xcrs)?;
-        at_most(Kind::Xcrs, xcrs.map_or(0, |xcrs| xcrs.nr_xcrs as usize), kvm_xcrs::default().xcrs.len())?;
-        let xsave = Xsave(from.section(Kind::Xsave)?);
+        let tsc_khz = take(from, SectionKind::TscRate)?;
+        let mp_state = take(from, SectionKind::MpState)?;
+        let events = take(from, SectionKind::Events)?;
+        let regs = take(from, SectionKind::Regs)?;
+        let (sregs, pdptrs) = take(from, SectionKind::Sregs)?;
+        let debug_regs = take(from, SectionKind::DebugRegs)?;
+        let xcrs: Option<kvm_xcrs> = take(from, SectionKind::Xcrs)?;
+        at_most(
+            SectionKind::Xcrs,
+            xcrs.map_or(0, |xcrs| xcrs.nr_xcrs as usize),
+            kvm_xcrs::default().xcrs.len(),
+        )?;
+        let xsave = Xsave(from.section(SectionKind::Xsave)?);
         if !XSAVE_SIZES.contains(&xsave.0.len()) {
-            return Err(nonsense(Kind::Xsave, format!("an area of {} bytes", xsave.0.len())));
+            return Err(nonsense(SectionKind::Xsave, format!("an area of {} bytes", xsave.0.len())));
         }
-        let msrs: Vec<(u32, u64)> = take(from, Kind::Msrs)?;
-        at_most(Kind::Msrs, msrs.len(), MOST_MSRS)?;
-        let devices: DevicesState = take(from, Kind::Devices)?;
-        devices.check().map_err(|problem| nonsense(Kind::Devices, problem))?;
-        let pages: Pages = take(from, Kind::Memory)?;
-        from.section(Kind::End)?;
+        let msrs: Vec<(u32, u64)> = take(from, SectionKind::Msrs)?;
+        at_most(SectionKind::Msrs, msrs.len(), MOST_MSRS)?;
+        let devices: DevicesState = take(from, SectionKind::Devices)?;
+        devices.check().map_err(|problem| nonsense(SectionKind::Devices, problem))?;
+        let pages: Pages = take(from, SectionKind::Memory)?;
+        from.section(SectionKind::End)?;
         reader.end()?;
-        let base = base(&image).map_err(|problem| nonsense(Kind::Image, problem))?;
+        let base = base(&image).map_err(|problem| nonsense(SectionKind::Image, problem))?;
         let memory = pages.on(&base, (memory_size / PAGE as u64) as usize);
         let state = VmState {
             config: VmConfig { memory_size, cpuid: set, exception_payload, kind },
             cpuid,
-            memory: memory.map_err(|problem| nonsense(Kind::Memory, problem))?,
+            memory: memory.map_err(|problem| nonsense(SectionKind::Memory, problem))?,
             tsc_khz,
             mp_state,
             events,
@@ -144,12 +155,15 @@ impl Guest {
 }
 
 /// Writes a section with a value of postcard's.
-fn put<W: Write>(to: &mut Writer<W>, kind: Kind, value: &impl Serialize) -> Result<(), StreamError> {
+fn put<W: Write>(to: &mut Writer<W>, kind: SectionKind, value: &impl Serialize) -> Result<(), StreamError> {
     to.section(kind, &postcard::to_stdvec(value).map_err(|e| nonsense(kind, e))?)
 }
 
 /// Reads a section with a value of postcard's, which must be written as it would be written here.
-fn take<T: DeserializeOwned + Serialize>(from: &mut Reader<impl Read>, kind: Kind) -> Result<T, StreamError> {
+fn take<T: DeserializeOwned + Serialize>(
+    from: &mut Reader<impl Read>,
+    kind: SectionKind,
+) -> Result<T, StreamError> {
     let payload = from.section(kind)?;
     let value: T = postcard::from_bytes(&payload).map_err(|e| nonsense(kind, e))?;
     if postcard::to_stdvec(&value).map_err(|e| nonsense(kind, e))? != payload {
@@ -158,15 +172,15 @@ fn take<T: DeserializeOwned + Serialize>(from: &mut Reader<impl Read>, kind: Kin
     Ok(value)
 }
 
-fn at_most(kind: Kind, count: usize, most: usize) -> Result<(), StreamError> {
+fn at_most(kind: SectionKind, count: usize, most: usize) -> Result<(), StreamError> {
     if count > most {
-        Err(nonsense(kind, format!("{count} entries, of which {most} are possible")))
+        Err(nonsense(kind, format!("{count} entries, at most {most} are possible")))
     } else {
         Ok(())
     }
 }
 
-fn nonsense(kind: Kind, problem: impl ToString) -> StreamError {
+fn nonsense(kind: SectionKind, problem: impl ToString) -> StreamError {
     StreamError::Nonsense { section: kind.name(), problem: problem.to_string() }
 }
 

@@ -18,7 +18,7 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    /// What of `memory` is not in `base`.
+    /// The part of `memory` that differs from `base`.
     pub(super) fn of(memory: &MemoryImage, base: &MemoryImage) -> Self {
         let mut pages = Self::default();
         for (number, page) in (0_u32..).zip(&memory.pages) {
@@ -48,7 +48,7 @@ impl Pages {
         pages.resize(count, None);
         for numbers in [&self.zero, &self.full] {
             if numbers.windows(2).any(|pair| pair[0] >= pair[1]) {
-                return Err("page numbers do not rise".to_owned());
+                return Err("page numbers are not in ascending order".to_owned());
             }
         }
         for number in &self.zero {
@@ -68,7 +68,7 @@ fn page(pages: &mut [Page], number: u32) -> Result<&mut Page, String> {
     pages.get_mut(number as usize).ok_or_else(|| format!("page {number} is outside the guest's memory"))
 }
 
-/// Memory with nothing in it but `image`: what both sides have.
+/// Memory that holds only `image`: both sides have it.
 pub fn base_of(image: &Image) -> MemoryImage {
     let end = image.segments.iter().map(|segment| segment.address + segment.bytes.len() as u64).max();
     let mut bytes = vec![0; (end.unwrap_or(0) as usize).next_multiple_of(PAGE)];

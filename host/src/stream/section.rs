@@ -9,9 +9,9 @@
 //! Numbers are little-endian. Each `check` is the CRC-64/XZ of *everything* before it, the checks of
 //! earlier sections excepted: so a section that was changed, moved, repeated or taken from another
 //! stream does not fit where it stands. The header never changes its form: a stream of any version
-//! can be told from a damaged one.
+//! can be distinguished from a damaged one.
 
-use super::kind::Kind;
+use super::kind::SectionKind;
 use crc::{CRC_64_XZ, Crc, Digest};
 use std::io::{self, Read, Write};
 
@@ -27,13 +27,13 @@ pub enum StreamError {
     #[error("the other side can no longer be read from or written to: {0}")]
     Io(io::Error),
     /// It ended too soon.
-    #[error("the stream ends in the middle of {0}: it was cut off on the way")]
+    #[error("the stream ends in the middle of {0}: it was truncated")]
     Truncated(&'static str),
     /// There is none.
-    #[error("no guest came: what was to send one ended without a byte")]
+    #[error("no guest was received: the input ended without a byte")]
     Empty,
     /// It does not begin like a stream.
-    #[error("this is no midflight stream, or one whose first bytes are damaged")]
+    #[error("this is not a midflight stream, or its first bytes are damaged")]
     NoStream,
     /// It is of another version.
     #[error(
@@ -45,7 +45,7 @@ pub enum StreamError {
         /// `newer` or `older`.
         age: &'static str,
     },
-    /// Another section stands where one is needed.
+    /// Another section is where one is needed.
     #[error(
         "the stream has {found} where its section {wanted} belongs: sections are missing, repeated, out of order or damaged"
     )]
@@ -56,9 +56,7 @@ pub enum StreamError {
         found: String,
     },
     /// A length that no such section has.
-    #[error(
-        "the stream's section {section} says that it has {length} bytes; such a section has at most {longest}"
-    )]
+    #[error("the stream's section {section} has a length of {length} bytes; the maximum is {longest}")]
     TooLong {
         /// The section.
         section: &'static str,
@@ -127,7 +125,7 @@ impl<W: Write> Writer<W> {
     ///
     /// # Errors
     /// When it cannot be written, or is longer than any reader takes.
-    pub fn section(&mut self, kind: Kind, payload: &[u8]) -> Result<(), StreamError> {
+    pub fn section(&mut self, kind: SectionKind, payload: &[u8]) -> Result<(), StreamError> {
         let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
         if length > kind.longest() {
             return Err(StreamError::TooLong { section: kind.name(), length, longest: kind.longest() });
@@ -185,11 +183,11 @@ impl<R: Read> Reader<R> {
     ///
     /// # Errors
     /// When it is not, or is damaged.
-    pub fn section(&mut self, wanted: Kind) -> Result<Vec<u8>, StreamError> {
+    pub fn section(&mut self, wanted: SectionKind) -> Result<Vec<u8>, StreamError> {
         let name = wanted.name();
         let number = u32::from_le_bytes(self.array(name)?);
         if number != wanted as u32 {
-            return Err(StreamError::Order { wanted: name, found: Kind::describe(number) });
+            return Err(StreamError::Order { wanted: name, found: SectionKind::describe(number) });
         }
         let length = u32::from_le_bytes(self.array(name)?);
         if length > wanted.longest() {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use vm::Machine;
 use vm::state::{self, restore_and_check};
 
-/// What stands for an image's file in these tests.
+/// A substitute for an image's file in these tests.
 const IMAGE: &[u8] = b"an image";
 
 fn base(file: &[u8]) -> Result<MemoryImage, String> {
@@ -119,7 +119,7 @@ fn again(stream: &[u8], numbers: &[usize]) -> Vec<u8> {
     for number in numbers {
         let section = sections[*number];
         let kind = u32::from_le_bytes(*section.first_chunk().unwrap());
-        let kind = Kind::ALL.iter().copied().find(|known| *known as u32 == kind).unwrap();
+        let kind = SectionKind::ALL.iter().copied().find(|known| *known as u32 == kind).unwrap();
         writer.section(kind, &section[8..section.len() - 8]).unwrap();
     }
     bytes
@@ -129,7 +129,7 @@ fn again(stream: &[u8], numbers: &[usize]) -> Vec<u8> {
 fn each_section_is_needed_once_and_in_its_place() {
     let stream = written(&guest());
     let count = sections(&stream).len();
-    assert_eq!(count, 1 + Kind::ALL.len(), "the header and every section of a guest");
+    assert_eq!(count, 1 + SectionKind::ALL.len(), "the header and every section of a guest");
     let all: Vec<usize> = (1..count).collect();
     assert!(read(&again(&stream, &all)).is_ok());
     for index in 0..all.len() {
@@ -187,7 +187,7 @@ fn a_length_takes_no_memory() {
     long[24..28].copy_from_slice(&u32::MAX.to_le_bytes());
     assert!(refused(&long, "a long section").contains("at most"));
     // The most that is allowed, promised and not sent.
-    long[24..28].copy_from_slice(&Kind::Report.longest().to_le_bytes());
+    long[24..28].copy_from_slice(&SectionKind::Report.longest().to_le_bytes());
     assert!(refused(&long, "a promise").contains("cut off"));
 }
 
@@ -225,9 +225,9 @@ fn a_short_structure_is_refused_although_its_checksum_fits() {
     let mut writer = Writer::new(&mut bytes).unwrap();
     for section in &sections[1..] {
         let number = u32::from_le_bytes(*section.first_chunk().unwrap());
-        let kind = Kind::ALL.iter().copied().find(|kind| *kind as u32 == number).unwrap();
+        let kind = SectionKind::ALL.iter().copied().find(|kind| *kind as u32 == number).unwrap();
         let payload = &section[8..section.len() - 8];
-        if kind == Kind::Events {
+        if kind == SectionKind::Events {
             // Its length, then one byte less than the structure has.
             writer.section(kind, &[&[payload[0] - 1], &payload[1..payload.len() - 1]].concat()).unwrap();
         } else {

@@ -1,4 +1,4 @@
-//! A machine that is right but for one fault: the model behind calls that a test may change.
+//! A machine that is right but for one fault: the model, with calls that a test may change.
 
 use kvm_bindings::{
     kvm_cpuid_entry2, kvm_debugregs, kvm_mp_state, kvm_regs, kvm_sregs, kvm_sregs2, kvm_vcpu_events, kvm_xcrs,

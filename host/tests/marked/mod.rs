@@ -22,7 +22,7 @@ pub(crate) fn marked(mark: &str) -> Vec<u32> {
     .collect()
 }
 
-/// Kills the process after a bound that no test comes near: who waits for it to end, or to say something,
+/// Kills the process after a bound that no test reaches: who waits for it to end, or to say something,
 /// does not wait for ever.
 pub(crate) fn bounded(child: Child) -> Child {
     const BOUND: Timespec = Timespec { tv_sec: 180, tv_nsec: 0 };

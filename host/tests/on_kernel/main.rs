@@ -1,4 +1,4 @@
-//! `midflight on-kernel`: what it says when there is no result, what it leaves behind, and, where there
+//! `midflight on-kernel`: what it reports when there is no result, what remains afterwards, and, where there
 //! is a kernel, the whole way.
 //!
 //! Most tests use a shell script for the emulator: it gets the real command line and the real initrd.
@@ -68,7 +68,9 @@ fn an_emulator_that_fails_is_quoted() {
 fn a_panic_is_a_sentence() {
     let script = "echo '[ 1.0] Kernel panic - not syncing: VFS: Unable to mount root fs' >&2; echo '[ 1.1] CPU: 0' >&2";
     let Some(output) = with_emulator("panic", script, &[]) else { return };
-    assert!(sentence(&output).contains("the kernel under test gave up: VFS: Unable to mount root fs"));
+    assert!(
+        sentence(&output).contains("kernel panic in the kernel under test: VFS: Unable to mount root fs")
+    );
 }
 
 #[test]

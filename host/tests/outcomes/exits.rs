@@ -1,4 +1,4 @@
-//! KVM_RUN comes back with what nobody waited for, or with the guest somewhere that nobody sent it.
+//! KVM_RUN returns with an unexpected exit, or with the guest at an unexpected place.
 
 use crate::faulty::Fault;
 use crate::{EINVAL, ENOMEM, call, fails_with, run};

@@ -44,7 +44,7 @@ fn run_on(machine: &dyn Machine, id: &str) -> Option<Report> {
     let image = images.iter().find(|image| image.name == scenario.image).unwrap();
     let mut runner = Runner::new(machine, None, Duration::from_secs(10));
     runner.to_process =
-        Some(Box::new(|guest, image, asked| migrate_in_memory(machine, None, guest, image, asked)));
+        Some(Box::new(|guest, image, request| migrate_in_memory(machine, None, guest, image, request)));
     let report = runner.run(image, &scenario);
     let reason = reason(&report).unwrap_or_default();
     for debug in ["Exit(", " { ", "Doorbell(", "Some(", "Ended("] {
@@ -71,7 +71,7 @@ fn call(call: &'static str, errno: i32) -> VcpuError {
     VcpuError::Call { call, errno, message: "no".to_owned(), advice: "" }
 }
 
-/// What the probe says of a machine: everything works, whatever becomes of what is injected.
+/// The probe's result on a machine: everything works, even if injected events are lost.
 #[track_caller]
 fn is_probed_whole<F: Fault + Clone + 'static>(fault: &F) {
     for payload in [true, false] {

@@ -14,7 +14,7 @@ fn offset_of(bytes: &[u8], address: u64) -> usize {
     usize::try_from(header.p_offset + address - header.p_paddr).unwrap()
 }
 
-/// The image with `code` where the act of `read-unmapped` is, as long as it may be; what lies behind
+/// The image with `code` where the act of `read-unmapped` is, as long as it may be; the bytes after
 /// the act is overwritten, too.
 pub(crate) fn with_code(code: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = embedded("pf")?;

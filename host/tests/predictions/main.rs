@@ -12,7 +12,7 @@ use midflight::images::{self, ImagesError};
 use midflight::report::facts::HostFacts;
 use midflight::report::known::KnownIssues;
 use midflight::report::outcome::{Outcome, Report};
-use midflight::scenario::{self, Delivery, Migration, Plan, Scenario};
+use midflight::scenario::{self, DeliveryMode, Migration, Plan, Scenario};
 use model::ModelMachine;
 use model::hypervisor::behaviour::by_name;
 use std::path::{Path, PathBuf};
@@ -43,7 +43,7 @@ fn the_committed_predictions_are_those_of_the_behaviours() {
         let mut runner = Runner::new(&machine, None, Duration::from_secs(60));
         let mut reports = Vec::new();
         for image in &images {
-            let fred = |scenario: &Scenario| scenario.delivery == Delivery::Fred;
+            let fred = |scenario: &Scenario| scenario.delivery == DeliveryMode::Fred;
             for scenario in scenario::all(image).into_iter().filter(fred) {
                 let report = runner.run(image, &migrated_here(&scenario));
                 // As if KVM had done it.

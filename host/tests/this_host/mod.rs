@@ -1,4 +1,4 @@
-//! The KVM of the host that the tests run on, and the facts without which a difference of it tells nobody
+//! The KVM of the host that the tests run on, and the facts without which a difference of it says nothing
 //! anything.
 #![allow(dead_code, reason = "each test uses its part")]
 

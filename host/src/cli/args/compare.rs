@@ -2,9 +2,9 @@
 
 use super::groups::KnownArgs;
 use super::seconds;
-use crate::machines::Kind;
+use crate::machines::MachineKind;
 use crate::report::compare::CompareFormat;
-use crate::scenario::Delivery;
+use crate::scenario::DeliveryMode;
 use clap::Args;
 use std::time::Duration;
 
@@ -16,26 +16,26 @@ pub(crate) struct CompareArgs {
     pub(crate) image: Option<String>,
     /// The two machines
     #[arg(long, value_name = "A,B", value_delimiter = ',', default_value = "kvm,model")]
-    pub(crate) machines: Vec<Kind>,
+    pub(crate) machines: Vec<MachineKind>,
     /// Behaviour of the model; of the second one where both machines are the model
     #[arg(long, value_name = "NAME")]
     pub(crate) behaviour: Option<String>,
     /// Only this delivery
     #[arg(long)]
-    pub(crate) delivery: Option<Delivery>,
+    pub(crate) delivery: Option<DeliveryMode>,
     /// Only the case of this name
     #[arg(long, value_name = "NAME")]
     pub(crate) case: Option<String>,
-    /// Let guests migrate between the two in mid-delivery, in every direction, and judge them
+    /// Migrate guests between the two with an event in flight, in every direction, and judge them
     #[arg(long)]
     pub(crate) migrate: bool,
     /// How to report
     #[arg(long, value_enum, default_value = "human")]
     pub(crate) format: CompareFormat,
-    /// How long a case may take, in seconds
+    /// Time limit per case, in seconds
     #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
     pub(crate) timeout: Duration,
-    /// What is known beforehand.
+    /// Known issues and host facts.
     #[command(flatten)]
     pub(crate) known: KnownArgs,
 }

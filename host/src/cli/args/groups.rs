@@ -2,7 +2,7 @@
 
 use super::number_of_seconds;
 use crate::cli::error::CliError;
-use crate::machines::{Description, Kind, MachineOptions};
+use crate::machines::{Description, MachineKind, MachineOptions};
 use crate::stops::storm::StormBounds;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use std::time::Duration;
 pub(crate) struct OnArgs {
     /// The machine, kvm or model; without it, the guest's own, or kvm where there is one
     #[arg(long)]
-    pub(crate) machine: Option<Kind>,
+    pub(crate) machine: Option<MachineKind>,
     /// Behaviour of the model; implies `--machine model`
     #[arg(long, value_name = "NAME")]
     pub(crate) behaviour: Option<String>,
@@ -24,12 +24,12 @@ impl OnArgs {
     pub(crate) fn machine(
         &self,
         kvm: &Path,
-        otherwise: impl FnOnce() -> Kind,
+        otherwise: impl FnOnce() -> MachineKind,
     ) -> Result<Description, CliError> {
         let asked = MachineOptions { kvm, behaviour: self.behaviour.as_deref() };
-        let kind = self.machine.or(Kind::implied(&asked)).unwrap_or_else(otherwise);
+        let kind = self.machine.or(MachineKind::implied(&asked)).unwrap_or_else(otherwise);
         if !kind.quirks().stops {
-            let names: Vec<_> = Kind::names(|quirks| quirks.stops).collect();
+            let names: Vec<_> = MachineKind::names(|quirks| quirks.stops).collect();
             return Err(CliError::Usage(format!(
                 "guests are saved and resumed on {}; {} takes none",
                 names.join(" and "),
@@ -43,10 +43,10 @@ impl OnArgs {
 /// How long storms last.
 #[derive(Clone, Copy, Args)]
 pub(crate) struct StormArgs {
-    /// After so many proved cuts a storm ends
+    /// A storm ends after this many proved cuts
     #[arg(long, value_name = "K", default_value_t = StormBounds::DEFAULT.cuts, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) storm_cuts: u32,
-    /// How long a storm may last, in seconds; must be less than `--timeout`
+    /// Maximum duration of a storm, in seconds; must be less than `--timeout`
     #[arg(long, value_name = "T", default_value_t = StormBounds::DEFAULT.time.as_secs_f64(), value_parser = number_of_seconds)]
     pub(crate) storm_seconds: f64,
 }
@@ -58,21 +58,21 @@ impl StormArgs {
     }
 }
 
-/// What is known beforehand, of failures and of this host.
+/// Known issues and host facts.
 #[derive(Args)]
 pub(crate) struct KnownArgs {
     /// A list of known issues to use instead of the built-in one
     #[arg(long, value_name = "FILE")]
     pub(crate) known_issues: Option<PathBuf>,
-    /// What only you know of this host: fred_series=NAME, the FRED series its KVM was built with
+    /// A fact about this host that no kernel reports: fred_series=NAME, the FRED series its KVM was built with
     #[arg(long = "host-fact", value_name = "NAME=VALUE")]
     pub(crate) host_facts: Vec<String>,
 }
 
-/// What is known beforehand, and what the kernel says.
+/// Known issues, host facts and the kernel's log.
 #[derive(Args)]
 pub(crate) struct WatchArgs {
-    /// What is known beforehand.
+    /// Known issues and host facts.
     #[command(flatten)]
     pub(crate) known: KnownArgs,
     /// The kernel's log, watched for warnings during the run; without it, /dev/kmsg where it can be read

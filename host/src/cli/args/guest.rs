@@ -13,19 +13,19 @@ pub(crate) struct SaveArgs {
     /// The id of a scenario that cuts a guest once and ends in `migrate-process`
     #[arg(value_name = "SCENARIO")]
     pub(crate) scenario: String,
-    /// Write the guest to FILE, which holds all of it or is not touched, instead of standard output
+    /// Write the guest to FILE instead of standard output; FILE is replaced atomically, or not at all
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// Which machine.
     #[command(flatten)]
     pub(crate) on: OnArgs,
-    /// How long the scenario may take up to its cut, in seconds
+    /// Time limit for the scenario up to its cut, in seconds
     #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
     pub(crate) timeout: Duration,
-    /// How long whoever reads the guest may take, in seconds
+    /// Time limit for writing the guest, in seconds
     #[arg(long, value_name = "S", default_value = "60", value_parser = seconds)]
     pub(crate) wait: Duration,
-    /// What is known, and what the kernel says.
+    /// Known issues and the kernel's log.
     #[command(flatten)]
     pub(crate) watch: WatchArgs,
 }
@@ -33,7 +33,7 @@ pub(crate) struct SaveArgs {
 /// Options of `resume`.
 #[derive(Args)]
 pub(crate) struct ResumeArgs {
-    /// What `midflight save` has written; without it, standard input
+    /// File written by `midflight save`; default: standard input
     #[arg(value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
     /// Which machine.
@@ -45,13 +45,13 @@ pub(crate) struct ResumeArgs {
     /// Report each captured frame
     #[arg(long)]
     pub(crate) frames: bool,
-    /// How long the guest may take, once it has come, in seconds
+    /// Time limit for the guest's run after it was read, in seconds
     #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
     pub(crate) timeout: Duration,
-    /// How long the guest may take to come, in seconds
+    /// Time limit for reading the guest, in seconds
     #[arg(long, value_name = "S", default_value = "60", value_parser = seconds)]
     pub(crate) wait: Duration,
-    /// What is known, and what the kernel says.
+    /// Known issues and the kernel's log.
     #[command(flatten)]
     pub(crate) watch: WatchArgs,
 }

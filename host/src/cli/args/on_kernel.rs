@@ -16,16 +16,16 @@ pub(crate) struct OnKernelArgs {
     /// The directory with its modules: lib/modules/VERSION, or a build tree; not needed where KVM is built in
     #[arg(long, value_name = "DIR", requires = "kernel")]
     pub(crate) modules: Option<PathBuf>,
-    /// Words to add to the kernel's command line (repeatable)
+    /// Arguments to add to the kernel's command line (repeatable)
     #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
     pub(crate) append: Vec<String>,
     /// The emulator's command line; -serial, -kernel, -initrd and -append are added to it
     #[arg(long, value_name = "CMD", default_value = DEFAULT_EMULATOR)]
     pub(crate) emulator: String,
-    /// How long all of it may take, in seconds
+    /// Time limit for the whole run, in seconds
     #[arg(long, value_name = "S", default_value = "600", value_parser = seconds)]
     pub(crate) timeout: Duration,
-    /// File to take along, at the same path inside (repeatable)
+    /// File to copy into the initrd, at the same path (repeatable)
     #[arg(long = "file", value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     /// Arguments of the midflight inside, as in `-- run --machine kvm`

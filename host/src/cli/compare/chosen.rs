@@ -6,7 +6,7 @@ use crate::compare::pair::Pair;
 use crate::engine::plan::with_delivery;
 use crate::image::Image;
 use crate::images;
-use crate::machines::{Kind, MachineOptions};
+use crate::machines::{MachineKind, MachineOptions};
 use crate::scenario::Scenario;
 use std::path::{Path, PathBuf};
 
@@ -18,10 +18,10 @@ pub(super) fn pair(args: &CompareArgs, kvm: &Path) -> Result<Pair, CliError> {
         return Err(CliError::Usage(what));
     };
     let behaviour = args.behaviour.as_deref();
-    let implied = Kind::implied(&MachineOptions { kvm, behaviour });
-    let describe = |kind: Kind, behaviour| {
+    let implied = MachineKind::implied(&MachineOptions { kvm, behaviour });
+    let describe = |kind: MachineKind, behaviour| {
         if !kind.quirks().stops {
-            let names: Vec<_> = Kind::names(|quirks| quirks.stops).collect();
+            let names: Vec<_> = MachineKind::names(|quirks| quirks.stops).collect();
             let (name, names) = (kind.quirks().name, names.join(" and "));
             let what = format!("--machines: {name} cannot be stopped at its doorbell; there are {names}");
             return Err(CliError::Usage(what));
@@ -29,7 +29,7 @@ pub(super) fn pair(args: &CompareArgs, kvm: &Path) -> Result<Pair, CliError> {
         kind.described(&MachineOptions { kvm, behaviour }).map_err(CliError::Usage)
     };
     // The behaviour is for the one machine that has some, and for the second one where both have.
-    let of = |kind: Kind, is_second: bool| {
+    let of = |kind: MachineKind, is_second: bool| {
         let takes = implied == Some(kind) && (is_second || Some(*second) != implied);
         describe(kind, behaviour.filter(|_| takes))
     };

@@ -2,9 +2,9 @@
 
 use crate::cli::error::CliError;
 use crate::cli::machines::Candidate;
+use crate::cli::printer::Printer;
 use crate::cli::progress::progress_bar;
 use crate::cli::select::Selected;
-use crate::cli::tell::Teller;
 use crate::ending;
 use crate::engine::job::Job;
 use crate::engine::options::RunOptions;
@@ -21,7 +21,7 @@ use std::io::Write;
 use std::ops::ControlFlow;
 use vm::Machine;
 
-pub(super) struct Run<'a, W: Write> {
+pub(super) struct MachineRuns<'a, W: Write> {
     pub(super) options: RunOptions,
     /// How often each scenario runs.
     pub(super) repeat: u32,
@@ -29,14 +29,14 @@ pub(super) struct Run<'a, W: Write> {
     /// Whether a machine was asked for: then it must be there.
     pub(super) asked: bool,
     pub(super) kernel_log: KernelLog,
-    pub(super) teller: Teller<'a, W>,
+    pub(super) printer: Printer<'a, W>,
 }
 
-impl<W: Write> Run<'_, W> {
-    /// Runs what is planned, machine by machine, until all has run or this process is told to end.
+impl<W: Write> MachineRuns<'_, W> {
+    /// Runs the planned scenarios, machine by machine, until all have run or a signal ends this process.
     pub(super) fn on_machines(&mut self, planned: &[(&Candidate, Selected)]) -> Result<(), CliError> {
         for (machine, scenarios) in planned {
-            if ending::told().is_some() {
+            if ending::signal().is_some() {
                 break;
             }
             if !scenarios.is_empty() {
@@ -51,7 +51,7 @@ impl<W: Write> Run<'_, W> {
         match machine.opened() {
             Ok(Opened::Machine(machine)) => self.on_machine(description, machine.as_ref(), scenarios),
             Ok(Opened::Emulator(emulator)) => self.on_emulator(description, emulator.as_ref(), scenarios),
-            Err(_) if ending::told().is_some() => Ok(()),
+            Err(_) if ending::signal().is_some() => Ok(()),
             Err(error) if self.asked => Err(error.clone().into()),
             Err(error) => self.skip_all(scenarios, description.quirks().name, &error.to_string()),
         }
@@ -65,24 +65,24 @@ impl<W: Write> Run<'_, W> {
     ) -> Result<(), CliError> {
         let name = description.quirks().name;
         let found = asker::abilities(description, name, met_needs(machine), self.images, scenarios);
-        if ending::told().is_some() {
+        if ending::signal().is_some() {
             return Ok(());
         }
         let (once, skipped) = found?.split(scenarios.to_vec(), self.images, description.behaviour());
-        let Self { options, repeat, images, kernel_log, teller, .. } = self;
-        skipped.into_iter().try_for_each(|report| teller.does_not_run(report))?;
+        let Self { options, repeat, images, kernel_log, printer, .. } = self;
+        skipped.into_iter().try_for_each(|report| printer.does_not_run(report))?;
         let run = repeated(once, *repeat);
-        teller.bar = progress_bar(name, run.len());
-        let mut told = Ok(());
+        printer.bar = progress_bar(name, run.len());
+        let mut printed = Ok(());
         pool::run(&Job::On(description.clone()), options, images, &run, |_, report| {
-            teller.bar.inc(1);
-            teller.bar.set_message(report.scenario.to_string());
+            printer.bar.inc(1);
+            printer.bar.set_message(report.scenario.to_string());
             kernel_log.follow();
-            told = teller.ran(report);
-            if told.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            printed = printer.ran(report);
+            if printed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
-        teller.bar.finish_and_clear();
-        Ok(told?)
+        printer.bar.finish_and_clear();
+        Ok(printed?)
     }
 
     fn on_emulator(
@@ -92,8 +92,8 @@ impl<W: Write> Run<'_, W> {
         scenarios: &[(usize, Scenario)],
     ) -> Result<(), CliError> {
         let name = description.quirks().name;
-        emulator.version().clone_into(&mut self.teller.how.facts.emulator);
-        self.teller.bar = progress_bar(name, scenarios.len());
+        emulator.version().clone_into(&mut self.printer.how.facts.emulator);
+        self.printer.bar = progress_bar(name, scenarios.len());
         for (index, image) in self.images.iter().enumerate() {
             let mine: Vec<&Scenario> =
                 scenarios.iter().filter(|(i, _)| *i == index).map(|(_, scenario)| scenario).collect();
@@ -102,15 +102,15 @@ impl<W: Write> Run<'_, W> {
             }
             for _ in 0..self.repeat {
                 let reports = emulator::run(emulator, name, image, &mine, &self.options);
-                // What breaks off because this process is to end is no result.
-                if ending::told().is_some() {
+                // A scenario that was aborted because this process ends has no result.
+                if ending::signal().is_some() {
                     return Ok(());
                 }
-                reports.into_iter().try_for_each(|report| self.teller.ran(report))?;
+                reports.into_iter().try_for_each(|report| self.printer.ran(report))?;
             }
-            self.teller.bar.inc(mine.len() as u64);
+            self.printer.bar.inc(mine.len() as u64);
         }
-        self.teller.bar.finish_and_clear();
+        self.printer.bar.finish_and_clear();
         Ok(())
     }
 
@@ -123,13 +123,13 @@ impl<W: Write> Run<'_, W> {
         for (_, scenario) in scenarios {
             let report = Report::new(scenario, machine, None)
                 .concluded(Outcome::Skip, Finding::Lacks { what: reason.to_owned() });
-            self.teller.does_not_run(report)?;
+            self.printer.does_not_run(report)?;
         }
         Ok(())
     }
 }
 
-/// The whole list again and again, not each scenario: what one of them leaves behind can hurt the next.
+/// The whole list is repeated, not each scenario: state that one of them leaves in the host can affect the next.
 fn repeated(once: Selected, times: u32) -> Selected {
     (0..times).flat_map(|_| once.iter().cloned()).collect()
 }

@@ -15,7 +15,7 @@ use protocol::doorbell::Doorbell;
 use std::time::Instant;
 
 /// One scenario under way.
-pub(super) struct Run<'r, 'm, 'a> {
+pub(super) struct Attempt<'r, 'm, 'a> {
     pub(super) runner: &'r mut Runner<'m>,
     pub(super) image: &'a Image,
     pub(super) case: &'a Case,
@@ -23,7 +23,7 @@ pub(super) struct Run<'r, 'm, 'a> {
     pub(super) scenario: &'a Scenario,
 }
 
-impl<'a> Run<'_, '_, 'a> {
+impl<'a> Attempt<'_, '_, 'a> {
     pub(super) fn conclude(&mut self, report: &mut Report, start: Instant) {
         let deadline = start + self.runner.timeout;
         let mut session = None;
@@ -61,21 +61,21 @@ impl<'a> Run<'_, '_, 'a> {
         match self.scenario.plan {
             Plan::Cold => {
                 inject::at_armed(session, self.case.flags)?;
-                self.go_on(session, report)
+                self.run_to_done(session, report)
             }
             Plan::None => {
                 inject::at_armed(session, self.case.flags)?;
-                if !self.runner.route.is_empty() {
+                if !self.runner.path.is_empty() {
                     self.migrate(session, report, deadline)?;
                 }
-                self.go_on(session, report)
+                self.run_to_done(session, report)
             }
             Plan::Cut(stop, action) => {
                 let way = stop.how().way();
                 way.prepare(session)?;
                 inject::at_armed(session, self.case.flags)?;
                 match way {
-                    Way::StandsStill(still) => self.still(session, report, still, action, deadline),
+                    Way::Cut(stop) => self.cut_and_judge(session, report, stop, action, deadline),
                     Way::Unseen(unseen) => self.unseen(session, report, unseen),
                     Way::RunsAgain { seed } => self.storm(session, report, seed, action, deadline),
                 }
@@ -84,7 +84,7 @@ impl<'a> Run<'_, '_, 'a> {
     }
 
     /// An armed guest that nothing stops any more, to the end of its case.
-    pub(super) fn go_on(&self, session: &mut Session<'_>, report: &mut Report) -> Result<(), Trouble> {
+    pub(super) fn run_to_done(&self, session: &mut Session<'_>, report: &mut Report) -> Result<(), Trouble> {
         let done = session.advance_past_io()?;
         expect(session, done, Doorbell::Done(self.index))?;
         self.runner.rang(Doorbell::Done(self.index), session)?;
@@ -100,7 +100,7 @@ impl<'a> Run<'_, '_, 'a> {
     ) -> Result<(), Trouble> {
         unseen.set_up(session)?;
         let rip = session.vcpu.regs()?.rip;
-        self.go_on(session, report)?;
+        self.run_to_done(session, report)?;
         match unseen.prove(session, rip) {
             Ok(cut) => self.record(report, &cut),
             // An event that was lost met no page either.
@@ -110,7 +110,7 @@ impl<'a> Run<'_, '_, 'a> {
         Ok(())
     }
 
-    /// What a guest that came to no verdict means.
+    /// The outcome of a guest that ended without a verdict.
     pub(super) fn settle(
         &self,
         done: Result<(), Trouble>,

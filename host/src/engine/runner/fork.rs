@@ -2,9 +2,9 @@
 
 use super::trouble::Trouble;
 use crate::image::Image;
-use crate::migration::{Asked, Migrated, MigrationError};
+use crate::migration::{Migrated, MigrationError, MigrationRequest};
 use crate::report::finding::Finding;
-use crate::scenario::{Delivery, Plan, Scenario};
+use crate::scenario::{DeliveryMode, Plan, Scenario};
 use crate::session::boot::boot;
 use crate::session::{Session, Stopped};
 use crate::stops::storm::StormBounds;
@@ -28,7 +28,7 @@ pub struct Runner<'m> {
     pub frames: bool,
     /// How long storms last.
     pub storm: StormBounds,
-    /// Told where the guest is whenever it stands still, so that somebody knows if it never does again.
+    /// Called with the guest's position at each stop, for the report of a guest that then hangs.
     pub on_seen: Option<OnSeen<'m>>,
     /// Another process, for guests that continue in one.
     pub to_process: Option<ToProcess<'m>>,
@@ -36,18 +36,19 @@ pub struct Runner<'m> {
     pub on_doorbell: Option<OnDoorbell<'m>>,
     /// The machines that a migration takes the guest to, one after the other; without any, a fresh VM
     /// of its own machine. With some, a guest that nothing cuts migrates at `Armed`.
-    pub route: Vec<&'m dyn Machine>,
+    pub path: Vec<&'m dyn Machine>,
 }
 
-/// What a snapshot at `Ready` depends on: image, delivery, payload capability.
-type SnapshotKey = (String, Delivery, bool);
+/// The key of a snapshot at `Ready`: image, delivery mode, payload capability.
+type SnapshotKey = (String, DeliveryMode, bool);
 
-/// Lets a guest continue in another process, which does what is asked.
-pub type ToProcess<'m> = Box<dyn Fn(&Guest, &Image, Asked) -> Result<Migrated, MigrationError> + 'm>;
+/// Lets a guest continue in another process, which serves the request.
+pub type ToProcess<'m> =
+    Box<dyn Fn(&Guest, &Image, MigrationRequest) -> Result<Migrated, MigrationError> + 'm>;
 
-/// Told where a guest is whenever it stands still.
+/// Called with a guest's position at each stop.
 pub type OnSeen<'m> = Box<dyn Fn(&str) + 'm>;
-/// Shown a guest whose doorbell has rung, before anything else is done with it.
+/// Called with a guest whose doorbell has rung, before anything else happens.
 pub type OnDoorbell<'m> = Box<dyn Fn(Doorbell, &mut Session<'_>) -> Result<(), VcpuError> + 'm>;
 
 impl std::fmt::Debug for Runner<'_> {
@@ -69,7 +70,7 @@ impl<'m> Runner<'m> {
             on_seen: None,
             to_process: None,
             on_doorbell: None,
-            route: Vec::new(),
+            path: Vec::new(),
         }
     }
 
@@ -109,7 +110,7 @@ impl<'m> Runner<'m> {
                 self.rang(Doorbell::Ready, &mut session)?;
                 Ok(session)
             }
-            other => Err(Trouble::told(session, other, self.timeout)),
+            other => Err(Trouble::unexpected(session, other, self.timeout)),
         }
     }
 
@@ -135,7 +136,7 @@ impl<'m> Runner<'m> {
 /// A guest that is ready for FRED has set CR4.FRED, because CPUID offers it: a KVM that drops in
 /// silence what it has offered is wrong.
 fn has_fred(scenario: &Scenario, session: &mut Session<'_>) -> Result<(), Trouble> {
-    if scenario.delivery == Delivery::Fred && session.vcpu.sregs()?.cr4 & CR4_FRED == 0 {
+    if scenario.delivery == DeliveryMode::Fred && session.vcpu.sregs()?.cr4 & CR4_FRED == 0 {
         return Err(Trouble::machine(Finding::FredNotSet));
     }
     Ok(())

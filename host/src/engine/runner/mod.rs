@@ -4,15 +4,15 @@
 //! |---|---|
 //! | `fork` | the machine, and guests at `Ready`, forked from snapshots |
 //! | `attempt` | from `Armed` to the verdict |
-//! | `still` | a stop at which the guest stands still |
+//! | `cut` | a stop that cuts the delivery, and what is done at each cut |
 //! | `storm` | a case that runs again and again |
-//! | `moves` | what a migration is |
-//! | `trouble` | what an end without a verdict means |
+//! | `migrate` | migrations |
+//! | `trouble` | what it means that a guest ended without a verdict |
 
 mod attempt;
+mod cut;
 mod fork;
-mod moves;
-mod still;
+mod migrate;
 mod storm;
 mod trouble;
 
@@ -24,7 +24,7 @@ use crate::report::outcome::{Outcome, Report};
 use crate::scenario::{Plan, Scenario};
 use crate::session::Session;
 use crate::session::devices::DevicesState;
-use attempt::Run;
+use attempt::Attempt;
 use std::time::Instant;
 use vm::Vcpu;
 
@@ -35,7 +35,7 @@ impl Runner<'_> {
         let mut report = Report::new(scenario, self.machine.name(), self.behaviour.as_deref());
         match image.case(&scenario.case) {
             Some((index, case)) => {
-                let mut run = Run { runner: self, image, case, index, scenario };
+                let mut run = Attempt { runner: self, image, case, index, scenario };
                 run.conclude(&mut report, start);
             }
             None => {
@@ -66,7 +66,7 @@ impl Runner<'_> {
             Err(reason) => return report.concluded(Outcome::Error, Finding::program(reason)),
         };
         let mut session = Some(session);
-        let run = Run { runner: self, image, case, index, scenario };
+        let run = Attempt { runner: self, image, case, index, scenario };
         let done = session.as_mut().map_or(Ok(()), |session| run.to_done(session, &mut report));
         run.settle(done, session.as_mut(), &mut report);
         report

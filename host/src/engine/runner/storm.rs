@@ -1,6 +1,6 @@
 //! A case that runs again and again in a storm of signals.
 
-use super::attempt::Run;
+use super::attempt::Attempt;
 use super::trouble::{Trouble, expect};
 use crate::report::finding::Finding;
 use crate::report::outcome::{Outcome, Report};
@@ -10,7 +10,7 @@ use crate::stops::storm::{Signals, StormBounds, Struck};
 use protocol::doorbell::Doorbell;
 use std::time::Instant;
 
-impl Run<'_, '_, '_> {
+impl Attempt<'_, '_, '_> {
     /// The case runs again and again, and signals come at random times, until enough of them have met
     /// its event in flight.
     pub(super) fn storm(

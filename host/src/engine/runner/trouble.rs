@@ -1,4 +1,4 @@
-//! What an end without a verdict means.
+//! What it means that a guest ended without a verdict.
 //!
 //! An *error* is only what our own program or the environment did. Whatever a guest that is right on
 //! a sound machine cannot come to, the machine has done: a failure.
@@ -13,18 +13,18 @@ use protocol::text;
 use std::time::Duration;
 use vm::{Exit, VcpuError, explain};
 
-/// Why a scenario came to no verdict of the guest's.
+/// Why a scenario has no verdict from its guest.
 #[derive(Debug)]
 pub(super) enum Trouble {
     /// A call failed.
     Vcpu(VcpuError),
     /// The guest stopped where it should not.
     Stopped(Stopped),
-    /// The cut did not happen, and the guest stands wherever it is.
+    /// The cut did not happen; the guest is stopped at an unknown place.
     NoCut(Finding),
     /// The case ended without meeting the stop.
     Ended,
-    /// None: the guest left. Its report came back, or is for whoever resumes it.
+    /// None: the guest was migrated. Its report was returned, or `resume` writes it.
     Judged,
     /// What it means is known already.
     Found(Outcome, Finding),
@@ -40,8 +40,8 @@ impl From<NoCut> for Trouble {
     fn from(no_cut: NoCut) -> Self {
         match no_cut {
             NoCut::Vcpu(error) => Self::Vcpu(error),
-            NoCut::Elsewhere(Stopped::Doorbell(Doorbell::Done(_))) => Self::Ended,
-            NoCut::Elsewhere(stopped) => Self::Stopped(stopped),
+            NoCut::Unexpected(Stopped::Doorbell(Doorbell::Done(_))) => Self::Ended,
+            NoCut::Unexpected(stopped) => Self::Stopped(stopped),
             NoCut::Machine(words) => Self::machine(Finding::Machine { words }),
             NoCut::Gone(queue) => Self::machine(Finding::EventGone { queue }),
             NoCut::Unproved(why) => Self::NoCut(Finding::NotCut { why }),
@@ -50,7 +50,7 @@ impl From<NoCut> for Trouble {
 }
 
 impl Trouble {
-    /// The machine did what it must not.
+    /// The machine did something that is wrong.
     pub(super) fn machine(finding: Finding) -> Self {
         Self::Found(Outcome::Fail, finding)
     }
@@ -60,8 +60,8 @@ impl Trouble {
         Self::Found(Outcome::Error, Finding::program(error))
     }
 
-    /// Of a guest that stopped where it should not, and that nobody will see any more.
-    pub(super) fn told(mut session: Session<'_>, stopped: Stopped, timeout: Duration) -> Self {
+    /// For a guest that stopped at an unexpected place; consumes its session.
+    pub(super) fn unexpected(mut session: Session<'_>, stopped: Stopped, timeout: Duration) -> Self {
         let (outcome, finding) = describe(Some(&mut session), stopped, timeout);
         Self::Found(outcome, finding)
     }
@@ -80,7 +80,7 @@ impl Trouble {
     }
 }
 
-/// What a guest that stopped where it should not says about the machine, or about us.
+/// What an unexpected stop of the guest means: a fault of the machine, or of midflight.
 fn describe(session: Option<&mut Session<'_>>, stopped: Stopped, timeout: Duration) -> (Outcome, Finding) {
     let Some(session) = session else { return (Outcome::Error, Finding::program("the guest was lost")) };
     let image = session.image();

@@ -216,10 +216,10 @@ mod tests {
         assert_eq!(find(&same, 0xD, 1).map(outputs), Some([0b1_0011, 0x2B00, 0, 0]));
         assert!(find(&same, 0xD, 18).is_some() && find(&same, 0xD, 11).is_none() && has(&same, AMX_TILE));
 
-        let apart = intersection(&states(0xB00), &states(0xB40));
-        assert_eq!(find(&apart, 0xD, 0).map(outputs), Some([0b111, 832, 832, 0]), "x87, SSE and AVX");
-        assert!(find(&apart, 0xD, 17).is_none() && find(&apart, 0xD, 18).is_none());
-        assert!(!has(&apart, AMX_TILE) && !has(&apart, XFD));
+        let both = intersection(&states(0xB00), &states(0xB40));
+        assert_eq!(find(&both, 0xD, 0).map(outputs), Some([0b111, 832, 832, 0]), "x87, SSE and AVX");
+        assert!(find(&both, 0xD, 17).is_none() && find(&both, 0xD, 18).is_none());
+        assert!(!has(&both, AMX_TILE) && !has(&both, XFD));
 
         let without = intersection(&states(0xB00), &[amx, leaf(1, 0, [0; 4])]);
         assert!(!without.iter().any(|entry| entry.function == 0xD), "no XSAVE in one of them");

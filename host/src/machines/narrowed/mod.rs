@@ -1,4 +1,4 @@
-//! Two machines made alike: each offers guests what both have, and nothing else.
+//! Two machines made equal: each offers guests only the features that both have.
 //!
 //! A guest that is to continue on another machine, or to run the same way on both, must not find
 //! anything on one that the other lacks: CPUID, and with it XCR0 and the XSAVE area, and the MSRs

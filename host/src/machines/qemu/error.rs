@@ -22,9 +22,9 @@ pub enum QemuError {
         /// What it did.
         why: String,
     },
-    /// This process was told to end.
-    #[error("this run was told to end")]
-    ToldToEnd,
+    /// This process received a signal to end.
+    #[error("this run was ended by a signal")]
+    EndRequested,
     /// A system call failed.
     #[error("{what} failed: {why}")]
     System {
@@ -67,7 +67,7 @@ impl From<QemuError> for BootError {
             QemuError::Timeout { rip, .. } => Self::Late { what, rip },
             QemuError::Missing
             | QemuError::Unusable { .. }
-            | QemuError::ToldToEnd
+            | QemuError::EndRequested
             | QemuError::System { .. }
             | QemuError::TooMuchOutput { .. }
             | QemuError::UnexpectedExit { .. }

@@ -14,7 +14,7 @@ pub(super) struct Monitor {
 }
 
 /// How long the monitor may take to answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest answer that is read, in bytes; `info registers` prints a few thousand.
 const LONGEST: usize = 64 << 10;
 
@@ -34,7 +34,7 @@ impl Monitor {
 
     /// The guest's RIP; `None` when QEMU does not say.
     pub(super) fn rip(&mut self) -> Option<u64> {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         self.ours.write_all(b"info registers\n").ok()?;
         let mut answer = Vec::new();
         let mut bytes = [0; 4096];
@@ -53,7 +53,7 @@ impl Monitor {
     }
 }
 
-/// The value behind `RIP=`, once it is followed by something.
+/// The value after `RIP=`, once it is followed by something.
 fn rip_in(answer: &str) -> Option<u64> {
     let (_, behind) = answer.split_once("RIP=")?;
     let (digits, _) = behind.split_once(' ')?;

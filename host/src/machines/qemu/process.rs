@@ -2,7 +2,7 @@
 
 use super::error::QemuError;
 use super::monitor::Monitor;
-use crate::process::{Child, Event};
+use crate::process::{Child, ChildEvent};
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 use std::time::Instant;
@@ -39,14 +39,14 @@ pub(super) fn run(
     let (mut output, mut errors) = (Vec::new(), Vec::new());
     loop {
         match child.next(deadline).map_err(system("reading QEMU's output"))? {
-            Event::Output(bytes) => output.extend(bytes),
-            Event::Errors(bytes) => errors.extend(bytes),
-            Event::ToldToEnd => return Err(QemuError::ToldToEnd),
-            Event::Late => {
+            ChildEvent::Output(bytes) => output.extend(bytes),
+            ChildEvent::Errors(bytes) => errors.extend(bytes),
+            ChildEvent::EndRequested => return Err(QemuError::EndRequested),
+            ChildEvent::Late => {
                 let rip = monitor.as_mut().and_then(Monitor::rip);
                 return Err(timeout(&String::from_utf8_lossy(&output), rip));
             }
-            Event::Ended(status) => {
+            ChildEvent::Ended(status) => {
                 let [output, errors] =
                     [output, errors].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
                 return Ok(Ended { status, output, errors });

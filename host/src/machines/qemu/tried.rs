@@ -44,10 +44,8 @@ impl TriedQemu {
         if !ended.status.success() || line.is_empty() {
             let said =
                 if line.is_empty() { "printed nothing".to_owned() } else { format!("printed: {line}") };
-            return Err(self.unusable_because(format!(
-                "asked for --version it {said}, and ended with {}",
-                ended.status
-            )));
+            return Err(self
+                .unusable_because(format!("run with --version it {said}, and ended with {}", ended.status)));
         }
         Ok(line.to_owned())
     }

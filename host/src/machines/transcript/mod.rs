@@ -2,7 +2,7 @@
 //!
 //! `PASS: image/case`, `FAIL: image/case: field expected X, got Y` once per wrong field,
 //! `SKIP: image/case: reason`, `ERROR: image/case: reason` or `ERROR: image: reason`, and `FAIL` as
-//! `ERROR` where an event came that no sound machine raises, after which the image ends,
+//! `ERROR` after an event that no correct machine raises, after which the image ends,
 //! `FRAME image/case n delivery` and eleven quadwords, and at the end
 //! `SUMMARY: image: N passed, N failed, N skipped`. Other lines are a firmware's and are passed over.
 
@@ -61,7 +61,7 @@ pub enum CaseOutcome {
     Pass,
     /// These fields were not.
     Fail(Vec<FailLine>),
-    /// An event came that no sound machine raises: which.
+    /// An event that no correct machine raises.
     Broken(String),
     /// The machine lacks what the reason says.
     Skip(String),
@@ -97,7 +97,7 @@ pub struct FrameLine {
     pub line: String,
 }
 
-/// The image exit behind a QEMU process's exit code, if an image gave it.
+/// The image exit that a QEMU process's exit code means, if an image gave it.
 pub fn exit_of(code: i32) -> Option<ImageExit> {
     [ImageExit::Pass, ImageExit::Fail, ImageExit::Error, ImageExit::Skip]
         .into_iter()

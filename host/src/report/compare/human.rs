@@ -2,13 +2,13 @@
 
 use super::format::{Ended, Writer, totals};
 use crate::compare::pair::Pair;
-use crate::compare::{Apart, Comparison, Decoded};
+use crate::compare::{Comparison, Decoded, MachineDifference};
 use crate::report::difference::Seen;
 use crate::report::format::{self, Again};
 use crate::report::human;
 use crate::report::outcome::{Cited, Outcome, Report};
 use crate::report::totals::Totals;
-use crate::scenario::Delivery;
+use crate::scenario::DeliveryMode;
 use std::collections::BTreeMap;
 use std::io::{Result, Write};
 
@@ -80,9 +80,11 @@ fn difference(output: &mut dyn Write, comparison: &Comparison) -> Result<()> {
         writeln!(output, "    {reason}")?;
     }
     // Fields of deliveries are marked among all of their delivery.
-    let of_delivery = |apart: &&Apart| matches!(apart, Apart::Number { field: Seen::Captured { .. }, .. });
-    for apart in comparison.differences.iter().filter(|apart| !of_delivery(apart)) {
-        both(output, "    ", comparison, &apart.decoded())?;
+    let of_delivery = |difference: &&MachineDifference| {
+        matches!(difference, MachineDifference::Number { field: Seen::Captured { .. }, .. })
+    };
+    for difference in comparison.differences.iter().filter(|difference| !of_delivery(difference)) {
+        both(output, "    ", comparison, &difference.decoded())?;
     }
     for (number, delivery) in comparison.deliveries.iter().enumerate() {
         let [first, second] = &comparison.machines;
@@ -107,16 +109,16 @@ fn difference(output: &mut dyn Write, comparison: &Comparison) -> Result<()> {
     Ok(())
 }
 
-fn both(output: &mut dyn Write, indent: &str, comparison: &Comparison, apart: &Decoded) -> Result<()> {
+fn both(output: &mut dyn Write, indent: &str, comparison: &Comparison, difference: &Decoded) -> Result<()> {
     let [first, second] = &comparison.machines;
     let width = first.len().max(second.len());
-    writeln!(output, "{indent}{:18} {first:width$}  {}", apart.field, text(&apart.first))?;
+    writeln!(output, "{indent}{:18} {first:width$}  {}", difference.field, text(&difference.first))?;
     let blank = "";
     writeln!(
         output,
         "{:indent$}{blank:18} {second:width$}  {}",
         "",
-        text(&apart.second),
+        text(&difference.second),
         indent = indent.len()
     )
 }
@@ -143,7 +145,7 @@ fn reasons(output: &mut dyn Write, comparisons: &[Comparison]) -> Result<()> {
     }
     for (reason, ids) in known {
         writeln!(output, "KNOWN: {} times: {reason}", ids.len())?;
-        // What shows in every case needs no list of them.
+        // An issue that shows in every case needs no list of cases.
         for id in ids.iter().filter(|_| ids.len() <= LISTED) {
             writeln!(output, "    {id}")?;
         }
@@ -173,7 +175,7 @@ fn table(output: &mut dyn Write, pair: &Pair, comparisons: &[Comparison]) -> Res
         "values"
     )?;
     let of = |one: &Comparison| (one.scenario.image.clone(), one.scenario.delivery);
-    let mut rows: Vec<(String, Delivery)> = comparisons.iter().map(of).collect();
+    let mut rows: Vec<(String, DeliveryMode)> = comparisons.iter().map(of).collect();
     rows.sort_unstable();
     rows.dedup();
     for in_row in rows {

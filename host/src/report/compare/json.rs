@@ -2,7 +2,7 @@
 
 use super::format::{Ended, Writer, totals};
 use crate::compare::pair::Pair;
-use crate::compare::{Apart, Comparison, Decoded};
+use crate::compare::{Comparison, Decoded, MachineDifference};
 use crate::report::facts::HostFacts;
 use crate::report::format::{self, Again, Early, Writer as _};
 use crate::report::json;
@@ -57,7 +57,7 @@ impl Writer for Json {
             outcome: comparison.outcome,
             reason: comparison.why.as_ref().map(ToString::to_string),
             at: comparison.at.as_deref(),
-            differences: comparison.differences.iter().map(Apart::decoded).collect(),
+            differences: comparison.differences.iter().map(MachineDifference::decoded).collect(),
             deliveries: &comparison.deliveries,
             known: comparison.known.iter().map(ToString::to_string).collect(),
             doorbells: comparison.doorbells,

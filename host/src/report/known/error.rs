@@ -1,6 +1,6 @@
 //! Why a list cannot be used: its own name, the line, and what is wrong there.
 
-use crate::machines::Kind;
+use crate::machines::MachineKind;
 use crate::report::facts::HostFacts;
 
 /// A list cannot be used.
@@ -23,7 +23,7 @@ fn entry_of(name: Option<&str>) -> String {
 
 /// The machines that a list may speak of.
 fn excusable() -> String {
-    Kind::names(|quirks| quirks.has_known_issues).collect::<Vec<_>>().join(" and ")
+    MachineKind::names(|quirks| quirks.has_known_issues).collect::<Vec<_>>().join(" and ")
 }
 
 /// What is wrong with a list.

@@ -5,7 +5,7 @@ use super::error::{KnownIssuesError, Problem};
 use super::fields::{DescribedField, WrittenField};
 use super::warning::KnownWarning;
 use super::{KnownIssues, failure};
-use crate::machines::Kind;
+use crate::machines::MachineKind;
 use crate::report::facts::HostFacts;
 use crate::report::finding::Finding;
 use crate::scenario::pattern;
@@ -174,7 +174,7 @@ impl Written {
     /// Checks everything for which no image is needed.
     fn check(&self, predicts: bool) -> Found<()> {
         not_blank(&[("name", &self.name), ("reason", &self.reason), ("reference", &self.reference)])?;
-        match Kind::named(self.machine.get_ref()) {
+        match MachineKind::named(self.machine.get_ref()) {
             Some(kind) if kind.quirks().has_known_issues => {}
             Some(_) => return Err((self.machine.span(), Problem::Model)),
             None => {

@@ -1,4 +1,4 @@
-//! What somebody may have meant by a filter that matches nothing.
+//! Suggestions for a filter that matches nothing.
 
 use super::has_components;
 use crate::scenario::SEPARATORS;

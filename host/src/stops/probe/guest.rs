@@ -1,4 +1,4 @@
-//! The guest with which machines are asked: 256 KiB, one 2-MiB identity page, an IDT whose gates switch stacks through IST.
+//! The guest that probes run: 256 KiB, one 2-MiB identity page, an IDT whose gates switch stacks through IST.
 //! The page that frames go to has page tables of its own.
 //!
 //! It starts in 64-bit mode at its act; there is no boot. Its code is a few bytes that KVM's
@@ -21,7 +21,7 @@ const IDT: u64 = 0x5000;
 const TSS: u64 = 0x6000;
 const CODE: u64 = 0x7000;
 const ACT_STACK_TOP: u64 = 0x9000;
-/// The page that the frame goes to and nothing else touches.
+/// The page of the stack frame; nothing else touches it.
 const FRAME_PAGE: u64 = 0xA000;
 /// Where the processor finds it: the first page of PML4 entry 2.
 const FRAME_LINEAR: u64 = 2 << 39;
@@ -38,13 +38,13 @@ const TSS_SELECTOR: u16 = 0x18;
 /// The handler writes here.
 const ENTERED: u16 = 0x10;
 const DOUBLE_FAULT: u16 = 0x12;
-/// The port that [`Act::InputUnderTrap`] reads.
+/// The port that [`ProbeAct::InputUnderTrap`] reads.
 pub(crate) const INPUT: u16 = 0x20;
 
 const UNDEFINED: u64 = CODE;
 const INPUT_ACT: u64 = CODE + 0x10;
 const LED: u64 = CODE + 0x30;
-/// The place of [`Act::Led`]'s UD2, after its first instruction.
+/// The place of [`ProbeAct::Led`]'s UD2, after its first instruction.
 pub(crate) const EVENT: u64 = LED + 1;
 const HANDLER: u64 = CODE + 0x40;
 const DOUBLE_FAULT_HANDLER: u64 = CODE + 0x60;
@@ -61,9 +61,9 @@ const HANDLER_CODE: [u8; 4] = [0xE6, ENTERED as u8, 0xEB, 0xFE];
 /// OUT [`DOUBLE_FAULT`], AL; a loop.
 const DOUBLE_FAULT_CODE: [u8; 4] = [0xE6, DOUBLE_FAULT as u8, 0xEB, 0xFE];
 
-/// What the guest starts with.
+/// The guest's first instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Act {
+pub(crate) enum ProbeAct {
     /// UD2.
     Undefined,
     /// An instruction, and then UD2.
@@ -72,7 +72,7 @@ pub(crate) enum Act {
     InputUnderTrap,
 }
 
-impl Act {
+impl ProbeAct {
     fn rip(self) -> u64 {
         match self {
             Self::Undefined => UNDEFINED,
@@ -89,7 +89,7 @@ impl Act {
     }
 }
 
-/// How a run of the guest went on.
+/// How a run of the guest ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
     /// The handler was entered.
@@ -101,12 +101,12 @@ pub(crate) enum Progress {
 }
 
 /// The guest on a fresh virtual machine.
-pub(crate) struct Guest {
+pub(crate) struct ProbeGuest {
     pub(crate) vcpu: Box<dyn Vcpu>,
-    act: Act,
+    act: ProbeAct,
 }
 
-impl Guest {
+impl ProbeGuest {
     /// A fresh virtual machine with the guest at its act, which may run for `limit`.
     ///
     /// # Errors
@@ -115,7 +115,7 @@ impl Guest {
         machine: &dyn Machine,
         payload: bool,
         kind: VmKind,
-        act: Act,
+        act: ProbeAct,
         limit: Duration,
     ) -> Result<Self, VcpuError> {
         let mut vcpu = machine.create(&VmConfig {
@@ -136,7 +136,7 @@ impl Guest {
         Ok(Self { vcpu, act })
     }
 
-    /// Runs in `mode` and tells a delivery from other exits.
+    /// Runs in `mode` and distinguishes a delivery from other exits.
     pub(crate) fn run(&mut self, mode: RunMode) -> Result<Progress, VcpuError> {
         Ok(match self.vcpu.run(mode)? {
             Exit::IoOut { port: ENTERED, .. } => Progress::Delivered,
@@ -145,7 +145,7 @@ impl Guest {
         })
     }
 
-    /// Whether the guest stands in one of its handlers: an event has been delivered.
+    /// Whether RIP is in one of the guest's handlers: an event has been delivered.
     pub(crate) fn is_in_handler(&self) -> Result<bool, VcpuError> {
         Ok((HANDLER..END).contains(&self.vcpu.regs()?.rip))
     }

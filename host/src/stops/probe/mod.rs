@@ -12,7 +12,7 @@
 
 pub(crate) mod guest;
 
-use guest::{Act, Guest, Progress};
+use guest::{ProbeAct, ProbeGuest, Progress};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ use vm::{Exit, Machine, RunMode, VcpuError, VmKind, explain};
 const MARGIN: u32 = 100;
 /// And never less: a guest that a busy host lets wait for its turn is not stopped.
 const LEAST: Duration = Duration::from_millis(500);
-/// Nor more, nor what is measured: nobody has so much time for each of many questions.
+/// An upper bound, also for the measured run: there are many probes.
 const MOST: Duration = Duration::from_secs(1);
 
 /// How many times what one guest may take several may take together.
@@ -68,7 +68,7 @@ pub struct Prober<'m> {
     machine: &'m dyn Machine,
     /// Whether KVM_CAP_EXCEPTION_PAYLOAD is on.
     pub(crate) payload: bool,
-    /// How long a guest may run until it counts as one that does not come to its end.
+    /// How long a guest may run before it counts as hung.
     limit: Duration,
 }
 
@@ -85,24 +85,24 @@ impl<'m> Prober<'m> {
     /// When no guest can be made at all: no virtual machine, no memory, its registers refused.
     pub fn new(machine: &'m dyn Machine, payload: bool) -> Result<Self, VcpuError> {
         let unmeasured = Self { machine, payload, limit: MOST };
-        let mut guest = unmeasured.start(VmKind::Plain, Act::Undefined)?;
+        let mut guest = unmeasured.start(VmKind::Plain, ProbeAct::Undefined)?;
         let begun = Instant::now();
-        // Whatever becomes of it: the question itself will say.
+        // The result does not matter here: the probe itself will report it.
         let _ = guest.run(RunMode::Normal)?;
         Ok(Self { limit: (begun.elapsed() * MARGIN).clamp(LEAST, MOST), ..unmeasured })
     }
 
     /// A guest at its act.
-    pub(crate) fn start(&self, kind: VmKind, act: Act) -> Result<Guest, VcpuError> {
-        Guest::start(self.machine, self.payload, kind, act, self.limit)
+    pub(crate) fn start(&self, kind: VmKind, act: ProbeAct) -> Result<ProbeGuest, VcpuError> {
+        ProbeGuest::start(self.machine, self.payload, kind, act, self.limit)
     }
 
     /// Tries a stop once, on a guest in the kind of VM that it needs.
     pub(super) fn with_guest(
         &self,
         kind: VmKind,
-        act: Act,
-        try_once: impl FnOnce(Guest) -> Result<Support, VcpuError>,
+        act: ProbeAct,
+        try_once: impl FnOnce(ProbeGuest) -> Result<Support, VcpuError>,
     ) -> Result<Support, VcpuError> {
         match (self.start(kind, act), kind) {
             (Ok(guest), _) => try_once(guest),
@@ -118,7 +118,7 @@ impl<'m> Prober<'m> {
     }
 }
 
-/// What became of the `event`, for people.
+/// The fate of the `event`, for people.
 pub(super) fn sentence(event: &str, progress: &Progress) -> String {
     match progress {
         Progress::Delivered => format!("the {event} was delivered"),

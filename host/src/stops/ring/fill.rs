@@ -39,8 +39,8 @@ pub(super) enum NotFilled {
     #[error(transparent)]
     Vcpu(#[from] VcpuError),
     /// The guest stopped for another reason.
-    #[error("the guest stopped elsewhere while the dirty ring was filled")]
-    Elsewhere(Exit),
+    #[error("the guest stopped at an unexpected place while the dirty ring was filled")]
+    Unexpected(Exit),
     /// There is no ring to fill.
     #[error("this VM has no dirty ring")]
     NoRing,
@@ -53,7 +53,7 @@ impl From<NotFilled> for NoCut {
     fn from(not_filled: NotFilled) -> Self {
         match not_filled {
             NotFilled::Vcpu(error) => Self::Vcpu(error),
-            NotFilled::Elsewhere(exit) => Self::Elsewhere(Stopped::Exit(exit)),
+            NotFilled::Unexpected(exit) => Self::Unexpected(Stopped::Exit(exit)),
             NotFilled::NoRing => Self::Unproved(not_filled.to_string()),
             NotFilled::NotLogged(what) => Self::Machine(what),
         }
@@ -116,7 +116,7 @@ fn write(vcpu: &mut dyn Vcpu, first: u32, count: u32) -> Result<bool, NotFilled>
             Ok(true)
         }
         Exit::DirtyRingFull => Ok(false),
-        other => Err(NotFilled::Elsewhere(other)),
+        other => Err(NotFilled::Unexpected(other)),
     }
 }
 

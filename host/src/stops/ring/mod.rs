@@ -9,8 +9,8 @@ mod fill;
 
 use super::action::{Action, FEWER};
 use super::cut::{Cut, Look, NoCut};
-use super::how::{Again, Facts, How, StandsStill, Target, Way};
-use super::probe::guest::{Act, Guest, Progress};
+use super::how::{Again, CutStop, How, StopFacts, Target, Way};
+use super::probe::guest::{ProbeAct, ProbeGuest, Progress};
 use super::probe::{Prober, Support, sentence};
 use crate::image::Place;
 use crate::session::{Session, Stopped};
@@ -39,8 +39,13 @@ impl How for Ring {
         "ring".to_owned()
     }
 
-    fn facts(&self) -> Facts {
-        Facts { place: None, vm: VmKind::DirtyRing, depends_on_time: false, migrates_between_machines: true }
+    fn facts(&self) -> StopFacts {
+        StopFacts {
+            place: None,
+            vm: VmKind::DirtyRing,
+            depends_on_time: false,
+            migrates_between_machines: true,
+        }
     }
 
     fn applies(&self, _: &Target<'_>) -> bool {
@@ -52,15 +57,15 @@ impl How for Ring {
     }
 
     fn probe(&self, prober: &Prober<'_>) -> Result<Support, VcpuError> {
-        prober.with_guest(self.facts().vm, Act::Undefined, try_once)
+        prober.with_guest(self.facts().vm, ProbeAct::Undefined, try_once)
     }
 
     fn way(&self) -> Way<'_> {
-        Way::StandsStill(self)
+        Way::Cut(self)
     }
 }
 
-impl StandsStill for Ring {
+impl CutStop for Ring {
     /// Fills the ring, which the guest does by running.
     fn prepare(&self, session: &mut Session<'_>) -> Result<(), NoCut> {
         session.complete_io()?;
@@ -79,13 +84,13 @@ impl StandsStill for Ring {
                         let what = "the dirty ring was full only after a handler was entered";
                         return Err(NoCut::Unproved(what.into()));
                     }
-                    // Where nothing is half-way, this KVM has looked at its ring too late, or logged the page
-                    // too late, or the event is gone.
+                    // Where no event is in flight, this KVM has checked its ring too late, or logged the page
+                    // too late, or the event is lost.
                     return Ok(look.cut(look.proof(session, target.case)?, Phase::After));
                 }
                 // The limit itself, or a page that the act has written before its event.
                 Stopped::Exit(Exit::DirtyRingFull) => {}
-                other => return Err(NoCut::Elsewhere(other)),
+                other => return Err(NoCut::Unexpected(other)),
             }
         }
         Err(NoCut::Unproved("the dirty ring was full, however much was taken out".into()))
@@ -107,19 +112,19 @@ impl StandsStill for Ring {
 }
 
 /// The page of the frame is the one that fills the dirty ring.
-fn try_once(mut guest: Guest) -> Result<Support, VcpuError> {
+fn try_once(mut guest: ProbeGuest) -> Result<Support, VcpuError> {
     match fill(guest.vcpu.as_mut()) {
         Ok(()) => {}
         // A write that is not logged is no missing ring: a scenario will fail.
         Err(NotFilled::NotLogged(_)) => return Ok(Support::Works),
-        Err(NotFilled::Elsewhere(exit)) => {
+        Err(NotFilled::Unexpected(exit)) => {
             return Ok(Support::Wrong(format!("{} while the dirty ring was filled", explain::exit(&exit))));
         }
         Err(other @ (NotFilled::Vcpu(_) | NotFilled::NoRing)) => {
             return Ok(Support::NotOffered(other.to_string()));
         }
     }
-    let page = Guest::page(Place::Frame);
+    let page = ProbeGuest::page(Place::Frame);
     guest.vcpu.evict(page)?;
     for _ in 0..ROOM {
         if let Some(ring) = guest.vcpu.dirty_ring() {

@@ -1,8 +1,8 @@
-//! When signals come that are to meet an event: after a share of the time that the guest needs.
+//! When to send the signals that should hit an event: after a fraction of the time that the guest needs.
 //!
 //! How long a guest takes from KVM_RUN to its event differs by host, by machine and by load, from one
 //! microsecond to hundreds: on some hosts KVM_RUN alone takes longer than an emulated guest takes for
-//! its whole act. So no time is fixed. The first is measured, and what each signal finds corrects it.
+//! its whole act. So no time is fixed: the first is measured, and the result of each signal corrects it.
 
 use fastrand::Rng;
 use std::time::Duration;
@@ -15,7 +15,7 @@ pub(super) struct Aim {
     random: Rng,
     /// Times are drawn from up to here.
     reach: Duration,
-    /// What the guest needs without a signal, to beyond its event: to wait longer is no use.
+    /// The time that the guest needs until after its event, without signals; the upper bound of a delay.
     whole: Duration,
 }
 
@@ -31,7 +31,7 @@ impl Aim {
         self.reach.mul_f64(self.random.f64())
     }
 
-    /// What the guest needs without a signal was measured again.
+    /// The time that the guest needs without signals was measured again.
     pub(super) fn measured(&mut self, whole: Duration) {
         self.whole = whole.max(SHORTEST);
         self.reach = self.reach.min(self.whole);
@@ -51,7 +51,7 @@ impl Aim {
         self.reach = (self.reach * 3 / 4).max(SHORTEST);
     }
 
-    /// The event was over when the signal came, or it came not at all; the guest had run for `took`.
+    /// The event was delivered before the signal, or there was no signal; the guest had run for `took`.
     pub(super) fn sooner(&mut self, took: Duration) {
         self.reach = (self.reach / 2).min(took).max(SHORTEST);
     }
@@ -64,7 +64,7 @@ mod tests {
     const NEEDS: Duration = Duration::from_micros(2000);
 
     /// How many signals it takes until one meets an event that lasts for a microsecond, at `at` after
-    /// each KVM_RUN, of a guest that stands still until then.
+    /// each KVM_RUN, of a guest that made no progress until then.
     fn signals_until_met(seed: u64, at: Duration) -> u32 {
         let mut aim = Aim::new(Rng::with_seed(seed), NEEDS);
         for signals in 1.. {

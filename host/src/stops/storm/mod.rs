@@ -1,4 +1,4 @@
-//! `storm`, `storm=SEED`: signals come at random times while the case runs again and again.
+//! `storm`, `storm=SEED`: signals arrive at random times while the case is repeated.
 //!
 //! A signal ends KVM_RUN wherever the guest is. Where an exception has just been queued, or its delivery was
 //! interrupted, KVM_RUN returns with the event in flight.
@@ -12,7 +12,7 @@ pub use signals::StormBounds;
 pub(crate) use signals::{Signals, Struck};
 
 use super::action::Action;
-use super::how::{Facts, How, Target, Way};
+use super::how::{How, StopFacts, Target, Way};
 use super::number::number;
 use super::probe::{Prober, Support};
 use protocol::note::CaseFlags;
@@ -50,9 +50,9 @@ impl How for Storm {
         }
     }
 
-    fn facts(&self) -> Facts {
+    fn facts(&self) -> StopFacts {
         // A guest would migrate again from wherever it is by then.
-        Facts { place: None, vm: VmKind::Plain, depends_on_time: true, migrates_between_machines: false }
+        StopFacts { place: None, vm: VmKind::Plain, depends_on_time: true, migrates_between_machines: false }
     }
 
     fn applies(&self, target: &Target<'_>) -> bool {

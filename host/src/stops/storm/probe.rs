@@ -2,7 +2,7 @@
 
 use super::aim::Aim;
 use crate::image::Place;
-use crate::stops::probe::guest::{Act, EVENT, Guest, Progress};
+use crate::stops::probe::guest::{EVENT, ProbeAct, ProbeGuest, Progress};
 use crate::stops::probe::{Prober, Support, sentence};
 use fastrand::Rng;
 use std::time::Instant;
@@ -15,9 +15,9 @@ const GUESTS: u32 = 100;
 /// KVM_RUN between the two, or while the exception is in flight. The pages that its delivery touches
 /// are evicted, as in a storm.
 ///
-/// What is in the queue then is not asked: an event that is lost there is the scenarios' to find.
+/// The queue is not checked then: the scenarios find an event that is lost there.
 pub(super) fn probe(prober: &Prober<'_>) -> Result<Support, VcpuError> {
-    let mut guest = prober.start(VmKind::Plain, Act::Led)?;
+    let mut guest = prober.start(VmKind::Plain, ProbeAct::Led)?;
     if let Err(error) = evict(&mut guest) {
         return Ok(Support::NotOffered(error.to_string()));
     }
@@ -30,7 +30,7 @@ pub(super) fn probe(prober: &Prober<'_>) -> Result<Support, VcpuError> {
     let end = Instant::now() + prober.together();
     let (mut guests, mut signals) = (0, 0);
     while guests < GUESTS && Instant::now() < end {
-        let mut guest = prober.start(VmKind::Plain, Act::Led)?;
+        let mut guest = prober.start(VmKind::Plain, ProbeAct::Led)?;
         evict(&mut guest)?;
         guests += 1;
         match until_near(&mut guest, &mut aim, &mut signals)? {
@@ -44,13 +44,17 @@ pub(super) fn probe(prober: &Prober<'_>) -> Result<Support, VcpuError> {
     )))
 }
 
-fn evict(guest: &mut Guest) -> Result<(), VcpuError> {
-    Place::ALL.into_iter().try_for_each(|place| guest.vcpu.evict(Guest::page(place)))
+fn evict(guest: &mut ProbeGuest) -> Result<(), VcpuError> {
+    Place::ALL.into_iter().try_for_each(|place| guest.vcpu.evict(ProbeGuest::page(place)))
 }
 
 /// Signals one guest until it is interrupted near its event; `None` when that is over, or when signals
 /// keep the guest from it.
-fn until_near(guest: &mut Guest, aim: &mut Aim, signals: &mut u32) -> Result<Option<Progress>, VcpuError> {
+fn until_near(
+    guest: &mut ProbeGuest,
+    aim: &mut Aim,
+    signals: &mut u32,
+) -> Result<Option<Progress>, VcpuError> {
     loop {
         let begun = guest.vcpu.clock();
         match guest.run(RunMode::SignalAfter(aim.time()))? {

@@ -1,9 +1,9 @@
 //! The signals of a storm.
 //!
-//! What counts is how many of them met an event; after all others the guest goes on. When they come is
+//! Only those that hit an event in flight count; after all others the guest continues. Their times are
 //! measured: [`Aim`].
 //!
-//! A storm must not keep the guest from going on: a guest that signals find where it stood gets more
+//! A storm must not prevent progress: a guest that signals find at the same RIP gets more
 //! time, and when it has had as much as it needs without them, it runs to the end of its case without
 //! them.
 
@@ -32,7 +32,7 @@ impl StormBounds {
     pub const DEFAULT: Self = Self { cuts: 1, time: Duration::from_secs(5) };
 }
 
-/// What became of a run of the case.
+/// The end of a run of the case.
 pub(crate) enum Struck {
     /// A signal has met its event in flight.
     Cut(Cut),
@@ -47,7 +47,7 @@ pub(crate) struct Signals {
     random: Rng,
     /// `None` until it was measured what the case needs without signals.
     aim: Option<Aim>,
-    /// When no signal comes any more.
+    /// When the last signal may be sent.
     end: Instant,
     /// Until when the guest may run without signals.
     deadline: Instant,
@@ -57,7 +57,7 @@ pub(crate) struct Signals {
     signals: u64,
     /// How many of them found the guest where the one before had left it.
     still: u64,
-    /// RIP when the last of them came.
+    /// RIP at the last of them.
     rip: Option<u64>,
 }
 
@@ -77,10 +77,10 @@ impl Signals {
         Instant::now() >= self.end
     }
 
-    /// What came of them when `cuts` were proved and `wanted` were wanted.
+    /// A sentence about the storm when `cuts` were proved and `wanted` were wanted.
     pub(crate) fn too_few(&self, image: &Image, cuts: u32, wanted: u32) -> String {
         let Self { runs, signals, still, .. } = self;
-        let cut = format!("{cuts} of {runs} runs were cut in time, {wanted} were wanted");
+        let cut = format!("{cuts} of {runs} runs were cut in time, {wanted} were required");
         let Some(rip) = self.rip else {
             return format!("{cut}; no signal ended KVM_RUN before the handler was entered");
         };
@@ -120,7 +120,7 @@ impl Signals {
         Ok(Struck::Done)
     }
 
-    /// Signals come until there is no use in more of them.
+    /// Sends signals until more of them would not help.
     fn signal(&mut self, session: &mut Session<'_>, mut watch: Watch) -> Result<Ended, NoCut> {
         while let Some(aim) = self.aim.as_mut().filter(|_| Instant::now() < self.end) {
             let begun = session.vcpu.clock();
@@ -132,7 +132,7 @@ impl Signals {
                     return Ok(Ended::Struck(Struck::Done));
                 }
                 Stopped::Exit(Exit::Deadline) => break,
-                other => return Err(NoCut::Elsewhere(other)),
+                other => return Err(NoCut::Unexpected(other)),
             }
             let found = watch.look(session)?;
             if found != Found::Handler {
@@ -173,6 +173,6 @@ fn run_out(session: &mut Session<'_>) -> Result<Duration, NoCut> {
     let begun = session.vcpu.clock();
     match session.advance_past_io()? {
         Stopped::Doorbell(Doorbell::Done(_)) => Ok(session.vcpu.clock() - begun),
-        other => Err(NoCut::Elsewhere(other)),
+        other => Err(NoCut::Unexpected(other)),
     }
 }

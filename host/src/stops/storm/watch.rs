@@ -1,11 +1,11 @@
-//! What a signal finds that has ended KVM_RUN wherever the guest was.
+//! What was in flight when a signal ended KVM_RUN.
 
 use crate::image::Place;
 use crate::session::Session;
 use crate::stops::cut::{Cut, Look, Proof};
 use vm::VcpuError;
 
-/// What a signal has found.
+/// What was in flight at a signal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// The event in flight.

@@ -1,4 +1,4 @@
-//! How `run` and `migrate` report: each scenario as it ends, and what they come to at the end.
+//! How `run`, `save` and `resume` report: each scenario as it ends, and a summary at the end.
 
 use super::error::CliError;
 use crate::ending;
@@ -14,11 +14,11 @@ use indicatif::ProgressBar;
 use std::collections::HashMap;
 use std::io::{BufWriter, Result, Write};
 
-/// What a report depends on beside the scenarios' outcomes.
+/// What a report depends on besides the scenarios' outcomes.
 pub(super) struct Reporting<'a> {
     pub(super) format: Format,
     pub(super) known: &'a KnownIssues,
-    /// What is known of the host by now.
+    /// The facts about the host that are known so far.
     pub(super) facts: HostFacts,
     /// The command that repeats a failure, where there is one.
     pub(super) again: &'a dyn Fn(&Report) -> Option<String>,
@@ -27,36 +27,36 @@ pub(super) struct Reporting<'a> {
 }
 
 /// Writes a report as the scenarios end.
-pub(super) struct Teller<'a, W: Write> {
+pub(super) struct Printer<'a, W: Write> {
     pub(super) how: Reporting<'a>,
-    /// What stands on the terminal while scenarios run.
+    /// The progress bar on the terminal while scenarios run.
     pub(super) bar: ProgressBar,
     output: BufWriter<W>,
     runs: Runs,
-    told: Vec<Report>,
+    printed: Vec<Report>,
 }
 
-impl<'a, W: Write> Teller<'a, W> {
+impl<'a, W: Write> Printer<'a, W> {
     pub(super) fn new(how: Reporting<'a>, output: W) -> Self {
         let (runs, output) = (Runs::new(how.times), BufWriter::new(output));
-        Self { how, bar: ProgressBar::hidden(), output, runs, told: Vec::new() }
+        Self { how, bar: ProgressBar::hidden(), output, runs, printed: Vec::new() }
     }
 
-    /// A scenario has run, for the first time or once more.
+    /// A scenario has run once, or once more.
     pub(super) fn ran(&mut self, mut report: Report) -> Result<()> {
         self.judge(&mut report);
-        self.runs.add(report).map_or(Ok(()), |report| self.tell(report))
+        self.runs.add(report).map_or(Ok(()), |report| self.print(report))
     }
 
-    /// A scenario does not run, however often it was to.
+    /// A scenario that was planned does not run.
     pub(super) fn does_not_run(&mut self, mut report: Report) -> Result<()> {
         self.judge(&mut report);
-        self.tell(report)
+        self.print(report)
     }
 
-    /// Whether nothing has run, and nothing been said of anything.
+    /// Whether nothing has run and nothing was printed.
     pub(super) fn is_silent(&self) -> bool {
-        self.told.is_empty() && self.runs.is_empty()
+        self.printed.is_empty() && self.runs.is_empty()
     }
 
     fn judge(&self, report: &mut Report) {
@@ -70,18 +70,18 @@ impl<'a, W: Write> Teller<'a, W> {
         }
     }
 
-    fn tell(&mut self, report: Report) -> Result<()> {
+    fn print(&mut self, report: Report) -> Result<()> {
         let Self { how, bar, output, .. } = self;
         let mut text = Vec::new();
         how.format.writer().one(&mut text, &report, &|| (how.again)(&report))?;
         if !text.is_empty() {
             bar.suspend(|| output.write_all(&text).and_then(|()| output.flush()))?;
         }
-        self.told.push(report);
+        self.printed.push(report);
         Ok(())
     }
 
-    /// Writes what it all comes to, the scenarios in the order that `order` has for them, machine
+    /// Writes the summary, with the scenarios in the order given by `order`, machine
     /// by machine. `planned` scenarios were to run, and where the run was `cut_short` fewer did. Returns
     /// the exit code.
     pub(super) fn finish(
@@ -92,9 +92,9 @@ impl<'a, W: Write> Teller<'a, W> {
         cut_short: bool,
     ) -> std::result::Result<u8, CliError> {
         for report in std::mem::replace(&mut self.runs, Runs::new(1)).rest() {
-            self.tell(report)?;
+            self.print(report)?;
         }
-        let Self { how, mut output, told: mut reports, .. } = self;
+        let Self { how, mut output, printed: mut reports, .. } = self;
         let mut machines: Vec<String> = Vec::new();
         for report in &reports {
             if !machines.contains(&report.machine) {
@@ -105,7 +105,7 @@ impl<'a, W: Write> Teller<'a, W> {
             (machines.iter().position(|name| *name == report.machine), order.get(&report.scenario))
         });
         let not_run = planned.saturating_sub(reports.len());
-        let early = cut_short.then(|| Early { signal: ending::told(), not_run });
+        let early = cut_short.then(|| Early { signal: ending::signal(), not_run });
         let kernel = how.known.excuse(kernel_log.finish(), &how.facts);
         let run = Ended { reports: &reports, host: &how.facts, kernel: &kernel, early };
         how.format.writer().end(&mut output, &run)?;

@@ -1,4 +1,4 @@
-//! What another process is asked to do with a guest, and what becomes of it.
+//! The request to the process that receives a guest, and its result.
 
 use crate::report::outcome::Report;
 use crate::stream::{Guest, StreamError};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::io;
 use std::time::Duration;
 
-/// What is to be done with a guest where it goes.
+/// What the destination is to do with a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Task {
     /// Run it to the end of its case, and judge it.
@@ -15,9 +15,9 @@ pub enum Task {
     Return,
 }
 
-/// What is asked of the process that a guest goes to.
+/// A request to the process that receives a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Asked {
+pub struct MigrationRequest {
     /// What is to be done.
     pub task: Task,
     /// How long it may take.
@@ -26,13 +26,13 @@ pub struct Asked {
     pub frames: bool,
 }
 
-/// What became of a guest that left its process.
+/// The result of a migration to another process.
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "one at a time, and taken apart at once")]
 pub enum Migrated {
     /// It was judged there.
     Judged(Report),
-    /// It came back: [`Task::Return`].
+    /// It was sent back: [`Task::Return`].
     Returned(Guest),
     /// It was saved, and whoever resumes it judges it.
     Saved,
@@ -58,11 +58,11 @@ pub enum MigrationError {
         /// What was noticed first.
         error: StreamError,
     },
-    /// What was said of the guest is no sentence of the conversation.
-    #[error("the other side of the migration says what makes no sense: {0}")]
+    /// A message does not follow the protocol.
+    #[error("the other side of the migration broke the protocol: {0}")]
     Line(serde_json::Error),
     /// The other side did not read or write in time.
-    #[error("timeout: the other side of the migration was silent for too long, and was given up")]
+    #[error("timeout: the other side of the migration did not answer in time")]
     Late,
 }
 
@@ -76,5 +76,5 @@ impl From<StreamError> for MigrationError {
     }
 }
 
-/// How much longer than the guest's own deadline another process is waited for: its own comes first.
+/// Added to the guest's own deadline while another process is waited for, so that the guest's own expires first.
 pub const GRACE: Duration = Duration::from_secs(2);

@@ -1,6 +1,6 @@
-//! A stop at which the guest stands still: the cuts, and what is done at each.
+//! A stop that cuts the delivery, and what is done at each cut.
 
-use super::attempt::Run;
+use super::attempt::Attempt;
 use super::trouble::{Trouble, expect};
 use crate::engine::disturb::disturb;
 use crate::inject;
@@ -8,28 +8,28 @@ use crate::report::finding::Finding;
 use crate::report::outcome::{Outcome, Report};
 use crate::scenario::{Action, Migration, Scenario};
 use crate::session::Session;
-use crate::stops::how::{Again, StandsStill, Target};
+use crate::stops::how::{Again, CutStop, Target};
 use crate::stops::{self, Cut, SecondRun};
 use protocol::doorbell::Doorbell;
 use std::time::Instant;
 use vm::Machine;
 
-impl Run<'_, '_, '_> {
+impl Attempt<'_, '_, '_> {
     /// From the stop through its cuts to the verdict.
-    pub(super) fn still(
+    pub(super) fn cut_and_judge(
         &self,
         session: &mut Session<'_>,
         report: &mut Report,
-        still: &dyn StandsStill,
+        stop: &dyn CutStop,
         action: Action,
         deadline: Instant,
     ) -> Result<(), Trouble> {
-        match self.cut(session, report, still, action, deadline) {
-            Ok(SecondRun::Kept) => self.go_on(session, report),
+        match self.cut(session, report, stop, action, deadline) {
+            Ok(SecondRun::Kept) => self.run_to_done(session, report),
             Ok(SecondRun::RanOn) => self.judge_lost(session, report),
             Ok(SecondRun::Changed(to)) => Err(Trouble::machine(Finding::EventChanged { to: Box::new(to) })),
             Err(no_cut @ (Trouble::NoCut(_) | Trouble::Ended)) => {
-                self.judge_uncut(session, report, still, no_cut)
+                self.judge_uncut(session, report, stop, no_cut)
             }
             Err(trouble) => Err(trouble),
         }
@@ -39,37 +39,37 @@ impl Run<'_, '_, '_> {
         &self,
         session: &mut Session<'_>,
         report: &mut Report,
-        still: &dyn StandsStill,
+        stop: &dyn CutStop,
         action: Action,
         deadline: Instant,
     ) -> Result<SecondRun, Trouble> {
         let Scenario { delivery, payload, .. } = *self.scenario;
-        let mut cut = still.cut(session, &Target { case: self.case, delivery, payload })?;
+        let mut cut = stop.cut(session, &Target { case: self.case, delivery, payload })?;
         self.record(report, &cut);
         if cut.second_run == SecondRun::Kept {
             inject::at_cut(session, self.case.flags)?;
-            // What waits after the event from now on is no change of the event.
+            // Events that were injected now are not part of the cut event.
             cut.queue = Some(stops::cut::queue(session)?);
         }
         for _ in 0..action.again {
             if cut.second_run != SecondRun::Kept {
                 return Ok(cut.second_run);
             }
-            let Again::AsOften(again) = still.again() else {
+            let Again::AsOften(again) = stop.again() else {
                 return Err(not_cut("its stop cannot be repeated"));
             };
-            self.act_and_release(session, report, (still, action), &cut, false, deadline)?;
+            self.act_and_release(session, report, (stop, action), &cut, false, deadline)?;
             cut = again.cut_again(session, self.case, &cut)?;
             self.record(report, &cut);
         }
         if cut.second_run != SecondRun::Kept {
             return Ok(cut.second_run);
         }
-        let second_try = match still.again() {
+        let second_try = match stop.again() {
             Again::SecondTry(second_try) => Some(second_try),
             Again::Never | Again::AsOften(_) => None,
         };
-        self.act_and_release(session, report, (still, action), &cut, second_try.is_none(), deadline)?;
+        self.act_and_release(session, report, (stop, action), &cut, second_try.is_none(), deadline)?;
         let Some(second_try) = second_try else { return Ok(SecondRun::Kept) };
         let second = second_try.cut_again(session, self.case, &cut)?;
         self.record(report, &second);
@@ -80,13 +80,13 @@ impl Run<'_, '_, '_> {
         &self,
         session: &mut Session<'_>,
         report: &mut Report,
-        (still, action): (&dyn StandsStill, Action),
+        (stop, action): (&dyn CutStop, Action),
         cut: &Cut,
         last: bool,
         deadline: Instant,
     ) -> Result<(), Trouble> {
         self.disturb(session, action, cut)?;
-        still.release(session)?;
+        stop.release(session)?;
         self.relocate(session, report, action, last, deadline)
     }
 
@@ -120,22 +120,22 @@ impl Run<'_, '_, '_> {
         }
     }
 
-    /// The delivery was not cut. What the machine made of the event all the same, the guest's judge can
-    /// tell: it is wrong where the case fails, and where it passes there was nothing to test.
+    /// The delivery was not cut. The guest's judge can still tell whether the event was
+    /// delivered correctly: a failed case is a failure, and if it passes nothing was tested.
     fn judge_uncut(
         &self,
         session: &mut Session<'_>,
         report: &mut Report,
-        still: &dyn StandsStill,
+        stop: &dyn CutStop,
         no_cut: Trouble,
     ) -> Result<(), Trouble> {
-        let missed = still.missed(session);
+        let missed = stop.missed(session);
         if let Trouble::NoCut(_) = no_cut {
-            still.release(session)?;
+            stop.release(session)?;
             let done = session.advance_past_io()?;
             expect(session, done, Doorbell::Done(self.index))?;
         }
-        let missed = missed.and(still.missed(session));
+        let missed = missed.and(stop.missed(session));
         self.judge(session, report)?;
         match report.outcome {
             Outcome::Pass => {
@@ -153,12 +153,12 @@ impl Run<'_, '_, '_> {
         }
     }
 
-    /// The guest ran on from where its delivery was stopped: its event must be gone.
+    /// The guest continued from the stop without its event: the event must be lost.
     fn judge_lost(&self, session: &Session<'_>, report: &mut Report) -> Result<(), Trouble> {
         self.judge(session, report)?;
         if report.outcome != Outcome::Fail {
             (report.cut, report.cuts) = (None, 0);
-            return Err(not_cut("the event was delivered all the same"));
+            return Err(not_cut("the event was still delivered"));
         }
         Ok(())
     }

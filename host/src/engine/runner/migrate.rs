@@ -1,8 +1,8 @@
-//! What a migration is.
+//! Migrations.
 
-use super::attempt::Run;
+use super::attempt::Attempt;
 use super::trouble::Trouble;
-use crate::migration::{Asked, Migrated, Task};
+use crate::migration::{Migrated, MigrationRequest, Task};
 use crate::report::outcome::Report;
 use crate::session::Session;
 use crate::stops::Proof;
@@ -11,9 +11,9 @@ use std::time::Instant;
 use vm::VcpuError;
 use vm::state::{self, VmState};
 
-impl Run<'_, '_, '_> {
-    /// The guest continues in another process, and is judged there; a guest that has more to meet than the
-    /// end of its case comes back.
+impl Attempt<'_, '_, '_> {
+    /// The guest continues in another process and is judged there; a guest whose case has further steps than
+    /// its end is sent back.
     pub(super) fn migrate_to_process(
         &self,
         session: &mut Session<'_>,
@@ -22,7 +22,7 @@ impl Run<'_, '_, '_> {
         deadline: Instant,
     ) -> Result<(), Trouble> {
         let Some(to_process) = &self.runner.to_process else {
-            let what = "this run has no other process for the guest to go to";
+            let what = "this run has no other process to migrate the guest to";
             return Err(Trouble::migration(what));
         };
         let machine = self.runner.machine;
@@ -30,12 +30,12 @@ impl Run<'_, '_, '_> {
         note_losses(report, &state);
         let (image, devices) = (self.image.file.clone(), session.devices_state());
         let guest = Guest { report: report.clone(), image, devices, state };
-        let asked = Asked {
+        let request = MigrationRequest {
             task: if last { Task::Finish } else { Task::Return },
             time_left: deadline.saturating_duration_since(Instant::now()),
             frames: self.runner.frames,
         };
-        let migrated = to_process(&guest, self.image, asked).map_err(Trouble::migration)?;
+        let migrated = to_process(&guest, self.image, request).map_err(Trouble::migration)?;
         let (answer, returned) = match migrated {
             Migrated::Judged(answer) => (answer, None),
             Migrated::Returned(guest) => (guest.report, Some(guest.state)),
@@ -53,7 +53,7 @@ impl Run<'_, '_, '_> {
         Ok(())
     }
 
-    /// The guest moves to a fresh VM and vCPU in this process, or to one after the other on the route.
+    /// The guest migrates to a fresh VM and vCPU in this process, or along the path of machines.
     /// What is read back is compared where the machine is the same: another has registers of its own.
     pub(super) fn migrate(
         &self,
@@ -63,14 +63,14 @@ impl Run<'_, '_, '_> {
     ) -> Result<(), VcpuError> {
         let config = self.runner.config(self.scenario);
         let mut source = self.runner.machine;
-        let route = match self.runner.route.as_slice() {
+        let path = match self.runner.path.as_slice() {
             [] => std::slice::from_ref(&self.runner.machine),
-            route => route,
+            path => path,
         };
-        for &machine in route {
+        for &machine in path {
             let state = state::save(session.vcpu.as_mut(), source, &config)?;
             note_losses(report, &state);
-            let mut vcpu = if self.runner.route.is_empty() {
+            let mut vcpu = if self.runner.path.is_empty() {
                 let mut restored = state::restore_and_check(machine, &state)?;
                 report.note_restore(&mut restored);
                 restored.vcpu

@@ -16,14 +16,14 @@ fn trace_follows_a_guest_into_another_process() {
     ] {
         let ran = midflight(&["trace", id]);
         assert_eq!(ran.code, 0, "{ran:?}");
-        let (before, after) = ran.stdout.split_once("the guest goes through a stream").unwrap();
+        let (before, after) = ran.stdout.split_once("the guest is sent through a stream").unwrap();
         assert!(before.contains("driver       cut at pf.read-unmapped.act"), "{ran:?}");
         assert!(
             after.contains("machine      a fresh VM") && after.contains("handler      entered at"),
             "{ran:?}"
         );
         assert_eq!(
-            after.matches("the guest goes through a stream").count(),
+            after.matches("the guest is sent through a stream").count(),
             usize::from(id.contains("again"))
         );
     }

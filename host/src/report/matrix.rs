@@ -90,7 +90,7 @@ const FAILURE_MODES: [(&str, &str); 23] = [
     ("F13", "INT1 is retyped"),
     ("F14", "the instruction length is lost"),
     ("F15", "an event is delivered twice or not at all"),
-    ("F16", "SYSCALL or SYSENTER is lost half-way"),
+    ("F16", "SYSCALL or SYSENTER is lost during its delivery"),
     ("F17", "the error code is lost"),
     ("F18", "blocking by STI or by NMI is lost; an NMI or an interrupt comes early, late or not at all"),
     ("F19", "without KVM_CAP_EXCEPTION_PAYLOAD the event data is lost early"),

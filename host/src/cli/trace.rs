@@ -11,7 +11,7 @@ use crate::migration::channel::migrate_in_memory;
 use crate::report::outcome::Outcome;
 use crate::report::{Totals, human};
 use model::ModelMachine;
-use model::hypervisor::story::Story;
+use model::hypervisor::trace::Trace;
 use std::io::{BufWriter, Write, stdout};
 use std::path::PathBuf;
 
@@ -19,8 +19,8 @@ pub(super) fn trace(args: &TraceArgs, files: &[PathBuf], given: &Given) -> Resul
     let Model(behaviour) = Model::named(args.behaviour.as_deref()).map_err(CliError::Usage)?;
     let images = images::load(files)?;
     let (image, scenario) = select::one(&images, &args.scenario, "trace shows")?;
-    let trace = Story::default();
-    let machine = ModelMachine::new(behaviour).telling(trace.clone());
+    let trace = Trace::default();
+    let machine = ModelMachine::new(behaviour).traced(trace.clone());
     let mut runner = Runner::new(&machine, Some(behaviour.name.to_owned()), args.timeout);
     let seen = trace.clone();
     runner.on_seen = Some(Box::new(move |place| {
@@ -28,10 +28,10 @@ pub(super) fn trace(args: &TraceArgs, files: &[PathBuf], given: &Given) -> Resul
         seen.begin();
         seen.line(format!("driver       {place}"));
     }));
-    let (via_stream, destination) = (trace.clone(), &machine);
+    let (migrated, destination) = (trace.clone(), &machine);
     runner.to_process = Some(Box::new(move |guest, image, request| {
         // Another process could not add to this trace.
-        via_stream.line("driver       the guest is sent through a stream, as to another process".to_owned());
+        migrated.line("driver       the guest is sent through a stream, as to another process".to_owned());
         migrate_in_memory(destination, Some(behaviour.name), guest, image, request)
     }));
     runner.frames = true;

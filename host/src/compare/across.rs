@@ -11,7 +11,7 @@ use crate::image::Image;
 use crate::scenario::{self, Action, Plan, Scenario};
 
 /// Scenarios in which a guest can migrate between machines.
-pub fn scenarios(image: &Image) -> Vec<Scenario> {
+pub(crate) fn scenarios(image: &Image) -> Vec<Scenario> {
     let migrates = |scenario: &Scenario| match scenario.plan {
         Plan::None => true,
         Plan::Cut(stop, action) => action == Action::MIGRATE && stop.facts().migrates_between_machines,
@@ -22,7 +22,7 @@ pub fn scenarios(image: &Image) -> Vec<Scenario> {
 
 /// Why a scenario cannot take a path; `None` when it can. The stop is the first machine's, what the
 /// case needs every machine's.
-pub fn skip_reason(
+pub(crate) fn skip_reason(
     abilities: &[Abilities; 2],
     path: MachinePath,
     image: &Image,

@@ -37,7 +37,7 @@ pub struct Excuses<'a> {
 /// Known issues of comparisons alone that hold on this host, concern a case that was compared to its
 /// end, and explained nothing: what is wrong with the list, a sentence each. `machine` is whose issues they
 /// are.
-pub fn not_shown(
+pub(crate) fn not_shown(
     machine: &Description,
     compared: &[(&Scenario, &Comparison)],
     excuses: &Excuses<'_>,

@@ -2,13 +2,13 @@
 //!
 //! Each runs a case from boot and leaves a [`Observation`] at each doorbell; observations are compared in
 //! pairs. The first pair that differs in a way that nobody has explained ends the comparison of that
-//! case; [`excuse`] says what explains a difference.
+//! case; `excuse` says what explains a difference.
 
-pub mod across;
+pub(crate) mod across;
 mod comparison;
-pub mod excuse;
+pub(crate) mod excuse;
 pub mod observe;
-pub mod pair;
+pub(crate) mod pair;
 #[cfg(test)]
 mod tests;
 

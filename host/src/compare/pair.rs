@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 pub struct Pair(pub [Description; 2]);
 
 /// The machines that a guest visits, as indices into a [`Pair`]: it starts on the first.
-pub type MachinePath = &'static [usize];
+pub(crate) type MachinePath = &'static [usize];
 
 /// Every way from one machine to the other, and there and back.
-pub const PATHS: [MachinePath; 4] = [&[0, 1], &[1, 0], &[0, 1, 0], &[1, 0, 1]];
+pub(crate) const PATHS: [MachinePath; 4] = [&[0, 1], &[1, 0], &[0, 1, 0], &[1, 0, 1]];
 
 impl Pair {
     /// The machine whose known issues may explain differences, if the other may not have any.

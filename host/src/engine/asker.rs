@@ -15,7 +15,7 @@ use protocol::need::Needs;
 ///
 /// # Errors
 /// When it cannot be asked.
-pub fn abilities(
+pub(crate) fn abilities(
     machine: &Description,
     name: &str,
     meets: Needs,
@@ -29,14 +29,14 @@ pub fn abilities(
 
 /// Asks a machine questions: in a worker process where it may hang.
 #[derive(Debug)]
-pub struct Asker<'d> {
+pub(crate) struct Asker<'d> {
     machine: &'d Description,
     worker: Option<Worker>,
 }
 
 impl<'d> Asker<'d> {
     /// Asks `machine`.
-    pub fn of(machine: &'d Description) -> Self {
+    pub(crate) fn of(machine: &'d Description) -> Self {
         // A probe has a guest of its own, and a bound of its own.
         let setup = || Setup { job: Job::On(machine.clone()), options: RunOptions::within(LONGEST) };
         Self { machine, worker: machine.quirks().may_hang.then(|| Worker::new(setup())) }
@@ -46,7 +46,7 @@ impl<'d> Asker<'d> {
     ///
     /// # Errors
     /// When it cannot be asked.
-    pub fn ask(&mut self, payload: bool, questions: &[Question]) -> Result<StopSupport, WorkerError> {
+    pub(crate) fn ask(&mut self, payload: bool, questions: &[Question]) -> Result<StopSupport, WorkerError> {
         let failed = |why: String| WorkerError::Failed(why);
         match &mut self.worker {
             Some(worker) => worker.probe(payload, questions),

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 /// Boots `image` and reports on `scenarios`, cold ones of that image under the IDT, on the machine that
 /// reports call `name`. The timeout is for the whole boot.
-pub fn run(
+pub(crate) fn run(
     emulator: &dyn Emulator,
     name: &str,
     image: &Image,

@@ -18,7 +18,7 @@ use vm::Machine;
 /// What runs guests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Job {
+pub(crate) enum Job {
     /// Each guest stays on one machine.
     On(Description),
     /// Each guest visits machines of a pair, one after the other.
@@ -32,7 +32,7 @@ pub enum Job {
 
 impl Job {
     /// What reports have for the machine.
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match self {
             Self::On(machine) => machine.quirks().name.to_owned(),
             Self::Across { pair, path } => pair.describe(path),
@@ -40,7 +40,7 @@ impl Job {
     }
 
     /// What reports have for the behaviour.
-    pub fn behaviour(&self) -> Option<&'static str> {
+    pub(crate) fn behaviour(&self) -> Option<&'static str> {
         match self {
             Self::On(machine) => machine.behaviour(),
             Self::Across { .. } => None,
@@ -48,7 +48,7 @@ impl Job {
     }
 
     /// Whether it belongs into worker processes.
-    pub fn may_hang(&self) -> bool {
+    pub(crate) fn may_hang(&self) -> bool {
         match self {
             Self::On(machine) => machine.quirks().may_hang,
             Self::Across { pair, path } => {
@@ -61,7 +61,7 @@ impl Job {
     ///
     /// # Errors
     /// When one cannot be used.
-    pub fn open(&self) -> Result<Vec<Box<dyn Machine>>, Unavailable> {
+    pub(crate) fn open(&self) -> Result<Vec<Box<dyn Machine>>, Unavailable> {
         match self {
             Self::On(machine) => Ok(vec![machine.machine()?]),
             Self::Across { pair, .. } => {
@@ -74,7 +74,10 @@ impl Job {
     ///
     /// # Errors
     /// When there is none.
-    pub fn source<'m>(&self, machines: &'m [Box<dyn Machine>]) -> Result<&'m dyn Machine, Unavailable> {
+    pub(crate) fn source<'m>(
+        &self,
+        machines: &'m [Box<dyn Machine>],
+    ) -> Result<&'m dyn Machine, Unavailable> {
         self.visited(machines).next().ok_or_else(|| Unavailable("a path has no machine".to_owned()))
     }
 
@@ -90,7 +93,7 @@ impl Job {
     ///
     /// # Errors
     /// When no guest is on one of them.
-    pub fn runner<'m>(
+    pub(crate) fn runner<'m>(
         &'m self,
         machines: &'m [Box<dyn Machine>],
         options: &'m RunOptions,
@@ -113,14 +116,14 @@ impl Job {
     }
 
     /// Runs one scenario by `runner`, which is this job's.
-    pub fn run(&self, runner: &mut Runner<'_>, image: &Image, scenario: &Scenario) -> Report {
+    pub(crate) fn run(&self, runner: &mut Runner<'_>, image: &Image, scenario: &Scenario) -> Report {
         let mut report = runner.run(image, scenario);
         report.machine = self.name();
         report
     }
 
     /// The report of a scenario that could not be run.
-    pub fn not_run(&self, scenario: &Scenario, why: String) -> Report {
+    pub(crate) fn not_run(&self, scenario: &Scenario, why: String) -> Report {
         Report::new(scenario, &self.name(), self.behaviour()).concluded(Outcome::Error, Finding::program(why))
     }
 }

@@ -7,27 +7,27 @@
 //! | [`runner`] | one scenario on one machine |
 //! | `disturb` | rewrites registers between the stop and the handler |
 //! | `verdict` | the verdict of the guest's judge, and whether the host accepts it |
-//! | [`job`], [`options`] | what runs guests, and how: data that travels to worker processes |
-//! | [`asker`] | what a machine can do |
-//! | [`pool`] | many scenarios, in threads (model) or worker processes (KVM) |
-//! | [`serve`], [`worker`] | the two sides of a worker process |
+//! | `job`, `options` | what runs guests, and how: data that travels to worker processes |
+//! | `asker` | what a machine can do |
+//! | `pool` | many scenarios, in threads (model) or worker processes (KVM) |
+//! | `serve`, `worker` | the two sides of a worker process |
 //! | `repeat` | the outcome of a scenario that ran more than once |
 //! | `explore` | every memory access of a delivery as a stop |
 //! | `mutants` | every behaviour of the model against every scenario |
-//! | [`emulator`] | an image under an external emulator, all its cases in one boot |
+//! | `emulator` | an image under an external emulator, all its cases in one boot |
 
-pub mod asker;
+pub(crate) mod asker;
 pub(crate) mod disturb;
-pub mod emulator;
+pub(crate) mod emulator;
 pub(crate) mod explore;
-pub mod job;
+pub(crate) mod job;
 pub(crate) mod mutants;
-pub mod options;
+pub(crate) mod options;
 pub mod plan;
-pub mod pool;
+pub(crate) mod pool;
 pub mod questions;
 pub(crate) mod repeat;
 pub mod runner;
-pub mod serve;
+pub(crate) mod serve;
 pub(crate) mod verdict;
-pub mod worker;
+pub(crate) mod worker;

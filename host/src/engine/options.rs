@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// How scenarios are run, on any machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunOptions {
+pub(crate) struct RunOptions {
     /// Image files, or none for the embedded images.
     pub images: Vec<PathBuf>,
     /// How long a scenario may take.
@@ -23,7 +23,7 @@ pub struct RunOptions {
 
 impl RunOptions {
     /// The embedded images and what else there is by default; each scenario may take `timeout`.
-    pub const fn within(timeout: Duration) -> Self {
+    pub(crate) const fn within(timeout: Duration) -> Self {
         Self { images: Vec::new(), timeout, frames: false, storm: StormBounds::DEFAULT, in_memory: false }
     }
 }

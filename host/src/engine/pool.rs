@@ -15,7 +15,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 /// Runs `scenarios` (image index and scenario) and returns their reports in the same order; `progress`
 /// is called for each as it ends. When a signal ends this process, those that have not
 /// ended have no report.
-pub fn all(
+pub(crate) fn all(
     job: &Job,
     options: &RunOptions,
     images: &[Image],
@@ -37,7 +37,7 @@ pub fn all(
 /// It returns when all have ended, when `each` breaks off, or when this process is
 /// ended by a signal. The rest is not waited for: their threads, and the processes that
 /// these have started, end with this process.
-pub fn run(
+pub(crate) fn run(
     job: &Job,
     options: &RunOptions,
     images: &[Image],

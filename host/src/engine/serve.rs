@@ -13,7 +13,7 @@ use std::io::{BufRead, Write};
 
 /// A worker cannot go on.
 #[derive(Debug, thiserror::Error)]
-pub enum ServeError {
+pub(crate) enum ServeError {
     /// Its images cannot be used.
     #[error(transparent)]
     Images(#[from] ImagesError),
@@ -29,7 +29,7 @@ pub enum ServeError {
 ///
 /// # Errors
 /// When an image or a machine cannot be used, or the parent is gone.
-pub fn serve(mut input: impl BufRead, output: impl Write) -> Result<(), ServeError> {
+pub(crate) fn serve(mut input: impl BufRead, output: impl Write) -> Result<(), ServeError> {
     let mut first = String::new();
     input.read_line(&mut first)?;
     let Setup { job, options } = serde_json::from_str(&first).map_err(std::io::Error::from)?;

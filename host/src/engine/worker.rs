@@ -22,7 +22,7 @@ use std::time::Duration;
 
 /// The setup of a worker: the first message that it receives.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Setup {
+pub(crate) struct Setup {
     /// What runs its guests.
     pub job: Job,
     /// How.
@@ -32,7 +32,7 @@ pub struct Setup {
 /// A request to a worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Request {
+pub(crate) enum Request {
     /// Whether a stop works, with KVM_CAP_EXCEPTION_PAYLOAD on or off.
     Probe(Question, bool),
     /// Run a scenario.
@@ -44,7 +44,7 @@ pub enum Request {
 /// What it answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Answer {
+pub(crate) enum Answer {
     /// To [`Request::Probe`].
     Support(Support),
     /// To [`Request::Run`].
@@ -61,7 +61,7 @@ pub enum Answer {
 
 /// A worker process, started when first needed and again after it had to be killed.
 #[derive(Debug)]
-pub struct Worker {
+pub(crate) struct Worker {
     setup: Setup,
     process: Option<Process>,
 }
@@ -94,7 +94,7 @@ impl Drop for Process {
 
 /// A worker gave no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum WorkerError {
+pub(crate) enum WorkerError {
     /// It could not be started or spoken to.
     #[error("a worker process cannot be run: {0}")]
     Io(#[from] std::io::Error),
@@ -135,7 +135,7 @@ const GRACE: Duration = Duration::from_secs(2);
 
 impl Worker {
     /// A worker that has not been started yet.
-    pub fn new(setup: Setup) -> Self {
+    pub(crate) fn new(setup: Setup) -> Self {
         Self { setup, process: None }
     }
 
@@ -144,7 +144,11 @@ impl Worker {
     ///
     /// # Errors
     /// When a process cannot be started or spoken to, or ends before it can be asked.
-    pub fn probe(&mut self, payload: bool, questions: &[Question]) -> Result<StopSupport, WorkerError> {
+    pub(crate) fn probe(
+        &mut self,
+        payload: bool,
+        questions: &[Question],
+    ) -> Result<StopSupport, WorkerError> {
         let mut answers = Vec::new();
         for question in questions {
             let support = match self.ask(&Request::Probe(*question, payload)) {
@@ -163,7 +167,7 @@ impl Worker {
     }
 
     /// Runs a scenario; a worker that fails is the scenario's error.
-    pub fn run(&mut self, scenario: &Scenario) -> Report {
+    pub(crate) fn run(&mut self, scenario: &Scenario) -> Report {
         let error = match self.ask(&Request::Run(scenario.clone())) {
             Ok(Answer::Report(report)) if report.scenario == *scenario => return *report,
             other => self.failed(other),
@@ -175,7 +179,7 @@ impl Worker {
     ///
     /// # Errors
     /// When there is no answer.
-    pub fn observe(&mut self, scenario: &Scenario) -> Result<Observations, WorkerError> {
+    pub(crate) fn observe(&mut self, scenario: &Scenario) -> Result<Observations, WorkerError> {
         match self.ask(&Request::Observe(scenario.clone())) {
             Ok(Answer::Observations(observation)) if observation.report.scenario == *scenario => {
                 Ok(*observation)

@@ -10,7 +10,7 @@ GUEST_CRATES := -p midflight-guest -p midflight-tests
 HOST_TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 STATIC := RUSTFLAGS="-Ctarget-feature=+crt-static"
 HOST_BUILD := --locked --release --target $(HOST_TARGET)
-# host/build.rs looks in target/images unless told otherwise.
+# host/build.rs looks in target/images by default.
 ifdef CARGO_TARGET_DIR
 export MIDFLIGHT_IMAGES := $(IMAGES)
 endif
@@ -48,7 +48,7 @@ run-tests: build
 # the one given with KERNEL=VMLINUZ MODULES=DIR; APPEND="WORDS" for its command line. See docs/on-kernel.md.
 export KERNEL MODULES APPEND
 ON_KERNEL_KERNELS ?= linux-image-cloud-amd64 linux-image-6.12-cloud-amd64
-# One case of each event through everything; of every other case the stop that tells most, and the
+# One case of each event with every scenario; every other case with its most informative stop and the
 # control. `ON_KERNEL_ARGS="run --machine kvm"` runs all of it, some 3,000 scenarios in ten minutes.
 ON_KERNEL_CASES := pf/read-unmapped pf/insb-unmapped db/single-step db/step-over-in nm/ts-fninit gp/beyond-gdt \
 	ud/ud2 soft/int3 soft/int-n nmi/nmi nmi/interrupt
@@ -63,7 +63,7 @@ run-tests-nested:
 
 test: test-style test-unit test-scenarios
 
-# The fuzz targets, with the compiler and the directory of everything else, and without libFuzzer itself.
+# The fuzz targets, with the same compiler and target directory as everything else, without libFuzzer.
 CHECK_FUZZ := cargo clippy --locked --manifest-path fuzz/Cargo.toml --target-dir $(TARGET_DIR) --no-default-features \
 	-- -D warnings
 
@@ -123,7 +123,7 @@ soak-model:
 	MIDFLIGHT_SILICON_EXECUTIONS=$(SOAK_EXECUTIONS) MIDFLIGHT_SILICON_SEED=$(SOAK_SEED) \
 		$(STATIC) cargo test $(HOST_BUILD) -p midflight-model --test silicon -- --nocapture
 
-# The image that speed is measured with; no midflight carries it.
+# The image that speed is measured with; it is not built into midflight.
 SPEED_IMAGE := $(TARGET_DIR)/$(GUEST_TARGET)/guest/examples/speed
 .PHONY: speed-image
 speed-image: guest-target

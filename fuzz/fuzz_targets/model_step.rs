@@ -1,4 +1,4 @@
-//! Whatever bytes the processor is fed as code, an entry ends within its budget and never in a panic.
+//! Random bytes as code: every entry ends within its budget, and never in a panic.
 //!
 //! The first bytes choose the mode and some registers; the rest is the code.
 #![no_main]

@@ -1,10 +1,9 @@
-//! Whatever bytes come as a stream, they are a guest or they are refused: no panic, and no more memory
-//! than a stream may have. A guest that is read is written as the same bytes, and the model restores
-//! it or refuses it.
+//! Random bytes as a stream are a guest, or they are refused: no panic, and no more memory than a stream may
+//! use. A guest that was read is written as the same bytes, and the model restores or refuses it.
 //!
-//! An even first byte: the rest as it is, which the checksums stop early. An odd one: the rest as
-//! payloads of the sections in their order, each behind two bytes of length, framed with checksums
-//! that fit; what is left out is taken from a guest that is sound.
+//! After an even first byte the rest is used as it is; the checksums refuse it early. After an odd one the
+//! rest is the payloads of the sections in their order, each after two bytes of length, framed with correct
+//! checksums; payloads that are missing come from a valid guest.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -28,7 +27,7 @@ fn written(guest: &Guest) -> Result<Vec<u8>, StreamError> {
     Ok(bytes)
 }
 
-/// The payloads of a sound guest, each with its kind.
+/// The payloads of a valid guest, each with its kind.
 static SOUND: LazyLock<Vec<(Kind, Vec<u8>)>> = LazyLock::new(|| sound().unwrap_or_default());
 
 fn sound() -> Option<Vec<(Kind, Vec<u8>)>> {

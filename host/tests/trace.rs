@@ -40,7 +40,7 @@ fn trace_tells_where_the_event_data_went() {
     let mut rest = ran.stdout.as_str();
     for line in [
         "driver       armed at pf.read-unmapped.act",
-        "REFUSED by the second stage",
+        "EPT violation",
         "interrupted  #PF (14) HardwareException, error code 0x0, event data 0x8000001a58",
         "driver       cut at pf.read-unmapped.act",
         "machine      a fresh VM",

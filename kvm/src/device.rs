@@ -1,11 +1,13 @@
 //! Why the device cannot be opened, and what helps.
 
-use crate::DEVICE;
 use crate::error::text_of;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use vm::VcpuError;
+
+/// KVM's device.
+pub const DEVICE: &str = "/dev/kvm";
 
 /// What the device's file says of who may open it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,7 +101,7 @@ mod tests {
     fn the_advice_helps_with_the_mode_that_the_device_has() {
         let of_group = said(DEVICE, libc::EACCES, Some(&node(0o660, Some("virt"))));
         assert!(of_group.contains("`sudo usermod -aG virt $USER`"), "{of_group}");
-        // Whoever is in a group that may not open it is no better off, and root's is nobody's to join.
+        // Joining a group does not help if the group may not open the device; root's group is not for users.
         for node in [node(0o600, None), node(0o600, Some("kvm")), node(0o660, None), node(0o640, Some("kvm"))]
         {
             let closed = said(DEVICE, libc::EACCES, Some(&node));

@@ -24,12 +24,12 @@ pub(super) fn text_of(errno: i32) -> String {
     text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
-/// What we refuse before the kernel could; reported with EINVAL, which the kernel would have said.
+/// A refusal of our own, before the kernel is asked: EINVAL, as the kernel would answer.
 pub(super) fn refusal(call: &'static str, message: String) -> VcpuError {
     VcpuError::Call { call, errno: libc::EINVAL, message, advice: "" }
 }
 
-/// What helps, whatever was called.
+/// Advice that depends on the errno alone.
 pub(super) fn advice(errno: i32) -> &'static str {
     match errno {
         libc::EBUSY => ": another hypervisor on this host may own the processor's virtualization; stop it",

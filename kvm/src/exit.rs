@@ -40,7 +40,7 @@ pub(super) fn decode_failure(run: &kvm_run, errno: i32) -> Option<Exit> {
     match errno {
         libc::EFAULT => {}
         libc::EINTR => return Some(Exit::Interrupted),
-        // EHWPOISON among them: the host's memory is broken, and that is not the guest's to meet.
+        // EHWPOISON too: the host's memory is broken, which is no exit of the guest's.
         _ => return None,
     }
     if run.exit_reason == KVM_EXIT_MEMORY_FAULT {
@@ -51,7 +51,7 @@ pub(super) fn decode_failure(run: &kvm_run, errno: i32) -> Option<Exit> {
     Some(Exit::Fault { gpa: None })
 }
 
-/// What had been set before is the vCPU's to know.
+/// The vCPU fills in what had been set before.
 fn decode_entry_failure(run: &kvm_run) -> Exit {
     // SAFETY: exit_reason says which member the kernel filled in; every bit pattern is valid.
     let failed = unsafe { run.__bindgen_anon_1.fail_entry };
@@ -83,7 +83,7 @@ fn decode_io(run: &mut kvm_run, mapping: usize) -> (Exit, Option<InputArea>) {
     (exit, Some(InputArea { offset, length }))
 }
 
-/// A read is answered like one that nothing on the bus answers: all ones.
+/// A read gets all ones, as from a bus on which no device answers.
 fn decode_mmio(run: &mut kvm_run) -> Exit {
     // SAFETY: exit_reason says which member the kernel filled in; every bit pattern is valid.
     let mmio = unsafe { &mut run.__bindgen_anon_1.mmio };

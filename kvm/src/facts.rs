@@ -39,7 +39,7 @@ pub struct KvmFacts {
     pub xfd: bool,
     /// Whether it has AMX tiles.
     pub amx: bool,
-    /// How an exception's nested bit travels in `kvm_vcpu_events`.
+    /// How `kvm_vcpu_events` carries an exception's nested bit.
     pub nested_flag: NestedFlag,
     /// The capabilities that stops and migration depend on.
     pub capabilities: Vec<Capability>,
@@ -65,7 +65,8 @@ const CAPABILITIES: [(&str, u32); 8] = [
     ("KVM_CAP_GUEST_MEMFD", KVM_CAP_GUEST_MEMFD),
 ];
 
-/// Asks this host, and the KVM behind `device`. What cannot be found out is an empty text, `false` or the error of opening KVM.
+/// The facts of this host and of the KVM at `device`. An unknown fact is an empty text, `false`, or the error of
+/// opening KVM.
 pub fn facts(device: &Path) -> Facts {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     Facts {

@@ -1,7 +1,7 @@
-//! Where a process of this host is when INT1 has trapped.
+//! RIP of a process of this host after INT1 has trapped.
 //!
-//! INT1 (F1) is a trap: RIP is saved after it (SDM vol. 2, INT1). A hypervisor underneath this host can
-//! get that wrong for every process here, and so for guests whose ring 3 this processor runs by itself.
+//! INT1 (F1) is a trap: RIP is saved after it (SDM vol. 2, INT1). A hypervisor below this host can
+//! get that wrong for every process here, and so for the ring-3 code of guests.
 
 use std::ffi::{c_int, c_void};
 
@@ -15,7 +15,7 @@ const BOUND: u32 = 2;
 
 /// `at` or `after` the instruction; empty where INT1 raises no SIGTRAP.
 ///
-/// A child executes it: what else it may raise ends nobody else.
+/// A child process executes it, so that any other signal ends only the child.
 pub fn rip_after_int1() -> &'static str {
     // SAFETY: the child calls nothing that is not async-signal-safe, and ends itself.
     let child = unsafe { libc::fork() };

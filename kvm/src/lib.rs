@@ -21,16 +21,16 @@
 //! | `vcpu` | [`KvmVcpu`]: KVM_RUN |
 //! | `registers` | KVM_GET_* and KVM_SET_* |
 //! | `exit` | `struct kvm_run` -> [`vm::Exit`] |
-//! | `slots` | memory slots: one, or one page apart |
+//! | `slots` | memory slots: one, or three around a page that differs |
 //! | `userfault` | a page that userfaultfd watches |
 //! | `ring` | the dirty ring |
 //! | `signal` | the deadline's timer and the signal that cancels an entry |
 //! | `needed` | the capabilities without which nothing can be run |
 //! | `nested_flag` | the capability for the nested bit, which has no settled number |
 //! | `facts` | what reports and `midflight doctor` say about this host's KVM |
-//! | [`process`] | processes that run a VM, and end with whoever started them |
-//! | `int1` | what a hypervisor underneath makes of INT1 |
-//! | `device` | why the device cannot be opened, and what helps |
+//! | [`process`] | processes that run a VM, and end with their parent |
+//! | `int1` | whether a hypervisor below this host handles INT1 correctly |
+//! | `device` | the device's path, why it cannot be opened, and what helps |
 //! | `error` | errno -> a sentence with advice |
 //! | `sys` | the ioctls and system calls that kvm-ioctls lacks |
 
@@ -52,6 +52,7 @@ mod sys;
 mod userfault;
 mod vcpu;
 
+pub use device::DEVICE;
 pub use facts::{Capability, Facts, KvmFacts, facts};
 pub use int1::rip_after_int1;
 pub use nested_flag::NestedFlag;
@@ -73,12 +74,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use vcpu::Offered;
 use vm::Machine;
+use vm::state::carries_nested_bit;
 use vm::{PAGE, Vcpu, VcpuError, VmConfig, VmKind};
 
-/// Where KVM is.
-pub const DEVICE: &str = "/dev/kvm";
-
-/// Where kvm_intel without unrestricted guest keeps three pages of its own; guest memory ends below.
+/// Where kvm_intel without unrestricted guest keeps three private pages; guest memory ends below.
 const TSS_ADDRESS: usize = 0xFFFB_D000;
 /// Where kvm_intel without unrestricted guest keeps an identity-mapping page table.
 const IDENTITY_MAP_ADDRESS: u64 = 0xFFFB_C000;
@@ -129,7 +128,23 @@ impl KvmMachine {
         Ok(machine)
     }
 
-    /// Whether the kernel can keep an exception's payload apart from the registers.
+    /// How this KVM carries the nested bit. A VM in which a number cannot be tried does not carry it.
+    fn find_nested_flag(&self) -> NestedFlag {
+        let config = VmConfig {
+            memory_size: PAGE as u64,
+            cpuid: self.cpuid.clone(),
+            exception_payload: false,
+            kind: VmKind::Plain,
+        };
+        nested_flag::find(
+            |number| self.kvm.check_extension_raw(number.into()) > 0,
+            |way| {
+                self.create_with(&config, way).is_ok_and(|mut vcpu| carries_nested_bit(&mut vcpu) == Ok(true))
+            },
+        )
+    }
+
+    /// Whether the kernel can keep an exception's payload out of the registers until its injection.
     pub fn offers_exception_payload(&self) -> bool {
         self.kvm.check_extension_raw(KVM_CAP_EXCEPTION_PAYLOAD.into()) > 0
     }

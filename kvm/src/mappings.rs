@@ -17,7 +17,7 @@ pub(super) struct Mappings {
     size: u64,
     /// What was loaded last: pages that still equal it are shared with it when saving.
     loaded: MemoryImage,
-    /// Whether nobody can have written yet, so that loading need not clear first.
+    /// Whether nothing can have been written yet, so that loading need not clear it first.
     fresh: bool,
 }
 
@@ -131,7 +131,7 @@ impl Mappings {
     pub(super) fn populate(&mut self, address: u64) -> Result<(), VcpuError> {
         let offset = self.offset(address, PAGE)? as u64;
         let mut byte = [0];
-        // By system calls: of a load and a store of the same byte no compiler leaves anything.
+        // By system calls: a compiler may remove a load and a store of the same byte.
         rustix::io::pread(&self.fd, &mut byte, offset)
             .and_then(|_| rustix::io::pwrite(&self.fd, &byte, offset))
             .map_err(|errno| errno_of("pwrite to guest memory", errno.raw_os_error()))?;
@@ -139,11 +139,11 @@ impl Mappings {
         Ok(())
     }
 
-    /// Takes the page at `address` out of the guest's mapping; the file keeps it.
+    /// Unmaps the page at `address` from the guest's mapping; the file keeps it.
     pub(super) fn evict(&mut self, address: u64) -> Result<(), VcpuError> {
         let page = self.guest_page(address)? as *mut libc::c_void;
-        // A mapping of its own for the page, of which this is a harmless difference: a fault on a
-        // neighbour would else map it as well.
+        // MADV_DONTFORK splits the mapping at the page's borders: otherwise a fault on a neighbour
+        // would map this page as well.
         for advice in [libc::MADV_DONTFORK, libc::MADV_DONTNEED] {
             // SAFETY: the page is inside the guest's mapping, which this process itself never
             // accesses, and shared memory keeps its contents.

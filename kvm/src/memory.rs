@@ -31,7 +31,7 @@ impl GuestMemory for KvmVcpu {
     fn set_page_access(&mut self, address: u64, access: PageAccess) -> Result<(), VcpuError> {
         let page = self.memory.guest_page(address)?;
         self.open()?;
-        // Noted first: whatever fails half-way is undone by the next call, or goes with the VM.
+        // Noted first: a change that fails in the middle is undone by the next call, or ends with the VM.
         self.refused = Some((address, access));
         match access {
             PageAccess::Open => Ok(()),
@@ -62,7 +62,7 @@ impl GuestMemory for KvmVcpu {
 }
 
 impl KvmVcpu {
-    /// The page that does not allow the guest everything does so again.
+    /// The restricted page allows the guest everything again.
     fn open(&mut self) -> Result<(), VcpuError> {
         let Some((address, access)) = self.refused.take() else { return Ok(()) };
         match access {

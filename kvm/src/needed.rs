@@ -28,7 +28,7 @@ const NEEDED: [Needed; 10] = [
 pub(super) fn missing(value: impl Fn(u32) -> i32) -> Option<String> {
     let (_, name, since) = NEEDED.into_iter().find(|(number, ..)| value(*number) <= 0)?;
     Some(format!(
-        "this KVM lacks {name}, without which no guest can be stopped or moved: use Linux {since} or later"
+        "this KVM lacks {name}, without which no guest can be stopped or migrated: use Linux {since} or later"
     ))
 }
 

@@ -7,24 +7,21 @@
 //! flag 0x40 and KVM_GET_VCPU_EVENTS gives the bit back. Whatever else a number means, it has no effect
 //! on any other VM, and one that does not pass is enabled nowhere else.
 
-use super::KvmMachine;
 use std::fmt;
 use std::ops::RangeInclusive;
-use vm::state::carries_nested_bit;
-use vm::{PAGE, VmConfig, VmKind};
 
 /// Where the number may be: from the first that was posted on. Linux 6.19 uses them up to 246.
 const NUMBERS: RangeInclusive<u32> = 239..=511;
 
-/// How this KVM is brought to carry the nested bit.
+/// How this KVM is made to carry the nested bit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NestedFlag {
-    /// In no way that was found.
+    /// No way was found.
     #[default]
     NotOffered,
     /// By the capability of this number.
     Capability(u32),
-    /// It does so unasked.
+    /// It always does.
     Always,
 }
 
@@ -38,36 +35,20 @@ impl fmt::Display for NestedFlag {
     }
 }
 
-/// Finds the number among those that the kernel `offers`; `carries` tries one, or none, in a VM of its
-/// own.
-fn find(offers: impl Fn(u32) -> bool, carries: impl Fn(NestedFlag) -> bool) -> NestedFlag {
+/// Finds the number among those that the kernel `offers`; `carries` tries one, or none, in a new VM.
+pub(crate) fn find(offers: impl Fn(u32) -> bool, carries: impl Fn(NestedFlag) -> bool) -> NestedFlag {
     let candidates = NUMBERS.filter(|number| offers(*number)).map(NestedFlag::Capability);
     std::iter::once(NestedFlag::Always).chain(candidates).find(|way| carries(*way)).unwrap_or_default()
-}
-
-impl KvmMachine {
-    /// How this KVM carries the nested bit. A VM in which a number cannot be tried does not carry it.
-    pub(super) fn find_nested_flag(&self) -> NestedFlag {
-        let config = VmConfig {
-            memory_size: PAGE as u64,
-            cpuid: self.cpuid.clone(),
-            exception_payload: false,
-            kind: VmKind::Plain,
-        };
-        find(
-            |number| self.kvm.check_extension_raw(number.into()) > 0,
-            |way| {
-                self.create_with(&config, way).is_ok_and(|mut vcpu| carries_nested_bit(&mut vcpu) == Ok(true))
-            },
-        )
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::NestedFlag::{Always, Capability, NotOffered};
     use super::*;
+    use crate::KvmMachine;
     use std::cell::RefCell;
+    use vm::state::carries_nested_bit;
+    use vm::{VmConfig, VmKind};
 
     /// A kernel that offers `offered` and carries the bit by `way`: what is found, and what was tried.
     fn found(offered: &[u32], way: NestedFlag) -> (NestedFlag, Vec<NestedFlag>) {

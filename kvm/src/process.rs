@@ -1,7 +1,7 @@
-//! Processes that run a VM, and end with whoever started them.
+//! Processes that run a VM, and end with their parent.
 //!
-//! A KVM that hangs keeps its process in the kernel, where no signal reaches it. So a VM runs in a child:
-//! it is killed when its parent ends, and one that cannot be killed is left to the kernel.
+//! A hung KVM keeps its process in the kernel, where no signal reaches it. So a VM runs in a child process,
+//! which is killed when its parent ends. A child that cannot be killed is left to the kernel.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 /// How often a child that is about to end is asked whether it has.
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// The kernel kills the child when the thread that starts it ends, whatever ends it; and nothing else
-/// does: what a terminal sends to its foreground group is for the parent, which decides what becomes
-/// of its children, and is not to take their end for a failure.
+/// The kernel kills the child when the thread that started it ends, for whatever reason. The child has its
+/// own process group, so that a terminal's signals reach only the parent. The parent then ends its children,
+/// and does not mistake their end for a failure.
 pub fn die_with_parent(command: &mut Command) {
     command.process_group(0);
     let parent = std::process::id();
@@ -35,14 +35,14 @@ pub fn die_with_parent(command: &mut Command) {
     }
 }
 
-/// How long a child that has nothing left to do may take to end. One that takes longer is killed, and loses
-/// nothing: nobody asks for its status.
+/// How long a child that has nothing left to do may take to end. A slower one is killed, which loses nothing:
+/// its status is not used.
 const GOODBYE: Duration = Duration::from_millis(500);
-/// How long a child that was killed may take to be gone. Only one that hangs in the kernel does.
+/// How long a killed child may take to end. Only a child that hangs in the kernel takes longer.
 const KILLED: Duration = Duration::from_secs(5);
 
-/// Waits a moment for a child that knows that it is to end: its input has ended, or it has said its last.
-/// Whoever started it [`end`]s it after this.
+/// Waits a moment for a child that is about to end: its input is closed, or it has sent its last message.
+/// The caller [`end`]s it after this.
 pub fn let_end(child: &Child) {
     // Kernels before 5.3 have no pidfd: there the child is killed at once.
     ends_within(child, GOODBYE);
@@ -50,8 +50,8 @@ pub fn let_end(child: &Child) {
 
 /// Kills a child that has not ended, and reaps it; its status, if there is any.
 ///
-/// A child that spins in KVM cannot be killed. It is left to the kernel, which ends it when it comes out,
-/// and to whoever inherits it: nobody here waits for it without end.
+/// A child that hangs in KVM cannot be killed. It is left to the kernel, which ends it when KVM_RUN returns,
+/// and to its next parent: nothing here waits for it without a bound.
 pub fn end(child: &mut Child) -> Option<ExitStatus> {
     // Fails when it has been reaped already, which is what is wanted.
     let _ = child.kill();
@@ -65,14 +65,14 @@ pub fn end(child: &mut Child) -> Option<ExitStatus> {
     }
 }
 
-/// The status of a child that has closed its outputs, and so has ended or is about to; one that does not is
-/// killed.
+/// The status of a child that has closed its outputs, and so has ended or is about to. A child that does not
+/// end is killed.
 pub fn status(child: &mut Child) -> String {
     ends_within(child, KILLED);
     end(child).map_or_else(|| "it cannot be killed".to_owned(), |status| status.to_string())
 }
 
-/// Waits until a child has ended, for `limit` at most, or not at all where the kernel cannot tell.
+/// Waits until a child has ended, for `limit` at most; does not wait where the kernel lacks pidfds.
 fn ends_within(child: &Child, limit: Duration) {
     let Ok(pidfd) = pidfd_open(Pid::from_child(child), PidfdFlags::empty()) else { return };
     let deadline = Instant::now() + limit;

@@ -129,8 +129,8 @@ impl Registers for KvmVcpu {
     fn cpuid(&self) -> Result<Vec<kvm_cpuid_entry2>, VcpuError> {
         let table = self.fd.get_cpuid2(KVM_MAX_CPUID_ENTRIES).map_err(|e| call("KVM_GET_CPUID2", e))?;
         let mut entries = table.as_slice().to_vec();
-        // Kernels before 6.3 leave the number of entries as it was asked for: what is behind the last
-        // one is zeros, which no entry is.
+        // Kernels before 6.3 leave the number of entries as requested: after the last one come zeros,
+        // which are no entry.
         while entries.last().is_some_and(|entry| *entry == kvm_cpuid_entry2::default()) {
             entries.pop();
         }

@@ -10,8 +10,8 @@ use vm::{PAGE, VcpuError};
 
 /// Where the ring is in the vCPU's descriptor, in pages: KVM_DIRTY_LOG_PAGE_OFFSET.
 const PAGE_OFFSET: usize = 64;
-/// Sizes to ask for, in bytes, smallest first: the kernel refuses one that its reserve does not fit
-/// into, 64 entries and with page-modification logging 512 more.
+/// Sizes to request, in bytes, smallest first. The kernel refuses a ring that is too small for its reserve:
+/// 64 entries, and 512 more with page-modification logging.
 const SIZES: [usize; 2] = [PAGE, 4 * PAGE];
 /// The kernel has logged a page here: KVM_DIRTY_GFN_F_DIRTY.
 const DIRTY: u32 = 1 << 0;
@@ -44,7 +44,7 @@ pub(super) fn enable(vm: &VmFd) -> Result<usize, VcpuError> {
 pub(super) struct Ring {
     entries: *mut kvm_dirty_gfn,
     count: usize,
-    /// The first entry that has not been taken out.
+    /// The first entry that has not been harvested.
     next: usize,
 }
 
@@ -74,7 +74,7 @@ impl Ring {
         unsafe { AtomicU32::from_ptr(&raw mut (*self.entries.add(index % self.count)).flags) }
     }
 
-    /// Entries logged and not taken out.
+    /// Entries logged and not harvested.
     pub(super) fn used(&self) -> u32 {
         let dirty = |index: usize| self.flags(index).load(Ordering::Acquire) & (DIRTY | RESET) == DIRTY;
         (self.next..self.next + self.count).take_while(|index| dirty(*index)).count() as u32
@@ -91,7 +91,7 @@ impl Ring {
         })
     }
 
-    /// Takes the oldest `count` entries out, or all that there are.
+    /// Harvests the oldest `count` entries, or all that there are.
     pub(super) fn harvest(&mut self, vm: &VmFd, count: u32) -> Result<(), VcpuError> {
         for _ in 0..self.used().min(count) {
             self.flags(self.next).store(RESET, Ordering::Release);

@@ -3,10 +3,10 @@
 //! *Deadline*: a POSIX timer per thread that signals this thread. Its handler sets the
 //! `immediate_exit` of the vCPU that the thread is about to run, so a signal that arrives just
 //! before KVM_RUN is not lost: KVM_RUN then returns EINTR at once. The timer is set before the handler
-//! knows the vCPU, and the clock is read after, which closes both sides of the race.
+//! knows the vCPU, and the clock is read after that, which closes both sides of the race.
 //!
 //! *Cut*: blocked in the thread for good, made pending by [`Cut::raise`], unblocked only inside
-//! KVM_RUN by KVM_SET_SIGNAL_MASK, and taken back with sigtimedwait. Its handler never runs.
+//! KVM_RUN by KVM_SET_SIGNAL_MASK, and consumed by sigtimedwait. Its handler never runs.
 
 use super::error::{errno_of, last};
 use std::cell::{Cell, RefCell};
@@ -53,7 +53,7 @@ fn install_handlers() -> Result<(), VcpuError> {
         // SAFETY: sigaction is a plain structure for which zeros are valid.
         let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
         action.sa_sigaction = handler as *const () as usize;
-        // KVM_RUN returns EINTR all the same; other system calls of the thread go on.
+        // KVM_RUN returns EINTR all the same; other system calls of the thread continue.
         action.sa_flags = libc::SA_RESTART;
         // SAFETY: the handler does nothing that is not async-signal-safe; the signals are real-time
         // ones that nothing else in this program uses.
@@ -206,7 +206,7 @@ impl Cut {
 impl Drop for Cut {
     fn drop(&mut self) {
         let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: takes back a signal that is blocked in this thread; waits for nothing.
+        // SAFETY: consumes a signal that is blocked in this thread; waits for nothing.
         unsafe { libc::sigtimedwait(&set_of(cut_signal()), null_mut(), &at_once) };
     }
 }

@@ -1,4 +1,4 @@
-//! Memory slots: one for all of guest memory, or the same with one page apart.
+//! Memory slots: one for all of guest memory, or three around a page that differs.
 
 use super::error::call;
 use super::mappings::Mappings;
@@ -6,11 +6,11 @@ use kvm_bindings::{KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY, kvm_userspace_memo
 use kvm_ioctls::VmFd;
 use vm::{PAGE, PageAccess, VcpuError};
 
-/// Below the page that is apart, and the whole when none is.
+/// The memory below the page that differs; all of memory where no page differs.
 const WHOLE: u32 = 0;
-/// The page that is apart.
-const APART: u32 = 1;
-/// Above it.
+/// The page that differs.
+const DIFFERENT: u32 = 1;
+/// The memory above it.
 const ABOVE: u32 = 2;
 
 /// The slots of a VM.
@@ -18,7 +18,7 @@ const ABOVE: u32 = 2;
 pub(super) struct Slots {
     /// Flags of every slot.
     flags: u32,
-    /// Whether there are more slots than the one.
+    /// Whether there is more than one slot.
     split: bool,
 }
 
@@ -31,9 +31,9 @@ impl Slots {
         Ok(slots)
     }
 
-    /// Sets the page at `address` apart: without a slot, or in a read-only one.
+    /// Removes the slot of the page at `address`, or makes it read-only.
     ///
-    /// A slot cannot change its size, so it goes and comes back: the vCPU does not run meanwhile.
+    /// A slot cannot change its size, so it is deleted and created again: the vCPU does not run meanwhile.
     pub(super) fn set_apart(
         &mut self,
         vm: &VmFd,
@@ -44,11 +44,11 @@ impl Slots {
         self.unite(vm, memory)?;
         self.remove(vm, memory, WHOLE)?;
         self.split = true;
-        let behind = address + PAGE as u64;
+        let end = address + PAGE as u64;
         self.set(vm, memory, WHOLE, 0..address, 0)?;
-        self.set(vm, memory, ABOVE, behind..memory.size(), 0)?;
+        self.set(vm, memory, ABOVE, end..memory.size(), 0)?;
         match access {
-            PageAccess::ReadOnly => self.set(vm, memory, APART, address..behind, KVM_MEM_READONLY),
+            PageAccess::ReadOnly => self.set(vm, memory, DIFFERENT, address..end, KVM_MEM_READONLY),
             _ => Ok(()),
         }
     }
@@ -58,7 +58,7 @@ impl Slots {
         if !std::mem::take(&mut self.split) {
             return Ok(());
         }
-        for slot in [WHOLE, APART, ABOVE] {
+        for slot in [WHOLE, DIFFERENT, ABOVE] {
             self.remove(vm, memory, slot)?;
         }
         self.set(vm, memory, WHOLE, 0..memory.size(), 0)
@@ -77,10 +77,10 @@ impl Slots {
             userspace_addr: memory.guest_address(),
             ..Default::default()
         };
-        // SAFETY: a slot of no size takes memory away and adds none.
+        // SAFETY: a slot of size 0 is deleted, and no memory is added.
         let removed = unsafe { vm.set_user_memory_region(region) };
         match removed {
-            // It was not there.
+            // There was no such slot.
             Err(error) if error.errno() == libc::EINVAL => Ok(()),
             other => other.map_err(|error| call("KVM_SET_USER_MEMORY_REGION", error)),
         }

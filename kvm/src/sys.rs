@@ -1,4 +1,4 @@
-//! The ioctls and system calls that kvm-ioctls lacks, or whose result it does not show whole.
+//! The ioctls and system calls that kvm-ioctls lacks, or whose result it shows only in part.
 
 use super::error::{errno_of, last};
 use kvm_bindings::kvm_sregs2;
@@ -69,7 +69,7 @@ pub(super) fn interrupt(vcpu: &impl AsRawFd, vector: u8) -> Result<(), VcpuError
     if result == 0 { Ok(()) } else { Err(last("KVM_INTERRUPT")) }
 }
 
-/// `struct kvm_signal_mask` with the kernel's 64-signal set behind it.
+/// `struct kvm_signal_mask`, followed by the kernel's 64-signal set.
 #[repr(C, packed)]
 struct SignalMask {
     len: u32,
@@ -129,7 +129,7 @@ pub(super) fn set_sregs2(vcpu: &impl AsRawFd, sregs: &kvm_sregs2) -> Result<(), 
 /// Asks for AMX tile data in guests where the host has it.
 ///
 /// A refusal is not an error: KVM then leaves AMX out of its supported CPUID, and the cases that
-/// need it are skipped for that.
+/// need it are skipped for that reason.
 pub(super) fn permit_guest_amx() {
     let mut supported = 0_u64;
     // SAFETY: ARCH_GET_XCOMP_SUPP writes one u64 to the pointer, or fails.
@@ -156,7 +156,7 @@ pub(super) fn userfault_api(fd: &impl AsRawFd) -> Result<bool, VcpuError> {
     // SAFETY: the argument is `struct uffdio_api`, three 64-bit numbers that outlive the call.
     match unsafe { libc::ioctl(fd.as_raw_fd(), UFFDIO_API as _, api.as_mut_ptr()) } {
         0 => Ok(api[1] & UFFD_FEATURE_MINOR_SHMEM != 0),
-        // What a kernel answers that does not know the feature.
+        // The answer of a kernel without the feature.
         _ => match last("UFFDIO_API") {
             VcpuError::Call { errno: libc::EINVAL, .. } => Ok(false),
             error => Err(error),
@@ -182,7 +182,7 @@ pub(super) fn userfault_continue(fd: &impl AsRawFd, start: u64, length: u64) -> 
     if result == 0 { Ok(()) } else { Err(last("UFFDIO_CONTINUE")) }
 }
 
-/// UFFDIO_UNREGISTER: faults are the kernel's own again. It fails only when the range is not watched.
+/// UFFDIO_UNREGISTER: the kernel handles the faults again. It fails only when the range is not watched.
 pub(super) fn userfault_unregister(fd: &impl AsRawFd, start: u64, length: u64) {
     let range = [start, length];
     // SAFETY: the argument is `struct uffdio_range`, two 64-bit numbers that outlive the call.
@@ -231,7 +231,7 @@ pub(super) fn punch_all(fd: RawFd, size: u64) -> Result<(), VcpuError> {
     Ok(())
 }
 
-/// The first range of `fd` at or after `from` that holds data, as `start..end`; `None` behind the last.
+/// The first range of `fd` at or after `from` that holds data, as `start..end`; `None` after the last.
 pub(super) fn next_data(fd: RawFd, from: u64) -> Option<std::ops::Range<u64>> {
     let seek = |offset: u64, whence| {
         let offset = libc::off_t::try_from(offset).ok()?;

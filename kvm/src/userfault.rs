@@ -1,9 +1,9 @@
 //! A page that userfaultfd watches: `Documentation/admin-guide/mm/userfaultfd.rst`.
 //!
 //! The page stays in the memfd and leaves the guest's mapping, so that the guest's next access is a
-//! *minor* fault, which the kernel reports and waits with. A watcher thread signals the vCPU then. A
-//! kernel that does not let a signal end that wait (before Linux 6.2) is let go on by the watcher a
-//! moment later, and finds the signal at the next entry: the event is in the queue either way.
+//! *minor* fault: the kernel reports it and waits. A watcher thread then signals the vCPU. Before Linux 6.2
+//! a signal does not end that wait. There the watcher resolves the fault a moment later, and KVM finds the
+//! signal at the next entry. The event is in the queue either way.
 
 use super::error::{errno_of, last, refusal};
 use super::sys;
@@ -14,7 +14,7 @@ use vm::{PAGE, VcpuError};
 
 /// How long a signalled KVM_RUN may take to return before its fault is resolved. One that returns later, on a
 /// busy host, finds the signal at its next entry, with the event in the queue as well: nothing depends on it.
-const PATIENCE: Duration = Duration::from_millis(100);
+const SIGNAL_DEADLINE: Duration = Duration::from_millis(100);
 
 /// One watched page; no longer watched when dropped.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl Userfault {
                 VcpuError::Call { call, errno: errno @ libc::EPERM, .. } => VcpuError::Call {
                     call,
                     errno,
-                    message: "this process may not watch faults that the kernel takes".into(),
+                    message: "this process may not watch faults in kernel mode".into(),
                     advice: ": run as root, or set vm.unprivileged_userfaultfd to 1",
                 },
                 error => error,
@@ -75,14 +75,14 @@ impl Userfault {
         }
         // SAFETY: signals a thread of this process, which waits for us before it ends.
         unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, signal) };
-        let patience = Timespec { tv_sec: 0, tv_nsec: PATIENCE.subsec_nanos().into() };
+        let deadline = Timespec { tv_sec: 0, tv_nsec: SIGNAL_DEADLINE.subsec_nanos().into() };
         let mut one = [PollFd::new(done, PollFlags::IN)];
-        if poll(&mut one, Some(&patience)).is_ok_and(|ready| ready == 0) {
+        if poll(&mut one, Some(&deadline)).is_ok_and(|ready| ready == 0) {
             self.resolve();
         }
     }
 
-    /// Gives the page back: whoever waits for it goes on.
+    /// Resolves the fault: whoever waits for the page continues.
     pub(super) fn resolve(&self) {
         // Fails only when the page is there already.
         let _ = sys::userfault_continue(&self.fd, self.page, PAGE as u64);
@@ -132,7 +132,7 @@ mod tests {
                 }
             };
             watched.run(signal::deadline_signal(), touch).unwrap();
-            assert!(start.elapsed() >= PATIENCE, "page {number}, write {write}");
+            assert!(start.elapsed() >= SIGNAL_DEADLINE, "page {number}, write {write}");
         }
     }
 }

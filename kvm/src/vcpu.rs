@@ -25,14 +25,14 @@ pub(super) struct Offered {
 /// A virtual machine with one vCPU on /dev/kvm.
 #[derive(Debug)]
 pub struct KvmVcpu {
-    // The order is the order of dropping: KVM lets go of guest memory before it is unmapped, and the
-    // mappings of the dirty ring and the page that is watched are their own.
+    // The order is the order of dropping: KVM releases guest memory before it is unmapped. The
+    // mappings of the dirty ring and of the watched page are independent of it.
     pub(super) fd: VcpuFd,
     pub(super) vm: VmFd,
     pub(super) memory: Mappings,
     pub(super) slots: Slots,
     pub(super) ring: Option<Ring>,
-    /// The page that does not allow the guest everything, and what it allows.
+    /// The page whose access is restricted, and what it allows.
     pub(super) refused: Option<(u64, PageAccess)>,
     pub(super) userfault: Option<Userfault>,
     /// Bytes that KVM_GET_XSAVE2 writes; 0 where it does not exist.
@@ -74,7 +74,7 @@ impl KvmVcpu {
         }
     }
 
-    /// [`enter`](Self::enter), with somebody who watches the page that is watched.
+    /// [`enter`](Self::enter), with a watcher thread where a page is watched.
     fn enter_watched(&mut self) -> Result<Exit, VcpuError> {
         match self.userfault.take() {
             None => self.enter(),

@@ -12,8 +12,8 @@ impl CpuState {
     /// Raises the fault of an execution breakpoint at RIP, unless RF is set.
     ///
     /// One on the instruction after MOV SS or POP SS is suppressed as if RF were set (SDM vol. 3,
-    /// "Instruction-breakpoint exception condition"). AMD's processors do not suppress it, and KVM asks
-    /// for the guest's vendor too (`kvm_is_code_breakpoint_inhibited`).
+    /// "Instruction-breakpoint exception condition"). AMD's processors do not suppress it, and KVM checks
+    /// the guest's vendor too (`kvm_is_code_breakpoint_inhibited`).
     pub(crate) fn check_execution_breakpoints(&self) -> Step {
         if self.flag(rflags::RF) || self.mov_ss_blocking && self.cpuid.vendor() == Vendor::Intel {
             return Ok(());
@@ -44,8 +44,8 @@ impl CpuState {
     /// B0..B3 of the I/O breakpoints (CR4.DE) that an IN, OUT, INS or OUTS of `size` bytes at `port`
     /// hits: the conditions of the #DB trap after the instruction.
     ///
-    /// Every such instruction is an exit, so whoever emulates it decides whether the guest gets the
-    /// trap. The hypervisor layer here raises it; KVM does not look at I/O breakpoints.
+    /// Every such instruction is an exit, so the hypervisor decides whether the guest gets the trap. The
+    /// hypervisor layer here raises it; KVM ignores I/O breakpoints.
     pub fn io_breakpoints(&self, port: u16, size: u8) -> u64 {
         if self.cr4 & CR4_DE == 0 {
             return 0;

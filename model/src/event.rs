@@ -2,7 +2,7 @@
 
 use fred::event::{EventType, vector};
 
-/// An event: what VMX spreads over interruption information, error code and event data.
+/// An event: what VMX keeps in interruption information, error code and event data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event {
     /// The vector.

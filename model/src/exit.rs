@@ -71,7 +71,7 @@ pub enum ExitReason {
         /// Length of the instruction in bytes, for [`skip_instruction`](crate::state::CpuState::skip_instruction).
         length: u8,
     },
-    /// The second-stage page tables refused an access.
+    /// An EPT violation: the second-stage page tables refused an access.
     EptViolation {
         /// Guest-physical address of the access.
         gpa: u64,

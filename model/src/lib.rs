@@ -1,8 +1,8 @@
 //! A software machine: an x86-64 processor with FRED, exact in how it delivers events, under a hypervisor
-//! layer that handles events in flight the way KVM does, or wrong on purpose.
+//! layer that handles events in flight the way KVM does, or wrongly on purpose.
 //!
 //! It is a [`vm::Machine`], and knows neither images nor scenarios nor how a stop is used. An instruction that
-//! it does not know ends a run with its text and address; it never computes a wrong result in silence.
+//! it does not know ends a run with its text and address: there is never a silent wrong result.
 //! Begin at [`ModelMachine`]; the processor alone is [`processor::Processor`].
 //!
 //! ```
@@ -29,7 +29,7 @@
 //! | [`hypervisor`] | KVM's treatment of events in flight, and its [`behaviours`](hypervisor::behaviour) |
 //! | [`processor`] | the processor's state, [`processor::Processor::enter`], entries and exits |
 //! | [`event`] | events as VM entries and exits carry them |
-//! | [`memory`] | guest-physical memory and the second stage that can refuse an access |
+//! | [`memory`] | guest-physical memory and the second-stage page tables, which can refuse an access |
 //! | [`cpuid`] | what the processor says it is |
 //! | [`msr`] | RDMSR and WRMSR |
 //! | [`xstate`] | extended state |

@@ -1,8 +1,8 @@
-//! Guest-physical memory and its second stage.
+//! Guest-physical memory and its second-stage page tables.
 //!
 //! Pages are shared, copy on write: cloning a [`Memory`] copies pointers, so a fork costs eight
-//! bytes a page. The second stage is the host's say in a guest access, what EPT is to hardware: a
-//! blocked page refuses every guest access, and the n-th access of an event delivery can be refused.
+//! bytes a page. The second-stage page tables, like EPT, let the host refuse guest accesses: a
+//! blocked page refuses every one, and the n-th access of an event delivery can be refused.
 
 mod access;
 mod second_stage;
@@ -42,7 +42,7 @@ pub struct Memory {
     epoch: u64,
 }
 
-/// Never handed out twice, so that two memories cannot be mistaken for each other.
+/// No value is used twice, so that two memories cannot be mistaken for each other.
 static EPOCHS: AtomicU64 = AtomicU64::new(1);
 
 fn next_epoch() -> u64 {
@@ -83,7 +83,7 @@ impl Memory {
         &self.pages
     }
 
-    /// Copies `bytes.len()` bytes at `gpa` out. Host access: the second stage is not asked.
+    /// Copies `bytes.len()` bytes at `gpa` out. A host access: the second-stage page tables do not apply.
     ///
     /// # Errors
     /// When the range is not in memory; nothing is copied then.
@@ -103,7 +103,7 @@ impl Memory {
         Ok(())
     }
 
-    /// Copies `bytes` in at `gpa`. Host access: the second stage is not asked.
+    /// Copies `bytes` in at `gpa`. A host access: the second-stage page tables do not apply.
     ///
     /// # Errors
     /// When the range is not in memory; nothing is written then.
@@ -144,13 +144,13 @@ impl Memory {
 /// What the processor uses.
 impl Memory {
     /// A number that changes whenever a translation read from this memory may no longer hold: a
-    /// write to a page that a walk read, a change of the second stage. No two memories share one.
+    /// write to a page that a walk read, a change of the second-stage page tables. No two memories share one.
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch
     }
 
-    /// The page at `index`, to be held by whoever caches what was decoded from it: a page that
-    /// somebody holds is never changed in place, so the same pointer means the same bytes.
+    /// The page at `index`, for a cache of what was decoded from it to hold. A page that is held
+    /// is never changed in place, so the same pointer means the same bytes.
     pub(crate) fn page(&self, index: usize) -> Option<&Page> {
         self.pages.get(index)?.as_ref()
     }

@@ -10,7 +10,7 @@ pub use crate::segment::{DescriptorTable, Segment, Segments};
 pub use crate::state::{CpuState, FredMsrs, Msrs};
 use std::ops::{Deref, DerefMut};
 
-/// A processor: its architectural state, and what makes it fast, which nobody can tell.
+/// A processor: its architectural state, and its caches, which have no visible effect.
 pub struct Processor {
     pub(crate) core: Core,
     pub(crate) cache: DecodeCache,
@@ -64,7 +64,7 @@ impl Processor {
     /// with the current CPL, RDI moved by DF, RCX counted under REP. RIP stays. `data` holds `size`
     /// bytes (1, 2 or 4).
     ///
-    /// This is the hypervisor's access, so the second stage is not asked.
+    /// This is the hypervisor's access, so the second-stage page tables do not apply.
     ///
     /// # Errors
     /// The guest's fault, usually #PF. Registers, memory and CR2 are unchanged then.

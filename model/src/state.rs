@@ -35,7 +35,7 @@ pub struct Msrs {
     pub debugctl: u64,
     pub xfd_err: u64,
     pub fred: FredMsrs,
-    /// Those that the processor has no use for.
+    /// MSRs that the processor does not use.
     pub plain: Plain,
 }
 

@@ -13,13 +13,13 @@ pub(crate) type Step = Result<(), Stop>;
 pub(crate) enum Stop {
     /// The instruction raises an event: a fault, or INT n, INT1, INT3, SYSCALL and the like.
     Fault(Event),
-    /// The second stage refused an access.
+    /// An EPT violation.
     Refused(Refused),
     /// A VM exit.
     Exit(ExitReason),
     /// The instruction at RIP is not one that the model knows.
     Unknown,
-    /// The model does not do what is asked for here; the text says what.
+    /// The model does not support this; the text says what.
     Unsupported(&'static str),
 }
 

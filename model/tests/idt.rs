@@ -152,7 +152,7 @@ fn the_stack_is_checked_before_the_handlers_address() {
         for vector in [3, 6] {
             g.put(IDT + 16 * vector + 8, 0x0000_8000);
         }
-        // #SS has a stack of its own.
+        // #SS has its own stack.
         g.put(IDT + 12 * 16 + 4, 0x8E01);
         g.cpu.gpr[4] = 0x0000_8000_0000_1000;
         let frame = g.frame();
@@ -174,7 +174,7 @@ fn a_breakpoint_on_a_frame_traps_before_the_handler() {
     }
 }
 
-/// CVE-2015-8104: a #DB whose own frame is watched never comes to its handler, and the budget ends it.
+/// CVE-2015-8104: a #DB whose own frame is watched never reaches its handler, and the budget ends the run.
 #[test]
 fn a_breakpoint_on_the_debug_handlers_stack_goes_on_for_ever() {
     let mut g = Guest::idt().with(|a| a.nop().unwrap());

@@ -1,4 +1,4 @@
-//! A delivery that the second stage interrupts, at each of its accesses.
+//! A delivery that an EPT violation interrupts, at each of its accesses.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot set itself up has failed")]
 

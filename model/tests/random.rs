@@ -1,4 +1,4 @@
-//! Whatever bytes the processor is fed, an entry ends, and never in a panic.
+//! Random bytes as code: every entry ends, and never in a panic.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot set itself up has failed")]
 
@@ -8,7 +8,7 @@ use guest::{CODE, DATA, Guest, STACK};
 use model::processor::{Entry, Segments};
 use proptest::prelude::*;
 
-/// Prefixes and opcodes that lead to the interesting places more often than chance does.
+/// Prefixes and opcodes that reach the interesting code more often than random bytes do.
 fn byte() -> impl Strategy<Value = u8> {
     prop_oneof![
         any::<u8>(),

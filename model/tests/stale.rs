@@ -1,4 +1,4 @@
-//! Nothing that the processor keeps about instructions and translations can be stale.
+//! The processor's caches of instructions and translations are never stale.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 

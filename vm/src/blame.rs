@@ -1,15 +1,12 @@
-//! Whose doing it is when a call is refused.
+//! Who is to blame for a refused call.
 //!
-//! A KVM that is there, and refuses what its own uAPI promises, is wrong. What the host is short of, and
-//! what our own program asks for wrongly, is no fault of the machine's.
+//! A KVM that refuses what its uAPI promises is wrong. A lack of the host's resources, or a wrong call of this
+//! program, is not the machine's fault.
 
 use crate::VcpuError;
-use crate::difference::Value;
-use serde::{Deserialize, Serialize};
-use std::fmt;
 
-/// The calls that KVM answers about a VM that it has made. What asks whether it can make one, and
-/// calls of other parts of the kernel, are not among them.
+/// The calls on a VM that KVM has created. Calls that ask whether it can create one, and calls of other parts
+/// of the kernel, are not among them.
 const OF_A_VM: [&str; 34] = [
     "KVM_RUN",
     "KVM_NMI",
@@ -47,7 +44,7 @@ const OF_A_VM: [&str; 34] = [
     "KVM_ENABLE_CAP(KVM_CAP_EXCEPTION_PAYLOAD)",
 ];
 
-/// What the host is short of, or does not let this user have; and memory that is broken.
+/// The host lacks a resource, or denies it to this user; or its memory is broken.
 const OF_THE_HOST: [i32; 12] = [
     libc::ENOMEM,
     libc::ENOSPC,
@@ -63,17 +60,17 @@ const OF_THE_HOST: [i32; 12] = [
     libc::EHWPOISON,
 ];
 
-/// Whose doing something is that must not happen.
+/// Who is to blame for something that must not happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blame {
-    /// The machine's: it is wrong.
+    /// The machine: it is wrong.
     Machine,
-    /// Our own program's, or the environment's.
+    /// This program, or the environment.
     Us,
 }
 
 impl VcpuError {
-    /// Whose doing it is.
+    /// Who is to blame.
     pub fn blame(&self) -> Blame {
         match self {
             Self::Call { call, errno, .. } if OF_A_VM.contains(call) && !OF_THE_HOST.contains(errno) => {
@@ -84,45 +81,6 @@ impl VcpuError {
         }
     }
 }
-
-/// KVM_SET_* refused what KVM_GET_* had given, or that with one thing changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refusal {
-    /// The ioctl.
-    pub call: String,
-    /// Without one of these it is accepted; none where no single field makes the difference.
-    pub fields: Vec<RefusedField>,
-    /// What the ioctl said.
-    pub error: String,
-}
-
-/// A field that was refused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RefusedField {
-    /// Its name.
-    pub name: String,
-    /// The value that was refused.
-    pub refused: Value,
-    /// The value with which everything else is accepted: that of a fresh vCPU, or the one before.
-    pub accepted: Value,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { call, fields, error } = self;
-        write!(f, "{call} refuses ")?;
-        for (index, RefusedField { name, refused, accepted }) in fields.iter().enumerate() {
-            let separator = if index == 0 { "" } else { "; " };
-            write!(f, "{separator}{name} {refused} where it accepts {accepted}")?;
-        }
-        if fields.is_empty() {
-            f.write_str("what no single field makes it refuse")?;
-        }
-        write!(f, " ({error})")
-    }
-}
-
-impl std::error::Error for Refusal {}
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! A field that is not as it was expected.
+//! A field that differs from what was expected.
 
 use crate::state::Field;
 use serde::{Deserialize, Serialize};
@@ -8,15 +8,15 @@ use std::str::FromStr;
 /// A field that differed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference<F = Field> {
-    /// Which.
+    /// The field.
     pub field: F,
     /// What was expected; after a restore, what was saved.
     pub expected: Value,
-    /// What it was.
+    /// What was found.
     pub got: Value,
 }
 
-/// A value as it was compared.
+/// A value that was compared.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Value {
     /// A number.
@@ -28,12 +28,27 @@ pub enum Value {
         /// Where the first lies in its area.
         at: usize,
     },
-    /// Numbers that mean something together only, by name.
+    /// Numbers that have a meaning only together, by name.
     Group(Vec<(String, u64)>),
-    /// It is there, and has no one value.
+    /// It exists, and has no single value.
     Present,
-    /// It is not there.
+    /// It does not exist.
     Nothing,
+}
+
+/// The first bytes that differ; their area begins at `start`.
+pub(crate) fn first_difference(was: &[u8], is: &[u8], start: usize) -> Option<(Value, Value)> {
+    const SHOWN: usize = 8;
+    // Most ranges are equal, and memcmp finds that many times faster than a loop over the bytes.
+    if was == is {
+        return None;
+    }
+    let at = was.iter().zip(is).position(|(was, is)| was != is)?;
+    let value = |all: &[u8]| {
+        let end = (at + SHOWN).min(all.len());
+        Value::Bytes { bytes: all[at..end].to_vec(), at: start + at }
+    };
+    Some((value(was), value(is)))
 }
 
 impl<N: Into<u64>> From<N> for Value {
@@ -60,7 +75,7 @@ impl fmt::Display for Value {
     }
 }
 
-/// A text is no value that can be written down: a number in hexadecimal, `present` or `nothing`.
+/// A text is neither a hexadecimal number nor `present` nor `nothing`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoValue;
 

@@ -1,6 +1,6 @@
 //! What a call to a machine fails with.
 
-use crate::blame::Refusal;
+use crate::refusal::Refusal;
 
 /// An ioctl, or its counterpart in the model, refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,7 +17,7 @@ pub enum VcpuError {
         /// What to do about it, with a leading separator, or nothing.
         advice: &'static str,
     },
-    /// The device behind the machine cannot be opened.
+    /// The machine's device cannot be opened.
     #[error("open {device} failed: {message} (errno {errno}){advice}")]
     Open {
         /// Its file.
@@ -41,7 +41,7 @@ pub enum VcpuError {
         /// Size of guest memory in bytes.
         memory_size: u64,
     },
-    /// KVM_SET_MSRS stopped half-way.
+    /// KVM_SET_MSRS stopped at an MSR.
     #[error("MSR {index:#x} cannot be set to {value:#x} on this machine")]
     Msr {
         /// The MSR refused.
@@ -49,7 +49,7 @@ pub enum VcpuError {
         /// The value refused.
         value: u64,
     },
-    /// KVM_SET_* refused what KVM_GET_* had given, or that with one thing changed.
+    /// KVM_SET_* refused a state that KVM_GET_* had returned, or that state with one field changed.
     #[error(transparent)]
     Refused(#[from] Box<Refusal>),
 }

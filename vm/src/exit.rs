@@ -15,7 +15,7 @@ pub enum RunMode {
     /// prepared, injection included, then cancelled, and KVM_RUN returns [`Exit::Interrupted`].
     SignalPending,
     /// Run, and a signal comes after this time of [`Vcpu::clock`](crate::Vcpu::clock): KVM_RUN then returns
-    /// [`Exit::Interrupted`] from wherever it is.
+    /// [`Exit::Interrupted`] wherever the guest is.
     SignalAfter(Duration),
 }
 
@@ -29,7 +29,7 @@ pub enum Exit {
         port: u16,
         /// Bytes of one item: 1, 2 or 4.
         size: u8,
-        /// The items, one behind the other.
+        /// The items, one after the other.
         data: Vec<u8>,
     },
     /// IN or INS: answer with [`Vcpu::set_io_data`](crate::Vcpu::set_io_data) before the next run.
@@ -41,7 +41,7 @@ pub enum Exit {
         /// How many items.
         count: u32,
     },
-    /// An access to guest-physical memory that is not there.
+    /// An access to a guest-physical address without memory.
     Mmio {
         /// Guest-physical address.
         address: u64,
@@ -58,7 +58,7 @@ pub enum Exit {
     Interrupted,
     /// The deadline of [`Vcpu::set_deadline`](crate::Vcpu::set_deadline) has passed.
     Deadline,
-    /// EFAULT: a guest access, or a delivery, met host memory that refuses it. `gpa` is known where
+    /// EFAULT: the host's memory refused a guest access or an access of a delivery. `gpa` is known where
     /// the kernel reports KVM_EXIT_MEMORY_FAULT.
     Fault {
         /// Guest-physical address.
@@ -70,7 +70,7 @@ pub enum Exit {
     InternalError {
         /// `suberror`: 1 is an emulation failure, 3 a failed event delivery.
         suberror: u32,
-        /// What the kernel says about it.
+        /// The kernel's data about it.
         #[serde(default)]
         data: Vec<u64>,
     },
@@ -93,7 +93,7 @@ pub enum Exit {
         #[serde(default)]
         set: Vec<String>,
     },
-    /// KVM_EXIT_UNKNOWN: an exit of the processor's that KVM does not handle.
+    /// KVM_EXIT_UNKNOWN: a VM exit that KVM does not handle.
     Unknown {
         /// `hardware_exit_reason`.
         hardware_reason: u64,

@@ -11,15 +11,15 @@
 //! | [`memory`] | [`GuestMemory`], [`PageAccess`], the dirty ring |
 //! | [`msr`] | the one table of MSRs |
 //! | [`exit`] | [`RunMode`] and [`Exit`]: how KVM_RUN is entered, and why it returned |
-//! | [`machine`] | [`Machine`]: what makes virtual machines, and of what |
+//! | [`machine`] | [`Machine`]: what creates virtual machines, and their configuration |
 //! | [`mod@cpuid`] | what a guest's CPUID answers |
-//! | [`error`], [`blame`] | what a call fails with, and whose fault that is |
+//! | [`error`], [`refusal`], [`blame`] | why a call failed, which field was the cause, and who is to blame |
 //! | [`state`] | save, restore, compare, and what the uAPI loses |
 //! | [`overlay`] | fields of `kvm_vcpu_events` that no released kernel has |
 //! | [`explain`] | the event queue, and what KVM did, in words |
-//! | [`difference`] | a field that is not as it was expected |
+//! | [`difference`] | a field that differs from what was expected |
 //!
-//! It knows neither images nor scenarios nor how a VM is made. Begin at [`Vcpu`].
+//! It knows neither images nor scenarios, and creates no VM. Begin at [`Vcpu`].
 //!
 //! ```
 //! use vm::{Exit, RunMode, Vcpu, VcpuError};
@@ -43,6 +43,7 @@ pub mod machine;
 pub mod memory;
 pub mod msr;
 pub mod overlay;
+pub mod refusal;
 pub mod registers;
 pub mod state;
 pub mod vcpu;

@@ -4,7 +4,7 @@ use crate::{Vcpu, VcpuError};
 use kvm_bindings::kvm_cpuid_entry2;
 use serde::{Deserialize, Serialize};
 
-/// What a new virtual machine is made of.
+/// The configuration of a new virtual machine.
 #[derive(Clone, Debug)]
 pub struct VmConfig {
     /// Guest memory from guest-physical 0 on, in bytes; a multiple of 4096.
@@ -13,7 +13,7 @@ pub struct VmConfig {
     pub cpuid: Vec<kvm_cpuid_entry2>,
     /// Whether KVM_CAP_EXCEPTION_PAYLOAD is enabled.
     pub exception_payload: bool,
-    /// What else its memory can do.
+    /// What its memory can do.
     pub kind: VmKind,
 }
 
@@ -29,13 +29,13 @@ pub enum VmKind {
     Protected,
 }
 
-/// A machine that runs guests behind the KVM-shaped trait.
+/// A machine that creates VMs.
 pub trait Machine {
     /// `kvm` or `model`.
     fn name(&self) -> &'static str;
     /// The CPUID that guests get: what KVM_GET_SUPPORTED_CPUID returns.
     fn cpuid(&self) -> &[kvm_cpuid_entry2];
-    /// The MSRs to save and restore, in an order that can be set again.
+    /// The MSRs to save and restore, in an order in which they can be set.
     fn msr_indices(&self) -> &[u32];
     /// A fresh virtual machine with one vCPU in its reset state, CPUID set.
     ///

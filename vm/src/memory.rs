@@ -13,8 +13,8 @@ pub enum PageAccess {
     Open,
     /// Nothing: PROT_NONE on the host's mapping. KVM_RUN returns [`Exit::Fault`](crate::Exit::Fault).
     Blocked,
-    /// Nothing before somebody provides the page: userfaultfd. Whoever watches it signals the vCPU,
-    /// so that KVM_RUN returns [`Exit::Interrupted`](crate::Exit::Interrupted).
+    /// Nothing until the page is provided: userfaultfd. The watcher signals the vCPU, so that KVM_RUN
+    /// returns [`Exit::Interrupted`](crate::Exit::Interrupted).
     Userfault,
     /// There is no memory slot. A delivery that meets it ends in [`Exit::InternalError`](crate::Exit::InternalError), on KVMs
     /// that stop there at all.
@@ -29,13 +29,13 @@ pub enum PageAccess {
 /// The memory of a virtual machine.
 ///
 /// # Errors
-/// Every method returns [`VcpuError`] when the ioctl or system call behind it fails.
+/// Every method returns [`VcpuError`] when its ioctl or system call fails.
 pub trait GuestMemory {
     /// Size of guest memory in bytes.
     fn memory_size(&self) -> u64;
-    /// Copies guest-physical memory at `address` out, whatever the guest is allowed.
+    /// Copies guest-physical memory at `address` out, whatever the page allows the guest.
     fn read_memory(&self, address: u64, bytes: &mut [u8]) -> Result<(), VcpuError>;
-    /// Copies `bytes` into guest-physical memory at `address`, whatever the guest is allowed.
+    /// Copies `bytes` into guest-physical memory at `address`, whatever the page allows the guest.
     fn write_memory(&mut self, address: u64, bytes: &[u8]) -> Result<(), VcpuError>;
     /// All of guest memory, for [`load_memory`](Self::load_memory); cheap where pages can be shared.
     fn save_memory(&self) -> Result<MemoryImage, VcpuError>;
@@ -49,12 +49,11 @@ pub trait GuestMemory {
     /// Changes what the page at guest-physical `address` (a multiple of 4096) allows the guest. At
     /// most one page at a time allows less than everything.
     fn set_page_access(&mut self, address: u64, access: PageAccess) -> Result<(), VcpuError>;
-    /// Takes the page at guest-physical `address` away from the guest's mapping, contents kept: the
-    /// next guest access leaves the guest, and the kernel maps the page again by itself
-    /// (MADV_DONTNEED).
+    /// Unmaps the page at guest-physical `address` from the guest's mapping and keeps its contents
+    /// (MADV_DONTNEED). The next guest access is an EPT or NPT violation, and KVM maps the page again.
     fn evict(&mut self, address: u64) -> Result<(), VcpuError>;
     /// Whether the page at guest-physical `address` is in the guest's mapping: after an
-    /// [`evict`](Self::evict), whether the guest has met its absence since.
+    /// [`evict`](Self::evict), whether the guest has accessed it since.
     fn is_resident(&self, address: u64) -> Result<bool, VcpuError>;
     /// The dirty ring of a [`VmKind::DirtyRing`](crate::VmKind::DirtyRing).
     fn dirty_ring(&mut self) -> Option<&mut dyn DirtyRing> {
@@ -65,12 +64,12 @@ pub trait GuestMemory {
 /// The ring in which the guest's writes are logged, a page at a time.
 ///
 /// # Errors
-/// Every method returns [`VcpuError`] when the ioctl behind it fails.
+/// Every method returns [`VcpuError`] when its ioctl fails.
 pub trait DirtyRing {
-    /// Takes the oldest `count` pages out, or all that there are, and logs the next write to each of
-    /// them again: KVM_RESET_DIRTY_RINGS.
+    /// Harvests the oldest `count` pages, or all that there are, and resets them: the next write to each is
+    /// logged again (KVM_RESET_DIRTY_RINGS).
     fn harvest(&mut self, count: u32) -> Result<(), VcpuError>;
-    /// Logs the next write to every page again without taking anything out.
+    /// Logs the next write to every page again and harvests nothing.
     fn restart_log(&mut self) -> Result<(), VcpuError>;
     /// Whether the page at guest-physical `address` is in the ring.
     fn holds(&self, address: u64) -> bool;

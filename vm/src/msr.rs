@@ -1,7 +1,7 @@
 //! The MSRs of a guest, a row each: to add one is to add a row.
 //!
-//! The list to save, its order, the names in differences and what the model has follow from [`TABLE`]. An
-//! MSR that does something besides keeping its value has an accessor in `model/src/msr` as well.
+//! [`TABLE`] gives the list to save, its order, the names in differences, and the model's MSRs. An MSR that
+//! does more than keep its value has an accessor in `model/src/msr` as well.
 
 use Access::Kvm;
 use fred::control::{EFER_LMA, EFER_LME, EFER_NXE, EFER_SCE};
@@ -97,7 +97,7 @@ const IBT: Feature = Feature { name: "IBT", leaf: 7, subleaf: 0, register: Regis
 /// Every MSR that is ever saved, in an order in which they can be set again.
 ///
 /// IA32_FRED_CONFIG comes after the stack pointers and levels that its CSL field selects among; no write of
-/// one depends on another's value. IA32_XFD comes before IA32_XFD_ERR, which has no rule of its own.
+/// one depends on another's value. IA32_XFD comes before IA32_XFD_ERR, which has no rule.
 #[rustfmt::skip]
 pub const TABLE: &[Row] = &[
     row(TSC, "IA32_TIME_STAMP_COUNTER", &[], takes(any)),

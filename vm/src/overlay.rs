@@ -4,8 +4,8 @@ use kvm_bindings::kvm_vcpu_events;
 
 /// Flag: the nested bit is valid. Proposed in the FRED series, unmerged.
 pub const VALID_NESTED: u32 = 0x40;
-/// Flag: the event data is valid. Nobody's number: it stands for *some* extension of the uAPI by a
-/// field of its own.
+/// Flag: the event data is valid. Nobody has proposed this number: it stands for *any* extension of the uAPI
+/// by a separate field.
 pub const VALID_EVENT_DATA: u32 = 0x80;
 
 /// Index into `reserved` of the nested bit: offset 54. Proposed, unmerged.
@@ -18,7 +18,7 @@ pub fn nested(events: &kvm_vcpu_events) -> bool {
     events.flags & VALID_NESTED != 0 && events.reserved[NESTED_AT] != 0
 }
 
-/// Says whether the exception is nested.
+/// Sets whether the exception is nested.
 pub fn set_nested(events: &mut kvm_vcpu_events, nested: bool) {
     events.flags |= VALID_NESTED;
     events.reserved[NESTED_AT] = u8::from(nested);

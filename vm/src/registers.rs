@@ -21,7 +21,7 @@ pub struct Xsave(pub Vec<u8>);
 /// The registers of a vCPU, and the events in flight, in the structures of `linux/kvm.h`.
 ///
 /// # Errors
-/// Every method returns [`VcpuError`] when the ioctl behind it fails.
+/// Every method returns [`VcpuError`] when its ioctl fails.
 pub trait Registers {
     /// KVM_GET_REGS.
     fn regs(&self) -> Result<kvm_regs, VcpuError>;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// A virtual machine with one vCPU.
 ///
 /// # Errors
-/// Every method returns [`VcpuError`] when the ioctl behind it fails.
+/// Every method returns [`VcpuError`] when its ioctl fails.
 pub trait Vcpu: Registers + GuestMemory {
     /// Enters the guest: KVM_RUN.
     fn run(&mut self, mode: RunMode) -> Result<Exit, VcpuError>;
@@ -24,7 +24,7 @@ pub trait Vcpu: Registers + GuestMemory {
 
     /// KVM_NMI: the guest takes it as soon as NMIs are not blocked.
     fn nmi(&mut self) -> Result<(), VcpuError>;
-    /// KVM_INTERRUPT: the next entry injects it. Only right behind [`Exit::InterruptWindow`]; at any
+    /// KVM_INTERRUPT: the next entry injects it. Only directly after [`Exit::InterruptWindow`]; at any
     /// other time it takes the place of whatever is being injected.
     fn interrupt(&mut self, vector: u8) -> Result<(), VcpuError>;
     /// From now on [`run`](Self::run) returns [`Exit::InterruptWindow`] as soon as the guest can take

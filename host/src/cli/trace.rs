@@ -11,7 +11,7 @@ use crate::migration::channel::migrate_in_memory;
 use crate::report::outcome::Outcome;
 use crate::report::{Totals, human};
 use model::ModelMachine;
-use model::hypervisor::story::Story;
+use model::hypervisor::trace::Trace;
 use std::io::{BufWriter, Write, stdout};
 use std::path::PathBuf;
 
@@ -19,26 +19,26 @@ pub(super) fn trace(args: &TraceArgs, files: &[PathBuf], given: &Given) -> Resul
     let Model(behaviour) = Model::named(args.behaviour.as_deref()).map_err(CliError::Usage)?;
     let images = images::load(files)?;
     let (image, scenario) = select::one(&images, &args.scenario, "trace tells")?;
-    let story = Story::default();
-    let machine = ModelMachine::new(behaviour).telling(story.clone());
+    let trace = Trace::default();
+    let machine = ModelMachine::new(behaviour).traced(trace.clone());
     let mut runner = Runner::new(&machine, Some(behaviour.name.to_owned()), args.timeout);
-    let seen = story.clone();
+    let seen = trace.clone();
     runner.on_seen = Some(Box::new(move |place| {
         // The first is `armed`: before it nothing happens to the event.
         seen.begin();
         seen.line(format!("driver       {place}"));
     }));
-    let (moved, destination) = (story.clone(), &machine);
+    let (migrated, destination) = (trace.clone(), &machine);
     runner.to_process = Some(Box::new(move |guest, image, request| {
         // Another process could not add to this trace.
-        moved.line("driver       the guest is sent through a stream, as to another process".to_owned());
+        migrated.line("driver       the guest is sent through a stream, as to another process".to_owned());
         migrate_in_memory(destination, Some(behaviour.name), guest, image, request)
     }));
     runner.frames = true;
     let mut report = runner.run(&images[image], &scenario);
     report.deny_skip();
     let mut output = BufWriter::new(stdout().lock());
-    for line in story.lines() {
+    for line in trace.lines() {
         writeln!(output, "{line}")?;
     }
     for frame in &report.frames {

@@ -4,8 +4,8 @@ use crate::image::Address;
 use crate::stops::cut::Changed;
 use protocol::doorbell::Doorbell;
 use serde::{Deserialize, Serialize};
-use vm::blame::Refusal;
 use vm::explain::{Entered, ShownQueue};
+use vm::refusal::Refusal;
 use vm::{Exit, VcpuError};
 
 /// Why a scenario did not pass. What it looks like in TOML is how known-issues.toml describes it.

@@ -62,7 +62,7 @@ impl Core {
         };
         amx?;
         if self.cpuid.has(fred::cpuid::XFD) && self.msrs.xfd & TILEDATA != 0 {
-            // In the MSR before anybody looks at an intercept.
+            // The MSR is written before an intercept.
             self.msrs.xfd_err = TILEDATA;
             return Err(Stop::Fault(Event { data: TILEDATA, ..Event::exception(vector::NM) }));
         }

@@ -67,8 +67,8 @@ fn bextr(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     p.require_bmi1()?;
     let (source, control) = (p.read(m, d, 1)?, p.read(m, d, 2)?);
     let (start, length) = (control as u8, (control >> 8) as u8);
-    let moved = source.checked_shr(start.into()).unwrap_or(0);
-    let result = moved & !u64::MAX.checked_shl(length.into()).unwrap_or(0);
+    let shifted = source.checked_shr(start.into()).unwrap_or(0);
+    let result = shifted & !u64::MAX.checked_shl(length.into()).unwrap_or(0);
     p.write(m, d, 0, result)?;
     p.set_bmi_status(result, d.size[0], false);
     Ok(())

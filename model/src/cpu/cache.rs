@@ -1,7 +1,7 @@
 //! Decoded instructions, kept by guest-physical page.
 //!
 //! A cached page holds the very page of memory that it was decoded from. Memory never changes a
-//! page that somebody else holds: it copies it first. So the same pointer means the same bytes, and
+//! page that is held outside it: it copies it first. So the same pointer means the same bytes, and
 //! neither self-modifying code, nor a change of page tables, nor a restored memory can make an
 //! entry stale.
 

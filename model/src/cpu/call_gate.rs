@@ -45,7 +45,7 @@ impl Core {
         }
         let address = self.descriptor_address(selector, 16).ok_or_else(gp)?;
         let high = self.read_system(m, address.wrapping_add(8), 8)?;
-        // The type of the upper half is 0, lest it be taken for a descriptor of its own.
+        // The type of the upper half is 0, so that it cannot be taken for a descriptor.
         if high >> 40 & 0x1F != 0 {
             return Err(gp());
         }

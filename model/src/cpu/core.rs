@@ -6,7 +6,7 @@ use crate::mmu::tlb::Tlb;
 use crate::state::CpuState;
 use std::ops::{Deref, DerefMut};
 
-/// The architectural state, which it stands for, and what is neither saved nor seen by the guest.
+/// The architectural state, and scratch that is neither saved nor seen by the guest.
 #[derive(Clone)]
 pub(crate) struct Core {
     pub(crate) state: CpuState,

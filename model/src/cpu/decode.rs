@@ -8,7 +8,7 @@ use iced_x86::{Decoder, DecoderError, DecoderOptions, Instruction, OpKind, Regis
 /// The longest instruction, in bytes.
 pub(crate) const LONGEST: usize = 15;
 
-/// The bytes at hand do not make an instruction.
+/// The given bytes are not an instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Undecodable {
     /// There must be more bytes.
@@ -64,8 +64,8 @@ impl Decoded {
     }
 }
 
-/// The length of an instruction that begins with `bytes`, if there is one: the decoder asks for more bytes
-/// after an opcode that is none, too.
+/// The length of an instruction that begins with `bytes`, if there is one. The decoder asks for more bytes
+/// after an invalid opcode, too.
 fn completed(bytes: &[u8], bits: u32) -> Option<usize> {
     let bytes = &bytes[..bytes.len().min(LONGEST)];
     (0..=u8::MAX).find_map(|filler| {
@@ -76,9 +76,9 @@ fn completed(bytes: &[u8], bits: u32) -> Option<usize> {
     })
 }
 
-/// Whether bytes that are no instruction are the beginning of one that is too long, which the decoder calls
-/// invalid as well. Only prefixes that do nothing to the length of the rest can make one too long: without
-/// them it is an instruction, and ends after the bytes at hand.
+/// Whether invalid bytes are the beginning of an instruction that is too long, which the decoder calls invalid
+/// as well. Only prefixes that do not change the length of the rest can make one too long: without them it is
+/// an instruction that ends after the given bytes.
 fn is_too_long(bytes: &[u8], bits: u32) -> bool {
     let is_rex = |byte: u8| bits == 64 && byte & 0xF0 == 0x40;
     let count = bytes.iter().take_while(|byte| is_legacy_prefix(**byte) || is_rex(**byte)).count();

@@ -4,7 +4,7 @@ use crate::cpuid::{CpuidTable, Vendor};
 use fred::cpuid::{Feature, Register};
 use iced_x86::{CpuidFeature as F, Instruction};
 
-/// What the processor asks of CPUID again and again, looked up once for each entry.
+/// What the processor often needs from CPUID, looked up once for each entry.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Features {
     pub(crate) adx: bool,

@@ -138,7 +138,7 @@ impl Core {
         memory.set_unchecked(false);
         place.map_err(|stop| match stop {
             Stop::Fault(event) => event,
-            // Paging modes that the model does not do end the next entry with their own words.
+            // A paging mode that the model does not support ends the next entry with its own message.
             _ => Event::gp(0),
         })
     }

@@ -3,7 +3,7 @@
 use iced_x86::{Instruction, Mnemonic as M, OpKind};
 
 /// Whether an instruction changes general-purpose registers, status flags, memory and RIP at most, so
-/// that nothing that an instruction boundary looks at can have come up after it.
+/// that the instruction boundary after it has nothing to do.
 pub(crate) fn is_plain(instruction: &Instruction) -> bool {
     let special = (0..instruction.op_count()).any(|n| {
         let register = instruction.op_register(n);

@@ -29,7 +29,7 @@ impl Core {
         }
     }
 
-    /// Plain instructions as far as they go, and what comes after them: an exit, an event, one instruction.
+    /// A run of plain instructions, and what comes after it: an exit, an event, one other instruction.
     #[inline]
     fn go_on(
         &mut self,
@@ -161,7 +161,7 @@ impl Core {
 }
 
 impl Core {
-    /// Whether no boundary between plain instructions has anything to do.
+    /// Whether the boundaries between plain instructions have nothing to do.
     #[inline]
     fn is_quiet(&self, entry: &Entry) -> bool {
         let shadow = self.sti_blocking || self.mov_ss_blocking;

@@ -38,7 +38,7 @@ pub(crate) struct Scratch {
     pub(crate) single_step: bool,
     /// The INS or OUTS of the last exit, which the hypervisor completes item by item.
     pub(crate) io: Option<Item>,
-    /// A fault of a test's: no exception met in a delivery becomes #DF.
+    /// For tests, a defect: no exception met in a delivery becomes #DF.
     #[cfg(test)]
     pub(crate) no_double_fault: bool,
 }

@@ -85,7 +85,7 @@ impl Decoded {
     }
 }
 
-/// Every access is resolved before the first is made, so that a fault leaves nothing half done; then
+/// Every access is resolved before the first is made, so that a fault leaves nothing partly done; then
 /// they are made in the manual's order, because the old frame may lie where the new one is built.
 fn enter(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     let size = d.stack_size_of_frame();

@@ -25,7 +25,7 @@ pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
     })
 }
 
-/// How many iterations are one step at most, so that no REP keeps the processor for ever: each of them
+/// How many iterations are one step at most, so that no REP runs without a bound: each of them
 /// counts against the entry's budget.
 const CHUNK: u32 = 1 << 16;
 
@@ -46,7 +46,7 @@ impl Item {
 }
 
 impl Core {
-    /// RSI or RDI moved by one item, by DF.
+    /// RSI or RDI, advanced by one item as DF says.
     pub(crate) fn move_index(&mut self, register: u8, item: &Item) {
         let by = u64::from(item.size);
         let old = self.gpr[usize::from(register)];
@@ -81,8 +81,8 @@ fn repeat(p: &mut Core, m: &mut Memory, d: &Decoded, iteration: Iteration, compa
     ended.map(|_| ())
 }
 
-/// Iterations up to the end, which is `true`, or to the next boundary; of a comparison with the ZF that it
-/// goes on for.
+/// Iterations up to the end, which is `true`, or to the next boundary; of a comparison with the ZF that
+/// continues it.
 fn iterations(
     p: &mut Core,
     m: &mut Memory,

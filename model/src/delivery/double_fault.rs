@@ -1,4 +1,4 @@
-//! What becomes of an exception met while another event is delivered (SDM vol. 3, "#DF").
+//! What happens to an exception that is met in the delivery of another event (SDM vol. 3, "#DF").
 
 use crate::event::Event;
 use fred::event::{Class, EventType, vector};

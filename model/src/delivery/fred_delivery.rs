@@ -38,7 +38,7 @@ impl Core {
         let from_user = self.cpl() == 3;
         self.rip = entry;
         self.gpr[4] = top.wrapping_sub(Frame::SIZE);
-        // IA32_FMASK has no say here: see docs/open-questions.md. Guests that leave it 0 cannot tell.
+        // IA32_FMASK has no effect here: see docs/open-questions.md. With IA32_FMASK = 0 there is no difference.
         self.rflags = rflags::FIXED;
         self.msrs.fred.config = config.with_csl(level).0;
         if from_user {
@@ -101,8 +101,8 @@ impl Core {
         }
     }
 
-    /// Step 5: the push. Each quadword's store is an access that the second stage is asked for,
-    /// from the highest address down; none is made before all are permitted.
+    /// Step 5: the push. The store of each quadword is an access that the second-stage page tables must
+    /// permit, from the highest address down. No store is made before all are permitted.
     fn push_frame(&mut self, memory: &mut Memory, top: u64, frame: Frame) -> Result<(), Stop> {
         let bottom = top.wrapping_sub(Frame::SIZE);
         if !is_canonical(bottom) || !is_canonical(top.wrapping_sub(8)) {
@@ -131,7 +131,7 @@ impl Core {
     }
 }
 
-/// The stack level that an event asks for.
+/// The stack level that an event requests.
 fn event_stack_level(config: FredConfig, levels: StackLevels, event: &Event, from_user: bool) -> u8 {
     if from_user && !event.nested && !is_double_fault(event) {
         return 0;

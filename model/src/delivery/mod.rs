@@ -35,7 +35,7 @@ pub(crate) enum Origin {
 }
 
 impl Core {
-    /// Delivers an event, or what its delivery meets, unless that is intercepted.
+    /// Delivers an event, or the exception that its delivery meets, unless that is intercepted.
     pub(crate) fn deliver(
         &mut self,
         memory: &mut Memory,
@@ -84,8 +84,8 @@ impl Core {
         Err((ExitReason::Budget, Some(event)))
     }
 
-    /// What comes before the delivery of an event that the guest raised: RF, and an intercept or the
-    /// effects on registers.
+    /// The steps before the delivery of an event that the guest raised: RF, then an intercept or the
+    /// register effects.
     fn raise(&mut self, event: &Event, during: Option<Event>, intercepts: u32) -> Result<(), Interrupted> {
         if sets_rf(event) {
             self.rflags |= rflags::RF;
@@ -102,7 +102,7 @@ impl Core {
     /// What is delivered after `met` was met in the delivery of `event`.
     fn follows(&mut self, event: &Event, met: Event, intercepts: u32) -> Result<Event, Interrupted> {
         let nested = Event { nested: self.fred(), ..met };
-        // The exception bitmap is asked for what was met before it becomes a double fault.
+        // The exception bitmap applies to the exception that was met, before it becomes a double fault.
         if is_intercepted(&met, intercepts) {
             self.rflags |= rflags::RF;
             return Err((ExitReason::Exception(nested), Some(*event)));
@@ -143,7 +143,7 @@ impl Core {
 
     /// Data breakpoints on a frame that has been stored: a trap before the handler's first instruction.
     ///
-    /// Processors check them, so that a #DB whose own frame is watched is followed by the next for ever
+    /// Processors check them, so that a #DB whose own frame is watched is followed by another #DB without end
     /// (CVE-2015-8104: "a hardware breakpoint covering a data structure involved in delivering #DB").
     /// What a delivery *reads* is not watched here: see `docs/open-questions.md`.
     fn watch_frame(&mut self, bottom: u64, size: u64) {
@@ -152,7 +152,7 @@ impl Core {
         }
     }
 
-    /// What every delivery ends with.
+    /// The last steps of every delivery.
     fn delivered(&mut self, event: &Event) {
         if event.event_type == EventType::Nmi {
             self.nmi_blocking = true;
@@ -192,7 +192,7 @@ fn is_intercepted(event: &Event, intercepts: u32) -> bool {
     event.event_type.is_exception() && event.vector < 32 && intercepts >> event.vector & 1 != 0
 }
 
-/// Whether an event leaves debug exceptions that MOV SS holds back to its handler; the others end
+/// Whether debug exceptions that MOV SS holds back stay pending for the event's handler. Other events discard
 /// them.
 ///
 /// A doubt, in `docs/open-questions.md`: the manual says so of the injection of software interrupts and

@@ -1,21 +1,21 @@
-//! The guest's time, which is its count of exits, and when a signal comes by it.
+//! The guest's time, counted in exits, and when a signal comes.
 
 use std::time::Duration;
 use vm::RunMode;
 
-/// What each exit counts.
+/// The time of one exit.
 const EXIT: Duration = Duration::from_micros(1);
 
-/// What entering the guest takes on a slow host.
+/// How long a slow host takes to enter the guest.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SlowEntry {
-    /// Before its first instruction; `None` is longer than any signal waits, and nothing without one.
+    /// The time before its first instruction. `None`: longer than any signal waits, and 0 without a signal.
     pub takes: Option<Duration>,
     /// How many KVM_RUNs of a VM, from its first on, take that long.
     pub first: u32,
 }
 
-/// How the guest is entered, the signal's time in exits.
+/// How the guest is entered, with the signal's time in exits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Entered {
     /// Until something happens.
@@ -24,7 +24,7 @@ pub(super) enum Entered {
     NotAtAll,
     /// A signal is pending: the entry is prepared, injection included, then cancelled.
     WithSignal,
-    /// A signal comes after so many exits.
+    /// A signal comes after this many exits.
     UntilSignal { exits: u32 },
 }
 
@@ -33,7 +33,7 @@ pub(super) enum Entered {
 pub(super) struct Clock {
     exits: u64,
     slow: SlowEntry,
-    /// What entering the guest has taken so far.
+    /// The time spent on entering the guest so far.
     waited: Duration,
 }
 
@@ -66,8 +66,8 @@ impl Clock {
         }
     }
 
-    /// What is left of `time` when the guest is entered, for ever where there is none; `None` when a
-    /// signal comes before that.
+    /// The rest of `time` when the guest is entered; unlimited where `time` has no bound. `None` when a signal
+    /// comes before that.
     fn wait(&mut self, time: Option<Duration>) -> Option<Duration> {
         let left = time.unwrap_or(Duration::MAX);
         if self.slow.first == 0 {

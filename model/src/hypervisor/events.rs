@@ -24,7 +24,7 @@ pub enum InvalidEvents {
 }
 
 impl Vm {
-    /// Without KVM_CAP_EXCEPTION_PAYLOAD a pending payload is delivered before user space looks:
+    /// Without KVM_CAP_EXCEPTION_PAYLOAD a pending payload is delivered before user space reads the state:
     /// KVM_GET_VCPU_EVENTS, KVM_GET_SREGS and KVM_GET_DEBUGREGS do this.
     pub(super) fn deliver_payload_early(&mut self) {
         if self.exception_payload {
@@ -49,7 +49,7 @@ impl Vm {
         if let Some(exception) = self.queue.exception {
             self.export_exception(&exception, &mut events);
         }
-        // `INT n` runs again: its slot is not shown.
+        // `INT n` runs again, so the interrupt's slot is not shown.
         events.interrupt.injected = u8::from(self.queue.interrupt.is_some());
         events.interrupt.nr = self.queue.interrupt.unwrap_or(0);
         events.interrupt.shadow = self.shadow();
@@ -58,13 +58,13 @@ impl Vm {
             events.nmi.pending = self.queue.nmi_pending;
         }
         events.nmi.masked = u8::from(self.processor.nmi_blocking && self.behaviour.saves_nmi_blocking);
-        self.tell_events("GET_VCPU_EVENTS", &events);
+        self.trace_events("GET_VCPU_EVENTS", &events);
         events
     }
 
     fn export_exception(&self, exception: &QueuedException, events: &mut kvm_vcpu_events) {
         let pending = exception.stage == Stage::Pending;
-        // Without the capability, pending folds into injected; with it, they are told apart.
+        // Without the capability, pending is shown as injected; with it, the two differ.
         let injected = !pending || !self.exception_payload;
         if !exception.is_soft() || self.behaviour.exports_soft {
             events.exception.pending = u8::from(pending);

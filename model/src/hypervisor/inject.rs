@@ -11,9 +11,9 @@ use fred::event::{EventType, vector};
 impl Vm {
     /// Chooses the event that the next entry injects: `kvm_check_and_inject_events`.
     ///
-    /// An exception goes first, injected already or pending: a pending one was met while an NMI or an
-    /// interrupt was delivered, and takes its place, or it belongs to the instruction before. It has
-    /// its register effects now and becomes injected.
+    /// An exception goes first, injected or pending. A pending one was met in the delivery of an NMI or an
+    /// interrupt, and replaces it, or it belongs to the instruction before. It has its register effects
+    /// now and becomes injected.
     pub(super) fn check_and_inject(&mut self) -> Option<Event> {
         if self.queue.exception.is_some_and(|e| e.stage == Stage::Pending) {
             self.promote();
@@ -69,7 +69,7 @@ impl Vm {
     }
 
     /// The register effects of an exception that hardware did not deliver itself, once:
-    /// `kvm_deliver_exception_payload`. `kept` says what event data remains of the payload.
+    /// `kvm_deliver_exception_payload`. `kept` says which event data remains of the payload.
     pub(super) fn deliver_payload(
         &mut self,
         exception: &mut QueuedException,
@@ -85,7 +85,7 @@ impl Vm {
         match number {
             vector::PF => self.processor.cr2 = payload,
             vector::DB => self.processor.dr6 = merge_into_dr6(self.processor.dr6, payload),
-            // #NM: hardware wrote IA32_XFD_ERR before the intercept was looked at.
+            // #NM: hardware wrote IA32_XFD_ERR before the intercept.
             _ => {}
         }
     }
@@ -121,7 +121,7 @@ impl Vm {
         }
     }
 
-    /// An entry with `injected` set up is abandoned: `vmx_cancel_injection`.
+    /// The injection of `injected` is cancelled: `vmx_cancel_injection`.
     pub(super) fn cancel_injection(&mut self, injected: Option<Event>) {
         self.queue.clear_injected();
         if let Some(event) = injected {
@@ -130,8 +130,8 @@ impl Vm {
         }
     }
 
-    /// After every exit: what the exit interrupted goes back into the queue, everything else that
-    /// was injected has been delivered: `vmx_complete_interrupts`.
+    /// After every exit: the event that the exit interrupted is requeued, and any other injected event has
+    /// been delivered: `vmx_complete_interrupts`.
     pub(super) fn complete_interrupts(&mut self, original: Option<Event>) {
         let delivered = self.queue.exception.filter(|e| e.stage == Stage::Injected && original.is_none());
         self.queue.clear_injected();
@@ -154,13 +154,13 @@ impl Vm {
         }
     }
 
-    /// An event that was being delivered is to be injected again, an exception with this event data:
-    /// `kvm_requeue_exception` and its neighbours.
+    /// Requeues an event whose delivery was interrupted, an exception with this event data:
+    /// `kvm_requeue_exception` and the like.
     fn put_back(&mut self, event: Event, data: Option<u64>) {
         match event.event_type {
             EventType::ExternalInterrupt => self.queue.interrupt = Some(event.vector),
             EventType::Nmi => {
-                // The NMI blocks NMIs by being injected, and it is not delivered.
+                // The injection began NMI blocking, but the NMI was not delivered.
                 self.processor.nmi_blocking = !self.behaviour.unblocks_requeued_nmi;
                 if self.processor.nmi_blocking {
                     self.queue.nmi_pending = 1;

@@ -41,7 +41,7 @@ impl Vm {
         Some(Exit::IoOut { port, size, data })
     }
 
-    /// `complete_userspace_io`: the instruction takes effect, and what it raises is queued.
+    /// `complete_userspace_io`: the instruction takes effect, and an event that it raises is queued.
     pub(super) fn complete_io(&mut self) {
         let Some(io) = self.pending_io.take() else { return };
         if io.input && io.string {
@@ -63,14 +63,14 @@ impl Vm {
         self.finish_instruction(&io);
     }
 
-    /// A fault that the emulation of an instruction met: pending, a #PF with its address as payload.
+    /// A fault in the emulation of an instruction becomes pending; a #PF has its address as payload.
     fn queue_fault(&mut self, event: &Event) {
         let payload = (event.vector == vector::PF).then_some(event.data);
         self.queue.exception = Some(QueuedException::pending(event.vector, event.error_code, payload));
     }
 
-    /// `kvm_skip_emulated_instruction`: what the instruction has met of debug conditions is queued as
-    /// one #DB, not trapped. KVM itself looks at TF alone.
+    /// `kvm_skip_emulated_instruction`: all debug conditions of the instruction are queued as one #DB. KVM
+    /// itself considers TF alone.
     fn finish_instruction(&mut self, io: &PendingIo) {
         let cpu = &mut self.processor;
         let single_step = cpu.rflags & rflags::TF != 0 && cpu.msrs.debugctl & BTF == 0;

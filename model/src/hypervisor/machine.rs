@@ -1,7 +1,7 @@
 //! The model as a [`vm::Machine`].
 
 use super::clock::{Clock, SlowEntry};
-use super::story::Story;
+use super::trace::Trace;
 use super::{Behaviour, SharedDecoded, Vm};
 use crate::cpuid::{CpuidTable, default_table};
 use kvm_bindings::kvm_cpuid_entry2;
@@ -13,7 +13,7 @@ use vm::{Machine, Vcpu, VcpuError, VmConfig, VmKind};
 #[derive(Debug)]
 pub struct ModelMachine {
     behaviour: &'static Behaviour,
-    story: Option<Story>,
+    trace: Option<Trace>,
     decoded: SharedDecoded,
     cpuid: CpuidTable,
     msr_indices: Vec<u32>,
@@ -26,7 +26,7 @@ impl ModelMachine {
         let saved = TABLE.iter().filter(|row| row.is_modelled() && row.saved == Saved::ByMsrs);
         Self {
             behaviour,
-            story: None,
+            trace: None,
             decoded: SharedDecoded::default(),
             cpuid: default_table(),
             msr_indices: saved.map(|row| row.index).collect(),
@@ -34,14 +34,14 @@ impl ModelMachine {
         }
     }
 
-    /// The same, telling what happens to events.
+    /// The same, with a trace of what happens to events.
     #[must_use]
-    pub fn telling(self, story: Story) -> Self {
-        Self { story: Some(story), ..self }
+    pub fn traced(self, trace: Trace) -> Self {
+        Self { trace: Some(trace), ..self }
     }
 
     /// The same on a slow host: the first `runs` KVM_RUNs of each VM take `takes` before they enter the
-    /// guest, and a signal that comes by then finds it where it was. With `None` each signal does.
+    /// guest, so that an earlier signal finds the guest where it was. With `None` every signal is earlier.
     #[must_use]
     pub fn slow_to_enter(self, takes: Option<Duration>, runs: u32) -> Self {
         Self { slow: SlowEntry { takes, first: runs }, ..self }
@@ -69,9 +69,9 @@ impl Machine for ModelMachine {
         if config.kind == VmKind::DirtyRing {
             vm.log_dirty_pages();
         }
-        if let Some(story) = &self.story {
-            story.line("machine      a fresh VM".to_owned());
-            vm.tell(story.clone());
+        if let Some(trace) = &self.trace {
+            trace.line("machine      a fresh VM".to_owned());
+            vm.set_trace(trace.clone());
         }
         Ok(Box::new(vm))
     }

@@ -1,15 +1,15 @@
 //! The hypervisor layer: events in flight, handled the way KVM handles them.
 //!
-//! One [`Vm`] is a processor, its memory and KVM's event queue: a [`vm::Vcpu`]. An exception is *queued* as pending, *injected* at the next entry, *requeued* when an
-//! exit interrupts its delivery, *cancelled* when an entry is abandoned, and carried by
-//! `kvm_vcpu_events` to another VM. At each of these places the proposals of the KVM mailing list
-//! differ in what becomes of the event data: a [`Behaviour`] says how. Nothing below this module
-//! knows of behaviours.
+//! One [`Vm`] is a processor, its memory and KVM's event queue: a [`vm::Vcpu`]. An exception is *queued* as
+//! pending, *injected* at the next entry, *requeued* when an exit interrupts its delivery, *cancelled* when
+//! the entry does not take place, and carried by `kvm_vcpu_events` to another VM. At each of these places the proposals of the KVM mailing list
+//! treat the event data differently: a [`Behaviour`] says how. Nothing below this module
+//! knows behaviours.
 //!
 //! | module | KVM's counterpart |
 //! |---|---|
 //! | [`machine`] | /dev/kvm |
-//! | [`queue`] | `struct kvm_queued_exception` and its neighbours in `kvm_vcpu_arch` |
+//! | [`queue`] | `struct kvm_queued_exception` and the other queues in `kvm_vcpu_arch` |
 //! | [`behaviour`] | the places where the proposals differ, and the proposals |
 //! | [`inject`] | `kvm_check_and_inject_events`, `vmx_inject_exception`, `vmx_complete_interrupts`, `vmx_cancel_injection` |
 //! | [`events`] | KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS |
@@ -17,7 +17,7 @@
 //! | [`run`] | KVM_RUN |
 //! | [`clock`] | the host's clock |
 //! | [`second_stage`] | `kvm_mmu_page_fault`, memory slots, the dirty ring |
-//! | [`story`], `tell` | nothing: what `midflight trace` prints |
+//! | [`trace`], `tracepoints` | nothing: what `midflight trace` prints |
 //! | [`io`] | `complete_userspace_io` |
 
 pub mod behaviour;
@@ -30,8 +30,8 @@ pub mod queue;
 pub mod registers;
 pub mod run;
 pub mod second_stage;
-pub mod story;
-mod tell;
+pub mod trace;
+mod tracepoints;
 mod xsave;
 
 use crate::cpu::cache::DecodeCache;
@@ -51,7 +51,7 @@ use vm::{PageAccess, VcpuError};
 pub struct Vm {
     /// The guest's processor.
     pub processor: Processor,
-    /// Guest memory and its second stage.
+    /// Guest memory and its second-stage page tables.
     pub memory: Memory,
     /// Events in flight.
     pub queue: Queue,
@@ -61,7 +61,7 @@ pub struct Vm {
     /// The event data that an exception in the queue last had: the series' `event_data` of
     /// `struct kvm_queued_exception`.
     last_event_data: u64,
-    /// What ORIGINAL_EVENT_DATA last held.
+    /// The last value of ORIGINAL_EVENT_DATA.
     last_original_data: u64,
     /// KVM_CAP_EXCEPTION_PAYLOAD.
     exception_payload: bool,
@@ -71,13 +71,13 @@ pub struct Vm {
     pending_io: Option<PendingIo>,
     deadline: Option<Instant>,
     clock: clock::Clock,
-    /// The page that does not allow the guest everything, and what it allows.
+    /// The page whose access is restricted, and what it allows.
     refused: Option<(u64, PageAccess)>,
-    /// Pages that the guest has written, oldest first: what the dirty ring holds.
+    /// The dirty ring: pages that the guest has written, oldest first.
     dirty_log: Option<VecDeque<u64>>,
     decoded: Option<SharedDecoded>,
-    story: Option<story::Story>,
-    /// Since the story was begun.
+    trace: Option<trace::Trace>,
+    /// Since the trace began.
     handler_entered: bool,
 }
 
@@ -101,8 +101,8 @@ pub struct PendingIo {
 }
 
 /// Decoded instructions that several VMs of one thread share: forks of one snapshot execute the same
-/// pages, and a page is decoded once for all of them. A page that one of them writes is its own from
-/// then on, so that nothing shared can be stale for another.
+/// pages, and a page is decoded once for all of them. A page that one of them writes is no longer
+/// shared, so nothing shared can be stale for another.
 #[derive(Clone, Debug, Default)]
 pub struct SharedDecoded(Rc<RefCell<DecodeCache>>);
 
@@ -112,7 +112,7 @@ impl Vm {
         self.decoded = Some(decoded.clone());
     }
 
-    /// Takes the shared instructions for a run, or gives them back.
+    /// Exchanges the processor's decoded instructions with the shared ones, before and after a run.
     fn swap_decoded(&mut self) {
         if let Some(SharedDecoded(shared)) = &self.decoded {
             std::mem::swap(&mut self.processor.cache, &mut shared.borrow_mut());
@@ -143,13 +143,13 @@ impl Vm {
             refused: None,
             dirty_log: None,
             decoded: None,
-            story: None,
+            trace: None,
             handler_entered: false,
         }
     }
 }
 
-/// What KVM answers to arguments that make no sense.
+/// KVM's answer to invalid arguments.
 fn invalid(call: &'static str) -> VcpuError {
     const EINVAL: i32 = 22;
     VcpuError::Call { call, errno: EINVAL, message: "Invalid argument".to_owned(), advice: "" }

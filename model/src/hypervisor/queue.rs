@@ -3,12 +3,12 @@
 use crate::event::Event;
 use fred::event::{EventType, vector};
 
-/// Where an exception stands.
+/// The state of an exception in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
-    /// Queued, its side effects on registers still to come.
+    /// Queued; its register effects are still to come.
     Pending,
-    /// Its delivery has begun: only the frame is missing.
+    /// It has had its register effects: only the frame is missing.
     Injected,
 }
 
@@ -19,19 +19,19 @@ pub struct QueuedException {
     pub stage: Stage,
     /// Vector.
     pub vector: u8,
-    /// Event type: KVM derives it from the vector wherever the event did not come from the processor.
+    /// Event type: KVM derives it from the vector where the event did not come from the processor.
     pub event_type: EventType,
     /// Error code, if the vector has one.
     pub error_code: Option<u32>,
-    /// What is still to be written to CR2 or DR6; `None` once that is done.
+    /// The value that is still to be written to CR2 or DR6; `None` after that.
     pub payload: Option<u64>,
-    /// Event data, once the payload has been delivered or the exception was put back.
+    /// Event data, after the payload has been delivered or the exception was requeued.
     pub data: Option<u64>,
     /// The exception was met while another event was delivered.
     pub nested: bool,
     /// Instruction length of a software exception, in bytes.
     pub length: u8,
-    /// It has been delivered already: only a wrong behaviour leaves such an exception here.
+    /// It has been delivered: only a wrong behaviour keeps such an exception.
     pub delivered: bool,
 }
 
@@ -51,25 +51,25 @@ impl QueuedException {
         }
     }
 
-    /// What it is an instance of: vector and type alone.
+    /// Its vector and type alone.
     pub fn event(&self) -> Event {
         Event { event_type: self.event_type, ..Event::exception(self.vector) }
     }
 
-    /// Whether KVM takes the exception for a soft one, which runs again instead of being saved:
+    /// Whether KVM treats the exception as soft: its instruction runs again, and it is not saved:
     /// `kvm_exception_is_soft`.
     pub fn is_soft(&self) -> bool {
         self.event_type != EventType::HardwareException
     }
 
-    /// Whether the exception is of fault class and sets RF in the RFLAGS it saves; #DB never does,
-    /// and KVM takes #DF and #MC for aborts (`exception_type`).
+    /// Whether the exception is of fault class and sets RF in the RFLAGS it saves. #DB never does,
+    /// and KVM counts #DF and #MC as aborts (`exception_type`).
     pub fn sets_rf(&self) -> bool {
         !self.is_soft() && vector::sets_rf(self.vector)
     }
 }
 
-/// Everything in flight.
+/// The events in flight.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Queue {
     /// The exception.
@@ -80,12 +80,12 @@ pub struct Queue {
     pub soft_interrupt: Option<Event>,
     /// An NMI whose delivery has begun.
     pub nmi_injected: bool,
-    /// NMIs waiting.
+    /// Pending NMIs.
     pub nmi_pending: u8,
 }
 
 impl Queue {
-    /// Whether an event is half-way through its delivery.
+    /// Whether the delivery of an event has begun and not completed.
     pub fn in_flight(&self) -> bool {
         self.exception.is_some_and(|e| e.stage == Stage::Injected)
             || self.interrupt.is_some()
@@ -93,8 +93,8 @@ impl Queue {
             || self.nmi_injected
     }
 
-    /// Forgets whatever is being delivered, pending exceptions excepted: what KVM does before it
-    /// looks at the exit's original event.
+    /// Clears every injected event and keeps pending exceptions, as KVM does before it
+    /// reads the exit's original event.
     pub fn clear_injected(&mut self) {
         self.exception = self.exception.filter(|e| e.stage == Stage::Pending);
         self.interrupt = None;

@@ -68,7 +68,7 @@ impl Registers for Vm {
         })
     }
 
-    /// An interrupt that is queued stays when `interrupt_bitmap` is empty.
+    /// A queued interrupt stays when `interrupt_bitmap` is empty.
     fn set_sregs(&mut self, sregs: &kvm_sregs) -> Result<(), VcpuError> {
         let cpu = &mut self.processor;
         cpu.segments.cs = from_kvm(&sregs.cs);
@@ -99,7 +99,7 @@ impl Registers for Vm {
     }
 
     fn sregs2(&mut self) -> Result<kvm_sregs2, VcpuError> {
-        // It has no PAE paging, and so no PDPTRs.
+        // The model has no PAE paging, and so no PDPTRs.
         Ok(second_form(&self.sregs()?, None))
     }
 
@@ -130,7 +130,7 @@ impl Registers for Vm {
         indices.iter().map(read).collect()
     }
 
-    /// With the checks of WRMSR, but for what CPUID offers.
+    /// With the checks of WRMSR, except that of CPUID.
     fn set_msrs(&mut self, msrs: &[Msr]) -> Result<(), VcpuError> {
         msrs.iter().try_for_each(|&Msr { index, value }| {
             self.processor.set_msr(index, value).map_err(|_| VcpuError::Msr { index, value })
@@ -164,7 +164,7 @@ impl Registers for Vm {
     }
 
     fn set_events(&mut self, events: &kvm_vcpu_events) -> Result<(), VcpuError> {
-        self.tell_events("SET_VCPU_EVENTS", events);
+        self.trace_events("SET_VCPU_EVENTS", events);
         self.check_events(events).map_err(|_| invalid("KVM_SET_VCPU_EVENTS"))?;
         self.import_events(events);
         Ok(())
@@ -181,7 +181,7 @@ impl Registers for Vm {
     }
 
     fn tsc_khz(&self) -> Result<Option<u32>, VcpuError> {
-        // It counts instructions.
+        // The model's TSC counts instructions.
         Ok(None)
     }
 

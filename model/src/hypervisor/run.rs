@@ -12,7 +12,7 @@ use fred::event::{EventType, vector};
 use std::time::{Duration, Instant};
 use vm::{Exit, RunMode, Vcpu, VcpuError};
 
-/// How many instructions run between two looks at the clock: some milliseconds.
+/// How many instructions run between two reads of the clock: some milliseconds.
 const SLICE: u64 = 200_000;
 
 impl Vcpu for Vm {
@@ -36,7 +36,7 @@ impl Vcpu for Vm {
         if self.answer_input(data) { Ok(()) } else { Err(invalid("answering an input exit")) }
     }
 
-    /// `process_nmi` lets one NMI wait behind one that is blocked or on its way, and else two.
+    /// `process_nmi`: at most one NMI is pending while NMIs are blocked or one is being injected, otherwise two.
     fn nmi(&mut self) -> Result<(), VcpuError> {
         if self.behaviour.takes_nmis {
             let limit = if self.processor.nmi_blocking || self.queue.nmi_injected { 1 } else { 2 };
@@ -45,8 +45,8 @@ impl Vcpu for Vm {
         Ok(())
     }
 
-    /// Without an interrupt controller in the kernel the next entry injects it, and whether the guest can
-    /// take it is user space's to know.
+    /// Without an in-kernel interrupt controller the next entry injects it. User space must know whether the
+    /// guest can take it.
     fn interrupt(&mut self, vector: u8) -> Result<(), VcpuError> {
         if self.behaviour.takes_interrupts {
             self.queue.interrupt = Some(vector);
@@ -79,7 +79,7 @@ impl Vm {
             let injected = self.check_and_inject();
             if entered == Entered::WithSignal {
                 self.cancel_injection(injected);
-                self.tell_queue("after the abandoned entry");
+                self.trace_queue("after the cancelled entry");
                 return Exit::Interrupted;
             }
             if self.deadline.is_some_and(|at| Instant::now() >= at) {
@@ -93,14 +93,14 @@ impl Vm {
                 nmi_window: self.queue.nmi_pending > 0 && self.behaviour.opens_nmi_window,
                 instructions: self.slice(self.longest_slice(), injected.is_some()),
             };
-            self.tell_entry(entry.injected.as_ref());
+            self.trace_entry(entry.injected.as_ref());
             let exit = self.processor.enter(&mut self.memory, &entry);
             self.clock.count_exit();
-            self.tell_exit(&exit);
+            self.trace_exit(&exit);
             self.flush_dirty_log();
             self.complete_interrupts(exit.original);
             if exit.original.is_some() {
-                self.tell_queue("after the requeue");
+                self.trace_queue("after the requeue");
             }
             if let Some(why) = self.handle_exit(exit.reason, exit.original.is_some()) {
                 return why;
@@ -111,8 +111,8 @@ impl Vm {
         }
     }
 
-    /// The exception bitmap. Until a signal comes every exception leaves the guest on its way to its handler,
-    /// as it does where KVM has no second stage or emulates.
+    /// The exception bitmap. Until a signal comes every exception exits before it reaches its handler, as on a
+    /// KVM that uses shadow page tables or emulates.
     fn intercepts(&self, entered: Entered) -> u32 {
         match entered {
             Entered::UntilSignal { .. } => u32::MAX,
@@ -122,7 +122,7 @@ impl Vm {
         }
     }
 
-    /// A hypervisor that opens interrupt windows where the processor does not has to look for itself.
+    /// A behaviour that opens interrupt windows where the processor does not has to check by itself.
     fn longest_slice(&self) -> u64 {
         let wrong = self.interrupt_window && self.behaviour.window != InterruptWindow::Open;
         if wrong { 1 } else { SLICE }
@@ -168,7 +168,7 @@ impl Vm {
         let reports =
             event.event_type == EventType::HardwareException && vector::has_event_data(event.vector);
         let payload = reports.then_some(event.data);
-        // A length without an event type that has one: the instruction counts as skipped.
+        // The event type has no instruction length: the instruction counts as skipped.
         let skipped = !event.event_type.has_instruction_length() && event.length != 0;
         if skipped {
             self.processor.skip_instruction(event.length);
@@ -181,7 +181,7 @@ impl Vm {
         })
     }
 
-    /// What the queue makes of an exception that was met while the one it holds was delivered:
+    /// Combines the exception in the queue with one that was met in its delivery:
     /// `kvm_multiple_exception`.
     fn queue_behind_injected(&mut self, met: QueuedException) -> Option<Exit> {
         let escalation = self.queue.exception.map(|first| escalate(&first.event(), &met.event()));
@@ -227,7 +227,7 @@ mod tests {
             let mut vm = vm(behaviour, &[0x0F, 0x0B]);
             vm.processor.core.scratch.no_double_fault = true;
             vm.set_deadline(Instant::now() + Duration::from_millis(20));
-            // The hypervisor's own rules make a double fault of what it intercepts.
+            // The hypervisor applies the double-fault rules to what it intercepts.
             let ends =
                 if behaviour.name == INTERCEPT_EVERYTHING.name { Exit::Shutdown } else { Exit::Deadline };
             assert_eq!(vm.run(RunMode::Normal), Ok(ends.clone()), "{}", behaviour.name);

@@ -1,15 +1,15 @@
-//! What the host does about guest memory: pages that refuse the guest, and why; pages that it maps
-//! when the guest meets them; the dirty ring.
+//! The host's side of guest memory: pages that refuse the guest, pages that are mapped at the guest's first
+//! access, the dirty ring.
 //!
 //! A fresh VM's second-stage page tables are empty, as KVM's are: the first access to each page is an
-//! EPT violation, which KVM settles by mapping the page and entering the guest again. Where it meets
-//! an event delivery, the event is requeued and injected, though nobody has stopped anything.
+//! EPT violation, which KVM resolves by mapping the page and entering the guest again. If that access belongs
+//! to an event delivery, the event is requeued and injected again, without any stop by the host.
 //!
 //! | | KVM's counterpart |
 //! |---|---|
-//! | [`PageAccess`] | what `kvm_mmu_page_fault` comes to: -EFAULT, a userfaultfd, a missing slot |
+//! | [`PageAccess`] | the result of `kvm_mmu_page_fault`: -EFAULT, a userfaultfd, a missing slot |
 //! | `evict` | an MMU notifier's zap |
-//! | `map` | `kvm_tdp_page_fault`, which maps a page for good |
+//! | `map` | `kvm_tdp_page_fault`, which maps a page |
 //! | [`DirtyRing`] | `virt/kvm/dirty_ring.c` |
 
 use super::Vm;
@@ -18,8 +18,8 @@ use kvm_bindings::KVM_INTERNAL_ERROR_DELIVERY_EV;
 use std::collections::VecDeque;
 use vm::{DeliveryAccesses, DirtyRing, Exit, GuestMemory, MemoryImage, PageAccess, VcpuError};
 
-/// Entries that a ring of one page has before its soft limit: 256 less the 64 that the kernel keeps
-/// in reserve. With so many in it KVM_RUN returns before it enters the guest.
+/// The soft limit of a ring of one page: 256 entries less the 64 that the kernel keeps in reserve. With so
+/// many entries KVM_RUN returns before it enters the guest.
 pub const SOFT_LIMIT: usize = 192;
 
 impl GuestMemory for Vm {
@@ -106,7 +106,7 @@ impl DeliveryAccesses for Vm {
 }
 
 impl Vm {
-    /// From now on guest writes are logged in a dirty ring.
+    /// Logs guest writes in a dirty ring from now on.
     pub fn log_dirty_pages(&mut self) {
         self.dirty_log = Some(VecDeque::new());
         self.memory.log_all_writes();
@@ -117,8 +117,8 @@ impl Vm {
         self.dirty_log.as_ref().map_or(0, |log| log.len())
     }
 
-    /// The page at `gpa` refuses the guest what `access` does not allow, or no longer. A memory slot that
-    /// comes, goes or changes takes every page out of the second-stage page tables.
+    /// Restricts the page at `gpa` to what `access` allows the guest. Any change of memory slots unmaps every
+    /// page from the second-stage page tables.
     fn refuse(&mut self, gpa: u64, access: PageAccess, refuses: bool) {
         match access {
             PageAccess::Open => {}
@@ -153,8 +153,8 @@ impl Vm {
         self.dirty_pages() >= SOFT_LIMIT
     }
 
-    /// The second stage refused the guest an access: what KVM_RUN returns, or nothing where the host
-    /// has settled it. `in_delivery` says whether it interrupted a delivery.
+    /// An EPT violation: what KVM_RUN returns, or nothing where the host has resolved it. `in_delivery` says
+    /// whether it interrupted a delivery.
     pub(super) fn second_stage_violation(
         &mut self,
         gpa: u64,
@@ -175,8 +175,8 @@ impl Vm {
         }
     }
 
-    /// Maps a page that was missing; a page that is mapped for a write is dirty. Where none was missing,
-    /// the access was refused by itself.
+    /// Maps a missing page; a page that is mapped for a write is dirty. Where no page is missing, this one
+    /// access was refused on request.
     fn map(&mut self, gpa: u64, write: bool, in_delivery: bool) -> Option<Exit> {
         if !self.memory.map(gpa) {
             return Some(Exit::Fault { gpa: Some(gpa) });

@@ -1,9 +1,9 @@
-//! Which accesses the second stage permits: what the hypervisor changes, what the processor asks.
+//! Which accesses the second-stage page tables permit: the hypervisor's changes, the processor's checks.
 
 use super::second_stage::{Access, PageState, Refused};
 use super::{Memory, PAGE, split};
 
-/// What the hypervisor does to the second stage. Addresses outside memory have no effect.
+/// The hypervisor's changes to the second-stage page tables. Addresses outside memory have no effect.
 impl Memory {
     /// Makes the page that holds `gpa` refuse every guest access.
     pub fn block(&mut self, gpa: u64) {
@@ -20,27 +20,27 @@ impl Memory {
         self.size() > gpa && self.second_stage.state(split(gpa).0).contains(PageState::BLOCKED)
     }
 
-    /// Makes the page that holds `gpa` refuse guest writes, or no longer.
+    /// Sets whether the page that holds `gpa` refuses guest writes.
     pub fn write_protect(&mut self, gpa: u64, protected: bool) {
         self.set(gpa, PageState::READ_ONLY, protected);
     }
 
-    /// Takes the page that holds `gpa` out of the second-stage page tables.
+    /// Unmaps the page that holds `gpa` from the second-stage page tables.
     ///
-    /// The next access of an event delivery is refused until somebody [maps](Self::map) the page. Any
-    /// other access maps it: nothing is in flight then, and nobody could tell the exit.
+    /// Accesses of event deliveries are refused until the page is [mapped](Self::map). Any other access
+    /// maps it at once: no event is in flight then, so an exit would make no difference.
     pub fn zap(&mut self, gpa: u64) {
         self.set(gpa, PageState::MISSING, true);
     }
 
-    /// Takes every page out of the second-stage page tables.
+    /// Unmaps every page from the second-stage page tables.
     pub fn zap_all(&mut self) {
         self.set_all(PageState::MISSING, true);
     }
 
-    /// Puts the page that holds `gpa` into the second-stage page tables; says whether it was missing.
+    /// Maps the page that holds `gpa` in the second-stage page tables; returns whether it was missing.
     pub fn map(&mut self, gpa: u64) -> bool {
-        // A translation that was not there cannot be stale: the epoch stays.
+        // A missing translation cannot be stale: the epoch stays.
         let Some(page) = self.second_stage.page_mut(split(gpa).0) else { return false };
         let missing = page.contains(PageState::MISSING);
         page.remove(PageState::MISSING);
@@ -52,7 +52,7 @@ impl Memory {
         !self.second_stage.state(split(gpa).0).intersects(PageState::MISSING | PageState::BLOCKED)
     }
 
-    /// Logs the next guest write to the page that holds `gpa`, or no longer.
+    /// Sets whether the next guest write to the page that holds `gpa` is logged.
     pub fn log_write(&mut self, gpa: u64, wanted: bool) {
         self.set(gpa, PageState::CLEAN, wanted);
     }
@@ -62,7 +62,7 @@ impl Memory {
         self.set_all(PageState::CLEAN, true);
     }
 
-    /// The pages that were written and logged since this was last asked, oldest first.
+    /// The pages that were written and logged since the last call, oldest first.
     pub fn take_logged(&mut self) -> Vec<u64> {
         self.second_stage.take_log().into_iter().map(|page| (page * PAGE) as u64).collect()
     }
@@ -88,7 +88,7 @@ impl Memory {
 /// The accesses of event deliveries.
 impl Memory {
     /// Refuses the `n`-th memory access (0-based) of the next event delivery, once; `None` refuses
-    /// none. A delivery that meets a page which is not mapped is not the next one: it begins anew.
+    /// none. A delivery that meets an unmapped page does not count: it is begun again.
     ///
     /// Every page-walk entry read, accessed or dirty update, descriptor, gate and TSS read and
     /// frame store counts; the deliveries of exceptions met on the way are part of the same count.
@@ -112,30 +112,30 @@ impl Memory {
     }
 }
 
-/// What the processor asks.
+/// The processor's checks.
 impl Memory {
     /// Starts the count of one delivery's accesses.
     pub(crate) fn begin_delivery(&mut self) {
         self.second_stage.begin_delivery();
     }
 
-    /// Ends it; an access still to be refused is forgotten.
+    /// Ends the count; a refusal that is still to come is cancelled.
     pub(crate) fn end_delivery(&mut self) {
         self.second_stage.end_delivery();
     }
 
-    /// From now on (or no longer) every access is the hypervisor's own: the second stage permits it.
+    /// Sets whether every access is the hypervisor's, which the second-stage page tables permit.
     pub(crate) fn set_unchecked(&mut self, unchecked: bool) {
         self.second_stage.unchecked = unchecked;
     }
 
-    /// Whether every access must be made in full: a delivery is being counted, or the second stage
-    /// is not asked.
+    /// Whether every access must be made in full: a delivery is being counted, or the
+    /// hypervisor makes it.
     pub(crate) fn is_counted(&self) -> bool {
         self.second_stage.is_counted()
     }
 
-    /// Asks the second stage for one access inside the page that holds `gpa`.
+    /// Checks one access inside the page that holds `gpa` against the second-stage page tables.
     pub(crate) fn permit(&mut self, gpa: u64, write: bool) -> Result<(), Refused> {
         self.second_stage.permit(split(gpa).0, gpa, write)
     }

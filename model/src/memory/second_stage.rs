@@ -1,7 +1,7 @@
-//! What the second-stage page tables say about each page, and the count of one delivery's accesses.
+//! The second-stage page tables' entry for each page, and the count of one delivery's accesses.
 
 bitflags::bitflags! {
-    /// What keeps a guest access to a page from being made at once; nothing, for most.
+    /// Why a guest access to a page needs a check; for most pages there is no reason.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(super) struct PageState: u8 {
         /// Every access is refused.
@@ -23,7 +23,7 @@ impl PageState {
     }
 }
 
-/// The second stage refused a guest access: an EPT violation.
+/// An EPT violation: the second-stage page tables refused a guest access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refused {
     pub(crate) gpa: u64,
@@ -37,11 +37,11 @@ pub struct Access {
     pub gpa: u64,
     /// Whether it is a write.
     pub write: bool,
-    /// Whether the second stage refused it.
+    /// Whether it was an EPT violation.
     pub refused: bool,
 }
 
-/// Where the count of a delivery's accesses stands.
+/// The count of a delivery's accesses.
 #[derive(Clone, Copy, Debug, Default)]
 struct Delivery {
     active: bool,
@@ -50,7 +50,7 @@ struct Delivery {
     missed: bool,
 }
 
-/// The second stage of a memory.
+/// The second-stage page tables of a memory.
 #[derive(Clone, Debug)]
 pub(super) struct SecondStage {
     pages: Vec<PageState>,
@@ -62,7 +62,7 @@ pub(super) struct SecondStage {
     pub(super) refuse: Option<u64>,
     /// Whether the accesses are the hypervisor's own.
     pub(super) unchecked: bool,
-    /// The accesses of the deliveries since the last look, while somebody wants to know them.
+    /// The accesses of the deliveries since they were last taken, while they are recorded.
     pub(super) recorded: Option<Vec<Access>>,
 }
 
@@ -79,7 +79,7 @@ impl SecondStage {
         }
     }
 
-    /// For a copy of the memory, which nobody watches yet.
+    /// For a copy of the memory, whose accesses are not recorded yet.
     pub(super) fn fork(&self) -> Self {
         Self { unchecked: false, recorded: None, ..self.clone() }
     }
@@ -143,8 +143,8 @@ impl SecondStage {
         Ok(())
     }
 
-    /// Whether a delivery stops at an access that others may make: at a page that is not mapped, or because
-    /// its number is up.
+    /// Whether a delivery stops at an access that is permitted otherwise: at an unmapped page, or at the access
+    /// that is to be refused.
     fn refuses_delivery(&mut self, state: PageState) -> bool {
         if state.contains(PageState::MISSING) {
             self.delivery.missed = true;

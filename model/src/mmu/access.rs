@@ -1,5 +1,5 @@
 //! Accesses by linear address: resolved as a whole before a byte moves, so that a fault in the
-//! second page of an access that straddles two leaves nothing half done.
+//! second page of an access that straddles two leaves nothing partly done.
 
 use super::{Kind, Privilege};
 use crate::cpu::core::Core;

@@ -1,4 +1,4 @@
-//! Translations that were walked before.
+//! A cache of translations.
 //!
 //! An entry holds only in the memory epoch it was made in, and the whole is flushed at every entry
 //! and whenever a control register changes: a stale entry cannot be found.

@@ -14,7 +14,7 @@ impl Core {
 
     /// The guest-physical address of `linear`; the access stays inside the page.
     ///
-    /// The second stage is asked, and accessed and dirty bits are set.
+    /// The second-stage page tables are checked, and accessed and dirty bits are set.
     #[inline]
     pub(crate) fn translate(
         &mut self,

@@ -15,7 +15,7 @@ const ACCESSED: u64 = 1 << 5;
 const DIRTY: u64 = 1 << 6;
 const LARGE: u64 = 1 << 7;
 const NO_EXECUTE: u64 = 1 << 63;
-/// Where the next table or the page is.
+/// The address of the next table, or of the page.
 const FRAME: u64 = 0x000F_FFFF_FFFF_F000;
 
 /// Bits of #PF's error code.

@@ -7,7 +7,7 @@ use fred::cpuid::NX;
 use fred::msr;
 use vm::msr::{APIC_BASE, DEBUGCTL, TSC, TSC_AUX};
 
-/// How an MSR is read and written that is a field of the processor.
+/// How an MSR that is a field of the processor is read and written.
 pub(super) struct Accessor {
     index: u32,
     /// What WRMSR asks of the processor, besides what [`vm::msr::TABLE`] says of the value.

@@ -1,8 +1,8 @@
 //! RDMSR and WRMSR, and what KVM_GET_MSRS and KVM_SET_MSRS do with an MSR.
 //!
-//! Which MSRs there are, what they need and take, and how they are saved says [`vm::msr::TABLE`]: there is no
-//! MSR that a guest can write and a migration forgets. `accessors` has those that are more than a number,
-//! [`Plain`] the others.
+//! [`vm::msr::TABLE`] says which MSRs there are, which features they need, which values they accept, and how
+//! they are saved, so that a migration cannot forget one that a guest can write. `accessors` has the MSRs that
+//! are more than a number, [`Plain`] the others.
 
 mod accessors;
 mod plain;

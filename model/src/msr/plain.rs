@@ -2,7 +2,7 @@
 
 use vm::msr::{Access, Row, TABLE};
 
-/// The MSRs that nothing but RDMSR and WRMSR looks at, by their row.
+/// The MSRs that only RDMSR and WRMSR use, by their row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plain(pub(super) [u64; TABLE.len()]);
 

@@ -27,7 +27,7 @@ pub(crate) struct Host {
     pub(crate) stepping: u32,
     /// As the kernel has it; empty where it says nothing.
     pub(crate) microcode: String,
-    /// The signature of the hypervisor underneath; `None` where CPUID shows none.
+    /// The signature of the hypervisor below; `None` where CPUID shows none.
     pub(crate) hypervisor: Option<String>,
     /// Linear addresses may have 57 bits.
     pub(crate) la57: bool,
@@ -92,7 +92,7 @@ impl Host {
         }
     }
 
-    /// The same without anything underneath.
+    /// The same without a hypervisor below.
     pub(crate) fn bare(mut self) -> Self {
         self.hypervisor = None;
         self

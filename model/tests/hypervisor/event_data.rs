@@ -1,5 +1,5 @@
 //! INJECTED_EVENT_DATA keeps its value, and the processor pushes it for every event that is injected:
-//! what each proposal writes there, and what is left where it writes nothing.
+//! what each proposal writes there, and what remains where it writes nothing.
 
 use super::{Guest, run_to_halt, top, vm};
 use crate::guest::{CODE, DATA, NEXT, STACK};
@@ -38,7 +38,7 @@ fn stopped_once(g: Guest, behaviour: &str, stack: u64) -> Vm {
     vm
 }
 
-/// The handler is left, and the guest goes on at SECOND, which holds `bytes`.
+/// Leaves the handler and continues at SECOND, which holds `bytes`.
 pub(super) fn go_on(vm: &mut Vm, bytes: &[u8]) {
     vm.memory.write(SECOND, bytes).unwrap();
     let cpu = &mut vm.processor;
@@ -51,8 +51,8 @@ pub(super) fn event_data(vm: &Vm) -> u64 {
     top(vm)[6]
 }
 
-/// Delivers an interrupt, an NMI, and an INT n whose delivery is interrupted, each in a guest of its
-/// own; their event data.
+/// Delivers an interrupt, an NMI, and an INT n whose delivery is interrupted, each in a new
+/// guest; returns their event data.
 fn events_without_data(make: impl Fn() -> Vm) -> [u64; 3] {
     let mut interrupt = make();
     go_on(&mut interrupt, &[0x90, 0xF4]);
@@ -94,7 +94,7 @@ fn an_interrupt_an_nmi_and_int_n_carry_the_last_exceptions_data_under_v9() {
     }
 }
 
-/// An INT n that nothing interrupts is not injected, and so the processor's own.
+/// An uninterrupted INT n is delivered by the processor, not injected.
 #[test]
 fn an_int_n_that_is_not_injected_has_no_event_data() {
     let mut vm = after_page_fault("v9");
@@ -103,8 +103,8 @@ fn an_int_n_that_is_not_injected_has_no_event_data() {
     assert_eq!((top(&vm)[5], event_data(&vm)), (0x2204_001F_0002_0010, 0));
 }
 
-/// `if (ex->has_payload)` before the write: what the requeue has taken the payload from is injected with
-/// what the field holds, which is its own data by accident, or nobody's, or another's.
+/// `if (ex->has_payload)` before the write: an exception without a payload after the requeue is injected with
+/// the field's old value, which is its own data by accident, or 0, or another event's.
 #[test]
 fn payload_reuse_taken_literally_writes_what_has_its_payload() {
     let literal = "payload-reuse-literal";
@@ -129,7 +129,7 @@ fn payload_reuse_taken_literally_writes_what_has_its_payload() {
     assert_eq!(events_without_data(|| after_single_step(literal)), [STEP; 3]);
 }
 
-/// The same where nobody stops anything: #DB, then #UD, both intercepted.
+/// The same without any stop: #DB, then #UD, both intercepted.
 #[test]
 fn payload_reuse_taken_literally_leaves_db_data_to_ud() {
     for (behaviour, left) in [("payload-reuse-literal", STEP), ("v9", STEP), ("payload-reuse", 0)] {
@@ -144,9 +144,9 @@ fn payload_reuse_taken_literally_leaves_db_data_to_ud() {
     }
 }
 
-/// An abandoned entry consumes the payload as well; the field is the same VMCS's and still right.
+/// A cancelled injection consumes the payload as well. The VMCS field still holds the right value.
 #[test]
-fn payload_reuse_taken_literally_survives_an_abandoned_entry_by_accident() {
+fn payload_reuse_taken_literally_survives_a_cancelled_injection_by_accident() {
     let mut g = Guest::fred().with_bytes(&[0x90]);
     g.cpu.rflags |= 0x100;
     let mut vm = vm(g, by_name("payload-reuse-literal").unwrap());

@@ -245,8 +245,8 @@ fn int1_is_retyped_where_db_is_intercepted() {
     assert_eq!(run(by_name("intercept-nothing").unwrap()), 0x1205_0001_0000_0010);
 }
 
-/// Whoever delivers a #DB, the processor or the hypervisor: IA32_DEBUGCTL.BTF and DR7.GD are clear in
-/// its handler, and when it is injected again what was written meanwhile stays.
+/// Whether the processor or the hypervisor delivers a #DB: IA32_DEBUGCTL.BTF and DR7.GD are clear in its
+/// handler, and re-injection keeps what was written meanwhile.
 #[test]
 fn a_debug_handler_finds_btf_and_gd_clear() {
     for behaviour in BITMAPS {

@@ -28,8 +28,8 @@ fn an_nmi_waits_while_nmis_are_blocked() {
     assert_eq!((vm.processor.rip, vm.queue.nmi_pending), (CODE + 3, 1), "at the program's own HLT");
 }
 
-/// `kvm_check_and_inject_events`: a pending exception is not held up by an interrupt or an NMI that
-/// was being delivered; it has taken its place.
+/// `kvm_check_and_inject_events`: a pending exception does not wait for an injected interrupt or NMI,
+/// but replaces it.
 #[test]
 fn a_pending_exception_goes_before_an_interrupt_and_an_nmi() {
     for nmi in [false, true] {
@@ -48,7 +48,7 @@ fn a_pending_exception_goes_before_an_interrupt_and_an_nmi() {
     }
 }
 
-/// An NMI that was not begun yet waits after the exception, for its handler's first instruction.
+/// A pending NMI waits for the first instruction of the exception's handler.
 #[test]
 fn a_waiting_nmi_comes_after_the_exception() {
     let mut vm = vm(Guest::fred().with_bytes(&[0x0F, 0x0B]), &CORRECT);
@@ -59,7 +59,7 @@ fn a_waiting_nmi_comes_after_the_exception() {
     assert_eq!((frame[1], frame[5]), (0xA100, 0x0202_0002_0004_0010));
 }
 
-/// KVM_SET_SREGS queues what its bitmap names, and an empty bitmap takes nothing back.
+/// KVM_SET_SREGS queues the interrupt that its bitmap names. An empty bitmap cancels nothing.
 #[test]
 fn an_empty_interrupt_bitmap_leaves_the_queued_interrupt() {
     let mut vm = vm(Guest::fred().with_bytes(&[0x90]), &CORRECT);
@@ -74,9 +74,9 @@ fn an_empty_interrupt_bitmap_leaves_the_queued_interrupt() {
     assert_eq!(vm.queue.interrupt, Some(0xBF), "the lowest vector");
 }
 
-/// An abandoned entry has taken an interrupt's place with the exception, as an entry does.
+/// An entry that is cancelled has replaced the interrupt with the exception, as any entry does.
 #[test]
-fn an_abandoned_entry_keeps_the_exception() {
+fn a_cancelled_injection_keeps_the_exception() {
     let mut vm = vm(Guest::fred().with_bytes(&[0x90]), &CORRECT);
     vm.queue.exception = Some(QueuedException::pending(1, None, Some(0x4000)));
     assert_eq!(vm.run(RunMode::SignalPending), Ok(Exit::Interrupted));

@@ -1,5 +1,5 @@
-//! The second stage of a fresh VM is empty, and filled without user space being told; and what user
-//! space does to it.
+//! The second-stage page tables of a fresh VM are empty, and are filled without an exit to user space; and
+//! what user space does to them.
 
 use super::event_data::{ADDRESS, SECOND_STACK, event_data, go_on};
 use super::{Guest, run_to_halt, top, vm};
@@ -42,7 +42,7 @@ fn a_delivery_that_meets_an_empty_second_stage_is_injected_again() {
     }
 }
 
-/// What v9 leaves behind shows where nobody has stopped anything, and only in a VM that is new.
+/// v9's stale event data shows without any stop, but only in a fresh VM.
 #[test]
 fn stale_event_data_shows_in_a_fresh_vm() {
     for (is_fresh, left) in [(true, ADDRESS), (false, 0)] {
@@ -57,8 +57,8 @@ fn stale_event_data_shows_in_a_fresh_vm() {
     }
 }
 
-/// PROT_NONE takes a page away, and a change of memory slots every page: neither comes back by being
-/// allowed again, but by the guest's next access.
+/// PROT_NONE unmaps a page, and a change of memory slots every page. A page is mapped again by the guest's next
+/// access, not when access is allowed again.
 #[test]
 fn what_refuses_a_page_unmaps_it_and_a_slot_unmaps_all() {
     for (access, others_stay) in [
@@ -85,7 +85,7 @@ fn what_refuses_a_page_unmaps_it_and_a_slot_unmaps_all() {
     }
 }
 
-/// INT n on a stack that was in use before: under v9 its event data tells whether it was injected.
+/// INT n on a stack that was in use before: under v9 its event data shows whether it was injected.
 #[test]
 fn only_a_slot_reaches_the_stack_of_another_event() {
     for (access, left) in [

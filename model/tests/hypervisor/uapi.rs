@@ -7,7 +7,7 @@ use model::hypervisor::events::InvalidEvents;
 use vm::overlay::{VALID_EVENT_DATA, VALID_NESTED};
 use vm::{Exit, Registers, RunMode, Vcpu};
 
-/// Flags 0x40 and 0x80 of the extended structure: who takes them, and who says EINVAL.
+/// Flags 0x40 and 0x80 of the extended structure: who accepts them, and who returns EINVAL.
 #[test]
 fn flags_that_the_structure_does_not_have_are_refused() {
     assert_eq!((VALID_NESTED, VALID_EVENT_DATA), (0x40, 0x80));
@@ -32,7 +32,7 @@ fn flags_that_the_structure_does_not_have_are_refused() {
 }
 
 /// The payload's fields are valid with their flag only, which needs the capability: without it an injected
-/// exception's event data has no field, but for a uAPI that has one of its own.
+/// exception's event data has no field, except in a uAPI with a separate one.
 #[test]
 fn without_the_payload_flag_no_event_data_is_taken() {
     for (name, flags, data) in [
@@ -51,7 +51,7 @@ fn without_the_payload_flag_no_event_data_is_taken() {
     }
 }
 
-/// What GET says, SET of the same behaviour takes.
+/// SET accepts what GET of the same behaviour returns.
 #[test]
 fn every_behaviour_takes_its_own_structure() {
     for behaviour in all() {

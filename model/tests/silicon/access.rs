@@ -48,8 +48,8 @@ impl Built {
             let unused = 64 - 8 * size as u32;
             let offset = self.case.before.gpr[i.op1_register().full_register().number()];
             let offset = (offset << unused) as i64 >> unused;
-            let moved = offset.div_euclid(8 * size as i64).wrapping_mul(size as i64);
-            address = address.wrapping_add_signed(moved);
+            let shift = offset.div_euclid(8 * size as i64).wrapping_mul(size as i64);
+            address = address.wrapping_add_signed(shift);
         }
         (named && !idle).then_some(Access { address, size })
     }

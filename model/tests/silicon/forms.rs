@@ -1,5 +1,5 @@
 //! Instruction forms: a mnemonic with the kinds and sizes of its operands, as iced's opcode table
-//! has them, memory and register operands apart.
+//! has them, with separate forms for memory and register operands.
 
 use crate::left_out::FORMS;
 use crate::mnemonics::COMPARED;

@@ -1,8 +1,8 @@
-//! Where processors, or what is underneath them, are known to differ: beyond what the manuals call
+//! Where processors, or the hypervisors below them, are known to differ beyond what the manuals call
 //! undefined. A difference that no row excuses ends the test with the row that it would be.
 //!
 //! The model follows the vendor in one thing: the status flags of a repeated comparison that is interrupted.
-//! What no instruction is made for is in [`crate::left_out`].
+//! Cases that are not generated are in [`crate::left_out`].
 
 use crate::mnemonics::{COMPARED, COMPARISONS};
 use crate::row::{AMD, ANY, Ended, INTEL, LA57, LASS, OTHER, Part, Row, UNDER_HYPERVISOR};

@@ -1,4 +1,4 @@
-//! What is not made: forms and cases of which the manuals say nothing, or each another thing.
+//! Forms and cases that are not generated: the manuals say nothing about them, or contradict each other.
 
 use crate::built::{self, Built};
 use crate::mnemonics::COMPARISONS;
@@ -43,7 +43,7 @@ pub(crate) const FORMS: &[Forms] = &[
     },
 ];
 
-/// Cases that are not made.
+/// Cases that are not generated.
 pub(crate) struct Cases {
     pub(crate) applies: fn(&Built) -> bool,
     /// An instruction that it applies to in some state of the test's.

@@ -2,9 +2,9 @@
 //! executed by both; registers, memory, the flags that the manuals define, and exceptions are compared. The
 //! model is of the processor's vendor.
 //!
-//! What is not compared is data: [`undefined`] by the manuals, [`known`] to differ by vendor, generation or
-//! because of the hypervisor underneath, [`left_out`] where nothing is made for it; forms whose feature
-//! CPUID does not show leave the comparison. Anything else that differs ends the test with both states, the
+//! What is not compared is listed in tables: [`undefined`] by the manuals, [`known`] to differ by vendor,
+//! generation or because of the hypervisor below, [`left_out`] where no case is generated. Forms whose
+//! feature CPUID does not show are left out as well. Anything else that differs ends the test with both states, the
 //! facts of this processor, and the row that it would be.
 //!
 //! `MIDFLIGHT_SILICON_EXECUTIONS` says how many (50,000 without it), `MIDFLIGHT_SILICON_SEED` where
@@ -104,10 +104,10 @@ fn vendor(host: &Host) -> Vendor {
     if host.make == Make::Amd { Vendor::Amd } else { Vendor::Intel }
 }
 
-/// Without what only the kernel has put there.
+/// Without what only the kernel has set.
 fn normalised(mut state: State) -> State {
     if state.vector == 14 {
-        // For addresses of its own the kernel says "protection" whatever the tables say.
+        // For kernel addresses Linux reports "protection" whatever the page tables say.
         if state.address >> 47 != 0 {
             state.error &= !1;
         }

@@ -133,7 +133,7 @@ fn results_that_only_one_manual_leaves_open() {
     };
     assert_eq!(differing(&intel(), &none, quirk), 0);
     assert_ne!(differing(&amd(), &none, quirk), 0);
-    // With ECX not 0 nobody may touch the lower halves.
+    // With ECX not 0 the lower halves must be equal.
     assert_ne!(differing(&intel(), &none, |native| native.gpr[6] ^= 1), 0);
 }
 
@@ -181,7 +181,7 @@ fn a_bit_beside_what_is_not_mapped() {
 }
 
 #[test]
-fn an_unknown_difference_tells_all() {
+fn an_unknown_difference_is_reported_in_full() {
     let host = Host { microcode: "0x2b000590".to_owned(), ..intel() };
     let built = interrupted();
     let model = model(&host, &built);

@@ -142,7 +142,7 @@ impl Native {
 
 impl Drop for Native {
     fn drop(&mut self) {
-        // SAFETY: the process is this one's own child and is waited for; nobody else has the memory.
+        // SAFETY: the process is this one's own child and is waited for; the memory is not shared with any other.
         unsafe {
             libc::kill(self.child, libc::SIGKILL);
             libc::waitpid(self.child, ptr::null_mut(), 0);
@@ -156,7 +156,7 @@ impl Drop for Native {
 /// The child.
 ///
 /// # Safety
-/// Runs in a process of its own, and never returns.
+/// Must run in its own process; never returns.
 unsafe fn serve(exchange: *mut Exchange, requests: c_int, answers: c_int) -> ! {
     // SAFETY: this process has one thread and ends here; the addresses are reserved by the call that
     // fails when something else is mapped there.

@@ -47,7 +47,7 @@ pub(crate) struct On {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Only {
     Always,
-    /// There is a hypervisor underneath, which may take the exit and get it wrong.
+    /// There is a hypervisor below, which may handle the exit wrongly.
     UnderHypervisor,
     /// The kernel may use five-level paging.
     La57,

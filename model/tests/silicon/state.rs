@@ -13,7 +13,7 @@ pub(crate) const DATA_SIZE: usize = 0x2000;
 pub(crate) const STACK_SIZE: usize = 0x1000;
 /// GS.base: below everything that an operand names, so that offsets are positive.
 pub(crate) const GS_BASE: u64 = CODE;
-/// What surrounds CODE, STACK and DATA and is mapped by nobody.
+/// The unmapped memory around CODE, STACK and DATA.
 pub(crate) const RESERVED: std::ops::Range<u64> = 0x0F_0000..0x1C_0000;
 
 /// Bits of RFLAGS that are compared: the status flags, DF, TF, AC and ID, and RF.
@@ -108,7 +108,7 @@ impl State {
         }
     }
 
-    /// Up to eight bytes of stack or data; what lies elsewhere reads as 0.
+    /// Up to eight bytes of stack or data; anything outside them reads as 0.
     pub(crate) fn get(&self, at: u64, size: usize) -> u64 {
         let mut bytes = [0; 8];
         for (n, byte) in (0u64..).zip(bytes.iter_mut().take(size)) {

@@ -1,4 +1,4 @@
-//! `hardware_entry_failure_reason`, which says why a processor refused to enter the guest.
+//! `hardware_entry_failure_reason`: why the processor refused to enter the guest.
 //!
 //! Three things share the field (`vmx_handle_exit`, `svm_handle_exit`): VMX's exit reason with bit 31
 //! set, VMX's VM-instruction error, and SVM's exit code -1.
@@ -12,7 +12,7 @@ const BASIC: u64 = 0xFFFF;
 const VM_ENTRY_FAILURES: [(u64, &str); 3] =
     [(33, "invalid guest state"), (34, "MSR loading"), (41, "machine-check event")];
 
-/// Those of the numbers that a VM entry can give (SDM vol. 3, "VM-Instruction Error Numbers").
+/// The numbers that a VM entry can give (SDM vol. 3, "VM-Instruction Error Numbers").
 const INSTRUCTION_ERRORS: [(u64, &str); 9] = [
     (4, "VMLAUNCH with non-clear VMCS"),
     (5, "VMRESUME with non-launched VMCS"),

@@ -2,7 +2,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | this one | exits of KVM_RUN, whose doing they are, and what a refused entry was to enter with |
+//! | this one | exits of KVM_RUN, who is to blame for them, and the state of a refused entry |
 //! | [`ShownQueue`] | the event queue as `kvm_vcpu_events` shows it |
 //! | [`entry_failure`] | `hardware_entry_failure_reason` |
 
@@ -17,7 +17,7 @@ use fred::control::rflags;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// `exit_reason`, by number, of the exits that x86 can have and [`Exit`] does not tell apart.
+/// `exit_reason`, by number, of the exits that x86 can have and [`Exit`] does not distinguish.
 const NAMES: [(u32, &str); 17] = [
     (1, "KVM_EXIT_EXCEPTION"),
     (2, "KVM_EXIT_IO"),
@@ -46,7 +46,7 @@ const SUBERRORS: [(u32, &str); 4] = [
     (4, "KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON: an exit that KVM does not handle"),
 ];
 
-/// An exit that nobody waited for, as a clause without a full stop.
+/// An unexpected exit, as a clause without a full stop.
 pub fn exit(exit: &Exit) -> String {
     match exit {
         Exit::IoOut { port, .. } => format!("the guest wrote to port {port:#x}"),
@@ -56,7 +56,7 @@ pub fn exit(exit: &Exit) -> String {
             format!("the guest {did} guest-physical {address:#x}, where no memory is (KVM_EXIT_MMIO)")
         }
         Exit::InterruptWindow => {
-            "KVM_RUN returned KVM_EXIT_IRQ_WINDOW_OPEN, for which nobody had asked".to_owned()
+            "KVM_RUN returned KVM_EXIT_IRQ_WINDOW_OPEN, which was not requested".to_owned()
         }
         Exit::Halt => "the guest came to a HLT (KVM_EXIT_HLT)".to_owned(),
         Exit::Shutdown => "the guest was shut down, as by a triple fault (KVM_EXIT_SHUTDOWN)".to_owned(),
@@ -87,14 +87,14 @@ pub fn exit(exit: &Exit) -> String {
         ),
         Exit::UnknownInstruction { text, .. } => format!("unsupported instruction {text}"),
         Exit::Other { reason } => match name(&NAMES, *reason) {
-            Some(name) => format!("KVM_RUN returned {name} ({reason}), for which nobody had asked"),
-            None => format!("KVM_RUN returned the exit reason {reason}, for which nobody had asked"),
+            Some(name) => format!("KVM_RUN returned {name} ({reason}), which was not requested"),
+            None => format!("KVM_RUN returned the exit reason {reason}, which was not requested"),
         },
     }
 }
 
-/// Whose doing an exit is that nobody waited for: the machine's, but where time or a signal is the
-/// environment's, or the model lacks an instruction.
+/// Who is to blame for an unexpected exit: the machine, unless time ran out, a signal of another process came,
+/// or the model lacks an instruction.
 pub fn blame(exit: &Exit) -> Blame {
     match exit {
         Exit::Deadline | Exit::Interrupted | Exit::UnknownInstruction { .. } => Blame::Us,
@@ -113,8 +113,8 @@ pub fn blame(exit: &Exit) -> Blame {
     }
 }
 
-/// What a refused entry was to enter the guest with: the registers that the processor's checks look
-/// at, and the queue. What cannot be read is left out.
+/// The state of a refused entry: the registers that the processor checks, and the queue. What cannot be read
+/// is left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entered {
     /// The ioctls that set something since the last entry, oldest first.
@@ -129,7 +129,7 @@ pub struct Entered {
     pub debug: Option<[u64; 2]>,
 }
 
-/// Reads what a refused entry was to enter the guest with, `set` of it since the last entry.
+/// Reads the state of a refused entry; `set` are the ioctls that set something since the last entry.
 pub fn entered(vcpu: &mut dyn Vcpu, set: &[String]) -> Entered {
     Entered {
         set: set.to_vec(),
@@ -185,7 +185,7 @@ mod tests {
             ),
             (
                 Exit::Other { reason: 24 },
-                "KVM_RUN returned KVM_EXIT_SYSTEM_EVENT (24), for which nobody had asked",
+                "KVM_RUN returned KVM_EXIT_SYSTEM_EVENT (24), which was not requested",
             ),
             (
                 Exit::FailEntry { reason: 0x8000_0021, cpu: 3, set: Vec::new() },

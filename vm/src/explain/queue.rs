@@ -5,7 +5,7 @@ use kvm_bindings::{KVM_X86_SHADOW_INT_MOV_SS, KVM_X86_SHADOW_INT_STI, kvm_vcpu_e
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What the uAPI shows of the queue.
+/// The part of the queue that the uAPI shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ShownQueue {

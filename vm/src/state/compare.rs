@@ -1,11 +1,11 @@
-//! What was saved against what reads back, by name.
+//! Compares what was saved with what reads back, by field.
 //!
-//! What no guest could tell apart is made equal first; each place says why. Everything else that
-//! differs is a finding.
+//! Values that no guest can distinguish are made equal first; each place says why. Every other difference is a
+//! finding.
 
 use super::field::{CpuidRegister, Register, Segment, SegmentPart, Table, TablePart};
 use super::{Field, VmState, xsave};
-use crate::difference::{Difference, Value};
+use crate::difference::{Difference, Value, first_difference};
 use crate::overlay;
 use crate::{PAGE, msr};
 use fred::debug::{Dr6, Dr7};
@@ -14,7 +14,7 @@ use kvm_bindings::{
     kvm_sregs, kvm_vcpu_events,
 };
 
-/// What reads back otherwise than it was saved.
+/// The fields whose value differs from the saved one.
 pub(super) fn differences(saved: &VmState, back: &VmState) -> Vec<Difference> {
     let mut found = Found::default();
     found.regs(&saved.regs, &back.regs);
@@ -28,7 +28,7 @@ pub(super) fn differences(saved: &VmState, back: &VmState) -> Vec<Difference> {
         found.0.push(difference);
     });
     for (saved, back) in saved.msrs.iter().zip(&back.msrs) {
-        // It runs on between writing and reading: it can be compared with nothing.
+        // It counts on between writing and reading: it cannot be compared.
         if saved.index != msr::TSC {
             found.numbers(Field::Msr(saved.index), saved.value, back.value);
         }
@@ -89,7 +89,7 @@ impl Found {
         match (saved, back) {
             (Some(saved), Some(back)) => self.numbers(field, saved, back),
             (Some(saved), None) => self.differ(field.into(), Value::from(saved), Value::Nothing),
-            // The source could not say: there is nothing to compare with.
+            // The source did not have it: there is nothing to compare with.
             (None, _) => {}
         }
     }
@@ -136,7 +136,7 @@ impl Found {
         self.numbers(Field::Table(table, TablePart::Limit), saved.limit, back.limit);
     }
 
-    /// Reserved bits of DR6 and DR7 read as KVM pleases and cannot be written.
+    /// Reserved bits of DR6 and DR7 cannot be written, and read as whatever KVM has chosen.
     fn debug_regs(&mut self, saved: &kvm_debugregs, back: &kvm_debugregs) {
         for (index, register) in Register::BREAKPOINTS.into_iter().enumerate() {
             self.numbers(register, saved.db[index], back.db[index]);
@@ -158,12 +158,12 @@ impl Found {
     fn events(&mut self, payload: bool, saved: &kvm_vcpu_events, back: &kvm_vcpu_events) {
         let (was, is) = (&saved.exception, &back.exception);
         // Without the capability user space cannot make an exception pending, and a pending one reads
-        // as injected as well: `losses` names this one, and what follows from it is the guest's to find.
+        // as injected as well: `losses` names this one, and the guest finds what follows from it.
         if payload {
             self.numbers(Register::ExceptionPending, was.pending, is.pending);
         }
         self.numbers(Register::ExceptionInjected, was.injected, is.injected);
-        // The rest of the exception means nothing where there is none.
+        // Without an exception the other fields mean nothing.
         if was.pending | was.injected != 0 {
             self.numbers(Register::ExceptionVector, was.nr, is.nr);
             self.numbers(Register::ExceptionHasErrorCode, was.has_error_code, is.has_error_code);
@@ -193,7 +193,7 @@ impl Found {
         self.numbers(Register::Smm, saved.smi.smm, back.smi.smm);
         self.numbers(Register::SmiPending, saved.smi.pending, back.smi.pending);
         self.numbers(Register::TripleFaultPending, saved.triple_fault.pending, back.triple_fault.pending);
-        // A machine that refused these fields has had them named as losses.
+        // Fields that the machine refused are named as losses already.
         if back.flags & overlay::VALID_NESTED != 0 {
             self.numbers(
                 Register::NestedBit,
@@ -230,7 +230,7 @@ impl Found {
     fn memory(&mut self, saved: &VmState, back: &VmState) {
         const ZEROS: &[u8; PAGE] = &[0; PAGE];
         for (number, (was, is)) in saved.memory.pages.iter().zip(&back.memory.pages).enumerate() {
-            // A page that both share is not looked at.
+            // A page that both share is not read.
             if was == is {
                 continue;
             }
@@ -240,21 +240,6 @@ impl Found {
             }
         }
     }
-}
-
-/// The first bytes that differ; their area begins at `start`.
-pub(super) fn first_difference(was: &[u8], is: &[u8], start: usize) -> Option<(Value, Value)> {
-    const SHOWN: usize = 8;
-    // Most are equal, and memcmp sees that many times faster than a look at each byte.
-    if was == is {
-        return None;
-    }
-    let at = was.iter().zip(is).position(|(was, is)| was != is)?;
-    let value = |all: &[u8]| {
-        let end = (at + SHOWN).min(all.len());
-        Value::Bytes { bytes: all[at..end].to_vec(), at: start + at }
-    };
-    Some((value(was), value(is)))
 }
 
 /// The attribute bits as a descriptor has them. The granularity bit is only a way to write the

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// An enum of what has a name, and its names.
+/// An enum whose variants have names.
 macro_rules! named {
     ($(#[$about:meta])* $list:ident: $($one:ident $name:literal),* $(,)?) => {
         $(#[$about])*
@@ -33,7 +33,7 @@ macro_rules! named {
 }
 
 named! {
-    /// A register, or another part of a vCPU's state, that there is one of.
+    /// A register, or another part of the vCPU's state, that exists once.
     Register:
     Rax "RAX", Rbx "RBX", Rcx "RCX", Rdx "RDX", Rsi "RSI", Rdi "RDI", Rsp "RSP", Rbp "RBP",
     R8 "R8", R9 "R9", R10 "R10", R11 "R11", R12 "R12", R13 "R13", R14 "R14", R15 "R15",
@@ -111,10 +111,10 @@ named! {
     CpuidRegister: Eax "EAX", Ebx "EBX", Ecx "ECX", Edx "EDX",
 }
 
-/// What a restore compares, by identity. Its text is its name; what is read is a text that is printed.
+/// A field that a restore compares. It is printed as its name, and parsed from that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Field {
-    /// What there is one of.
+    /// A field that exists once.
     Register(Register),
     /// A part of a segment register.
     Segment(Segment, SegmentPart),
@@ -124,7 +124,7 @@ pub enum Field {
     Msr(u32),
     /// A component of the XSAVE area, by its number.
     XsaveComponent(u32),
-    /// A leaf of the guest's CPUID: a register of it, or whether it is there.
+    /// A leaf of the guest's CPUID: one of its registers, or whether the leaf exists.
     Cpuid {
         /// EAX.
         leaf: u32,

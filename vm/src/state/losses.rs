@@ -1,4 +1,4 @@
-//! What the uAPI of a source cannot carry: known before anything is sent.
+//! What the uAPI of the source cannot carry: known before anything is sent.
 
 use super::VmState;
 use crate::overlay;
@@ -15,7 +15,7 @@ use std::fmt;
 pub enum Loss {
     /// That an exception is pending, without KVM_CAP_EXCEPTION_PAYLOAD.
     Pending,
-    /// An event of software.
+    /// A software event in flight.
     SoftEvent,
     /// A debug exception that MOV SS holds back, if one is pending.
     HeldBackDebug,
@@ -40,8 +40,7 @@ impl fmt::Display for Loss {
                 "that the exception is pending: without KVM_CAP_EXCEPTION_PAYLOAD it comes back as injected"
             }
             Self::SoftEvent => {
-                "the event of software that is half-way: its type, vector and instruction length are in a slot \
-                 that kvm_vcpu_events does not show"
+                "the software event in flight: kvm_vcpu_events does not show its type, vector and instruction length"
             }
             Self::HeldBackDebug => {
                 "a debug exception that MOV SS holds back, if one is pending: kvm_vcpu_events has no field for \
@@ -63,8 +62,8 @@ impl fmt::Display for Loss {
 /// What `state` cannot carry to another VM; `in_flight` says that an event is known to be in flight,
 /// whether or not the queue shows one.
 ///
-/// The structure has no field for an event's type or instruction length, and it does not show what
-/// KVM keeps in its slot for events of software. Under the IDT neither type nor nested bit is
+/// The structure has no field for an event's type or instruction length, and it does not show the
+/// software event that KVM has in flight. Under the IDT neither type nor nested bit is
 /// delivered, but KVM needs type and length to inject.
 pub fn losses(state: &VmState, in_flight: bool) -> Vec<Loss> {
     let events = &state.events;
@@ -89,7 +88,7 @@ pub fn losses(state: &VmState, in_flight: bool) -> Vec<Loss> {
 }
 
 /// Whether `state` holds an injected exception whose event data the uAPI has no field for: no kernel can
-/// be asked to carry it.
+/// carry it.
 ///
 /// The payload's fields are valid with KVM_VCPUEVENT_VALID_PAYLOAD, which KVM_SET_VCPU_EVENTS refuses
 /// without KVM_CAP_EXCEPTION_PAYLOAD, and else ignores them. With the capability there is a field, and a

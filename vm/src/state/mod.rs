@@ -4,18 +4,18 @@
 //! |---|---|
 //! | this one | [`VmState`], [`save`], and every law of the order of both directions |
 //! | [`restore`](self::restore()) | the steps of a restore as a table |
-//! | [`set`] | KVM_SET_*, and which field it is where one is refused |
-//! | `compare` | what was saved against what reads back, by name |
+//! | [`set`] | KVM_SET_*, and which field is the cause where one is refused |
+//! | `compare` | compares what was saved with what reads back, by field |
 //! | `xsave` | the same for the XSAVE area |
-//! | [`field`] | what is compared, by identity, and its names |
-//! | [`losses`](self::losses()) | what the uAPI cannot carry at all |
-//! | [`carries_nested_bit`] | whether it carries the nested bit, by trying |
+//! | [`field`] | the fields that are compared, and their names |
+//! | [`losses`](self::losses()) | what the uAPI cannot carry |
+//! | [`carries_nested_bit`] | whether it carries the nested bit, by a trial |
 //!
 //! # The laws
 //!
 //! Saving, in this order:
 //! 1. An exit for I/O or MMIO is unfinished until KVM_RUN is entered again: it is completed with
-//!    `immediate_exit` before anything is read, else the guest would ring its doorbell twice.
+//!    `immediate_exit` before anything is read, else the guest would write to its doorbell twice.
 //! 2. MP_STATE before events: KVM_GET_MP_STATE may turn pending INIT and SIPI into state.
 //! 3. Events before the registers they change: without KVM_CAP_EXCEPTION_PAYLOAD, GET_VCPU_EVENTS,
 //!    GET_SREGS, GET_SREGS2 and GET_DEBUGREGS write a pending payload to CR2 or DR6. The first of
@@ -38,7 +38,7 @@
 //! 7. REGS before events: KVM_SET_REGS clears a pending exception.
 //! 8. Events last of all, for they describe what the next entry does with everything else.
 //!
-//! Reading back follows the order of saving. It cannot disturb what it looks at: the calls of
+//! Reading back follows the order of saving. It does not change what it reads: the calls of
 //! law 3 of saving change a *pending* exception without the payload capability, and without it
 //! KVM_SET_VCPU_EVENTS cannot make an exception pending.
 
@@ -63,16 +63,16 @@ use kvm_bindings::{
     kvm_sregs2, kvm_vcpu_events, kvm_xcrs,
 };
 
-/// Everything a guest is, as far as the uAPI of its machine can say.
+/// The whole state of a guest, as far as its machine's uAPI shows it.
 #[derive(Clone, Debug)]
 pub struct VmState {
-    /// What its VM was made of.
+    /// The configuration of its VM.
     pub config: VmConfig,
-    /// What the guest's CPUID held, which need not be what was set: compared, not set.
+    /// The guest's CPUID, which may differ from what was set: it is compared, not set.
     pub cpuid: Vec<kvm_cpuid_entry2>,
     /// Guest memory.
     pub memory: MemoryImage,
-    /// The TSC's rate in kHz; `None` where the machine does not tell.
+    /// The TSC's rate in kHz; `None` where the machine does not report it.
     pub tsc_khz: Option<u32>,
     /// MP state.
     pub mp_state: kvm_mp_state,

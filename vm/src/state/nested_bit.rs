@@ -3,8 +3,8 @@
 use crate::{Vcpu, VcpuError, overlay};
 use fred::event::vector;
 
-/// Sets an injected #PF, nested and not, and reads it back. The exception stays in the queue: the VM is
-/// one to be thrown away.
+/// Sets an injected #PF, nested and not, and reads it back. The exception stays in the queue, so the VM is
+/// of no further use.
 ///
 /// # Errors
 /// When KVM_GET_VCPU_EVENTS fails. That KVM_SET_VCPU_EVENTS refuses the flag is an answer.

@@ -1,4 +1,4 @@
-//! The steps of a restore, as a table, and the check behind it.
+//! The steps of a restore, as a table, and the check after it.
 
 use super::{Loss, VmState, compare, read, second_form, set};
 use crate::Machine;
@@ -13,7 +13,7 @@ use kvm_bindings::kvm_vcpu_events;
 pub enum Step {
     /// Guest memory.
     Memory,
-    /// KVM_SET_TSC_KHZ, where the rate is another one than the fresh VM's.
+    /// KVM_SET_TSC_KHZ, where the rate differs from the fresh VM's.
     TscKhz,
     /// KVM_SET_SREGS2, or KVM_SET_SREGS.
     Sregs,
@@ -33,7 +33,7 @@ pub enum Step {
     Events,
 }
 
-/// The order that the laws of restoring give, which are written at the [module](super).
+/// The order that follows from the laws of restoring: see the [module](super).
 pub const ORDER: [Step; 10] = [
     Step::Memory,
     Step::TscKhz,
@@ -51,9 +51,9 @@ pub const ORDER: [Step; 10] = [
 pub struct Restored {
     /// The new VM.
     pub vcpu: Box<dyn Vcpu>,
-    /// What reads back otherwise than it was saved: the machine is wrong.
+    /// Fields that read back with another value than was saved: the machine is wrong.
     pub findings: Vec<Difference>,
-    /// What the new machine cannot hold, said by name.
+    /// What the new machine cannot hold.
     pub losses: Vec<Loss>,
 }
 
@@ -84,7 +84,7 @@ pub fn restore_and_check(machine: &dyn Machine, state: &VmState) -> Result<Resto
     Ok(restored)
 }
 
-/// Restores in an order of the caller's: any but [`ORDER`] breaks a law, which tests do on purpose.
+/// Restores in the caller's order. Any but [`ORDER`] breaks a law, which tests do on purpose.
 ///
 /// # Errors
 /// When the VM cannot be made or a SET fails.
@@ -140,7 +140,7 @@ impl Restored {
         if refused.blame() != Blame::Machine {
             return Err(refused);
         }
-        // The fewest first.
+        // The smallest set first.
         let fields = [overlay::VALID_EVENT_DATA, overlay::VALID_NESTED].map(|flag| events.flags & flag);
         let subsets = [fields[0], fields[1], fields[0] | fields[1]];
         let accepted = subsets
@@ -148,7 +148,7 @@ impl Restored {
             .filter(|left_out| *left_out != 0)
             .find(|left_out| self.vcpu.set_events(&overlay::without(events, *left_out)).is_ok());
         let Some(left_out) = accepted else {
-            // It is none of these fields that is refused.
+            // None of these fields is the cause.
             return set::events(self.vcpu.as_mut(), &overlay::without(events, fields[0] | fields[1]));
         };
         if left_out & overlay::VALID_NESTED != 0 && overlay::nested(events) {

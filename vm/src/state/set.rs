@@ -1,12 +1,13 @@
-//! KVM_SET_*, and which field it is where one is refused.
+//! KVM_SET_*, and which field is the cause where one is refused.
 //!
-//! A machine that refuses what it, or another, has given is wrong, and its author needs to know by
-//! which field. So the refused state is offered again with one field after the other put back to what
-//! the vCPU has; where no single one is enough, each is offered alone.
+//! A machine that refuses a state that it, or another, has returned is wrong, and its author needs to know
+//! which field it refuses. So the refused state is tried again, each time with one field set to the vCPU's
+//! present value. Where no single field is the cause, each is tried alone.
 
-use crate::blame::{Blame, Refusal, RefusedField};
+use crate::blame::Blame;
 use crate::difference::Value;
 use crate::msr;
+use crate::refusal::{Refusal, RefusedField};
 use crate::{Msr, Vcpu, VcpuError, Xsave};
 use kvm_bindings::{
     kvm_debugregs, kvm_dtable, kvm_mp_state, kvm_regs, kvm_segment, kvm_sregs, kvm_sregs2, kvm_vcpu_events,
@@ -14,7 +15,7 @@ use kvm_bindings::{
 };
 use std::ops::Range;
 
-/// A field of `S`, or a group that means something together.
+/// A field of `S`, or a group of fields that have a meaning only together.
 struct Field<S> {
     name: &'static str,
     copy: Box<Copy<S>>,
@@ -193,7 +194,7 @@ pub fn events(vcpu: &mut dyn Vcpu, wanted: &kvm_vcpu_events) -> Result<(), VcpuE
     set(vcpu, "KVM_SET_VCPU_EVENTS", wanted, fields, |vcpu| vcpu.events(), put)
 }
 
-/// KVM_SET_MSRS, which says itself at which MSR it stopped.
+/// KVM_SET_MSRS, whose result says at which MSR it stopped.
 ///
 /// # Errors
 /// As [`regs`].
@@ -228,7 +229,7 @@ fn set<S: Clone + PartialEq>(
     if error.blame() != Blame::Machine {
         return Err(error);
     }
-    // What a call that was refused has left: what the vCPU had before.
+    // A refused call has left the vCPU's earlier state.
     let Ok(has) = get(vcpu) else { return Err(error) };
     let with = |base: &S, field: &Field<S>, from: &S| {
         let mut state = base.clone();

@@ -1,12 +1,11 @@
-//! The XSAVE area: what was saved against what reads back, component by component.
+//! Compares XSAVE areas, component by component.
 //!
 //! A component whose bit in XSTATE_BV is 0 is in its initial state, whatever its bytes say; and one
-//! that is in its initial state may or may not have its bit set. Neither can a guest tell.
+//! that is in its initial state may or may not have its bit set. A guest can distinguish neither.
 
 use super::Field;
-use super::compare::first_difference;
 use super::field::Register;
-use crate::difference::Difference;
+use crate::difference::{Difference, first_difference};
 use kvm_bindings::kvm_cpuid_entry2;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -21,7 +20,7 @@ const MXCSR: Range<usize> = 24..28;
 const LEGACY: usize = 2;
 
 /// Where the state of each component lies that the guest's CPUID has. Bytes 28..32, MXCSR_MASK, are
-/// the processor's and no state; bytes 416..512 are software's.
+/// a constant of the processor; bytes 416..512 are available to software.
 fn components(cpuid: &[kvm_cpuid_entry2]) -> Vec<(usize, Field, Range<usize>)> {
     let mut all = vec![
         (0, Register::X87Control.into(), 0..24),
@@ -39,7 +38,7 @@ fn components(cpuid: &[kvm_cpuid_entry2]) -> Vec<(usize, Field, Range<usize>)> {
     all
 }
 
-/// Tells `found` of each component that differs, with the first bytes that do.
+/// Calls `found` for each component that differs, with the first bytes that do.
 pub(super) fn compare(
     cpuid: &[kvm_cpuid_entry2],
     saved: &[u8],

@@ -5,7 +5,7 @@ use fred::debug::Dr6;
 use fred::event::{EventType, vector};
 use kvm_bindings::{KVM_VCPUEVENT_VALID_PAYLOAD, kvm_vcpu_events};
 
-/// The registers that hold something like event data, as they are when a function is asked.
+/// The registers that hold something like event data, at the time of the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventRegisters {
     /// CR2.
@@ -16,16 +16,16 @@ pub struct EventRegisters {
     pub xfd_err: u64,
 }
 
-/// What becomes of an event whose delivery was interrupted.
+/// What happens to an event whose delivery was interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requeue {
     /// It is kept and injected again, as this event.
     Keep(Event),
-    /// The same, and its event data is forgotten: its injection has none to write.
+    /// It is kept without its event data: its injection has none to write.
     KeepWithoutData(Event),
-    /// It is forgotten; the instruction that raised it runs again.
+    /// It is dropped; the instruction that raised it runs again.
     RunAgain,
-    /// It is forgotten, and the instruction is taken to be done.
+    /// It is dropped, and the instruction counts as completed.
     Lose,
 }
 
@@ -38,35 +38,35 @@ pub struct Behaviour {
     pub summary: &'static str,
     /// Where it comes from: mail subject and date, the series, or the kernel function.
     pub origin: &'static str,
-    /// The failure modes it plays, as docs/behaviours.md numbers them; none for a correct one.
+    /// The failure modes that it shows, as numbered in docs/behaviours.md; none for a correct one.
     pub plays: &'static [&'static str],
 
     /// The exception bitmap: which exceptions are intercepted while IA32_XFD has this value.
     pub intercepts: fn(xfd: u64) -> u32,
     /// An exception is intercepted and queued: the event, and the payload to queue with it.
     pub intercept: fn(event: Event, registers: &EventRegisters) -> Event,
-    /// A pending exception's payload is delivered to the registers: the event data that is kept,
+    /// A pending exception's payload is delivered to the registers. Returns the event data that is kept,
     /// from vector and payload.
     pub deliver: fn(vector: u8, payload: u64) -> u64,
-    /// The same where the capability is off and user space looks before the injection.
+    /// The same where the capability is off and user space reads the state before the injection.
     pub deliver_early: fn(vector: u8, payload: u64) -> Option<u64>,
-    /// An exception for which no event data is kept is injected: its event data after all, from that
-    /// of the exception before it.
+    /// An exception without event data in the queue is injected: the event data it gets nevertheless, from
+    /// that of the exception before it.
     pub leftover: fn(last: u64) -> Option<u64>,
     /// An injection is set up: what is written to INJECTED_EVENT_DATA, from the vector, the event
     /// data kept in the queue, and the registers.
     pub inject: fn(vector: u8, data: u64, registers: &EventRegisters) -> u64,
-    /// An event of this type is injected that has no event data: whether 0 is written to
-    /// INJECTED_EVENT_DATA. Where it is not, the field keeps its value, and the processor pushes it.
+    /// Whether 0 is written to INJECTED_EVENT_DATA when an event of this type is injected that has no event
+    /// data. Otherwise the field keeps its value, and the processor pushes it.
     pub clears: fn(EventType) -> bool,
-    /// An exit interrupted a delivery: what becomes of the original event.
+    /// An exit interrupted a delivery: what happens to the original event.
     pub requeue: fn(original: Event) -> Requeue,
     /// Whether the queue is cleared once an injected exception has been delivered.
     pub clears_delivered: bool,
-    /// An entry was abandoned with the injection set up: the event data put back into the queue,
+    /// An injection was cancelled: the event data that goes back into the queue,
     /// from the injected event and the event data of the last original event.
     pub cancel: fn(injected: &Event, last_original: u64) -> Option<u64>,
-    /// KVM_GET_VCPU_EVENTS: how an injected exception's event data travels.
+    /// KVM_GET_VCPU_EVENTS: how it carries an injected exception's event data.
     pub export: fn(data: u64, events: &mut kvm_vcpu_events),
     /// KVM_SET_VCPU_EVENTS: the event data of an injected exception.
     pub import: fn(events: &kvm_vcpu_events) -> Option<u64>,
@@ -74,7 +74,7 @@ pub struct Behaviour {
     pub exports_soft: bool,
     /// The flags of [`vm::overlay`] that its `kvm_vcpu_events` has: any other is EINVAL.
     pub overlay: u32,
-    /// KVM_GET_MSRS: what user space reads of an MSR that has this value.
+    /// KVM_GET_MSRS: what user space reads from an MSR that has this value.
     pub saves_msr: fn(index: u32, value: u64) -> u64,
     /// Whether an injected exception's effects on CR2 and DR6 are repeated at each injection.
     pub repeats_side_effects: bool,
@@ -85,28 +85,28 @@ pub struct Behaviour {
     pub keeps_sti_blocking: bool,
     /// Whether an NMI that is requeued can be injected again: its own blocking is lifted.
     pub unblocks_requeued_nmi: bool,
-    /// Whether KVM_GET_VCPU_EVENTS shows NMIs that wait.
+    /// Whether KVM_GET_VCPU_EVENTS shows pending NMIs.
     pub saves_pending_nmi: bool,
     /// Whether KVM_GET_VCPU_EVENTS shows blocking by NMI.
     pub saves_nmi_blocking: bool,
-    /// Whether KVM_NMI makes an NMI wait.
+    /// Whether KVM_NMI makes an NMI pending.
     pub takes_nmis: bool,
-    /// Whether an NMI that waits has the guest left as soon as it can take it.
+    /// Whether a pending NMI causes an exit as soon as the guest can take it: an NMI window.
     pub opens_nmi_window: bool,
-    /// Whether KVM_INTERRUPT makes an interrupt wait.
+    /// Whether KVM_INTERRUPT queues an interrupt.
     pub takes_interrupts: bool,
-    /// When KVM_EXIT_IRQ_WINDOW_OPEN comes.
+    /// When KVM_RUN returns KVM_EXIT_IRQ_WINDOW_OPEN.
     pub window: InterruptWindow,
-    /// Whether writes of deliveries are in the dirty ring.
+    /// Whether the writes of event deliveries are logged in the dirty ring.
     pub logs_deliveries: bool,
 }
 
-/// When user space is told that the guest can take an external interrupt.
+/// When KVM reports that the guest can take an external interrupt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InterruptWindow {
-    /// When it can: RFLAGS.IF is 1 and no shadow of STI or MOV SS is in effect.
+    /// When it can: RFLAGS.IF is 1 and no interrupt shadow is in effect.
     Open,
-    /// When RFLAGS.IF is 1, in a shadow too.
+    /// When RFLAGS.IF is 1, in an interrupt shadow too.
     InShadow,
     /// At once.
     WithoutIf,
@@ -119,11 +119,11 @@ impl Behaviour {
     }
 }
 
-/// What every behaviour but the wrong one of its places does: payload reuse with its gaps closed.
+/// The correct behaviour, from which every other one differs: payload reuse with its gaps closed.
 pub const CORRECT: Behaviour = Behaviour {
     name: "payload-reuse",
-    summary: "event data lives in the exception's payload, refilled on requeue and cancel, and travels with \
-              injected exceptions",
+    summary: "event data lives in the exception's payload, refilled on requeue and cancel, and kvm_vcpu_events \
+              carries it with injected exceptions",
     origin: "Sean Christopherson, review of \"Virtualize FRED event_data\", Mar 2026, its gaps closed",
     plays: &[],
     intercepts: usual,
@@ -134,7 +134,7 @@ pub const CORRECT: Behaviour = Behaviour {
     inject: |_, data, _| data,
     clears: |_| true,
     requeue: |original| match original.event_type {
-        // There is no way to inject these as what they were: the instruction raises them again.
+        // These cannot be injected with their own type: the instruction raises them again.
         EventType::PrivilegedSoftwareException | EventType::Other => Requeue::RunAgain,
         _ => Requeue::Keep(original),
     },
@@ -171,7 +171,7 @@ pub fn usual(xfd: u64) -> u32 {
     if xfd != 0 { always | 1 << vector::NM } else { always }
 }
 
-/// #DB's event data as DR6 suggests it: right as long as nothing sticky was left there.
+/// #DB's event data, derived from DR6: right as long as no sticky bit was set before.
 pub(super) fn from_dr6(registers: &EventRegisters) -> u64 {
     (registers.dr6 ^ Dr6::ACTIVE_LOW) & Dr6::VOLATILE
 }

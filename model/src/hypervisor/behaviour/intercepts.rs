@@ -1,13 +1,12 @@
 //! Which exceptions are intercepted.
 //!
-//! KVM's exception bitmap depends on what the host does: on debugging, on paging, on XFD. An exception
-//! that is intercepted reaches the guest through the queue, any other without it, and the guest must
-//! not be able to tell.
+//! KVM's exception bitmap depends on the host: on debugging, paging and XFD. An intercepted exception
+//! reaches the guest through the queue, any other one directly. The guest must not see a difference.
 
 use super::correct::{Behaviour, CORRECT};
 use super::flaws::INT1_RETYPED;
 
-/// A behaviour for each extreme.
+/// One behaviour for each extreme.
 pub const ALL: [&Behaviour; 2] = [&INTERCEPT_EVERYTHING, &INTERCEPT_NOTHING];
 
 /// Every exception goes through the queue.
@@ -20,7 +19,7 @@ pub const INTERCEPT_EVERYTHING: Behaviour = Behaviour {
     ..CORRECT
 };
 
-/// No exception does: nothing can be retyped.
+/// No exception goes through the queue, so none can be retyped.
 pub const INTERCEPT_NOTHING: Behaviour = Behaviour {
     name: "intercept-nothing",
     summary: "payload reuse with no exception intercepted: INT1 keeps its type although `int1-retyped` would \

@@ -1,17 +1,17 @@
 //! Behaviours: one function for each place where KVM's flow can lose an event's data, and every
-//! known way to get one of them wrong.
+//! known mistake at each.
 //!
 //! A behaviour is written as its difference from [`CORRECT`], so that it is wrong in one place
-//! only. The tests are judged by them: with a correct behaviour every scenario passes, with any
+//! only. They show what the tests catch: with a correct behaviour every scenario passes, with any
 //! other at least two cases fail.
 //!
 //! | module | holds |
 //! |---|---|
 //! | `correct` | what a behaviour is, and [`CORRECT`] |
-//! | [`proposals`] | what was proposed on the KVM mailing list, and what kernels ship |
+//! | [`proposals`] | the proposals of the KVM mailing list, and what kernels ship |
 //! | [`flaws`] | one behaviour for each failure mode |
-//! | [`injected`] | what becomes of what the host injects, and of writes that it has logged |
-//! | [`intercepts`] | which exceptions are intercepted, and that it makes no difference |
+//! | [`injected`] | flaws in NMIs and interrupts that the host injects, and in the dirty ring |
+//! | [`intercepts`] | which exceptions are intercepted; it must make no difference |
 
 mod correct;
 pub mod flaws;

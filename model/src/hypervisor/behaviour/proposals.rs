@@ -1,4 +1,4 @@
-//! What was proposed, and what kernels ship.
+//! The proposals of the KVM mailing list, and what kernels ship.
 
 use super::correct::{Behaviour, CORRECT, Requeue, from_dr6};
 use super::flaws::{INT1_RETYPED, RF_LOST, STALE_EVENT_DATA, STALE_INTERRUPT_DATA};
@@ -22,7 +22,7 @@ pub const ALL: [&Behaviour; 9] = [
 /// A uAPI that has a field for event data.
 pub const UAPI_EVENT_DATA: Behaviour = Behaviour {
     name: "uapi-event-data",
-    summary: "event data is kept apart from the payload and has a field of its own in kvm_vcpu_events",
+    summary: "event data is stored separately from the payload and has its own field in kvm_vcpu_events",
     origin: "Sean Christopherson, review of \"Virtualize FRED event_data\", Mar 2026",
     overlay: overlay::VALID_NESTED | overlay::VALID_EVENT_DATA,
     export: |data, events| overlay::set_event_data(events, data),
@@ -59,7 +59,7 @@ pub const KERNEL_ONLY_EVENT_DATA: Behaviour = Behaviour {
 /// The event is dropped in the hope that the processor raises it again.
 pub const DROP_AND_REGENERATE: Behaviour = Behaviour {
     name: "drop-and-regenerate",
-    summary: "an exception whose delivery was interrupted is dropped: the instruction is to raise it again",
+    summary: "an exception whose delivery was interrupted is dropped, so that the instruction raises it again",
     origin: "Xin Li, Jan 2026",
     plays: &["F7", "F10"],
     requeue: |original| match original.event_type {
@@ -69,7 +69,7 @@ pub const DROP_AND_REGENERATE: Behaviour = Behaviour {
     ..CORRECT
 };
 
-/// The payload-reuse sketch without anything it does not say.
+/// The payload-reuse sketch, implemented literally.
 pub const PAYLOAD_REUSE_LITERAL: Behaviour = Behaviour {
     name: "payload-reuse-literal",
     summary: "payload reuse as sketched: INJECTED_EVENT_DATA is written only while the exception has its payload, \
@@ -93,10 +93,10 @@ pub const PAYLOAD_REUSE_LITERAL: Behaviour = Behaviour {
     ..CORRECT
 };
 
-/// A released kernel that offers FRED all the same: nothing in its flow knows of event data.
+/// A released kernel that offers FRED nevertheless: no part of it handles event data.
 pub const STOCK: Behaviour = Behaviour {
     name: "stock",
-    summary: "a kernel without the FRED series: no event data on requeue, on cancel and in the uAPI, no nested bit",
+    summary: "a kernel without the FRED series: no event data on requeue, on cancel or in the uAPI, and no nested bit",
     origin: "Linux 6.18, arch/x86/kvm",
     plays: &["F7", "F8", "F9", "F12", "F13", "F23"],
     requeue: |original| (CORRECT.requeue)(Event { data: 0, nested: false, ..original }),
@@ -107,11 +107,11 @@ pub const STOCK: Behaviour = Behaviour {
     ..KERNEL_ONLY_EVENT_DATA
 };
 
-/// The FRED series as posted last.
+/// The latest posting of the FRED series.
 pub const V9: Behaviour = Behaviour {
     name: "v9",
-    summary: "event data in the kernel only and never reset, not written for interrupts, NMIs and INT n; INT1 \
-              retyped, RF lost without the payload capability",
+    summary: "event data is in the kernel only, never reset, and not written for interrupts, NMIs and INT n; INT1 \
+              is retyped; RF is lost without the payload capability",
     origin: "\"Enable FRED with KVM VMX\" v9, Xin Li, 26 Oct 2025",
     plays: &["F9", "F11", "F13", "F23"],
     leftover: STALE_EVENT_DATA.leftover,
@@ -125,7 +125,7 @@ pub const V9: Behaviour = Behaviour {
 /// The same under a host that does not enable the series' capability for the nested bit.
 pub const V9_NESTED_OFF: Behaviour = Behaviour {
     name: "v9-nested-off",
-    summary: "v9 with KVM_CAP_EXCEPTION_NESTED_FLAG off: kvm_vcpu_events has no place for the nested bit",
+    summary: "v9 with KVM_CAP_EXCEPTION_NESTED_FLAG off: kvm_vcpu_events has no field for the nested bit",
     origin: "\"KVM: x86: Save/restore the nested flag of an exception\" v9, Xin Li, 26 Oct 2025",
     plays: &["F9", "F11", "F12", "F13", "F23"],
     overlay: 0,
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn deriving_from_dr6_repeats_what_was_sticky() {
+    fn deriving_from_dr6_repeats_sticky_bits() {
         let registers = EventRegisters { cr2: 0, dr6: 0xFFFF_EFF0, xfd_err: 0 };
         assert_eq!((RECOVER_FROM_REGISTERS.inject)(1, 0x4000, &registers), 0xE000);
         assert_eq!((DATA_FROM_DR6.inject)(1, 0x4000, &registers), 0xE000);

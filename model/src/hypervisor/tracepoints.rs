@@ -1,8 +1,8 @@
-//! What happens to an event, line by line, for `midflight trace`.
+//! What is traced: entries, exits, the queue, and `kvm_vcpu_events`.
 
 use super::Vm;
 use super::queue::Queue;
-use super::story::Story;
+use super::trace::Trace;
 use crate::event::Event;
 use crate::memory::{Memory, PAGE};
 use crate::processor::{Exit, ExitReason, Processor};
@@ -12,33 +12,33 @@ use kvm_bindings::kvm_vcpu_events;
 use std::fmt::Write as _;
 
 impl Vm {
-    /// Tells what happens to events in this VM.
-    pub fn tell(&mut self, story: Story) {
-        self.story = Some(story);
+    /// Traces what happens to events in this VM.
+    pub fn set_trace(&mut self, trace: Trace) {
+        self.trace = Some(trace);
     }
 
-    /// The story, if there is one and it has begun.
-    fn told(&self) -> Option<&Story> {
-        self.story.as_ref().filter(|story| story.is_told())
+    /// The trace, if there is one and it has begun.
+    fn begun_trace(&self) -> Option<&Trace> {
+        self.trace.as_ref().filter(|trace| trace.has_begun())
     }
 
-    /// How many instructions an entry may execute: single ones while a story is told, none behind
-    /// an injection, so that the handler is seen where it was entered.
+    /// How many instructions an entry may execute: one at a time in a trace, none after an
+    /// injection, so that the handler is seen where it was entered.
     pub(super) fn slice(&self, slice: u64, injects: bool) -> u64 {
-        match self.told() {
+        match self.begun_trace() {
             Some(_) if injects => 0,
             Some(_) if !self.handler_entered => 1,
             _ => slice,
         }
     }
 
-    pub(super) fn tell_entry(&mut self, injected: Option<&Event>) {
-        self.memory.record_accesses(self.told().is_some());
-        let Some(story) = self.told() else { return };
+    pub(super) fn trace_entry(&mut self, injected: Option<&Event>) {
+        self.memory.record_accesses(self.begun_trace().is_some());
+        let Some(trace) = self.begun_trace() else { return };
         match injected {
-            Some(event) => story.line(format!("inject       {}", describe(event))),
+            Some(event) => trace.line(format!("inject       {}", describe(event))),
             None if self.handler_entered => {}
-            None => story.line(format!(
+            None => trace.line(format!(
                 "instruction  {}{}",
                 instruction(&self.processor, &self.memory),
                 blocking(&self.processor)
@@ -46,10 +46,10 @@ impl Vm {
         }
     }
 
-    pub(super) fn tell_exit(&mut self, exit: &Exit) {
+    pub(super) fn trace_exit(&mut self, exit: &Exit) {
         let accesses = self.memory.take_accesses();
         let delivered = !accesses.is_empty() && exit.original.is_none();
-        if self.told().is_none() {
+        if self.begun_trace().is_none() {
             return;
         }
         let value = |gpa: u64| {
@@ -62,7 +62,7 @@ impl Vm {
         for (number, access) in accesses.iter().enumerate() {
             let kind = if access.write { "write" } else { "read" };
             lines.push(if access.refused {
-                format!("  access {number:<3} {kind:5} {:#x}: REFUSED by the second stage", access.gpa)
+                format!("  access {number:<3} {kind:5} {:#x}: EPT violation", access.gpa)
             } else {
                 format!("  access {number:<3} {kind:5} {:#x}: {:#018x}", access.gpa, value(access.gpa))
             });
@@ -84,19 +84,19 @@ impl Vm {
             lines.push(format!("interrupted  {}", describe(event)));
         }
         self.handler_entered |= delivered;
-        if let Some(story) = self.told() {
-            lines.into_iter().for_each(|line| story.line(line));
+        if let Some(trace) = self.begun_trace() {
+            lines.into_iter().for_each(|line| trace.line(line));
         }
     }
 
-    pub(super) fn tell_queue(&self, when: &str) {
-        if let Some(story) = self.told() {
-            story.line(format!("queue        {when}: {}{}", queue(&self.queue), blocking(&self.processor)));
+    pub(super) fn trace_queue(&self, when: &str) {
+        if let Some(trace) = self.begun_trace() {
+            trace.line(format!("queue        {when}: {}{}", queue(&self.queue), blocking(&self.processor)));
         }
     }
 
-    pub(super) fn tell_events(&self, call: &str, events: &kvm_vcpu_events) {
-        let Some(story) = self.told() else { return };
+    pub(super) fn trace_events(&self, call: &str, events: &kvm_vcpu_events) {
+        let Some(trace) = self.begun_trace() else { return };
         let exception = &events.exception;
         let mut line = format!(
             "{call}  exception nr={} pending={} injected={} error_code={:#x} has_payload={} payload={:#x}",
@@ -118,7 +118,7 @@ impl Vm {
             ", interrupt shadow {:#x}, NMI pending={} injected={} masked={}",
             events.interrupt.shadow, events.nmi.pending, events.nmi.injected, events.nmi.masked
         );
-        story.line(line);
+        trace.line(line);
     }
 }
 

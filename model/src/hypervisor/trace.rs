@@ -3,27 +3,27 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A story that several machines tell, one after the other. Nothing is written until it is begun.
+/// A trace to which several machines add lines, one after the other. It has no line before it begins.
 #[derive(Clone, Debug, Default)]
-pub struct Story {
-    told: Arc<AtomicBool>,
+pub struct Trace {
+    begun: Arc<AtomicBool>,
     lines: Arc<Mutex<Vec<String>>>,
 }
 
-impl Story {
+impl Trace {
     /// From now on lines are kept.
     pub fn begin(&self) {
-        self.told.store(true, Ordering::Relaxed);
+        self.begun.store(true, Ordering::Relaxed);
     }
 
     /// Whether lines are kept.
-    pub fn is_told(&self) -> bool {
-        self.told.load(Ordering::Relaxed)
+    pub fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Relaxed)
     }
 
     /// Adds a line.
     pub fn line(&self, line: String) {
-        if self.is_told() {
+        if self.has_begun() {
             self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
         }
     }

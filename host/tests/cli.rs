@@ -30,8 +30,8 @@ fn options_that_make_no_sense_are_errors() {
     if embedded("pf").is_some() {
         refused(&midflight(&["run", "--require", "colour"]), "unknown feature");
         refused(&midflight(&["run", "--known-issues", "/no/such/file"]), "/no/such/file");
-        refused(&midflight(&["run", "--host-fact", "kernel=6.1"]), "kernel is what the host says of itself");
-        refused(&midflight(&["compare", "--host-fact", "colour=blue"]), "is no fact that can be stated");
+        refused(&midflight(&["run", "--host-fact", "kernel=6.1"]), "kernel is read from the host");
+        refused(&midflight(&["compare", "--host-fact", "colour=blue"]), "is not a fact that can be stated");
     }
 }
 

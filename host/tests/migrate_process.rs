@@ -209,7 +209,7 @@ fn a_destination_that_answers_something_else_is_an_error_that_says_so() {
     };
     let Some(report) = run(&ModelMachine::new(&CORRECT), None, talking, id) else { return };
     assert_eq!(report.outcome, Outcome::Error);
-    assert!(reason(&report).unwrap().contains("says what makes no sense"), "{:?}", report.why);
+    assert!(reason(&report).unwrap().contains("broke the protocol"), "{:?}", report.why);
 }
 
 #[test]

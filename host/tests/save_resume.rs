@@ -165,7 +165,7 @@ fn what_is_no_whole_guest_is_refused_before_anything_is_restored() {
         ([good.as_slice(), b"\n"].concat(), "something follows the end of the stream"),
         (newer, "which is newer than this midflight's"),
         (nonsense, "the stream's section report makes no sense"),
-        (b"GET / HTTP/1.1\r\nHost: nobody\r\n\r\n".to_vec(), "this is no midflight stream"),
+        (b"GET / HTTP/1.1\r\nHost: nobody\r\n\r\n".to_vec(), "this is not a midflight stream"),
     ] {
         refused(&resume(&stream, &["--machine", "model"]), sentence);
     }
@@ -210,7 +210,7 @@ fn an_input_that_sends_nothing_or_does_not_end_is_waited_for_until_a_deadline() 
     }
     // What never ends, and is no guest.
     let zeros = ["resume", "/dev/zero", "--wait", "30"];
-    refused(&midflight(&zeros), "this is no midflight stream");
+    refused(&midflight(&zeros), "this is not a midflight stream");
 }
 
 #[test]
@@ -286,8 +286,8 @@ fn options_that_make_no_sense_are_refused() {
         (vec!["save", ON_MODEL, "--machine", "qemu"], "qemu takes none"),
         (vec!["save", ON_MODEL, "--machine", "kvm", "--behaviour", "stock"], "--behaviour is for the model"),
         (vec!["save", "pf/read-unmapped:fred:block@frame:migrate"], "does not leave"),
-        (vec!["save", "pf/read-unmapped:idt:storm=1:migrate-process"], "come back"),
-        (vec!["save", "pf/read-unmapped:fred:block@frame:migrate-process+again=2"], "come back"),
+        (vec!["save", "pf/read-unmapped:idt:storm=1:migrate-process"], "sent back"),
+        (vec!["save", "pf/read-unmapped:fred:block@frame:migrate-process+again=2"], "sent back"),
         (vec!["resume", "/no/such/file"], "/no/such/file: No such file"),
         (vec!["migrate", "--listen", "-"], "midflight migrate is now midflight save and midflight resume"),
         (vec!["migrate", ON_MODEL, "--to", "tcp:1"], "midflight save ID | ssh there midflight resume"),

@@ -35,7 +35,7 @@ pub(crate) struct Cli {
     /// The KVM device
     #[arg(long, value_name = "FILE", global = true, default_value = DEVICE)]
     pub(crate) kvm: PathBuf,
-    /// The words of the command line that started this midflight elsewhere, for the commands in its report
+    /// The command line that started this midflight in another process or kernel, for the commands in its report
     #[arg(long, global = true, hide = true)]
     pub(crate) called_as: Option<OsString>,
     /// The command.

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 pub(super) fn trace(args: &TraceArgs, files: &[PathBuf], given: &Given) -> Result<u8, CliError> {
     let Model(behaviour) = Model::named(args.behaviour.as_deref()).map_err(CliError::Usage)?;
     let images = images::load(files)?;
-    let (image, scenario) = select::one(&images, &args.scenario, "trace tells")?;
+    let (image, scenario) = select::one(&images, &args.scenario, "trace shows")?;
     let trace = Trace::default();
     let machine = ModelMachine::new(behaviour).traced(trace.clone());
     let mut runner = Runner::new(&machine, Some(behaviour.name.to_owned()), args.timeout);

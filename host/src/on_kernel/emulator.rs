@@ -95,8 +95,8 @@ mod tests {
     #[test]
     fn no_command_and_no_program_are_sentences() {
         let sentence = |emulator| command_line(emulator, "", "", "").unwrap_err().to_string();
-        assert!(sentence("").starts_with("--emulator `` is no command line"));
-        assert!(sentence("qemu 'x").starts_with("--emulator `qemu 'x` is no command line"));
+        assert!(sentence("").starts_with("--emulator `` is not a command line"));
+        assert!(sentence("qemu 'x").starts_with("--emulator `qemu 'x` is not a command line"));
         assert!(sentence("no-such-emulator -m 1").starts_with("no-such-emulator is not here: install QEMU"));
     }
 

@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_failure_that_depends_on_time_says_so() {
-        for (stop, machine, by_chance) in [
+        for (stop, machine, depends_on_time) in [
             ("storm=7", "kvm", true),
             ("storm", "kvm->model", true),
             ("storm", "model", false),
@@ -255,8 +255,8 @@ mod tests {
             let report = Report::new(&scenario, machine, None).concluded(Outcome::Error, None);
             let mut text = Vec::new();
             finding(&mut text, &report).unwrap();
-            let said = String::from_utf8(text).unwrap().contains("    by chance: ");
-            assert_eq!(said, by_chance, "{stop} on {machine}");
+            let said = String::from_utf8(text).unwrap().contains("    not deterministic: ");
+            assert_eq!(said, depends_on_time, "{stop} on {machine}");
         }
     }
 }

@@ -105,7 +105,7 @@ impl KnownIssues {
         self.issues.iter().find(|issue| hosts.iter().any(|facts| issue.explains(of, failure, facts)))
     }
 
-    /// Sets those of the kernel's warnings apart that are known.
+    /// Separates the known ones of the kernel's warnings.
     pub fn excuse(&self, said: KernelSaid, facts: &HostFacts) -> JudgedWarnings {
         warning::excuse(&self.warnings, said, facts)
     }

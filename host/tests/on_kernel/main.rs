@@ -38,7 +38,7 @@ fn missing_modules_are_sentences() {
     fs::remove_file(scratch.0.join("modules/kernel/virt/kvm.ko")).unwrap();
     assert!(sentence(&run()).contains("kvm_amd needs the module kvm, and there is none below"));
     fs::write(scratch.0.join("modules/kernel/kvm-amd.ko"), b"text").unwrap();
-    assert!(sentence(&run()).contains("kvm-amd.ko is no kernel module"));
+    assert!(sentence(&run()).contains("kvm-amd.ko is not a kernel module"));
     fs::remove_file(scratch.0.join("modules/kernel/kvm-amd.ko")).unwrap();
     assert!(sentence(&run()).contains("there is no kvm-amd and no kvm-intel module below"));
 }

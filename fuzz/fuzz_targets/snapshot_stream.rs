@@ -9,7 +9,7 @@
 use libfuzzer_sys::fuzz_target;
 use midflight::report::outcome::Report;
 use midflight::scenario::Scenario;
-use midflight::stream::{Guest, Kind, Reader, StreamError, Writer};
+use midflight::stream::{Guest, Reader, SectionKind, StreamError, Writer};
 use model::ModelMachine;
 use model::hypervisor::behaviour::CORRECT;
 use std::sync::LazyLock;
@@ -28,9 +28,9 @@ fn written(guest: &Guest) -> Result<Vec<u8>, StreamError> {
 }
 
 /// The payloads of a valid guest, each with its kind.
-static SOUND: LazyLock<Vec<(Kind, Vec<u8>)>> = LazyLock::new(|| sound().unwrap_or_default());
+static SOUND: LazyLock<Vec<(SectionKind, Vec<u8>)>> = LazyLock::new(|| sound().unwrap_or_default());
 
-fn sound() -> Option<Vec<(Kind, Vec<u8>)>> {
+fn sound() -> Option<Vec<(SectionKind, Vec<u8>)>> {
     let machine = ModelMachine::new(&CORRECT);
     let config = VmConfig {
         memory_size: 0x8000,
@@ -50,8 +50,8 @@ fn sound() -> Option<Vec<(Kind, Vec<u8>)>> {
     };
     let bytes = written(&guest).ok()?;
     let mut reader = Reader::new(bytes.as_slice()).ok()?;
-    let payload = |kind: &Kind| Some((*kind, reader.section(*kind).ok()?));
-    Kind::ALL.iter().map(payload).collect()
+    let payload = |kind: &SectionKind| Some((*kind, reader.section(*kind).ok()?));
+    SectionKind::ALL.iter().map(payload).collect()
 }
 
 fn framed(mut data: &[u8]) -> Result<Vec<u8>, StreamError> {

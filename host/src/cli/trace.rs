@@ -49,9 +49,11 @@ pub(super) fn trace(args: &TraceArgs, files: &[PathBuf], given: &Given) -> Resul
     }
     match report.outcome {
         Outcome::Pass => writeln!(output, "PASS: {} on model ({})", report.scenario, behaviour.name)?,
-        _ => human::one(&mut output, &report, &|| {
-            Some(given.command("trace", &[report.scenario.to_string()], &[]))
-        })?,
+        Outcome::Fail | Outcome::Error | Outcome::Skip | Outcome::Known => {
+            human::one(&mut output, &report, &|| {
+                Some(given.command("trace", &[report.scenario.to_string()], &[]))
+            })?
+        }
     }
     writeln!(output, "These results test the tests, not your KVM.")?;
     output.flush()?;

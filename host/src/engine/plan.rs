@@ -62,7 +62,7 @@ fn questions<'a>(
     questions
 }
 
-/// The CPUID feature behind a need; `None` where every machine here meets it.
+/// The CPUID feature that meets a need; `None` where every machine here meets it.
 const FEATURES: [(Needs, Feature); 4] =
     [(Needs::FRED, FRED), (Needs::XFD, XFD), (Needs::AMX, AMX_TILE), (Needs::RDTSCP, RDTSCP)];
 

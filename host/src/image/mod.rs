@@ -156,7 +156,7 @@ fn collect_notes<'a>(elf: &Elf<'_>, bytes: &'a [u8]) -> Result<Notes<'a>, Proble
     let mut notes = Notes { entry: None, descriptor: None };
     for header in elf.program_headers.iter().filter(|header| header.p_type == PT_NOTE) {
         let mut rest = file_range(bytes, header.p_offset, header.p_filesz)?;
-        while let Some((note, behind)) = next_note(rest) {
+        while let Some((note, after)) = next_note(rest) {
             match (note.name, note.kind) {
                 (b"Xen\0", PVH_ENTRY) => {
                     notes.entry = note.descriptor.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
@@ -164,7 +164,7 @@ fn collect_notes<'a>(elf: &Elf<'_>, bytes: &'a [u8]) -> Result<Notes<'a>, Proble
                 (b"midflight\0", protocol::note::TYPE) => notes.descriptor = Some(note.descriptor),
                 _ => {}
             }
-            rest = behind;
+            rest = after;
         }
     }
     Ok(notes)
@@ -188,8 +188,8 @@ fn next_note(bytes: &[u8]) -> Option<(ElfNote<'_>, &[u8])> {
     let end = descriptor_at.checked_add(descriptor_size)?;
     let name = bytes.get(12..12 + name_size)?;
     let descriptor = bytes.get(descriptor_at..end)?;
-    let behind = bytes.get(end.checked_next_multiple_of(4)?..).unwrap_or(&[]);
-    Some((ElfNote { name, kind, descriptor }, behind))
+    let after = bytes.get(end.checked_next_multiple_of(4)?..).unwrap_or(&[]);
+    Some((ElfNote { name, kind, descriptor }, after))
 }
 
 fn file_range(bytes: &[u8], offset: u64, size: u64) -> Result<&[u8], Problem> {

@@ -69,14 +69,14 @@ pub(super) fn parse(descriptor: &[u8]) -> Result<Note, Problem> {
     let pages = DeliveryPages::of(&image)?;
     let mut cases: Vec<Case> = Vec::new();
     for number in 1..=image.case_count {
-        let (case, behind) = <CaseNote>::read_from_prefix(rest)
+        let (case, after) = <CaseNote>::read_from_prefix(rest)
             .map_err(|_| Problem::BrokenNote("it has fewer cases than it says"))?;
         let case = parse_case(number, &case)?;
         if cases.iter().any(|other| other.name == case.name) {
             return Err(Problem::SameName(case.name));
         }
         cases.push(case);
-        rest = behind;
+        rest = after;
     }
     if cases.is_empty() {
         return Err(Problem::BrokenNote("it has no case"));

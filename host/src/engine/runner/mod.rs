@@ -46,7 +46,7 @@ impl Runner<'_> {
         conclude(report, start)
     }
 
-    /// Runs a guest that was stopped elsewhere to the end of its case, and judges it; `report` is what
+    /// Runs a guest that was stopped in another process to the end of its case, and judges it; `report` is what
     /// is known of it.
     pub fn finish(
         &mut self,

@@ -55,8 +55,8 @@ impl Monitor {
 
 /// The value after `RIP=`, once it is followed by something.
 fn rip_in(answer: &str) -> Option<u64> {
-    let (_, behind) = answer.split_once("RIP=")?;
-    let (digits, _) = behind.split_once(' ')?;
+    let (_, after) = answer.split_once("RIP=")?;
+    let (digits, _) = after.split_once(' ')?;
     u64::from_str_radix(digits, 16).ok()
 }
 

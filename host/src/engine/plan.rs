@@ -176,11 +176,6 @@ impl Abilities {
         }
         (run, skipped)
     }
-
-    /// Whether FRED scenarios can run here.
-    pub fn has_fred(&self) -> bool {
-        self.meets.contains(Needs::FRED)
-    }
 }
 
 /// Scenarios with a delivery, or all.

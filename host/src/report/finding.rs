@@ -1,5 +1,6 @@
 //! Why a scenario did not pass, other than a field that differed.
 
+use super::words;
 use crate::image::Address;
 use crate::stops::cut::Changed;
 use protocol::doorbell::Doorbell;
@@ -9,10 +10,11 @@ use vm::refusal::Refusal;
 use vm::{Exit, VcpuError};
 
 /// Why a scenario did not pass. What it looks like in TOML is how known-issues.toml describes it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Finding {
     /// The guest's own words: an event where none may be, what it lacks, why it cannot judge.
+    #[error("{words}{}", words::rip(*.rip))]
     Guest {
         /// Its words, without the address.
         words: String,
@@ -21,11 +23,13 @@ pub enum Finding {
         rip: Option<u64>,
     },
     /// The guest's verdict is not believed.
+    #[error("{why}")]
     Verdict {
         /// Why.
         why: Disbelief,
     },
     /// A call to the machine failed.
+    #[error("{call} failed: {message} (errno {errno}){advice}")]
     Call {
         /// The ioctl or system call.
         call: String,
@@ -37,6 +41,7 @@ pub enum Finding {
         advice: String,
     },
     /// KVM_SET_MSRS refused a value.
+    #[error("MSR {index:#x} cannot be set to {value:#x} on this machine")]
     Msr {
         /// The MSR.
         index: u32,
@@ -44,11 +49,13 @@ pub enum Finding {
         value: u64,
     },
     /// KVM_SET_* refused what KVM_GET_* had given, or that with one thing changed.
+    #[error("{refusal}")]
     Refused {
         /// What exactly.
         refusal: Refusal,
     },
     /// KVM_RUN returned with an unexpected exit.
+    #[error("{}", words::exit(.exit, .at, .entered.as_deref()))]
     Exit {
         /// With what.
         exit: Exit,
@@ -60,6 +67,7 @@ pub enum Finding {
         entered: Option<Box<Entered>>,
     },
     /// The guest was still running at its deadline.
+    #[error("timeout: after {seconds} s the guest was still running, at {}", words::place(.at))]
     Deadline {
         /// How many seconds it had.
         seconds: f64,
@@ -68,6 +76,7 @@ pub enum Finding {
         at: Option<Address>,
     },
     /// The image ended itself in the middle of a case.
+    #[error("the image ended itself in the middle of a case, {}: {words}", words::ended(*.byte))]
     Ended {
         /// The byte that it ended with.
         byte: u8,
@@ -75,6 +84,7 @@ pub enum Finding {
         words: String,
     },
     /// The guest wrote to a port, or read from one, when it should not.
+    #[error("the guest {port} out of turn, RIP at {}", words::place(.at))]
     OutOfTurn {
         /// Which.
         port: Port,
@@ -83,47 +93,60 @@ pub enum Finding {
         at: Option<Address>,
     },
     /// The event in flight was another one at the second KVM_RUN.
+    #[error("the event in flight changed at the second KVM_RUN, to {to}")]
     EventChanged {
         /// What it had become.
         to: Box<Changed>,
     },
     /// The entry was cancelled, and the event that it was to inject is lost from the queue.
+    #[error("the entry was abandoned, and the event that it was to inject is gone from the queue: {queue}")]
     EventGone {
         /// What is in the queue.
         queue: ShownQueue,
     },
     /// CPUID offers FRED, the guest has set CR4.FRED, and it reads 0.
+    #[error("CPUID offers FRED, the guest has set CR4.FRED, and CR4.FRED reads 0")]
     FredNotSet,
     /// The guest rang `Done` without KVM_RUN having returned at the `Armed` before it.
+    #[error("the guest rang Done, but KVM_RUN had not returned at the Armed before it")]
     NeverArmed,
     /// What a stop says that the machine must not do.
+    #[error("{words}")]
     Machine {
         /// Its words.
         words: String,
     },
     /// The delivery was not cut.
+    #[error("the delivery was not cut: {why}")]
     NotCut {
         /// Why it is not proved.
         why: String,
     },
     /// The case ended without meeting the stop.
+    #[error("the delivery was not cut: the case ended without meeting the stop")]
     StopNotMet,
     /// In which run of a storm it was.
+    #[error("in run {run} of the storm")]
     InStorm {
         /// The run, from 1.
         run: u32,
     },
     /// The machine lacks something.
+    #[error("{what}")]
     Lacks {
         /// What.
         what: String,
     },
     /// The model skipped a scenario, and the model can do everything.
+    #[error(
+        "the model can do everything, and it skipped this: {}", .what.as_deref().unwrap_or("it did not say why")
+    )]
     Denied {
         /// What it says that it lacks.
         what: Option<String>,
     },
     /// A known issue did not show.
+    #[error("the known issue `{issue}` did not show: remove the scenario from {file}, line {line}")]
     NotShown {
         /// Its name.
         issue: String,
@@ -133,6 +156,7 @@ pub enum Finding {
         line: usize,
     },
     /// A fault of this program or its environment.
+    #[error("{words}")]
     Program {
         /// In words.
         words: String,
@@ -140,10 +164,11 @@ pub enum Finding {
 }
 
 /// Why a verdict is not believed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "kebab-case")]
 pub enum Disbelief {
     /// A pass with too few fields compared.
+    #[error("the guest says pass and compared {compared} fields, not {least}")]
     Compared {
         /// So many were.
         compared: u32,
@@ -151,8 +176,10 @@ pub enum Disbelief {
         least: u32,
     },
     /// A pass with fields that differ.
+    #[error("the guest says pass with {0} fields different")]
     Differing(u32),
     /// A pass with another number of deliveries than the case has.
+    #[error("the guest says pass after {got} deliveries; the case has {stated}")]
     Entries {
         /// So many came.
         got: u32,
@@ -160,6 +187,7 @@ pub enum Disbelief {
         stated: u32,
     },
     /// A pass with another number of captured frames than the case has deliveries.
+    #[error("the image says pass with {captured} frames captured; the case has {stated}")]
     Frames {
         /// So many were captured.
         captured: usize,
@@ -167,16 +195,22 @@ pub enum Disbelief {
         stated: u32,
     },
     /// A pass, and no cut was proved.
+    #[error("the guest says pass and no cut was proved")]
     NoCut,
     /// A failure that names neither a field nor a reason.
+    #[error("the guest says fail and names neither a field nor a reason")]
     NoReason,
     /// `Done` without a verdict.
+    #[error("the guest rang Done without a verdict")]
     None,
     /// A number that is no verdict.
+    #[error("the guest's verdict {0} is unknown")]
     Unknown(u32),
     /// The image printed none for the case.
+    #[error("the image printed no verdict for the case")]
     NotPrinted,
     /// The image ended as failed before this case's.
+    #[error("the image ended as failed before this case's verdict")]
     EndedAsFailed,
 }
 

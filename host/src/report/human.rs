@@ -56,7 +56,13 @@ pub(super) fn again(output: &mut dyn Write, again: &Again<'_>) -> Result<()> {
 
 /// Writes one failure without a command.
 pub(super) fn finding(output: &mut dyn Write, report: &Report) -> Result<()> {
-    writeln!(output, "{}: {} on {}", report.outcome.word().to_uppercase(), report.scenario, subject(report))?;
+    writeln!(
+        output,
+        "{}: {} on {}",
+        report.outcome.to_string().to_uppercase(),
+        report.scenario,
+        subject(report)
+    )?;
     for difference in &report.differences {
         writeln!(
             output,

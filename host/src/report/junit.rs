@@ -65,7 +65,7 @@ fn status(report: &Report) -> TestCaseStatus {
         Outcome::Fail => TestCaseStatus::non_success(NonSuccessKind::Failure),
         Outcome::Error => TestCaseStatus::non_success(NonSuccessKind::Error),
     };
-    let mut message = report.outcome.word().to_owned();
+    let mut message = report.outcome.to_string();
     if let Some(reason) = reason(report) {
         message.push_str(&format!(": {reason}"));
     }

@@ -12,9 +12,12 @@ use vm::Blame;
 use vm::explain::ShownQueue;
 use vm::state::{Loss, Restored};
 
-/// The outcome of a scenario, least severe first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+/// The outcome of a scenario, least severe first. Reports have the word in lower case.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::Display,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Outcome {
     /// Every field was as expected, and the cut was proved if there was to be one.
     Pass,
@@ -26,22 +29,6 @@ pub enum Outcome {
     Fail,
     /// The harness, the image or the environment is wrong, or the cut did not happen.
     Error,
-}
-
-impl Outcome {
-    /// Every outcome, least severe first.
-    pub const ALL: [Self; 5] = [Self::Pass, Self::Skip, Self::Known, Self::Fail, Self::Error];
-
-    /// The word that reports use.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Pass => "pass",
-            Self::Skip => "skip",
-            Self::Known => "known",
-            Self::Fail => "fail",
-            Self::Error => "error",
-        }
-    }
 }
 
 impl From<Blame> for Outcome {

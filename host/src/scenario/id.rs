@@ -42,11 +42,8 @@ fn parse(text: &str) -> Result<Scenario, &'static str> {
     let (image, rest) = text.split_once('/').ok_or("it has no `image/`")?;
     let mut parts = rest.split(':').peekable();
     let case = parts.next().filter(|case| !case.is_empty()).ok_or("it names no case")?;
-    let delivery = match parts.next() {
-        Some("fred") => DeliveryMode::Fred,
-        Some("idt") => DeliveryMode::Idt,
-        _ => return Err("its delivery is neither `fred` nor `idt`"),
-    };
+    let delivery = parts.next().and_then(|delivery| delivery.parse::<DeliveryMode>().ok());
+    let delivery = delivery.ok_or("its delivery is neither `fred` nor `idt`")?;
     let payload = parts.next_if_eq(&"nopayload").is_none();
     let plan = match parts.next() {
         Some("cold") => Plan::Cold,

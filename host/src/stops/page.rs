@@ -47,8 +47,7 @@ pub(super) trait RefusesPage: Copy {
 /// The syntax of `name` at a place.
 pub(super) fn parse(name: &str, id: &str) -> Option<Result<Place, &'static str>> {
     let at = id.strip_prefix(name)?.strip_prefix('@')?;
-    let place = Place::ALL.into_iter().find(|place| place.name() == at);
-    Some(place.ok_or("its place is none of `frame`, `pt`, `pd`, `pdpt`, `idt`, `gdt`, `tss`"))
+    Some(at.parse().map_err(|_| "its place is none of `frame`, `pt`, `pd`, `pdpt`, `idt`, `gdt`, `tss`"))
 }
 
 /// Whether the delivery, and nothing else, touches the page at `place`.

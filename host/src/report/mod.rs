@@ -3,6 +3,7 @@
 pub(crate) mod compare;
 pub(crate) mod decode;
 pub mod difference;
+mod disbelief;
 pub mod facts;
 pub mod finding;
 mod format;

@@ -35,6 +35,12 @@ pub struct StopFacts {
     pub migrates_between_machines: bool,
 }
 
+impl StopFacts {
+    /// A stop that needs nothing, depends on nothing, and can be anywhere.
+    pub const ORDINARY: Self =
+        Self { place: None, vm: VmKind::Plain, depends_on_time: false, migrates_between_machines: true };
+}
+
 /// One kind of stop. Methods with a default need no override where the stop needs nothing.
 pub trait How {
     /// How its ids are written, for people.
@@ -125,11 +131,13 @@ pub trait CutStop {
     /// Whether the same delivery can be cut once more.
     fn again(&self) -> Again<'_>;
 
-    /// Lets the guest continue after a cut.
+    /// Lets the guest continue after a cut, where something keeps it from that.
     ///
     /// # Errors
     /// When the machine refuses it.
-    fn release(&self, session: &mut Session<'_>) -> Result<(), VcpuError>;
+    fn release(&self, _session: &mut Session<'_>) -> Result<(), VcpuError> {
+        Ok(())
+    }
 
     /// What the machine did wrong if the delivery completed without being cut; `None` if that
     /// alone is not wrong. Called before the guest continues and after its case: only what is wrong both times counts.
@@ -172,6 +180,29 @@ pub trait Unseen {
     /// When it was not.
     fn prove(&self, session: &Session<'_>, rip: u64) -> Result<Cut, NoCut>;
 }
+
+/// What a stop with one id says of its ids.
+macro_rules! one_id {
+    ($id:literal) => {
+        fn syntax() -> &'static [&'static str] {
+            &[$id]
+        }
+
+        fn parse(id: &str) -> Option<Result<Self, &'static str>> {
+            (id == $id).then_some(Ok(Self))
+        }
+
+        fn all() -> Vec<Self> {
+            vec![Self]
+        }
+
+        fn id(&self) -> String {
+            $id.to_owned()
+        }
+    };
+}
+
+pub(super) use one_id;
 
 impl Way<'_> {
     /// Prepares the stop at `Armed`, before anything is injected.

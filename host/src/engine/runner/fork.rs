@@ -74,8 +74,21 @@ impl<'m> Runner<'m> {
         }
     }
 
+    /// A guest at `Ready`: booted for its scenario alone, or forked.
+    pub(super) fn start<'i>(
+        &mut self,
+        image: &'i Image,
+        scenario: &Scenario,
+        deadline: Instant,
+    ) -> Result<Session<'i>, Trouble> {
+        match scenario.plan {
+            Plan::Cold => self.boot(image, scenario, deadline),
+            Plan::None | Plan::Cut(..) => Ok(Session::new(self.fork(image, scenario, deadline)?, image)),
+        }
+    }
+
     /// A VM stopped at `Ready`, forked from the snapshot, which is taken the first time.
-    pub(super) fn fork(
+    fn fork(
         &mut self,
         image: &Image,
         scenario: &Scenario,
@@ -95,7 +108,7 @@ impl<'m> Runner<'m> {
     }
 
     /// A VM booted to `Ready`.
-    pub(super) fn boot<'i>(
+    fn boot<'i>(
         &self,
         image: &'i Image,
         scenario: &Scenario,

@@ -91,13 +91,15 @@ fn describe(session: Option<&mut Session<'_>>, stopped: Stopped, timeout: Durati
             (Outcome::Error, Finding::Deadline { seconds: timeout.as_secs_f64(), at })
         }
         Stopped::Exit(exit) => {
-            let at = match exit {
-                Exit::UnknownInstruction { rip, .. } => Some(image.describe_address(rip)),
-                _ => at,
-            };
-            let entered = match &exit {
-                Exit::FailEntry { set, .. } => Some(Box::new(explain::entered(session.vcpu.as_mut(), set))),
-                _ => None,
+            let (at, entered) = match &exit {
+                Exit::UnknownInstruction { rip, .. } => (Some(image.describe_address(*rip)), None),
+                Exit::FailEntry { set, .. } => {
+                    (at, Some(Box::new(explain::entered(session.vcpu.as_mut(), set))))
+                }
+                Exit::IoOut { .. } | Exit::IoIn { .. } | Exit::Mmio { .. } | Exit::Fault { .. } => (at, None),
+                Exit::InterruptWindow | Exit::Halt | Exit::Shutdown | Exit::Interrupted => (at, None),
+                Exit::Deadline | Exit::DirtyRingFull => (at, None),
+                Exit::InternalError { .. } | Exit::Unknown { .. } | Exit::Other { .. } => (at, None),
             };
             (explain::blame(&exit).into(), Finding::Exit { exit, at, entered })
         }
@@ -108,7 +110,8 @@ fn describe(session: Option<&mut Session<'_>>, stopped: Stopped, timeout: Durati
     }
 }
 
-pub(super) fn expect(_: &Session<'_>, stopped: Stopped, doorbell: Doorbell) -> Result<(), Trouble> {
+/// What a guest that was to ring `doorbell` has done instead, if it did not.
+pub(super) fn expect(stopped: Stopped, doorbell: Doorbell) -> Result<(), Trouble> {
     if stopped == Stopped::Doorbell(doorbell) { Ok(()) } else { Err(Trouble::Stopped(stopped)) }
 }
 

@@ -3,10 +3,7 @@
 use super::error::CliError;
 use std::path::Path;
 
-/// Checks that `/proc` is there, and with `kvm` also `/sys`.
-///
-/// # Errors
-/// When one is not.
+/// Checks that `/proc` is there, and with `kvm` also `/sys`. Fails when one is not.
 pub(super) fn check(kvm: bool) -> Result<(), CliError> {
     if Path::new("/proc/self/exe").symlink_metadata().is_err() {
         let why = "midflight starts processes of its own through /proc/self/exe, and what is known of a host \

@@ -12,7 +12,7 @@ use crate::engine::runner::conclude;
 use crate::machines::{Described, MachineKind};
 use crate::migration::timed::Timed;
 use crate::migration::{GRACE, MigrationError, finish, receive};
-use crate::report::outcome::Report;
+use crate::report::Report;
 use crate::stream::Guest;
 use std::collections::HashMap;
 use std::fs::OpenOptions;

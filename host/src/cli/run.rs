@@ -16,7 +16,7 @@ use crate::engine::plan::with_delivery;
 use crate::image::DeliveryMode;
 use crate::images;
 use crate::machines::{Described, Description};
-use crate::report::outcome::Report;
+use crate::report::Report;
 use crate::scenario::{Plan, Scenario};
 use crate::stops::storm::StormBounds;
 use on::MachineRuns;

@@ -1,14 +1,12 @@
 //! Every memory access of a delivery as a stop, alone and in pairs, with every action: on the model.
 
 use crate::ending;
-use crate::engine::job::Job;
-use crate::engine::options::RunOptions;
-use crate::engine::pool;
 use crate::engine::runner::Runner;
+use crate::engine::{Job, RunOptions, pool};
 use crate::image::Image;
 use crate::machines::Description;
 use crate::machines::model::Model;
-use crate::report::outcome::{AtCut, Report};
+use crate::report::{AtCut, Report};
 use crate::scenario::{self, Action, DeliveryMode, Plan, Scenario, Stop};
 use crate::stops::Access;
 use crate::stops::action::EACH;

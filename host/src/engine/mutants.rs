@@ -1,14 +1,11 @@
 //! Every behaviour of the model against every scenario: the suite judged.
 
 use crate::ending;
-use crate::engine::job::Job;
-use crate::engine::options::RunOptions;
-use crate::engine::pool;
+use crate::engine::{Job, RunOptions, pool};
 use crate::image::Image;
 use crate::machines::Description;
 use crate::machines::model::Model;
-use crate::report::Totals;
-use crate::report::outcome::{Outcome, Report};
+use crate::report::{Outcome, Report, Totals};
 use crate::scenario::{self, Plan, Scenario};
 use model::hypervisor::behaviour::{self, Behaviour};
 use protocol::note::CaseFlags;

@@ -2,8 +2,7 @@
 
 use crate::engine::questions::{Question, StopSupport, Support};
 use crate::image::{Case, Image};
-use crate::report::finding::Finding;
-use crate::report::outcome::{Outcome, Report};
+use crate::report::{Finding, Outcome, Report};
 use crate::scenario::{self, DeliveryMode, Plan, Scenario};
 use fred::cpuid::{AMX_TILE, FRED, Feature, INTEL, RDTSCP, XFD, vendor};
 use protocol::need::Needs;

@@ -1,6 +1,6 @@
 //! The outcome of a scenario that ran more than once.
 
-use crate::report::outcome::Report;
+use crate::report::Report;
 use crate::scenario::Scenario;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

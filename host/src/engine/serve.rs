@@ -25,10 +25,8 @@ pub(crate) enum ServeError {
     Io(#[from] std::io::Error),
 }
 
-/// Reads what it is for from `input`, and then serves requests until `input` ends.
-///
-/// # Errors
-/// When an image or a machine cannot be used, or the parent is gone.
+/// Reads what it is for from `input`, and then serves requests until `input` ends. Fails when an image or a
+/// machine cannot be used, or the parent is gone.
 pub(crate) fn serve(mut input: impl BufRead, output: impl Write) -> Result<(), ServeError> {
     let mut first = String::new();
     input.read_line(&mut first)?;

@@ -1,9 +1,7 @@
 //! The verdict of the guest's judge, and whether the host accepts it.
 
 use crate::image::Case;
-use crate::report::difference::{Difference, Field};
-use crate::report::finding::{Disbelief, Finding};
-use crate::report::outcome::{Outcome, Report};
+use crate::report::{Difference, Disbelief, Field, Finding, Outcome, Report};
 use crate::scenario::{self, Scenario};
 use protocol::compared;
 use protocol::delivery::Delivery;

@@ -7,11 +7,10 @@
 
 use crate::compare::observe::Observations;
 use crate::ending::{self, LOOK};
-use crate::engine::job::Job;
-use crate::engine::options::RunOptions;
 use crate::engine::questions::{LONGEST, Question, StopSupport, Support};
+use crate::engine::{Job, RunOptions};
 use crate::process::THIS_PROGRAM;
-use crate::report::outcome::Report;
+use crate::report::Report;
 use crate::scenario::Scenario;
 use kvm::process::{die_with_parent, end, let_end, status};
 use serde::{Deserialize, Serialize};
@@ -140,10 +139,8 @@ impl Worker {
     }
 
     /// Asks each of `questions`, with KVM_CAP_EXCEPTION_PAYLOAD on or off. A stop at which the process
-    /// had to be killed, or died, is one that does not work.
-    ///
-    /// # Errors
-    /// When a process cannot be started or spoken to, or ends before it can be asked.
+    /// had to be killed, or died, is one that does not work. Fails when a process cannot be started or spoken
+    /// to, or ends before it can be asked.
     pub(crate) fn probe(
         &mut self,
         payload: bool,
@@ -175,10 +172,7 @@ impl Worker {
         self.setup.job.not_run(scenario, error.to_string())
     }
 
-    /// Looks at a guest at each doorbell, on the machine that it starts on.
-    ///
-    /// # Errors
-    /// When there is no answer.
+    /// Looks at a guest at each doorbell, on the machine that it starts on. Fails when there is no answer.
     pub(crate) fn observe(&mut self, scenario: &Scenario) -> Result<Observations, WorkerError> {
         match self.ask(&Request::Observe(scenario.clone())) {
             Ok(Answer::Observations(observation)) if observation.report.scenario == *scenario => {

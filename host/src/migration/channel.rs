@@ -6,7 +6,7 @@
 
 use super::{Migrated, MigrationError, MigrationRequest, Task, finish, image_of, receive, send_back};
 use crate::image::Image;
-use crate::report::outcome::Report;
+use crate::report::Report;
 use crate::stream::{Guest, StreamError, base_of};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

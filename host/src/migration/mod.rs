@@ -20,14 +20,12 @@ pub use request::{GRACE, Migrated, MigrationError, MigrationRequest, Task};
 
 use crate::engine::runner::Runner;
 use crate::image::Image;
-use crate::report::finding::Finding;
-use crate::report::outcome::{Outcome, Report};
+use crate::report::{Finding, Outcome, Report};
 use crate::scenario::Scenario;
 use crate::stream::{Guest, base_of};
 use std::io::Read;
 use std::time::Duration;
-use vm::state;
-use vm::{Blame, Machine, Vcpu};
+use vm::{Blame, Machine, Vcpu, state};
 
 /// Reads a whole guest; refuses anything after it.
 ///

@@ -4,10 +4,8 @@ use super::format::{Again, Ended, Writer};
 use super::plain::Plain;
 use super::totals::Totals;
 use crate::machines::quirks;
-use crate::report::facts::HostFacts;
 use crate::report::known::JudgedWarnings;
-use crate::report::outcome::{Outcome, Report};
-use crate::report::words::reason;
+use crate::report::{HostFacts, Outcome, Report, reason};
 use crate::scenario::{DeliveryMode, Scenario};
 use std::collections::BTreeMap;
 use std::io::{Result, Write};
@@ -33,10 +31,7 @@ impl Writer for Human {
 }
 
 /// Writes one scenario, if it needs attention: its failure, with the command that repeats it
-/// where there is one, and its frames.
-///
-/// # Errors
-/// When `output` cannot be written.
+/// where there is one, and its frames. Fails when `output` cannot be written.
 pub(crate) fn one(output: &mut dyn Write, report: &Report, again: &Again<'_>) -> Result<()> {
     let output = &mut Plain(output);
     match report.outcome {
@@ -100,10 +95,8 @@ fn at_the_cut(output: &mut dyn Write, report: &Report) -> Result<()> {
     report.losses.iter().try_for_each(|loss| writeln!(output, "    the uAPI did not carry: {loss}"))
 }
 
-/// Writes that a guest was saved, in so many `bytes`, and what the kernel said.
-///
-/// # Errors
-/// When `output` cannot be written.
+/// Writes that a guest was saved, in so many `bytes`, and what the kernel said. Fails when `output` cannot be
+/// written.
 pub(crate) fn saved(
     output: &mut dyn Write,
     report: &Report,

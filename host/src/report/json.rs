@@ -2,9 +2,7 @@
 
 use super::format::{Again, Early, Ended, Writer};
 use super::totals::Totals;
-use crate::report::facts::HostFacts;
-use crate::report::outcome::{Outcome, Report};
-use crate::report::words::reason;
+use crate::report::{HostFacts, Outcome, Report, reason};
 use crate::stops::Proof;
 use serde::Serialize;
 use std::collections::BTreeMap;

@@ -31,8 +31,7 @@ pub use fields::{DescribedField, written};
 pub use warning::{JudgedWarnings, KnownWarning};
 
 use crate::kernel_log::KernelSaid;
-use crate::report::facts::HostFacts;
-use crate::report::outcome::{Outcome, Report};
+use crate::report::{HostFacts, Outcome, Report};
 
 /// The name and the text of the list that this midflight was built with.
 const BUILT_IN: (&str, &str) = ("known-issues.toml", include_str!("../../../known-issues.toml"));

@@ -1,14 +1,10 @@
 //! The mutants matrix, for people and as docs/behaviours.md.
 
 use crate::engine::mutants::{KILLS, Matrix, Row};
-use crate::report::difference::Difference;
-use crate::report::words::reason;
+use crate::report::{Difference, reason};
 use std::io::{Result, Write};
 
-/// Writes one row as it is done.
-///
-/// # Errors
-/// When `output` cannot be written.
+/// Writes one row as it is done. Fails when `output` cannot be written.
 pub(crate) fn row(output: &mut impl Write, row: &Row) -> Result<()> {
     let behaviour = row.behaviour;
     let totals = &row.totals;
@@ -42,10 +38,7 @@ pub(crate) fn row(output: &mut impl Write, row: &Row) -> Result<()> {
     output.flush()
 }
 
-/// Writes the summary of the matrix.
-///
-/// # Errors
-/// When `output` cannot be written.
+/// Writes the summary of the matrix. Fails when `output` cannot be written.
 pub(crate) fn conclusion(output: &mut impl Write, matrix: &Matrix) -> Result<()> {
     let defects = matrix.defects();
     writeln!(output)?;
@@ -103,10 +96,7 @@ const FAILURE_MODES: [(&str, &str); 23] = [
     ("F24", "a page that a delivery writes is not logged as dirty"),
 ];
 
-/// Writes the matrix as docs/behaviours.md.
-///
-/// # Errors
-/// When `output` cannot be written.
+/// Writes the matrix as docs/behaviours.md. Fails when `output` cannot be written.
 pub(crate) fn markdown(output: &mut impl Write, matrix: &Matrix) -> Result<()> {
     write!(output, "{HEAD}")?;
     writeln!(output, "| behaviour | plays | what it does | origin |\n|---|---|---|---|")?;

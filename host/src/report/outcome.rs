@@ -1,9 +1,7 @@
 //! The outcome of a scenario: the record that workers send and that reports and JSON are made of.
 
 use crate::image::Address;
-use crate::report::difference::{Difference, Field};
-use crate::report::facts::HostFacts;
-use crate::report::finding::Finding;
+use crate::report::{Difference, Field, Finding, HostFacts};
 use crate::scenario::Scenario;
 use crate::stops::Proof;
 use serde::{Deserialize, Serialize};

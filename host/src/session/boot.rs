@@ -6,8 +6,7 @@ use fred::control::{CR0_ET, CR0_PE, rflags};
 use kvm_bindings::{kvm_regs, kvm_segment};
 use protocol::mailbox::{HostFlags, Mailbox};
 use std::mem::offset_of;
-use vm::Machine;
-use vm::{Vcpu, VcpuError, VmConfig, VmKind};
+use vm::{Machine, Vcpu, VcpuError, VmConfig, VmKind};
 
 /// Where `hvm_start_info` lies: in the free memory below the image.
 const START_INFO: u64 = 0x6000;

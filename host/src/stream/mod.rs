@@ -20,7 +20,7 @@ pub use kind::{MOST_MEMORY, SectionKind};
 pub use pages::base_of;
 pub use section::{Reader, StreamError, VERSION, Writer};
 
-use crate::report::outcome::Report;
+use crate::report::Report;
 use crate::session::devices::DevicesState;
 use kvm_bindings::{KVM_MAX_CPUID_ENTRIES, kvm_cpuid_entry2, kvm_xcrs};
 use pages::Pages;

@@ -24,14 +24,9 @@ fn guest() -> Guest {
     let config =
         VmConfig { memory_size: 8 * PAGE as u64, cpuid, exception_payload: true, kind: VmKind::Plain };
     let mut vcpu = machine.create(&config).unwrap();
-    vcpu.load_memory(&MemoryImage {
-        pages: {
-            let mut pages = base(IMAGE).unwrap().pages;
-            pages.resize(8, None);
-            pages
-        },
-    })
-    .unwrap();
+    let mut memory = base(IMAGE).unwrap();
+    memory.pages.resize(8, None);
+    vcpu.load_memory(&memory).unwrap();
     vcpu.write_memory(0x3000, &[0x33; 100]).unwrap();
     let mut state = state::read(vcpu.as_mut(), machine.msr_indices(), &config).unwrap();
     state.xsave.0.truncate(4096);
@@ -111,16 +106,20 @@ fn sections(stream: &[u8]) -> Vec<&[u8]> {
     sections
 }
 
+/// Kind and payload of a section.
+fn parted(section: &[u8]) -> (SectionKind, &[u8]) {
+    let number = u32::from_le_bytes(*section.first_chunk().unwrap());
+    let kind = SectionKind::ALL.iter().copied().find(|kind| *kind as u32 == number).unwrap();
+    (kind, &section[8..section.len() - 8])
+}
+
 /// A stream of the same payloads in another selection and order, with checks that fit.
 fn again(stream: &[u8], numbers: &[usize]) -> Vec<u8> {
     let sections = sections(stream);
     let mut bytes = Vec::new();
     let mut writer = Writer::new(&mut bytes).unwrap();
-    for number in numbers {
-        let section = sections[*number];
-        let kind = u32::from_le_bytes(*section.first_chunk().unwrap());
-        let kind = SectionKind::ALL.iter().copied().find(|known| *known as u32 == kind).unwrap();
-        writer.section(kind, &section[8..section.len() - 8]).unwrap();
+    for (kind, payload) in numbers.iter().map(|number| parted(sections[*number])) {
+        writer.section(kind, payload).unwrap();
     }
     bytes
 }
@@ -226,10 +225,7 @@ fn a_short_structure_is_refused_although_its_checksum_fits() {
     let sections = sections(&stream);
     let mut bytes = Vec::new();
     let mut writer = Writer::new(&mut bytes).unwrap();
-    for section in &sections[1..] {
-        let number = u32::from_le_bytes(*section.first_chunk().unwrap());
-        let kind = SectionKind::ALL.iter().copied().find(|kind| *kind as u32 == number).unwrap();
-        let payload = &section[8..section.len() - 8];
+    for (kind, payload) in sections[1..].iter().map(|section| parted(section)) {
         if kind == SectionKind::Events {
             // Its length, then one byte less than the structure has.
             writer.section(kind, &[&[payload[0] - 1], &payload[1..payload.len() - 1]].concat()).unwrap();

@@ -3,7 +3,7 @@
 use super::trouble::Trouble;
 use crate::image::Image;
 use crate::migration::{Migrated, MigrationError, MigrationRequest};
-use crate::report::finding::Finding;
+use crate::report::Finding;
 use crate::scenario::{DeliveryMode, Plan, Scenario};
 use crate::session::boot::boot;
 use crate::session::{Session, Stopped};
@@ -14,9 +14,8 @@ use protocol::doorbell::Doorbell;
 use protocol::mailbox::HostFlags;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
-use vm::Machine;
 use vm::state::{self, VmState};
-use vm::{Vcpu, VcpuError, VmConfig, VmKind};
+use vm::{Machine, Vcpu, VcpuError, VmConfig, VmKind};
 
 /// Runs scenarios on a machine, forking them from snapshots taken at `Ready`.
 pub struct Runner<'m> {

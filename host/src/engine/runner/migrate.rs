@@ -3,7 +3,7 @@
 use super::attempt::Attempt;
 use super::trouble::Trouble;
 use crate::migration::{Migrated, MigrationRequest, Task};
-use crate::report::outcome::Report;
+use crate::report::Report;
 use crate::stops::Proof;
 use crate::stream::Guest;
 use std::time::Instant;

@@ -19,8 +19,7 @@ mod trouble;
 pub use fork::{OnDoorbell, OnSeen, Runner, ToProcess};
 
 use crate::image::Image;
-use crate::report::finding::{Disbelief, Finding};
-use crate::report::outcome::{Outcome, Report};
+use crate::report::{Disbelief, Finding, Outcome, Report};
 use crate::scenario::{Plan, Scenario};
 use crate::session::Session;
 use crate::session::devices::DevicesState;

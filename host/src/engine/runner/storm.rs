@@ -2,8 +2,7 @@
 
 use super::attempt::Attempt;
 use super::trouble::{Trouble, expect};
-use crate::report::finding::Finding;
-use crate::report::outcome::Outcome;
+use crate::report::{Finding, Outcome};
 use crate::scenario::Action;
 use crate::stops::storm::{Signals, StormBounds, Struck};
 use protocol::doorbell::Doorbell;

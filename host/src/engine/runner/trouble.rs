@@ -3,8 +3,7 @@
 //! An *error* is only what our own program or the environment did. Whatever a guest that is right on
 //! a sound machine cannot come to, the machine has done: a failure.
 
-use crate::report::finding::{Finding, Port};
-use crate::report::outcome::{Outcome, Report};
+use crate::report::{Finding, Outcome, Port, Report};
 use crate::session::{Session, Stopped};
 use crate::stops::NoCut;
 use protocol::doorbell::Doorbell;

@@ -3,11 +3,8 @@
 use super::format::{Ended, Writer, totals};
 use crate::compare::pair::Pair;
 use crate::compare::{Comparison, Decoded, MachineDifference};
-use crate::report::difference::Seen;
 use crate::report::format::{self, Again};
-use crate::report::human;
-use crate::report::outcome::{Cited, Outcome, Report};
-use crate::report::totals::Totals;
+use crate::report::{Cited, Outcome, Report, Seen, Totals, human};
 use crate::scenario::DeliveryMode;
 use std::collections::BTreeMap;
 use std::io::{Result, Write};

@@ -3,7 +3,7 @@
 //! A failure in any other field can never be, so that a list which names one is wrong.
 
 use super::error::Problem;
-use crate::report::difference::{Difference, Field, Seen, When};
+use crate::report::{Difference, Field, Seen, When};
 use protocol::field::Field as Judged;
 use serde::Deserialize;
 use vm::{Value, state};

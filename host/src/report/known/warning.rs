@@ -2,7 +2,7 @@
 
 use super::entry::hold;
 use crate::kernel_log::KernelSaid;
-use crate::report::facts::HostFacts;
+use crate::report::HostFacts;
 use crate::scenario::pattern;
 use std::collections::BTreeMap;
 

@@ -166,12 +166,7 @@ impl Comparing<'_> {
             for (index, scenario) in scenarios.clone() {
                 match across::skip_reason(abilities, path, &self.images[index], &scenario) {
                     None => run.push((index, scenario)),
-                    Some(why) => {
-                        skipped.push(
-                            Report::new(&scenario, &name, None)
-                                .concluded(Outcome::Skip, Finding::Lacks { what: why }),
-                        );
-                    }
+                    Some(why) => skipped.push(Report::lacking(&scenario, &name, None, why)),
                 }
             }
             let job = Job::Across { pair: self.pair.clone(), path: path.to_vec() };

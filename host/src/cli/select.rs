@@ -21,11 +21,7 @@ pub(super) struct Selection {
 /// names nothing, or matches nothing. With `allow_empty` one that matches nothing is only reported on
 /// standard error if another matches.
 pub(super) fn select(images: &[Image], filters: &[String], allow_empty: bool) -> Result<Selection, CliError> {
-    let all: Selected = images
-        .iter()
-        .enumerate()
-        .flat_map(|(index, image)| scenario::all(image).into_iter().map(move |scenario| (index, scenario)))
-        .collect();
+    let all = scenario::indexed(images, scenario::all);
     if filters.is_empty() {
         return Ok(Selection { scenarios: all, meanings: Vec::new() });
     }

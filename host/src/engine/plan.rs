@@ -2,7 +2,7 @@
 
 use crate::engine::questions::{Question, StopSupport, Support};
 use crate::image::{Case, Image};
-use crate::report::{Finding, Outcome, Report};
+use crate::report::Report;
 use crate::scenario::{self, DeliveryMode, Plan, Scenario};
 use fred::cpuid::{AMX_TILE, FRED, Feature, INTEL, RDTSCP, XFD, vendor};
 use protocol::need::Needs;
@@ -31,10 +31,7 @@ fn questions_of_case(case: &Case, delivery: DeliveryMode) -> impl Iterator<Item 
 
 /// What a plan asks of a machine: nothing where nothing is stopped.
 fn question_of_plan(plan: Plan) -> Option<Question> {
-    match plan {
-        Plan::Cold | Plan::None => None,
-        Plan::Cut(stop, _) => Some(Question::Stop(stop.asked())),
-    }
+    plan.cut().map(|(stop, _)| Question::Stop(stop.asked()))
 }
 
 /// What `scenarios` ask of a machine that meets the needs `meets`, each question once, with
@@ -167,10 +164,7 @@ impl Abilities {
         for (image, scenario) in scenarios {
             match self.skip_reason(&images[image], &scenario) {
                 None => run.push((image, scenario)),
-                Some(reason) => skipped.push(
-                    Report::new(&scenario, &self.machine, behaviour)
-                        .concluded(Outcome::Skip, Finding::Lacks { what: reason }),
-                ),
+                Some(reason) => skipped.push(Report::lacking(&scenario, &self.machine, behaviour, reason)),
             }
         }
         (run, skipped)

@@ -12,14 +12,12 @@
 //! | `warning` | warnings of a kernel under test |
 //! | `read` | the TOML, with lines, and every check that needs no image |
 //! | `fields` | a field that an entry describes, and its values |
-//! | `failure` | what the text of a kernel's warning may be |
 //! | `existing` | the check against images |
 //! | `error` | why a list cannot be used |
 
 mod entry;
 mod error;
 mod existing;
-mod failure;
 mod fields;
 mod read;
 mod warning;

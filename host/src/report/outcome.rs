@@ -155,6 +155,11 @@ impl Report {
         }
     }
 
+    /// A report of `scenario`, which was skipped because the machine lacks `what`.
+    pub fn lacking(scenario: &Scenario, machine: &str, behaviour: Option<&str>, what: String) -> Self {
+        Self::new(scenario, machine, behaviour).concluded(Outcome::Skip, Finding::Lacks { what })
+    }
+
     /// The report with an outcome and its reason.
     #[must_use]
     pub fn concluded(mut self, outcome: Outcome, why: impl Into<Option<Finding>>) -> Self {

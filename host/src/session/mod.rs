@@ -14,6 +14,7 @@ use vm::{Exit, RunMode, Vcpu, VcpuError};
 use zerocopy::IntoBytes;
 
 /// A running guest.
+#[expect(missing_debug_implementations, reason = "nobody prints a guest")]
 pub struct Session<'i> {
     /// The VM it runs in. A guest that migrates gets another: its devices, and an interrupt that waits, stay.
     pub vcpu: Box<dyn Vcpu>,
@@ -36,12 +37,6 @@ pub enum Stopped {
     Ended(u8),
     /// Anything that is not I/O.
     Exit(Exit),
-}
-
-impl std::fmt::Debug for Session<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("image", &self.image.name).finish_non_exhaustive()
-    }
 }
 
 impl<'i> Session<'i> {

@@ -12,7 +12,7 @@ use crate::image::Image;
 use crate::kernel_log::KernelLog;
 use crate::machines::emulator::Emulator;
 use crate::machines::{Described, Description, Opened};
-use crate::report::{Finding, Outcome, Report};
+use crate::report::Report;
 use crate::scenario::Scenario;
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -118,9 +118,7 @@ impl<W: Write> MachineRuns<'_, W> {
         reason: &str,
     ) -> Result<(), CliError> {
         for (_, scenario) in scenarios {
-            let report = Report::new(scenario, machine, None)
-                .concluded(Outcome::Skip, Finding::Lacks { what: reason.to_owned() });
-            self.printer.does_not_run(report)?;
+            self.printer.does_not_run(Report::lacking(scenario, machine, None, reason.to_owned()))?;
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ use vm::state::{self, VmState};
 use vm::{Machine, Vcpu, VcpuError, VmConfig, VmKind};
 
 /// Runs scenarios on a machine, forking them from snapshots taken at `Ready`.
+#[expect(missing_debug_implementations, reason = "nobody prints closures")]
 pub struct Runner<'m> {
     pub(super) machine: &'m dyn Machine,
     pub(super) behaviour: Option<String>,
@@ -49,12 +50,6 @@ pub type ToProcess<'m> =
 pub type OnSeen<'m> = Box<dyn Fn(&str) + 'm>;
 /// Called with a guest whose doorbell has rung, before anything else happens.
 pub type OnDoorbell<'m> = Box<dyn Fn(Doorbell, &mut Session<'_>) -> Result<(), VcpuError> + 'm>;
-
-impl std::fmt::Debug for Runner<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Runner").field("machine", &self.machine.name()).finish_non_exhaustive()
-    }
-}
 
 impl<'m> Runner<'m> {
     /// A runner; each scenario may take `timeout`.
@@ -137,10 +132,7 @@ impl<'m> Runner<'m> {
             memory_size: crate::image::MEMORY_SIZE,
             cpuid: self.machine.cpuid().to_vec(),
             exception_payload: scenario.payload,
-            kind: match scenario.plan {
-                Plan::Cut(stop, _) => stop.facts().vm,
-                Plan::Cold | Plan::None => VmKind::Plain,
-            },
+            kind: scenario.plan.cut().map_or(VmKind::Plain, |(stop, _)| stop.facts().vm),
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Reads lists: TOML, with the line of everything that can be wrong.
 
+use super::KnownIssues;
 use super::entry::{COMPARE, Entry, Named, SERIES};
 use super::error::{KnownIssuesError, Problem};
 use super::fields::{DescribedField, WrittenField};
-use super::warning::KnownWarning;
-use super::{KnownIssues, failure};
+use super::warning::{KnownWarning, check_text};
 use crate::machines::MachineKind;
 use crate::report::{Finding, HostFacts};
 use crate::scenario::pattern;
@@ -228,7 +228,7 @@ impl WrittenWarning {
     fn check(&self) -> Found<()> {
         not_blank(&[("name", &self.name), ("reason", &self.reason), ("reference", &self.reference)])?;
         check_host(&self.host)?;
-        failure::check_text(self.text.get_ref()).map_err(|problem| (self.text.span(), problem))
+        check_text(self.text.get_ref()).map_err(|problem| (self.text.span(), problem))
     }
 }
 

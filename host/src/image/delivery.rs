@@ -17,19 +17,19 @@ pub enum DeliveryMode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Display, EnumString)]
 #[strum(serialize_all = "lowercase")]
 pub enum Place {
-    /// The page that the frame is pushed to.
+    /// The page that the frame is pushed to: nothing but the delivery under test touches it.
     Frame,
-    /// The page table that maps it.
+    /// The page table that maps it, and nothing else.
     Pt,
     /// The page directory above.
     Pd,
     /// The page-directory-pointer table above. The level above that maps everything else as well.
     Pdpt,
-    /// The IDT.
+    /// The IDT. Under FRED no delivery touches it, nor the GDT and the TSS.
     Idt,
-    /// The GDT.
+    /// The GDT, from which the delivery reads the handler's code segment.
     Gdt,
-    /// The TSS.
+    /// The TSS, from which it reads the handler's stack pointer.
     Tss,
 }
 

@@ -6,6 +6,7 @@
 
 use super::{Migrated, MigrationError, MigrationRequest, Task, finish, image_of, receive, send_back};
 use crate::image::Image;
+use crate::process::put_line;
 use crate::report::Report;
 use crate::stream::{Guest, StreamError, base_of};
 use serde::de::DeserializeOwned;
@@ -44,17 +45,16 @@ pub fn serve(
         }
         Task::Return => send_back(machine, guest),
     });
+    let mut answer = |answer: &Answer| put_line(&mut to, answer).map_err(StreamError::Io);
     match done {
-        Ok(Migrated::Judged(report)) => put_line(&mut to, &Answer::Judged(Box::new(report)))?,
+        Ok(Migrated::Judged(report)) => answer(&Answer::Judged(Box::new(report)))?,
         Ok(Migrated::Returned(guest)) => {
-            put_line(&mut to, &Answer::Returned)?;
+            answer(&Answer::Returned)?;
             guest.write(&base_of(&image_of(&guest.image).map_err(MigrationError::Refused)?), &mut to)?;
         }
-        Ok(Migrated::Saved) => {
-            put_line(&mut to, &Answer::Refused("no request was made to save it".to_owned()))?
-        }
-        Err(MigrationError::Refused(why)) => put_line(&mut to, &Answer::Refused(why))?,
-        Err(error) => put_line(&mut to, &Answer::Refused(error.to_string()))?,
+        Ok(Migrated::Saved) => answer(&Answer::Refused("no request was made to save it".to_owned()))?,
+        Err(MigrationError::Refused(why)) => answer(&Answer::Refused(why))?,
+        Err(error) => answer(&Answer::Refused(error.to_string()))?,
     }
     Ok(())
 }
@@ -95,7 +95,7 @@ pub fn migrate_in_memory(
 
 fn write(to: impl Write, guest: &Guest, image: &Image, request: MigrationRequest) -> Result<(), StreamError> {
     let mut to = BufWriter::new(to);
-    put_line(&mut to, &request)?;
+    put_line(&mut to, &request).map_err(StreamError::Io)?;
     guest.write(&base_of(image), to)
 }
 
@@ -105,13 +105,6 @@ fn hear(mut from: impl BufRead) -> Result<Migrated, MigrationError> {
         Answer::Returned => receive(from).map(Migrated::Returned),
         Answer::Refused(why) => Err(MigrationError::Refused(why)),
     }
-}
-
-/// Writes a line of JSON.
-pub(super) fn put_line(to: &mut impl Write, value: &impl Serialize) -> Result<(), StreamError> {
-    let mut line = serde_json::to_vec(value).map_err(|error| StreamError::Io(error.into()))?;
-    line.push(b'\n');
-    to.write_all(&line).and_then(|()| to.flush()).map_err(StreamError::Io)
 }
 
 /// Reads a line of JSON.

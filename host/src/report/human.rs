@@ -178,18 +178,23 @@ pub(super) fn table(output: &mut dyn Write, reports: &[Report]) -> Result<()> {
             "{machine:28} {:>6} {:>6} {:>6} {:>6} {:>6} {:>12}",
             "pass", "fail", "known", "skip", "error", "proved cuts"
         )?;
-        let of = |report: &Report| (report.scenario.image.clone(), report.scenario.delivery);
-        let mut rows: Vec<(String, DeliveryMode)> = mine.iter().map(|report| of(report)).collect();
-        rows.sort_unstable();
-        rows.dedup();
-        for in_row in rows {
-            let (image, delivery) = &in_row;
-            let of_row = mine.iter().filter(|report| of(report) == in_row);
-            row(output, &format!("  {image} {delivery}"), Totals::of(of_row.copied()))?;
+        for (name, of_row) in rows(&mine, |report| &report.scenario) {
+            row(output, &name, Totals::of(of_row.into_iter().copied()))?;
         }
         row(output, "  all", Totals::of(mine))?;
     }
     writeln!(output)
+}
+
+/// What a table's rows are about, by their names: an image and a delivery each.
+pub(super) fn rows<T>(all: &[T], scenario: impl Fn(&T) -> &Scenario) -> Vec<(String, Vec<&T>)> {
+    let mut rows: BTreeMap<(&str, DeliveryMode), Vec<&T>> = BTreeMap::new();
+    for one in all {
+        let Scenario { image, delivery, .. } = scenario(one);
+        rows.entry((image, *delivery)).or_default().push(one);
+    }
+    let named = |((image, delivery), row)| (format!("  {image} {delivery}"), row);
+    rows.into_iter().map(named).collect()
 }
 
 fn row(output: &mut dyn Write, name: &str, totals: Totals) -> Result<()> {

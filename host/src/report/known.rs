@@ -25,7 +25,7 @@ mod warning;
 pub use entry::{By, Entry, Failure, Named, Of};
 pub use error::{KnownIssuesError, Problem};
 pub use existing::Loaded;
-pub use fields::{DescribedField, written};
+pub use fields::DescribedField;
 pub use warning::{JudgedWarnings, KnownWarning};
 
 use crate::kernel_log::KernelSaid;

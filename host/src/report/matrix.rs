@@ -2,6 +2,7 @@
 
 use crate::engine::mutants::{KILLS, Matrix, Row};
 use crate::report::{Difference, reason};
+use model::hypervisor::behaviour::Behaviour;
 use std::io::{Result, Write};
 
 /// Writes one row as it is done. Fails when `output` cannot be written.
@@ -12,7 +13,7 @@ pub(crate) fn row(output: &mut impl Write, row: &Row) -> Result<()> {
         output,
         "{} ({}): {} passed, {} failed, {} errors, {} skipped; {} cases fail",
         behaviour.name,
-        if behaviour.is_correct() { "correct".to_owned() } else { behaviour.plays.join(" ") },
+        plays(behaviour),
         totals.pass,
         totals.fail,
         totals.error,
@@ -54,6 +55,11 @@ pub(crate) fn conclusion(output: &mut impl Write, matrix: &Matrix) -> Result<()>
         )?;
     }
     writeln!(output, "These results test the tests, not your KVM.")
+}
+
+/// The failure modes that a behaviour plays.
+fn plays(behaviour: &Behaviour) -> String {
+    if behaviour.is_correct() { "correct".to_owned() } else { behaviour.plays.join(" ") }
 }
 
 const HEAD: &str = "\
@@ -101,26 +107,16 @@ pub(crate) fn markdown(output: &mut impl Write, matrix: &Matrix) -> Result<()> {
     write!(output, "{HEAD}")?;
     writeln!(output, "| behaviour | plays | what it does | origin |\n|---|---|---|---|")?;
     for Row { behaviour, .. } in &matrix.rows {
-        let plays = if behaviour.is_correct() { "correct".to_owned() } else { behaviour.plays.join(" ") };
-        writeln!(
-            output,
-            "| `{}` | {plays} | {} | {} |",
-            behaviour.name, behaviour.summary, behaviour.origin
-        )?;
+        let Behaviour { name, summary, origin, .. } = behaviour;
+        writeln!(output, "| `{name}` | {} | {summary} | {origin} |", plays(behaviour))?;
     }
     writeln!(output, "\n## What catches each\n")?;
     writeln!(output, "Of {} scenarios.\n", matrix.scenarios)?;
     writeln!(output, "| behaviour | scenarios that fail | cases that fail |\n|---|---|---|")?;
     for row in matrix.rows.iter().filter(|row| !row.behaviour.is_correct()) {
         let cases: Vec<&str> = row.kills.keys().map(String::as_str).collect();
-        writeln!(
-            output,
-            "| `{}` | {} | {}: {} |",
-            row.behaviour.name,
-            row.totals.fail,
-            cases.len(),
-            cases.join(", ")
-        )?;
+        let (name, fail, count) = (row.behaviour.name, row.totals.fail, cases.len());
+        writeln!(output, "| `{name}` | {fail} | {count}: {} |", cases.join(", "))?;
     }
     writeln!(output, "\n## Failure modes\n\n| | |\n|---|---|")?;
     for (mode, what) in FAILURE_MODES {

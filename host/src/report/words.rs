@@ -1,6 +1,5 @@
 //! Findings in words: what their own sentences are made of.
 
-use super::difference::Difference;
 use super::finding::Port;
 use super::outcome::{Outcome, Report};
 use crate::image::Address;
@@ -20,15 +19,6 @@ pub fn reason(report: &Report) -> Option<String> {
     let parts: Vec<String> =
         report.why.iter().map(ToString::to_string).chain(not_as_saved(&report.restored)).collect();
     (!parts.is_empty()).then(|| parts.join("; "))
-}
-
-/// Every field that differed, or the reason where none did.
-pub fn failure(report: &Report) -> String {
-    if report.differences.is_empty() {
-        return reason(report).unwrap_or_default();
-    }
-    let each = |d: &Difference| format!("{} expected {}, got {}", d.field, d.expected, d.got);
-    report.differences.iter().map(each).collect::<Vec<_>>().join("; ")
 }
 
 /// Fields that read back different after a restore.

@@ -36,7 +36,7 @@ pub(crate) struct Ended<'a> {
 }
 
 /// Counts of comparisons.
-pub(crate) fn totals(comparisons: &[Comparison]) -> Totals {
+pub(crate) fn totals<'c>(comparisons: impl IntoIterator<Item = &'c Comparison>) -> Totals {
     let mut totals = Totals::default();
     for comparison in comparisons {
         totals.add(comparison.outcome);

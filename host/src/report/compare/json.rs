@@ -65,7 +65,7 @@ impl Writer for Json {
 
     fn end(&self, output: &mut dyn Write, ended: &Ended<'_>) -> Result<()> {
         let Ended { pair, comparisons, not_shown, host, early } = ended;
-        let totals = totals(comparisons);
+        let totals = totals(*comparisons);
         let summary = Summary {
             totals,
             machines: pair.0.clone().map(|subject| subject.to_string()),

@@ -2,13 +2,11 @@
 
 mod chosen;
 
-use super::again::Given;
 use super::args::CompareArgs;
-use super::error::CliError;
 use super::host::host_facts;
 use super::known::known_issues;
-use super::mounted;
 use super::progress::progress_bar;
+use super::{CliError, Given, mounted};
 use crate::compare::across;
 use crate::compare::excuse::{Excuses, not_shown};
 use crate::compare::observe::{Observations, observe};

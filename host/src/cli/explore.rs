@@ -1,11 +1,9 @@
 //! `midflight explore`.
 
-use super::again::Given;
 use super::args::ExploreArgs;
-use super::error::CliError;
-use super::mounted;
 use super::progress::progress_bar;
 use super::run::{NOT_AGAIN, again};
+use super::{CliError, Given, mounted};
 use crate::ending;
 use crate::engine::explore::{Bounds, Found, explore, schedules};
 use crate::image::Image;

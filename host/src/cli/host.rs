@@ -1,7 +1,7 @@
 //! Options about the host.
 
+use super::CliError;
 use super::args::KnownArgs;
-use super::error::CliError;
 use crate::kernel_log::{DEVICE, KernelLog};
 use crate::report::HostFacts;
 use std::path::Path;

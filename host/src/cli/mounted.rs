@@ -1,6 +1,6 @@
 //! The kernel's file systems without which every scenario would fail for the same reason.
 
-use super::error::CliError;
+use super::CliError;
 use std::path::Path;
 
 /// Checks that `/proc` is there, and with `kvm` also `/sys`. Fails when one is not.

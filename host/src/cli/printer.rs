@@ -1,6 +1,6 @@
 //! How `run`, `save` and `resume` report: each scenario as it ends, and a summary at the end.
 
-use super::error::CliError;
+use super::CliError;
 use crate::ending;
 use crate::engine::repeat::Runs;
 use crate::kernel_log::KernelLog;

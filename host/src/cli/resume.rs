@@ -1,13 +1,11 @@
 //! `midflight resume`.
 
-use super::again::Given;
 use super::args::ResumeArgs;
-use super::error::CliError;
 use super::guest::within;
 use super::host::{host_facts, kernel_log};
 use super::known::known_issues;
-use super::mounted;
 use super::printer::{Printer, Reporting};
+use super::{CliError, Given, mounted};
 use crate::engine::runner::conclude;
 use crate::machines::{Described, MachineKind};
 use crate::migration::timed::Timed;

@@ -2,15 +2,13 @@
 
 mod on;
 
-use super::again::Given;
 use super::args::RunArgs;
-use super::error::CliError;
 use super::host::{host_facts, kernel_log};
 use super::known::known_issues;
 use super::machines::{Candidate, Machines};
-use super::mounted;
 use super::printer::{Printer, Reporting};
 use super::select::{Selected, select};
+use super::{CliError, Given, mounted};
 use crate::ending;
 use crate::engine::plan::with_delivery;
 use crate::image::DeliveryMode;

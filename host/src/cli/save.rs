@@ -1,14 +1,12 @@
 //! `midflight save`.
 
-use super::again::Given;
 use super::args::SaveArgs;
-use super::error::CliError;
 use super::guest::within;
 use super::host::{host_facts, kernel_log};
 use super::known::known_issues;
 use super::printer::{Printer, Reporting};
 use super::run::again;
-use super::{mounted, select};
+use super::{CliError, Given, mounted, select};
 use crate::engine::asker;
 use crate::engine::plan::met_needs;
 use crate::engine::runner::Runner;

@@ -1,6 +1,6 @@
 //! Which scenarios a command line means.
 
-use super::error::CliError;
+use super::CliError;
 use crate::image::Image;
 use crate::scenario::filter::{Filter, near};
 use crate::scenario::{self, Scenario};

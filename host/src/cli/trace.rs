@@ -1,9 +1,7 @@
 //! `midflight trace`.
 
-use super::again::Given;
 use super::args::TraceArgs;
-use super::error::CliError;
-use super::select;
+use super::{CliError, Given, select};
 use crate::engine::runner::Runner;
 use crate::images;
 use crate::machines::model::Model;

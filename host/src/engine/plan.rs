@@ -14,10 +14,8 @@ use vm::cpuid::{has, output};
 pub struct Abilities {
     machine: String,
     meets: Needs,
-    /// What it answered with KVM_CAP_EXCEPTION_PAYLOAD on.
-    with_payload: StopSupport,
-    /// What it answered with the capability off.
-    without_payload: StopSupport,
+    /// What it answered with KVM_CAP_EXCEPTION_PAYLOAD off, and with it on.
+    support: [StopSupport; 2],
 }
 
 /// The needs that CPUID alone does not answer, and what a machine is asked instead.
@@ -76,10 +74,8 @@ pub fn met_needs(machine: &dyn Machine) -> Needs {
 
 impl Abilities {
     /// Finds out what `scenarios` (image index and scenario) depend on, and nothing else: `ask` is called
-    /// once with KVM_CAP_EXCEPTION_PAYLOAD on and once with it off, where there is anything to ask.
-    ///
-    /// # Errors
-    /// As `ask`.
+    /// once with KVM_CAP_EXCEPTION_PAYLOAD on and once with it off, where there is anything to ask. Fails as
+    /// `ask`.
     pub fn find_out<E>(
         machine: &str,
         meets: Needs,
@@ -92,12 +88,8 @@ impl Abilities {
             let questions = questions(each, meets, payload);
             if questions.is_empty() { Ok(StopSupport::default()) } else { ask(payload, &questions) }
         };
-        Ok(Self {
-            machine: machine.to_owned(),
-            meets,
-            with_payload: support(true)?,
-            without_payload: support(false)?,
-        })
+        let (with_payload, without) = (support(true)?, support(false)?);
+        Ok(Self { machine: machine.to_owned(), meets, support: [without, with_payload] })
     }
 
     /// The machine's name.
@@ -149,7 +141,7 @@ impl Abilities {
     }
 
     fn support(&self, scenario: &Scenario) -> &StopSupport {
-        if scenario.payload { &self.with_payload } else { &self.without_payload }
+        &self.support[usize::from(scenario.payload)]
     }
 
     /// Splits scenarios into those to run and reports of those to skip.

@@ -28,10 +28,8 @@ enum Answer {
 /// The longest line, in bytes: a report with its frames and differences.
 const LONGEST: u64 = 4 << 20;
 
-/// The other process: receives one guest, does what is asked, and answers. Any error is the answer.
-///
-/// # Errors
-/// When the channel cannot be read or written.
+/// The other process: receives one guest, does what is asked, and answers. Any error is the answer. Fails
+/// when the channel cannot be read or written.
 pub fn serve(
     machine: &dyn Machine,
     behaviour: Option<&str>,
@@ -76,10 +74,7 @@ pub(super) fn send(
     }
 }
 
-/// The same conversation with `machine` itself, in memory.
-///
-/// # Errors
-/// When the machine refuses the guest.
+/// The same conversation with `machine` itself, in memory. Fails when the machine refuses the guest.
 pub fn migrate_in_memory(
     machine: &dyn Machine,
     behaviour: Option<&str>,
@@ -107,10 +102,7 @@ fn hear(mut from: impl BufRead) -> Result<Migrated, MigrationError> {
     }
 }
 
-/// Reads a line of JSON.
-///
-/// # Errors
-/// When none can be read, or it is another thing.
+/// Reads a line of JSON. Fails when none can be read, or it is another thing.
 pub fn take_line<T: DeserializeOwned>(from: &mut impl BufRead) -> Result<T, MigrationError> {
     let mut line = Vec::new();
     from.take(LONGEST).read_until(b'\n', &mut line).map_err(StreamError::Io)?;

@@ -27,18 +27,13 @@ use std::io::Read;
 use std::time::Duration;
 use vm::{Blame, Machine, Vcpu, state};
 
-/// Reads a whole guest; refuses anything after it.
-///
-/// # Errors
-/// As [`Guest::read`].
+/// Reads a whole guest; refuses anything after it. Fails as [`Guest::read`].
 pub fn receive(from: impl Read) -> Result<Guest, MigrationError> {
     Ok(Guest::read(from, |file| Ok(base_of(&image_of(file)?)))?)
 }
 
-/// Restores a guest on `machine`, runs it to the end of its case, and judges it.
-///
-/// # Errors
-/// When it is none that can be resumed there.
+/// Restores a guest on `machine`, runs it to the end of its case, and judges it. Fails when it is none that
+/// can be resumed there.
 pub fn finish(
     machine: &dyn Machine,
     behaviour: Option<&str>,

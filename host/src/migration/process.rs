@@ -37,10 +37,8 @@ impl Destination {
     }
 }
 
-/// Sends a guest to another process, and reads the result.
-///
-/// # Errors
-/// When the process cannot be run, does not answer in time, or refuses the guest.
+/// Sends a guest to another process, and reads the result. Fails when the process cannot be run, does not
+/// answer in time, or refuses the guest.
 pub fn migrate_to_process(
     destination: &Destination,
     guest: &Guest,

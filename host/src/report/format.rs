@@ -1,9 +1,8 @@
 //! What every format of a run's report is asked to write.
 
-use super::facts::HostFacts;
 use super::known::JudgedWarnings;
-use super::outcome::Report;
 use crate::ending::Signal;
+use crate::report::{HostFacts, Report};
 use std::io::{Result, Write};
 
 /// Writes the report of a run in one format; each method fails when `output` cannot be written.

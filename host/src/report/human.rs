@@ -2,10 +2,9 @@
 
 use super::format::{Again, Ended, Writer};
 use super::plain::Plain;
-use super::totals::Totals;
 use crate::machines::quirks;
 use crate::report::known::JudgedWarnings;
-use crate::report::{HostFacts, Outcome, Report, reason};
+use crate::report::{HostFacts, Outcome, Report, Totals, reason};
 use crate::scenario::{DeliveryMode, Scenario};
 use std::collections::BTreeMap;
 use std::io::{Result, Write};

@@ -48,19 +48,14 @@ pub struct KnownIssues {
 }
 
 impl KnownIssues {
-    /// The lists that this midflight was built with.
-    ///
-    /// # Errors
-    /// When one of them cannot be used, which a test rules out.
+    /// The lists that this midflight was built with. Fails when one of them cannot be used, which a test
+    /// rules out.
     pub fn built_in() -> Result<Self, KnownIssuesError> {
         Self::read(BUILT_IN.0, BUILT_IN.1)
     }
 
     /// Reads a list of known issues in place of the one built in; the predictions are those built in.
-    /// `file` is its name in errors.
-    ///
-    /// # Errors
-    /// When it is not one, or says what cannot be.
+    /// `file` is its name in errors. Fails when it is not one, or says what cannot be.
     pub fn read(file: &str, text: &str) -> Result<Self, KnownIssuesError> {
         Ok(Self {
             predictions: Self::parse_predictions(PREDICTIONS.0, PREDICTIONS.1)?,

@@ -1,8 +1,7 @@
 //! Findings in words: what their own sentences are made of.
 
-use super::finding::Port;
-use super::outcome::{Outcome, Report};
 use crate::image::Address;
+use crate::report::{Outcome, Port, Report};
 use crate::stops::cut::Changed;
 use protocol::doorbell::Doorbell;
 use protocol::exit::ImageExit;

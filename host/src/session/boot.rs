@@ -15,10 +15,8 @@ const COMMAND_LINE: u64 = 0x7000;
 /// `hvm_start_info.magic`.
 const START_INFO_MAGIC: u32 = 0x336E_C578;
 
-/// A fresh VM with the image loaded, about to execute its first instruction.
-///
-/// # Errors
-/// When the VM cannot be made or set up.
+/// A fresh VM with the image loaded, about to execute its first instruction. Fails when the VM cannot be made
+/// or set up.
 pub fn boot(
     machine: &dyn Machine,
     image: &Image,

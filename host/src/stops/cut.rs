@@ -185,10 +185,7 @@ impl Look {
     }
 }
 
-/// The event queue as user space sees it now.
-///
-/// # Errors
-/// When it cannot be read.
+/// The event queue as user space sees it now. Fails when it cannot be read.
 pub fn queue(session: &mut Session<'_>) -> Result<ShownQueue, VcpuError> {
     Ok(ShownQueue::from(&session.vcpu.events()?))
 }

@@ -1,7 +1,7 @@
 //! Which machines, images and cases a command line compares.
 
+use crate::cli::CliError;
 use crate::cli::args::CompareArgs;
-use crate::cli::error::CliError;
 use crate::compare::pair::Pair;
 use crate::engine::plan::with_delivery;
 use crate::image::Image;

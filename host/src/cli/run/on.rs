@@ -1,6 +1,6 @@
 //! A run, machine by machine.
 
-use crate::cli::error::CliError;
+use crate::cli::CliError;
 use crate::cli::machines::Candidate;
 use crate::cli::printer::Printer;
 use crate::cli::progress::progress_bar;

@@ -80,10 +80,8 @@ struct Source<'a> {
 type Found<T> = Result<T, (Range<usize>, Problem)>;
 
 impl KnownIssues {
-    /// Reads a list of known issues, without any prediction.
-    ///
-    /// # Errors
-    /// When it is not one, or says what cannot be.
+    /// Reads a list of known issues, without any prediction. Fails when it is not one, or says what cannot
+    /// be.
     pub fn parse(file: &str, text: &str) -> Result<Self, KnownIssuesError> {
         let source = Source { file, text };
         let list: Issues = source.read()?;
@@ -98,10 +96,7 @@ impl KnownIssues {
         })
     }
 
-    /// Reads a list of predictions.
-    ///
-    /// # Errors
-    /// When it is not one, or says what cannot be.
+    /// Reads a list of predictions. Fails when it is not one, or says what cannot be.
     pub fn parse_predictions(file: &str, text: &str) -> Result<Vec<Entry>, KnownIssuesError> {
         let source = Source { file, text };
         let list: Predictions = source.read()?;

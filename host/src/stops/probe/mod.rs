@@ -74,10 +74,8 @@ pub struct Prober<'m> {
 }
 
 impl<'m> Prober<'m> {
-    /// Of `machine`, with KVM_CAP_EXCEPTION_PAYLOAD on or off.
-    ///
-    /// # Errors
-    /// When no guest can be made at all: no virtual machine, no memory, its registers refused.
+    /// Of `machine`, with KVM_CAP_EXCEPTION_PAYLOAD on or off. Fails when no guest can be made at all: no
+    /// virtual machine, no memory, its registers refused.
     pub fn new(machine: &'m dyn Machine, payload: bool) -> Result<Self, VcpuError> {
         let unmeasured = Self { machine, payload, limit: MOST };
         let mut guest = unmeasured.start(VmKind::Plain, ProbeAct::Undefined)?;

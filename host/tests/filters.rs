@@ -57,7 +57,7 @@ fn a_filter_that_names_nothing_is_refused() {
     if embedded("pf").is_none() {
         return;
     }
-    for filter in ["", " ", ":", "/"] {
+    for filter in ["", " ", ":", "/", " :/ ", "\t"] {
         for command in ["list", "run", "explore"] {
             // Nothing excuses it: nobody who writes it means everything.
             let more: &[&str] = if command == "explore" { &[] } else { &["--allow-empty"] };

@@ -10,6 +10,7 @@ use super::printer::{Printer, Reporting};
 use super::select::{Selected, select};
 use super::{CliError, Given, mounted};
 use crate::ending;
+use crate::engine::RunOptions;
 use crate::engine::plan::with_delivery;
 use crate::image::DeliveryMode;
 use crate::images;
@@ -49,8 +50,9 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path, given: &Given) 
 
     let again = |report: &Report| Some(again(given, "run", report, &NOT_AGAIN));
     let how = Reporting { format: args.format, known: &known, facts, again: &again, times: args.repeat };
+    let within = RunOptions::within(args.timeout);
     let mut run = MachineRuns {
-        options: args.options(files),
+        options: RunOptions { images: files.to_vec(), frames: args.frames, storm, ..within },
         repeat: args.repeat,
         images: &images,
         asked: machines.asked.is_some(),

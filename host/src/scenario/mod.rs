@@ -37,13 +37,15 @@ use std::fmt;
 const SEPARATORS: [char; 2] = ['/', ':'];
 
 /// What happens between `Armed` and the handler.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, strum::Display)]
+#[strum(serialize_all = "lowercase")]
 pub enum Plan {
     /// Nothing, from boot, without a restore.
     Cold,
     /// Nothing, from the snapshot.
     None,
     /// A stop and an action.
+    #[strum(to_string = "{0}:{1}")]
     Cut(Stop, Action),
 }
 
@@ -61,16 +63,6 @@ pub struct Scenario {
     pub payload: bool,
     /// What happens.
     pub plan: Plan,
-}
-
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cold => f.write_str("cold"),
-            Self::None => f.write_str("none"),
-            Self::Cut(stop, action) => write!(f, "{stop}:{action}"),
-        }
-    }
 }
 
 impl Plan {

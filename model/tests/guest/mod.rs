@@ -48,6 +48,7 @@ pub(crate) const PF: u64 = 0x0203_000E_0000_0010;
 pub(crate) const TF: u64 = 0x100;
 pub(crate) const RF: u64 = 0x1_0000;
 
+#[derive(Clone)]
 pub(crate) struct Guest {
     pub(crate) cpu: Processor,
     pub(crate) memory: Memory,

@@ -77,43 +77,29 @@ impl Core {
     }
 
     fn loop_if(&mut self, d: &Decoded, condition: bool) -> Step {
+        use Code as C;
         let size = match d.instruction.code() {
-            c if is_loop_with(c, 2) => 2,
-            c if is_loop_with(c, 4) => 4,
+            C::Loop_rel8_16_CX
+            | C::Loop_rel8_32_CX
+            | C::Loope_rel8_16_CX
+            | C::Loope_rel8_32_CX
+            | C::Loopne_rel8_16_CX
+            | C::Loopne_rel8_32_CX => 2,
+            C::Loop_rel8_16_ECX
+            | C::Loop_rel8_32_ECX
+            | C::Loop_rel8_64_ECX
+            | C::Loope_rel8_16_ECX
+            | C::Loope_rel8_32_ECX
+            | C::Loope_rel8_64_ECX
+            | C::Loopne_rel8_16_ECX
+            | C::Loopne_rel8_32_ECX
+            | C::Loopne_rel8_64_ECX => 4,
             _ => 8,
         };
         let count = self.gpr(1, size).wrapping_sub(1) & mask(size);
         self.jump_if(d, condition && count != 0)?;
         self.set_gpr(1, size, count);
         Ok(())
-    }
-}
-
-/// Whether a LOOP counts in CX (2) or ECX (4).
-fn is_loop_with(code: Code, size: u8) -> bool {
-    use Code as C;
-    match size {
-        2 => matches!(
-            code,
-            C::Loop_rel8_16_CX
-                | C::Loop_rel8_32_CX
-                | C::Loope_rel8_16_CX
-                | C::Loope_rel8_32_CX
-                | C::Loopne_rel8_16_CX
-                | C::Loopne_rel8_32_CX
-        ),
-        _ => matches!(
-            code,
-            C::Loop_rel8_16_ECX
-                | C::Loop_rel8_32_ECX
-                | C::Loop_rel8_64_ECX
-                | C::Loope_rel8_16_ECX
-                | C::Loope_rel8_32_ECX
-                | C::Loope_rel8_64_ECX
-                | C::Loopne_rel8_16_ECX
-                | C::Loopne_rel8_32_ECX
-                | C::Loopne_rel8_64_ECX
-        ),
     }
 }
 

@@ -1,4 +1,4 @@
-//! "FRED event delivery: event data".
+//! "FRED event delivery: event data". That of #NM is in `not_available.rs`.
 
 use super::*;
 
@@ -45,27 +45,4 @@ fn of_a_debug_exception() {
         g.put(STACK - 16, 9);
         assert_eq!((g.frame()[6], g.cpu.dr6), (data, dr6), "{condition}");
     }
-}
-
-/// #NM: the component that IA32_XFD disables.
-#[test]
-fn of_a_disabled_component() {
-    // TILEZERO TMM0.
-    let mut g = ring_0(&[0xC4, 0xE2, 0x7B, 0x49, 0xC0]);
-    g.cpu.xstate.tile_config[0] = 1;
-    g.cpu.xstate.tile_config[16] = 64;
-    g.cpu.xstate.tile_config[48] = 16;
-    g.cpu.msrs.xfd = 0x4_0000;
-    let frame = g.frame();
-    assert_eq!((frame[5], frame[6], g.cpu.msrs.xfd_err), (guest::NM, 0x4_0000, 0x4_0000));
-}
-
-/// #NM: 0 for CR0.TS, whatever IA32_XFD_ERR still holds.
-#[test]
-fn of_a_task_switch() {
-    let mut g = ring_0(&[0xD9, 0xD0]);
-    g.cpu.cr0 |= 8;
-    g.cpu.msrs.xfd_err = 0x4_0000;
-    let frame = g.frame();
-    assert_eq!((frame[5], frame[6], g.cpu.msrs.xfd_err), (guest::NM, 0, 0x4_0000));
 }

@@ -219,15 +219,6 @@ fn rf_is_for_one_instruction() {
     assert_eq!((frame[1], frame[3], frame[6]), (CODE + 6, 2, 1));
 }
 
-/// "RFLAGS.RF": a fault other than #DB saves it as 1, a trap of a completed instruction as 0.
-#[test]
-fn rf_in_the_frame() {
-    assert_eq!(ring_0(UD2).frame()[3], 0x1_0002);
-    assert_eq!(ring_0(STORE).watching(WRITE_1, DATA).frame()[3], 2);
-    assert_eq!(ring_0(NOP).watching(EXECUTE, CODE).frame()[3], 2);
-    assert_eq!(ring_0(INT3).frame()[3], 2);
-}
-
 /// "Single-Step Exception Condition": after each iteration of a repeated string instruction.
 #[test]
 fn each_iteration_of_rep_traps() {

@@ -16,6 +16,8 @@ fn each_event_has_its_frame() {
         ("#PF", ring_0(LOAD_NEXT).without(NEXT), [0, CODE, 0x08, 0x1_0002, STACK, PF, 0x19_1000, 0]),
         // A trap: the next instruction.
         ("a step", ring_0(NOP).stepping(), [0, CODE + 1, 0x08, 0x102, STACK, DB, 0x4000, 0]),
+        // RF is not set by a trap of a completed instruction.
+        ("a store", ring_0(STORE).watching(WRITE_1, DATA), [0, CODE + 8, 0x08, 2, STACK, DB, 1, 0]),
         // RF as it was: the fault form of #DB would come again without it.
         ("a breakpoint", ring_0(NOP).watching(EXECUTE, CODE), [0, CODE, 0x08, 2, STACK, DB, 1, 0]),
         // The next RIP and RF as it was for software events. Type 6, length 1 and no bit 17.

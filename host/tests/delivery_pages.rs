@@ -15,9 +15,8 @@ use model::hypervisor::behaviour::CORRECT;
 use protocol::doorbell::Doorbell;
 use protocol::mailbox::{HostFlags, Verdict};
 use protocol::note::CaseFlags;
-use vm::Machine;
 use vm::state::{self, VmState};
-use vm::{Exit, PageAccess, VmConfig, VmKind};
+use vm::{Exit, PageAccess, VmConfig};
 
 /// The pages that a delivery of `case` must touch, and nothing else between `Armed` and its handler.
 fn pages(case: &Case, delivery: DeliveryMode, pages: &DeliveryPages) -> Vec<(&'static str, u64)> {
@@ -35,13 +34,7 @@ fn ready(machine: &ModelMachine, image: &Image, delivery: DeliveryMode) -> VmSta
     let vcpu = boot(machine, image, delivery, true, HostFlags::PRESENT).unwrap();
     let mut session = Session::new(vcpu, image);
     assert_eq!(session.advance().unwrap(), Stopped::Doorbell(Doorbell::Ready));
-    let config = VmConfig {
-        memory_size: MEMORY_SIZE,
-        cpuid: machine.cpuid().to_vec(),
-        exception_payload: true,
-        kind: VmKind::Plain,
-    };
-    state::save(session.vcpu.as_mut(), machine, &config).unwrap()
+    state::save(session.vcpu.as_mut(), machine, &VmConfig::plain(machine, MEMORY_SIZE, true)).unwrap()
 }
 
 /// Runs case `index` with `page` refused from `Armed` to the stop, several times in one guest: what is

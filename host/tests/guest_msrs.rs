@@ -6,10 +6,9 @@ use kvm_bindings::{kvm_mp_state, kvm_regs};
 use model::ModelMachine;
 use model::hypervisor::behaviour::CORRECT;
 use std::ops::Range;
-use vm::Machine;
 use vm::msr::TABLE;
 use vm::state::{self, restore_and_check};
-use vm::{Exit, RunMode, Vcpu, VmConfig, VmKind};
+use vm::{Exit, Machine, RunMode, Vcpu, VmConfig};
 
 /// Where MSRs are: the architectural ones, hypervisors' own, AMD's.
 const PLACES: [Range<u32>; 5] = [
@@ -92,12 +91,7 @@ impl GuestVcpu {
 #[test]
 fn every_msr_that_a_guest_can_write_is_saved_restored_and_compared() {
     let machine = ModelMachine::new(&CORRECT);
-    let config = VmConfig {
-        memory_size: 0x2000,
-        cpuid: machine.cpuid().to_vec(),
-        exception_payload: true,
-        kind: VmKind::Plain,
-    };
+    let config = VmConfig::plain(&machine, 0x2000, true);
     let mut guest = GuestVcpu::new(&machine, &config);
     // MSR, value after reset, value now.
     let mut written = Vec::new();

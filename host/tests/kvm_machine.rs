@@ -9,20 +9,13 @@ use midflight::engine::questions::{Question, Support, ask};
 use midflight::scenario::Stop;
 use std::time::{Duration, Instant};
 use this_host::kvm as machine;
-use vm::Machine;
-use vm::{Exit, GuestMemory, PAGE, PageAccess, Registers, RunMode, Vcpu, VcpuError, VmConfig, VmKind};
+use vm::{Exit, GuestMemory, Machine, PAGE, PageAccess, Registers, RunMode, Vcpu, VcpuError, VmConfig};
 
 const CODE: u64 = 0x1000;
 const MEMORY: u64 = 0x1_0000;
 
 fn empty(machine: &KvmMachine, payload: bool) -> KvmVcpu {
-    let config = VmConfig {
-        memory_size: MEMORY,
-        cpuid: machine.cpuid().to_vec(),
-        exception_payload: payload,
-        kind: VmKind::Plain,
-    };
-    let mut vcpu = machine.create_vcpu(&config).unwrap();
+    let mut vcpu = machine.create_vcpu(&VmConfig::plain(machine, MEMORY, payload)).unwrap();
     vcpu.set_deadline(Instant::now() + Duration::from_secs(2));
     vcpu
 }
@@ -200,9 +193,8 @@ fn memory_moves_into_another_machine_and_a_blocked_page_moves_too() {
 fn impossible_memory_is_refused_before_the_kernel_sees_it() {
     let Some(machine) = machine() else { return };
     for memory_size in [0, 4097, 0x1_0000_0000] {
-        let config =
-            VmConfig { memory_size, cpuid: Vec::new(), exception_payload: true, kind: VmKind::Plain };
-        let sentence = machine.create_vcpu(&config).unwrap_err().to_string();
+        let sentence =
+            machine.create_vcpu(&VmConfig::plain(&machine, memory_size, true)).unwrap_err().to_string();
         assert!(sentence.contains("must be a multiple of 4096"), "{sentence}");
     }
 }

@@ -4,9 +4,8 @@
 
 use model::ModelMachine;
 use model::hypervisor::behaviour::by_name;
-use vm::Machine;
 use vm::state::{self, Loss, VmState};
-use vm::{VmConfig, VmKind};
+use vm::{Machine, VmConfig};
 
 fn machine(behaviour: &str) -> ModelMachine {
     ModelMachine::new(by_name(behaviour).unwrap())
@@ -16,12 +15,7 @@ fn machine(behaviour: &str) -> ModelMachine {
 /// its uAPI can say so.
 fn saved(behaviour: &str, nested: bool) -> VmState {
     let machine = machine(behaviour);
-    let config = VmConfig {
-        memory_size: 0x10_0000,
-        cpuid: machine.cpuid().to_vec(),
-        exception_payload: true,
-        kind: VmKind::Plain,
-    };
+    let config = VmConfig::plain(&machine, 0x10_0000, true);
     let mut vcpu = machine.create(&config).unwrap();
     let mut events = vcpu.events().unwrap();
     (events.exception.injected, events.exception.nr, events.exception.has_error_code) = (1, 14, 1);
@@ -85,22 +79,12 @@ fn the_nested_bit_goes_to_every_kernel_with_the_series() {
 /// What decides which capability is enabled on KVM, on machines of which it is known.
 #[test]
 fn whether_the_nested_bit_is_carried_is_found_by_trying() {
-    for (behaviour, carried) in [
-        ("payload-reuse", true),
-        ("v9", true),
-        ("uapi-event-data", true),
-        ("v9-nested-off", false),
-        ("stock", false),
-    ] {
+    let carrying = ["payload-reuse", "v9", "uapi-event-data"].map(|behaviour| (behaviour, true));
+    let others = ["v9-nested-off", "stock"].map(|behaviour| (behaviour, false));
+    for (behaviour, carried) in carrying.into_iter().chain(others) {
         for exception_payload in [true, false] {
             let machine = machine(behaviour);
-            let config = VmConfig {
-                memory_size: 0x1000,
-                cpuid: machine.cpuid().to_vec(),
-                exception_payload,
-                kind: VmKind::Plain,
-            };
-            let mut vcpu = machine.create(&config).unwrap();
+            let mut vcpu = machine.create(&VmConfig::plain(&machine, 0x1000, exception_payload)).unwrap();
             assert_eq!(state::carries_nested_bit(vcpu.as_mut()), Ok(carried), "{behaviour}");
         }
     }

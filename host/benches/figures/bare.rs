@@ -20,9 +20,7 @@ use protocol::mailbox::{HostFlags, Mailbox, Verdict};
 use std::error::Error;
 use std::mem::offset_of;
 use std::time::Duration;
-use vm::Machine;
-use vm::state;
-use vm::{VmConfig, VmKind};
+use vm::{VmConfig, state};
 
 pub(super) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -61,12 +59,7 @@ fn at_ready(machine: &KvmMachine, image: &Image, scenario: &Scenario) -> Result<
     let vcpu = boot(machine, image, scenario.delivery, scenario.payload, HostFlags::PRESENT)?;
     let mut session = Session::new(vcpu, image);
     while session.advance()? != Stopped::Doorbell(Doorbell::Ready) {}
-    let config = VmConfig {
-        memory_size: MEMORY_SIZE,
-        cpuid: machine.cpuid().to_vec(),
-        exception_payload: scenario.payload,
-        kind: VmKind::Plain,
-    };
+    let config = VmConfig::plain(machine, MEMORY_SIZE, scenario.payload);
     State::of(&state::save(session.vcpu.as_mut(), machine, &config)?)
 }
 

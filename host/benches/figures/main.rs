@@ -25,9 +25,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use vm::Machine;
-use vm::state;
-use vm::{PAGE, VmConfig, VmKind};
+use vm::{Machine, PAGE, VmConfig, state};
 
 const TSC: u32 = 0x10;
 
@@ -173,12 +171,7 @@ fn parked_kib(image: &Image) -> Result<f64, Box<dyn Error>> {
     let vcpu = boot(&model, image, DeliveryMode::Fred, true, HostFlags::PRESENT)?;
     let mut session = Session::new(vcpu, image);
     while session.advance()? != Stopped::Doorbell(Doorbell::Ready) {}
-    let config = VmConfig {
-        memory_size: MEMORY_SIZE,
-        cpuid: model.cpuid().to_vec(),
-        exception_payload: true,
-        kind: VmKind::Plain,
-    };
+    let config = VmConfig::plain(&model, MEMORY_SIZE, true);
     let snapshot = state::save(session.vcpu.as_mut(), &model, &config)?;
     let mut fork = Session::new(state::restore(&model, &snapshot)?, image);
     while fork.advance()? != Stopped::Doorbell(Doorbell::Armed(0)) {}

@@ -2,8 +2,7 @@
 
 use fred::control::{CR0_ET, CR0_NE, CR0_PE, CR0_PG, CR0_WP, CR4_PAE, EFER_LMA, EFER_LME};
 use kvm_bindings::{KVM_VCPUEVENT_VALID_PAYLOAD, kvm_debugregs, kvm_dtable, kvm_regs, kvm_segment};
-use vm::Machine;
-use vm::{Msr, Vcpu, VmConfig, VmKind};
+use vm::{Machine, Msr, Vcpu, VmConfig};
 
 /// Guest memory, in bytes.
 const MEMORY: u64 = 0x1_0000;
@@ -50,12 +49,7 @@ pub(crate) const DIRTY_MSRS: [(u32, u64); 27] = [
 ];
 
 pub(crate) fn config(machine: &dyn Machine, payload: bool) -> VmConfig {
-    VmConfig {
-        memory_size: MEMORY,
-        cpuid: machine.cpuid().to_vec(),
-        exception_payload: payload,
-        kind: VmKind::Plain,
-    }
+    VmConfig::plain(machine, MEMORY, payload)
 }
 
 fn has(machine: &dyn Machine, function: u32, index: u32, bit: u32, register: usize) -> bool {
@@ -163,18 +157,8 @@ fn extended_state(vcpu: &mut dyn Vcpu, machine: &dyn Machine) {
     area.0[24..28].copy_from_slice(&0x7F80_u32.to_le_bytes());
     for register in 0..8 {
         // 64 bits of mantissa with its integer bit, exponent of 1.
-        area.0[32 + 16 * register..][..10].copy_from_slice(&[
-            register as u8,
-            1,
-            2,
-            3,
-            4,
-            5,
-            6,
-            0x80,
-            0xFF,
-            0x3F,
-        ]);
+        let st = [register as u8, 1, 2, 3, 4, 5, 6, 0x80, 0xFF, 0x3F];
+        area.0[32 + 16 * register..][..10].copy_from_slice(&st);
     }
     for register in 0..16 {
         area.0[160 + 16 * register..][..16].fill(0xA0 + register as u8);

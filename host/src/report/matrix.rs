@@ -66,17 +66,17 @@ pub(crate) fn conclusion(output: &mut impl Write, matrix: &Matrix) -> Result<()>
 const HEAD: &str = "\
 # Behaviours, and what catches them
 
-Written by `midflight mutants --markdown`; a test compares it with what that prints. A behaviour is what
-the model's hypervisor layer does with event data; it plays the failure modes listed at the end. With a
-correct behaviour every scenario passes; any other must fail in at least two cases. These results test
-the tests, not anybody's KVM.
+`midflight mutants --markdown` writes this file, and a test fails when it is out of date. A behaviour is one
+way in which the model's hypervisor layer handles event data: a correct one, or one with some of the failure
+modes that are listed at the end. With a correct behaviour every scenario must pass; with any other, scenarios
+of at least two cases must fail. These results test the tests, not anybody's KVM.
 
 ";
 
-/// The failure modes that behaviours play. F22, nested virtualization, is not modelled.
+/// The failure modes that behaviours have. F22, nested virtualization, is not modelled.
 const FAILURE_MODES: [(&str, &str); 23] = [
     ("F1", "#DB's event data is rebuilt from DR6"),
-    ("F2", "RTM and BLD have DR6's active-low sense in event data"),
+    ("F2", "RTM and BLD are inverted in event data, as in DR6"),
     ("F3", "bit 12 or BT leaks into #DB's event data"),
     ("F4", "#NM's event data is a stale IA32_XFD_ERR"),
     ("F5", "#NM's event data is lost"),
@@ -87,7 +87,7 @@ const FAILURE_MODES: [(&str, &str); 23] = [
     ("F10", "side effects on CR2 and DR6 happen twice"),
     ("F11", "an event without event data shows an earlier event's"),
     ("F12", "the nested bit is lost or invented"),
-    ("F13", "INT1 is retyped"),
+    ("F13", "INT1 becomes an ordinary #DB"),
     ("F14", "the instruction length is lost"),
     ("F15", "an event is delivered twice or not at all"),
     ("F16", "an interrupted SYSCALL or SYSENTER is lost"),
@@ -109,7 +109,7 @@ const FAILURE_MODES: [(&str, &str); 23] = [
 /// When `output` cannot be written.
 pub(crate) fn markdown(output: &mut impl Write, matrix: &Matrix) -> Result<()> {
     write!(output, "{HEAD}")?;
-    writeln!(output, "| behaviour | plays | what it does | origin |\n|---|---|---|---|")?;
+    writeln!(output, "| behaviour | failure modes | what it does | origin |\n|---|---|---|---|")?;
     for Row { behaviour, .. } in &matrix.rows {
         let plays = if behaviour.is_correct() { "correct".to_owned() } else { behaviour.plays.join(" ") };
         writeln!(

@@ -4,7 +4,6 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers belong to tests, which may panic")]
 
 mod exits;
-#[path = "../faulty/mod.rs"]
 mod faulty;
 mod lost;
 mod refused;

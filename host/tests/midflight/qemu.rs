@@ -1,0 +1,122 @@
+//! QEMU as it may be found: not needed, hanging, crashing, silent, or unable to run a guest.
+
+use crate::binary::{Ran, embedded, finish};
+use crate::fake_qemu::{Script, calls, path};
+use crate::marked::{MARK, marked, soon};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+const COLD: &str = "pf/read-unmapped:idt:cold";
+const GOOD: Script = Script { version: "echo \"$version\"; exit", tried: "exit 33", image: "exit 1" };
+
+/// Runs midflight with `script` as its QEMU, and without KVM.
+fn run(test: &str, script: Script, arguments: &[&str]) -> (Ran, PathBuf) {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+    std::fs::create_dir_all(&directory).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_midflight"));
+    command.args(arguments).args(["--kvm", "/no/such/device"]).env("PATH", path(&directory, script));
+    let mark = format!("{test}-{}", std::process::id());
+    command.env(MARK, &mark).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let ran = finish(command.spawn().unwrap());
+    soon(&format!("{test}: processes are left: {:?}", marked(&mark)), || marked(&mark).is_empty());
+    (ran, directory)
+}
+
+#[test]
+fn qemu_is_left_alone_when_nothing_selected_needs_it() {
+    if embedded("pf").is_none() {
+        return;
+    }
+    for (number, arguments) in [
+        ["run", "pf/read-unmapped:fred:cold", "db/single-step:idt:none"].as_slice(),
+        &["run", COLD, "--machine", "model"],
+        &["run", COLD, "--behaviour", "stock"],
+        &["list"],
+        &["compare", "pf", "--machines", "model,model", "--case", "read-unmapped"],
+    ]
+    .iter()
+    .enumerate()
+    {
+        let (ran, directory) = run(&format!("qemu-unneeded-{number}"), GOOD, arguments);
+        assert_eq!((ran.code, calls(&directory).as_str()), (0, ""), "{arguments:?}: {ran:?}");
+    }
+}
+
+#[test]
+fn a_qemu_that_is_no_use_costs_a_sentence_and_no_run() {
+    if embedded("pf").is_none() {
+        return;
+    }
+    let scripts = [
+        (
+            "hangs",
+            Script { version: "exec sleep 1000", ..GOOD },
+            "given --version it did not end within 10 s",
+        ),
+        // A wrapper's child holds the pipes.
+        (
+            "wraps",
+            Script { version: "sleep 1000; true", ..GOOD },
+            "given --version it did not end within 10 s",
+        ),
+        (
+            "crashes",
+            Script { version: "kill -SEGV $$", ..GOOD },
+            "printed nothing, and ended with signal: 11",
+        ),
+        ("silent", Script { version: "exit", ..GOOD }, "printed nothing, and ended with exit status: 0"),
+        (
+            "boots-not",
+            Script { tried: "echo 'no firmware' >&2; exit 1", ..GOOD },
+            "ended with exit status: 1 instead; it says: no firmware",
+        ),
+        (
+            "hangs-later",
+            Script { tried: "exec sleep 1000", ..GOOD },
+            "given a guest that ends at once it did not end within 10 s",
+        ),
+    ];
+    std::thread::scope(|scope| {
+        for (name, script, sentence) in scripts {
+            scope.spawn(move || {
+                let start = Instant::now();
+                let (ran, directory) = run(&format!("qemu-{name}"), script, &["run", COLD, "db/*:idt:cold"]);
+                let skips = ran.stdout.lines().filter(|line| line.contains(" on qemu: ")).collect::<Vec<_>>();
+                let [skip] = skips[..] else { panic!("{ran:?}") };
+                let program = directory.join("qemu-system-x86_64");
+                assert!(
+                    skip.contains(&format!(" on qemu: {} cannot be used: ", program.display())),
+                    "{skip}"
+                );
+                assert!(skip.starts_with("SKIP: ") && skip.contains(sentence), "{skip}");
+                assert_eq!(ran.code, 0, "{ran:?}");
+                assert!(ran.stdout.contains("model (payload-reuse)"), "{ran:?}");
+                assert!(start.elapsed() < Duration::from_secs(120), "a bound that is none");
+                assert!(calls(&directory).lines().count() <= 2, "it is tried once: {}", calls(&directory));
+            });
+            scope.spawn(move || {
+                for asked in [["--machine", "qemu"], ["--require", "qemu"]] {
+                    let test = format!("qemu-{name}{}", asked[0]);
+                    let (ran, _) = run(&test, script, &["run", COLD, asked[0], asked[1]]);
+                    assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{ran:?}");
+                    assert!(ran.stderr.contains(sentence) && ran.stderr.lines().count() == 1, "{ran:?}");
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_qemu_that_works_is_one() {
+    if embedded("pf").is_none() {
+        return;
+    }
+    match midflight::machines::qemu::Qemu::default().tried(midflight::machines::qemu::TRY) {
+        Ok(qemu) => assert!(qemu.version.starts_with("QEMU emulator version "), "{}", qemu.version),
+        Err(midflight::machines::qemu::QemuError::Missing) => {
+            eprintln!("skipped, nothing tested: there is no QEMU here");
+        }
+        Err(error) => panic!("{error}"),
+    }
+}

@@ -1,6 +1,6 @@
 //! A VM by kvm-ioctls alone: restored, run, saved.
 
-use super::bare::Result;
+use super::Result;
 use kvm_bindings::{
     CpuId, KVM_CAP_EXCEPTION_PAYLOAD, Msrs, Xsave, kvm_debugregs, kvm_enable_cap, kvm_mp_state,
     kvm_msr_entry, kvm_regs, kvm_sregs, kvm_userspace_memory_region, kvm_vcpu_events, kvm_xcrs,

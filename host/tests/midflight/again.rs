@@ -1,7 +1,7 @@
 //! The command under a failure, typed into a shell, repeats the failure.
 
-use crate::binary::{Ran, embedded, finish};
-use crate::patched;
+use crate::binary::{Ran, embedded, run};
+use crate::{patched, this_host};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -15,14 +15,8 @@ fn directory() -> PathBuf {
     path
 }
 
-fn spawn(mut command: Command) -> Ran {
-    finish(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
-}
-
 fn typed(program: &str, directory: &Path, arguments: &[&str]) -> Ran {
-    let mut command = Command::new(program);
-    command.args(arguments).current_dir(directory);
-    spawn(command)
+    run(Command::new(program).args(arguments).current_dir(directory).stdin(Stdio::null()))
 }
 
 /// The lines of each failure but the last, and the command that is the last.
@@ -113,10 +107,7 @@ fn trace_explore_and_compare_are_repeated() {
 #[test]
 fn a_command_of_kvm_names_its_device_and_its_storm() {
     let Some(image) = embedded("pf") else { return };
-    if kvm::KvmMachine::open(Path::new(kvm::DEVICE)).is_err() {
-        eprintln!("skipped, nothing tested: there is no KVM here");
-        return;
-    }
+    let Some(_) = this_host::kvm() else { return };
     let directory = directory();
     std::fs::write(directory.join("pf"), image).unwrap();
     let _ = std::fs::remove_file(directory.join("a kvm"));
@@ -134,16 +125,14 @@ fn a_command_of_kvm_names_its_device_and_its_storm() {
 
 #[test]
 fn the_program_is_found_however_it_was_called() {
-    if embedded("pf").is_none() {
-        return;
-    }
+    let Some(_) = embedded("pf") else { return };
     let program = Path::new(env!("CARGO_BIN_EXE_midflight"));
     let (directory, name) = (program.parent().unwrap(), program.file_name().unwrap().to_str().unwrap());
     let wrong = ["run", MIGRATE, "--behaviour", "kernel-only-event-data"];
     let said = |called: &str, path: &Path| {
         let mut command = Command::new(program);
-        command.arg0(called).args(wrong).current_dir(directory).env("PATH", path);
-        failures(&spawn(command))[0].1.split(" run ").next().unwrap().to_owned()
+        command.arg0(called).args(wrong).current_dir(directory).env("PATH", path).stdin(Stdio::null());
+        failures(&run(&mut command))[0].1.split(" run ").next().unwrap().to_owned()
     };
     let absolute = program.to_str().unwrap();
     let nowhere = Path::new("/bin");

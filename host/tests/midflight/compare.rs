@@ -15,20 +15,9 @@ fn models(arguments: &[&str]) -> Ran {
     compare(&[&MODELS, arguments].concat())
 }
 
-fn objects(ran: &Ran) -> (Vec<Value>, Value) {
-    let mut objects: Vec<Value> =
-        ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let summary = objects.pop().unwrap();
-    (objects, summary)
-}
-
 #[test]
 fn arguments_that_make_no_sense_are_sentences() {
-    let refused = |arguments: &[&str], sentence: &str| {
-        let ran = compare(arguments);
-        assert_eq!(ran.code, 2, "{ran:?}");
-        assert!(ran.stderr.contains(sentence) && !ran.stderr.contains("panicked"), "{ran:?}");
-    };
+    let refused = |arguments: &[&str], sentence: &str| compare(arguments).refused(sentence);
     refused(&["--machines", "kvm"], "--machines names 1 machines; it needs two, as in kvm,model");
     refused(&["--machines", "kvm,model,model"], "--machines names 3 machines");
     refused(&["--machines", "model,qemu"], "qemu cannot be stopped at its doorbell");
@@ -36,27 +25,22 @@ fn arguments_that_make_no_sense_are_sentences() {
     refused(&["--behaviour", "no-such"], "there is no behaviour `no-such`");
     refused(&["--machines", "kvm,kvm", "--behaviour", "stock"], "--behaviour is for the model");
     refused(&["--format", "junit"], "junit");
-    if embedded("pf").is_some() {
-        refused(&["no-such"], "`no-such` is neither an image nor a file; there are db, gp,");
-        refused(&["--case", "no-such"], "there is no case `no-such`");
-        refused(&["--kvm", "/no/such/device"], "open /no/such/device failed: No such file");
-        refused(&["--kvm", "/dev/null", "--migrate"], "it is no KVM");
-        refused(&["--known-issues", "/no/such/file"], "/no/such/file");
-        let level = ["level", "--delivery", "idt", MODELS[0], MODELS[1]];
-        refused(&level, "no scenario is left to run on two machines");
-        let garbage = file("garbage", b"no image");
-        refused(&[garbage.to_str().unwrap()], "is not a complete ELF file");
-    }
+    let Some(_) = embedded("pf") else { return };
+    refused(&["no-such"], "`no-such` is neither an image nor a file; there are db, gp,");
+    refused(&["--case", "no-such"], "there is no case `no-such`");
+    refused(&["--kvm", "/no/such/device"], "open /no/such/device failed: No such file");
+    refused(&["--kvm", "/dev/null", "--migrate"], "it is no KVM");
+    refused(&["--known-issues", "/no/such/file"], "/no/such/file");
+    let level = ["level", "--delivery", "idt", MODELS[0], MODELS[1]];
+    refused(&level, "no scenario is left to run on two machines");
+    let garbage = file("garbage", b"no image");
+    refused(&[&garbage], "is not a complete ELF file");
 }
 
 #[test]
 fn two_models_agree_about_every_case() {
-    if embedded("pf").is_none() {
-        return;
-    }
-    let ran = models(&["--format", "json"]);
-    assert_eq!(ran.code, 0, "{ran:?}");
-    let (comparisons, summary) = objects(&ran);
+    let Some(_) = embedded("pf") else { return };
+    let (comparisons, summary) = models(&["--format", "json"]).objects(0);
     assert!(comparisons.len() > 100 && summary["totals"]["pass"] == comparisons.len(), "{summary}");
     for one in &comparisons {
         assert_eq!(one["doorbells"], 3, "{one}");
@@ -68,18 +52,14 @@ fn two_models_agree_about_every_case() {
 fn an_image_file_is_compared_as_well() {
     if let Some(bytes) = embedded("pf") {
         let image = file("pf-to-compare", &bytes);
-        let ran = models(&[image.to_str().unwrap(), "--case", "read-unmapped"]);
-        assert_eq!(ran.code, 0, "{ran:?}");
-        assert!(ran.stdout.contains("\n2 the same, 0 different"), "{ran:?}");
-        assert!(ran.stdout.contains("These results test the tests, not your KVM."), "{ran:?}");
+        models(&[&image, "--case", "read-unmapped"])
+            .printed(0, &["\n2 the same, 0 different", "These results test the tests, not your KVM."]);
     }
 }
 
 #[test]
 fn the_first_difference_is_told_with_both_frames() {
-    if embedded("soft").is_none() {
-        return;
-    }
+    let Some(_) = embedded("soft") else { return };
     let arguments = ["soft", "--case", "int1", "--behaviour", "int1-retyped"];
     let ran = models(&arguments);
     assert_eq!(ran.code, 1, "{ran:?}");
@@ -93,8 +73,7 @@ fn the_first_difference_is_told_with_both_frames() {
     ] {
         assert!(ran.stdout.contains(line), "{line}: {}", ran.stdout);
     }
-    let ran = models(&[&arguments[..], &["--format", "json"]].concat());
-    let (comparisons, _) = objects(&ran);
+    let (comparisons, _) = models(&[&arguments[..], &["--format", "json"]].concat()).objects(1);
     let different = comparisons.iter().find(|one| one["outcome"] == "fail").unwrap();
     assert_eq!(different["differences"][0]["field"], "delivery 0: SS");
     assert_eq!(different["differences"][0]["second"], "0x203000100000010");
@@ -103,24 +82,17 @@ fn the_first_difference_is_told_with_both_frames() {
 
 #[test]
 fn a_guest_that_never_gets_to_done_is_a_difference() {
-    if embedded("db").is_some() {
-        let ran = models(&["--behaviour", "delivered-twice", "--format", "json"]);
-        assert_eq!(ran.code, 1, "{ran:?}");
-        let (comparisons, summary) = objects(&ran);
-        assert!(summary["totals"]["fail"].as_u64().is_some_and(|fail| fail > 20), "{summary}");
-        let entries = |one: &&Value| one["differences"].to_string().contains("\"entries\"");
-        assert!(comparisons.iter().any(|one| entries(&one)), "{ran:?}");
-    }
+    let Some(_) = embedded("db") else { return };
+    let (comparisons, summary) = models(&["--behaviour", "delivered-twice", "--format", "json"]).objects(1);
+    assert!(summary["totals"]["fail"].as_u64().is_some_and(|fail| fail > 20), "{summary}");
+    let entries = |one: &&Value| one["differences"].to_string().contains("\"entries\"");
+    assert!(comparisons.iter().any(|one| entries(&one)), "{comparisons:?}");
 }
 
 #[test]
 fn guests_migrate_between_two_models_on_every_route() {
-    if embedded("pf").is_none() {
-        return;
-    }
-    let ran = models(&["--migrate", "--format", "json"]);
-    assert_eq!(ran.code, 0, "{ran:?}");
-    let (reports, summary) = objects(&ran);
+    let Some(_) = embedded("pf") else { return };
+    let (reports, summary) = models(&["--migrate", "--format", "json"]).objects(0);
     assert_eq!(summary["totals"]["pass"], reports.len());
     assert!(summary["totals"]["cuts"].as_u64().is_some_and(|cuts| cuts > 1000), "{summary}");
     // Two models have one name: two paths there, two there and back.
@@ -131,9 +103,7 @@ fn guests_migrate_between_two_models_on_every_route() {
 
 #[test]
 fn event_data_that_is_lost_on_the_way_is_seen() {
-    if embedded("pf").is_none() {
-        return;
-    }
+    let Some(_) = embedded("pf") else { return };
     let arguments = ["--migrate", "pf", "--case", "read-unmapped", "--behaviour", "lost-on-save"];
     let ran = models(&arguments);
     assert_eq!(ran.code, 1, "{ran:?}");
@@ -149,12 +119,10 @@ fn event_data_that_is_lost_on_the_way_is_seen() {
 
 #[test]
 fn every_difference_of_this_kvm_is_known() {
-    if embedded("pf").is_none() || this_host::kvm().is_none() {
-        return;
-    }
+    let (Some(_), Some(_)) = (embedded("pf"), this_host::kvm()) else { return };
     let ran = compare(&["--format", "json"]);
     assert!(ran.code <= 1, "{}\n{}", ran.stderr, this_host::sentence(this_host::facts()));
-    let (comparisons, summary) = objects(&ran);
+    let (comparisons, summary) = ran.objects(ran.code);
     let unknown = this_host::unknown(&comparisons, this_host::facts());
     let not_shown = &summary["not_shown"];
     assert!(unknown.is_empty(), "{} unknown differences:\n{}", unknown.len(), unknown.join("\n\n"));
@@ -162,9 +130,8 @@ fn every_difference_of_this_kvm_is_known() {
     let compared = comparisons.iter().filter(|one| one["outcome"] != "skip").count();
     assert!(compared > 20 && summary["totals"]["skip"] == comparisons.len() - compared, "{summary}");
     // The model misbehaves, and KVM's known issues do not excuse it.
-    let ran = compare(&["pf", "--delivery", "idt", "--behaviour", "delivered-twice"]);
-    assert_eq!(ran.code, 1, "{ran:?}");
-    assert!(ran.stdout.contains("DIFFERENT: pf/insb-unmapped:idt at Done"), "{ran:?}");
+    compare(&["pf", "--delivery", "idt", "--behaviour", "delivered-twice"])
+        .printed(1, &["DIFFERENT: pf/insb-unmapped:idt at Done"]);
 }
 
 #[test]
@@ -199,27 +166,20 @@ fn an_unknown_difference_names_the_host_and_its_entry() {
 
 #[test]
 fn without_the_list_the_quirks_of_this_kvm_are_differences() {
-    if embedded("soft").is_none() || this_host::kvm().is_none() {
-        return;
-    }
+    let (Some(_), Some(_)) = (embedded("soft"), this_host::kvm()) else { return };
     if !this_host::facts().kvm_module.contains("kvm_pvm") {
         eprintln!("skipped, nothing tested: the quirks are those of kvm_pvm");
         return;
     }
     let empty = file("no-known-issues.toml", b"");
-    let ran = compare(&["soft", "--delivery", "idt", "--known-issues", empty.to_str().unwrap()]);
-    assert_eq!(ran.code, 1, "{ran:?}");
-    assert!(ran.stdout.contains("DIFFERENT: soft/int3:idt at the end"), "{ran:?}");
+    compare(&["soft", "--delivery", "idt", "--known-issues", &empty])
+        .printed(1, &["DIFFERENT: soft/int3:idt at the end"]);
 }
 
 #[test]
 fn guests_migrate_between_kvm_and_the_model_on_every_route() {
-    if embedded("pf").is_none() || this_host::kvm().is_none() {
-        return;
-    }
-    let ran = compare(&["--migrate", "--format", "json", "--delivery", "idt"]);
-    assert_eq!(ran.code, 0, "{ran:?}");
-    let (reports, summary) = objects(&ran);
+    let (Some(_), Some(_)) = (embedded("pf"), this_host::kvm()) else { return };
+    let (reports, summary) = compare(&["--migrate", "--format", "json", "--delivery", "idt"]).objects(0);
     for path in ["kvm->model", "model->kvm", "kvm->model->kvm", "model->kvm->model"] {
         let totals = &summary["machines"][path];
         assert!(totals["pass"].as_u64().is_some_and(|pass| pass > 40), "{path}: {totals}");

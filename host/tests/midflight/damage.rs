@@ -3,11 +3,14 @@
 //! The embedded images are patched: a judge whose literal is wrong, an act that raises nothing, an
 //! act that loops for ever. Each must be caught, on the model and, where it is, on KVM.
 
-use crate::binary::{Ran, embedded, file, finish, midflight};
+use crate::binary::{Ran, embedded, file, finish, midflight, program, start};
+use crate::marked::soon;
 use crate::patched::with_code;
+use crate::this_host;
 use protocol::note::CaseNote;
+use rustix::process::{Pid, Signal, kill_process};
 use std::mem::offset_of;
-use std::process::{Command, Stdio};
+use std::process::Child;
 
 const CASE: &str = "pf/read-unmapped:idt:none";
 
@@ -20,23 +23,8 @@ fn with_act(code: &[u8]) -> Option<Vec<u8>> {
     with_code(&padded)
 }
 
-fn run_on(machine: &str, image: &std::path::Path, more: &[&str]) -> Ran {
-    let image = image.to_str().unwrap();
-    let mut arguments = vec!["run", CASE, "--machine", machine, "--image", image];
-    arguments.extend(more);
-    midflight(&arguments)
-}
-
-fn have_kvm() -> bool {
-    let have = !midflight(&["run", CASE, "--machine", "kvm"]).stderr.contains("open /dev/kvm failed");
-    if !have {
-        eprintln!("skipped on KVM, nothing tested there: there is none here");
-    }
-    have
-}
-
-fn machines() -> Vec<&'static str> {
-    if have_kvm() { vec!["model", "kvm"] } else { vec!["model"] }
+fn run_on(machine: &str, image: &str, more: &[&str]) -> Ran {
+    midflight(&[&["run", CASE, "--machine", machine, "--image", image], more].concat())
 }
 
 #[test]
@@ -49,11 +37,9 @@ fn a_wrong_expectation_fails_with_expected_and_got() {
     for at in places {
         bytes[at + 4] = 0x0D;
     }
-    let image = file("wrong-expectation", &bytes).to_str().unwrap().to_owned();
-    let ran = midflight(&["run", "pf/read-unmapped:fred:none", "--machine", "model", "--image", &image]);
-    assert_eq!(ran.code, 1, "{ran:?}");
-    let line = "SS expected 0x203000d00000010, got 0x203000e00000010";
-    assert!(ran.stdout.contains(line), "{ran:?}");
+    let image = file("wrong-expectation", &bytes);
+    midflight(&["run", "pf/read-unmapped:fred:none", "--machine", "model", "--image", &image])
+        .printed(1, &["SS expected 0x203000d00000010, got 0x203000e00000010"]);
 }
 
 #[test]
@@ -64,17 +50,11 @@ fn a_scenario_that_the_model_skips_fails() {
     // CET, which the model does not have.
     bytes[note + offset_of!(CaseNote, needs)] |= 1 << 4;
     let image = file("needs-cet", &bytes);
-    let ran = run_on("model", &image, &[]);
-    assert_eq!(ran.code, 1, "{ran:?}");
     let sentence = "the model can do everything, and it skipped this: ";
-    let whole = format!("{sentence}needs cet");
-    assert!(ran.stdout.contains(&whole) && ran.stdout.contains("1 failed"), "{ran:?}");
-    let image = image.to_str().unwrap();
+    run_on("model", &image, &[]).printed(1, &[&format!("{sentence}needs cet"), "1 failed"]);
     for more in [&[][..], &["--migrate"]] {
-        let two = ["compare", image, "--case", "read-unmapped", "--machines", "model,model"];
-        let ran = midflight(&[&two, more].concat());
-        assert_eq!(ran.code, 1, "{ran:?}");
-        assert!(ran.stdout.contains(sentence), "{ran:?}");
+        let two = ["compare", &image, "--case", "read-unmapped", "--machines", "model,model"];
+        midflight(&[&two, more].concat()).printed(1, &[sentence]);
     }
 }
 
@@ -82,23 +62,19 @@ fn a_scenario_that_the_model_skips_fails() {
 fn a_handler_that_never_runs_fails() {
     let Some(bytes) = with_act(&[]) else { return };
     let image = file("no-event", &bytes);
-    for machine in machines() {
-        let ran = run_on(machine, &image, &[]);
-        assert_eq!(ran.code, 1, "{ran:?}");
-        assert!(ran.stdout.contains("entries expected 0x1, got 0x0"), "{ran:?}");
+    for machine in this_host::machines() {
+        run_on(machine, &image, &[]).printed(1, &["entries expected 0x1, got 0x0"]);
     }
 }
 
 #[test]
 fn a_cut_that_did_not_happen_because_no_event_came_fails() {
     let Some(bytes) = with_act(&[]) else { return };
-    let image = file("no-cut", &bytes).to_str().unwrap().to_owned();
+    let image = file("no-cut", &bytes);
     let id = "pf/read-unmapped:fred:block@frame:resume";
-    let ran = midflight(&["run", id, "--machine", "model", "--image", &image]);
-    assert_eq!(ran.code, 1, "{ran:?}");
-    assert!(ran.stdout.contains("entries expected 0x1, got 0x0"), "{ran:?}");
     let why = "the delivery was not cut: the case ended without meeting the stop";
-    assert!(ran.stdout.contains(why), "{ran:?}");
+    midflight(&["run", id, "--machine", "model", "--image", &image])
+        .printed(1, &["entries expected 0x1, got 0x0", why]);
 }
 
 #[test]
@@ -106,91 +82,72 @@ fn a_guest_that_loops_for_ever_is_ended_with_its_address() {
     // jmp $
     let Some(bytes) = with_act(&[0xEB, 0xFE]) else { return };
     let image = file("endless", &bytes);
-    for machine in machines() {
-        let ran = run_on(machine, &image, &["--timeout", "0.5"]);
-        assert_eq!(ran.code, 2, "{ran:?}");
-        assert!(ran.stdout.contains("timeout: after 0.5 s the guest was still running"), "{ran:?}");
-        assert!(ran.stdout.contains("pf.read-unmapped.act"), "{ran:?}");
+    for machine in this_host::machines() {
+        run_on(machine, &image, &["--timeout", "0.5"])
+            .printed(2, &["timeout: after 0.5 s the guest was still running", "pf.read-unmapped.act"]);
     }
 }
 
 #[test]
 fn a_guest_that_loops_under_qemu_is_ended() {
     let Some(bytes) = with_act(&[0xEB, 0xFE]) else { return };
-    let image = file("endless-qemu", &bytes).to_str().unwrap().to_owned();
+    let image = file("endless-qemu", &bytes);
     let arguments =
         ["run", "pf/read-unmapped:idt:cold", "--machine", "qemu", "--image", &image, "--timeout", "1"];
     let ran = midflight(&arguments);
-    assert_eq!(ran.code, 2, "{ran:?}");
     if ran.stderr.contains("not in PATH") {
-        eprintln!("skipped, nothing tested: there is no QEMU here");
-    } else {
-        assert!(ran.stdout.contains("timeout: the image did not end in time"), "{ran:?}");
-        assert!(ran.stdout.contains("the guest was at pf.read-unmapped.act (0x"), "{ran:?}");
+        return ran.refused("not in PATH");
     }
+    ran.printed(2, &["timeout: the image did not end in time", "the guest was at pf.read-unmapped.act (0x"]);
+}
+
+/// The fields of a process's stat after its name: the state, the parent's number, and so on.
+fn stat(pid: u32) -> Vec<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    after_name.split_whitespace().map(str::to_owned).collect()
 }
 
 /// The processes whose parent is `parent`.
 fn children(parent: u32) -> Vec<u32> {
     let directories = std::fs::read_dir("/proc").unwrap().flatten();
     let pids = directories.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter(|pid| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        // pid (name) state ppid …
-        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        after_name.split_whitespace().nth(1) == Some(&parent.to_string())
-    })
-    .collect()
+    pids.filter(|pid| stat(*pid).get(1) == Some(&parent.to_string())).collect()
 }
 
 fn is_alive(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    !stat.is_empty() && !stat.contains(") Z ")
-}
-
-fn signal(name: &str, pid: u32) {
-    assert!(Command::new("kill").args([name, &pid.to_string()]).status().unwrap().success());
+    stat(pid).first().is_some_and(|state| state != "Z")
 }
 
 /// Starts a run of an endless guest on KVM and waits for the worker that has it.
-fn endless_on_kvm(name: &str, timeout: &str) -> Option<(std::process::Child, u32)> {
+fn endless_on_kvm(name: &str, timeout: &str) -> Option<(Child, u32)> {
     let bytes = with_act(&[0xEB, 0xFE])?;
-    if !have_kvm() {
-        return None;
-    }
+    this_host::kvm()?;
     let image = file(name, &bytes);
-    let mut child = Command::new(env!("CARGO_BIN_EXE_midflight"))
-        .args(["run", CASE, "--machine", "kvm", "--timeout", timeout, "--image"])
-        .arg(&image)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let arguments = ["run", CASE, "--machine", "kvm", "--timeout", timeout, "--image", &image];
+    let child = start(program().args(arguments));
     // Nothing is stopped, so nothing is probed: the worker is the one that boots in some milliseconds, and then
     // does nothing but run the guest.
-    for _ in 0..1000 {
-        for worker in children(child.id()) {
-            let stat = std::fs::read_to_string(format!("/proc/{worker}/stat")).unwrap_or_default();
-            let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, r)| r).split_whitespace().collect();
-            let ticks = |index: usize| fields.get(index).and_then(|f| f.parse::<u64>().ok()).unwrap_or(0);
-            if ticks(11) + ticks(12) >= 30 {
-                return Some((child, worker));
-            }
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    child.kill().unwrap();
-    panic!("no worker is running the guest: {:?}", finish(child));
+    let mut running = None;
+    let runs = |worker: &u32| {
+        let ticks = |index: usize| stat(*worker).get(index).and_then(|f| f.parse::<u64>().ok()).unwrap_or(0);
+        ticks(11) + ticks(12) >= 30
+    };
+    soon("no worker is running the guest", || {
+        running = children(child.id()).into_iter().find(runs);
+        running.is_some()
+    });
+    running.map(|worker| (child, worker))
 }
 
 #[test]
 fn a_worker_that_hangs_is_killed_and_reported() {
     let Some((child, worker)) = endless_on_kvm("hung-worker", "5") else { return };
-    signal("-STOP", worker);
-    let ran = finish(child);
-    assert_eq!(ran.code, 2, "{ran:?}");
-    assert!(ran.stdout.contains("timeout: the worker process did not answer"), "{ran:?}");
-    assert!(ran.stdout.contains("last seen armed at pf.read-unmapped.act"), "{ran:?}");
+    kill_process(Pid::from_raw(worker as i32).unwrap(), Signal::STOP).unwrap();
+    finish(child).printed(
+        2,
+        &["timeout: the worker process did not answer", "last seen armed at pf.read-unmapped.act"],
+    );
     assert!(!is_alive(worker), "the worker is still there");
 }
 
@@ -199,11 +156,5 @@ fn no_worker_outlives_a_parent_that_is_killed() {
     let Some((mut child, worker)) = endless_on_kvm("orphan", "30") else { return };
     child.kill().unwrap();
     child.wait().unwrap();
-    for _ in 0..500 {
-        if !is_alive(worker) {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    panic!("the worker outlives its parent");
+    soon("the worker outlives its parent", || !is_alive(worker));
 }

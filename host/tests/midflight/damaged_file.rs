@@ -1,16 +1,22 @@
 //! Image files that are damaged are refused with a sentence, and nothing that they say is trusted.
 
 use crate::binary::{embedded, file, midflight};
+use crate::patched::descriptor;
 use midflight::image::Image;
 use protocol::note::ImageNote;
 use std::mem::offset_of;
 
 const CASE: &str = "pf/read-unmapped:idt:none";
 
-fn refused(image: &std::path::Path, sentence: &str) {
-    let ran = midflight(&["run", CASE, "--machine", "model", "--image", image.to_str().unwrap()]);
-    assert_eq!(ran.code, 2, "{ran:?}");
-    assert!(ran.stderr.contains(sentence) && !ran.stderr.contains("panicked"), "{ran:?}");
+/// An image file with other bytes at a place.
+fn damaged(bytes: &[u8], at: usize, with: &[u8]) -> Vec<u8> {
+    let mut damaged = bytes.to_vec();
+    damaged[at..at + with.len()].copy_from_slice(with);
+    damaged
+}
+
+fn refused(image: &str, sentence: &str) {
+    midflight(&["run", CASE, "--machine", "model", "--image", image]).refused(sentence);
 }
 
 #[test]
@@ -38,19 +44,10 @@ fn an_image_outside_memory_is_refused() {
     let header = usize::try_from(elf.header.e_phoff).unwrap() + load * 56;
     // p_paddr, p_memsz, p_filesz, p_offset of Elf64_Phdr.
     for (field, value) in [(24, 0x20_0000u64), (24, 0), (40, u64::MAX), (24, u64::MAX - 8), (32, u64::MAX)] {
-        let mut damaged = bytes.clone();
-        damaged[header + field..header + field + 8].copy_from_slice(&value.to_le_bytes());
-        refused(&file("outside-memory", &damaged), "has a segment at");
+        let image = file("outside-memory", &damaged(&bytes, header + field, &value.to_le_bytes()));
+        refused(&image, "has a segment at");
     }
-    let mut damaged = bytes.clone();
-    damaged[header + 8..header + 16].copy_from_slice(&u64::MAX.to_le_bytes());
-    refused(&file("outside-file", &damaged), "ELF");
-}
-
-/// Where the note's descriptor lies in the file.
-fn descriptor(bytes: &[u8]) -> usize {
-    let name = *b"midflight\0\0\0";
-    (0..bytes.len() - 12).find(|at| bytes[*at..*at + 12] == name).unwrap() + 12
+    refused(&file("outside-file", &damaged(&bytes, header + 8, &[0xFF; 8])), "ELF");
 }
 
 #[test]
@@ -67,9 +64,7 @@ fn a_page_of_the_note_that_is_none_is_refused() {
         (offset_of!(ImageNote, tss), "the TSS"),
     ];
     let problem = |at: usize, value: [u8; 8]| {
-        let mut damaged = bytes.clone();
-        damaged[at..at + 8].copy_from_slice(&value);
-        Image::parse("damaged", &damaged).map(drop).unwrap_err().to_string()
+        Image::parse("damaged", &damaged(&bytes, at, &value)).map(drop).unwrap_err().to_string()
     };
     let places = fields.map(|(field, _)| descriptor(&bytes) + field);
     for (place, (_, name)) in places.into_iter().zip(fields) {
@@ -91,12 +86,8 @@ fn a_page_of_the_note_that_is_none_is_refused() {
 fn an_image_without_its_note_or_with_another_version_is_refused() {
     let Some(bytes) = embedded("pf") else { return };
     let at = descriptor(&bytes);
-    let mut damaged = bytes.clone();
-    damaged[at - 12] = b'M';
-    refused(&file("no-note", &damaged), "has no midflight note");
-    let mut damaged = bytes.clone();
-    damaged[at] = 99;
-    refused(&file("other-version", &damaged), "a midflight note of version 99");
+    refused(&file("no-note", &damaged(&bytes, at - 12, b"M")), "has no midflight note");
+    refused(&file("other-version", &damaged(&bytes, at, &[99])), "a midflight note of version 99");
     refused(&file("no-elf", b"#!/bin/sh\n"), "ELF");
-    refused(std::path::Path::new("/no/such/image"), "cannot be read");
+    refused("/no/such/image", "cannot be read");
 }

@@ -3,8 +3,8 @@
 //!
 //! On the model, which says what was refused. Without embedded images there is nothing to run.
 
+use crate::binary::images;
 use midflight::image::{Case, DeliveryPages, Image, MEMORY_SIZE};
-use midflight::images;
 use midflight::inject;
 use midflight::scenario::{DeliveryMode, is_possible};
 use midflight::session::boot::boot;
@@ -69,16 +69,8 @@ fn stop_at(machine: &ModelMachine, image: &Image, ready: &VmState, index: u16, p
 
 #[test]
 fn each_page_stops_the_delivery_of_each_case_and_nothing_else() {
-    let images = match images::load(&[]) {
-        Ok(images) => images,
-        Err(images::ImagesError::None) => {
-            eprintln!("skipped, nothing tested: this build carries no images");
-            return;
-        }
-        Err(error) => panic!("{error}"),
-    };
     let machine = ModelMachine::new(&CORRECT);
-    for image in &images {
+    for image in &images() {
         for delivery in [DeliveryMode::Fred, DeliveryMode::Idt] {
             let ready = ready(&machine, image, delivery);
             for (index, case) in image.cases.iter().enumerate() {

@@ -81,28 +81,14 @@ pub(crate) fn dirty(vcpu: &mut dyn Vcpu, machine: &dyn Machine) {
         .map(|(index, value)| Msr { index: *index, value: *value })
         .collect();
     vcpu.set_msrs(&mine).unwrap();
-    let value = |n: u64| 0x0101_0101_0101_0101 * n;
-    vcpu.set_regs(&kvm_regs {
-        rax: value(1),
-        rbx: value(2),
-        rcx: value(3),
-        rdx: value(4),
-        rsi: value(5),
-        rdi: value(6),
-        rsp: value(7),
-        rbp: value(8),
-        r8: value(9),
-        r9: value(10),
-        r10: value(11),
-        r11: value(12),
-        r12: value(13),
-        r13: value(14),
-        r14: value(15),
-        r15: value(16),
-        rip: 0x3000,
-        rflags: RFLAGS,
-    })
-    .unwrap();
+    let mut regs = kvm_regs { rip: 0x3000, rflags: RFLAGS, ..Default::default() };
+    let kvm_regs { rax, rbx, rcx, rdx, rsi, rdi, rsp, rbp, r8, r9, r10, r11, r12, r13, r14, r15, .. } =
+        &mut regs;
+    let general = [rax, rbx, rcx, rdx, rsi, rdi, rsp, rbp, r8, r9, r10, r11, r12, r13, r14, r15];
+    for (register, number) in general.into_iter().zip(1..) {
+        *register = 0x0101_0101_0101_0101 * number;
+    }
+    vcpu.set_regs(&regs).unwrap();
     let mut events = vcpu.events().unwrap();
     events.interrupt.shadow = 1;
     events.nmi.masked = 1;

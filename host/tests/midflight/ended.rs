@@ -1,18 +1,18 @@
 //! A run that is ended early: its results are reported, its exit code names the signal, and nothing of it is
 //! left.
 
-use crate::binary::{Ran, embedded, file, finish};
+use crate::binary::{self, Ran, directory, embedded, file, finish, program};
 use crate::fake_qemu;
 use crate::fake_qemu::{Script, calls, path};
 use crate::marked::{MARK, bounded, marked, soon};
-use crate::patched;
+use crate::{patched, this_host};
 use rustix::io::ioctl_fionread;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag::register_conditional_default;
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock};
@@ -34,12 +34,12 @@ static NO_SIGNAL_IS_IGNORED: LazyLock<()> = LazyLock::new(|| {
 
 fn start(mark: &str, path: Option<&Path>, arguments: &[&str]) -> Child {
     *NO_SIGNAL_IS_IGNORED;
-    let mut command = Command::new(env!("CARGO_BIN_EXE_midflight"));
-    command.args(arguments).env(MARK, mark);
+    let mut command = program();
+    command.args(arguments).env(MARK, mark).stdin(Stdio::null());
     if let Some(path) = path {
         command.env("PATH", path);
     }
-    bounded(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    bounded(binary::start(&mut command))
 }
 
 fn signal(child: &Child, signal: Signal) {
@@ -54,21 +54,10 @@ fn mark(test: &str) -> String {
     format!("{test}-{}", std::process::id())
 }
 
-fn directory(name: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    std::fs::create_dir_all(&path).unwrap();
-    path
-}
-
 /// Image files: `db` as it is, and `pf` in which the act of `read-unmapped` loops.
 fn images(name: &str) -> Option<[String; 2]> {
     let endless = patched::with_code(&[0xEB, 0xFE, 0x90])?;
-    let paths = [file(&format!("{name}-db"), &embedded("db")?), file(&format!("{name}-pf"), &endless)];
-    Some(paths.map(|path| path.to_str().unwrap().to_owned()))
-}
-
-fn objects(ran: &Ran) -> Vec<Value> {
-    ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    Some([file(&format!("{name}-db"), &embedded("db")?), file(&format!("{name}-pf"), &endless)])
 }
 
 /// Ends a run on all machines while QEMU, the last of them, hangs with its first image.
@@ -88,12 +77,9 @@ fn ended_under_qemu(test: &str, with: Signal, arguments: &[&str]) -> Ran {
 
 #[test]
 fn a_signal_ends_a_run_with_the_summary_of_what_was_done() {
-    if embedded("pf").is_none() {
-        return;
-    }
+    let Some(_) = embedded("pf") else { return };
     let ran = ended_under_qemu("ended-human", Signal::INT, &[]);
-    assert_eq!(ran.code, 130, "{ran:?}");
-    assert!(ran.stdout.contains(" on kvm: open /no/such/device failed: "), "{ran:?}");
+    ran.printed(130, &[" on kvm: open /no/such/device failed: "]);
     let table = ran.stdout.split_once("model (payload-reuse) ").map_or("", |(_, table)| table);
     assert!(table.contains("  pf idt ") && table.contains(" passed, 0 failed, "), "{ran:?}");
     assert!(ran.stdout.contains("SIGINT ended the run: ") && !ran.stdout.contains("ERROR"), "{ran:?}");
@@ -101,13 +87,9 @@ fn a_signal_ends_a_run_with_the_summary_of_what_was_done() {
 
 #[test]
 fn json_has_every_scenario_that_ended_and_says_how_many_did_not() {
-    if embedded("pf").is_none() {
-        return;
-    }
+    let Some(_) = embedded("pf") else { return };
     let ran = ended_under_qemu("ended-json", Signal::TERM, &["--format", "json"]);
-    assert_eq!(ran.code, 143, "{ran:?}");
-    let objects = objects(&ran);
-    let (summary, scenarios) = objects.split_last().unwrap();
+    let (scenarios, summary) = ran.objects(143);
     let of = |machine: &str| scenarios.iter().filter(|object| object["machine"] == machine).count();
     assert!(of("model") > 10 && of("kvm") == of("model") && of("qemu") == 0, "{ran:?}");
     assert_eq!((&summary["ended_by"], &summary["not_run"]), (&"SIGTERM".into(), &of("model").into()));
@@ -117,9 +99,7 @@ fn json_has_every_scenario_that_ended_and_says_how_many_did_not() {
 
 #[test]
 fn junit_is_whole_after_a_signal_and_not_green() {
-    if embedded("pf").is_none() {
-        return;
-    }
+    let Some(_) = embedded("pf") else { return };
     let ran = ended_under_qemu("ended-junit", Signal::HUP, &["--format", "junit"]);
     assert_eq!(ran.code, 129, "{ran:?}");
     assert!(ran.stdout.starts_with("<?xml") && ran.stdout.trim_end().ends_with("</testsuites>"), "{ran:?}");
@@ -155,11 +135,7 @@ fn ended_in_a_pool(test: &str, machine: &str, arguments: &[&str], first: &str) -
 
 #[test]
 fn a_result_is_told_at_once_and_nobody_waits_for_a_guest_that_hangs() {
-    for machine in ["model", "kvm"] {
-        if machine == "kvm" && kvm::KvmMachine::open(Path::new("/dev/kvm")).is_err() {
-            eprintln!("skipped on KVM, nothing tested there: there is none here");
-            continue;
-        }
+    for machine in this_host::machines() {
         let test = format!("ended-{machine}");
         let json = [&ONE_AND_ONE[..], &["--format", "json"]].concat();
         let json = ended_in_a_pool(&test, machine, &json, "db/single-step");
@@ -173,10 +149,8 @@ fn a_result_is_told_at_once_and_nobody_waits_for_a_guest_that_hangs() {
     let Some((code, said)) = ended_in_a_pool("ended-people", "model", &wrong, "again:") else { return };
     assert_eq!(code, 130, "{said}");
     assert!(said.starts_with(&format!("FAIL: {id} on model")), "{said}");
-    assert!(
-        said.contains("\n0 passed, 1 failed") && said.contains("SIGINT ended the run: 1 scenarios"),
-        "{said}"
-    );
+    assert!(said.contains("\n0 passed, 1 failed"), "{said}");
+    assert!(said.contains("SIGINT ended the run: 1 scenarios"), "{said}");
 }
 
 #[test]

@@ -3,8 +3,8 @@
 //!
 //! Without embedded images there is nothing to run.
 
+use crate::binary::image;
 use midflight::engine::runner::Runner;
-use midflight::images::{self, ImagesError};
 use midflight::report::difference::Difference;
 use midflight::report::outcome::{Outcome, Report};
 use midflight::report::words;
@@ -18,17 +18,10 @@ use vm::state::Loss;
 
 /// Runs a scenario with a behaviour.
 fn run(behaviour: &str, id: &str) -> Option<Report> {
-    let images = match images::load(&[]) {
-        Err(ImagesError::None) => {
-            eprintln!("skipped, nothing tested: this build carries no images");
-            return None;
-        }
-        images => images.unwrap(),
-    };
     let scenario: Scenario = id.parse().unwrap();
-    let image = images.iter().find(|image| image.name == scenario.image).unwrap();
+    let image = image(&scenario.image)?;
     let machine = ModelMachine::new(by_name(behaviour).unwrap());
-    Some(Runner::new(&machine, None, Duration::from_secs(10)).run(image, &scenario))
+    Some(Runner::new(&machine, None, Duration::from_secs(10)).run(&image, &scenario))
 }
 
 /// Each scenario's failure, or none where it passes.
@@ -36,11 +29,8 @@ fn check(behaviour: &str, failures: &[(&str, &str)]) {
     for (id, failure) in failures {
         let Some(report) = run(behaviour, id) else { return };
         let outcome = if failure.is_empty() { Outcome::Pass } else { Outcome::Fail };
-        assert_eq!(
-            (report.outcome, words::failure(&report).as_str()),
-            (outcome, *failure),
-            "{behaviour}: {id}"
-        );
+        let seen = (report.outcome, &*words::failure(&report));
+        assert_eq!(seen, (outcome, *failure), "{behaviour}: {id}");
     }
 }
 
@@ -100,10 +90,8 @@ fn v9_without_the_nested_flag_loses_the_nested_bit() {
     let Some(report) = run("v9", id) else { return };
     assert_eq!(report.outcome, Outcome::Fail);
     assert_eq!(report.differences.len(), 1, "{}", words::failure(&report));
-    assert_eq!(
-        (report.differences[0].field.of_judge(), &report.differences[0].got),
-        (Some(Field::EventData), &Value::Number(0))
-    );
+    let only = &report.differences[0];
+    assert_eq!((only.field.of_judge(), &only.got), (Some(Field::EventData), &Value::Number(0)));
     assert!(!report.losses.contains(&Loss::NestedBit), "{:?}", report.losses);
     let Some(report) = run("v9-nested-off", id) else { return };
     let ss = report.differences.iter().find(|one| one.field.of_judge() == Some(Field::Ss)).unwrap();
@@ -146,16 +134,9 @@ fn event_data_without_a_field_for_it_is_a_loss_and_no_failure() {
     // With the capability there is a field.
     let Some(report) = run("v9", "pf/read-unmapped:fred:block@frame:migrate") else { return };
     assert_eq!((report.outcome, report.event_data_open), (Outcome::Fail, false));
-    check(
-        "recover-from-registers",
-        &[(
-            "pf/read-unmapped:fred:nopayload:block@frame:migrate+disturb",
-            "event data expected 0x8000001a58, got 0x5a5adeadb000",
-        )],
-    );
-    check(
-        "error-code-lost",
-        &[("pf/write-read-only:fred:nopayload:block@frame:migrate", "error code expected 0x3, got 0x0")],
-    );
+    let recovered = "event data expected 0x8000001a58, got 0x5a5adeadb000";
+    check("recover-from-registers", &[(&format!("{id}+disturb"), recovered)]);
+    let id = "pf/write-read-only:fred:nopayload:block@frame:migrate";
+    check("error-code-lost", &[(id, "error code expected 0x3, got 0x0")]);
     check("rf-lost", &[("pf/insb-unmapped:fred:nopayload:io:migrate", "RFLAGS expected 0x10002, got 0x2")]);
 }

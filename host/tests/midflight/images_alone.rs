@@ -3,12 +3,12 @@
 //!
 //! Without embedded images there is nothing to run.
 
+use crate::binary::images;
 use fred::cpuid::FRED;
 use kvm_bindings::kvm_cpuid_entry2;
 use midflight::engine::plan::{Abilities, met_needs};
 use midflight::engine::questions::{Question, StopSupport, Support};
 use midflight::image::{Case, Image};
-use midflight::images::{self, ImagesError};
 use midflight::machines::transcript::{CaseOutcome, ImageRun, read};
 use midflight::scenario::{DeliveryMode, Plan, Scenario, is_possible};
 use midflight::session::boot::boot;
@@ -147,13 +147,6 @@ fn at_once() -> Transmitter {
     Transmitter::new(0)
 }
 
-fn images() -> Vec<Image> {
-    match images::load(&[]) {
-        Err(ImagesError::None) => Vec::new(),
-        images => images.unwrap(),
-    }
-}
-
 fn transcript(machine: &dyn Machine, image: &Image, delivery: DeliveryMode) -> ImageRun {
     let (exit, text) = run(machine, image, delivery, at_once());
     read(&text, exit).unwrap_or_else(|error| panic!("{}: {error}\n{text}", image.name))
@@ -170,23 +163,19 @@ fn missing(case: &Case, delivery: DeliveryMode) -> String {
 
 #[test]
 fn every_image_alone_runs_what_its_delivery_allows_and_fails_nothing() {
-    for has_fred in [true, false] {
+    use DeliveryMode::{Fred, Idt};
+    for (has_fred, delivery) in [(true, Fred), (true, Idt), (false, Idt)] {
         let machine = Processor::new(has_fred);
         for image in images() {
-            for delivery in [DeliveryMode::Fred, DeliveryMode::Idt] {
-                if delivery == DeliveryMode::Fred && !has_fred {
-                    continue;
-                }
-                let run = transcript(&machine, &image, delivery);
-                assert_eq!((run.errors, run.cases.len()), (Vec::new(), image.cases.len()), "{}", image.name);
-                for (case, ran) in image.cases.iter().zip(run.cases) {
-                    let name = format!("{}/{}:{delivery} with FRED {has_fred}", image.name, case.name);
-                    let missing = missing(case, delivery);
-                    match ran.outcome {
-                        CaseOutcome::Pass => assert_eq!(missing, "", "{name} ran"),
-                        CaseOutcome::Skip(why) => assert_eq!(why, format!("needs {missing}"), "{name}"),
-                        other => panic!("{name}: {other:?}"),
-                    }
+            let run = transcript(&machine, &image, delivery);
+            assert_eq!((run.errors, run.cases.len()), (Vec::new(), image.cases.len()), "{}", image.name);
+            for (case, ran) in image.cases.iter().zip(run.cases) {
+                let name = format!("{}/{}:{delivery} with FRED {has_fred}", image.name, case.name);
+                let missing = missing(case, delivery);
+                match ran.outcome {
+                    CaseOutcome::Pass => assert_eq!(missing, "", "{name} ran"),
+                    CaseOutcome::Skip(why) => assert_eq!(why, format!("needs {missing}"), "{name}"),
+                    other => panic!("{name}: {other:?}"),
                 }
             }
         }

@@ -1,10 +1,7 @@
 //! A kernel that warns while midflight runs.
 
-use crate::binary::{Ran, embedded, file, finish, midflight};
-use serde_json::Value;
+use crate::binary::{Ran, embedded, file, finish, midflight, program, start};
 use std::io::Write;
-use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -13,10 +10,9 @@ const SAVED: &str = "pf/read-unmapped:fred:block@frame:migrate-process";
 const WARNING: &str = "WARNING: midflight test";
 
 /// Runs scenarios that pass while `record` is written into `log` again and again.
-fn warned(log: &Path, record: &str, arguments: &[&str]) -> Ran {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_midflight"));
-    command.args(["run", FILTER, "--machine", "model", "--kernel-log"]).arg(log).args(arguments);
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+fn warned(log: &str, record: &str, arguments: &[&str]) -> Ran {
+    let run = ["run", FILTER, "--machine", "model", "--kernel-log", log];
+    let child = start(program().args(run).args(arguments));
     let mut file = std::fs::OpenOptions::new().append(true).open(log).unwrap();
     let ended = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -34,21 +30,17 @@ fn warned(log: &Path, record: &str, arguments: &[&str]) -> Ran {
 
 #[test]
 fn a_kernel_warning_is_shown_and_fails_a_green_run() {
-    if embedded("pf").is_none() {
-        return;
-    }
+    let Some(_) = embedded("pf") else { return };
     let log = file("kernel.log", b"4,1,1,-;BUG: this was before the run\n");
     let record = format!("4,2,2,-;{WARNING}\n");
     let ran = warned(&log, &record, &[]);
-    assert_eq!(ran.code, 1, "{ran:?}");
-    assert!(ran.stdout.contains("KERNEL: this host's kernel warned during the run"), "{ran:?}");
-    assert!(ran.stdout.contains(&format!("\n    {WARNING}\n")), "{ran:?}");
+    ran.printed(1, &["KERNEL: this host's kernel warned during the run", &format!("\n    {WARNING}\n")]);
     assert!(!ran.stderr.contains("panicked"), "{ran:?}");
     assert!(ran.stdout.contains(" 0 failed") && !ran.stdout.contains("before the run"), "{ran:?}");
 
     let ran = warned(&log, &record, &["--format", "json"]);
-    let summary: Value = serde_json::from_str(ran.stdout.lines().last().unwrap()).unwrap();
-    assert_eq!((ran.code, &summary["kernel_warnings"][0]), (1, &Value::from(WARNING)));
+    let (_, summary) = ran.objects(1);
+    assert_eq!(summary["kernel_warnings"][0], WARNING);
     assert!(summary["kernel_unwatched"].is_null());
     let ran = warned(&log, &record, &["--format", "junit"]);
     assert_eq!(ran.code, 1);
@@ -75,8 +67,6 @@ fn a_log_that_was_named_and_cannot_be_read_is_an_error() {
 #[test]
 #[ignore = "writes a warning to the log of this machine's kernel, and only root can"]
 fn a_warning_in_the_log_of_this_kernel_is_shown() {
-    let log = Path::new(midflight::kernel_log::DEVICE);
-    let ran = warned(log, "<4>WARNING: midflight test", &[]);
-    assert_eq!(ran.code, 1, "{ran:?}");
-    assert!(ran.stdout.contains(&format!("\n    {WARNING}\n")), "{ran:?}");
+    warned(midflight::kernel_log::DEVICE, "<4>WARNING: midflight test", &[])
+        .printed(1, &[&format!("\n    {WARNING}\n")]);
 }

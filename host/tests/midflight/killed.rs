@@ -1,45 +1,24 @@
 //! midflight, killed at random moments: nothing of it may be left. `make soak` runs this.
 
-use crate::marked::{MARK, marked, soon};
+use crate::binary::{directory, files, program};
+use crate::marked::{MARK, marked, number, soon};
 use fastrand::Rng;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
-/// A command line that is killed, and how long it lasts at least.
-struct Victim {
-    arguments: &'static [&'static str],
-    lasts: Duration,
-}
-
-/// All that start other processes or leave the machine that they began on.
-const VICTIMS: [Victim; 2] = [
+/// Command lines that are killed: all that start other processes or leave the machine that they began on.
+const VICTIMS: [&[&str]; 2] = [
     // Probes in a worker, then has a worker for each processor.
-    Victim {
-        arguments: &["run", "*:idt:*", "--machine", "kvm", "--repeat", "10"],
-        lasts: Duration::from_millis(2000),
-    },
-    Victim {
-        arguments: &["run", "pf/*:idt:storm:migrate", "--machine", "kvm", "--storm-cuts", "100000"],
-        lasts: Duration::from_millis(2000),
-    },
+    &["run", "*:idt:*", "--machine", "kvm", "--repeat", "10"],
+    &["run", "pf/*:idt:storm:migrate", "--machine", "kvm", "--storm-cuts", "100000"],
 ];
+/// How long each lasts at least.
+const LASTS: Duration = Duration::from_secs(2);
 
-fn number(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).map_or(default, |text| text.parse().unwrap())
-}
-
-/// Everything below a directory.
-fn files(directory: &Path) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> =
-        std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
-    found.sort();
-    found
-}
-
-fn start(victim: &Victim, directory: &Path, mark: &str) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_midflight"));
-    command.args(victim.arguments).current_dir(directory).env("TMPDIR", directory);
+fn start(victim: &[&str], directory: &Path, mark: &str) -> Child {
+    let mut command = program();
+    command.args(victim).current_dir(directory).env("TMPDIR", directory);
     command.env(MARK, mark).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().unwrap()
 }
@@ -55,14 +34,12 @@ fn nothing_is_left_of_a_driver_that_is_killed() {
         return;
     }
     let mut random = Rng::with_seed(seed);
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("killed");
-    let _ = std::fs::remove_dir_all(&directory);
-    std::fs::create_dir_all(&directory).unwrap();
+    let directory = directory("killed");
     let (mut running, mut with_children) = (0, 0);
     for kill in 0..kills {
-        let victim = &VICTIMS[random.usize(..VICTIMS.len())];
-        let after = Duration::from_micros(random.u64(..victim.lasts.as_micros() as u64));
-        let mark = format!("{}-{kill}", std::process::id());
+        let victim = VICTIMS[random.usize(..VICTIMS.len())];
+        let after = Duration::from_micros(random.u64(..LASTS.as_micros() as u64));
+        let mark = format!("killed-{}-{kill}", std::process::id());
         let mut child = start(victim, &directory, &mark);
         let leader = child.id();
         std::thread::sleep(after);

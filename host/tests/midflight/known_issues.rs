@@ -1,8 +1,7 @@
 //! The lists built in, against the images built in; and lists that name what does not exist.
 
-use crate::binary::{embedded, file, midflight};
+use crate::binary::{embedded, file, image, images, midflight};
 use midflight::compare::observe::{Observation, observe};
-use midflight::images::{self, ImagesError};
 use midflight::report::difference::Seen;
 use midflight::report::known::{KnownIssues, Loaded};
 use model::ModelMachine;
@@ -12,10 +11,8 @@ use std::time::Duration;
 /// Every image, case and scenario that a built-in list names is there.
 #[test]
 fn the_lists_built_in_name_scenarios_that_exist() {
-    let images = match images::load(&[]) {
-        Err(ImagesError::None) => return,
-        images => images.unwrap(),
-    };
+    let images = images();
+    let Some(_) = images.first() else { return };
     let known = KnownIssues::built_in().unwrap();
     let loaded = Loaded { images: &images, all: true };
     for entries in [&known.issues, &known.predictions] {
@@ -26,13 +23,9 @@ fn the_lists_built_in_name_scenarios_that_exist() {
 /// What `midflight compare` sees has names that a list may use.
 #[test]
 fn every_value_at_a_doorbell_has_a_name() {
-    let images = match images::load(&[]) {
-        Err(ImagesError::None) => return,
-        images => images.unwrap(),
-    };
-    let image = images.iter().find(|image| image.name == "pf").unwrap();
+    let Some(image) = image("pf") else { return };
     let scenario = "pf/read-unmapped:fred:cold".parse().unwrap();
-    let seen = observe(&ModelMachine::new(&CORRECT), image, &scenario, Duration::from_secs(60), None);
+    let seen = observe(&ModelMachine::new(&CORRECT), &image, &scenario, Duration::from_secs(60), None);
     assert_eq!(seen.observations.len(), 3);
     for (field, _) in seen.observations.iter().flat_map(Observation::numbers) {
         assert_eq!(Seen::named(&field.to_string(), None), Some(field));
@@ -58,12 +51,9 @@ reference = "none"
 
 #[test]
 fn a_list_that_names_what_does_not_exist_is_refused_with_its_own_name_and_line() {
-    if embedded("pf").is_none() {
-        return;
-    }
+    let Some(_) = embedded("pf") else { return };
     let run = |name: &str, text: &str, image: &[&str]| {
         let list = file(name, text.as_bytes());
-        let list = list.to_str().unwrap().to_owned();
         let run = ["run", "pf/read-unmapped:fred:cold", "--machine", "model", "--known-issues", &list];
         (midflight(&[&run[..], image].concat()), list)
     };
@@ -88,11 +78,11 @@ fn a_list_that_names_what_does_not_exist_is_refused_with_its_own_name_and_line()
 
     // With an image file in place of all images, the contents of other images are unknown.
     let image = file("pf-alone", &embedded("pf").unwrap());
-    let image = ["--image", image.to_str().unwrap()];
+    let image = ["--image", &image];
     let (ran, list) = run("partly.toml", &LIST.replace("db/", "dp/"), &image);
     assert_eq!(ran.code, 0, "{ran:?}");
     let note = format!("midflight: {list}: not checked for images that are not loaded: dp\n");
     assert!(ran.stderr.contains(&note), "{ran:?}");
     let (ran, _) = run("partly.toml", &LIST.replace("pf/read-unmapped:idt", "pf/read:idt"), &image);
-    assert!(ran.code == 2 && ran.stderr.contains("image `pf` has no case `read`"), "{ran:?}");
+    ran.refused("image `pf` has no case `read`");
 }

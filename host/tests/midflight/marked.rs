@@ -34,6 +34,11 @@ pub(crate) fn bounded(child: Child) -> Child {
     child
 }
 
+/// The number in an environment variable, with which a soak is told how much and from where.
+pub(crate) fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).map_or(default, |text| text.parse().unwrap())
+}
+
 /// Waits for what must come; `what` says what it is.
 pub(crate) fn soon(what: &str, mut is_so: impl FnMut() -> bool) {
     let bound = Instant::now() + Duration::from_secs(60);

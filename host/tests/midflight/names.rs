@@ -1,14 +1,17 @@
 //! Names that scenario ids cannot hold, or cannot distinguish.
 
 use crate::binary::{embedded, file, midflight};
+use crate::patched::descriptor;
 use protocol::note::{CaseNote, ImageNote};
 use std::mem::offset_of;
+
+/// Where the name of the second case lies in the descriptor.
+const SECOND: usize = size_of::<ImageNote>() + size_of::<CaseNote>() + offset_of!(CaseNote, name);
 
 /// The image `pf` with another text at a place of its note's descriptor.
 fn with_text(at: usize, room: usize, text: &str) -> Option<Vec<u8>> {
     let mut bytes = embedded("pf")?;
-    let name = *b"midflight\0\0\0";
-    let descriptor = (0..bytes.len() - 12).find(|at| bytes[*at..*at + 12] == name).unwrap() + 12;
+    let descriptor = descriptor(&bytes);
     let place = &mut bytes[descriptor + at..][..room];
     place.fill(0);
     place[..text.len()].copy_from_slice(text.as_bytes());
@@ -17,9 +20,9 @@ fn with_text(at: usize, room: usize, text: &str) -> Option<Vec<u8>> {
 
 fn refused(name: &str, bytes: &[u8], sentence: &str) {
     let image = file(name, bytes);
-    let ran = midflight(&["list", "--image", image.to_str().unwrap()]);
+    let ran = midflight(&["list", "--image", &image]);
     assert!(ran.code == 2 && ran.stdout.is_empty(), "{ran:?}");
-    assert!(ran.stderr.starts_with(&format!("midflight: {}: {sentence}", image.display())), "{ran:?}");
+    assert!(ran.stderr.starts_with(&format!("midflight: {}: {sentence}", image)), "{ran:?}");
 }
 
 #[test]
@@ -29,16 +32,14 @@ fn a_name_that_ids_cannot_hold_is_named_with_the_rule() {
         let of_image = offset_of!(ImageNote, name);
         let Some(image) = with_text(of_image, 16, wrong) else { return };
         refused("wrong-names", &image, &format!("calls the image {wrong:?}, which ids cannot hold: {RULE}"));
-        let second = size_of::<ImageNote>() + size_of::<CaseNote>() + offset_of!(CaseNote, name);
-        let case = with_text(second, 32, wrong).unwrap();
+        let case = with_text(SECOND, 32, wrong).unwrap();
         refused("wrong-names", &case, &format!("calls its case 2 {wrong:?}, which ids cannot hold: {RULE}"));
     }
 }
 
 #[test]
 fn two_cases_of_one_name_are_refused() {
-    let second = size_of::<ImageNote>() + size_of::<CaseNote>() + offset_of!(CaseNote, name);
-    let Some(image) = with_text(second, 32, "read-unmapped") else { return };
+    let Some(image) = with_text(SECOND, 32, "read-unmapped") else { return };
     refused(
         "same-names",
         &image,
@@ -49,7 +50,7 @@ fn two_cases_of_one_name_are_refused() {
 #[test]
 fn two_images_of_one_name_are_refused_with_both_files() {
     let Some(bytes) = embedded("pf") else { return };
-    let files = ["one-pf", "other-pf"].map(|name| file(name, &bytes).display().to_string());
+    let files = ["one-pf", "other-pf"].map(|name| file(name, &bytes));
     let ran = midflight(&["list", "--image", &files[0], "--image", &files[1]]);
     let sentence = format!("midflight: {} and {} are both images called `pf`", files[0], files[1]);
     assert!(ran.code == 2 && ran.stderr.starts_with(&sentence), "{ran:?}");

@@ -1,4 +1,4 @@
-//! The embedded image `pf`, with other code in it.
+//! Where things lie in the embedded image `pf`, and that image with other code in it.
 
 use crate::binary::embedded;
 use midflight::image::Image;
@@ -12,6 +12,12 @@ fn offset_of(bytes: &[u8], address: u64) -> usize {
     };
     let header = elf.program_headers.iter().find(holds).unwrap();
     usize::try_from(header.p_offset + address - header.p_paddr).unwrap()
+}
+
+/// Where the descriptor of midflight's note lies in the file.
+pub(crate) fn descriptor(bytes: &[u8]) -> usize {
+    let name = *b"midflight\0\0\0";
+    (0..bytes.len() - 12).find(|at| bytes[*at..*at + 12] == name).unwrap() + 12
 }
 
 /// The image with `code` where the act of `read-unmapped` is, as long as it may be; the bytes after

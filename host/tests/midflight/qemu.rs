@@ -1,10 +1,10 @@
 //! QEMU as it may be found: not needed, hanging, crashing, silent, or unable to run a guest.
 
-use crate::binary::{Ran, embedded, finish};
+use crate::binary::{self, Ran, directory, embedded, program};
 use crate::fake_qemu::{Script, calls, path};
 use crate::marked::{MARK, marked, soon};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 const COLD: &str = "pf/read-unmapped:idt:cold";
@@ -12,22 +12,18 @@ const GOOD: Script = Script { version: "echo \"$version\"; exit", tried: "exit 3
 
 /// Runs midflight with `script` as its QEMU, and without KVM.
 fn run(test: &str, script: Script, arguments: &[&str]) -> (Ran, PathBuf) {
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
-    std::fs::create_dir_all(&directory).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_midflight"));
+    let directory = directory(test);
+    let mut command = program();
     command.args(arguments).args(["--kvm", "/no/such/device"]).env("PATH", path(&directory, script));
     let mark = format!("{test}-{}", std::process::id());
-    command.env(MARK, &mark).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let ran = finish(command.spawn().unwrap());
+    let ran = binary::run(command.env(MARK, &mark).stdin(Stdio::null()));
     soon(&format!("{test}: processes are left: {:?}", marked(&mark)), || marked(&mark).is_empty());
     (ran, directory)
 }
 
 #[test]
 fn qemu_is_left_alone_when_nothing_selected_needs_it() {
-    if embedded("pf").is_none() {
-        return;
-    }
+    let Some(_) = embedded("pf") else { return };
     for (number, arguments) in [
         ["run", "pf/read-unmapped:fred:cold", "db/single-step:idt:none"].as_slice(),
         &["run", COLD, "--machine", "model"],
@@ -45,35 +41,23 @@ fn qemu_is_left_alone_when_nothing_selected_needs_it() {
 
 #[test]
 fn a_qemu_that_is_no_use_costs_a_sentence_and_no_run() {
-    if embedded("pf").is_none() {
-        return;
-    }
+    let Some(_) = embedded("pf") else { return };
+    let version = |version| Script { version, ..GOOD };
+    let tried = |tried| Script { tried, ..GOOD };
     let scripts = [
-        (
-            "hangs",
-            Script { version: "exec sleep 1000", ..GOOD },
-            "given --version it did not end within 10 s",
-        ),
+        ("hangs", version("exec sleep 1000"), "given --version it did not end within 10 s"),
         // A wrapper's child holds the pipes.
-        (
-            "wraps",
-            Script { version: "sleep 1000; true", ..GOOD },
-            "given --version it did not end within 10 s",
-        ),
-        (
-            "crashes",
-            Script { version: "kill -SEGV $$", ..GOOD },
-            "printed nothing, and ended with signal: 11",
-        ),
-        ("silent", Script { version: "exit", ..GOOD }, "printed nothing, and ended with exit status: 0"),
+        ("wraps", version("sleep 1000; true"), "given --version it did not end within 10 s"),
+        ("crashes", version("kill -SEGV $$"), "printed nothing, and ended with signal: 11"),
+        ("silent", version("exit"), "printed nothing, and ended with exit status: 0"),
         (
             "boots-not",
-            Script { tried: "echo 'no firmware' >&2; exit 1", ..GOOD },
+            tried("echo 'no firmware' >&2; exit 1"),
             "ended with exit status: 1 instead; it says: no firmware",
         ),
         (
             "hangs-later",
-            Script { tried: "exec sleep 1000", ..GOOD },
+            tried("exec sleep 1000"),
             "given a guest that ends at once it did not end within 10 s",
         ),
     ];
@@ -85,13 +69,10 @@ fn a_qemu_that_is_no_use_costs_a_sentence_and_no_run() {
                 let skips = ran.stdout.lines().filter(|line| line.contains(" on qemu: ")).collect::<Vec<_>>();
                 let [skip] = skips[..] else { panic!("{ran:?}") };
                 let program = directory.join("qemu-system-x86_64");
-                assert!(
-                    skip.contains(&format!(" on qemu: {} cannot be used: ", program.display())),
-                    "{skip}"
-                );
-                assert!(skip.starts_with("SKIP: ") && skip.contains(sentence), "{skip}");
-                assert_eq!(ran.code, 0, "{ran:?}");
-                assert!(ran.stdout.contains("model (payload-reuse)"), "{ran:?}");
+                let named = format!(" on qemu: {} cannot be used: ", program.display());
+                assert!(skip.starts_with("SKIP: ") && skip.contains(&named), "{skip}");
+                assert!(skip.contains(sentence), "{skip}");
+                ran.printed(0, &["model (payload-reuse)"]);
                 assert!(start.elapsed() < Duration::from_secs(120), "a bound that is none");
                 assert!(calls(&directory).lines().count() <= 2, "it is tried once: {}", calls(&directory));
             });
@@ -109,9 +90,7 @@ fn a_qemu_that_is_no_use_costs_a_sentence_and_no_run() {
 
 #[test]
 fn a_qemu_that_works_is_one() {
-    if embedded("pf").is_none() {
-        return;
-    }
+    let Some(_) = embedded("pf") else { return };
     match midflight::machines::qemu::Qemu::default().tried(midflight::machines::qemu::TRY) {
         Ok(qemu) => assert!(qemu.version.starts_with("QEMU emulator version "), "{}", qemu.version),
         Err(midflight::machines::qemu::QemuError::Missing) => {

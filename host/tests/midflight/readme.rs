@@ -1,18 +1,10 @@
 //! The lines of README.md for one image under plain QEMU do what they say.
 
+use crate::binary::{file, images};
 use kvm::{DEVICE, KvmMachine};
-use midflight::image::Image;
-use midflight::images::{self, ImagesError};
 use midflight::machines::qemu::{Qemu, TRY};
 use std::path::Path;
 use std::process::{Command, Stdio};
-
-fn images() -> Vec<Image> {
-    match images::load(&[]) {
-        Err(ImagesError::None) => Vec::new(),
-        images => images.unwrap(),
-    }
-}
 
 /// README.md's lines for one image under QEMU, as they stand there.
 fn readme_lines() -> Vec<String> {
@@ -35,9 +27,7 @@ fn the_lines_of_the_readme_end() {
             continue;
         }
         for image in images().iter().filter(|image| ["pf", "soft"].contains(&image.name.as_str())) {
-            let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&image.name);
-            std::fs::write(&file, &image.file).unwrap();
-            let mut line = line.replace("target/images/pf", file.to_str().unwrap());
+            let mut line = line.replace("target/images/pf", &file(&image.name, &image.file));
             if kvm {
                 // The whole limit elapses where the guest cannot continue.
                 line = line.replace("-k 5 60", "-k 5 3");

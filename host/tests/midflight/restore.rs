@@ -1,14 +1,13 @@
 //! Every register is dirtied, saved, restored into a fresh VM, read back and compared: on the model
 //! and on this host's KVM, which is skipped with a printed reason where there is none.
 
-use crate::dirty_guest;
-use crate::dirty_guest::{DIRTY_MSRS, config, dirty, with_pending_page_fault};
+use crate::dirty_guest::{DIRTY_MSRS, RFLAGS, config, dirty, with_pending_page_fault};
 use crate::this_host;
 use model::ModelMachine;
 use model::hypervisor::behaviour::{CORRECT, by_name};
 use vm::Machine;
 use vm::state::field::Register;
-use vm::state::{self, Loss, ORDER, Step, restore_and_check, restore_in};
+use vm::state::{self, Loss, ORDER, Step, VmState, restore_and_check, restore_in};
 use vm::{Value, Vcpu};
 
 /// The model, and KVM where there is one.
@@ -20,6 +19,15 @@ fn machines() -> Vec<Box<dyn Machine>> {
     machines
 }
 
+/// A VM of `machine`, with everything in it dirty and `change` made to that, and what is saved of it.
+fn saved(machine: &dyn Machine, payload: bool, change: impl FnOnce(&mut dyn Vcpu)) -> VmState {
+    let config = config(machine, payload);
+    let mut source = machine.create(&config).unwrap();
+    dirty(source.as_mut(), machine);
+    change(source.as_mut());
+    state::save(source.as_mut(), machine, &config).unwrap()
+}
+
 fn no_findings(name: &str, findings: &[vm::Difference]) {
     assert!(findings.is_empty(), "{name}: {findings:#?}");
 }
@@ -29,10 +37,9 @@ fn every_register_survives_a_save_and_a_restore() {
     for machine in machines() {
         for payload in [true, false] {
             let config = config(machine.as_ref(), payload);
-            let mut source = machine.create(&config).unwrap();
-            let clean = state::save(source.as_mut(), machine.as_ref(), &config).unwrap();
-            dirty(source.as_mut(), machine.as_ref());
-            let saved = state::save(source.as_mut(), machine.as_ref(), &config).unwrap();
+            let mut fresh = machine.create(&config).unwrap();
+            let clean = state::save(fresh.as_mut(), machine.as_ref(), &config).unwrap();
+            let saved = saved(machine.as_ref(), payload, |_| ());
             assert_dirty(machine.as_ref(), &clean, &saved);
             let mut restored = restore_and_check(machine.as_ref(), &saved).unwrap();
             no_findings(machine.name(), &restored.findings);
@@ -48,17 +55,16 @@ fn every_register_survives_a_save_and_a_restore() {
 }
 
 /// Whether there was anything to lose: what the dirtying did must have arrived.
-fn assert_dirty(machine: &dyn Machine, clean: &state::VmState, saved: &state::VmState) {
+fn assert_dirty(machine: &dyn Machine, clean: &VmState, saved: &VmState) {
     let name = machine.name();
     assert!(saved.regs.rax != clean.regs.rax && saved.regs.r15 != clean.regs.r15, "{name}");
-    assert_eq!(saved.regs.rflags, dirty_guest::RFLAGS, "{name}");
+    assert_eq!(saved.regs.rflags, RFLAGS, "{name}");
     assert_eq!((saved.sregs.cr2, saved.sregs.cr8), (0xFFFF_8000_1234_5678, 5), "{name}");
     assert_eq!(saved.debug_regs.db, [0x1111, 0x2222, 0x3333, 0x4444], "{name}");
     assert_eq!(saved.debug_regs.dr6 & 0xF, 0b0101, "{name}: {:#x}", saved.debug_regs.dr6);
     assert_ne!(saved.xsave.0[..512], clean.xsave.0[..512], "{name}");
-    let value = |state: &state::VmState, index: u32| {
-        state.msrs.iter().find(|msr| msr.index == index).map(|msr| msr.value)
-    };
+    let value =
+        |state: &VmState, index: u32| state.msrs.iter().find(|msr| msr.index == index).map(|msr| msr.value);
     for (index, dirty) in DIRTY_MSRS {
         if machine.msr_indices().contains(&index) {
             assert_eq!(value(saved, index), Some(dirty), "{name}: MSR {index:#x}");
@@ -69,11 +75,7 @@ fn assert_dirty(machine: &dyn Machine, clean: &state::VmState, saved: &state::Vm
 #[test]
 fn a_pending_exception_survives_with_the_capability() {
     for machine in machines() {
-        let config = config(machine.as_ref(), true);
-        let mut source = machine.create(&config).unwrap();
-        dirty(source.as_mut(), machine.as_ref());
-        with_pending_page_fault(source.as_mut());
-        let saved = state::save(source.as_mut(), machine.as_ref(), &config).unwrap();
+        let saved = saved(machine.as_ref(), true, with_pending_page_fault);
         assert_eq!((saved.events.exception.pending, saved.events.exception_payload), (1, 0x1234_5000));
         no_findings(machine.name(), &restore_and_check(machine.as_ref(), &saved).unwrap().findings);
     }
@@ -82,11 +84,7 @@ fn a_pending_exception_survives_with_the_capability() {
 #[test]
 fn events_before_registers_are_noticed_by_name() {
     for machine in machines() {
-        let config = config(machine.as_ref(), true);
-        let mut source = machine.create(&config).unwrap();
-        dirty(source.as_mut(), machine.as_ref());
-        with_pending_page_fault(source.as_mut());
-        let saved = state::save(source.as_mut(), machine.as_ref(), &config).unwrap();
+        let saved = saved(machine.as_ref(), true, with_pending_page_fault);
         let mut order = ORDER;
         let registers = order.iter().position(|step| *step == Step::Regs).unwrap();
         order.swap(registers, ORDER.len() - 1);
@@ -115,20 +113,17 @@ fn every_step_left_out_is_noticed_by_name() {
         (Step::Events, "interrupt shadow"),
     ];
     for machine in machines() {
-        let config = config(machine.as_ref(), true);
+        let (name, config) = (machine.name(), config(machine.as_ref(), true));
         let mut source = machine.create(&config).unwrap();
         dirty(source.as_mut(), machine.as_ref());
         let halted = kvm_bindings::kvm_mp_state { mp_state: kvm_bindings::KVM_MP_STATE_HALTED };
         let can_halt = source.set_mp_state(halted).is_ok();
         if !can_halt {
-            eprintln!(
-                "skipped on {}: without a LAPIC in the kernel no MP state but runnable",
-                machine.name()
-            );
+            eprintln!("skipped on {name}: without a LAPIC in the kernel no MP state but runnable");
         }
         // Not through `save`: KVM_RUN is not for a guest like this.
         let saved = state::read(source.as_mut(), machine.msr_indices(), &config).unwrap();
-        no_findings(machine.name(), &restore_and_check(machine.as_ref(), &saved).unwrap().findings);
+        no_findings(name, &restore_and_check(machine.as_ref(), &saved).unwrap().findings);
         for (left_out, field) in named {
             let absent = left_out == Step::Xcrs && saved.xcrs.is_none();
             if absent || left_out == Step::MpState && !can_halt {
@@ -139,11 +134,8 @@ fn every_step_left_out_is_noticed_by_name() {
             let Ok(mut restored) = restore_in(machine.as_ref(), &saved, &order) else { continue };
             restored.check(&saved).unwrap();
             let fields: Vec<_> = restored.findings.iter().map(|found| found.field.to_string()).collect();
-            assert!(
-                fields.iter().any(|found| found == field),
-                "{} without {left_out:?}: {fields:?}",
-                machine.name()
-            );
+            let noticed = fields.iter().any(|found| found == field);
+            assert!(noticed, "{name} without {left_out:?}: {fields:?}");
         }
     }
 }
@@ -151,23 +143,21 @@ fn every_step_left_out_is_noticed_by_name() {
 #[test]
 fn a_machine_without_the_nested_bit_names_the_loss() {
     let with = ModelMachine::new(&CORRECT);
-    let config = config(&with, true);
-    let mut source = with.create(&config).unwrap();
-    dirty(source.as_mut(), &with);
-    let mut events = source.events().unwrap();
-    (events.exception.injected, events.exception.nr) = (1, 14);
-    vm::overlay::set_nested(&mut events, true);
-    source.set_events(&events).unwrap();
-    let saved = state::save(source.as_mut(), &with, &config).unwrap();
+    let saved = saved(&with, true, |source| {
+        let mut events = source.events().unwrap();
+        (events.exception.injected, events.exception.nr) = (1, 14);
+        vm::overlay::set_nested(&mut events, true);
+        source.set_events(&events).unwrap();
+    });
     no_findings("model", &restore_and_check(&with, &saved).unwrap().findings);
     let Some(without) = this_host::kvm() else { return };
-    let mut fresh = without.create(&dirty_guest::config(&without, true)).unwrap();
+    let config = config(&without, true);
+    let mut fresh = without.create(&config).unwrap();
     if fresh.set_events(&saved.events).is_ok() {
         eprintln!("skipped: this KVM has the nested bit");
         return;
     }
-    let mut state =
-        state::read(fresh.as_mut(), without.msr_indices(), &dirty_guest::config(&without, true)).unwrap();
+    let mut state = state::read(fresh.as_mut(), without.msr_indices(), &config).unwrap();
     state.events = saved.events;
     let restored = restore_and_check(&without, &state).unwrap();
     assert_eq!(restored.losses, [Loss::NestedBitInNew]);
@@ -176,13 +166,11 @@ fn a_machine_without_the_nested_bit_names_the_loss() {
 #[test]
 fn a_behaviour_that_drops_the_payload_is_found_by_name() {
     let machine = ModelMachine::new(by_name("payload-reuse-literal").unwrap());
-    let config = config(&machine, true);
-    let mut source = machine.create(&config).unwrap();
-    dirty(source.as_mut(), &machine);
-    let mut events = source.events().unwrap();
-    (events.exception.injected, events.exception.nr) = (1, 14);
-    source.set_events(&events).unwrap();
-    let mut saved = state::save(source.as_mut(), &machine, &config).unwrap();
+    let mut saved = saved(&machine, true, |source| {
+        let mut events = source.events().unwrap();
+        (events.exception.injected, events.exception.nr) = (1, 14);
+        source.set_events(&events).unwrap();
+    });
     (saved.events.exception_has_payload, saved.events.exception_payload) = (1, 0x1234_5000);
     let findings = restore_and_check(&machine, &saved).unwrap().findings;
     let fields: Vec<_> = findings.iter().map(|found| found.field.to_string()).collect();
@@ -192,10 +180,7 @@ fn a_behaviour_that_drops_the_payload_is_found_by_name() {
 #[test]
 fn a_changed_register_is_found_whatever_it_is() {
     let machine = ModelMachine::new(&CORRECT);
-    let config = config(&machine, true);
-    let mut source = machine.create(&config).unwrap();
-    dirty(source.as_mut(), &machine);
-    let saved = state::save(source.as_mut(), &machine, &config).unwrap();
+    let saved = saved(&machine, true, |_| ());
     let mut restored = restore_and_check(&machine, &saved).unwrap();
     let vcpu: &mut dyn Vcpu = restored.vcpu.as_mut();
     let mut debug = vcpu.debug_regs().unwrap();

@@ -3,14 +3,14 @@
 //!
 //! MIDFLIGHT_KILLS is how many are killed, MIDFLIGHT_KILL_SEED where the moments come from.
 
-use crate::marked::{MARK, marked, soon};
+use crate::binary::{directory, embedded, files, program};
+use crate::marked::{MARK, marked, number, soon};
 use crate::this_host;
-use midflight::images::EMBEDDED;
 use midflight::migration::receive;
-use std::fs::{create_dir_all, read, read_dir, remove_file};
+use std::fs::{read, remove_file};
 use std::io::pipe;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 const ON_MODEL: &str = "pf/read-unmapped:fred:block@frame:migrate-process";
@@ -29,24 +29,8 @@ enum Victim {
     SaveFile,
 }
 
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap())
-}
-
-fn files(directory: &Path) -> Vec<PathBuf> {
-    read_dir(directory).unwrap().map(|file| file.unwrap().path()).collect()
-}
-
-/// An empty directory of a test's own.
-fn directory(name: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    create_dir_all(&path).unwrap();
-    files(&path).into_iter().for_each(|file| remove_file(file).unwrap());
-    path
-}
-
 fn start(mark: &str, directory: &Path, arguments: &[&str], input: Stdio, output: Stdio) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_midflight"));
+    let mut command = program();
     command.args(arguments).args(["--timeout", "5", "--wait", "5"]);
     command.env(MARK, mark).env("TMPDIR", directory).current_dir(directory);
     command.stdin(input).stdout(output).stderr(Stdio::null()).spawn().unwrap()
@@ -54,23 +38,19 @@ fn start(mark: &str, directory: &Path, arguments: &[&str], input: Stdio, output:
 
 #[test]
 fn who_is_killed_leaves_nothing() {
-    if !EMBEDDED.iter().any(|(name, _)| *name == "pf") {
-        return eprintln!("skipped, nothing tested: this build carries no image pf");
-    }
-    let mut machines = vec![("model", ON_MODEL)];
-    if this_host::kvm().is_some() {
-        machines.push(("kvm", ON_KVM));
-    }
+    let Some(_) = embedded("pf") else { return };
+    let machines = this_host::machines();
     let (kills, seed) = (number("MIDFLIGHT_KILLS", 24), number("MIDFLIGHT_KILL_SEED", 1));
     let mut random = fastrand::Rng::with_seed(seed);
     let directory = directory("save-kill");
     let (mut met, mut finished) = ([0; 3], 0);
     for kill in 0..kills {
         let victim = [Victim::Save, Victim::Resume, Victim::SaveFile][random.usize(0..3)];
-        let (machine, id) = machines[random.usize(0..machines.len())];
+        let machine = machines[random.usize(0..machines.len())];
+        let id = if machine == "kvm" { ON_KVM } else { ON_MODEL };
         let moment = Duration::from_micros(random.u64(MOMENT));
         let this = format!("kill {kill} of seed {seed}: {victim:?} on {machine} after {moment:?}");
-        let mark = format!("{}-{kill}", std::process::id());
+        let mark = format!("save-kill-{}-{kill}", std::process::id());
         let save = ["save", id, "--machine", machine];
         let (mut killed, other) = match victim {
             Victim::SaveFile => {
@@ -105,9 +85,6 @@ fn who_is_killed_leaves_nothing() {
     }
     eprintln!("{kills} kills of seed {seed}: {met:?} were alive; {finished} sides finished");
     // Moments at which nobody is alive prove nothing.
-    if kills >= 24 && met.contains(&0) {
-        panic!(
-            "the moments are wrong: of {kills} kills, {met:?} met a save, a resume, a save to a file alive"
-        );
-    }
+    let all = kills < 24 || !met.contains(&0);
+    assert!(all, "the moments are wrong: {met:?} of {kills} met a save, a resume, a save to a file alive");
 }

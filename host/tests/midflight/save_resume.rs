@@ -1,15 +1,14 @@
 //! `midflight save` and `midflight resume`, and what goes wrong between them.
 
-use crate::binary::{Ran, embedded, file, finish, midflight, refused};
+use crate::binary::{Ran, directory, embedded, file, files, finish, midflight, program, run};
 use crate::this_host;
 use midflight::image::Image;
 use midflight::migration::receive;
 use midflight::report::outcome::{Outcome, Report};
 use midflight::stream::{SectionKind, VERSION, Writer, base_of};
-use std::fs::{File, create_dir_all, read_dir, remove_file};
-use std::io::{PipeReader, Write, pipe};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::fs::File;
+use std::io::{Write, pipe};
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -18,38 +17,20 @@ const ON_MODEL: &str = "pf/read-unmapped:fred:block@frame:migrate-process+distur
 /// What every KVM can do.
 const ON_KVM: &str = "pf/read-unmapped:idt:cancel:migrate-process+disturb";
 
-/// An empty directory of a test's own.
-fn directory(name: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    create_dir_all(&path).unwrap();
-    for file in read_dir(&path).unwrap() {
-        remove_file(file.unwrap().path()).unwrap();
-    }
-    path
-}
-
-fn files(directory: &Path) -> Vec<PathBuf> {
-    read_dir(directory).unwrap().map(|file| file.unwrap().path()).collect()
-}
-
-fn machines() -> Vec<(&'static str, &'static str)> {
-    let mut machines = vec![("model", ON_MODEL)];
-    if this_host::kvm().is_some() {
-        machines.push(("kvm", ON_KVM));
-    }
-    machines
+fn machines() -> impl Iterator<Item = (&'static str, &'static str)> {
+    this_host::machines().into_iter().map(|name| (name, if name == "kvm" { ON_KVM } else { ON_MODEL }))
 }
 
 /// The guest of the scenario, in a file; `None` in a build without images.
-fn saved(name: &str, id: &str, options: &[&str]) -> Option<PathBuf> {
+fn saved(name: &str, id: &str, options: &[&str]) -> Option<String> {
     embedded("pf")?;
     let path = directory(&format!("saved-{name}")).join("guest");
-    let arguments = ["save", id, "--output", path.to_str().unwrap()];
-    let ran = midflight(&[&arguments, options].concat());
+    let file = path.display().to_string();
+    let ran = midflight(&[&["save", id, "--output", &file], options].concat());
     assert!(ran.code == 0 && ran.stdout.is_empty(), "{ran:?}");
     assert!(ran.stderr.contains(&format!("SAVED: {id} on ")), "{ran:?}");
-    assert_eq!(files(path.parent().unwrap()), std::slice::from_ref(&path));
-    Some(path)
+    assert_eq!(files(path.parent().unwrap()), [path]);
+    Some(file)
 }
 
 /// `resume` with `stream` as its standard input, which ends after it.
@@ -57,38 +38,32 @@ fn resume(stream: &[u8], options: &[&str]) -> Ran {
     // Tests run beside each other.
     static CALLS: AtomicUsize = AtomicUsize::new(0);
     let input = file(&format!("resume-input-{}", CALLS.fetch_add(1, Ordering::Relaxed)), stream);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_midflight"));
-    command.arg("resume").args(options).stdin(File::open(input).unwrap());
-    finish(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    resume_from(File::open(input).unwrap(), options)
 }
 
-/// `resume` with a pipe as its standard input.
-fn resume_from(input: PipeReader, options: &[&str]) -> Ran {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_midflight"));
-    command.arg("resume").args(options).stdin(input);
-    finish(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+/// `resume` with this as its standard input.
+fn resume_from(input: impl Into<Stdio>, options: &[&str]) -> Ran {
+    run(program().arg("resume").args(options).stdin(input))
+}
+
+/// `save` with this as its standard output.
+fn save_to(output: impl Into<Stdio>, arguments: &[&str]) -> Child {
+    let mut command = program();
+    command.arg("save").args(arguments).stdout(output).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 #[test]
 fn a_guest_continues_after_a_pipe() {
-    if embedded("pf").is_none() {
-        return;
-    }
+    let Some(_) = embedded("pf") else { return };
     for (machine, id) in machines() {
         let (from, to) = pipe().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_midflight"));
-        command.args(["save", id, "--machine", machine]).stdout(to).stderr(Stdio::piped());
-        let save = command.spawn().unwrap();
-        drop(command);
+        let save = save_to(to, &[id, "--machine", machine]);
         // It takes the machine that the guest was on.
-        let resumed = resume_from(from, &[]);
-        let saved = save.wait_with_output().unwrap();
-        let said = String::from_utf8(saved.stderr).unwrap();
-        assert!(saved.status.success() && said.contains(&format!("SAVED: {id} on {machine}")), "{said}");
-        assert_eq!(resumed.code, 0, "{resumed:?}");
-        assert!(
-            resumed.stdout.contains("1 passed, 0 failed, 0 known issues, 0 skipped, 0 errors; 1 cuts proved")
-        );
+        resume_from(from, &[])
+            .printed(0, &["1 passed, 0 failed, 0 known issues, 0 skipped, 0 errors; 1 cuts proved"]);
+        let saved = finish(save);
+        let said = saved.stderr.contains(&format!("SAVED: {id} on {machine}"));
+        assert!(saved.code == 0 && said, "{saved:?}");
     }
 }
 
@@ -97,11 +72,10 @@ fn a_guest_continues_out_of_a_file_as_often_as_one_likes() {
     for (machine, id) in machines() {
         let Some(path) = saved(&format!("file-{machine}"), id, &["--machine", machine]) else { return };
         for format in ["json", "human", "junit", "json"] {
-            let ran = midflight(&["resume", path.to_str().unwrap(), "--format", format]);
+            let ran = midflight(&["resume", &path, "--format", format]);
             assert_eq!(ran.code, 0, "{ran:?}");
             if format == "json" {
-                let report: serde_json::Value =
-                    serde_json::from_str(ran.stdout.lines().next().unwrap()).unwrap();
+                let report = &ran.objects(0).0[0];
                 assert_eq!((&report["id"], &report["outcome"]), (&id.into(), &"pass".into()));
                 assert!(report["compared"].as_u64() > Some(0) && report["cut"].is_string(), "{report}");
                 assert_eq!(report["saved_on"]["midflight"], env!("CARGO_PKG_VERSION"));
@@ -114,24 +88,24 @@ fn a_guest_continues_out_of_a_file_as_often_as_one_likes() {
 fn event_data_that_was_lost_fails_the_resumed_guest() {
     let behaviour = ["--behaviour", "kernel-only-event-data"];
     let Some(path) = saved("lost", ON_MODEL, &behaviour) else { return };
-    let path = path.to_str().unwrap();
-    let ran = midflight(&["resume", path]);
-    assert_eq!(ran.code, 1, "{ran:?}");
-    assert!(ran.stdout.contains("event data expected 0x8000001a58, got 0x"), "{ran:?}");
-    assert!(ran.stdout.contains("on model (kernel-only-event-data)"), "{ran:?}");
-    assert!(ran.stdout.contains("    the uAPI did not carry: event data"), "{ran:?}");
-    assert!(ran.stdout.contains("    the guest was saved under Linux "), "{ran:?}");
+    let ran = midflight(&["resume", &path]);
+    ran.printed(
+        1,
+        &[
+            "event data expected 0x8000001a58, got 0x",
+            "on model (kernel-only-event-data)",
+            "    the uAPI did not carry: event data",
+            "    the guest was saved under Linux ",
+        ],
+    );
     assert!(ran.stdout.lines().any(|line| line.ends_with(&format!(" resume {path}"))), "{ran:?}");
 }
 
 #[test]
 fn another_machine_than_the_guests_is_refused() {
-    if machines().len() < 2 {
-        return;
-    }
+    let Some(_) = this_host::kvm() else { return };
     let Some(path) = saved("another", ON_KVM, &["--machine", "kvm"]) else { return };
-    let ran = midflight(&["resume", path.to_str().unwrap(), "--machine", "model"]);
-    refused(&ran, "it was cut on kvm, and this is model");
+    midflight(&["resume", &path, "--machine", "model"]).refused("it was cut on kvm, and this is model");
 }
 
 #[test]
@@ -164,7 +138,7 @@ fn what_is_no_whole_guest_is_refused_before_anything_is_restored() {
         (nonsense, "the stream's section report makes no sense"),
         (b"GET / HTTP/1.1\r\nHost: nobody\r\n\r\n".to_vec(), "this is not a midflight stream"),
     ] {
-        refused(&resume(&stream, &["--machine", "model"]), sentence);
+        resume(&stream, &["--machine", "model"]).refused(sentence);
     }
     assert_eq!(resume(&good, &[]).code, 0);
 }
@@ -182,14 +156,13 @@ fn what_a_guest_says_of_itself_is_not_believed() {
     };
     for case in ["db/single-step", "pf/no-such-case"] {
         let id = format!("{case}:fred:block@frame:migrate-process");
-        let ran = resumed(&|report| report.scenario = id.parse().unwrap());
-        refused(&ran, &format!("its image pf has no case {case}"));
+        resumed(&|report| report.scenario = id.parse().unwrap())
+            .refused(&format!("its image pf has no case {case}"));
     }
     let sentence = "it was cut on somewhere, and this is model";
-    refused(&resumed(&|report| report.machine = "somewhere".to_owned()), sentence);
-    let unproved = resumed(&|report| (report.cut, report.outcome) = (None, Outcome::Pass));
-    assert_eq!(unproved.code, 2, "{unproved:?}");
-    assert!(unproved.stdout.contains("the guest says pass and no cut was proved"), "{unproved:?}");
+    resumed(&|report| report.machine = "somewhere".to_owned()).refused(sentence);
+    resumed(&|report| (report.cut, report.outcome) = (None, Outcome::Pass))
+        .printed(2, &["the guest says pass and no cut was proved"]);
 }
 
 #[test]
@@ -200,30 +173,24 @@ fn an_input_that_sends_nothing_or_does_not_end_is_waited_for_until_a_deadline() 
         let feeding = to.try_clone().unwrap();
         let fed = std::thread::spawn(move || (&feeding).write_all(&stream));
         let start = Instant::now();
-        refused(&resume_from(from, &["--wait", "0.7"]), "timeout: no whole guest was received within 0.7 s");
+        resume_from(from, &["--wait", "0.7"]).refused("timeout: no whole guest was received within 0.7 s");
         assert!(start.elapsed().as_secs() < 20);
         fed.join().unwrap().unwrap();
         assert!(to.write_all(b"x").is_err(), "nobody reads any more");
     }
     // What never ends, and is no guest.
     let zeros = ["resume", "/dev/zero", "--wait", "30"];
-    refused(&midflight(&zeros), "this is not a midflight stream");
+    midflight(&zeros).refused("this is not a midflight stream");
 }
 
 #[test]
 fn a_reader_that_reads_nothing_is_waited_for_until_a_deadline() {
-    if embedded("pf").is_none() {
-        return;
-    }
+    let Some(_) = embedded("pf") else { return };
     let (from, mut to) = pipe().unwrap();
     // As much as a pipe takes.
     to.write_all(&[0; 1 << 16]).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_midflight"));
-    command.args(["save", ON_MODEL, "--machine", "model", "--wait", "0.5"]).stdout(to).stderr(Stdio::piped());
-    let ended = command.spawn().unwrap().wait_with_output().unwrap();
-    let said = String::from_utf8(ended.stderr).unwrap();
-    assert_eq!(ended.status.code(), Some(2), "{said}");
-    assert!(said.contains("the guest cannot be written: timed out"), "{said}");
+    finish(save_to(to, &[ON_MODEL, "--machine", "model", "--wait", "0.5"]))
+        .refused("the guest cannot be written: timed out");
     drop(from);
 }
 
@@ -234,19 +201,15 @@ fn a_terminal_is_neither_written_to_nor_read_from() {
         (["save", ON_MODEL].as_slice(), "standard output, which is a terminal: send it to a file"),
         (["resume"].as_slice(), "standard input, which is a terminal: give the file"),
     ] {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_midflight"));
+        let mut command = program();
         command.args(arguments).stdin(terminal()).stdout(terminal()).stderr(Stdio::piped());
-        let ended = command.spawn().unwrap().wait_with_output().unwrap();
-        let said = String::from_utf8(ended.stderr).unwrap();
-        assert!(ended.status.code() == Some(2) && said.contains(sentence), "{said}");
+        finish(command.spawn().unwrap()).refused(sentence);
     }
 }
 
 #[test]
 fn a_file_holds_a_whole_guest_or_is_not_touched() {
-    if embedded("pf").is_none() {
-        return;
-    }
+    let Some(_) = embedded("pf") else { return };
     let directory = directory("whole");
     let path = directory.join("guest");
     let save = |id: &str| midflight(&["save", id, "--machine", "model", "-o", path.to_str().unwrap()]);
@@ -258,16 +221,14 @@ fn a_file_holds_a_whole_guest_or_is_not_touched() {
     assert_eq!(std::fs::read(&path).unwrap(), b"somebody's");
     assert_eq!(save(ON_MODEL).code, 0);
     assert!(std::fs::read(&path).unwrap().starts_with(b"midflght"));
-    assert_eq!(files(&directory), std::slice::from_ref(&path));
-    let nowhere = midflight(&["save", ON_MODEL, "--machine", "model", "-o", "/no/such/directory/guest"]);
-    assert!(nowhere.code == 2 && nowhere.stderr.contains("the guest cannot be written"), "{nowhere:?}");
+    assert_eq!(files(&directory), [path.clone()]);
+    midflight(&["save", ON_MODEL, "--machine", "model", "-o", "/no/such/directory/guest"])
+        .refused("the guest cannot be written");
 }
 
 #[test]
 fn a_stop_that_the_machine_cannot_do_is_a_skip_and_nothing_is_written() {
-    if embedded("pf").is_none() || this_host::kvm().is_none() {
-        return;
-    }
+    let (Some(_), Some(_)) = (embedded("pf"), this_host::kvm()) else { return };
     let ran = midflight(&["save", "pf/read-unmapped:idt:access@3:migrate-process", "--machine", "kvm"]);
     assert!(ran.code == 0 && ran.stdout.is_empty(), "{ran:?}");
     assert!(ran.stderr.contains("1 skipped") && ran.stderr.contains("nothing tested"), "{ran:?}");
@@ -275,9 +236,7 @@ fn a_stop_that_the_machine_cannot_do_is_a_skip_and_nothing_is_written() {
 
 #[test]
 fn options_that_make_no_sense_are_refused() {
-    if embedded("pf").is_none() {
-        return;
-    }
+    let Some(_) = embedded("pf") else { return };
     for (arguments, sentence) in [
         (vec!["save"], "required"),
         (vec!["save", ON_MODEL, "--machine", "qemu"], "qemu takes none"),
@@ -289,8 +248,6 @@ fn options_that_make_no_sense_are_refused() {
         (vec!["migrate", "--listen", "-"], "midflight migrate is now midflight save and midflight resume"),
         (vec!["migrate", ON_MODEL, "--to", "tcp:1"], "midflight save ID | ssh there midflight resume"),
     ] {
-        let ran = midflight(&arguments);
-        assert_eq!(ran.code, 2, "{arguments:?}: {ran:?}");
-        assert!(ran.stderr.contains(sentence), "{arguments:?}: {ran:?}");
+        midflight(&arguments).refused(sentence);
     }
 }

@@ -1,9 +1,8 @@
 //! Storms on hosts of different speed: the model, whose KVM_RUNs take as long as a test wants before
 //! they enter the guest.
 
+use crate::binary::{image, images};
 use midflight::engine::runner::Runner;
-use midflight::image::Image;
-use midflight::images::EMBEDDED;
 use midflight::report::outcome::{Outcome, Report};
 use midflight::report::words::reason;
 use midflight::scenario::{self, Plan, Scenario, Stop};
@@ -15,10 +14,6 @@ use std::time::{Duration, Instant};
 /// Every KVM_RUN with a signal returns with the guest where it was.
 const NEVER: Option<Duration> = None;
 
-fn images() -> Vec<Image> {
-    EMBEDDED.iter().map(|(name, bytes)| Image::parse(name, bytes).unwrap()).collect()
-}
-
 fn micros(count: u64) -> Option<Duration> {
     Some(Duration::from_micros(count))
 }
@@ -26,15 +21,11 @@ fn micros(count: u64) -> Option<Duration> {
 /// Runs `id` where the first `runs` KVM_RUNs of each VM take `takes`.
 fn storm(id: &str, takes: Option<Duration>, runs: u32, bounds: StormBounds) -> Option<Report> {
     let scenario: Scenario = id.parse().unwrap();
-    let images = images();
-    let Some(image) = images.iter().find(|image| image.name == scenario.image) else {
-        eprintln!("skipped, nothing tested: this build carries no image {}", scenario.image);
-        return None;
-    };
+    let image = image(&scenario.image)?;
     let machine = ModelMachine::new(&CORRECT).slow_to_enter(takes, runs);
     let mut runner = Runner::new(&machine, None, Duration::from_secs(60));
     runner.storm = bounds;
-    Some(runner.run(image, &scenario))
+    Some(runner.run(&image, &scenario))
 }
 
 /// From one that enters the guest at once to one that takes longer than any guest of the model's; and

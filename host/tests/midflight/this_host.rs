@@ -28,6 +28,11 @@ pub(crate) fn kvm() -> Option<KvmMachine> {
     }
 }
 
+/// The model, and kvm where there is one.
+pub(crate) fn machines() -> Vec<&'static str> {
+    if kvm().is_some() { vec!["model", "kvm"] } else { vec!["model"] }
+}
+
 /// A host in one line.
 pub(crate) fn sentence(facts: &HostFacts) -> String {
     format!("this host: {}", serde_json::to_string(facts).unwrap())

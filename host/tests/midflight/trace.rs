@@ -4,9 +4,7 @@ use crate::binary::{embedded, midflight};
 
 #[test]
 fn trace_follows_a_guest_into_another_process() {
-    if embedded("pf").is_none() {
-        return;
-    }
+    let Some(_) = embedded("pf") else { return };
     for id in [
         "pf/read-unmapped:fred:block@frame:migrate-process",
         "pf/read-unmapped:fred:block@frame:migrate-process+again=1",
@@ -15,22 +13,16 @@ fn trace_follows_a_guest_into_another_process() {
         assert_eq!(ran.code, 0, "{ran:?}");
         let (before, after) = ran.stdout.split_once("the guest is sent through a stream").unwrap();
         assert!(before.contains("driver       cut at pf.read-unmapped.act"), "{ran:?}");
-        assert!(
-            after.contains("machine      a fresh VM") && after.contains("handler      entered at"),
-            "{ran:?}"
-        );
-        assert_eq!(
-            after.matches("the guest is sent through a stream").count(),
-            usize::from(id.contains("again"))
-        );
+        let entered = after.contains("handler      entered at");
+        assert!(entered && after.contains("machine      a fresh VM"), "{ran:?}");
+        let sent = after.matches("the guest is sent through a stream").count();
+        assert_eq!(sent, usize::from(id.contains("again")));
     }
 }
 
 #[test]
 fn trace_tells_where_the_event_data_went() {
-    if embedded("pf").is_none() {
-        return;
-    }
+    let Some(_) = embedded("pf") else { return };
     let id = "pf/read-unmapped:fred:block@frame:migrate";
     let ran = midflight(&["trace", id, "--behaviour", "kernel-only-event-data"]);
     assert_eq!(ran.code, 1, "{ran:?}");
@@ -55,9 +47,7 @@ fn trace_tells_where_the_event_data_went() {
 
 #[test]
 fn what_keeps_interrupts_and_nmis_out_is_shown_at_the_cut_and_in_a_trace() {
-    if embedded("sti").is_none() {
-        return;
-    }
+    let Some(_) = embedded("sti") else { return };
     for (id, words) in [
         ("sti/pf:fred:block@frame:migrate", "in the interrupt shadow of STI"),
         ("nmi/blocked-after-pf:fred:block@frame:migrate", "NMIs blocked"),

@@ -5,7 +5,7 @@ use kvm_bindings::kvm_cpuid_entry2;
 use serde::{Deserialize, Serialize};
 
 /// The configuration of a new virtual machine.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct VmConfig {
     /// Guest memory from guest-physical 0 on, in bytes; a multiple of 4096.
     pub memory_size: u64,

@@ -10,7 +10,7 @@ pub(super) use groups::{KnownArgs, StormArgs, WatchArgs};
 pub(super) use guest::{ResumeArgs, SaveArgs};
 pub(super) use on_kernel::OnKernelArgs;
 
-use crate::engine::options::RunOptions;
+use crate::engine::RunOptions;
 use crate::machines::MachineKind;
 use crate::report::Format;
 use crate::scenario::DeliveryMode;

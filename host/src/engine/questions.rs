@@ -4,6 +4,7 @@ use crate::inject;
 use crate::stops::Stop;
 use crate::stops::probe::Prober;
 pub use crate::stops::probe::{LONGEST, Support};
+use protocol::note::INTERRUPT;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use vm::{Machine, VcpuError};
@@ -50,25 +51,19 @@ impl StopSupport {
     }
 }
 
-/// Asks `machine` each of `questions`, with KVM_CAP_EXCEPTION_PAYLOAD on or off.
-///
-/// # Errors
-/// As [`ask`].
+/// Asks `machine` each of `questions`, with KVM_CAP_EXCEPTION_PAYLOAD on or off. Fails as [`ask`].
 pub fn probe(machine: &dyn Machine, payload: bool, questions: &[Question]) -> Result<StopSupport, VcpuError> {
     let answers = questions.iter().map(|question| Ok((*question, ask(machine, payload, *question)?)));
     answers.collect::<Result<_, _>>().map(StopSupport)
 }
 
-/// Asks `machine` one question.
-///
-/// # Errors
-/// When the guest cannot be made at all: no virtual machine, no memory, its registers refused. A
-/// stop that goes wrong is a [`Support`], not an error.
+/// Asks `machine` one question. Fails when the guest cannot be made at all: no virtual machine, no memory,
+/// its registers refused. A stop that goes wrong is a [`Support`], not an error.
 pub fn ask(machine: &dyn Machine, payload: bool, question: Question) -> Result<Support, VcpuError> {
     let prober = Prober::new(machine, payload)?;
     match question {
-        Question::Nmi => inject::probe_nmi(&prober),
-        Question::Interrupt => inject::probe_interrupt(&prober),
+        Question::Nmi => inject::probe(&prober, |vcpu| vcpu.nmi()),
+        Question::Interrupt => inject::probe(&prober, |vcpu| vcpu.interrupt(INTERRUPT)),
         Question::Stop(stop) => stop.how().probe(&prober),
     }
 }

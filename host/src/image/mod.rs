@@ -56,19 +56,13 @@ pub struct Segment {
 }
 
 impl Image {
-    /// Reads an image from the bytes of its file; `file` is used in errors.
-    ///
-    /// # Errors
-    /// When the file is not a usable image. Nothing in it is trusted: every size and address is
-    /// checked here.
+    /// Reads an image from the bytes of its file; `file` is used in errors. Fails when the file is not a
+    /// usable image. Nothing in it is trusted: every size and address is checked here.
     pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, ImageError> {
         Self::parse_bytes(bytes).map_err(|problem| ImageError { file: file.to_owned(), problem })
     }
 
-    /// Reads an image from a file.
-    ///
-    /// # Errors
-    /// When the file cannot be read or is not a usable image.
+    /// Reads an image from a file. Fails when the file cannot be read or is not a usable image.
     pub fn read(path: &std::path::Path) -> Result<Self, ImageError> {
         let file = path.display().to_string();
         let fail = |problem| ImageError { file: file.clone(), problem };

@@ -24,7 +24,7 @@ pub mod pattern;
 mod renamed;
 
 pub use applies::{applies, is_possible};
-pub use generate::{all, needs};
+pub use generate::{all, cold, indexed, needs};
 pub use id::InvalidId;
 
 pub use crate::image::{DeliveryMode, Place};
@@ -76,18 +76,20 @@ impl fmt::Display for Plan {
 impl Plan {
     /// Its stop, or `cold` or `none`, as ids have it.
     pub fn stop_name(self) -> String {
+        self.cut().map_or_else(|| self.to_string(), |(stop, _)| stop.to_string())
+    }
+
+    /// Its stop, if it has one, and what is done there.
+    pub fn cut(self) -> Option<(Stop, Action)> {
         match self {
-            Self::Cut(stop, _) => stop.to_string(),
-            Self::Cold | Self::None => self.to_string(),
+            Self::Cut(stop, action) => Some((stop, action)),
+            Self::Cold | Self::None => None,
         }
     }
 
     /// What is done at its stop.
     pub fn action(self) -> Option<Action> {
-        match self {
-            Self::Cut(_, action) => Some(action),
-            Self::Cold | Self::None => None,
-        }
+        self.cut().map(|(_, action)| action)
     }
 }
 
@@ -99,10 +101,7 @@ impl Scenario {
 
     /// Whether the same id may have another outcome next time, because the times of its signals differ.
     pub fn depends_on_time(&self) -> bool {
-        match self.plan {
-            Plan::Cut(stop, _) => stop.facts().depends_on_time,
-            Plan::Cold | Plan::None => false,
-        }
+        self.plan.cut().is_some_and(|(stop, _)| stop.facts().depends_on_time)
     }
 }
 

@@ -20,7 +20,7 @@ pub use kind::{MOST_MEMORY, SectionKind};
 pub use pages::base_of;
 pub use section::{Reader, StreamError, VERSION, Writer};
 
-use crate::report::outcome::Report;
+use crate::report::Report;
 use crate::session::devices::DevicesState;
 use kvm_bindings::{KVM_MAX_CPUID_ENTRIES, kvm_cpuid_entry2, kvm_xcrs};
 use pages::Pages;
@@ -31,7 +31,7 @@ use vm::state::VmState;
 use vm::{MemoryImage, Msr, PAGE, VmConfig, VmKind, Xsave};
 
 /// A stopped guest with everything that it needs to continue in another process, and to be judged there.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Guest {
     /// The report as far as it is known.
     pub report: Report,
@@ -52,10 +52,7 @@ const XSAVE_SIZES: std::ops::RangeInclusive<usize> = 4096..=(64 << 10);
 type ConfigSection = (u64, bool, VmKind, Vec<kvm_cpuid_entry2>);
 
 impl Guest {
-    /// Writes the guest; `base` is memory with the image alone.
-    ///
-    /// # Errors
-    /// When it cannot be written.
+    /// Writes the guest; `base` is memory with the image alone. Fails when it cannot be written.
     pub fn write(&self, base: &MemoryImage, to: impl Write) -> Result<(), StreamError> {
         let to = &mut Writer::new(to)?;
         to.section(
@@ -87,10 +84,7 @@ impl Guest {
     }
 
     /// Reads a guest, and that nothing follows it; `base` makes memory with the image alone of the image's
-    /// file.
-    ///
-    /// # Errors
-    /// When anything in it is damaged, missing, out of order or makes no sense.
+    /// file. Fails when anything in it is damaged, missing, out of order or makes no sense.
     pub fn read(
         from: impl Read,
         base: impl FnOnce(&[u8]) -> Result<MemoryImage, String>,

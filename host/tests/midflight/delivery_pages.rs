@@ -6,7 +6,7 @@
 use crate::binary::images;
 use midflight::image::{Case, DeliveryPages, Image, MEMORY_SIZE};
 use midflight::inject;
-use midflight::scenario::{DeliveryMode, is_possible};
+use midflight::scenario::{DeliveryMode, Place, is_possible};
 use midflight::session::boot::boot;
 use midflight::session::{Session, Stopped};
 use model::ModelMachine;
@@ -18,12 +18,13 @@ use vm::state::{self, VmState};
 use vm::{Exit, PageAccess, VmConfig};
 
 /// The pages that a delivery of `case` must touch, and nothing else between `Armed` and its handler.
-fn pages(case: &Case, delivery: DeliveryMode, pages: &DeliveryPages) -> Vec<(&'static str, u64)> {
-    let mut touched = vec![("frame", pages.frame), ("pdpt", pages.pdpt), ("pd", pages.pd), ("pt", pages.pt)];
+fn pages(case: &Case, delivery: DeliveryMode, pages: &DeliveryPages) -> Vec<(Place, u64)> {
+    let at = |place| (place, pages.at(place));
+    let mut touched = [Place::Frame, Place::Pdpt, Place::Pd, Place::Pt].map(at).to_vec();
     if delivery == DeliveryMode::Idt {
-        touched.extend([("idt", pages.idt), ("tss", pages.tss)]);
+        touched.extend([Place::Idt, Place::Tss].map(at));
         if !case.flags.contains(CaseFlags::TOUCHES_GDT) {
-            touched.push(("gdt", pages.gdt));
+            touched.push(at(Place::Gdt));
         }
     }
     touched
@@ -57,7 +58,7 @@ fn stop_at(machine: &ModelMachine, image: &Image, ready: &VmState, index: u16, p
         let shown = events.exception.injected | events.interrupt.injected | events.nmi.injected != 0;
         // The event on the frame page is the case's first; at the IDT it may be the one that it is met in.
         let others = case.flags.contains(CaseFlags::NESTED)
-            && [image.pages.idt, image.pages.gdt, image.pages.tss].contains(&page);
+            && [Place::Idt, Place::Gdt, Place::Tss].iter().any(|place| image.pages.at(*place) == page);
         assert!(others || shown != case.flags.contains(CaseFlags::SOFT), "{events:?}");
         session.vcpu.set_page_access(page, PageAccess::Open).unwrap();
         inject::at_cut(&mut session, case.flags).unwrap();

@@ -221,7 +221,7 @@ fn a_file_holds_a_whole_guest_or_is_not_touched() {
     assert_eq!(std::fs::read(&path).unwrap(), b"somebody's");
     assert_eq!(save(ON_MODEL).code, 0);
     assert!(std::fs::read(&path).unwrap().starts_with(b"midflght"));
-    assert_eq!(files(&directory), [path.clone()]);
+    assert_eq!(files(&directory), std::slice::from_ref(&path));
     midflight(&["save", ON_MODEL, "--machine", "model", "-o", "/no/such/directory/guest"])
         .refused("the guest cannot be written");
 }

@@ -157,10 +157,7 @@ fn explore_prints_schedules_that_run_replays() {
 
 #[test]
 fn doctor_and_version_answer_on_every_host() {
-    let ran = midflight(&["doctor", "--kvm", "/no/such/device"]);
-    assert_eq!(ran.code, 0, "{ran:?}");
-    for word in ["cpu ", "kernel ", "fred ", "qemu ", "open /no/such/device failed"] {
-        assert!(ran.stdout.contains(word), "{word}: {ran:?}");
-    }
+    midflight(&["doctor", "--kvm", "/no/such/device"])
+        .printed(0, &["cpu ", "kernel ", "fred ", "qemu ", "open /no/such/device failed"]);
     assert!(midflight(&["--version"]).stdout.starts_with("midflight "));
 }

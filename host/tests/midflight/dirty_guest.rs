@@ -1,7 +1,9 @@
 //! A guest whose every register holds something of its own.
 
-use fred::control::{CR0_ET, CR0_NE, CR0_PE, CR0_PG, CR0_WP, CR4_PAE, EFER_LMA, EFER_LME};
+use fred::control::*;
+use fred::cpuid::{FRED, XSAVE};
 use kvm_bindings::{KVM_VCPUEVENT_VALID_PAYLOAD, kvm_debugregs, kvm_dtable, kvm_regs, kvm_segment};
+use vm::cpuid::has;
 use vm::{Machine, Msr, Vcpu, VmConfig};
 
 /// Guest memory, in bytes.
@@ -10,12 +12,6 @@ const MEMORY: u64 = 0x1_0000;
 pub(crate) const RFLAGS: u64 = 0x24_7ED7;
 /// OSFXSR, OSXMMEXCPT, PGE.
 const CR4_MORE: u64 = 1 << 9 | 1 << 10 | 1 << 7;
-/// CR4.OSXSAVE.
-const CR4_OSXSAVE: u64 = 1 << 18;
-/// CR4.FRED.
-const CR4_FRED: u64 = 1 << 32;
-/// EFER.SCE and NXE.
-const EFER_MORE: u64 = 1 | 1 << 11;
 
 /// MSRs and values other than those after reset.
 pub(crate) const DIRTY_MSRS: [(u32, u64); 27] = [
@@ -50,13 +46,6 @@ pub(crate) const DIRTY_MSRS: [(u32, u64); 27] = [
 
 pub(crate) fn config(machine: &dyn Machine, payload: bool) -> VmConfig {
     VmConfig::plain(machine, MEMORY, payload)
-}
-
-fn has(machine: &dyn Machine, function: u32, index: u32, bit: u32, register: usize) -> bool {
-    machine.cpuid().iter().any(|leaf| {
-        let output = [leaf.eax, leaf.ebx, leaf.ecx, leaf.edx];
-        (leaf.function, leaf.index) == (function, index) && output[register] >> bit & 1 != 0
-    })
 }
 
 /// Dirties everything that a guest has on `machine`.
@@ -113,21 +102,21 @@ fn system_registers(vcpu: &mut dyn Vcpu, machine: &dyn Machine) {
     sregs.cr2 = 0xFFFF_8000_1234_5678;
     sregs.cr3 = 0x1000;
     sregs.cr4 = CR4_PAE | CR4_MORE;
-    if has(machine, 1, 0, 26, 2) {
+    if has(machine.cpuid(), XSAVE) {
         sregs.cr4 |= CR4_OSXSAVE;
     }
-    if has(machine, 7, 1, 17, 0) {
+    if has(machine.cpuid(), FRED) {
         sregs.cr4 |= CR4_FRED;
     }
     sregs.cr8 = 5;
-    sregs.efer = EFER_LME | EFER_LMA | EFER_MORE;
+    sregs.efer = EFER_LME | EFER_LMA | EFER_SCE | EFER_NXE;
     vcpu.set_sregs(&sregs).unwrap();
 }
 
 /// Every component of XCR0 that the machine has, and a legacy area of x87 and XMM registers in use.
 fn extended_state(vcpu: &mut dyn Vcpu, machine: &dyn Machine) {
     let mut components = 0b11;
-    if has(machine, 1, 0, 26, 2) {
+    if has(machine.cpuid(), XSAVE) {
         let leaf = machine.cpuid().iter().find(|leaf| (leaf.function, leaf.index) == (0xD, 0)).unwrap();
         components = u64::from(leaf.eax) | u64::from(leaf.edx) << 32;
         let mut xcrs = vcpu.xcrs().unwrap();

@@ -68,6 +68,8 @@ struct Transmitter {
     stuck: bool,
 }
 
+/// As fast as a virtual one.
+const AT_ONCE: u64 = 0;
 /// Line status: the FIFO is empty, and the transmitter is, too.
 const THR_EMPTY: u8 = 1 << 5;
 const TRANSMITTER_EMPTY: u8 = 1 << 6;
@@ -142,13 +144,8 @@ fn run(
     }
 }
 
-/// A transmitter as fast as a virtual one.
-fn at_once() -> Transmitter {
-    Transmitter::new(0)
-}
-
 fn transcript(machine: &dyn Machine, image: &Image, delivery: DeliveryMode) -> ImageRun {
-    let (exit, text) = run(machine, image, delivery, at_once());
+    let (exit, text) = run(machine, image, delivery, Transmitter::new(AT_ONCE));
     read(&text, exit).unwrap_or_else(|error| panic!("{}: {error}\n{text}", image.name))
 }
 
@@ -229,7 +226,7 @@ fn a_delivery_that_the_processor_lacks_is_a_sentence() {
 fn what_an_image_prints_last_has_left_the_port_before_it_ends() {
     let machine = Processor::new(true);
     for image in images().iter().take(2) {
-        let (_, whole) = run(&machine, image, DeliveryMode::Idt, at_once());
+        let (_, whole) = run(&machine, image, DeliveryMode::Idt, Transmitter::new(AT_ONCE));
         assert!(whole.trim_end().lines().last().unwrap().starts_with("SUMMARY: "), "{whole}");
         for accesses_each in [1, 10, 200] {
             let (_, text) = run(&machine, image, DeliveryMode::Idt, Transmitter::new(accesses_each));

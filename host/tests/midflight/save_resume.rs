@@ -1,6 +1,7 @@
 //! `midflight save` and `midflight resume`, and what goes wrong between them.
 
 use crate::binary::{Ran, directory, embedded, file, files, finish, midflight, program, run};
+use crate::marked::soon;
 use crate::this_host;
 use midflight::image::Image;
 use midflight::migration::receive;
@@ -176,7 +177,8 @@ fn an_input_that_sends_nothing_or_does_not_end_is_waited_for_until_a_deadline() 
         resume_from(from, &["--wait", "0.7"]).refused("timeout: no whole guest was received within 0.7 s");
         assert!(start.elapsed().as_secs() < 20);
         fed.join().unwrap().unwrap();
-        assert!(to.write_all(b"x").is_err(), "nobody reads any more");
+        // A process that another test starts has the pipe until its exec.
+        soon("somebody still reads", || to.write_all(b"x").is_err());
     }
     // What never ends, and is no guest.
     let zeros = ["resume", "/dev/zero", "--wait", "30"];

@@ -17,6 +17,13 @@ pub struct VmConfig {
     pub kind: VmKind,
 }
 
+impl VmConfig {
+    /// One of `machine`'s CPUID, whose memory can do nothing beyond holding bytes.
+    pub fn plain(machine: &dyn Machine, memory_size: u64, exception_payload: bool) -> Self {
+        Self { memory_size, cpuid: machine.cpuid().to_vec(), exception_payload, kind: VmKind::Plain }
+    }
+}
+
 /// What a virtual machine's memory can do beyond holding bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum VmKind {

@@ -7,7 +7,7 @@ use super::*;
 fn each_ring_has_its_entry_point() {
     for (mut g, rip) in [(ring_3(UD2), 0xA001), (ring_0(UD2), 0xA101)] {
         g.frame();
-        assert_eq!(g.cpu.rip, rip);
+        assert_eq!(g.cpu.rip, rip, "{rip:#x}");
     }
 }
 
@@ -43,8 +43,12 @@ fn nested_exceptions_and_double_faults_of_ring_3_take_their_level() {
     ] {
         g.map(STACK_0, 6);
         g.cpu.msrs.fred.stklvls = levels;
-        assert_eq!(g.frame()[1..5], [CODE, 0x2B, 0x1_0002, STACK]);
-        assert_eq!((g.cpu.gpr[4], g.cpu.msrs.fred.config, g.cpu.rip), (after.0, after.1, 0xA001));
+        assert_eq!(g.frame()[1..5], [CODE, 0x2B, 0x1_0002, STACK], "{levels:#x}");
+        assert_eq!(
+            (g.cpu.gpr[4], g.cpu.msrs.fred.config, g.cpu.rip),
+            (after.0, after.1, 0xA001),
+            "{levels:#x}"
+        );
     }
 }
 
@@ -77,7 +81,7 @@ fn a_stack_of_the_level_or_the_same_one_aligned() {
         g.cpu.gpr[4] = rsp;
         g.cpu.msrs.fred.config = ENTRY | config;
         g.cpu.msrs.fred.stklvls = 0x40;
-        assert_eq!((g.frame()[4], g.cpu.gpr[4]), (rsp, after));
+        assert_eq!((g.frame()[4], g.cpu.gpr[4]), (rsp, after), "{rsp:#x}");
     }
 }
 
@@ -106,7 +110,7 @@ fn ring_3_swaps_gs() {
     for (mut g, after) in [(ring_3(UD2), (7, 3)), (ring_0(UD2), (3, 7))] {
         (g.cpu.segments.gs.base, g.cpu.msrs.kernel_gs_base) = (3, 7);
         g.frame();
-        assert_eq!((g.cpu.segments.gs.base, g.cpu.msrs.kernel_gs_base), after);
+        assert_eq!((g.cpu.segments.gs.base, g.cpu.msrs.kernel_gs_base), after, "{after:?}");
     }
 }
 
@@ -125,7 +129,7 @@ fn an_nmi_blocks_nmis() {
     for (event, blocks) in [(Event::nmi(), true), (Event::interrupt(2), false)] {
         let mut g = ring_0(NOP);
         g.inject(event);
-        assert_eq!(g.cpu.nmi_blocking, blocks);
+        assert_eq!(g.cpu.nmi_blocking, blocks, "{event:x?}");
     }
 }
 

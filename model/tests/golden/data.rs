@@ -16,7 +16,11 @@ fn of_a_page_fault() {
         let mut g = ring_0(&[0x48, opcode, 0x04, 0x25, low, high, 0x19, 0]).without(NEXT);
         (g.cpu.gpr[0], g.cpu.cr2) = (u64::MAX, 0x1111);
         let frame = g.frame();
-        assert_eq!((frame[0], frame[6], g.cpu.cr2, g.get(NEXT - 8)), (error, address, address, 0));
+        assert_eq!(
+            (frame[0], frame[6], g.cpu.cr2, g.get(NEXT - 8)),
+            (error, address, address, 0),
+            "{opcode:#x}, {low:#x}"
+        );
     }
 }
 

@@ -78,7 +78,7 @@ fn io_breakpoints_need_cr4_de_and_match_ports() {
     // Breakpoint 1 on I/O of 2 bytes.
     (g.cpu.dr[1], g.cpu.dr7) = (0x3F9, 0x60_0408);
     for (port, size, met) in [(0x3F8, 1, 2), (0x3F7, 2, 2), (0x3FA, 4, 0)] {
-        assert_eq!(g.cpu.io_breakpoints(port, size), met);
+        assert_eq!(g.cpu.io_breakpoints(port, size), met, "{port:#x}, {size}");
     }
     g.cpu.cr4 &= !8;
     assert_eq!(g.cpu.io_breakpoints(0x3F8, 1), 0);
@@ -99,7 +99,7 @@ fn an_execution_breakpoint_comes_before_a_fault_of_its_fetch() {
 fn an_execution_breakpoint_comes_before_the_instruction_faults() {
     for (bytes, at) in [(UD2, CODE), (BAD_SS, BAD_SS_RIP)] {
         let frame = ring_0(bytes).watching(EXECUTE, at).frame();
-        assert_eq!((frame[1], frame[5], frame[6]), (at, DB, 1));
+        assert_eq!((frame[1], frame[5], frame[6]), (at, DB, 1), "{bytes:x?}");
     }
 }
 
@@ -186,7 +186,7 @@ fn general_detect_is_a_fault_that_clears_gd() {
         let mut g = ring_0(&[0x0F, 0x21, dr]);
         (g.cpu.gpr[0], g.cpu.dr7, g.cpu.rflags) = (7, 0x2400, 2 | tf);
         let frame = g.frame();
-        assert_eq!((frame[1], frame[3], frame[6]), (CODE, rflags, 0x2000));
+        assert_eq!((frame[1], frame[3], frame[6]), (CODE, rflags, 0x2000), "{dr:#x}, {tf:#x}");
         assert_eq!((g.cpu.dr6, g.cpu.dr7, g.cpu.gpr[0]), (0xFFFF_2FF0, 0x400, 7));
     }
 }
@@ -199,7 +199,7 @@ fn an_execution_breakpoint_comes_before_general_detect() {
         let mut g = ring_0(&[0x0F, 0x21, 0xF0]).watching(EXECUTE | 0x2000, CODE);
         g.cpu.rflags |= rf;
         let frame = g.frame();
-        assert_eq!((frame[1], frame[3], frame[6]), (CODE, rflags, data));
+        assert_eq!((frame[1], frame[3], frame[6]), (CODE, rflags, data), "{rf:#x}");
     }
 }
 
@@ -253,7 +253,7 @@ fn rep_traps_after_the_iteration_that_hits() {
 fn mov_ss_holds_its_breakpoint_back() {
     for (next, rip, ss, data) in [(NOP, CODE + 8, DB, 1), (INT3, 0xA100, DB, 1), (UD2, CODE + 7, UD, 0)] {
         let frame = watched_mov_ss(next).frame();
-        assert_eq!((frame[1], frame[5], frame[6]), (rip, ss, data));
+        assert_eq!((frame[1], frame[5], frame[6]), (rip, ss, data), "{next:x?}");
     }
 }
 
@@ -350,6 +350,10 @@ fn alignment_is_checked_in_ring_3_with_am_and_ac() {
         g.cpu.rflags |= ac << 18;
         let frame = g.frame();
         let rip = if vector == 0x11 { CODE } else { CODE + 7 };
-        assert_eq!((frame[0], frame[1], frame[5]), (0, rip, 0x0203_0000_0000_0023 | vector << 32));
+        assert_eq!(
+            (frame[0], frame[1], frame[5]),
+            (0, rip, 0x0203_0000_0000_0023 | vector << 32),
+            "{am}, {ac}, {offset}"
+        );
     }
 }

@@ -58,7 +58,7 @@ fn a_page_fault_of_ring_3() {
 #[test]
 fn the_cs_slot_holds_the_stack_level() {
     for (level, cs) in [(0, 0x08), (1, 0x1_0008), (3, 0x3_0008)] {
-        assert_eq!(ring_0(UD2).but(|g| g.cpu.msrs.fred.config = ENTRY | level).frame()[2], cs);
+        assert_eq!(ring_0(UD2).but(|g| g.cpu.msrs.fred.config = ENTRY | level).frame()[2], cs, "{level}");
     }
 }
 

@@ -32,7 +32,7 @@ fn erets_loads_the_frame() {
     for rflags in [0x2, 0x4_08D7] {
         let mut g = returning(ERETS, &[(RFLAGS, rflags)]);
         assert_eq!(g.run().reason, ExitReason::Halt);
-        assert_eq!((g.cpu.rip, g.cpu.gpr[4], g.cpu.rflags), (0x10_1002, 0x18_0100, rflags));
+        assert_eq!((g.cpu.rip, g.cpu.gpr[4], g.cpu.rflags), (0x10_1002, 0x18_0100, rflags), "{rflags:#x}");
     }
 }
 
@@ -43,7 +43,7 @@ fn erets_does_not_raise_the_level() {
         let mut g = returning(ERETS, &[(CS, cs)]);
         g.cpu.msrs.fred.config = ENTRY | before;
         assert_eq!(g.run().reason, ExitReason::Halt);
-        assert_eq!(g.cpu.msrs.fred.config, ENTRY | after);
+        assert_eq!(g.cpu.msrs.fred.config, ENTRY | after, "{cs:#x}, {before}");
     }
 }
 
@@ -79,7 +79,7 @@ fn erets_ignores_the_event_information() {
     for ss in [0xF6FF_00FF_0000_0010, 0xFFFF_FFFF_0000_0010] {
         let mut g = returning(ERETS, &[(SS, ss)]);
         assert_eq!(g.run().reason, ExitReason::Halt);
-        assert_eq!(g.cpu.rip, 0x10_1002);
+        assert_eq!(g.cpu.rip, 0x10_1002, "{ss:#x}");
     }
 }
 
@@ -97,7 +97,7 @@ fn erets_loads_rf() {
 fn erets_can_step_at_once() {
     for (ss, rip) in [(0x2_0010, 0x10_1000), (0x10, 0x10_1001)] {
         let frame = returning(ERETS, &[(RFLAGS, 0x102), (SS, ss)]).frame();
-        assert_eq!((frame[1], frame[6]), (rip, 0x4000));
+        assert_eq!((frame[1], frame[6]), (rip, 0x4000), "{ss:#x}");
     }
 }
 
@@ -108,7 +108,7 @@ fn erets_unblocks_nmis() {
         let mut g = returning(ERETS, &[(SS, ss)]);
         g.cpu.nmi_blocking = true;
         g.run();
-        assert_eq!(g.cpu.nmi_blocking, blocked);
+        assert_eq!(g.cpu.nmi_blocking, blocked, "{ss:#x}");
     }
 }
 
@@ -123,7 +123,7 @@ fn erets_establishes_blocking_by_sti_only_with_if() {
             g.cpu.sti_blocking = true;
         }
         g.step();
-        assert_eq!((g.cpu.rip, g.cpu.sti_blocking), (TARGET, blocking));
+        assert_eq!((g.cpu.rip, g.cpu.sti_blocking), (TARGET, blocking), "{rflags:#x}, {in_shadow}");
     }
 }
 

@@ -62,6 +62,6 @@ fn the_second_of_two_holds_nothing_back() {
     {
         g.cpu.gpr[0] = 0x10;
         let frame = g.frame();
-        assert_eq!((frame[1], frame[6]), (CODE + 4, data));
+        assert_eq!((frame[1], frame[6]), (CODE + 4, data), "{data:#x}");
     }
 }

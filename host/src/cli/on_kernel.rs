@@ -1,8 +1,7 @@
 //! `midflight on-kernel`.
 
-use super::again::Given;
 use super::args::OnKernelArgs;
-use super::error::CliError;
+use super::{CliError, Given};
 use crate::on_kernel::{self, KernelUnderTest};
 use std::ffi::OsString;
 use std::io::{stderr, stdout};

@@ -1,14 +1,11 @@
 //! The mutants matrix, for people and as docs/behaviours.md.
 
 use crate::engine::mutants::{KILLS, Matrix, Row};
-use crate::report::difference::Difference;
-use crate::report::words::reason;
+use crate::report::{Difference, reason};
+use model::hypervisor::behaviour::Behaviour;
 use std::io::{Result, Write};
 
-/// Writes one row as it is done.
-///
-/// # Errors
-/// When `output` cannot be written.
+/// Writes one row as it is done. Fails when `output` cannot be written.
 pub(crate) fn row(output: &mut impl Write, row: &Row) -> Result<()> {
     let behaviour = row.behaviour;
     let totals = &row.totals;
@@ -16,7 +13,7 @@ pub(crate) fn row(output: &mut impl Write, row: &Row) -> Result<()> {
         output,
         "{} ({}): {} passed, {} failed, {} errors, {} skipped; {} cases fail",
         behaviour.name,
-        if behaviour.is_correct() { "correct".to_owned() } else { behaviour.plays.join(" ") },
+        plays(behaviour),
         totals.pass,
         totals.fail,
         totals.error,
@@ -42,10 +39,7 @@ pub(crate) fn row(output: &mut impl Write, row: &Row) -> Result<()> {
     output.flush()
 }
 
-/// Writes the summary of the matrix.
-///
-/// # Errors
-/// When `output` cannot be written.
+/// Writes the summary of the matrix. Fails when `output` cannot be written.
 pub(crate) fn conclusion(output: &mut impl Write, matrix: &Matrix) -> Result<()> {
     let defects = matrix.defects();
     writeln!(output)?;
@@ -61,6 +55,11 @@ pub(crate) fn conclusion(output: &mut impl Write, matrix: &Matrix) -> Result<()>
         )?;
     }
     writeln!(output, "These results test the tests, not your KVM.")
+}
+
+/// The failure modes that a behaviour plays.
+fn plays(behaviour: &Behaviour) -> String {
+    if behaviour.is_correct() { "correct".to_owned() } else { behaviour.plays.join(" ") }
 }
 
 const HEAD: &str = "\
@@ -103,34 +102,21 @@ const FAILURE_MODES: [(&str, &str); 23] = [
     ("F24", "a page that a delivery writes is not logged as dirty"),
 ];
 
-/// Writes the matrix as docs/behaviours.md.
-///
-/// # Errors
-/// When `output` cannot be written.
+/// Writes the matrix as docs/behaviours.md. Fails when `output` cannot be written.
 pub(crate) fn markdown(output: &mut impl Write, matrix: &Matrix) -> Result<()> {
     write!(output, "{HEAD}")?;
     writeln!(output, "| behaviour | failure modes | what it does | origin |\n|---|---|---|---|")?;
     for Row { behaviour, .. } in &matrix.rows {
-        let plays = if behaviour.is_correct() { "correct".to_owned() } else { behaviour.plays.join(" ") };
-        writeln!(
-            output,
-            "| `{}` | {plays} | {} | {} |",
-            behaviour.name, behaviour.summary, behaviour.origin
-        )?;
+        let Behaviour { name, summary, origin, .. } = behaviour;
+        writeln!(output, "| `{name}` | {} | {summary} | {origin} |", plays(behaviour))?;
     }
     writeln!(output, "\n## What catches each\n")?;
     writeln!(output, "Of {} scenarios.\n", matrix.scenarios)?;
     writeln!(output, "| behaviour | scenarios that fail | cases that fail |\n|---|---|---|")?;
     for row in matrix.rows.iter().filter(|row| !row.behaviour.is_correct()) {
         let cases: Vec<&str> = row.kills.keys().map(String::as_str).collect();
-        writeln!(
-            output,
-            "| `{}` | {} | {}: {} |",
-            row.behaviour.name,
-            row.totals.fail,
-            cases.len(),
-            cases.join(", ")
-        )?;
+        let (name, fail, count) = (row.behaviour.name, row.totals.fail, cases.len());
+        writeln!(output, "| `{name}` | {fail} | {count}: {} |", cases.join(", "))?;
     }
     writeln!(output, "\n## Failure modes\n\n| | |\n|---|---|")?;
     for (mode, what) in FAILURE_MODES {

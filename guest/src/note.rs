@@ -66,7 +66,7 @@ pub const fn note<const CASES: usize>(
         after: Address::new(0),
         cancel: NO_CANCEL,
         flags: 0,
-        reserved: 0,
+        idt_entries: 0,
     }; CASES];
     assert!(name::is_valid(image.name), "the image's name breaks protocol::name::RULE");
     let mut index = 0;
@@ -134,7 +134,7 @@ impl Case {
                 ([event, ..], Cancel::Payload { payload, rflags }) => CancelNote {
                     rip: match event.rip {
                         Rip::Act => self.act.act,
-                        Rip::After | Rip::Last | Rip::Entry(_) => self.act.after,
+                        Rip::After | Rip::Last | Rip::Entry(_) | Rip::UserEntry(_) => self.act.after,
                     },
                     payload: Address::new(payload),
                     rflags,
@@ -146,36 +146,57 @@ impl Case {
                 _ => NO_CANCEL,
             },
             flags: self.flags.union(self.implied_flags()).bits(),
-            reserved: 0,
+            idt_entries: self.idt_events().len() as u32,
+        }
+    }
+
+    const fn idt_events(&self) -> &'static [Event] {
+        match self.idt {
+            Some(idt) => idt.events,
+            None => self.events,
         }
     }
 
     /// What follows from the rest of the declaration.
     const fn implied_flags(&self) -> CaseFlags {
-        let mut flags = CaseFlags::empty();
-        if let [Event { ss, .. }, ..] = self.events
-            && matches!(*ss >> 48 & 0xF, 4..=7)
-        {
-            flags = flags.union(CaseFlags::SOFT);
-        }
-        // Bit 58 of the SS slot, which a #DF does not have.
-        if let [Event { ss, vector, .. }, ..] = self.events
-            && (*ss >> 58 & 1 != 0 || *vector == 8)
-        {
-            flags = flags.union(CaseFlags::NESTED);
-        }
+        let first = first_event_flags(self.events);
+        let idt = first_event_flags(self.idt_events());
+        let flags = match (self.events, self.idt_events()) {
+            ([], _) => idt,
+            (_, []) => first,
+            _ => {
+                assert!(first.bits() == idt.bits(), "the first events of FRED and the IDT differ in kind");
+                first
+            }
+        };
         if self.flags.contains(CaseFlags::USER) {
             // Under the IDT, IRETQ to ring 3 reads the descriptors of CS and SS.
-            flags = flags.union(CaseFlags::TOUCHES_GDT);
+            return flags.union(CaseFlags::TOUCHES_GDT);
         }
         flags
     }
+}
+
+const fn first_event_flags(events: &[Event]) -> CaseFlags {
+    let mut flags = CaseFlags::empty();
+    if let [Event { ss, vector, .. }, ..] = events {
+        if matches!(*ss >> 48 & 0xF, 4..=7) {
+            flags = flags.union(CaseFlags::SOFT);
+        }
+        // Bit 58 of the SS slot, which a #DF does not have.
+        if *ss >> 58 & 1 != 0 || *vector == 8 {
+            flags = flags.union(CaseFlags::NESTED);
+        }
+    }
+    flags
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::case::Act;
+    use crate::case::Idt;
+    use crate::judge::Left;
     use crate::judge::disturbed::RESTING;
     use protocol::need::Needs;
 
@@ -199,8 +220,9 @@ mod tests {
             event_data: 0x4000,
             ..Event::NEW
         }],
-        in_handler: false,
         registers: RESTING,
+        left: &Left::NEW,
+        idt: None,
         results: &[],
         cancel: Cancel::Payload { payload: 0x4000, rflags: 0x100 },
     };
@@ -258,6 +280,23 @@ mod tests {
     #[should_panic(expected = "a case's name breaks")]
     fn a_name_that_ids_cannot_hold_stops_the_build() {
         note(Description { name: "db", rule: "r", spec: "s" }, pages(), &[Case { name: "-step", ..TRAP }]);
+    }
+
+    #[test]
+    fn the_idts_events_are_counted_apart() {
+        let idt = Some(&Idt { events: &[Event::NEW, Event::NEW], left: Left::NEW });
+        let note = Case { idt, ..QUIET }.note();
+        assert_eq!((note.entries, note.idt_entries), (0, 2));
+        let note = TWICE.note();
+        assert_eq!((note.entries, note.idt_entries), (2, 2));
+    }
+
+    #[test]
+    #[should_panic(expected = "differ in kind")]
+    fn first_events_of_two_kinds_stop_the_build() {
+        let soft = Event { ss: 0x2204_0003_0002_0010, ..Event::NEW };
+        let idt = Some(&*Box::leak(Box::new(Idt { events: TRAP.events, left: Left::NEW })));
+        Case { events: Box::leak([soft].into()), idt, ..TRAP }.note();
     }
 
     #[test]

@@ -2,5 +2,6 @@
 
 pub(crate) mod capture;
 pub(crate) mod fred_setup;
+pub(crate) mod handler;
 pub(crate) mod idt;
 pub(crate) mod stubs;

@@ -51,7 +51,8 @@ pub(crate) fn run(
 
 /// A pass is believed only with as many captured frames as the case states deliveries.
 fn believe(report: Report, image: &Image, captured: usize) -> Report {
-    let stated = image.case(&report.scenario.case).map_or(0, |(_, case)| case.entries);
+    let stated =
+        image.case(&report.scenario.case).map_or(0, |(_, case)| case.entries(report.scenario.delivery));
     if report.outcome == Outcome::Pass && usize::try_from(stated) != Ok(captured) {
         let why = Disbelief::Frames { captured, stated };
         return report.concluded(Outcome::Error, Finding::Verdict { why });
@@ -80,7 +81,7 @@ fn conclude(mut report: Report, verdict: Option<&CaseOutcome>, run: &ImageRun) -
         Some(CaseOutcome::Error(reason)) => report.concluded(Outcome::Error, Finding::guest(reason)),
         Some(CaseOutcome::Fail(lines)) => {
             let difference = |line: &FailLine| Difference {
-                field: Field::judged(line.field, None),
+                field: Field::judged(line.field, line.delivery),
                 expected: line.expected.into(),
                 got: line.got.into(),
             };

@@ -1,11 +1,17 @@
 //! `midflight on-kernel`.
 
+mod merge;
+mod parts;
+
 use super::again::Given;
-use super::args::OnKernelArgs;
+use super::args::{Cli, Command, OnKernelArgs};
 use super::error::CliError;
+use super::run::Meant;
 use crate::on_kernel::{self, KernelUnderTest};
+use clap::Parser;
 use std::ffi::OsString;
 use std::io::{stderr, stdout};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 pub(super) fn on_kernel(args: &OnKernelArgs, files: &[PathBuf], given: &Given) -> Result<u8, CliError> {
@@ -20,9 +26,17 @@ pub(super) fn on_kernel(args: &OnKernelArgs, files: &[PathBuf], given: &Given) -
         Some(kernel) => (kernel.clone(), args.modules.clone()),
         None => this_hosts_kernel()?,
     };
+    let arguments =
+        if args.arguments.is_empty() { default_arguments(args.all) } else { args.arguments.clone() };
+    // Before anything boots: what is wrong with them is wrong there as well.
+    let inside = parsed(&arguments)?;
+    let meant = match &inside.command {
+        Command::Run(run) => Some(Meant::of(run, &inside.images, &inside.kvm)?),
+        _ => None,
+    };
     // A command that the midflight inside prints is typed out here.
     let mut called_as = OsString::from("--called-as=");
-    called_as.push(given.command("on-kernel", &[""; 0], &[]));
+    called_as.push(given.command("on-kernel", &[""; 0], &["all"]));
     called_as.push(" --");
     let under_test = KernelUnderTest {
         kernel,
@@ -31,9 +45,31 @@ pub(super) fn on_kernel(args: &OnKernelArgs, files: &[PathBuf], given: &Given) -
         emulator: args.emulator.clone(),
         timeout: args.timeout,
         files: args.files.clone(),
-        arguments: std::iter::once(called_as).chain(args.arguments.iter().cloned()).collect(),
+        arguments: std::iter::once(called_as).chain(arguments).collect(),
     };
-    Ok(on_kernel::run(&under_test, &mut stdout().lock(), &mut stderr().lock())?)
+    match (&inside.command, meant) {
+        (Command::Run(run), Some(meant)) => merge::run(&under_test, run, &meant, jobs(args.jobs)),
+        _ => Ok(on_kernel::run(&under_test, &mut stdout().lock(), &mut stderr().lock())?),
+    }
+}
+
+/// What runs where nothing else was asked for.
+fn default_arguments(all: bool) -> Vec<OsString> {
+    let words: &[&str] =
+        if all { &["run", "--machine", "kvm"] } else { &["run", "--machine", "kvm", "--cover"] };
+    words.iter().map(OsString::from).collect()
+}
+
+/// The command line of the midflight inside.
+fn parsed(arguments: &[OsString]) -> Result<Cli, CliError> {
+    let program = OsString::from("midflight");
+    Cli::try_parse_from(std::iter::once(&program).chain(arguments))
+        .map_err(|error| CliError::Usage(format!("after `--`: {error}")))
+}
+
+/// How many emulators run at a time.
+fn jobs(given: Option<NonZeroUsize>) -> usize {
+    given.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
 }
 
 /// Where distributions put the kernel that is running, and its modules.

@@ -5,6 +5,7 @@
 //! OUT before the act proper is `Armed`: a host may, at that OUT, move RIP to where the event
 //! comes and put the event into the queue itself, and the frame must be the same.
 
+use crate::general_registers::save_general;
 use crate::layout::{ACT_HEADROOM, ACT_STACK, PAGE};
 use core::arch::{asm, global_asm};
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
@@ -58,39 +59,11 @@ global_asm!(
     // Called by an act just before its doorbell.
     ".globl act_armed",
     "act_armed:",
-    "mov [rip + {armed} + 0], rax",
-    "mov [rip + {armed} + 8], rcx",
-    "mov [rip + {armed} + 16], rdx",
-    "mov [rip + {armed} + 24], rbx",
-    "mov [rip + {armed} + 32], rbp",
-    "mov [rip + {armed} + 40], rsi",
-    "mov [rip + {armed} + 48], rdi",
-    "mov [rip + {armed} + 56], r8",
-    "mov [rip + {armed} + 64], r9",
-    "mov [rip + {armed} + 72], r10",
-    "mov [rip + {armed} + 80], r11",
-    "mov [rip + {armed} + 88], r12",
-    "mov [rip + {armed} + 96], r13",
-    "mov [rip + {armed} + 104], r14",
-    "mov [rip + {armed} + 112], r15",
+    save_general!("armed"),
     "ret",
     ".globl act_leave",
     "act_leave:",
-    "mov [rip + {left} + 0], rax",
-    "mov [rip + {left} + 8], rcx",
-    "mov [rip + {left} + 16], rdx",
-    "mov [rip + {left} + 24], rbx",
-    "mov [rip + {left} + 32], rbp",
-    "mov [rip + {left} + 40], rsi",
-    "mov [rip + {left} + 48], rdi",
-    "mov [rip + {left} + 56], r8",
-    "mov [rip + {left} + 64], r9",
-    "mov [rip + {left} + 72], r10",
-    "mov [rip + {left} + 80], r11",
-    "mov [rip + {left} + 88], r12",
-    "mov [rip + {left} + 96], r13",
-    "mov [rip + {left} + 104], r14",
-    "mov [rip + {left} + 112], r15",
+    save_general!("left"),
     "mov [rip + {left} + 128], rsp",
     "mov rsp, [rip + {saved}]",
     "pushfq",

@@ -9,14 +9,13 @@
 
 use super::handler::{ReturnBy, handle};
 use super::stubs::ERROR_CODES;
-use crate::exit::{ENDLESS, INSIDE_STUB, UNEXPECTED, event_error};
-use crate::layout::{HANDLER_STACK, MAILBOX, MAIN_STACK};
+use crate::exit::{ENDLESS, INSIDE_STUB, UNEXPECTED};
+use crate::general_registers::{restore_general, save_general};
+use crate::layout::{HANDLER_STACK, MAILBOX};
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 use protocol::delivery::Delivery;
-use protocol::exit::ImageExit;
 use protocol::mailbox::{DELIVERIES, Mailbox};
-use uart_16550::spec::registers::LSR;
 
 /// 1 where the XFD MSRs exist.
 pub(crate) static XFD: AtomicU8 = AtomicU8::new(0);
@@ -35,7 +34,7 @@ static FRAME: AtomicU64 = AtomicU64::new(0);
 /// The instruction by which the handler ends.
 static EXIT: AtomicU64 = AtomicU64::new(0);
 /// How many stubs are running.
-static RUNNING: AtomicU32 = AtomicU32::new(0);
+pub(super) static RUNNING: AtomicU32 = AtomicU32::new(0);
 /// Where a delivery is captured that has no place in the mailbox.
 static OVERFLOW: [AtomicU64; size_of::<Delivery>() / 8] = [const { AtomicU64::new(0) }; _];
 
@@ -62,21 +61,7 @@ core::arch::global_asm!(
     "mov dword ptr [rip + {by_fred}], 0",
     "capture:",
     "cld",
-    "mov [rip + {general} + 0], rax",
-    "mov [rip + {general} + 8], rcx",
-    "mov [rip + {general} + 16], rdx",
-    "mov [rip + {general} + 24], rbx",
-    "mov [rip + {general} + 32], rbp",
-    "mov [rip + {general} + 40], rsi",
-    "mov [rip + {general} + 48], rdi",
-    "mov [rip + {general} + 56], r8",
-    "mov [rip + {general} + 64], r9",
-    "mov [rip + {general} + 72], r10",
-    "mov [rip + {general} + 80], r11",
-    "mov [rip + {general} + 88], r12",
-    "mov [rip + {general} + 96], r13",
-    "mov [rip + {general} + 104], r14",
-    "mov [rip + {general} + 112], r15",
+    save_general!("general"),
     "mov ebx, 7",
     "mov r8d, 6",
     "cmp dword ptr [rip + {by_fred}], 0",
@@ -132,7 +117,7 @@ core::arch::global_asm!(
     // so that it must not get there again.
     "mov edi, {INSIDE_STUB}",
     "cmp dword ptr [rip + {running}], 1",
-    "ja 6f",
+    "ja no_return",
     "cmp r8d, 8",
     "jne 10f",
     "mov ecx, 0x1D4",
@@ -172,10 +157,10 @@ core::arch::global_asm!(
     // Captured. Is it an event of the act's?
     "mov edi, {UNEXPECTED}",
     "cmp byte ptr [rip + {acting}], 0",
-    "je 6f",
+    "je no_return",
     "mov edi, {ENDLESS}",
     "cmp r11d, {MOST_ENTRIES}",
-    "ja 6f",
+    "ja no_return",
     "mov [rip + {frame}], r9",
     "lea rsp, [rip + {handler_stack} + {HANDLER_STACK}]",
     "mov rdi, r9",
@@ -192,21 +177,7 @@ core::arch::global_asm!(
     "lea rdx, [rip + 14f]",
     "cmove rcx, rdx",
     "mov [rip + {exit}], rcx",
-    "mov rax, [rip + {general} + 0]",
-    "mov rcx, [rip + {general} + 8]",
-    "mov rdx, [rip + {general} + 16]",
-    "mov rbx, [rip + {general} + 24]",
-    "mov rbp, [rip + {general} + 32]",
-    "mov rsi, [rip + {general} + 40]",
-    "mov rdi, [rip + {general} + 48]",
-    "mov r8, [rip + {general} + 56]",
-    "mov r9, [rip + {general} + 64]",
-    "mov r10, [rip + {general} + 72]",
-    "mov r11, [rip + {general} + 80]",
-    "mov r12, [rip + {general} + 88]",
-    "mov r13, [rip + {general} + 96]",
-    "mov r14, [rip + {general} + 104]",
-    "mov r15, [rip + {general} + 112]",
+    restore_general!("general"),
     "push 2",
     "popfq",
     "mov rsp, [rip + {frame}]",
@@ -222,25 +193,6 @@ core::arch::global_asm!(
     "iretq",
     "14: mov dword ptr [rip + {running}], 0",
     "jmp qword ptr [rip + {stay_at}]",
-    "6:",
-    "cmp dword ptr [rip + {running}], 2",
-    "ja 8f",
-    "lea rsp, [rip + {main_stack} + {MAIN_STACK}]",
-    "mov rsi, r10",
-    "call {event_error}",
-    // The report itself raised an event: no more reports. What the earlier ones printed leaves the
-    // serial port first, if there is one; otherwise its line status reads as all ones.
-    "8:",
-    "mov edx, {LINE_STATUS}",
-    "mov ecx, {ATTEMPTS}",
-    "15: in al, dx",
-    "test al, {TRANSMITTER_EMPTY}",
-    "loopz 15b",
-    "mov al, {FAIL}",
-    "out 0xF4, al",
-    "9: cli",
-    "hlt",
-    "jmp 9b",
     // MSR ecx to [rdi]; 0 unless bl is 1.
     "21:",
     "mov qword ptr [rdi], 0",
@@ -272,7 +224,6 @@ core::arch::global_asm!(
     overflow = sym OVERFLOW,
     xfd = sym XFD,
     acting = sym ACTING,
-    main_stack = sym MAIN_STACK,
     handler_stack = sym HANDLER_STACK,
     handle = sym handle,
     general = sym GENERAL,
@@ -281,7 +232,6 @@ core::arch::global_asm!(
     exit = sym EXIT,
     stay_at = sym STAY_AT,
     debugctl = sym DEBUGCTL,
-    event_error = sym event_error,
     ERROR_CODES = const ERROR_CODES,
     ENTRIES = const offset_of!(Mailbox, entries),
     SLOTS = const offset_of!(Mailbox, deliveries),
@@ -312,9 +262,4 @@ core::arch::global_asm!(
     UNEXPECTED = const UNEXPECTED,
     ENDLESS = const ENDLESS,
     MOST_ENTRIES = const MOST_ENTRIES,
-    MAIN_STACK = const size_of_val(&MAIN_STACK),
-    LINE_STATUS = const protocol::port::COM1 + 5,
-    ATTEMPTS = const crate::serial::ATTEMPTS,
-    TRANSMITTER_EMPTY = const LSR::TRANSMITTER_EMPTY.bits(),
-    FAIL = const ImageExit::Fail as u8,
 );

@@ -66,7 +66,9 @@ pub const fn note<const CASES: usize>(
         after: Address::new(0),
         cancel: NO_CANCEL,
         flags: 0,
-        reserved: 0,
+        event_type: 0,
+        vector: 0,
+        reserved: [0; 2],
     }; CASES];
     assert!(name::is_valid(image.name), "the image's name breaks protocol::name::RULE");
     let mut index = 0;
@@ -146,7 +148,15 @@ impl Case {
                 _ => NO_CANCEL,
             },
             flags: self.flags.union(self.implied_flags()).bits(),
-            reserved: 0,
+            event_type: match self.events {
+                [event, ..] => (event.ss >> 48 & 0xF) as u8,
+                [] => 0,
+            },
+            vector: match self.events {
+                [event, ..] => event.vector as u8,
+                [] => 0,
+            },
+            reserved: [0; 2],
         }
     }
 

@@ -14,11 +14,13 @@
 //! | [`on_kernel`] | a Linux kernel with its own KVM inside an emulator, and midflight inside that |
 //! | [`report`] | outcomes, known issues, host facts: reports for people and programs |
 //! | [`kernel_log`] | warnings of this host's kernel during a run |
+//! | [`bochs`] | what Bochs is given, and the disk from which its firmware loads a guest |
 //! | `process`, `ending` | child processes; the signals that end this one |
 //! | [`cli`] | the command line |
 
 #![forbid(unsafe_code)]
 
+pub mod bochs;
 pub mod cli;
 pub mod compare;
 mod ending;

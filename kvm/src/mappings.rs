@@ -5,6 +5,7 @@
 
 use super::error::{errno_of, last};
 use super::sys;
+use std::io::IoSlice;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use vm::{MemoryImage, PAGE, VcpuError};
@@ -104,10 +105,12 @@ impl Mappings {
         if !self.fresh {
             sys::punch_all(self.fd.as_raw_fd(), self.size)?;
         }
-        for (number, page) in image.pages.iter().enumerate() {
-            if let Some(page) = page {
-                self.write((number * PAGE) as u64, page.as_slice())?;
-            }
+        self.fresh = false;
+        let mut number = 0;
+        for run in image.pages.chunk_by(|page, next| page.is_some() == next.is_some()) {
+            let pages: Vec<_> = run.iter().flatten().map(|page| IoSlice::new(page.as_slice())).collect();
+            write_at(&self.fd, &pages, (number * PAGE) as u64)?;
+            number += run.len();
         }
         self.loaded = image.clone();
         Ok(())
@@ -155,6 +158,23 @@ impl Mappings {
     }
 }
 
+/// Writes `pages` to the file at `offset`, in one call if the kernel takes as many. The copies are not made through a
+/// mapping, where each page would be a fault of its own.
+fn write_at(file: &OwnedFd, mut pages: &[IoSlice<'_>], mut offset: u64) -> Result<(), VcpuError> {
+    while !pages.is_empty() {
+        let some = &pages[..pages.len().min(libc::UIO_MAXIOV as usize)];
+        let written = rustix::io::pwritev(file, some, offset)
+            .map_err(|errno| errno_of("pwritev to guest memory", errno.raw_os_error()))?;
+        // Whole pages count: the rest is written again.
+        let whole = written / PAGE;
+        if whole == 0 {
+            return Err(errno_of("pwritev to guest memory", libc::ENOSPC));
+        }
+        (pages, offset) = (&pages[whole..], offset + (whole * PAGE) as u64);
+    }
+    Ok(())
+}
+
 /// A shared mapping of the whole memfd, unmapped when dropped.
 #[derive(Debug)]
 struct Mapping {
@@ -182,6 +202,9 @@ impl Mapping {
         Ok(Self { start: start.cast(), length })
     }
 }
+
+// SAFETY: the mapping belongs to the process, not to a thread, and only its owner uses the address.
+unsafe impl Send for Mapping {}
 
 impl Drop for Mapping {
     fn drop(&mut self) {

@@ -79,8 +79,12 @@ pub struct CaseNote<A = u64> {
     pub cancel: CancelNote<A>,
     /// [`CaseFlags`] as bits.
     pub flags: u32,
+    /// The first event's type, as FRED's SS slot has it; 0 where there is no event.
+    pub event_type: u8,
+    /// The first event's vector; 0 where there is no event.
+    pub vector: u8,
     /// 0.
-    pub reserved: u32,
+    pub reserved: [u8; 2],
 }
 
 bitflags::bitflags! {

@@ -6,7 +6,7 @@ mod guest;
 mod on_kernel;
 
 pub(super) use compare::CompareArgs;
-pub(super) use groups::{KnownArgs, StormArgs, WatchArgs};
+pub(super) use groups::{KnownArgs, PartArgs, StormArgs, WatchArgs};
 pub(super) use guest::{ResumeArgs, SaveArgs};
 pub(super) use on_kernel::OnKernelArgs;
 
@@ -102,6 +102,9 @@ pub(crate) struct RunArgs {
     /// A filter that matches nothing is not an error if another one matches
     #[arg(long)]
     pub(crate) allow_empty: bool,
+    /// Which of the scenarios that the filters mean.
+    #[command(flatten)]
+    pub(crate) part: PartArgs,
     /// Run on this machine only; default: every machine that this host has
     #[arg(long)]
     pub(crate) machine: Option<MachineKind>,
@@ -115,7 +118,8 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "NEED,…", value_delimiter = ',')]
     pub(crate) require: Vec<String>,
     /// How to report
-    #[arg(long, value_enum, default_value = "human")]
+    // The last one counts: `on-kernel` adds its own.
+    #[arg(long, value_enum, default_value = "human", overrides_with = "format")]
     pub(crate) format: Format,
     /// Report each captured frame
     #[arg(long)]
@@ -155,6 +159,9 @@ pub(crate) struct ListArgs {
     /// A filter that matches nothing is not an error if another one matches
     #[arg(long)]
     pub(crate) allow_empty: bool,
+    /// Which of the scenarios that the filters mean.
+    #[command(flatten)]
+    pub(crate) part: PartArgs,
     /// Print cases with their rules instead of scenario ids
     #[arg(long)]
     pub(crate) cases: bool,

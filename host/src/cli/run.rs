@@ -13,7 +13,7 @@ use super::printer::{Printer, Reporting};
 use super::select::{Selected, select};
 use crate::ending;
 use crate::engine::plan::with_delivery;
-use crate::image::DeliveryMode;
+use crate::image::{DeliveryMode, Image};
 use crate::images;
 use crate::machines::{Described, Description};
 use crate::report::outcome::Report;
@@ -24,14 +24,41 @@ use std::collections::HashMap;
 use std::io::stdout;
 use std::path::{Path, PathBuf};
 
+/// The scenarios that `args` mean, and the place of each id in the list.
+pub(super) struct Meant {
+    /// How many are to run, on all machines together.
+    pub(super) count: usize,
+    /// The place of each id in the list.
+    pub(super) order: HashMap<Scenario, usize>,
+}
+
+impl Meant {
+    /// Those of a run with `args`, on this host or on another.
+    ///
+    /// # Errors
+    /// As [`run`], before anything has run.
+    pub(super) fn of(args: &RunArgs, files: &[PathBuf], kvm: &Path) -> Result<Self, CliError> {
+        let machines = Machines::of(args.machine, args.behaviour.as_deref(), kvm)?;
+        let plan = Planned::of(&machines, selected(args, &images::load(files)?)?);
+        plan.check(args, &machines)?;
+        Ok(Self { count: plan.len(), order: plan.order })
+    }
+}
+
+fn selected(args: &RunArgs, images: &[Image]) -> Result<Selected, CliError> {
+    let mut scenarios = select(images, &args.filters, args.allow_empty)?.scenarios;
+    with_delivery(&mut scenarios, args.delivery);
+    args.part.keep(images, &mut scenarios);
+    Ok(scenarios)
+}
+
 pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path, given: &Given) -> Result<u8, CliError> {
     // Before anything that the kernel could object to.
     let kernel_log = kernel_log(args.watch.kernel_log.as_deref())?;
     let machines = Machines::of(args.machine, args.behaviour.as_deref(), kvm)?;
     let images = images::load(files)?;
     let known = known_issues(&args.watch.known, files, files.is_empty())?;
-    let mut scenarios = select(&images, &args.filters, args.allow_empty)?.scenarios;
-    with_delivery(&mut scenarios, args.delivery);
+    let scenarios = selected(args, &images)?;
     // The default may be longer: a timeout is often given to scenarios without a storm.
     let storm = args.storm.bounds();
     if storm.time != StormBounds::DEFAULT.time && storm.time >= args.timeout {
@@ -39,10 +66,7 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path, given: &Given) 
         return Err(CliError::Usage(what.to_owned()));
     }
     let plan = Planned::of(&machines, scenarios);
-    if plan.len() == 0 {
-        let on = machines.asked.map_or("any machine", |kind| kind.quirks().name);
-        return Err(CliError::NothingSelected(on.to_owned()));
-    }
+    plan.check(args, &machines)?;
     let on_this_processor =
         |(machine, _): &(&Candidate, Selected)| machine.description.quirks().on_this_processor;
     mounted::check(plan.on.iter().any(on_this_processor) && kvm.exists())?;
@@ -80,7 +104,8 @@ pub(super) fn again(given: &Given, report: &Report) -> String {
     let mut words = vec![id.as_str(), "--machine", &report.machine];
     words.extend(report.behaviour.iter().flat_map(|name| ["--behaviour", name]));
     // The id has the delivery; the command is for a person who has the machine before them.
-    let without = ["machine", "behaviour", "delivery", "require", "allow_empty", "format"];
+    let without =
+        ["machine", "behaviour", "delivery", "require", "allow_empty", "format", "cover", "partition"];
     given.command("run", &words, &without)
 }
 
@@ -99,6 +124,15 @@ impl<'m> Planned<'m> {
             (machine, scenarios.iter().filter(takes).cloned().collect())
         });
         Self { on: on.collect(), order }
+    }
+
+    /// A part may be empty, the whole must not.
+    fn check(&self, args: &RunArgs, machines: &Machines) -> Result<(), CliError> {
+        if self.len() > 0 || args.part.partition.is_some() {
+            return Ok(());
+        }
+        let on = machines.asked.map_or("any machine", |kind| kind.quirks().name);
+        Err(CliError::NothingSelected(on.to_owned()))
     }
 
     /// How many scenarios are to run, on all machines together.

@@ -133,6 +133,7 @@ mod tests {
             act: 0,
             after: 0,
             cancel: None,
+            event: None,
             flags: CaseFlags::empty(),
         };
         let scenario: Scenario = format!("pf/x:{delivery}:none").parse().unwrap();

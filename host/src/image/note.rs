@@ -2,6 +2,7 @@
 
 use super::error::Problem;
 use super::pages::DeliveryPages;
+use fred::event::EventType;
 use protocol::need::Needs;
 use protocol::note::{CancelNote, CaseFlags, CaseNote, ImageNote};
 use protocol::text;
@@ -24,6 +25,8 @@ pub struct Case {
     pub after: u64,
     /// How the host synthesises its event, if it can.
     pub cancel: Option<Cancel>,
+    /// Type and vector of its first event; none where nothing must be raised.
+    pub event: Option<(EventType, u8)>,
     /// Which stops apply, what the host injects, where the act runs.
     pub flags: CaseFlags,
 }
@@ -102,8 +105,19 @@ fn parse_case(number: u32, case: &CaseNote) -> Result<Case, Problem> {
         act: case.act,
         after: case.after,
         cancel: (case.cancel.present != 0).then(|| cancel(&case.cancel)),
+        event: event(case)?,
         flags,
     })
+}
+
+fn event(case: &CaseNote) -> Result<Option<(EventType, u8)>, Problem> {
+    if case.entries == 0 {
+        return Ok(None);
+    }
+    match EventType::try_from(case.event_type) {
+        Ok(event_type) => Ok(Some((event_type, case.vector))),
+        Err(_) => Err(Problem::BrokenNote("a case has an unknown event type")),
+    }
 }
 
 fn cancel(note: &CancelNote) -> Cancel {

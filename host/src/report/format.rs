@@ -4,6 +4,7 @@ use super::facts::HostFacts;
 use super::known::JudgedWarnings;
 use super::outcome::Report;
 use crate::ending::Signal;
+use serde::{Deserialize, Serialize};
 use std::io::{Result, Write};
 
 /// Writes the report of a run in one format.
@@ -37,7 +38,7 @@ pub(crate) struct Ended<'a> {
 }
 
 /// A run in which not every selected scenario ran.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Early {
     /// The signal that ended it; `None` if an error did, which is on standard error.
     pub signal: Option<Signal>,

@@ -13,6 +13,7 @@ pub mod known;
 pub(crate) mod matrix;
 pub mod outcome;
 pub(crate) mod plain;
+pub(crate) mod records;
 pub mod totals;
 pub mod words;
 
@@ -29,4 +30,7 @@ format::formats! {
     Json by json::Json;
     /// JUnit XML
     Junit by junit::Junit;
+    /// For the midflight that merges the reports of several runs
+    #[value(hide = true)]
+    Records by records::Records;
 }

@@ -2,7 +2,9 @@
 
 use super::number_of_seconds;
 use crate::cli::error::CliError;
+use crate::image::Image;
 use crate::machines::{Description, MachineKind, MachineOptions};
+use crate::scenario::{self, Partition, Scenario};
 use crate::stops::storm::StormBounds;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -37,6 +39,30 @@ impl OnArgs {
             )));
         }
         kind.described(&asked).map_err(CliError::Usage)
+    }
+}
+
+/// Which of the scenarios that the filters mean.
+#[derive(Clone, Copy, Args)]
+pub(crate) struct PartArgs {
+    /// Only a selection in which each event meets each stop, and each case meets block@frame:migrate
+    #[arg(long)]
+    pub(crate) cover: bool,
+    /// Only part K of N: a scenario's id decides which part it is in
+    #[arg(long, value_name = "K/N")]
+    pub(crate) partition: Option<Partition>,
+}
+
+impl PartArgs {
+    /// Keeps these.
+    pub(crate) fn keep(self, images: &[Image], scenarios: &mut Vec<(usize, Scenario)>) {
+        if self.cover {
+            let mut chosen = scenario::cover(images, scenarios).into_iter();
+            scenarios.retain(|_| chosen.next() == Some(true));
+        }
+        if let Some(partition) = self.partition {
+            scenarios.retain(|(_, scenario)| partition.has(scenario));
+        }
     }
 }
 

@@ -9,7 +9,11 @@
 //! | [`memory`] | what the firmware loads, as a disk |
 //! | [`pvh`] | an image and its command line by the PVH boot ABI |
 //! | [`configuration`] | the file with Bochs' options |
+//! | [`program`] | which Bochs it is, and a guest in it |
+//! | [`error`] | why there is no Bochs, or no result from it |
 
 pub mod configuration;
+pub mod error;
 pub mod memory;
+pub mod program;
 pub mod pvh;

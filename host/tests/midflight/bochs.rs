@@ -1,15 +1,11 @@
 //! Bochs as it may be found: absent, something else, hanging, silent, crashing, or one that works.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers belong to tests, which may panic")]
 
-mod marked;
-mod midflight_binary;
-
-use marked::{MARK, marked, soon};
-use midflight_binary::{Ran, embedded, finish};
+use crate::binary::{self, Ran, directory, embedded, program};
+use crate::marked::{MARK, marked, soon};
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 const COLD: &str = "pf/read-unmapped:idt:cold";
 
@@ -46,18 +42,13 @@ fn script(directory: &Path, script: Script) -> PathBuf {
     file
 }
 
-fn directory(test: &str) -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join(test)
-}
-
 /// Runs midflight, without KVM, and sees that it leaves no process.
 fn run(test: &str, arguments: &[&str], path: Option<OsString>) -> Ran {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_midflight"));
+    let mut command = program();
     command.args(arguments).args(["--kvm", "/no/such/device"]);
     command.env("PATH", path.unwrap_or_else(|| std::env::var_os("PATH").unwrap_or_default()));
     let mark = format!("{test}-{}", std::process::id());
-    command.env(MARK, &mark).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let ran = finish(command.spawn().unwrap());
+    let ran = binary::run(command.env(MARK, &mark).stdin(Stdio::null()));
     soon(&format!("{test}: processes are left: {:?}", marked(&mark)), || marked(&mark).is_empty());
     ran
 }

@@ -12,7 +12,9 @@ use crate::session::{Session, Stopped};
 use crate::stops::how::Unseen;
 use crate::stops::{Cut, Way};
 use protocol::doorbell::Doorbell;
+use protocol::note::CaseFlags;
 use std::time::Instant;
+use vm::Exit;
 
 /// One scenario under way.
 pub(super) struct Attempt<'r, 'm, 'a> {
@@ -86,6 +88,9 @@ impl<'a> Attempt<'_, '_, 'a> {
     /// An armed guest that nothing stops any more, to the end of its case.
     pub(super) fn run_to_done(&self, session: &mut Session<'_>, report: &mut Report) -> Result<(), Trouble> {
         let done = session.advance_past_io()?;
+        if self.case.flags.contains(CaseFlags::SHUTDOWN) {
+            return shut_down(session, &done, report);
+        }
         expect(session, done, Doorbell::Done(self.index))?;
         self.runner.rang(Doorbell::Done(self.index), session)?;
         self.judge(session, report)
@@ -148,5 +153,24 @@ impl<'a> Attempt<'_, '_, 'a> {
             report.frames = verdict::frames(&mailbox, report);
         }
         Ok(())
+    }
+}
+
+/// A case that ends in a shutdown has no verdict from its guest: it passes when the guest was shut down before a
+/// handler was entered.
+fn shut_down(session: &Session<'_>, stopped: &Stopped, report: &mut Report) -> Result<(), Trouble> {
+    let entries = session.entries()?;
+    match stopped {
+        Stopped::Exit(Exit::Shutdown) if entries == 0 => {
+            (report.outcome, report.compared) = (Outcome::Pass, 1);
+            Ok(())
+        }
+        Stopped::Exit(Exit::Shutdown) => Err(Trouble::machine(Finding::Machine {
+            words: format!("the guest was shut down after {entries} deliveries, not at the first"),
+        })),
+        Stopped::Doorbell(_) => Err(Trouble::machine(Finding::Machine {
+            words: "the guest goes on where it must be shut down".to_owned(),
+        })),
+        other => Err(Trouble::Stopped(other.clone())),
     }
 }

@@ -8,8 +8,12 @@
 //! |---|---|
 //! | [`memory`] | what the firmware loads, as a disk |
 //! | [`pvh`] | an image and its command line by the PVH boot ABI |
+//! | [`linux`] | a Linux kernel with initrd and command line: a bzImage |
+//! | `vmlinux` | the same of an ELF file, by the PVH boot ABI |
 //! | [`configuration`] | the file with Bochs' options |
 
 pub mod configuration;
+pub mod linux;
 pub mod memory;
 pub mod pvh;
+mod vmlinux;

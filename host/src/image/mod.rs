@@ -192,7 +192,12 @@ fn next_note(bytes: &[u8]) -> Option<(ElfNote<'_>, &[u8])> {
     Some((ElfNote { name, kind, descriptor }, after))
 }
 
-fn file_range(bytes: &[u8], offset: u64, size: u64) -> Result<&[u8], Problem> {
+/// The entry point of the PVH note; `None` where there is none.
+pub(crate) fn pvh_entry(elf: &Elf<'_>, bytes: &[u8]) -> Result<Option<u32>, Problem> {
+    Ok(collect_notes(elf, bytes)?.entry)
+}
+
+pub(crate) fn file_range(bytes: &[u8], offset: u64, size: u64) -> Result<&[u8], Problem> {
     let range = || {
         let start = usize::try_from(offset).ok()?;
         bytes.get(start..start.checked_add(usize::try_from(size).ok()?)?)

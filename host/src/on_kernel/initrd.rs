@@ -4,7 +4,7 @@ use super::modules::Module;
 use super::{KernelUnderTest, OnKernelError, modules};
 use cpio::newc::{Builder, ModeFileType, trailer};
 use goblin::elf::Elf;
-use goblin::elf::program_header::PT_INTERP;
+use goblin::elf::program_header::{PT_INTERP, ProgramHeader};
 use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -21,10 +21,11 @@ const THIS_EXECUTABLE: &str = "/proc/self/exe";
 
 /// The archive.
 pub(super) fn pack(under_test: &KernelUnderTest) -> Result<Vec<u8>, OnKernelError> {
-    let init = read("this executable", Path::new(THIS_EXECUTABLE))?;
+    let mut init = read("this executable", Path::new(THIS_EXECUTABLE))?;
     if !is_static(&init) {
         return Err(OnKernelError::Dynamic);
     }
+    strip(&mut init);
     let modules = under_test.modules.as_deref().map_or(Ok(Vec::new()), modules::find)?;
     let mut files = Vec::new();
     for file in &under_test.files {
@@ -54,6 +55,25 @@ fn unreadable(what: &'static str, file: &Path) -> impl Fn(std::io::Error) -> OnK
 fn is_static(program: &[u8]) -> bool {
     Elf::parse(program).is_ok_and(|elf| elf.program_headers.iter().all(|header| header.p_type != PT_INTERP))
 }
+
+/// Removes what is not loaded of a program, its debug information, which is most of it: an emulated processor copies
+/// every byte of an initrd twice.
+fn strip(program: &mut Vec<u8>) {
+    let Ok(elf) = Elf::parse(program) else { return };
+    let headers = elf.header.e_phoff + u64::from(elf.header.e_phnum) * u64::from(elf.header.e_phentsize);
+    let end = |header: &ProgramHeader| header.p_offset.saturating_add(header.p_filesz);
+    let loaded = elf.program_headers.iter().map(end).max().unwrap_or_default().max(headers);
+    if !elf.is_64 || loaded > program.len() as u64 {
+        return;
+    }
+    program.truncate(loaded as usize);
+    for field in SECTION_FIELDS {
+        program[field].fill(0);
+    }
+}
+
+/// Of a 64-bit ELF header: e_shoff; e_shentsize, e_shnum and e_shstrndx.
+const SECTION_FIELDS: [std::ops::Range<usize>; 2] = [40..48, 58..64];
 
 fn archive(
     init: &[u8],
@@ -192,6 +212,24 @@ mod tests {
     #[test]
     fn no_arguments_are_no_arguments() {
         assert!(arguments(b"").is_empty());
+    }
+
+    #[test]
+    fn a_stripped_program_runs_as_before() {
+        let file = std::env::temp_dir().join(format!("midflight-stripped-{}", std::process::id()));
+        let original = std::fs::read("/proc/self/exe").unwrap();
+        let mut stripped = original.clone();
+        strip(&mut stripped);
+        assert!(stripped.len() < original.len());
+        std::fs::copy("/proc/self/exe", &file).unwrap();
+        std::fs::write(&file, stripped).unwrap();
+        let listed = |program: &Path| {
+            let output = std::process::Command::new(program).arg("--list").output();
+            output.map(|output| (output.status.success(), output.stdout)).unwrap()
+        };
+        let (before, after) = (listed(&std::env::current_exe().unwrap()), listed(&file));
+        std::fs::remove_file(&file).unwrap();
+        assert!(before == after && before.0);
     }
 
     #[test]

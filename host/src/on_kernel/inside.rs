@@ -4,6 +4,7 @@ use super::emulator::{INIT_ARGUMENT, RECORD_PORT};
 use super::initrd::{self, ARGUMENTS, MODULES};
 use super::modules::VENDOR_MODULES;
 use super::record::{Encoder, Record};
+use super::squeeze::Squeeze;
 use kvm::DEVICE;
 use rustix::mount::{MountFlags, mount};
 use rustix::system::{RebootCommand, init_module, reboot};
@@ -227,8 +228,10 @@ fn run(mut command: Command, port: &mut Port) -> Result<ExitStatus, Failure> {
 fn forward(mut from: impl Read + Send + 'static, record: fn(Vec<u8>) -> Record, to: SyncSender<Record>) {
     std::thread::spawn(move || {
         let mut chunk = [0; CHUNK];
+        let mut squeeze = Squeeze::default();
         while let Ok(length @ 1..) = from.read(&mut chunk) {
-            if to.send(record(chunk[..length].to_vec())).is_err() {
+            let Ok(piece) = squeeze.piece(&chunk[..length]) else { break };
+            if to.send(record(piece)).is_err() {
                 break;
             }
         }

@@ -13,6 +13,7 @@
 //! | `emulator` | the emulator's command line |
 //! | `console` | the end of the kernel's console, for error messages |
 //! | `record` | the records on the second serial port, framed, numbered and checksummed |
+//! | `squeeze` | the output in them, made smaller |
 
 mod console;
 mod emulator;
@@ -21,6 +22,7 @@ mod inside;
 mod modules;
 mod outside;
 mod record;
+mod squeeze;
 
 pub use emulator::DEFAULT_EMULATOR;
 pub use inside::init_if_asked;

@@ -2,6 +2,7 @@
 
 use super::console::Console;
 use super::record::{Decoder, Record};
+use super::squeeze::Expand;
 use super::{KernelUnderTest, OnKernelError, emulator, initrd};
 use crate::process::{Child, ChildEvent, MemoryFile};
 use std::io::Write;
@@ -49,6 +50,8 @@ pub fn run(
         start,
         console: Console::default(),
         decoder: Decoder::default(),
+        output: Expand::default(),
+        errors: Expand::default(),
         stage: "booting the kernel".to_owned(),
     };
     let result = host.watch(start + under_test.timeout, output, progress);
@@ -75,6 +78,10 @@ struct Host {
     start: Instant,
     console: Console,
     decoder: Decoder,
+    /// Of midflight's standard output.
+    output: Expand,
+    /// Of its standard error.
+    errors: Expand,
     /// The current stage.
     stage: String,
 }
@@ -125,9 +132,15 @@ impl Host {
     ) -> Result<Option<Record>, OnKernelError> {
         match record {
             Record::Stage(stage) => self.say(progress, &stage),
-            Record::Output(bytes) => output.write_all(&bytes).map_err(OnKernelError::Output)?,
-            // A failure to write to standard error cannot be reported.
-            Record::Errors(bytes) => drop(progress.write_all(&bytes)),
+            Record::Output(piece) => {
+                let bytes = self.output.bytes(&piece).map_err(|_| OnKernelError::Damaged(1))?;
+                output.write_all(&bytes).map_err(OnKernelError::Output)?;
+            }
+            Record::Errors(piece) => {
+                let bytes = self.errors.bytes(&piece).map_err(|_| OnKernelError::Damaged(1))?;
+                // A failure to write to standard error cannot be reported.
+                drop(progress.write_all(&bytes));
+            }
             end @ (Record::Ended(_) | Record::Failed(_)) => return Ok(Some(end)),
         }
         Ok(None)

@@ -83,6 +83,14 @@ pub fn disk(kernel: &[u8], given: Given<'_>) -> Result<Disk, KernelError> {
     if kernel.starts_with(b"\x7FELF") { vmlinux::disk(kernel, given) } else { bz_image(kernel, given) }
 }
 
+/// Whether a file is a kernel, whole as far as its header says.
+///
+/// # Errors
+/// [`KernelError`], with what is wrong with the file.
+pub fn check(kernel: &[u8]) -> Result<(), KernelError> {
+    if kernel.starts_with(b"\x7FELF") { vmlinux::check(kernel) } else { Header::of(kernel).map(drop) }
+}
+
 fn bz_image(kernel: &[u8], given: Given<'_>) -> Result<Disk, KernelError> {
     let header = Header::of(kernel)?;
     let mut memory = Memory::default();

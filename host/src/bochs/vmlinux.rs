@@ -18,6 +18,11 @@ const VERSION: u32 = 1;
 /// `hvm_memmap_table_entry.type` of memory.
 const RAM: u32 = 1;
 
+pub(super) fn check(kernel: &[u8]) -> Result<(), KernelError> {
+    let everything = Given { initrd: &[], command_line: "", memory_size: 1 << 32 };
+    disk(kernel, everything).map(drop)
+}
+
 pub(super) fn disk(kernel: &[u8], given: Given<'_>) -> Result<Disk, KernelError> {
     let elf = Elf::parse(kernel).map_err(|error| KernelError::Elf(error.to_string()))?;
     let unreadable = |problem: crate::image::Problem| KernelError::Elf(problem.to_string());

@@ -12,6 +12,7 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod disk;
+pub mod probe;
 mod rom;
 
 pub use rom::{ADDRESS, SIZE, rom};

@@ -15,12 +15,13 @@
 //! | [`report`] | outcomes, known issues, host facts: reports for people and programs |
 //! | [`kernel_log`] | warnings of this host's kernel during a run |
 //! | [`bochs`] | what Bochs is given, and the disk from which its firmware loads a guest |
-//! | `process`, `ending` | child processes; the signals that end this one |
+//! | `process`, `bounded`, `ending` | child processes; the signals that end this one |
 //! | [`cli`] | the command line |
 
 #![forbid(unsafe_code)]
 
 pub mod bochs;
+mod bounded;
 pub mod cli;
 pub mod compare;
 mod ending;

@@ -11,9 +11,13 @@
 //! | [`linux`] | a Linux kernel with initrd and command line: a bzImage |
 //! | `vmlinux` | the same of an ELF file, by the PVH boot ABI |
 //! | [`configuration`] | the file with Bochs' options |
+//! | [`program`] | which Bochs it is, and a guest in it |
+//! | [`error`] | why there is no Bochs, or no result from it |
 
 pub mod configuration;
+pub mod error;
 pub mod linux;
 pub mod memory;
+pub mod program;
 pub mod pvh;
 mod vmlinux;

@@ -6,18 +6,19 @@ mod guest;
 mod on_kernel;
 
 pub(super) use compare::CompareArgs;
+use groups::BochsArgs;
 pub(super) use groups::{KnownArgs, PartArgs, StormArgs, WatchArgs};
 pub(super) use guest::{ResumeArgs, SaveArgs};
 pub(super) use on_kernel::OnKernelArgs;
 
 use crate::engine::options::RunOptions;
-use crate::machines::MachineKind;
+use crate::machines::{MachineKind, MachineOptions};
 use crate::report::Format;
 use crate::scenario::DeliveryMode;
 use clap::{Args, Parser, Subcommand};
 use kvm::DEVICE;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Stops FRED event delivery before it completes and checks whether the event data survives.
@@ -114,7 +115,10 @@ pub(crate) struct RunArgs {
     /// Behaviour of the model; implies `--machine model`
     #[arg(long, value_name = "NAME")]
     pub(crate) behaviour: Option<String>,
-    /// A feature that the host must have, else the run is an error: kvm, qemu, fred, xfd, amx
+    /// Which Bochs.
+    #[command(flatten)]
+    pub(crate) bochs: BochsArgs,
+    /// A feature that the host must have, else the run is an error: kvm, qemu, bochs, fred, xfd, amx
     #[arg(long, value_name = "NEED,…", value_delimiter = ',')]
     pub(crate) require: Vec<String>,
     /// How to report
@@ -139,6 +143,11 @@ pub(crate) struct RunArgs {
 }
 
 impl RunArgs {
+    /// What it says of machines.
+    pub(super) fn machine_options<'a>(&'a self, kvm: &'a Path) -> MachineOptions<'a> {
+        MachineOptions { kvm, behaviour: self.behaviour.as_deref(), bochs: self.bochs.options() }
+    }
+
     /// How scenarios are run, with the images in `files`.
     pub(super) fn options(&self, files: &[PathBuf]) -> RunOptions {
         RunOptions {

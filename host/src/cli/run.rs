@@ -38,7 +38,7 @@ impl Meant {
     /// # Errors
     /// As [`run`], before anything has run.
     pub(super) fn of(args: &RunArgs, files: &[PathBuf], kvm: &Path) -> Result<Self, CliError> {
-        let machines = Machines::of(args.machine, args.behaviour.as_deref(), kvm)?;
+        let machines = Machines::of(args.machine, args.machine_options(kvm))?;
         let plan = Planned::of(&machines, selected(args, &images::load(files)?)?);
         plan.check(args, &machines)?;
         Ok(Self { count: plan.len(), order: plan.order })
@@ -55,7 +55,7 @@ fn selected(args: &RunArgs, images: &[Image]) -> Result<Selected, CliError> {
 pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path, given: &Given) -> Result<u8, CliError> {
     // Before anything that the kernel could object to.
     let kernel_log = kernel_log(args.watch.kernel_log.as_deref())?;
-    let machines = Machines::of(args.machine, args.behaviour.as_deref(), kvm)?;
+    let machines = Machines::of(args.machine, args.machine_options(kvm))?;
     let images = images::load(files)?;
     let known = known_issues(&args.watch.known, files, files.is_empty())?;
     let scenarios = selected(args, &images)?;
@@ -79,7 +79,6 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path, given: &Given) 
         options: args.options(files),
         repeat: args.repeat,
         images: &images,
-        asked: machines.asked.is_some(),
         kernel_log,
         printer: Printer::new(how, stdout().lock()),
     };
@@ -142,7 +141,9 @@ impl<'m> Planned<'m> {
 }
 
 /// Whether a scenario is for a machine at all. One that boots each image once, without a host that could stop
-/// it, is for the cold ones under the IDT.
+/// it, is for the cold ones.
 fn takes(machine: &Description, scenario: &Scenario) -> bool {
-    machine.quirks().stops || scenario.plan == Plan::Cold && scenario.delivery == DeliveryMode::Idt
+    let quirks = machine.quirks();
+    let boots = scenario.delivery == DeliveryMode::Idt || quirks.boots_fred;
+    quirks.stops || scenario.plan == Plan::Cold && boots
 }

@@ -1,6 +1,7 @@
 //! Process 1 on the kernel under test: prepares it, runs midflight, reports, powers off.
 
 use super::emulator::{INIT_ARGUMENT, RECORD_PORT};
+use super::fred;
 use super::initrd::{self, ARGUMENTS, MODULES};
 use super::modules::VENDOR_MODULES;
 use super::record::{Encoder, Record};
@@ -77,6 +78,9 @@ fn work(slot: &mut Option<Port>) -> Result<Record, Failure> {
     let words = arguments.iter().map(|word| word.to_string_lossy());
     let words: Vec<_> = words.filter(|word| !word.starts_with("--called-as=")).collect();
     port.send(&Record::Stage(format!("{}; midflight {}", kvm_description(), words.join(" "))))?;
+    if let Some(lack) = fred::lack() {
+        port.send(&Record::Stage(lack.to_owned()))?;
+    }
     let mut command = Command::new("/proc/self/exe");
     command.args(&arguments);
     let status = run(command, port)?;

@@ -12,11 +12,13 @@
 //! | `modules` | which modules KVM needs, decompressed, in load order |
 //! | `emulator` | the emulator's command line |
 //! | `console` | the end of the kernel's console, for error messages |
+//! | `fred` | what a processor lacks for FRED in guests |
 //! | `record` | the records on the second serial port, framed, numbered and checksummed |
 //! | `squeeze` | the output in them, made smaller |
 
 mod console;
 mod emulator;
+mod fred;
 mod initrd;
 mod inside;
 mod modules;

@@ -3,7 +3,7 @@
 use super::number_of_seconds;
 use crate::cli::error::CliError;
 use crate::image::Image;
-use crate::machines::{Description, MachineKind, MachineOptions};
+use crate::machines::{BochsOptions, Description, MachineKind, MachineOptions};
 use crate::scenario::{self, Partition, Scenario};
 use crate::stops::storm::StormBounds;
 use clap::Args;
@@ -28,7 +28,8 @@ impl OnArgs {
         kvm: &Path,
         otherwise: impl FnOnce() -> MachineKind,
     ) -> Result<Description, CliError> {
-        let asked = MachineOptions { kvm, behaviour: self.behaviour.as_deref() };
+        let bochs = BochsOptions::default();
+        let asked = MachineOptions { kvm, behaviour: self.behaviour.as_deref(), bochs };
         let kind = self.machine.or(MachineKind::implied(&asked)).unwrap_or_else(otherwise);
         if !kind.quirks().stops {
             let names: Vec<_> = MachineKind::names(|quirks| quirks.stops).collect();
@@ -39,6 +40,24 @@ impl OnArgs {
             )));
         }
         kind.described(&asked).map_err(CliError::Usage)
+    }
+}
+
+/// Which Bochs.
+#[derive(Args)]
+pub(crate) struct BochsArgs {
+    /// The Bochs to use, which must be there then; default: the one in PATH, if there is one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bochs: Option<PathBuf>,
+    /// Its CPU model; default: the newest one with FRED, else the newest one
+    #[arg(long, value_name = "NAME")]
+    pub(crate) bochs_cpu: Option<String>,
+}
+
+impl BochsArgs {
+    /// As machines take them.
+    pub(crate) fn options(&self) -> BochsOptions<'_> {
+        BochsOptions { program: self.bochs.as_deref(), cpu: self.bochs_cpu.as_deref() }
     }
 }
 

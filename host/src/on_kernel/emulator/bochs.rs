@@ -3,7 +3,7 @@
 use super::{Kernel, Running};
 use crate::bochs::error::BochsError;
 use crate::bochs::linux::{self, Given};
-use crate::bochs::program::Machine;
+use crate::bochs::program::{Machine, PROGRAM};
 use crate::machines::bochs::{Bochs, TRY, TriedBochs};
 use crate::on_kernel::OnKernelError;
 use crate::on_kernel::outside::system;
@@ -12,13 +12,17 @@ use std::path::Path;
 /// What a kernel must be told there: there is no firmware that describes the machine, and Bochs' clocks do not go by
 /// the wall clock that Linux would check the TSC against.
 pub(super) const APPEND: &str = "acpi=off tsc=reliable";
+/// The newest CPU model of a Bochs without FRED whose extended state has a layout that Linux accepts.
+const WITHOUT_FRED: &str = "broadwell_ult";
 
 const MEGABYTES: u32 = 512;
-/// The guest's clocks run so fast that it takes no deadline for a hang.
-const INSTRUCTIONS_PER_SECOND: u32 = 50_000_000;
-/// The first serial port to standard error, the second to standard output, which has port 0xE9, too.
-const SERIAL_PORTS: &str = "com1: enabled=1, mode=file, dev=/dev/stderr\n\
-                            com2: enabled=1, mode=file, dev=/dev/stdout\n";
+/// The machine, but for the CPU model. Its clocks are about as fast as Bochs is on an idle host.
+const MACHINE: Machine<'_> = Machine { cpu: "", ips: 50_000_000, megabytes: MEGABYTES, more: CONFIGURATION };
+/// The first serial port to standard error, the second to standard output, which has port 0xE9, too. What Bochs calls
+/// errors are MSRs that Linux tries.
+const CONFIGURATION: &str = "com1: enabled=1, mode=file, dev=/dev/stderr\n\
+                             com2: enabled=1, mode=file, dev=/dev/stdout\n\
+                             error: action=ignore\n";
 
 /// A Bochs that was tried.
 #[derive(Debug)]
@@ -26,7 +30,15 @@ pub(in crate::on_kernel) struct ReadyBochs(TriedBochs);
 
 impl ReadyBochs {
     pub(super) fn of(program: Option<&Path>, cpu: Option<&str>) -> Result<Self, OnKernelError> {
-        Ok(Self(Bochs::named(program, cpu).tried(TRY)?))
+        let bochs = |cpu: Option<&str>| Bochs {
+            program: program.unwrap_or(Path::new(PROGRAM)).to_owned(),
+            cpu: cpu.map(str::to_owned),
+        };
+        let tried = bochs(cpu).tried(TRY)?;
+        if cpu.is_some() || tried.has_fred() || !tried.lists(WITHOUT_FRED) {
+            return Ok(Self(tried));
+        }
+        Ok(Self(bochs(Some(WITHOUT_FRED)).tried(TRY)?))
     }
 
     /// `bochs 2.7 (tigerlake)`.
@@ -43,9 +55,7 @@ impl ReadyBochs {
         let memory_size = u64::from(MEGABYTES) << 20;
         let disk = linux::disk(&kernel.bytes, Given { initrd, command_line, memory_size })
             .map_err(|error| OnKernelError::Kernel { file: kernel.path.clone(), error })?;
-        let machine =
-            |cpu| Machine { cpu, ips: INSTRUCTIONS_PER_SECOND, megabytes: MEGABYTES, more: SERIAL_PORTS };
-        let running = self.0.start(machine, &disk).map_err(system("starting Bochs"))?;
+        let running = self.0.start(&MACHINE, &disk).map_err(system("starting Bochs"))?;
         Ok(Running { child: running.child, files: running.files })
     }
 }

@@ -14,7 +14,7 @@ mod tests;
 
 pub use comparison::{Comparison, Decoded, MachineDifference};
 
-use crate::compare::observe::{Observation, Observations, delivery};
+use crate::compare::observe::{DELIVERY_WORDS, Observation, Observations, delivery};
 use crate::compare::pair::Pair;
 use crate::engine::plan::Abilities;
 use crate::image::Image;
@@ -116,8 +116,7 @@ fn differences(first: &Observation, second: &Observation, compared: &mut usize) 
     compare(Seen::Doorbell, Some(first.doorbell.into()), Some(second.doorbell.into()));
     for delivery in 0..first.deliveries.len().max(second.deliveries.len()) {
         for quadword in 0..QUADWORDS.len() {
-            let of =
-                |observation: &Observation| observation.deliveries.get(delivery).map(|words| words[quadword]);
+            let of = |observation: &Observation| observation.deliveries.get(delivery)?.get(quadword).copied();
             compare(Seen::Captured { delivery, quadword }, of(first), of(second));
         }
     }
@@ -147,7 +146,9 @@ fn decoded(
     (0..first.deliveries.len().max(second.deliveries.len()))
         .map(|number| {
             let (one, other) = (words(first, number), words(second, number));
-            let of = |words: &Option<[String; 20]>, index: usize| words.as_ref().map(|w| w[index].clone());
+            let of = |words: &Option<[String; DELIVERY_WORDS]>, index: usize| {
+                words.as_ref().map(|w| w[index].clone())
+            };
             let each = |(index, (_, name)): (usize, (Option<Field>, &str))| Decoded {
                 field: name.to_owned(),
                 first: of(&one, index),

@@ -91,7 +91,7 @@ fn mark(doorbell: Doorbell, rsi: u64) -> Observation {
 
 /// A guest at `Done` with one delivery, whose quadwords are 7 but for `words`.
 fn done(verdict: u64, words: &[(usize, u64)]) -> Observation {
-    let mut delivery = [7; DELIVERY_WORDS];
+    let mut delivery = vec![7; DELIVERY_WORDS];
     for (word, value) in words {
         delivery[*word] = *value;
     }

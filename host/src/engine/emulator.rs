@@ -109,7 +109,8 @@ fn run(emulator: &dyn Emulator, name: &str, boot: &Boot<'_>, options: &RunOption
 
 /// A pass is believed only with as many captured frames as the case states deliveries.
 fn believe(report: Report, image: &Image) -> Report {
-    let stated = image.case(&report.scenario.case).map_or(0, |(_, case)| case.entries);
+    let stated =
+        image.case(&report.scenario.case).map_or(0, |(_, case)| case.entries(report.scenario.delivery));
     if report.outcome == Outcome::Pass && stated != report.printed {
         let why = Disbelief::Frames { captured: report.printed as usize, stated };
         return report.concluded(Outcome::Error, Finding::Verdict { why });
@@ -138,7 +139,7 @@ fn conclude(mut report: Report, verdict: Option<&CaseOutcome>, run: &ImageRun) -
         Some(CaseOutcome::Error(reason)) => report.concluded(Outcome::Error, Finding::guest(reason)),
         Some(CaseOutcome::Fail(lines)) => {
             let difference = |line: &FailLine| Difference {
-                field: Field::judged(line.field, None),
+                field: Field::judged(line.field, line.delivery),
                 expected: line.expected.into(),
                 got: line.got.into(),
             };

@@ -80,10 +80,10 @@ pub(crate) fn schedules(
     let mut so_many = 0;
     let mut found = Found::default();
     for (index, image) in images.iter().enumerate() {
-        for case in image.cases.iter().filter(|case| case.entries > 0) {
+        for case in &image.cases {
             for delivery in [DeliveryMode::Fred, DeliveryMode::Idt] {
                 let name = format!("{}/{}:{delivery}", image.name, case.name);
-                if !scenario::is_possible(case, delivery) || !wanted(&name) {
+                if case.entries(delivery) == 0 || !scenario::is_possible(case, delivery) || !wanted(&name) {
                     continue;
                 }
                 if so_many >= bounds.count || is_over(end) {

@@ -110,9 +110,9 @@ soak-cuts: build
 
 soak-kills: build
 	MIDFLIGHT_KILLS=$(SOAK_KILLS) MIDFLIGHT_KILL_SEED=$(SOAK_SEED) \
-		$(STATIC) cargo test $(HOST_BUILD) -p midflight --test killed --test kernel_log -- --ignored --nocapture
+		$(STATIC) cargo test $(HOST_BUILD) -p midflight --test midflight -- --ignored --nocapture killed:: kernel_log::
 	MIDFLIGHT_KILLS=$(SOAK_KILLS) MIDFLIGHT_KILL_SEED=$(SOAK_SEED) \
-		$(STATIC) cargo test $(HOST_BUILD) -p midflight --test save_kill -- --nocapture
+		$(STATIC) cargo test $(HOST_BUILD) -p midflight --test midflight -- --nocapture save_kill::
 
 soak-model:
 	MIDFLIGHT_SILICON_EXECUTIONS=$(SOAK_EXECUTIONS) MIDFLIGHT_SILICON_SEED=$(SOAK_SEED) \

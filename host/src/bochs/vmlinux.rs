@@ -26,7 +26,7 @@ pub(super) fn check(kernel: &[u8]) -> Result<(), KernelError> {
 pub(super) fn disk(kernel: &[u8], given: Given<'_>) -> Result<Disk, KernelError> {
     let elf = Elf::parse(kernel).map_err(|error| KernelError::Elf(error.to_string()))?;
     let unreadable = |problem: crate::image::Problem| KernelError::Elf(problem.to_string());
-    let entry = pvh_entry(&elf, kernel).map_err(unreadable)?.ok_or(KernelError::NoEntry)?;
+    let entry = pvh_entry(&elf, kernel).ok_or(KernelError::NoEntry)?;
     let mut memory = Memory::default();
     for header in elf.program_headers.iter().filter(|header| header.p_type == PT_LOAD) {
         let bytes = file_range(kernel, header.p_offset, header.p_filesz).map_err(unreadable)?;

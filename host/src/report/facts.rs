@@ -69,9 +69,7 @@ impl HostFacts {
         ["vendor", "kernel", "kvm_module", "nested", "int1", "emulator", "fred_series"];
 
     /// Takes a fact, `NAME=VALUE`, that only the user can know.
-    ///
-    /// # Errors
-    /// A sentence when it is no such fact.
+    /// Fails with a sentence when it is no such fact.
     pub fn state(&mut self, fact: &str) -> Result<(), String> {
         match fact.split_once('=') {
             Some(("fred_series", series)) if !series.is_empty() => {

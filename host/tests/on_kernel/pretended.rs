@@ -50,6 +50,13 @@ pub(crate) fn sentence(output: &Output) -> String {
     errors.lines().last().unwrap_or_default().to_owned()
 }
 
+/// The run ends as [`sentence`] says, and its sentence has these words.
+#[track_caller]
+pub(crate) fn ends_with(output: &Output, words: &[&str]) {
+    let sentence = sentence(output);
+    assert!(words.iter().all(|word| sentence.contains(word)), "{words:?}: {sentence}");
+}
+
 /// Whether the binary under test can be an `/init` at all: `make test-unit` builds a static one.
 pub(crate) fn is_static() -> bool {
     let program = fs::read(MIDFLIGHT).unwrap();

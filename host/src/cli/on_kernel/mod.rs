@@ -3,10 +3,9 @@
 mod merge;
 mod parts;
 
-use super::again::Given;
 use super::args::{Cli, Command, OnKernelArgs};
-use super::error::CliError;
 use super::run::Meant;
+use super::{CliError, Given};
 use crate::on_kernel::{KernelUnderTest, Prepared};
 use clap::Parser;
 use std::ffi::OsString;

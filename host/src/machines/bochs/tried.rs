@@ -162,3 +162,46 @@ fn disk() -> Result<Disk, BochsError> {
 fn machine(cpu: &str) -> Machine<'_> {
     Machine { cpu, ips: 50_000_000, megabytes: 64, more: "com1: enabled=0\n" }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bochs::program::PROGRAM;
+
+    /// Runs code in flat 32-bit protected mode; `None` where there is no Bochs.
+    fn run(code: &[u8], prepare: impl Fn(&mut Memory)) -> Option<String> {
+        let bochs = match (Bochs { program: PROGRAM.into(), cpu: None }).tried(TRY) {
+            Ok(bochs) => bochs,
+            Err(BochsError::Missing(_)) => {
+                eprintln!("skipped, nothing tested: there is no Bochs here");
+                return None;
+            }
+            Err(error) => panic!("{error}"),
+        };
+        let mut memory = Memory::default();
+        memory.add(probe::ENTRY.into(), code.to_vec(), 0, MEMORY).unwrap();
+        prepare(&mut memory);
+        let registers = Registers { esi: 0x20_0000, ecx: 6, edx: 0xE9, ..Registers::default() };
+        let disk = memory.disk(probe::ENTRY, registers).unwrap();
+        Some(bochs.run(&disk, Instant::now() + TRY).unwrap().output)
+    }
+
+    #[test]
+    fn a_triple_fault_ends_the_machine_with_a_line() {
+        // UD2, without an IDT.
+        let Some(output) = run(&[0x0F, 0x0B], |_| {}) else { return };
+        assert!(output.lines().any(|line| line == firmware::RESET), "{output}");
+    }
+
+    #[test]
+    fn memory_and_registers_are_as_laid_out() {
+        // REP OUTSB of what lies at ESI, then UD2. The second piece lies in the first one's last sector.
+        let Some(output) = run(&[0xF3, 0x6E, 0x0F, 0x0B], |memory| {
+            memory.add(0x20_0000, b"ABC".to_vec(), 3, MEMORY).unwrap();
+            memory.add(0x20_0003, b"DE\n".to_vec(), 3, MEMORY).unwrap();
+        }) else {
+            return;
+        };
+        assert!(output.lines().any(|line| line == "ABCDE"), "{output}");
+    }
+}

@@ -8,12 +8,16 @@
 //! |---|---|
 //! | [`memory`] | what the firmware loads, as a disk |
 //! | [`pvh`] | an image and its command line by the PVH boot ABI |
+//! | [`linux`] | a Linux kernel with initrd and command line: a bzImage |
+//! | `vmlinux` | the same of an ELF file, by the PVH boot ABI |
 //! | [`configuration`] | the file with Bochs' options |
 //! | [`program`] | which Bochs it is, and a guest in it |
 //! | [`error`] | why there is no Bochs, or no result from it |
 
 pub mod configuration;
 pub mod error;
+pub mod linux;
 pub mod memory;
 pub mod program;
 pub mod pvh;
+mod vmlinux;

@@ -3,34 +3,27 @@
 mod chosen;
 mod printed;
 
-use super::again::Given;
 use super::args::CompareArgs;
-use super::error::CliError;
 use super::host::host_facts;
 use super::known::known_issues;
-use super::mounted;
 use super::progress::progress_bar;
+use super::{CliError, Given, mounted};
 use crate::compare::across;
 use crate::compare::excuse::{Excuses, not_shown};
 use crate::compare::observe::{Observations, observe};
 use crate::compare::pair::{PATHS, Pair};
 use crate::compare::{self, Comparison};
 use crate::ending;
-use crate::engine::job::Job;
-use crate::engine::options::RunOptions;
 use crate::engine::plan::{Abilities, met_needs};
 use crate::engine::worker::{Setup, Worker, WorkerError};
-use crate::engine::{asker, pool};
+use crate::engine::{Job, RunOptions, asker, pool};
 use crate::image::Image;
 use crate::kernel_log::KernelSaid;
 use crate::machines::Described;
 use crate::machines::narrowed::Narrowed;
 use crate::report::compare::{Ended, totals};
-use crate::report::facts::HostFacts;
-use crate::report::finding::Finding;
 use crate::report::known::{By, JudgedWarnings, KnownIssues, Of};
-use crate::report::outcome::{Outcome, Report};
-use crate::report::{self, Early, Totals};
+use crate::report::{self, Early, Finding, HostFacts, Outcome, Report, Totals};
 use crate::scenario::Scenario;
 use std::io::{BufWriter, Write, stdout};
 use std::ops::ControlFlow;
@@ -184,12 +177,7 @@ impl Comparing<'_> {
             for (index, scenario) in scenarios.clone() {
                 match across::skip_reason(abilities, path, &self.images[index], &scenario) {
                     None => run.push((index, scenario)),
-                    Some(why) => {
-                        skipped.push(
-                            Report::new(&scenario, &name, None)
-                                .concluded(Outcome::Skip, Finding::Lacks { what: why }),
-                        );
-                    }
+                    Some(why) => skipped.push(Report::lacking(&scenario, &name, None, why)),
                 }
             }
             let job = Job::Across { pair: self.pair.clone(), path: path.to_vec() };

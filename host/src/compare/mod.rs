@@ -20,9 +20,8 @@ use crate::compare::pair::Pair;
 use crate::engine::plan::Abilities;
 use crate::image::Image;
 use crate::report::decode::decode;
-use crate::report::difference::{QUADWORDS, Seen};
-use crate::report::outcome::Outcome;
-use crate::scenario::{self, DeliveryMode, Plan, Scenario};
+use crate::report::{Outcome, QUADWORDS, Seen};
+use crate::scenario::{self, DeliveryMode, Scenario};
 use excuse::{Excuses, Judge};
 use protocol::doorbell::Doorbell;
 use protocol::field::Field;
@@ -32,16 +31,10 @@ use protocol::note::CaseFlags;
 /// left out whose event comes while the delivery is stopped.
 pub fn scenarios(image: &Image) -> Vec<Scenario> {
     let at_cut = CaseFlags::NMI_AT_CUT | CaseFlags::INTERRUPT_AT_CUT;
-    let mut list = Vec::new();
-    for case in image.cases.iter().filter(|case| !case.flags.intersects(at_cut)) {
-        for delivery in [DeliveryMode::Fred, DeliveryMode::Idt] {
-            if scenario::is_possible(case, delivery) {
-                let (image, case) = (image.name.clone(), case.name.clone());
-                list.push(Scenario { image, case, delivery, payload: true, plan: Plan::Cold });
-            }
-        }
-    }
-    list
+    let comes_before = |scenario: &Scenario| {
+        image.case(&scenario.case).is_some_and(|(_, case)| !case.flags.intersects(at_cut))
+    };
+    scenario::cold(image).into_iter().filter(comes_before).collect()
 }
 
 /// Why a case cannot be compared; `None` when both machines can run it.

@@ -1,13 +1,13 @@
 //! Which machines, images and cases a command line compares.
 
+use crate::cli::CliError;
 use crate::cli::args::CompareArgs;
-use crate::cli::error::CliError;
 use crate::compare::pair::Pair;
 use crate::engine::plan::with_delivery;
 use crate::image::Image;
 use crate::images;
 use crate::machines::{MachineKind, MachineOptions};
-use crate::scenario::Scenario;
+use crate::scenario::{self, Scenario};
 use std::path::{Path, PathBuf};
 
 /// The two machines that were named.
@@ -67,8 +67,7 @@ pub(super) fn scenarios(
     images: &[Image],
     of_image: fn(&Image) -> Vec<Scenario>,
 ) -> Result<Vec<(usize, Scenario)>, CliError> {
-    let of_image = |(index, image)| of_image(image).into_iter().map(move |scenario| (index, scenario));
-    let mut scenarios: Vec<(usize, Scenario)> = images.iter().enumerate().flat_map(of_image).collect();
+    let mut scenarios = scenario::indexed(images, of_image);
     if let Some(case) = &args.case {
         scenarios.retain(|(_, scenario)| scenario.case == *case);
         if scenarios.is_empty() {

@@ -8,13 +8,17 @@
 //! |---|---|
 //! | `fake`, `scene` | the machine, and the registers and memory of its VMs |
 //! | `case_script` | the steps of a sound run, of which each row changes one |
+//! | `verdict` | the guest's verdict |
+//! | `ended` | guests and machines that stop where they should not |
 //!
 //! Without embedded images there is nothing to run.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers belong to tests, which may panic")]
 
 mod case_script;
+mod ended;
 mod fake;
 mod scene;
+mod verdict;
 
 use case_script::CaseScript;
 use fake::{Scripted, State, Step};

@@ -10,6 +10,8 @@
 //! | `case_script` | the steps of a sound run, of which each row changes one |
 //! | `verdict` | the guest's verdict |
 //! | `ended` | guests and machines that stop where they should not |
+//! | `page` | a page refuses the delivery: `block`, `private`, `uffd`, `hole`, `read-only` |
+//! | `kernel` | stops that the kernel makes: `evict`, `ring` |
 //!
 //! Without embedded images there is nothing to run.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers belong to tests, which may panic")]
@@ -17,6 +19,8 @@
 mod case_script;
 mod ended;
 mod fake;
+mod kernel;
+mod page;
 mod scene;
 mod verdict;
 

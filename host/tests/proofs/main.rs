@@ -12,6 +12,8 @@
 //! | `ended` | guests and machines that stop where they should not |
 //! | `page` | a page refuses the delivery: `block`, `private`, `uffd`, `hole`, `read-only` |
 //! | `kernel` | stops that the kernel makes: `evict`, `ring` |
+//! | `queue` | an event in the queue: `cancel`, `io`, `access` |
+//! | `storm` | signals |
 //!
 //! Without embedded images there is nothing to run.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers belong to tests, which may panic")]
@@ -21,7 +23,9 @@ mod ended;
 mod fake;
 mod kernel;
 mod page;
+mod queue;
 mod scene;
+mod storm;
 mod verdict;
 
 use case_script::CaseScript;

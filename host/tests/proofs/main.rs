@@ -14,6 +14,7 @@
 //! | `kernel` | stops that the kernel makes: `evict`, `ring` |
 //! | `queue` | an event in the queue: `cancel`, `io`, `access` |
 //! | `storm` | signals |
+//! | `host` | what the host does to the guest, and migrations |
 //!
 //! Without embedded images there is nothing to run.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers belong to tests, which may panic")]
@@ -21,6 +22,7 @@
 mod case_script;
 mod ended;
 mod fake;
+mod host;
 mod kernel;
 mod page;
 mod queue;

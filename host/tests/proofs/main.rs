@@ -15,6 +15,7 @@
 //! | `queue` | an event in the queue: `cancel`, `io`, `access` |
 //! | `storm` | signals |
 //! | `host` | what the host does to the guest, and migrations |
+//! | `probes` | probes of stops |
 //!
 //! Without embedded images there is nothing to run.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers belong to tests, which may panic")]
@@ -25,6 +26,7 @@ mod fake;
 mod host;
 mod kernel;
 mod page;
+mod probes;
 mod queue;
 mod scene;
 mod storm;

@@ -1,9 +1,10 @@
 //! Signals that meet an event: `storm`.
 
 use crate::case_script::{CaseScript, input, pending, ring, signalled};
-use crate::fake::Step;
-use crate::{Conditions, Row, check};
+use crate::fake::{State, Step};
+use crate::{Conditions, Row, check, run};
 use fred::event::vector;
+use midflight::image::Place;
 use midflight::report::outcome::Outcome::{Error, Fail, Pass};
 use midflight::stops::storm::StormBounds;
 use protocol::doorbell::Doorbell;
@@ -29,7 +30,9 @@ fn after<const N: usize>(of: &CaseScript<'_>, steps: [Step; N]) -> Vec<Step> {
 
 /// A signal that meets the event in flight.
 fn met(of: &CaseScript<'_>) -> Step {
-    signalled().with(of.in_flight())
+    let pages = Place::ALL.map(|place| of.image.pages.at(place));
+    let taken = move |state: &State| pages.iter().all(|page| state.evicted.contains(page));
+    signalled().only_if(taken).with(of.in_flight())
 }
 
 /// A case that fails by one field, and not in words.
@@ -164,4 +167,7 @@ fn a_storm_without_its_cuts_is_no_pass() {
                 pf.read-unmapped.act",
     }];
     check(&one, &two);
+    let [Row { id, script, .. }] = one;
+    let cut = run(id, script, &two).and_then(|(report, _)| report.cut);
+    assert_eq!(cut, None, "what was not cut often enough is shown as not cut");
 }

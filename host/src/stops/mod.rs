@@ -1,7 +1,7 @@
 //! Stopping a delivery on its way, and proving it.
 //!
 //! ```text
-//! stop   = how "@" place | "ring" | "cancel" | "io" | "storm" [ "=" seed ]
+//! stop   = how "@" place | "ring" | "cancel" | "abandon" | "io" | "storm" [ "=" seed ]
 //!        | "access@" number [ "," number ]
 //! how    = "block" | "private" | "uffd" | "hole" | "read-only" | "evict"
 //! place  = "frame" | "pt" | "pd" | "pdpt" | "idt" | "gdt" | "tss"
@@ -22,6 +22,7 @@
 //! | `page` | how a page refuses a delivery |
 //! | [`probe`] | how a machine is probed for a stop, and the guest that does it |
 
+mod abandon;
 mod access;
 pub mod action;
 mod block;
@@ -40,6 +41,7 @@ mod ring;
 pub mod storm;
 mod uffd;
 
+pub use abandon::Abandon;
 pub use access::Access;
 pub use action::{Action, Migration};
 pub use block::Block;
@@ -111,7 +113,7 @@ macro_rules! stops {
     };
 }
 
-stops!(Block, Private, Userfault, Hole, ReadOnly, Evict, Ring, Cancel, Io, Storm, Access);
+stops!(Block, Private, Userfault, Hole, ReadOnly, Evict, Ring, Cancel, Abandon, Io, Storm, Access);
 
 /// What is wrong with an id that no kind knows.
 static NO_STOP: LazyLock<String> = LazyLock::new(|| {
@@ -186,7 +188,7 @@ mod tests {
     #[test]
     fn an_id_that_no_kind_knows_is_answered_with_what_there_is() {
         let sentence = "its stop is none of `cold`, `none`, `block@PLACE`, `private@PLACE`, `uffd@PLACE`, \
-                        `hole@PLACE`, `read-only@PLACE`, `evict@PLACE`, `ring`, `cancel`, `io`, `storm`, \
+                        `hole@PLACE`, `read-only@PLACE`, `evict@PLACE`, `ring`, `cancel`, `abandon`, `io`, `storm`, \
                         `storm=SEED`, `access@N`, `access@N,M`";
         for id in ["", "warp@frame", "block", "ring@frame", "storms", "access"] {
             assert_eq!(id.parse::<Stop>(), Err(sentence), "{id}");
@@ -200,6 +202,7 @@ mod tests {
             ("evict@pt", false, false, true),
             ("ring", true, false, true),
             ("cancel", true, true, true),
+            ("abandon", true, true, true),
             ("io", true, true, true),
             ("storm", true, false, false),
             ("access@1", true, false, true),

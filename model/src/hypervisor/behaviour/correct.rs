@@ -66,6 +66,8 @@ pub struct Behaviour {
     /// An injection was cancelled: the event data that goes back into the queue,
     /// from the injected event and the event data of the last original event.
     pub cancel: fn(injected: &Event, last_original: u64) -> Option<u64>,
+    /// The same: the event itself; `None` where it is lost.
+    pub cancelled: fn(Event) -> Option<Event>,
     /// KVM_GET_VCPU_EVENTS: how it carries an injected exception's event data.
     pub export: fn(data: u64, events: &mut kvm_vcpu_events),
     /// KVM_SET_VCPU_EVENTS: the event data of an injected exception.
@@ -140,6 +142,7 @@ pub const CORRECT: Behaviour = Behaviour {
     },
     clears_delivered: true,
     cancel: |injected, _| Some(injected.data),
+    cancelled: Some,
     export: |data, events| {
         events.exception_has_payload = 1;
         events.exception_payload = data;

@@ -100,7 +100,7 @@ fn a_blocked_frame_page_is_an_exit_until_it_is_opened() {
     let mut g = Guest::fred().with(|a| a.ud2().unwrap());
     g.memory.block(STACK - 64);
     let exit = g.run();
-    assert_eq!(exit.reason, ExitReason::EptViolation { gpa: STACK - 8, write: true });
+    assert_eq!(exit.reason, ExitReason::EptViolation { gpa: STACK - 8, write: true, unblocked_nmis: false });
     assert_eq!(exit.original, Some(Event::exception(6)));
     let again = g.enter(Entry { injected: exit.original, ..Entry::default() });
     assert_eq!((again.reason, again.original), (exit.reason, exit.original));
@@ -125,9 +125,12 @@ fn a_blocked_page_table_and_a_blocked_data_page_exit_too() {
     let mut g = Guest::fred().with(|a| a.mov(qword_ptr(NEXT), rax).unwrap());
     g.memory.block(NEXT);
     let exit = g.run();
-    assert_eq!(exit.reason, ExitReason::EptViolation { gpa: NEXT, write: true });
+    assert_eq!(exit.reason, ExitReason::EptViolation { gpa: NEXT, write: true, unblocked_nmis: false });
     assert_eq!((exit.original, g.cpu.rip, g.cpu.rflags), (None, CODE, 0x1_0002));
     g.memory.unblock(NEXT);
     g.memory.block(PT);
-    assert_eq!(g.run().reason, ExitReason::EptViolation { gpa: PT + (CODE >> 12) * 8, write: false });
+    assert_eq!(
+        g.run().reason,
+        ExitReason::EptViolation { gpa: PT + (CODE >> 12) * 8, write: false, unblocked_nmis: false }
+    );
 }

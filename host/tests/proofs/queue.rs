@@ -464,11 +464,86 @@ fn an_access_that_is_refused_is_one_of_the_case_s_delivery() {
             words: "the event in flight changed at the second KVM_RUN",
         },
     ];
-    let counts = Conditions { fresh: |state| state.access = Some(u64::MAX), ..Conditions::default() };
-    check(&rows, &counts);
+    check(&rows, &counts());
     let none = [Row {
         name: "a machine that cannot",
         id: ACCESS,
+        script: |of| after(of, [of.passed()]),
+        outcome: Error,
+        words: "the delivery was not cut: this machine cannot refuse single accesses",
+    }];
+    check(&none, &Conditions::default());
+}
+
+/// A machine that counts accesses.
+fn counts() -> Conditions {
+    Conditions { fresh: |state| state.access = Some(u64::MAX), ..Conditions::default() }
+}
+
+/// The access of this number of an event return is refused, in a handler.
+fn return_refused(of: &CaseScript<'_>, number: u64) -> Step {
+    let is_asked = move |state: &State| state.return_access == Some(number) && state.access == Some(u64::MAX);
+    let in_handler = |state: &mut State| state.regs.rip = 0x1000;
+    Step::returns(Exit::Fault { gpa: None }).only_if(is_asked).with(of.entered()).with(in_handler)
+}
+
+#[test]
+fn an_access_that_is_refused_is_one_of_an_event_return() {
+    const RETURN: &str = "pf/read-unmapped:fred:return@3:resume";
+    let rows = [
+        Row {
+            name: "it is",
+            id: RETURN,
+            script: |of| after(of, [return_refused(of, 3), of.passed()]),
+            outcome: Pass,
+            words: "",
+        },
+        Row {
+            name: "an NMI at the cut",
+            id: "nmi/nmi-then-nmi:idt:return@0:resume",
+            script: |of| {
+                let refused = return_refused(of, 0).only_if(|state| state.nmis == 1);
+                after(of, [refused, of.passed().only_if(|state| state.nmis == 2)])
+            },
+            outcome: Pass,
+            words: "",
+        },
+        Row {
+            name: "an event is in flight",
+            id: RETURN,
+            script: |of| after(of, [return_refused(of, 3).with(of.in_flight()), of.passed()]),
+            outcome: Error,
+            words: "the delivery was not cut: an event is in flight, so it is no event return that was refused",
+        },
+        Row {
+            name: "an event is pending",
+            id: RETURN,
+            script: |of| {
+                let pends = return_refused(of, 3).with(|state| state.events = pending(vector::PF));
+                after(of, [pends, of.passed()])
+            },
+            outcome: Error,
+            words: "the delivery was not cut: an event is in flight, so it is no event return that was refused",
+        },
+        Row {
+            name: "the return has fewer accesses",
+            id: RETURN,
+            script: |of| after(of, [of.passed()]),
+            outcome: Error,
+            words: "the delivery was not cut: the case ended without meeting the stop",
+        },
+        Row {
+            name: "another exit",
+            id: RETURN,
+            script: |of| after(of, [Step::returns(Exit::Shutdown)]),
+            outcome: Fail,
+            words: "the guest was shut down",
+        },
+    ];
+    check(&rows, &counts());
+    let none = [Row {
+        name: "a machine that cannot",
+        id: RETURN,
         script: |of| after(of, [of.passed()]),
         outcome: Error,
         words: "the delivery was not cut: this machine cannot refuse single accesses",

@@ -60,6 +60,10 @@ pub(super) struct SecondStage {
     delivery: Delivery,
     /// The access of the next delivery that is refused.
     pub(super) refuse: Option<u64>,
+    /// How many accesses the event return under way has made, while one of them is to be refused.
+    returning: Option<u64>,
+    /// The access of the next event return that is refused.
+    pub(super) refuse_return: Option<u64>,
     /// Whether the accesses are the hypervisor's own.
     pub(super) unchecked: bool,
     /// The accesses of the deliveries since they were last taken, while they are recorded.
@@ -74,6 +78,8 @@ impl SecondStage {
             log: Vec::new(),
             delivery: Delivery::default(),
             refuse: None,
+            returning: None,
+            refuse_return: None,
             unchecked: false,
             recorded: None,
         }
@@ -107,7 +113,16 @@ impl SecondStage {
     }
 
     pub(super) fn is_counted(&self) -> bool {
-        self.delivery.active || self.unchecked
+        self.delivery.active || self.returning.is_some() || self.unchecked
+    }
+
+    pub(super) fn begin_return(&mut self) {
+        self.returning = self.refuse_return.map(|_| 0);
+    }
+
+    pub(super) fn end_return(&mut self) {
+        self.returning = None;
+        self.refuse_return = None;
     }
 
     /// One access at `gpa`, which lies in page number `index`.
@@ -123,6 +138,10 @@ impl SecondStage {
                 recorded.push(Access { gpa, write, refused });
             }
             self.delivery.accesses += u64::from(!refused);
+        }
+        if let Some(accesses) = &mut self.returning {
+            refused = refused || self.refuse_return == Some(*accesses);
+            *accesses += 1;
         }
         if refused {
             return Err(Refused { gpa, write });

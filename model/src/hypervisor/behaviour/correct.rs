@@ -85,6 +85,9 @@ pub struct Behaviour {
     pub rf_when_injected: bool,
     /// Whether blocking by STI outlives an exit that interrupts a delivery.
     pub keeps_sti_blocking: bool,
+    /// Whether NMIs are blocked again where the second-stage page tables have refused the frame of IRET, which had
+    /// ended their blocking: `vmx_recover_nmi_blocking`.
+    pub blocks_nmis_again: bool,
     /// Whether an NMI that is requeued can be injected again: its own blocking is lifted.
     pub unblocks_requeued_nmi: bool,
     /// Whether KVM_GET_VCPU_EVENTS shows pending NMIs.
@@ -157,6 +160,7 @@ pub const CORRECT: Behaviour = Behaviour {
     repeats_side_effects: false,
     rf_when_injected: true,
     keeps_sti_blocking: true,
+    blocks_nmis_again: true,
     unblocks_requeued_nmi: true,
     saves_pending_nmi: true,
     saves_nmi_blocking: true,

@@ -12,7 +12,7 @@ pub use state::*;
 use super::correct::Behaviour;
 
 /// Every flaw, in the order of the failure modes.
-pub const ALL: [&Behaviour; 34] = [
+pub const ALL: [&Behaviour; 35] = [
     &DATA_FROM_DR6,
     &INVERTED_POLARITY,
     &ENABLED_BREAKPOINT_BIT,
@@ -47,4 +47,5 @@ pub const ALL: [&Behaviour; 34] = [
     &CANCELLED_NESTED_LOST,
     &CANCELLED_LENGTH_LOST,
     &CANCELLED_NMI_LOST,
+    &RETURN_UNBLOCKS_NMIS,
 ];

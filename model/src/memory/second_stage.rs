@@ -50,6 +50,14 @@ struct Delivery {
     missed: bool,
 }
 
+/// The count of an event return's accesses.
+#[derive(Clone, Copy, Debug, Default)]
+struct Return {
+    accesses: u64,
+    /// It met a page that is not mapped, and will be begun again.
+    missed: bool,
+}
+
 /// The second-stage page tables of a memory.
 #[derive(Clone, Debug)]
 pub(super) struct SecondStage {
@@ -60,8 +68,8 @@ pub(super) struct SecondStage {
     delivery: Delivery,
     /// The access of the next delivery that is refused.
     pub(super) refuse: Option<u64>,
-    /// How many accesses the event return under way has made, while one of them is to be refused.
-    returning: Option<u64>,
+    /// The event return under way, while one of its accesses is to be refused.
+    returning: Option<Return>,
     /// The access of the next event return that is refused.
     pub(super) refuse_return: Option<u64>,
     /// Whether the accesses are the hypervisor's own.
@@ -117,12 +125,13 @@ impl SecondStage {
     }
 
     pub(super) fn begin_return(&mut self) {
-        self.returning = self.refuse_return.map(|_| 0);
+        self.returning = self.refuse_return.map(|_| Return::default());
     }
 
     pub(super) fn end_return(&mut self) {
-        self.returning = None;
-        self.refuse_return = None;
+        if self.returning.take().is_some_and(|one| !one.missed) {
+            self.refuse_return = None;
+        }
     }
 
     /// One access at `gpa`, which lies in page number `index`.
@@ -139,9 +148,10 @@ impl SecondStage {
             }
             self.delivery.accesses += u64::from(!refused);
         }
-        if let Some(accesses) = &mut self.returning {
-            refused = refused || self.refuse_return == Some(*accesses);
-            *accesses += 1;
+        if let Some(returning) = &mut self.returning {
+            returning.missed = state.contains(PageState::MISSING);
+            refused = refused || returning.missed || self.refuse_return == Some(returning.accesses);
+            returning.accesses += 1;
         }
         if refused {
             return Err(Refused { gpa, write });

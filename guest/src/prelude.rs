@@ -1,9 +1,12 @@
 //! What an image needs: `use guest::prelude::*;`.
 
 pub use crate::address::Address;
-pub use crate::case::{Act, Cancel, Case, Check};
+pub use crate::case::{Act, Cancel, Case, Check, Idt};
+pub use crate::judge::Left;
 pub use crate::judge::disturbed::{RESTING, Registers};
-pub use crate::judge::event::{Event, Rip, Stack, Top};
+pub use crate::judge::event::{Event, Frame, Return, Rip, Stack, Top};
+pub use crate::judge::general::General;
+pub use protocol::disturbance::Register;
 pub use protocol::need::Needs;
 pub use protocol::note::CaseFlags;
 pub use protocol::port::{INPUT, OUTPUT};
@@ -11,11 +14,10 @@ pub use protocol::port::{INPUT, OUTPUT};
 #[cfg(target_os = "none")]
 pub use crate::{
     act, act_ring3,
-    entry::capture::{r11_at_entry, rcx_at_entry},
     features::XCR0_TILES,
     layout::{FRAME_STACK, FRAME_TOP, OTHER_STACK, USER_STACK},
     registers::{
-        XFD, XFD_ERR, debugctl, enable_components, read_msr, set_debugctl, set_dr0, set_dr6, set_dr7,
+        XFD, XFD_ERR, enable_components, read_msr, set_debugctl, set_dr0, set_dr6, set_dr7,
         set_task_switched, write_msr,
     },
     routes::{

@@ -22,13 +22,15 @@ bitflags::bitflags! {
         const RDTSCP = 1 << 7;
         /// An Intel processor: where the vendors' manuals differ, it follows Intel's.
         const INTEL = 1 << 8;
+        /// A host that sees the guest's shutdown.
+        const SHUTDOWN = 1 << 9;
     }
 }
 
 impl Needs {
     /// The need's name on command lines and in reasons, lower case.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        const NAMES: [(Needs, &str); 9] = [
+        const NAMES: [(Needs, &str); 10] = [
             (Needs::FRED, "fred"),
             (Needs::XFD, "xfd"),
             (Needs::AMX, "amx"),
@@ -38,6 +40,7 @@ impl Needs {
             (Needs::INTERRUPT, "interrupt"),
             (Needs::RDTSCP, "rdtscp"),
             (Needs::INTEL, "intel"),
+            (Needs::SHUTDOWN, "shutdown"),
         ];
         NAMES.into_iter().filter(move |(need, _)| self.contains(*need)).map(|(_, name)| name)
     }

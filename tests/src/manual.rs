@@ -91,6 +91,10 @@ pub const WRITE_8: u64 = 0b1001 << 16;
 /// IA32_DEBUGCTL.BTF.
 pub const BTF: u64 = 1 << 1;
 
+/// CR0.MP, which is set here (ch. 2).
+pub const MP: u64 = 1 << 1;
+/// CR0.TS.
+pub const TS: u64 = 1 << 3;
 /// IA32_XFD, IA32_XFD_ERR and event data of #NM: state component 18 (vol. 1 ch. 13).
 pub const TILEDATA: u64 = 1 << 18;
 
@@ -109,5 +113,5 @@ const _: () = {
     assert!(PFERR_PRESENT == 0x1 && PFERR_WRITE == 0x2 && PFERR_USER == 0x4 && PFERR_FETCH == 0x10);
     assert!(DR6 == 0xFFFF_0FF0 && B0 == 0x1 && BD == 0x2000 && BS == 0x4000 && BT == 0x8000);
     assert!(DR7 == 0x400 && DR7 | L0 | WRITE_8 == 0x9_0401 && DR7 | GD == 0x2400);
-    assert!(BTF == 0x2 && TILEDATA == 0x4_0000);
+    assert!(BTF == 0x2 && MP == 0x2 && TS == 0x8 && TILEDATA == 0x4_0000);
 };

@@ -5,13 +5,18 @@
 
 pub mod disturbed;
 pub mod event;
+pub mod general;
+mod left;
 
 use crate::options::DeliveryMode;
 use disturbed::Registers;
 use event::{Event, Rip, Stack, Top};
+use general::General;
+pub use left::Left;
 use protocol::delivery::Delivery;
 use protocol::disturbance::Disturbance;
 use protocol::field::Field;
+use protocol::mailbox::RETURNED;
 
 /// Where things lie in this image: what the symbols in an [`Event`] stand for.
 #[derive(Clone, Copy, Debug)]
@@ -36,10 +41,6 @@ pub struct Places {
     pub entry_page: u64,
     /// The first of the IDT stubs, 16 bytes each.
     pub idt_stubs: u64,
-    /// IA32_GS_BASE in ring 0.
-    pub gs_base: u64,
-    /// IA32_KERNEL_GS_BASE in ring 0.
-    pub kernel_gs_base: u64,
 }
 
 impl Places {
@@ -48,10 +49,15 @@ impl Places {
             Rip::Act => self.act,
             Rip::After => self.after,
             Rip::Last => self.last,
-            Rip::Entry(vector) => match delivery {
-                DeliveryMode::Fred => self.entry_page + 0x100,
-                DeliveryMode::Idt => self.idt_stubs + 0x10 * vector,
-            },
+            Rip::Entry(vector) => self.entry(vector, 0x100, delivery),
+            Rip::UserEntry(vector) => self.entry(vector, 0, delivery),
+        }
+    }
+
+    fn entry(&self, vector: u64, offset: u64, delivery: DeliveryMode) -> u64 {
+        match delivery {
+            DeliveryMode::Fred => self.entry_page + offset,
+            DeliveryMode::Idt => self.idt_stubs + 0x10 * vector,
         }
     }
 
@@ -82,64 +88,109 @@ impl Places {
 pub struct Machine {
     /// How events are delivered.
     pub delivery: DeliveryMode,
-    /// Whether IA32_XFD_ERR exists.
+    /// Whether IA32_XFD and IA32_XFD_ERR exist.
     pub xfd: bool,
+    /// Whether IA32_DEBUGCTL was captured.
+    pub debugctl: bool,
+}
+
+/// What an act must bring about.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected<'a> {
+    /// What must be delivered, in this order; empty when the act must not raise anything.
+    pub events: &'a [Event],
+    /// What the registers must read at each entry whose event does not say otherwise.
+    pub registers: &'a Registers,
+    /// What the act leaves.
+    pub left: &'a Left,
 }
 
 /// What happened between `Armed` and the judge.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen<'a> {
+    /// The general registers at `Armed`.
+    pub armed: [u64; 15],
+    /// What a byte of [`INPUT`](protocol::port::INPUT) reads.
+    pub input: u8,
     /// How often a handler was entered.
     pub entries: u32,
     /// The first deliveries, oldest first; at least one if `entries` is not 0.
     pub deliveries: &'a [Delivery],
-    /// Registers after the act, in a delivery's form; its frame means nothing.
-    pub after: Delivery,
-    /// What the host rewrote meanwhile, oldest first.
+    /// Registers after the act, in a delivery's form; of its frame only RFLAGS and RSP mean anything.
+    pub left: &'a Delivery,
+    /// What the host rewrote while the first delivery was stopped, oldest first.
     pub disturbances: &'a [Disturbance],
 }
 
 /// Compares, and calls `compare` with every field: the delivery since `Armed`, from 0, the field's
 /// name, the expected value, the value got.
 ///
-/// `events` are what must have happened, in this order; empty means that the act must not raise
-/// anything, and the registers after it are compared instead. A delivery that is missing gives
-/// one comparison, the number of entries, which differs.
-///
-/// `registers` hold at the first delivery and at every later one: an act's second event is one
-/// that leaves them alone.
+/// A delivery that is missing gives no comparison but that of the number of entries, which differs.
 pub fn judge(
-    events: &[Event],
-    registers: &Registers,
+    expected: &Expected<'_>,
     places: &Places,
     machine: Machine,
     seen: &Seen<'_>,
     compare: &mut dyn FnMut(u32, Field, u64, u64),
 ) {
+    let Expected { events, left, .. } = *expected;
     compare(0, Field::Entries, events.len() as u64, seen.entries as u64);
-    let registers = registers.disturbed(events.first(), seen.disturbances);
-    if events.is_empty() {
-        let got = seen.deliveries.first().filter(|_| seen.entries > 0).unwrap_or(&seen.after);
-        judge_registers(&registers, None, places, machine, got, &mut |field, expected, got| {
-            compare(0, field, expected, got);
-        });
-        if machine.delivery == DeliveryMode::Fred {
-            compare(0, Field::Csl, 0, got.fred_config & 3);
-        }
-        return;
-    }
-    let captured = seen.deliveries.iter().take(seen.entries as usize);
+    let captured = &seen.deliveries[..seen.deliveries.len().min(seen.entries as usize)];
+    let mut general = seen.armed;
+    let literal =
+        |event: Option<&Event>| *event.and_then(|event| event.registers).unwrap_or(expected.registers);
+    let first = literal(events.first());
+    // What the case says of the last entry, and what must have been read there.
+    let mut last = (first, first.disturbed(events.first(), seen.disturbances));
+    let mut came_here = true;
     for (index, (event, got)) in events.iter().zip(captured).enumerate() {
+        if index > 0 {
+            let literal = literal(Some(event));
+            last = (literal, literal.following(last, Some(event), event.written));
+        }
+        general = general::changed(general, event.general);
+        if event.input {
+            general[General::Rax as usize] = general[General::Rax as usize] & !0xFF | u64::from(seen.input);
+        }
         let compare = &mut |field, expected, got| compare(index as u32, field, expected, got);
         judge_frame(event, places, machine.delivery, got, compare);
-        judge_registers(&registers, Some(event), places, machine, got, compare);
+        judge_registers(&last.1, Some(event), machine, got, compare);
+        // An event that came elsewhere finds other registers there, and so does what comes after it.
+        came_here &= got.frame[1] == places.rip(event.rip, machine.delivery);
+        if came_here {
+            general::compare(&general, (&got.general, &got.xmm), has_xmm(&last.1), compare);
+        }
     }
+    if came_here && events.len() == seen.entries as usize {
+        left::judge(
+            left,
+            &left::Before {
+                event: events.last(),
+                captured: captured.last(),
+                registers: last,
+                armed: seen.armed,
+            },
+            places,
+            machine,
+            seen.left,
+            &mut |field, expected, got| {
+                compare(RETURNED, field, expected, got);
+            },
+        );
+    }
+}
+
+/// MP, EM and TS of CR0.
+const CR0_FPU: u64 = 0b1110;
+
+/// Whether CR0 lets instructions at XMM0.
+const fn has_xmm(registers: &Registers) -> bool {
+    registers.cr0 & 0b1100 == 0
 }
 
 fn judge_registers(
     registers: &Registers,
     event: Option<&Event>,
-    places: &Places,
     machine: Machine,
     got: &Delivery,
     compare: &mut dyn FnMut(Field, u64, u64),
@@ -155,15 +206,21 @@ fn judge_registers(
             cr2 = got.frame[6];
         }
     }
+    compare(Field::Cr0, registers.cr0, got.cr0 & CR0_FPU);
     compare(Field::Cr2, cr2, got.cr2);
     let dr6_open = if matches!(event, Some(Event { vector: 1, .. })) { registers.dr6_open } else { 0 };
     compare(Field::Dr6, kept_or_cleared(registers.dr6, dr6_open, got.dr6), got.dr6);
     compare(Field::Dr7, registers.dr7, got.dr7);
+    if machine.debugctl {
+        compare(Field::Debugctl, registers.debugctl, got.debugctl);
+    }
     if machine.xfd {
+        compare(Field::Xfd, registers.xfd, got.xfd);
         compare(Field::XfdErr, registers.xfd_err, got.xfd_err);
     }
-    compare(Field::GsBase, places.gs_base, got.gs_base);
-    compare(Field::KernelGsBase, places.kernel_gs_base, got.kernel_gs_base);
+    compare(Field::FsBase, registers.fs_base, got.fs_base);
+    compare(Field::GsBase, registers.gs_base, got.gs_base);
+    compare(Field::KernelGsBase, registers.kernel_gs_base, got.kernel_gs_base);
 }
 
 /// The expectation for a value that may lie anywhere from `lowest` to `span` above it.
@@ -213,9 +270,7 @@ fn judge_frame(
         compare(Field::Csl, event.csl, got.fred_config & 3);
     }
     compare(Field::EntryPoint, entry_point, got.entry_point);
-    // FRED sets RFLAGS to 2. An interrupt gate clears IF, TF, NT, VM and RF, and the acts run with every
-    // other flag clear.
-    compare(Field::EntryRflags, 0x2, got.entry_rflags);
+    compare(Field::EntryRflags, if fred { 0x2 } else { event.idt_entry_rflags }, got.entry_rflags);
     compare(Field::EntryRsp, entry_rsp, got.entry_rsp);
     compare(Field::Vector, event.vector, got.vector);
 }

@@ -6,18 +6,18 @@ mod guest;
 mod on_kernel;
 
 pub(super) use compare::CompareArgs;
-pub(super) use groups::{KnownArgs, StormArgs, WatchArgs};
+use groups::BochsArgs;
+pub(super) use groups::{KnownArgs, PartArgs, StormArgs, WatchArgs};
 pub(super) use guest::{ResumeArgs, SaveArgs};
 pub(super) use on_kernel::OnKernelArgs;
 
-use crate::engine::RunOptions;
-use crate::machines::MachineKind;
+use crate::machines::{MachineKind, MachineOptions};
 use crate::report::Format;
 use crate::scenario::DeliveryMode;
 use clap::{Args, Parser, Subcommand};
 use kvm::DEVICE;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Stops FRED event delivery before it completes and checks whether the event data survives.
@@ -38,7 +38,6 @@ pub(crate) struct Cli {
     /// The command line that started this midflight in another process or kernel, for the commands in its report
     #[arg(long, global = true, hide = true)]
     pub(crate) called_as: Option<OsString>,
-    /// The command.
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -102,6 +101,9 @@ pub(crate) struct RunArgs {
     /// A filter that matches nothing is not an error if another one matches
     #[arg(long)]
     pub(crate) allow_empty: bool,
+    /// Which of the scenarios that the filters mean.
+    #[command(flatten)]
+    pub(crate) part: PartArgs,
     /// Run on this machine only; default: every machine that this host has
     #[arg(long)]
     pub(crate) machine: Option<MachineKind>,
@@ -111,11 +113,15 @@ pub(crate) struct RunArgs {
     /// Behaviour of the model; implies `--machine model`
     #[arg(long, value_name = "NAME")]
     pub(crate) behaviour: Option<String>,
-    /// A feature that the host must have, else the run is an error: kvm, qemu, fred, xfd, amx
+    /// Which Bochs.
+    #[command(flatten)]
+    pub(crate) bochs: BochsArgs,
+    /// A feature that the host must have, else the run is an error: kvm, qemu, bochs, fred, xfd, amx
     #[arg(long, value_name = "NEED,…", value_delimiter = ',')]
     pub(crate) require: Vec<String>,
     /// How to report
-    #[arg(long, value_enum, default_value = "human")]
+    // The last one counts: `on-kernel` adds its own.
+    #[arg(long, value_enum, default_value = "human", overrides_with = "format")]
     pub(crate) format: Format,
     /// Report each captured frame
     #[arg(long)]
@@ -126,23 +132,16 @@ pub(crate) struct RunArgs {
     /// Run each scenario N times; the worst outcome is reported
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) repeat: u32,
-    /// How long storms last.
     #[command(flatten)]
     pub(crate) storm: StormArgs,
-    /// Known issues and the kernel's log.
     #[command(flatten)]
     pub(crate) watch: WatchArgs,
 }
 
 impl RunArgs {
-    /// How scenarios are run, with the images in `files`.
-    pub(super) fn options(&self, files: &[PathBuf]) -> RunOptions {
-        RunOptions {
-            images: files.to_vec(),
-            frames: self.frames,
-            storm: self.storm.bounds(),
-            ..RunOptions::within(self.timeout)
-        }
+    /// What it says of machines.
+    pub(super) fn machine_options<'a>(&'a self, kvm: &'a Path) -> MachineOptions<'a> {
+        MachineOptions { kvm, behaviour: self.behaviour.as_deref(), bochs: self.bochs.options() }
     }
 }
 
@@ -155,6 +154,9 @@ pub(crate) struct ListArgs {
     /// A filter that matches nothing is not an error if another one matches
     #[arg(long)]
     pub(crate) allow_empty: bool,
+    /// Which of the scenarios that the filters mean.
+    #[command(flatten)]
+    pub(crate) part: PartArgs,
     /// Print cases with their rules instead of scenario ids
     #[arg(long)]
     pub(crate) cases: bool,

@@ -85,10 +85,7 @@ fn cut(
         }));
         let report = runner.run(&image, &scenario);
         drop(runner);
-        Ok(match saved.into_inner() {
-            Some((report, stream)) => (report, Some(stream)),
-            None => (report, None),
-        })
+        Ok(saved.into_inner().map_or((report, None), |(report, stream)| (report, Some(stream))))
     })
 }
 

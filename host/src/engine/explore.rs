@@ -80,7 +80,8 @@ pub(crate) fn schedules(
     let mut so_many = 0;
     let mut found = Found::default();
     for (index, image) in images.iter().enumerate() {
-        let delivers = |cold: &Scenario| image.case(&cold.case).is_some_and(|(_, case)| case.entries > 0);
+        let delivers =
+            |cold: &Scenario| image.case(&cold.case).is_some_and(|(_, case)| case.entries(cold.delivery) > 0);
         for cold in scenario::cold(image).into_iter().filter(delivers) {
             let name = cold.case_name();
             if !wanted(&name) {

@@ -63,7 +63,7 @@ const FEATURES: [(Needs, Feature); 4] =
 /// The needs that a machine with this CPUID meets.
 pub fn met_needs(machine: &dyn Machine) -> Needs {
     // NMIs and interrupts are the probe's to find out.
-    let mut meets = Needs::USER | Needs::NMI | Needs::INTERRUPT;
+    let mut meets = Needs::USER | Needs::NMI | Needs::INTERRUPT | Needs::SHUTDOWN;
     let cpuid = machine.cpuid();
     for (need, feature) in FEATURES {
         meets.set(need, has(cpuid, feature));

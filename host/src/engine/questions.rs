@@ -6,14 +6,15 @@ use crate::stops::probe::Prober;
 pub use crate::stops::probe::{LONGEST, Support};
 use protocol::note::INTERRUPT;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use vm::{Machine, VcpuError};
 
 /// What can be probed of a machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, strum::Display)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Question {
     /// Does this stop work?
+    #[strum(to_string = "{0}")]
     Stop(Stop),
     /// May the host inject NMIs?
     Nmi,
@@ -27,16 +28,6 @@ impl Question {
     pub fn all(payload: bool) -> Vec<Self> {
         let stops = Stop::all().into_iter().filter(|stop| stop.how().is_of_interest(payload));
         stops.map(Self::Stop).chain([Self::Nmi, Self::Interrupt]).collect()
-    }
-}
-
-impl fmt::Display for Question {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Stop(stop) => write!(f, "{stop}"),
-            Self::Nmi => f.write_str("nmi"),
-            Self::Interrupt => f.write_str("interrupt"),
-        }
     }
 }
 

@@ -146,6 +146,9 @@ pub enum OnKernelError {
     /// The results cannot be trusted.
     #[error("{0} records arrived damaged or were lost on the serial line: the results are incomplete")]
     Damaged(u64),
+    /// A line is no part of a report.
+    #[error("the midflight on the kernel under test sent what is no part of a report: {0}")]
+    NotARecord(String),
     /// The results cannot be passed on.
     #[error("the results cannot be written: {0}")]
     Output(std::io::Error),

@@ -24,7 +24,7 @@ pub struct HostFacts {
     /// Where a process of this host is when INT1 has trapped: `after` it, as the manual says, or `at`
     /// it; empty where it raises no SIGTRAP.
     pub int1: String,
-    /// The external emulator and its version; empty when there is none.
+    /// The external emulators and their versions, separated by `; `; empty when there is none.
     pub emulator: String,
     /// Which FRED series this KVM was built with, such as `v9`: what no kernel says and the user states
     /// with `--host-fact`. Empty if it was not stated.
@@ -52,14 +52,24 @@ impl HostFacts {
         }
     }
 
+    /// Takes another external emulator.
+    pub fn add_emulator(&mut self, version: &str) {
+        let separator = if self.emulator.is_empty() { "" } else { EMULATORS };
+        self.emulator = [&self.emulator, separator, version].concat();
+    }
+
+    /// The emulator that reports call so, with its version; without one, that name.
+    pub fn emulator_of<'a>(&'a self, machine: &'a str) -> &'a str {
+        let is_it = |version: &&str| version.to_lowercase().starts_with(machine);
+        self.emulator.split(EMULATORS).find(is_it).unwrap_or(machine)
+    }
+
     /// The facts that known-issues.toml may name.
     pub const NAMES: [&'static str; 7] =
         ["vendor", "kernel", "kvm_module", "nested", "int1", "emulator", "fred_series"];
 
     /// Takes a fact, `NAME=VALUE`, that only the user can know.
-    ///
-    /// # Errors
-    /// A sentence when it is no such fact.
+    /// Fails with a sentence when it is no such fact.
     pub fn state(&mut self, fact: &str) -> Result<(), String> {
         match fact.split_once('=') {
             Some(("fred_series", series)) if !series.is_empty() => {
@@ -82,13 +92,16 @@ impl HostFacts {
             "kvm_module" => self.kvm_module.split(' ').any(|module| module == value),
             "nested" => !self.nested.is_empty() && self.nested.starts_with(value),
             "int1" => self.int1 == value,
-            "emulator" => self.emulator.starts_with(value),
+            "emulator" => self.emulator.split(EMULATORS).any(|emulator| emulator.starts_with(value)),
             // What was stated of a KVM without FRED is wrong.
             "fred_series" => self.kvm_fred && self.fred_series == value,
             _ => false,
         }
     }
 }
+
+/// What separates emulators.
+const EMULATORS: &str = "; ";
 
 /// What TCG answers for the hypervisor's CPUID signature.
 const TCG: &str = "TCGTCGTCGTCG";
@@ -153,6 +166,12 @@ mod tests {
         let measured = HostFacts { int1: "at".into(), ..facts.clone() };
         assert!(measured.holds("int1", "at") && !measured.holds("int1", "after"));
         assert!(!facts.holds("int1", "at"), "not measured");
+        let mut emulators = HostFacts::default();
+        assert!(!emulators.holds("emulator", "Bochs"));
+        emulators.add_emulator("QEMU emulator version 7.2");
+        emulators.add_emulator("Bochs x86 Emulator 2.7 (tigerlake)");
+        assert!(emulators.holds("emulator", "QEMU") && emulators.holds("emulator", "Bochs x86 Emulator 2."));
+        assert!(!emulators.holds("emulator", "Emulator"));
         assert!(facts.holds("vendor", "AuthenticAMD") && !facts.holds("colour", "blue"));
     }
 }

@@ -17,15 +17,19 @@
 //! `pf/read-unmapped:fred:block@frame:migrate+disturb`.
 
 mod applies;
+mod cover;
 pub mod filter;
 mod generate;
 mod id;
+mod partition;
 pub mod pattern;
 mod renamed;
 
 pub use applies::{applies, is_possible};
+pub use cover::{EACH_CASE, cover};
 pub use generate::{all, cold, indexed, needs};
 pub use id::InvalidId;
+pub use partition::Partition;
 
 pub use crate::image::{DeliveryMode, Place};
 pub use crate::stops::{Action, Migration, Stop};
@@ -37,13 +41,15 @@ use std::fmt;
 const SEPARATORS: [char; 2] = ['/', ':'];
 
 /// What happens between `Armed` and the handler.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, strum::Display)]
+#[strum(serialize_all = "lowercase")]
 pub enum Plan {
     /// Nothing, from boot, without a restore.
     Cold,
     /// Nothing, from the snapshot.
     None,
     /// A stop and an action.
+    #[strum(to_string = "{0}:{1}")]
     Cut(Stop, Action),
 }
 
@@ -61,16 +67,6 @@ pub struct Scenario {
     pub payload: bool,
     /// What happens.
     pub plan: Plan,
-}
-
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cold => f.write_str("cold"),
-            Self::None => f.write_str("none"),
-            Self::Cut(stop, action) => write!(f, "{stop}:{action}"),
-        }
-    }
 }
 
 impl Plan {

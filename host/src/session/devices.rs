@@ -82,9 +82,7 @@ const SERIAL_FIFO: usize = 64;
 
 impl DevicesState {
     /// Whether devices can hold this.
-    ///
-    /// # Errors
-    /// A sentence about state that the devices cannot have.
+    /// Fails with a sentence about state that they cannot have.
     pub fn check(&self) -> Result<(), String> {
         for (what, length, most) in [
             ("input", self.serial_input.len(), SERIAL_FIFO),
@@ -121,9 +119,7 @@ impl Devices {
     }
 
     /// Devices with a saved state.
-    ///
-    /// # Errors
-    /// A sentence, when they cannot: see [`DevicesState::check`].
+    /// Fails with a sentence when they cannot have it: see [`DevicesState::check`].
     pub fn from_state(state: &DevicesState) -> Result<Self, String> {
         state.check()?;
         let [low, high, ier, iir, lcr, lsr, mcr, msr, scratch] = state.serial;

@@ -150,9 +150,7 @@ impl<'i> Session<'i> {
     }
 
     /// A session that continues where another one was stopped.
-    ///
-    /// # Errors
-    /// A sentence, when the devices cannot hold `devices`.
+    /// Fails with a sentence when the devices cannot hold `devices`.
     pub fn resumed(vcpu: Box<dyn Vcpu>, image: &'i Image, devices: &DevicesState) -> Result<Self, String> {
         Ok(Self { vcpu, image, devices: Devices::from_state(devices)?, interrupt: devices.interrupt })
     }

@@ -55,17 +55,12 @@ impl Guest {
     /// Writes the guest; `base` is memory with the image alone. Fails when it cannot be written.
     pub fn write(&self, base: &MemoryImage, to: impl Write) -> Result<(), StreamError> {
         let to = &mut Writer::new(to)?;
-        to.section(
-            SectionKind::Report,
-            &serde_json::to_vec(&self.report).map_err(|e| nonsense(SectionKind::Report, e))?,
-        )?;
+        let report = serde_json::to_vec(&self.report).map_err(|e| nonsense(SectionKind::Report, e))?;
+        to.section(SectionKind::Report, &report)?;
         to.section(SectionKind::Image, &self.image)?;
         let VmState { config, cpuid, tsc_khz, mp_state, events, regs, sregs, pdptrs, .. } = &self.state;
-        put(
-            to,
-            SectionKind::Config,
-            &(config.memory_size, config.exception_payload, config.kind, &config.cpuid),
-        )?;
+        let VmConfig { memory_size, exception_payload, kind, cpuid: set } = config;
+        put(to, SectionKind::Config, &(memory_size, exception_payload, kind, set))?;
         put(to, SectionKind::Cpuid, cpuid)?;
         put(to, SectionKind::TscRate, tsc_khz)?;
         put(to, SectionKind::MpState, mp_state)?;
@@ -111,11 +106,8 @@ impl Guest {
         let (sregs, pdptrs) = take(from, SectionKind::Sregs)?;
         let debug_regs = take(from, SectionKind::DebugRegs)?;
         let xcrs: Option<kvm_xcrs> = take(from, SectionKind::Xcrs)?;
-        at_most(
-            SectionKind::Xcrs,
-            xcrs.map_or(0, |xcrs| xcrs.nr_xcrs as usize),
-            kvm_xcrs::default().xcrs.len(),
-        )?;
+        let count = xcrs.map_or(0, |xcrs| xcrs.nr_xcrs as usize);
+        at_most(SectionKind::Xcrs, count, kvm_xcrs::default().xcrs.len())?;
         let xsave = Xsave(from.section(SectionKind::Xsave)?);
         if !XSAVE_SIZES.contains(&xsave.0.len()) {
             return Err(nonsense(SectionKind::Xsave, format!("an area of {} bytes", xsave.0.len())));

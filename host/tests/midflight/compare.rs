@@ -20,7 +20,7 @@ fn arguments_that_make_no_sense_are_sentences() {
     let refused = |arguments: &[&str], sentence: &str| compare(arguments).refused(sentence);
     refused(&["--machines", "kvm"], "--machines names 1 machines; it needs two, as in kvm,model");
     refused(&["--machines", "kvm,model,model"], "--machines names 3 machines");
-    refused(&["--machines", "model,qemu"], "qemu cannot be stopped at its doorbell");
+    refused(&["--machines", "model,qemu", "--migrate"], "guests do not migrate to or from qemu");
     refused(&["--machines", "kvm,abacus"], "abacus");
     refused(&["--behaviour", "no-such"], "there is no behaviour `no-such`");
     refused(&["--machines", "kvm,kvm", "--behaviour", "stock"], "--behaviour is for the model");

@@ -75,7 +75,7 @@ fn each_page_stops_the_delivery_of_each_case_and_nothing_else() {
         for delivery in [DeliveryMode::Fred, DeliveryMode::Idt] {
             let ready = ready(&machine, image, delivery);
             for (index, case) in image.cases.iter().enumerate() {
-                if case.entries == 0 || !is_possible(case, delivery) {
+                if case.entries(delivery) == 0 || !is_possible(case, delivery) {
                     continue;
                 }
                 for (name, page) in pages(case, delivery, &image.pages) {

@@ -43,7 +43,7 @@ fn anything_else_is_whole_components() {
 #[test]
 fn a_filter_that_names_nothing_is_refused() {
     let Some(_) = embedded("pf") else { return };
-    for filter in ["", " ", ":", "/"] {
+    for filter in ["", " ", ":", "/", " :/ ", "\t"] {
         for command in ["list", "run", "explore"] {
             // Nothing excuses it: nobody who writes it means everything.
             let more: &[&str] = if command == "explore" { &[] } else { &["--allow-empty"] };

@@ -29,9 +29,10 @@ fn written(difference: &Difference) -> String {
         other => format!("{:?}", other.to_string()),
     };
     let (name, more) = match field {
-        Field::Judged { delivery, .. } => {
-            (field.to_string(), delivery.map_or(String::new(), |number| format!(", delivery = {number}")))
-        }
+        Field::Judged { number, delivery } => (
+            Field::Judged { number: *number, delivery: None }.to_string(),
+            delivery.map_or(String::new(), |number| format!(", delivery = {number}")),
+        ),
         Field::Restored(_) => (field.to_string(), ", restored = true".to_owned()),
         Field::Seen(seen @ Seen::Captured { delivery, .. }, when) => {
             let name = seen.to_string();

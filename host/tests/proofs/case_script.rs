@@ -73,7 +73,7 @@ impl CaseScript<'_> {
 
     /// The case is done, and its judge has written this; no page refuses anything any more.
     pub(crate) fn judged(&self, change: impl FnOnce(&mut Mailbox)) -> Step {
-        let entries = self.case.entries;
+        let entries = self.case.entries(self.delivery);
         let least = compared::least(self.delivery == DeliveryMode::Fred, entries);
         let mut mailbox =
             Mailbox { verdict: Verdict::Pass as u32, compared: least, entries, ..Mailbox::EMPTY };

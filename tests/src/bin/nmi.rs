@@ -51,6 +51,7 @@ const NMI_IN_HANDLER: Event = Event {
     csl: 2,
     fred_top: Top::Other(0),
     idt_top: Top::Other(0),
+    returns: Return::Frame,
     ..NMI
 };
 
@@ -159,12 +160,11 @@ macro_rules! act_then_unblock {
                 "push 0",
                 "push 0",
                 "push 0x40010",
-                "lea rbx, [rsp + 24]",
-                "push rbx",
+                "push rsp",
+                "add qword ptr [rsp], 24",
                 "push 2",
                 "push 0x8",
-                concat!("lea rbx, [rip + \"", $name, ".last\"]"),
-                "push rbx",
+                concat!("push offset \"", $name, ".last\""),
                 "push 0",
                 // ERETS
                 ".byte 0xF2, 0x0F, 0x01, 0xCA"
@@ -174,7 +174,8 @@ macro_rules! act_then_unblock {
 }
 
 /// After the ERETS, on the stack of other events.
-const UNBLOCKED: Event = Event { rip: Rip::Last, cs: cs_slot(0), rsp: Stack::Act, ..NMI_IN_HANDLER };
+const UNBLOCKED: Event =
+    Event { rip: Rip::Last, cs: cs_slot(0), rsp: Stack::Act, returns: Return::Next, ..NMI_IN_HANDLER };
 
 mod blocked_after_pf {
     use super::*;

@@ -4,6 +4,7 @@ use super::seconds;
 use crate::on_kernel::DEFAULT_EMULATOR;
 use clap::Args;
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -28,7 +29,13 @@ pub(crate) struct OnKernelArgs {
     /// File to copy into the initrd, at the same path (repeatable)
     #[arg(long = "file", value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
-    /// Arguments of the midflight inside, as in `-- run --machine kvm`
-    #[arg(last = true, required = true, value_name = "ARGS")]
+    /// Run every scenario, not only the selection of `run --cover`
+    #[arg(long, conflicts_with = "arguments")]
+    pub(crate) all: bool,
+    /// How many emulators share the scenarios of a `run`; without it, as many as there are processors
+    #[arg(long, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
+    /// Arguments of the midflight inside; without any, `run --machine kvm --cover`
+    #[arg(last = true, value_name = "ARGS")]
     pub(crate) arguments: Vec<OsString>,
 }

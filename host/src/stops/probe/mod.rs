@@ -14,7 +14,6 @@ pub(crate) mod guest;
 
 use guest::{ProbeAct, ProbeGuest, Progress};
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::time::{Duration, Instant};
 use vm::{Exit, Machine, RunMode, VcpuError, VmKind, explain};
 
@@ -33,15 +32,19 @@ const TOGETHER: u32 = 4;
 pub const LONGEST: Duration = MOST.saturating_mul(2 + TOGETHER + 1);
 
 /// Whether a stop works on a machine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
 pub enum Support {
     /// The guest stopped in mid-delivery.
+    #[strum(to_string = "works")]
     Works,
     /// The machine took no notice: the event was delivered as if there had been no stop.
+    #[strum(to_string = "the machine takes no notice of the stop and delivers the event")]
     Silent,
     /// The machine refuses what the stop needs; the sentence says what.
+    #[strum(to_string = "{0}")]
     NotOffered(String),
     /// The machine did something else; the sentence says what.
+    #[strum(to_string = "{0}")]
     Wrong(String),
 }
 
@@ -49,16 +52,6 @@ impl Support {
     /// Whether scenarios with this stop can run.
     pub fn works(&self) -> bool {
         *self == Self::Works
-    }
-}
-
-impl fmt::Display for Support {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Works => f.write_str("works"),
-            Self::Silent => f.write_str("the machine takes no notice of the stop and delivers the event"),
-            Self::NotOffered(sentence) | Self::Wrong(sentence) => f.write_str(sentence),
-        }
     }
 }
 

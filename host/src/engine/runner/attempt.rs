@@ -80,8 +80,7 @@ impl Attempt<'_, '_, '_> {
     /// An armed guest that nothing stops any more, to the end of its case.
     pub(super) fn run_to_done(&mut self) -> Result<(), Trouble> {
         if self.case.flags.contains(CaseFlags::SHUTDOWN) {
-            let stopped = self.session.advance_past_io()?;
-            return shut_down(&self.session, &stopped, self.report);
+            return self.run_to_shutdown();
         }
         self.advance_to_done()?;
         self.runner.rang(Doorbell::Done(self.index), &mut self.session)?;
@@ -128,23 +127,22 @@ impl Attempt<'_, '_, '_> {
         }
         Ok(())
     }
-}
 
-/// A case that ends in a shutdown has no verdict from its guest: it passes when the guest was shut down before a
-/// handler was entered.
-fn shut_down(session: &Session<'_>, stopped: &Stopped, report: &mut Report) -> Result<(), Trouble> {
-    let entries = session.entries()?;
-    match stopped {
-        Stopped::Exit(Exit::Shutdown) if entries == 0 => {
-            (report.outcome, report.compared) = (Outcome::Pass, 1);
-            Ok(())
+    /// A case that ends in a shutdown has no verdict from its guest: it passes when the guest was shut down before a
+    /// handler was entered.
+    fn run_to_shutdown(&mut self) -> Result<(), Trouble> {
+        let stopped = self.session.advance_past_io()?;
+        let wrong = |words: String| Err(Trouble::machine(Finding::Machine { words }));
+        match (stopped, self.session.entries()?) {
+            (Stopped::Exit(Exit::Shutdown), 0) => {
+                (self.report.outcome, self.report.compared) = (Outcome::Pass, 1);
+                Ok(())
+            }
+            (Stopped::Exit(Exit::Shutdown), entries) => {
+                wrong(format!("the guest was shut down after {entries} deliveries, not at the first"))
+            }
+            (Stopped::Doorbell(_), _) => wrong("the guest goes on where it must be shut down".to_owned()),
+            (other, _) => Err(Trouble::Stopped(other)),
         }
-        Stopped::Exit(Exit::Shutdown) => Err(Trouble::machine(Finding::Machine {
-            words: format!("the guest was shut down after {entries} deliveries, not at the first"),
-        })),
-        Stopped::Doorbell(_) => Err(Trouble::machine(Finding::Machine {
-            words: "the guest goes on where it must be shut down".to_owned(),
-        })),
-        other => Err(Trouble::Stopped(other.clone())),
     }
 }

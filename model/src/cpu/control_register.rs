@@ -9,7 +9,6 @@ use fred::control::{
     CR0_ET, CR0_PE, CR0_PG, CR0_TS, CR4_DE, CR4_FRED, CR4_OSXSAVE, CR4_PAE, CR4_SMAP, CR4_SMEP, EFER_LMA,
     EFER_LME,
 };
-use fred::cpuid::Feature;
 use fred::debug::{Dr6, Dr7};
 use iced_x86::Mnemonic;
 
@@ -135,7 +134,7 @@ impl Core {
             (fred::cpuid::SMEP, CR4_SMEP),
             (fred::cpuid::XSAVE, CR4_OSXSAVE),
             (fred::cpuid::FRED, CR4_FRED),
-            (Feature { bit: 20, name: "SMAP", ..fred::cpuid::SMEP }, CR4_SMAP),
+            (fred::cpuid::SMAP, CR4_SMAP),
         ] {
             if self.cpuid.has(feature) {
                 allowed |= bit;

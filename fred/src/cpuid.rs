@@ -65,7 +65,7 @@ pub const NMI_SOURCE: Feature = feature("NMI-source", 7, 1, Register::Eax, 20);
 pub const AMX_TILE: Feature = feature("AMX-TILE", 7, 0, Register::Edx, 24);
 /// Supervisor-mode execution prevention.
 pub const SMEP: Feature = feature("SMEP", 7, 0, Register::Ebx, 7);
-/// Supervisor-mode access prevention: CR4.SMAP.
+/// Supervisor-mode access prevention.
 pub const SMAP: Feature = feature("SMAP", 7, 0, Register::Ebx, 20);
 /// XSAVE, XGETBV and XCR0.
 pub const XSAVE: Feature = feature("XSAVE", 1, 0, Register::Ecx, 26);

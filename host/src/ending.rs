@@ -39,10 +39,7 @@ impl Signal {
 const SHELL: i32 = 128;
 
 /// Watches for the signals from now on, those excepted that this process was started to ignore:
-/// `nohup`, and a shell's background commands.
-///
-/// # Errors
-/// When a handler cannot be installed.
+/// `nohup`, and a shell's background commands. Fails when a handler cannot be installed.
 pub(crate) fn watch() -> io::Result<()> {
     let received = Arc::clone(RECEIVED.get_or_init(Arc::default));
     let before = Arc::new(AtomicBool::new(false));

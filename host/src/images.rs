@@ -28,10 +28,8 @@ pub enum ImagesError {
     },
 }
 
-/// Reads the images of a run: `files`, or the embedded ones when there are none.
-///
-/// # Errors
-/// When there is no image, or one of them cannot be used.
+/// Reads the images of a run: `files`, or the embedded ones when there are none. Fails when there is no
+/// image, or one of them cannot be used.
 pub fn load(files: &[PathBuf]) -> Result<Vec<Image>, ImagesError> {
     let named = |file: String, image: Result<Image, ImageError>| Ok((file, image?));
     let images = if files.is_empty() {

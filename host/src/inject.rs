@@ -5,12 +5,9 @@ use crate::stops::probe::guest::ProbeAct;
 use crate::stops::probe::{Prober, Support};
 use protocol::note::{CaseFlags, INTERRUPT};
 use vm::state::set;
-use vm::{VcpuError, VmKind};
+use vm::{Vcpu, VcpuError, VmKind};
 
-/// What a case asks for at `Armed`.
-///
-/// # Errors
-/// When the machine refuses it.
+/// What a case asks for at `Armed`. Fails when the machine refuses it.
 pub fn at_armed(session: &mut Session<'_>, flags: CaseFlags) -> Result<(), VcpuError> {
     if flags.contains(CaseFlags::BLOCK_NMI) {
         session.complete_io()?;
@@ -27,10 +24,7 @@ pub fn at_armed(session: &mut Session<'_>, flags: CaseFlags) -> Result<(), VcpuE
     Ok(())
 }
 
-/// What a case asks for while its delivery is stopped.
-///
-/// # Errors
-/// When the machine refuses it.
+/// What a case asks for while its delivery is stopped. Fails when the machine refuses it.
 pub fn at_cut(session: &mut Session<'_>, flags: CaseFlags) -> Result<(), VcpuError> {
     if flags.contains(CaseFlags::NMI_AT_CUT) {
         session.vcpu.nmi()?;
@@ -41,22 +35,12 @@ pub fn at_cut(session: &mut Session<'_>, flags: CaseFlags) -> Result<(), VcpuErr
     Ok(())
 }
 
-/// Whether the host may inject an NMI. Whether it comes, and when, is the scenarios' question.
-///
-/// # Errors
-/// When no guest can be made.
-pub fn probe_nmi(prober: &Prober<'_>) -> Result<Support, VcpuError> {
-    Ok(accepted(prober.start(VmKind::Plain, ProbeAct::Undefined)?.vcpu.nmi()))
-}
-
-/// Whether the host may inject an external interrupt.
-///
-/// # Errors
-/// When no guest can be made.
-pub fn probe_interrupt(prober: &Prober<'_>) -> Result<Support, VcpuError> {
-    Ok(accepted(prober.start(VmKind::Plain, ProbeAct::Undefined)?.vcpu.interrupt(INTERRUPT)))
-}
-
-fn accepted(answer: Result<(), VcpuError>) -> Support {
-    answer.map_or_else(|error| Support::NotOffered(error.to_string()), |()| Support::Works)
+/// Whether the host may `inject` an NMI or an external interrupt. Whether it comes, and when, is the scenarios'
+/// question. Fails when no guest can be made.
+pub fn probe(
+    prober: &Prober<'_>,
+    inject: fn(&mut dyn Vcpu) -> Result<(), VcpuError>,
+) -> Result<Support, VcpuError> {
+    let answer = inject(prober.start(VmKind::Plain, ProbeAct::Undefined)?.vcpu.as_mut());
+    Ok(answer.map_or_else(|error| Support::NotOffered(error.to_string()), |()| Support::Works))
 }

@@ -1,15 +1,16 @@
 //! errno -> [`VcpuError`], with advice where a person can do something about it.
 
+use std::io;
 use vm::VcpuError;
 
-/// The error of a system call or ioctl that returned an errno through kvm-ioctls.
-pub(super) fn call(call: &'static str, error: kvm_ioctls::Error) -> VcpuError {
-    errno_of(call, error.errno())
+/// The error of a system call or ioctl, as the library that made it returns it.
+pub(super) fn call(call: &'static str, error: impl Into<io::Error>) -> VcpuError {
+    errno_of(call, error.into().raw_os_error().unwrap_or(0))
 }
 
 /// The error of a system call that has just left its errno in the thread.
 pub(super) fn last(call: &'static str) -> VcpuError {
-    errno_of(call, std::io::Error::last_os_error().raw_os_error().unwrap_or(0))
+    self::call(call, io::Error::last_os_error())
 }
 
 /// The error of a system call or ioctl that returned `errno`.
@@ -19,7 +20,7 @@ pub(super) fn errno_of(call: &'static str, errno: i32) -> VcpuError {
 
 /// What `errno` means.
 pub(super) fn text_of(errno: i32) -> String {
-    let text = std::io::Error::from_raw_os_error(errno).to_string();
+    let text = io::Error::from_raw_os_error(errno).to_string();
     // The standard library appends its own " (os error N)".
     text.split(" (os error").next().unwrap_or_default().to_owned()
 }

@@ -138,12 +138,7 @@ impl KvmMachine {
 
     /// How this KVM carries the nested bit. A VM in which a number cannot be tried does not carry it.
     fn find_nested_flag(&self) -> NestedFlag {
-        let config = VmConfig {
-            memory_size: PAGE as u64,
-            cpuid: self.cpuid.clone(),
-            exception_payload: false,
-            kind: VmKind::Plain,
-        };
+        let config = VmConfig::plain(self, PAGE as u64, false);
         nested_flag::find(
             |number| self.kvm.check_extension_raw(number.into()) > 0,
             |way| {

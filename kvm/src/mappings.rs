@@ -3,18 +3,20 @@
 //! The guest's mapping is what the memory slot names, and what [`Mappings::block`] closes. The
 //! host's mapping always works: a blocked page can still be read, written, saved and restored.
 
-use super::error::{errno_of, last};
+use super::error::{call, last};
 use super::sys;
+use memmap2::{MmapOptions, MmapRaw};
 use std::io::IoSlice;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use vm::{MemoryImage, PAGE, VcpuError};
 
 #[derive(Debug)]
 pub(super) struct Mappings {
+    // KVM's slot points into the guest's mapping and goes with the VM's descriptors, which are closed first.
+    guest: MmapRaw,
+    host: MmapRaw,
     fd: OwnedFd,
-    guest: Mapping,
-    host: Mapping,
     size: u64,
     /// What was loaded last: pages that still equal it are shared with it when saving.
     loaded: MemoryImage,
@@ -26,14 +28,13 @@ impl Mappings {
     /// `size` zero bytes, a multiple of 4096.
     pub(super) fn new(size: u64) -> Result<Self, VcpuError> {
         let fd = sys::memfd(size)?;
-        let guest = Mapping::new(&fd, size)?;
-        let host = Mapping::new(&fd, size)?;
-        Ok(Self { fd, guest, host, size, loaded: MemoryImage::default(), fresh: true })
+        let (guest, host) = (map(&fd, size)?, map(&fd, size)?);
+        Ok(Self { guest, host, fd, size, loaded: MemoryImage::default(), fresh: true })
     }
 
     /// Address of the guest's mapping in this process.
     pub(super) fn guest_address(&self) -> u64 {
-        self.guest.start as u64
+        self.guest.as_mut_ptr() as u64
     }
 
     pub(super) fn size(&self) -> u64 {
@@ -60,7 +61,11 @@ impl Mappings {
         // reference into the mapping exists anywhere: it is only ever copied from and to. The guest
         // does not run meanwhile, as it runs only inside `run(&mut self)`.
         unsafe {
-            std::ptr::copy_nonoverlapping(self.host.start.add(offset), bytes.as_mut_ptr(), bytes.len());
+            std::ptr::copy_nonoverlapping(
+                self.host.as_mut_ptr().add(offset),
+                bytes.as_mut_ptr(),
+                bytes.len(),
+            );
         }
         Ok(())
     }
@@ -70,7 +75,7 @@ impl Mappings {
         self.fresh = false;
         // SAFETY: as in `read`, the other way round.
         unsafe {
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.host.start.add(offset), bytes.len());
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.host.as_mut_ptr().add(offset), bytes.len());
         }
         Ok(())
     }
@@ -79,7 +84,7 @@ impl Mappings {
         let mut pages = vec![None; (self.size / PAGE as u64) as usize];
         let mut from = 0;
         // Only pages that the file holds: reading a hole through a mapping would allocate it.
-        while let Some(data) = sys::next_data(self.fd.as_raw_fd(), from) {
+        while let Some(data) = sys::next_data(&self.fd, from) {
             let (first, end) = (data.start / PAGE as u64, data.end.div_ceil(PAGE as u64));
             for number in first..end {
                 pages[number as usize] = self.save_page(number)?;
@@ -103,7 +108,7 @@ impl Mappings {
     pub(super) fn load(&mut self, image: &MemoryImage) -> Result<(), VcpuError> {
         self.offset(0, image.pages.len() * PAGE)?;
         if !self.fresh {
-            sys::punch_all(self.fd.as_raw_fd(), self.size)?;
+            sys::punch_all(&self.fd, self.size)?;
         }
         self.fresh = false;
         let mut number = 0;
@@ -137,7 +142,7 @@ impl Mappings {
         // By system calls: a compiler may remove a load and a store of the same byte.
         rustix::io::pread(&self.fd, &mut byte, offset)
             .and_then(|_| rustix::io::pwrite(&self.fd, &byte, offset))
-            .map_err(|errno| errno_of("pwrite to guest memory", errno.raw_os_error()))?;
+            .map_err(|e| call("pwrite to guest memory", e))?;
         self.fresh = false;
         Ok(())
     }
@@ -158,60 +163,26 @@ impl Mappings {
     }
 }
 
+/// A shared mapping of the whole memfd.
+fn map(fd: &OwnedFd, size: u64) -> Result<MmapRaw, VcpuError> {
+    MmapOptions::new().len(size as usize).no_reserve_swap().map_raw(fd).map_err(|e| call("mmap", e))
+}
+
 /// Writes `pages` to the file at `offset`, in one call if the kernel takes as many. The copies are not made through a
 /// mapping, where each page would be a fault of its own.
 fn write_at(file: &OwnedFd, mut pages: &[IoSlice<'_>], mut offset: u64) -> Result<(), VcpuError> {
     while !pages.is_empty() {
         let some = &pages[..pages.len().min(libc::UIO_MAXIOV as usize)];
-        let written = rustix::io::pwritev(file, some, offset)
-            .map_err(|errno| errno_of("pwritev to guest memory", errno.raw_os_error()))?;
+        let written =
+            rustix::io::pwritev(file, some, offset).map_err(|e| call("pwritev to guest memory", e))?;
         // Whole pages count: the rest is written again.
         let whole = written / PAGE;
         if whole == 0 {
-            return Err(errno_of("pwritev to guest memory", libc::ENOSPC));
+            return Err(call("pwritev to guest memory", rustix::io::Errno::NOSPC));
         }
         (pages, offset) = (&pages[whole..], offset + (whole * PAGE) as u64);
     }
     Ok(())
-}
-
-/// A shared mapping of the whole memfd, unmapped when dropped.
-#[derive(Debug)]
-struct Mapping {
-    start: *mut u8,
-    length: usize,
-}
-
-impl Mapping {
-    fn new(fd: &OwnedFd, size: u64) -> Result<Self, VcpuError> {
-        let length = size as usize;
-        // SAFETY: a new mapping at an address of the kernel's choice replaces nothing.
-        let start = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                length,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED | libc::MAP_NORESERVE,
-                fd.as_raw_fd(),
-                0,
-            )
-        };
-        if start == libc::MAP_FAILED {
-            return Err(last("mmap"));
-        }
-        Ok(Self { start: start.cast(), length })
-    }
-}
-
-// SAFETY: the mapping belongs to the process, not to a thread, and only its owner uses the address.
-unsafe impl Send for Mapping {}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: the mapping is ours and nothing points into it any more: KVM's slot goes with the
-        // VM's descriptors, which are closed first.
-        unsafe { libc::munmap(self.start.cast(), self.length) };
-    }
 }
 
 #[cfg(test)]

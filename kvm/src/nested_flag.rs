@@ -47,8 +47,8 @@ mod tests {
     use super::*;
     use crate::KvmMachine;
     use std::cell::RefCell;
+    use vm::VmConfig;
     use vm::state::carries_nested_bit;
-    use vm::{VmConfig, VmKind};
 
     /// A kernel that offers `offered` and carries the bit by `way`: what is found, and what was tried.
     fn found(offered: &[u32], way: NestedFlag) -> (NestedFlag, Vec<NestedFlag>) {
@@ -89,12 +89,7 @@ mod tests {
             Err(error) => return eprintln!("skipped, nothing tested: {error}"),
         };
         let way = machine.find_nested_flag();
-        let config = VmConfig {
-            memory_size: 0x1000,
-            cpuid: machine.cpuid.clone(),
-            exception_payload: true,
-            kind: VmKind::Plain,
-        };
+        let config = VmConfig::plain(&machine, 0x1000, true);
         let mut vcpu = machine.create_with(&config, way).unwrap();
         assert_eq!(carries_nested_bit(&mut vcpu), Ok(way != NotOffered), "{way}");
         // A VM of another kernel's number is not made.

@@ -1,10 +1,10 @@
 //! The dirty ring: `Documentation/virt/kvm/api.rst`, KVM_CAP_DIRTY_LOG_RING.
 
-use super::error::{call, last, refusal};
+use super::error::{call, refusal};
 use super::sys;
 use kvm_bindings::{KVM_CAP_DIRTY_LOG_RING, KVM_CAP_DIRTY_LOG_RING_ACQ_REL, kvm_dirty_gfn, kvm_enable_cap};
 use kvm_ioctls::{VcpuFd, VmFd};
-use std::os::fd::AsRawFd;
+use memmap2::{MmapOptions, MmapRaw};
 use std::sync::atomic::{AtomicU32, Ordering};
 use vm::{PAGE, VcpuError};
 
@@ -42,7 +42,7 @@ pub(super) fn enable(vm: &VmFd) -> Result<usize, VcpuError> {
 /// A vCPU's ring, mapped.
 #[derive(Debug)]
 pub(super) struct Ring {
-    entries: *mut kvm_dirty_gfn,
+    mapping: MmapRaw,
     count: usize,
     /// The first entry that has not been harvested.
     next: usize,
@@ -51,27 +51,21 @@ pub(super) struct Ring {
 impl Ring {
     /// Maps the ring of `size` bytes.
     pub(super) fn map(vcpu: &VcpuFd, size: usize) -> Result<Self, VcpuError> {
-        // SAFETY: a new mapping at an address of the kernel's choice replaces nothing.
-        let start = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                size,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED,
-                vcpu.as_raw_fd(),
-                (PAGE_OFFSET * PAGE) as libc::off_t,
-            )
-        };
-        if start == libc::MAP_FAILED {
-            return Err(last("mmap of the dirty ring"));
-        }
-        Ok(Self { entries: start.cast(), count: size / size_of::<kvm_dirty_gfn>(), next: 0 })
+        let offset = (PAGE_OFFSET * PAGE) as u64;
+        let mapping = MmapOptions::new().offset(offset).len(size).map_raw(vcpu);
+        let mapping = mapping.map_err(|e| call("mmap of the dirty ring", e))?;
+        Ok(Self { mapping, count: size / size_of::<kvm_dirty_gfn>(), next: 0 })
+    }
+
+    /// The entry with this number, modulo their count.
+    fn entry(&self, index: usize) -> *mut kvm_dirty_gfn {
+        self.mapping.as_mut_ptr().cast::<kvm_dirty_gfn>().wrapping_add(index % self.count)
     }
 
     fn flags(&self, index: usize) -> &AtomicU32 {
-        // SAFETY: the index is below `count`, so the entry is in the mapping, which lives as long as
+        // SAFETY: the entry is in the mapping, which lives as long as
         // `self`; kernel and user space share the aligned word, and both access it as an atomic.
-        unsafe { AtomicU32::from_ptr(&raw mut (*self.entries.add(index % self.count)).flags) }
+        unsafe { AtomicU32::from_ptr(&raw mut (*self.entry(index)).flags) }
     }
 
     /// Entries logged and not harvested.
@@ -87,7 +81,7 @@ impl Ring {
         (self.next..self.next + entries).any(|index| {
             // SAFETY: as in `flags`; the kernel has filled the entry in and leaves it alone until it
             // is reset.
-            unsafe { (*self.entries.add(index % self.count)).offset == page }
+            unsafe { (*self.entry(index)).offset == page }
         })
     }
 
@@ -98,12 +92,5 @@ impl Ring {
             self.next = (self.next + 1) % self.count;
         }
         sys::reset_dirty_rings(vm)
-    }
-}
-
-impl Drop for Ring {
-    fn drop(&mut self) {
-        // SAFETY: the mapping is ours and nothing points into it any more.
-        unsafe { libc::munmap(self.entries.cast(), self.count * size_of::<kvm_dirty_gfn>()) };
     }
 }

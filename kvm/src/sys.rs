@@ -1,8 +1,10 @@
 //! The ioctls and system calls that kvm-ioctls lacks, or whose result it shows only in part.
 
-use super::error::{errno_of, last};
+use super::error::{call, last};
 use kvm_bindings::kvm_sregs2;
-use std::os::fd::{AsRawFd, RawFd};
+use rustix::fs::{FallocateFlags, MemfdFlags, SeekFrom, fallocate, ftruncate, memfd_create, seek};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use vm::VcpuError;
 
 /// `_IO(KVMIO, 0x80)`.
@@ -192,54 +194,30 @@ pub(super) fn userfault_unregister(fd: &impl AsRawFd, start: u64, length: u64) {
 /// Whether the page at `address` of this process is mapped: bit 63 of its entry in
 /// /proc/self/pagemap (Documentation/admin-guide/mm/pagemap.rst).
 pub(super) fn is_mapped(address: u64) -> Result<bool, VcpuError> {
-    use std::os::unix::fs::FileExt;
     let mut entry = [0; 8];
     let read = std::fs::File::open("/proc/self/pagemap")
         .and_then(|file| file.read_exact_at(&mut entry, address / 4096 * 8));
-    match read {
-        Ok(()) => Ok(u64::from_le_bytes(entry) >> 63 != 0),
-        Err(error) => Err(errno_of("reading /proc/self/pagemap", error.raw_os_error().unwrap_or(0))),
-    }
+    read.map_err(|e| call("reading /proc/self/pagemap", e))?;
+    Ok(u64::from_le_bytes(entry) >> 63 != 0)
 }
 
 /// A memfd of `size` bytes.
-pub(super) fn memfd(size: u64) -> Result<std::os::fd::OwnedFd, VcpuError> {
-    use std::os::fd::FromRawFd;
-    // SAFETY: the name is a NUL-terminated string; the call touches nothing else.
-    let fd = unsafe { libc::memfd_create(c"midflight-guest".as_ptr(), libc::MFD_CLOEXEC) };
-    if fd < 0 {
-        return Err(last("memfd_create"));
-    }
-    // SAFETY: the descriptor is new and nobody else's.
-    let fd = unsafe { std::os::fd::OwnedFd::from_raw_fd(fd) };
-    let length = libc::off_t::try_from(size).map_err(|_| errno_of("ftruncate", libc::EFBIG))?;
-    // SAFETY: ftruncate of our own descriptor touches no memory of ours.
-    if unsafe { libc::ftruncate(fd.as_raw_fd(), length) } != 0 {
-        return Err(last("ftruncate"));
-    }
+pub(super) fn memfd(size: u64) -> Result<OwnedFd, VcpuError> {
+    let fd = memfd_create("midflight-guest", MemfdFlags::CLOEXEC).map_err(|e| call("memfd_create", e))?;
+    ftruncate(&fd, size).map_err(|e| call("ftruncate", e))?;
     Ok(fd)
 }
 
 /// Drops every page of `fd`, which then reads as zeros through every mapping.
-pub(super) fn punch_all(fd: RawFd, size: u64) -> Result<(), VcpuError> {
-    let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
-    let length = libc::off_t::try_from(size).map_err(|_| errno_of("fallocate", libc::EFBIG))?;
-    // SAFETY: touches no memory but the file's pages, which are only ever copied from and to.
-    if unsafe { libc::fallocate(fd, mode, 0, length) } != 0 {
-        return Err(last("fallocate"));
-    }
-    Ok(())
+pub(super) fn punch_all(fd: &OwnedFd, size: u64) -> Result<(), VcpuError> {
+    let mode = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    fallocate(fd, mode, 0, size).map_err(|e| call("fallocate", e))
 }
 
 /// The first range of `fd` at or after `from` that holds data, as `start..end`; `None` after the last.
-pub(super) fn next_data(fd: RawFd, from: u64) -> Option<std::ops::Range<u64>> {
-    let seek = |offset: u64, whence| {
-        let offset = libc::off_t::try_from(offset).ok()?;
-        // SAFETY: lseek touches no memory of ours.
-        u64::try_from(unsafe { libc::lseek(fd, offset, whence) }).ok()
-    };
-    let start = seek(from, libc::SEEK_DATA)?;
-    let end = seek(start, libc::SEEK_HOLE)?;
+pub(super) fn next_data(fd: &OwnedFd, from: u64) -> Option<std::ops::Range<u64>> {
+    let start = seek(fd, SeekFrom::Data(from)).ok()?;
+    let end = seek(fd, SeekFrom::Hole(start)).ok()?;
     Some(start..end)
 }
 
@@ -272,13 +250,11 @@ mod tests {
 
     #[test]
     fn holes_are_skipped() {
-        use std::os::unix::fs::FileExt;
         let fd = memfd(16 * 4096).unwrap();
-        let file = std::fs::File::from(fd);
-        file.write_all_at(b"x", 5 * 4096).unwrap();
-        assert_eq!(next_data(file.as_raw_fd(), 0), Some(5 * 4096..6 * 4096));
-        assert_eq!(next_data(file.as_raw_fd(), 6 * 4096), None);
-        punch_all(file.as_raw_fd(), 16 * 4096).unwrap();
-        assert_eq!(next_data(file.as_raw_fd(), 0), None);
+        rustix::io::pwrite(&fd, b"x", 5 * 4096).unwrap();
+        assert_eq!(next_data(&fd, 0), Some(5 * 4096..6 * 4096));
+        assert_eq!(next_data(&fd, 6 * 4096), None);
+        punch_all(&fd, 16 * 4096).unwrap();
+        assert_eq!(next_data(&fd, 0), None);
     }
 }

@@ -5,7 +5,7 @@
 //! a signal does not end that wait. There the watcher resolves the fault a moment later, and KVM finds the
 //! signal at the next entry. The event is in the queue either way.
 
-use super::error::{errno_of, last, refusal};
+use super::error::{call, errno_of, last, refusal};
 use super::sys;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -53,8 +53,7 @@ impl Userfault {
 
     /// Runs `enter`; a fault on the page signals the calling thread with `signal` meanwhile.
     pub(super) fn run<T>(&self, signal: i32, enter: impl FnOnce() -> T) -> Result<T, VcpuError> {
-        let failed = |errno: rustix::io::Errno| errno_of("eventfd", errno.raw_os_error());
-        let done = eventfd(0, EventfdFlags::CLOEXEC).map_err(failed)?;
+        let done = eventfd(0, EventfdFlags::CLOEXEC).map_err(|e| call("eventfd", e))?;
         // SAFETY: gettid has no preconditions.
         let thread = unsafe { libc::gettid() };
         Ok(std::thread::scope(|scope| {

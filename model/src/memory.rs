@@ -158,15 +158,15 @@ impl Memory {
     /// Reads a page-table entry and remembers that its page is one that walks read.
     pub(crate) fn read_entry(&mut self, gpa: u64) -> Result<u64, Refused> {
         self.permit(gpa, false)?;
-        let (index, offset) = split(gpa);
-        if let Some(walked) = self.walked.get_mut(index) {
+        if let Some(walked) = self.walked.get_mut(split(gpa).0) {
             *walked = true;
         }
-        Ok(self.page(index).map_or(0, |page| {
-            let mut bytes = [0; 8];
-            bytes.copy_from_slice(&page[offset..offset + 8]);
-            u64::from_le_bytes(bytes)
-        }))
+        Ok(u64::from_le_bytes(self.load_array(gpa)))
+    }
+
+    /// Whether walks have read the page that holds `gpa` since translations were last forgotten.
+    pub(crate) fn has_walked(&self, gpa: u64) -> bool {
+        self.walked.get(split(gpa).0).is_some_and(|&walked| walked)
     }
 
     /// Sets accessed and dirty bits. They change no translation, so the epoch stays.

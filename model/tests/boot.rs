@@ -69,23 +69,6 @@ fn protected_mode_to_long_mode() {
 }
 
 #[test]
-fn fred_needs_long_mode() {
-    let mut g = Guest::idt();
-    g.cpu.cr0 = 0x11;
-    g.cpu.efer = 0;
-    g.cpu.segments.cs.l = false;
-    g.cpu.segments.cs.db = true;
-    g.cpu.idtr.limit = 0;
-    let mut a = CodeAssembler::new(32).unwrap();
-    a.mov(cr4, eax).unwrap();
-    g.memory.write(guest::CODE, &a.assemble(guest::CODE).unwrap()).unwrap();
-    // In 32-bit mode the register's upper half does not exist.
-    g.cpu.gpr[0] = 0x1_0000_0020;
-    assert_eq!(g.run().reason, ExitReason::Halt);
-    assert_eq!(g.cpu.cr4, 0x20);
-}
-
-#[test]
 fn without_an_idt_an_exception_shuts_down() {
     let mut g = Guest::idt().with(|a| a.ud2().unwrap());
     g.cpu.idtr.limit = 0;

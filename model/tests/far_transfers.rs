@@ -4,16 +4,14 @@
 
 mod guest;
 
-use guest::{CODE, DATA, GDT, Guest, NEXT, RSP0, STACK, TSS};
-use model::processor::{Entry, ExitReason};
+use guest::{CODE, DATA, GDT, GP, Guest, NEXT, NP, RSP0, STACK, TSS};
+use model::processor::ExitReason;
 
 const TARGET: u64 = CODE + 0x1000;
 /// A 64-bit call gate, and the selectors of segments that the common GDT does not have.
 const GATE: u16 = 0x40;
 const ABSENT: u16 = 0x50;
 const CONFORMING: u16 = 0x58;
-const GP: u64 = 0x0203_000D_0000_0010;
-const NP: u64 = 0x0203_000B_0000_0010;
 
 /// REX.W FF /5 and /3 with the pointer at DATA; REX.W CB.
 const JMP: &[u8] = &[0x48, 0xFF, 0x2C, 0x25, 0, 0, 0x19, 0];
@@ -23,8 +21,7 @@ const RETF: &[u8] = &[0x48, 0xCB];
 /// At an instruction whose far pointer is `selector`:`offset`; NOP and HLT at the target.
 fn at(g: Guest, instruction: &[u8], selector: u16, offset: u64) -> Guest {
     let mut g = g.with_bytes(instruction);
-    g.put(DATA, offset);
-    g.put(DATA + 8, selector.into());
+    g.put_all(DATA, &[offset, selector.into()]);
     g.memory.write(TARGET, &[0x90, 0xF4]).unwrap();
     g.put(GDT + u64::from(ABSENT), 0x00AF_1B00_0000_FFFF);
     g.put(GDT + u64::from(CONFORMING), 0x00AF_9F00_0000_FFFF);
@@ -41,12 +38,11 @@ fn through_gate(g: Guest, instruction: &[u8], dpl: u64, target: u16) -> Guest {
 
 fn gate(g: &mut Guest, kind: u64, target: u16, high: u64) {
     let low = TARGET & 0xFFFF | u64::from(target) << 16 | kind << 32 | TARGET >> 16 << 48;
-    g.put(GDT + u64::from(GATE), low);
-    g.put(GDT + u64::from(GATE) + 8, high);
+    g.put_all(GDT + u64::from(GATE), &[low, high]);
 }
 
 fn step(g: &mut Guest) {
-    let exit = g.enter(Entry { instructions: 1, ..Entry::default() });
+    let exit = g.step();
     assert_eq!((exit.reason, exit.instructions), (ExitReason::Budget, 1));
 }
 
@@ -83,8 +79,7 @@ fn a_call_whose_second_push_faults_has_stored_nothing() {
         gate(&mut g, 0x8C00, 0x08, 0);
         g.cpu.gpr[4] = NEXT + 8;
         g.map(NEXT - 0x1000, 6);
-        g.put(DATA + 0x2000, TARGET);
-        g.put(DATA + 0x2008, selector.into());
+        g.put_all(DATA + 0x2000, &[TARGET, selector.into()]);
         g.memory.write(CODE, &[0x48, 0xFF, 0x1C, 0x25, 0, 0x20, 0x19, 0]).unwrap();
         g.put(NEXT, 0x77);
         g.cpu.msrs.fred.stklvls = 1 << 28;
@@ -121,13 +116,8 @@ fn far_pointers_are_checked() {
 
 #[test]
 fn retf_to_ring_3_needs_the_idt() {
-    let returning = |g: Guest| {
-        let mut g = at(g, RETF, 0, 0);
-        for (n, word) in (0..).zip([TARGET, 0x2B, STACK + 0x40, 0x23]) {
-            g.put(STACK + 8 * n, word);
-        }
-        g
-    };
+    let returning =
+        |g: Guest| at(g, RETF, 0, 0).but(|g| g.put_all(STACK, &[TARGET, 0x2B, STACK + 0x40, 0x23]));
     let mut g = returning(Guest::idt());
     step(&mut g);
     assert_eq!((g.cpu.rip, g.cpu.cpl(), g.cpu.gpr[4]), (TARGET, 3, STACK + 0x40));

@@ -15,8 +15,7 @@ fn handler(vector: u64) -> u64 {
 
 #[test]
 fn page_fault_on_the_same_stack() {
-    let mut g = Guest::idt().with(|a| a.mov(rax, qword_ptr(NEXT)).unwrap());
-    g.map(NEXT, 6);
+    let mut g = Guest::idt().with(|a| a.mov(rax, qword_ptr(NEXT)).unwrap()).without(NEXT);
     g.cpu.gpr[4] = STACK - 8;
     g.cpu.rflags |= 0x200;
     let frame = g.frame();
@@ -95,11 +94,8 @@ fn bad_gates_and_segments() {
 #[test]
 fn double_fault_and_shutdown() {
     let make = |ist: u64| {
-        let mut g = Guest::idt().with(|a| a.mov(rax, qword_ptr(NEXT)).unwrap());
-        g.map(NEXT, 6);
-        g.map(STACK - 0x1000, 6);
-        g.put(IDT + 8 * 16 + 4, 0x8E00 | ist);
-        g
+        let g = Guest::idt().with(|a| a.mov(rax, qword_ptr(NEXT)).unwrap());
+        g.without(NEXT).without(STACK - 0x1000).but(|g| g.put(IDT + 8 * 16 + 4, 0x8E00 | ist))
     };
     let mut g = make(1);
     let frame = g.frame();
@@ -114,7 +110,7 @@ fn iretq_undoes_a_delivery_and_unblocks_nmis() {
     let exit = g.enter(Entry { injected: Some(Event::nmi()), instructions: 0, ..Entry::default() });
     assert_eq!(exit.reason, ExitReason::Budget);
     assert!(g.cpu.nmi_blocking);
-    g.enter(Entry { instructions: 1, ..Entry::default() });
+    g.step();
     assert_eq!((g.cpu.rip, g.cpu.cpl(), g.cpu.gpr[4]), (CODE, 3, STACK));
     assert!(!g.cpu.nmi_blocking);
 }
@@ -164,9 +160,8 @@ fn the_stack_is_checked_before_the_handlers_address() {
 #[test]
 fn a_breakpoint_on_a_frame_traps_before_the_handler() {
     for (watched, hit) in [(STACK - 8, true), (STACK - 40, true), (STACK, false), (STACK - 48, false)] {
-        let mut g = Guest::idt().with(|a| a.ud2().unwrap());
         // Breakpoint 0 on writes of 8 bytes.
-        (g.cpu.dr[0], g.cpu.dr7) = (watched, 0x9_0402);
+        let mut g = Guest::idt().with(|a| a.ud2().unwrap()).watching(0x9_0402, watched);
         let frame = g.frame();
         let (rip, conditions) = if hit { (handler(1), 0xFFFF_0FF1) } else { (handler(6), 0xFFFF_0FF0) };
         assert_eq!((g.cpu.rip, g.cpu.dr6), (rip, conditions), "{watched:#x}");
@@ -177,10 +172,8 @@ fn a_breakpoint_on_a_frame_traps_before_the_handler() {
 /// CVE-2015-8104: a #DB whose own frame is watched never reaches its handler, and the budget ends the run.
 #[test]
 fn a_breakpoint_on_the_debug_handlers_stack_goes_on_for_ever() {
-    let mut g = Guest::idt().with(|a| a.nop().unwrap());
+    let mut g = Guest::idt().with(|a| a.nop().unwrap()).stepping().watching(0x9_0402, IST1 - 8);
     g.put(IDT + 16 + 4, 0x8E01);
-    (g.cpu.dr[0], g.cpu.dr7) = (IST1 - 8, 0x9_0402);
-    g.cpu.rflags |= 0x100;
     assert_eq!(g.run().reason, ExitReason::Budget);
     assert_eq!((g.cpu.rip, g.cpu.pending_debug), (HANDLERS + 16, 1));
 }

@@ -38,11 +38,7 @@ fn at_each_access(make: impl Fn() -> Guest, check: impl Fn(&Processor, &Exit)) -
 
 #[test]
 fn page_fault() {
-    let make = || {
-        let mut g = Guest::fred().with(|a| a.mov(rax, qword_ptr(NEXT)).unwrap());
-        g.map(NEXT, 6);
-        g
-    };
+    let make = || Guest::fred().with(|a| a.mov(rax, qword_ptr(NEXT)).unwrap()).without(NEXT);
     // Four entries of the walk, dirty and accessed bits of up to four, eight stores.
     let accesses = at_each_access(make, |cpu, exit| {
         assert_eq!(exit.original, Some(Event::page_fault(0x19_1000, 0)));
@@ -58,12 +54,7 @@ fn page_fault() {
 
 #[test]
 fn debug_trap_keeps_its_data_and_is_not_raised_again() {
-    let make = || {
-        let mut g = Guest::fred().with(|a| a.nop().unwrap());
-        g.cpu.rflags |= 0x100;
-        g.cpu.dr6 = 0xFFFF_AFF0;
-        g
-    };
+    let make = || Guest::fred().with(|a| a.nop().unwrap()).stepping().but(|g| g.cpu.dr6 = 0xFFFF_AFF0);
     at_each_access(make, |cpu, exit| {
         assert_eq!(exit.original, Some(Event::debug(0x4000)));
         assert_eq!((cpu.rip, cpu.rflags), (CODE + 1, 0x102));
@@ -82,13 +73,8 @@ fn software_interrupt_stays_at_its_instruction() {
 
 #[test]
 fn nested_exception_keeps_its_bit() {
-    let make = || {
-        let mut g = Guest::fred().with(|a| a.ud2().unwrap());
-        g.map(STACK - 0x1000, 6);
-        g.cpu.msrs.fred.stklvls = 1 << 28;
-        g
-    };
-    let mut g = make();
+    let mut g = Guest::fred().with(|a| a.ud2().unwrap()).without(STACK - 0x1000);
+    g.cpu.msrs.fred.stklvls = 1 << 28;
     // The #UD's own walk reads four entries; the next access is the nested #PF's.
     g.memory.refuse_access(Some(4));
     let exit = g.run();
@@ -100,11 +86,8 @@ fn nested_exception_keeps_its_bit() {
 
 #[test]
 fn idt_delivery_reads_gate_descriptor_and_tss() {
-    let make = || {
-        let mut g = Guest::idt().in_ring_3().with(|a| a.ud2().unwrap());
-        g.put(guest::IDT + 6 * 16 + 4, 0x8E01);
-        g
-    };
+    let ud2 = || Guest::idt().in_ring_3().with(|a| a.ud2().unwrap());
+    let make = || ud2().but(|g| g.put(guest::IDT + 6 * 16 + 4, 0x8E01));
     let accesses = at_each_access(make, |cpu, exit| {
         assert_eq!(exit.original, Some(Event::exception(6)));
         assert_eq!((cpu.rip, cpu.cpl(), cpu.gpr[4]), (CODE, 3, STACK));
@@ -129,8 +112,7 @@ fn a_blocked_frame_page_is_an_exit_until_it_is_opened() {
 
 #[test]
 fn an_intercepted_nested_exception_names_the_original() {
-    let mut g = Guest::fred().with(|a| a.ud2().unwrap());
-    g.map(STACK - 0x1000, 6);
+    let mut g = Guest::fred().with(|a| a.ud2().unwrap()).without(STACK - 0x1000);
     let exit = g.enter(Entry { intercepts: 1 << 14, ..Entry::default() });
     let ExitReason::Exception(event) = exit.reason else { panic!("{exit:x?}") };
     assert_eq!((event.vector, event.error_code, event.nested), (14, Some(2), true));

@@ -12,8 +12,10 @@ const ENTRY_OF_NEXT: u64 = PT + (NEXT >> 12) * 8;
 
 /// The error code of the #PF that an access to NEXT raises, or `None`.
 fn fault(flags: u64, user: bool, access: fn(&mut CodeAssembler), set: fn(&mut Guest)) -> Option<u64> {
-    let mut g = if user { Guest::fred().in_ring_3() } else { Guest::fred() };
-    g = g.with(access);
+    let mut g = Guest::fred().with(access);
+    if user {
+        g = g.in_ring_3();
+    }
     g.memory.write(NEXT, &[0xCC]).unwrap();
     g.map(NEXT, flags);
     set(&mut g);
@@ -49,12 +51,6 @@ fn execute(a: &mut CodeAssembler) {
 fn error_codes() {
     let plain: fn(&mut Guest) = |_| ();
     let no_wp: fn(&mut Guest) = |g| g.cpu.cr0 &= !0x1_0000;
-    let smep: fn(&mut Guest) = |g| g.cpu.cr4 |= 1 << 20;
-    let smap: fn(&mut Guest) = |g| g.cpu.cr4 |= 1 << 21;
-    let smap_ac: fn(&mut Guest) = |g| {
-        g.cpu.cr4 |= 1 << 21;
-        g.cpu.rflags |= 1 << 18;
-    };
     let no_nx: fn(&mut Guest) = |g| g.cpu.efer &= !0x800;
     const NX: u64 = 1 << 63;
     assert_eq!(fault(2, false, read, plain), Some(0));
@@ -72,28 +68,24 @@ fn error_codes() {
     assert_eq!(fault(3 | NX, false, read, no_nx), Some(9));
     assert_eq!(fault(3 | 1 << 50, false, write, plain), Some(0xB));
     assert_eq!(fault(3, false, read, plain), None);
-    // The guest's other pages are user pages too: make them supervisor ones.
-    let all_supervisor: fn(&mut Guest) = |g| {
-        for page in 0..512 {
-            if page != NEXT >> 12 {
-                g.map(page << 12, 3);
-            }
-        }
-    };
-    let guest = |access: fn(&mut CodeAssembler), set: fn(&mut Guest)| {
-        let mut g = Guest::fred().with(access);
-        all_supervisor(&mut g);
-        g.memory.write(NEXT, &[0xCC]).unwrap();
-        set(&mut g);
-        assert_eq!(g.run().reason, ExitReason::Halt);
-        let frame = g.top();
-        (frame[5] >> 32 & 0xFF == 14).then_some(frame[0])
-    };
-    assert_eq!(guest(execute, smep), Some(0x11));
-    assert_eq!(guest(execute, plain), None);
-    assert_eq!(guest(read, smap), Some(1));
-    assert_eq!(guest(write, smap), Some(3));
-    assert_eq!(guest(read, smap_ac), None);
+    assert_eq!(fault(7, false, execute, |g| supervisor(g, SMEP, 0)), Some(0x11));
+    assert_eq!(fault(7, false, execute, |g| supervisor(g, 0, 0)), None);
+    assert_eq!(fault(7, false, read, |g| supervisor(g, SMAP, 0)), Some(1));
+    assert_eq!(fault(7, false, write, |g| supervisor(g, SMAP, 0)), Some(3));
+    assert_eq!(fault(7, false, read, |g| supervisor(g, SMAP, AC)), None);
+}
+
+const SMEP: u64 = 1 << 20;
+const SMAP: u64 = 1 << 21;
+const AC: u64 = 1 << 18;
+
+/// The guest's other pages are user pages too: makes them supervisor ones, and sets bits of CR4 and RFLAGS.
+fn supervisor(g: &mut Guest, controls: u64, flags: u64) {
+    for page in (0..0x20_0000).step_by(0x1000).filter(|page| *page != NEXT) {
+        g.map(page, 3);
+    }
+    g.cpu.cr4 |= controls;
+    g.cpu.rflags |= flags;
 }
 
 #[test]

@@ -4,24 +4,31 @@
 
 mod guest;
 
-use guest::{CODE, DATA, Guest, NEXT, PT};
+use guest::{CODE, DATA, Guest, NEXT, PF, PT};
 use iced_x86::code_asm::*;
 use model::processor::{Entry, ExitReason};
 
-/// A loop of two rounds over INC EAX at CODE + 5, an instruction after it, and a HLT.
-fn two_rounds(after: fn(&mut CodeAssembler)) -> Guest {
+/// Some rounds over a body that begins at CODE + 5, and a HLT. EAX is 0 before.
+fn rounds(count: u32, body: impl FnOnce(&mut CodeAssembler)) -> Guest {
     let mut g = Guest::fred().with(|a| {
         let mut round = a.create_label();
-        a.mov(ecx, 2).unwrap();
+        a.mov(ecx, count).unwrap();
         a.set_label(&mut round).unwrap();
-        a.inc(eax).unwrap();
-        after(a);
+        body(a);
         a.dec(ecx).unwrap();
         a.jnz(round).unwrap();
         a.hlt().unwrap();
     });
     g.cpu.gpr[0] = 0;
     g
+}
+
+/// Two rounds over INC EAX at CODE + 5 and an instruction after it.
+fn two_rounds(after: fn(&mut CodeAssembler)) -> Guest {
+    rounds(2, |a| {
+        a.inc(eax).unwrap();
+        after(a);
+    })
 }
 
 #[test]
@@ -35,22 +42,13 @@ fn code_that_changes_itself() {
 #[test]
 fn code_that_changes_the_instruction_after_it() {
     // The store changes the very next instruction, which was executed in an earlier round.
-    let mut g = Guest::fred().with(|a| {
-        let mut round = a.create_label();
-        a.mov(ecx, 3).unwrap();
-        a.mov(dl, 0xC0).unwrap();
-        a.set_label(&mut round).unwrap();
-        a.mov(byte_ptr(CODE + 15), dl).unwrap();
+    let mut g = rounds(3, |a| {
+        a.mov(byte_ptr(CODE + 13), dl).unwrap();
         a.inc(eax).unwrap();
         a.xor(dl, 8).unwrap();
-        a.dec(ecx).unwrap();
-        a.jnz(round).unwrap();
-        a.hlt().unwrap();
     });
-    let mut bytes = [0; 2];
-    g.memory.read(CODE + 14, &mut bytes).unwrap();
-    assert_eq!(bytes, [0xFF, 0xC0]);
-    g.cpu.gpr[0] = 0;
+    g.cpu.gpr[2] = 0xC0;
+    assert_eq!(g.get(CODE + 12) & 0xFFFF, 0xC0FF);
     assert_eq!(g.run().reason, ExitReason::Halt);
     assert_eq!(g.cpu.gpr[0], 1, "up, down, up");
 }
@@ -59,16 +57,10 @@ fn code_that_changes_the_instruction_after_it() {
 fn a_page_table_that_changes_under_running_code() {
     // Each round stores to the code page's entry; the second one maps another page there, with DEC
     // instead of INC. Everything was executed in the round before.
-    let mut g = Guest::fred().with(|a| {
-        let mut round = a.create_label();
-        a.mov(ecx, 3).unwrap();
-        a.set_label(&mut round).unwrap();
+    let mut g = rounds(3, |a| {
         a.inc(eax).unwrap();
         a.mov(rdi, qword_ptr(rbx + rcx * 8)).unwrap();
         a.mov(qword_ptr(rsi), rdi).unwrap();
-        a.dec(ecx).unwrap();
-        a.jnz(round).unwrap();
-        a.hlt().unwrap();
     });
     let mut page = [0; 64];
     g.memory.read(CODE, &mut page).unwrap();
@@ -78,7 +70,7 @@ fn a_page_table_that_changes_under_running_code() {
     for (round, entry) in [(3, CODE | 7), (2, DATA | 7), (1, DATA | 7)] {
         g.put(NEXT + 8 * round, entry);
     }
-    (g.cpu.gpr[0], g.cpu.gpr[3], g.cpu.gpr[6]) = (0, NEXT, PT + (CODE >> 12) * 8);
+    (g.cpu.gpr[3], g.cpu.gpr[6]) = (NEXT, PT + (CODE >> 12) * 8);
     assert_eq!(g.run().reason, ExitReason::Halt);
     assert_eq!(g.cpu.gpr[0], 1, "up, up, down");
 }
@@ -97,15 +89,9 @@ fn a_data_page_that_is_taken_away() {
 #[test]
 fn a_right_that_is_taken_away() {
     // SMEP comes on in the second round while a user page is executed from: the next fetch faults.
-    let mut g = Guest::fred().with(|a| {
-        let mut round = a.create_label();
-        a.mov(ecx, 2).unwrap();
-        a.set_label(&mut round).unwrap();
+    let mut g = rounds(2, |a| {
         a.mov(rdi, qword_ptr(rbx + rcx * 8)).unwrap();
         a.mov(cr4, rdi).unwrap();
-        a.dec(ecx).unwrap();
-        a.jnz(round).unwrap();
-        a.hlt().unwrap();
     });
     g.cpu.gpr[3] = NEXT;
     g.put(NEXT + 16, g.cpu.cr4);
@@ -115,7 +101,7 @@ fn a_right_that_is_taken_away() {
         g.map(page, 3);
     }
     let frame = g.frame();
-    assert_eq!((frame[0], frame[1], frame[5], frame[6]), (0x11, CODE + 12, 0x0203_000E_0000_0010, CODE + 12));
+    assert_eq!((frame[0], frame[1], frame[5], frame[6]), (0x11, CODE + 12, PF, CODE + 12));
 }
 
 #[test]

@@ -4,19 +4,16 @@
 
 mod guest;
 
-use guest::{CODE, DATA, Guest};
+use guest::{CODE, DATA, GP, Guest, NM, UD};
 use iced_x86::code_asm::*;
 use model::processor::ExitReason;
 
 const TILEDATA: u64 = 1 << 18;
-const NM: u64 = 0x0203_0007_0000_0010;
-const GP: u64 = 0x0203_000D_0000_0010;
 
 /// One instruction with DATA as its area and every component asked for.
 fn guest(program: fn(&mut CodeAssembler) -> Result<(), iced_x86::IcedError>) -> Guest {
     let mut g = Guest::fred().with(|a| program(a).unwrap());
-    g.cpu.gpr[0] = u64::MAX;
-    g.cpu.gpr[2] = u64::MAX;
+    (g.cpu.gpr[0], g.cpu.gpr[2]) = (u64::MAX, u64::MAX);
     g.cpu.xstate.fxsave[160] = 0x77;
     g.cpu.xstate.tile_config[0] = 1;
     g.cpu.xstate.tile_data[8191] = 0x99;
@@ -87,7 +84,7 @@ fn xrstor_refuses_bad_headers() {
 fn they_are_ud_without_osxsave_and_nm_under_ts() {
     let mut g = guest(|a| a.xsave(ptr(DATA)));
     g.cpu.cr4 &= !(1 << 18);
-    assert_eq!(g.frame()[5], 0x0203_0006_0000_0010);
+    assert_eq!(g.frame()[5], UD);
     let mut g = guest(|a| a.xsave(ptr(DATA)));
     g.cpu.cr0 |= 8;
     assert_eq!(g.frame()[5..7], [NM, 0]);

@@ -5,7 +5,7 @@ use kvm_bindings::kvm_cpuid_entry2;
 use serde::{Deserialize, Serialize};
 
 /// The configuration of a new virtual machine.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct VmConfig {
     /// Guest memory from guest-physical 0 on, in bytes; a multiple of 4096.
     pub memory_size: u64,
@@ -15,6 +15,13 @@ pub struct VmConfig {
     pub exception_payload: bool,
     /// What its memory can do.
     pub kind: VmKind,
+}
+
+impl VmConfig {
+    /// One of `machine`'s CPUID, whose memory can do nothing beyond holding bytes.
+    pub fn plain(machine: &dyn Machine, memory_size: u64, exception_payload: bool) -> Self {
+        Self { memory_size, cpuid: machine.cpuid().to_vec(), exception_payload, kind: VmKind::Plain }
+    }
 }
 
 /// What a virtual machine's memory can do beyond holding bytes.

@@ -83,7 +83,7 @@ pub trait DeliveryAccesses {
 }
 
 /// Guest memory as pages that several snapshots and machines can share. `None` is a page of zeros.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct MemoryImage {
     /// Page `n` is guest-physical `n * 4096`.
     pub pages: Vec<Option<Arc<[u8; PAGE]>>>,

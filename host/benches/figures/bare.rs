@@ -6,6 +6,7 @@
 //! milliseconds on either side, would hide what midflight adds.
 
 use super::bare_vm::{State, Vm};
+use super::{Result, at_ready, median, on_processor};
 use kvm::KvmMachine;
 use kvm_bindings::KVM_VCPUEVENT_VALID_PAYLOAD;
 use kvm_ioctls::Kvm;
@@ -13,61 +14,41 @@ use midflight::engine::runner::Runner;
 use midflight::image::{Case, Image, MEMORY_SIZE};
 use midflight::report::outcome::Outcome;
 use midflight::scenario::{Plan, Scenario};
-use midflight::session::boot::boot;
-use midflight::session::{Session, Stopped};
 use protocol::doorbell::Doorbell;
-use protocol::mailbox::{HostFlags, Mailbox, Verdict};
-use std::error::Error;
+use protocol::mailbox::{Mailbox, Verdict};
 use std::mem::offset_of;
 use std::time::Duration;
-use vm::Machine;
-use vm::state;
-use vm::{VmConfig, VmKind};
-
-pub(super) type Result<T> = std::result::Result<T, Box<dyn Error>>;
+use vm::{VmConfig, state};
 
 /// Medians of `runs` turns in ms of processor time: the scenario, and the bare ioctls.
 pub(super) fn against_bare(machine: &KvmMachine, image: &Image, id: &str, runs: usize) -> Result<[f64; 2]> {
     let scenario: Scenario = id.parse()?;
     let (index, case) = image.case(&scenario.case).ok_or("the case is missing")?;
     let kvm = Kvm::new()?;
-    let bare = Bare { kvm: &kvm, ready: &at_ready(machine, image, &scenario)?, image, case, index };
+    let config = VmConfig::plain(machine, MEMORY_SIZE, scenario.payload);
+    let mut session = at_ready(machine, image, scenario.delivery, scenario.payload)?;
+    let ready = State::of(&state::save(session.vcpu.as_mut(), machine, &config)?)?;
+    let bare = Bare { kvm: &kvm, ready: &ready, image, case, index };
     let migrates = scenario.plan != Plan::None;
     let mut runner = Runner::new(machine, None, Duration::from_secs(10));
     // The first run boots and takes the snapshot.
     runner.run(image, &scenario);
     let mut times = [Vec::with_capacity(runs), Vec::with_capacity(runs)];
     for _ in 0..runs {
-        let start = super::on_processor()?;
+        let start = on_processor()?;
         let report = runner.run(image, &scenario);
-        times[0].push(super::on_processor()? - start);
+        times[0].push(on_processor()? - start);
         if report.outcome != Outcome::Pass {
             return Err(format!("{id}: {:?}", report.why).into());
         }
-        let start = super::on_processor()?;
+        let start = on_processor()?;
         let verdict = bare.run(migrates)?;
-        times[1].push(super::on_processor()? - start);
+        times[1].push(on_processor()? - start);
         if Verdict::from_number(verdict) != Some(Verdict::Pass) {
             return Err(format!("{id} by bare ioctls: verdict {verdict}").into());
         }
     }
-    Ok(times.map(|mut times| {
-        times.sort_unstable();
-        times[runs / 2].as_secs_f64() * 1e3
-    }))
-}
-
-fn at_ready(machine: &KvmMachine, image: &Image, scenario: &Scenario) -> Result<State> {
-    let vcpu = boot(machine, image, scenario.delivery, scenario.payload, HostFlags::PRESENT)?;
-    let mut session = Session::new(vcpu, image);
-    while session.advance()? != Stopped::Doorbell(Doorbell::Ready) {}
-    let config = VmConfig {
-        memory_size: MEMORY_SIZE,
-        cpuid: machine.cpuid().to_vec(),
-        exception_payload: scenario.payload,
-        kind: VmKind::Plain,
-    };
-    State::of(&state::save(session.vcpu.as_mut(), machine, &config)?)
+    Ok(times.map(median))
 }
 
 struct Bare<'a> {

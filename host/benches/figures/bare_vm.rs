@@ -1,17 +1,17 @@
 //! A VM by kvm-ioctls alone: restored, run, saved.
 
-use super::bare::Result;
+use super::Result;
 use kvm_bindings::{
     CpuId, KVM_CAP_EXCEPTION_PAYLOAD, Msrs, Xsave, kvm_debugregs, kvm_enable_cap, kvm_mp_state,
     kvm_msr_entry, kvm_regs, kvm_sregs, kvm_userspace_memory_region, kvm_vcpu_events, kvm_xcrs,
 };
 use kvm_ioctls::{Kvm, VcpuExit, VcpuFd, VmFd};
+use memmap2::MmapRaw;
 use midflight::image::MEMORY_SIZE;
 use protocol::doorbell::Doorbell;
 use protocol::port;
 use rustix::fs::{MemfdFlags, SeekFrom};
 use std::fs::File;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use vm::PAGE;
 use vm::state::VmState;
@@ -95,7 +95,7 @@ impl Vm {
             flags: 0,
             guest_phys_addr: 0,
             memory_size: MEMORY_SIZE,
-            userspace_addr: memory.guest as u64,
+            userspace_addr: memory.guest.as_mut_ptr() as u64,
         };
         // SAFETY: the region is `memory`, which is unmapped after the descriptors are closed.
         unsafe { vm.set_user_memory_region(region)? };
@@ -175,28 +175,14 @@ impl Vm {
 /// A memfd, mapped for the guest.
 struct Memory {
     file: File,
-    guest: *mut libc::c_void,
+    guest: MmapRaw,
 }
 
 impl Memory {
     fn new() -> Result<Self> {
         let file = File::from(rustix::fs::memfd_create("bare", MemfdFlags::CLOEXEC)?);
         file.set_len(MEMORY_SIZE)?;
-        let protection = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: a new mapping at an address of the kernel's choice replaces nothing.
-        let guest = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                MEMORY_SIZE as usize,
-                protection,
-                libc::MAP_SHARED | libc::MAP_NORESERVE,
-                file.as_raw_fd(),
-                0,
-            )
-        };
-        if guest == libc::MAP_FAILED {
-            return Err(std::io::Error::last_os_error().into());
-        }
+        let guest = MmapRaw::map_raw(&file)?;
         Ok(Self { file, guest })
     }
 
@@ -211,12 +197,5 @@ impl Memory {
             from = end;
         }
         Ok(ranges)
-    }
-}
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        // SAFETY: the mapping is ours, and the VM that used it is gone.
-        unsafe { libc::munmap(self.guest, MEMORY_SIZE as usize) };
     }
 }

@@ -25,11 +25,11 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use vm::Machine;
-use vm::state;
-use vm::{PAGE, VmConfig, VmKind};
+use vm::{Machine, PAGE, VmConfig, state};
 
 const TSC: u32 = 0x10;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Prints figures and remembers whether each kept its bound.
 #[derive(Default)]
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn figures() -> Result<Figures, Box<dyn Error>> {
+fn figures() -> Result<Figures> {
     let mut figures = Figures::default();
     let images = images::load(&[])?;
     for image in &images {
@@ -101,7 +101,7 @@ fn figures() -> Result<Figures, Box<dyn Error>> {
     Ok(figures)
 }
 
-fn sizes(figures: &mut Figures, image: &Image) -> Result<(), Box<dyn Error>> {
+fn sizes(figures: &mut Figures, image: &Image) -> Result<()> {
     let name = &image.name;
     figures.at_most(&format!("{name}: image file"), image.file.len() as f64 / 1024.0, 64.0, "KiB");
     let end = image.segments.iter().map(|s| s.address + s.size).max().unwrap_or(LOWEST);
@@ -116,12 +116,22 @@ fn sizes(figures: &mut Figures, image: &Image) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Instructions from the entry to `Armed` of a case, by its number; the model's TSC counts them.
-fn instructions(image: &Image, case: usize, delivery: DeliveryMode) -> Result<u64, Box<dyn Error>> {
-    let model = ModelMachine::new(&CORRECT);
-    let vcpu = boot(&model, image, delivery, true, HostFlags::PRESENT)?;
-    let mut session = Session::new(vcpu, image);
+/// A guest that has booted.
+fn at_ready<'i>(
+    machine: &dyn Machine,
+    image: &'i Image,
+    delivery: DeliveryMode,
+    payload: bool,
+) -> Result<Session<'i>> {
+    let mut session = Session::new(boot(machine, image, delivery, payload, HostFlags::PRESENT)?, image);
     while session.advance()? != Stopped::Doorbell(Doorbell::Ready) {}
+    Ok(session)
+}
+
+/// Instructions from the entry to `Armed` of a case, by its number; the model's TSC counts them.
+fn instructions(image: &Image, case: usize, delivery: DeliveryMode) -> Result<u64> {
+    let model = ModelMachine::new(&CORRECT);
+    let mut session = at_ready(&model, image, delivery, true)?;
     session.choose_case(u16::try_from(case)?)?;
     match session.advance()? {
         Stopped::Doorbell(Doorbell::Armed(_)) => tsc(&session),
@@ -130,12 +140,10 @@ fn instructions(image: &Image, case: usize, delivery: DeliveryMode) -> Result<u6
 }
 
 /// Instructions a second of the image `speed`: from its choice of a case to `Armed`, boot excluded.
-fn speed(figures: &mut Figures, file: &Path) -> Result<(), Box<dyn Error>> {
+fn speed(figures: &mut Figures, file: &Path) -> Result<()> {
     let image = Image::read(file)?;
     let model = ModelMachine::new(&CORRECT);
-    let vcpu = boot(&model, &image, DeliveryMode::Fred, true, HostFlags::PRESENT)?;
-    let mut session = Session::new(vcpu, &image);
-    while session.advance()? != Stopped::Doorbell(Doorbell::Ready) {}
+    let mut session = at_ready(&model, &image, DeliveryMode::Fred, true)?;
     session.choose_case(0)?;
     let (counted, time) = (tsc(&session)?, on_processor()?);
     let armed = session.advance()?;
@@ -156,29 +164,22 @@ fn speed(figures: &mut Figures, file: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn tsc(session: &Session<'_>) -> Result<u64, Box<dyn Error>> {
+fn tsc(session: &Session<'_>) -> Result<u64> {
     Ok(session.vcpu.msrs(&[TSC])?.first().map_or(0, |msr| msr.value))
 }
 
 /// Processor time of this thread: what other programs take on a shared machine is not in it.
-fn on_processor() -> Result<Duration, Box<dyn Error>> {
+fn on_processor() -> Result<Duration> {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat")?;
     let nanoseconds = stat.split(' ').next().ok_or("/proc/thread-self/schedstat is empty")?;
     Ok(Duration::from_nanos(nanoseconds.parse()?))
 }
 
 /// The pages that a fork of the snapshot at `Ready` has changed when its case is armed, in KiB.
-fn parked_kib(image: &Image) -> Result<f64, Box<dyn Error>> {
+fn parked_kib(image: &Image) -> Result<f64> {
     let model = ModelMachine::new(&CORRECT);
-    let vcpu = boot(&model, image, DeliveryMode::Fred, true, HostFlags::PRESENT)?;
-    let mut session = Session::new(vcpu, image);
-    while session.advance()? != Stopped::Doorbell(Doorbell::Ready) {}
-    let config = VmConfig {
-        memory_size: MEMORY_SIZE,
-        cpuid: model.cpuid().to_vec(),
-        exception_payload: true,
-        kind: VmKind::Plain,
-    };
+    let mut session = at_ready(&model, image, DeliveryMode::Fred, true)?;
+    let config = VmConfig::plain(&model, MEMORY_SIZE, true);
     let snapshot = state::save(session.vcpu.as_mut(), &model, &config)?;
     let mut fork = Session::new(state::restore(&model, &snapshot)?, image);
     while fork.advance()? != Stopped::Doorbell(Doorbell::Armed(0)) {}
@@ -192,7 +193,7 @@ fn parked_kib(image: &Image) -> Result<f64, Box<dyn Error>> {
     Ok((changed.count() * PAGE) as f64 / 1024.0)
 }
 
-fn median_ms(machine: &dyn Machine, images: &[Image], id: &str, runs: usize) -> Result<f64, Box<dyn Error>> {
+fn median_ms(machine: &dyn Machine, images: &[Image], id: &str, runs: usize) -> Result<f64> {
     let scenario: Scenario = id.parse()?;
     let image = images.iter().find(|image| image.name == scenario.image).ok_or("the image is missing")?;
     let mut runner = Runner::new(machine, None, Duration::from_secs(10));
@@ -207,11 +208,16 @@ fn median_ms(machine: &dyn Machine, images: &[Image], id: &str, runs: usize) -> 
             return Err(format!("{id}: {:?}", report.why).into());
         }
     }
-    times.sort_unstable();
-    Ok(times[times.len() / 2].as_secs_f64() * 1e3)
+    Ok(median(times))
 }
 
-fn default_run() -> Result<Duration, Box<dyn Error>> {
+/// In ms.
+fn median(mut times: Vec<Duration>) -> f64 {
+    times.sort_unstable();
+    times[times.len() / 2].as_secs_f64() * 1e3
+}
+
+fn default_run() -> Result<Duration> {
     let start = Instant::now();
     let status = Command::new(env!("CARGO_BIN_EXE_midflight")).arg("run").stdout(Stdio::null()).status()?;
     if !status.success() {

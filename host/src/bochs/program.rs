@@ -44,7 +44,7 @@ pub(crate) struct Running {
     /// The process. What the guest prints on port 0xE9 is on its standard output, Bochs' log on the other.
     pub(crate) child: Child,
     /// What it reads, and may read again after a reset.
-    _files: Vec<MemoryFile>,
+    pub(crate) files: Vec<MemoryFile>,
 }
 
 impl Program {
@@ -121,7 +121,7 @@ impl Program {
         if self.debugger {
             command.args(["-rc", &go.path()]);
         }
-        Ok(Running { child: Child::start(command)?, _files: vec![rom, vga, disk_file, configuration, go] })
+        Ok(Running { child: Child::start(command)?, files: vec![rom, vga, disk_file, configuration, go] })
     }
 
     /// Runs a guest to its end.

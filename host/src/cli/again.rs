@@ -115,8 +115,9 @@ fn program(typed: Option<OsString>) -> OsString {
 mod tests {
     use super::*;
 
-    fn given(line: &[&str]) -> Given {
-        Given::of(&Cli::command().try_get_matches_from(line).unwrap())
+    /// What was given on a command line as it is typed.
+    fn given(line: &str) -> Given {
+        Given::of(&Cli::command().try_get_matches_from(shlex::split(line).unwrap()).unwrap())
     }
 
     fn words_of(command: &str) -> Vec<String> {
@@ -125,68 +126,35 @@ mod tests {
 
     #[test]
     fn a_command_has_every_option_that_was_given_and_no_default() {
-        let given = given(&[
-            "midflight",
-            "--kvm",
-            "$HOME",
-            "run",
-            "pf/*",
-            "--image",
-            "a b",
-            "--image",
-            "it's",
-            "--storm-seconds=2",
-            "--frames",
-            "--host-fact",
-            "fred_series=v9",
-            "--require",
-            "kvm,fred",
-            "--known-issues=-x",
-        ]);
+        let given = given(
+            "midflight --kvm '$HOME' run 'pf/*' --image 'a b' --image \"it's\" --storm-seconds=2 --frames \
+             --host-fact fred_series=v9 --require kvm,fred --known-issues=-x",
+        );
         let again = given.command("run", &["pf/a:idt:cold"], &["require"]);
-        let expected = [
-            "run",
-            "pf/a:idt:cold",
-            "--frames",
-            "--storm-seconds",
-            "2",
-            "--known-issues=-x",
-            "--host-fact",
-            "fred_series=v9",
-            "--image",
-            "a b",
-            "--image",
-            "it's",
-            "--kvm",
-            "$HOME",
-        ];
-        let mut words = words_of(&again);
-        words.sort_unstable();
-        let mut sorted = expected.map(str::to_owned).to_vec();
-        sorted.sort_unstable();
-        assert_eq!(words, sorted, "{again}");
+        let expected = "midflight run pf/a:idt:cold --frames --storm-seconds 2 --known-issues=-x \
+                        --host-fact fred_series=v9 --image 'a b' --image \"it's\" --kvm '$HOME'";
+        let sorted = |command: &str| {
+            let mut words = words_of(command);
+            words.sort_unstable();
+            words
+        };
+        assert_eq!(sorted(&again), sorted(expected), "{again}");
         // As clap has it, it is the same again.
-        let line = shlex::split(&again).unwrap();
-        let line: Vec<&str> = line.iter().map(String::as_str).collect();
-        assert_eq!(self::given(&line).command("run", &["pf/a:idt:cold"], &[]), again);
+        assert_eq!(self::given(&again).command("run", &["pf/a:idt:cold"], &[]), again);
     }
 
     #[test]
     fn another_command_has_what_it_knows() {
-        let given = given(&["midflight", "explore", "pf", "--count", "3", "--timeout", "2", "--image", "x"]);
-        assert_eq!(
-            words_of(&given.command("run", &["id"], &[])),
-            ["run", "id", "--timeout", "2", "--image", "x"]
-        );
+        let given = given("midflight explore pf --count 3 --timeout 2 --image x");
+        let words = words_of(&given.command("run", &["id"], &[]));
+        assert_eq!(words, ["run", "id", "--timeout", "2", "--image", "x"]);
     }
 
     #[test]
     fn values_that_were_given_in_one_word_stay_in_one() {
-        let given = given(&["midflight", "compare", "soft", "--machines", "model,model"]);
-        assert_eq!(
-            words_of(&given.command("compare", &["soft"], &[])),
-            ["compare", "soft", "--machines", "model,model"]
-        );
+        let given = given("midflight compare soft --machines model,model");
+        let words = words_of(&given.command("compare", &["soft"], &[]));
+        assert_eq!(words, ["compare", "soft", "--machines", "model,model"]);
     }
 
     #[test]
@@ -196,7 +164,7 @@ mod tests {
             assert_eq!(program(typed.map(OsString::from)), this, "{typed:?}");
         }
         assert_eq!(program(Some(this.clone().into())), this);
-        let called = given(&["midflight", "--called-as", "sudo 'a b' on-kernel --", "run"]);
+        let called = given("midflight --called-as \"sudo 'a b' on-kernel --\" run");
         assert_eq!(called.command("run", &["id"], &[]), "sudo 'a b' on-kernel -- run id");
     }
 }

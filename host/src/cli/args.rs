@@ -11,7 +11,6 @@ pub(super) use groups::{KnownArgs, PartArgs, StormArgs, WatchArgs};
 pub(super) use guest::{ResumeArgs, SaveArgs};
 pub(super) use on_kernel::OnKernelArgs;
 
-use crate::engine::options::RunOptions;
 use crate::machines::{MachineKind, MachineOptions};
 use crate::report::Format;
 use crate::scenario::DeliveryMode;
@@ -39,7 +38,6 @@ pub(crate) struct Cli {
     /// The command line that started this midflight in another process or kernel, for the commands in its report
     #[arg(long, global = true, hide = true)]
     pub(crate) called_as: Option<OsString>,
-    /// The command.
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -134,10 +132,8 @@ pub(crate) struct RunArgs {
     /// Run each scenario N times; the worst outcome is reported
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) repeat: u32,
-    /// How long storms last.
     #[command(flatten)]
     pub(crate) storm: StormArgs,
-    /// Known issues and the kernel's log.
     #[command(flatten)]
     pub(crate) watch: WatchArgs,
 }
@@ -146,16 +142,6 @@ impl RunArgs {
     /// What it says of machines.
     pub(super) fn machine_options<'a>(&'a self, kvm: &'a Path) -> MachineOptions<'a> {
         MachineOptions { kvm, behaviour: self.behaviour.as_deref(), bochs: self.bochs.options() }
-    }
-
-    /// How scenarios are run, with the images in `files`.
-    pub(super) fn options(&self, files: &[PathBuf]) -> RunOptions {
-        RunOptions {
-            images: files.to_vec(),
-            frames: self.frames,
-            storm: self.storm.bounds(),
-            ..RunOptions::within(self.timeout)
-        }
     }
 }
 

@@ -1,35 +1,29 @@
 //! `midflight compare`.
 
 mod chosen;
+mod printed;
 
-use super::again::Given;
 use super::args::CompareArgs;
-use super::error::CliError;
 use super::host::host_facts;
 use super::known::known_issues;
-use super::mounted;
 use super::progress::progress_bar;
+use super::{CliError, Given, mounted};
 use crate::compare::across;
 use crate::compare::excuse::{Excuses, not_shown};
 use crate::compare::observe::{Observations, observe};
 use crate::compare::pair::{PATHS, Pair};
 use crate::compare::{self, Comparison};
 use crate::ending;
-use crate::engine::job::Job;
-use crate::engine::options::RunOptions;
 use crate::engine::plan::{Abilities, met_needs};
 use crate::engine::worker::{Setup, Worker, WorkerError};
-use crate::engine::{asker, pool};
+use crate::engine::{Job, RunOptions, asker, pool};
 use crate::image::Image;
 use crate::kernel_log::KernelSaid;
 use crate::machines::Described;
 use crate::machines::narrowed::Narrowed;
 use crate::report::compare::{Ended, totals};
-use crate::report::facts::HostFacts;
-use crate::report::finding::Finding;
 use crate::report::known::{By, JudgedWarnings, KnownIssues, Of};
-use crate::report::outcome::{Outcome, Report};
-use crate::report::{self, Early, Totals};
+use crate::report::{self, Early, Finding, HostFacts, Outcome, Report, Totals};
 use crate::scenario::Scenario;
 use std::io::{BufWriter, Write, stdout};
 use std::ops::ControlFlow;
@@ -49,8 +43,11 @@ pub(super) fn compare(
     let facts = host_facts(kvm, &args.known)?;
     let scenarios_of = if args.migrate { across::scenarios } else { compare::scenarios };
     let scenarios = chosen::scenarios(args, &images, scenarios_of)?;
-    let machines = pair.open()?;
     let options = RunOptions { images: files, ..RunOptions::within(args.timeout) };
+    if pair.any(|quirks| !quirks.stops) {
+        return Comparing { args, given, pair, images: &images, options, facts, known }.printed(&scenarios);
+    }
+    let machines = pair.open()?;
     let run = Comparing { args, given, pair, images: &images, options, facts, known };
     let abilities = run.abilities(&machines, &scenarios)?;
     if args.migrate {
@@ -107,13 +104,8 @@ impl Comparing<'_> {
         machines: &[Narrowed; 2],
     ) -> Result<u8, CliError> {
         let excuses = Excuses { known: &self.known, facts: &self.facts };
-        let bar = progress_bar("compare", scenarios.len());
-        let mut output = BufWriter::new(stdout().lock());
-        let mut comparisons: Vec<Comparison> = Vec::new();
         let mut observers = [0, 1].map(|side| self.observer(machines, side));
-        let mut one = |(index, scenario): &(usize, Scenario)| {
-            bar.inc(1);
-            bar.set_message(scenario.to_string());
+        self.each(scenarios, |(index, scenario)| {
             let image = &self.images[*index];
             if let Some(reason) = compare::skip_reason(abilities, image, scenario) {
                 return Comparison::new(&self.pair, scenario)
@@ -127,8 +119,22 @@ impl Comparing<'_> {
                     Comparison::new(&self.pair, scenario).concluded(Outcome::Error, Finding::program(error))
                 }
             }
-        };
+        })
+    }
+
+    /// Compares each case, and reports.
+    fn each(
+        &self,
+        scenarios: &[(usize, Scenario)],
+        mut one: impl FnMut(&(usize, Scenario)) -> Comparison,
+    ) -> Result<u8, CliError> {
+        let excuses = Excuses { known: &self.known, facts: &self.facts };
+        let bar = progress_bar("compare", scenarios.len());
+        let mut output = BufWriter::new(stdout().lock());
+        let mut comparisons: Vec<Comparison> = Vec::new();
         for scenario in scenarios {
+            bar.inc(1);
+            bar.set_message(scenario.1.to_string());
             let mut comparison = one(scenario);
             if !self.may_skip() {
                 comparison.deny_skip();
@@ -171,12 +177,7 @@ impl Comparing<'_> {
             for (index, scenario) in scenarios.clone() {
                 match across::skip_reason(abilities, path, &self.images[index], &scenario) {
                     None => run.push((index, scenario)),
-                    Some(why) => {
-                        skipped.push(
-                            Report::new(&scenario, &name, None)
-                                .concluded(Outcome::Skip, Finding::Lacks { what: why }),
-                        );
-                    }
+                    Some(why) => skipped.push(Report::lacking(&scenario, &name, None, why)),
                 }
             }
             let job = Job::Across { pair: self.pair.clone(), path: path.to_vec() };

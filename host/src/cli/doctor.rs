@@ -1,8 +1,6 @@
 //! `midflight doctor`: what this host can and cannot test, and what to do about it.
 
-use super::again::Given;
-use super::error::CliError;
-use super::mounted;
+use super::{CliError, Given, mounted};
 use crate::engine::asker::Asker;
 use crate::engine::questions::{Question, StopSupport};
 use crate::images;

@@ -1,20 +1,17 @@
 //! `midflight explore`.
 
-use super::again::Given;
 use super::args::ExploreArgs;
-use super::error::CliError;
-use super::mounted;
 use super::progress::progress_bar;
-use super::run::again;
+use super::run::{NOT_AGAIN, again};
+use super::{CliError, Given, mounted};
 use crate::ending;
 use crate::engine::explore::{Bounds, Found, explore, schedules};
-use crate::image::{Case, Image};
+use crate::image::Image;
 use crate::images;
 use crate::machines::model::Model;
-use crate::report::outcome::{Outcome, Report};
-use crate::report::{Totals, human};
+use crate::report::{Outcome, Report, Totals, human};
+use crate::scenario::cold;
 use crate::scenario::filter::{Filter, near};
-use crate::scenario::{DeliveryMode, is_possible};
 use std::io::{BufWriter, Write, stdout};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -81,7 +78,7 @@ pub(super) fn run(args: &ExploreArgs, files: &[PathBuf], given: &Given) -> Resul
     writeln!(output)?;
     let wrong = reports.iter().filter(|r| matches!(r.outcome, Outcome::Fail | Outcome::Error));
     for report in wrong.take(SHOWN) {
-        human::one(&mut output, report, &|| Some(again(given, report)))?;
+        human::one(&mut output, report, &|| Some(again(given, "run", report, &NOT_AGAIN)))?;
     }
     let totals = Totals::of(&reports);
     let Totals { pass, fail, error, cuts, .. } = totals;
@@ -100,12 +97,8 @@ pub(super) fn run(args: &ExploreArgs, files: &[PathBuf], given: &Given) -> Resul
 
 /// The texts that filters are matched with: each `image/case:delivery`.
 fn names(images: &[Image]) -> Vec<String> {
-    let deliveries = |image: &Image, case: &Case| {
-        let possible =
-            [DeliveryMode::Fred, DeliveryMode::Idt].into_iter().filter(|one| is_possible(case, *one));
-        possible.map(|delivery| format!("{}/{}:{delivery}", image.name, case.name)).collect::<Vec<_>>()
-    };
-    images.iter().flat_map(|image| image.cases.iter().flat_map(|case| deliveries(image, case))).collect()
+    let of_image = |image| cold(image).into_iter().map(|scenario| scenario.case_name());
+    images.iter().flat_map(of_image).collect()
 }
 
 /// How many failures are shown whole; each is counted in the table.

@@ -1,7 +1,7 @@
 //! A bound for `save` and `resume` that holds whatever the machine does, and the process of
 //! `migrate-process`, which resumes guests for its parent.
 
-use super::error::CliError;
+use super::CliError;
 use crate::machines::{Described, Description};
 use crate::migration::channel;
 use std::io::{BufReader, stdin, stdout};

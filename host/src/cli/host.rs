@@ -1,9 +1,9 @@
 //! Options about the host.
 
+use super::CliError;
 use super::args::KnownArgs;
-use super::error::CliError;
 use crate::kernel_log::{DEVICE, KernelLog};
-use crate::report::facts::HostFacts;
+use crate::report::HostFacts;
 use std::path::Path;
 
 /// The facts read from the host, and those that the user states.

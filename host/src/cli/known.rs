@@ -1,7 +1,7 @@
 //! Which list of known issues a command line means.
 
+use super::CliError;
 use super::args::KnownArgs;
-use super::error::CliError;
 use crate::images::{self, ImagesError};
 use crate::report::known::{KnownIssues, Loaded};
 use std::path::PathBuf;

@@ -1,9 +1,8 @@
 //! `midflight list`.
 
 use super::args::ListArgs;
-use super::error::CliError;
-use super::select;
 use super::select::Selection;
+use super::{CliError, select};
 use crate::images;
 use std::io::{Write, stderr, stdout};
 use std::path::PathBuf;

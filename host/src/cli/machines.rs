@@ -1,6 +1,6 @@
 //! The machines that a command line means.
 
-use super::error::CliError;
+use super::CliError;
 use crate::engine::plan::met_needs;
 use crate::machines::{Described, Description, MachineKind, MachineOptions, Opened, Unavailable};
 use std::cell::OnceCell;

@@ -1,12 +1,9 @@
 //! The kernel's file systems without which every scenario would fail for the same reason.
 
-use super::error::CliError;
+use super::CliError;
 use std::path::Path;
 
-/// Checks that `/proc` is there, and with `kvm` also `/sys`.
-///
-/// # Errors
-/// When one is not.
+/// Checks that `/proc` is there, and with `kvm` also `/sys`. Fails when one is not.
 pub(super) fn check(kvm: bool) -> Result<(), CliError> {
     if Path::new("/proc/self/exe").symlink_metadata().is_err() {
         let why = "midflight starts processes of its own through /proc/self/exe, and what is known of a host \

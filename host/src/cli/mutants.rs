@@ -1,7 +1,7 @@
 //! `midflight mutants`.
 
+use super::CliError;
 use super::args::MutantsArgs;
-use super::error::CliError;
 use crate::ending::{self, Signal};
 use crate::engine::mutants::Matrix;
 use crate::images;

@@ -1,14 +1,12 @@
 //! How `run`, `save` and `resume` report: each scenario as it ends, and a summary at the end.
 
-use super::error::CliError;
+use super::CliError;
 use crate::ending;
 use crate::engine::repeat::Runs;
 use crate::kernel_log::KernelLog;
 use crate::machines::quirks;
-use crate::report::facts::HostFacts;
 use crate::report::known::{JudgedWarnings, KnownIssues};
-use crate::report::outcome::Report;
-use crate::report::{Early, Ended, Format, Totals};
+use crate::report::{Early, Ended, Format, HostFacts, Report, Totals};
 use crate::scenario::Scenario;
 use indicatif::ProgressBar;
 use std::collections::HashMap;

@@ -1,18 +1,16 @@
 //! `midflight resume`.
 
-use super::again::Given;
 use super::args::ResumeArgs;
-use super::error::CliError;
 use super::guest::within;
 use super::host::{host_facts, kernel_log};
 use super::known::known_issues;
-use super::mounted;
 use super::printer::{Printer, Reporting};
+use super::{CliError, Given, mounted};
 use crate::engine::runner::conclude;
 use crate::machines::{Described, MachineKind};
 use crate::migration::timed::Timed;
 use crate::migration::{GRACE, MigrationError, finish, receive};
-use crate::report::outcome::Report;
+use crate::report::Report;
 use crate::stream::Guest;
 use std::collections::HashMap;
 use std::fs::OpenOptions;

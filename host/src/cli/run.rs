@@ -2,21 +2,20 @@
 
 mod on;
 
-use super::again::Given;
 use super::args::RunArgs;
-use super::error::CliError;
 use super::host::{host_facts, kernel_log};
 use super::known::known_issues;
 use super::machines::{Candidate, Machines};
-use super::mounted;
 use super::printer::{Printer, Reporting};
 use super::select::{Selected, select};
+use super::{CliError, Given, mounted};
 use crate::ending;
+use crate::engine::RunOptions;
 use crate::engine::plan::with_delivery;
 use crate::image::{DeliveryMode, Image};
 use crate::images;
 use crate::machines::{Described, Description};
-use crate::report::outcome::Report;
+use crate::report::Report;
 use crate::scenario::{Plan, Scenario};
 use crate::stops::storm::StormBounds;
 use on::MachineRuns;
@@ -73,10 +72,11 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path, given: &Given) 
     let facts = host_facts(kvm, &args.watch.known)?;
     machines.require(&args.require)?;
 
-    let again = |report: &Report| Some(again(given, report));
+    let again = |report: &Report| Some(again(given, "run", report, &NOT_AGAIN));
     let how = Reporting { format: args.format, known: &known, facts, again: &again, times: args.repeat };
+    let within = RunOptions::within(args.timeout);
     let mut run = MachineRuns {
-        options: args.options(files),
+        options: RunOptions { images: files.to_vec(), frames: args.frames, storm, ..within },
         repeat: args.repeat,
         images: &images,
         kernel_log,
@@ -97,15 +97,17 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path, given: &Given) 
     }
 }
 
-/// The command that runs a scenario again, on its machine alone.
-pub(super) fn again(given: &Given, report: &Report) -> String {
+/// What a command that runs one scenario again leaves out: the id has the delivery, the machine is named, and
+/// the command is for a person who has it before them.
+pub(super) const NOT_AGAIN: [&str; 8] =
+    ["machine", "behaviour", "delivery", "require", "allow_empty", "format", "cover", "partition"];
+
+/// The command that runs a scenario again by `subcommand`, on its machine alone.
+pub(super) fn again(given: &Given, subcommand: &str, report: &Report, without: &[&str]) -> String {
     let id = report.scenario.to_string();
     let mut words = vec![id.as_str(), "--machine", &report.machine];
     words.extend(report.behaviour.iter().flat_map(|name| ["--behaviour", name]));
-    // The id has the delivery; the command is for a person who has the machine before them.
-    let without =
-        ["machine", "behaviour", "delivery", "require", "allow_empty", "format", "cover", "partition"];
-    given.command("run", &words, &without)
+    given.command(subcommand, &words, without)
 }
 
 /// Which scenarios run on which machine.

@@ -1,13 +1,12 @@
 //! `midflight save`.
 
-use super::again::Given;
 use super::args::SaveArgs;
-use super::error::CliError;
 use super::guest::within;
 use super::host::{host_facts, kernel_log};
 use super::known::known_issues;
 use super::printer::{Printer, Reporting};
-use super::{mounted, select};
+use super::run::again;
+use super::{CliError, Given, mounted, select};
 use crate::engine::asker;
 use crate::engine::plan::met_needs;
 use crate::engine::runner::Runner;
@@ -17,10 +16,7 @@ use crate::machines::kvm::Kvm;
 use crate::machines::{Described, Description, MachineKind};
 use crate::migration::timed::Timed;
 use crate::migration::{GRACE, Migrated};
-use crate::report::facts::HostFacts;
-use crate::report::finding::Finding;
-use crate::report::outcome::{Outcome, Report};
-use crate::report::{Format, human};
+use crate::report::{Format, HostFacts, Report, human};
 use crate::scenario::{Action, Migration, Plan, Scenario};
 use crate::stream::{Guest, base_of};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat};
@@ -53,10 +49,7 @@ pub(super) fn save(args: &SaveArgs, files: &[PathBuf], kvm: &Path, given: &Given
     let image = images[index].clone();
     let machine = description.machine()?;
     let (report, stream) = match lack(&description, machine.as_ref(), &image, &scenario)? {
-        Some(lack) => {
-            let report = Report::new(&scenario, machine.name(), description.behaviour());
-            (report.concluded(Outcome::Skip, Finding::Lacks { what: lack }), None)
-        }
+        Some(lack) => (Report::lacking(&scenario, machine.name(), description.behaviour(), lack), None),
         None => cut(description, image, scenario, args.timeout, facts.clone())?,
     };
     if let Some(stream) = stream {
@@ -65,19 +58,11 @@ pub(super) fn save(args: &SaveArgs, files: &[PathBuf], kvm: &Path, given: &Given
         human::saved(&mut stderr().lock(), &report, stream.len(), &kernel)?;
         return Ok(kernel.exit_code());
     }
-    let again = |report: &Report| Some(again(given, report));
+    let again = |report: &Report| Some(again(given, "save", report, &["machine", "behaviour"]));
     let how = Reporting { format: Format::Human, known: &known, facts, again: &again, times: 1 };
     let mut printer = Printer::new(how, stderr().lock());
     printer.ran(report)?;
     printer.finish(kernel_log, &HashMap::new(), 1, false)
-}
-
-/// The command that repeats it.
-fn again(given: &Given, report: &Report) -> String {
-    let id = report.scenario.to_string();
-    let mut words = vec![id.as_str(), "--machine", &report.machine];
-    words.extend(report.behaviour.iter().flat_map(|name| ["--behaviour", name]));
-    given.command("save", &words, &["machine", "behaviour"])
 }
 
 /// Runs a scenario up to its cut; the guest's stream, where there was one to be saved.
@@ -100,10 +85,7 @@ fn cut(
         }));
         let report = runner.run(&image, &scenario);
         drop(runner);
-        Ok(match saved.into_inner() {
-            Some((report, stream)) => (report, Some(stream)),
-            None => (report, None),
-        })
+        Ok(saved.into_inner().map_or((report, None), |(report, stream)| (report, Some(stream))))
     })
 }
 

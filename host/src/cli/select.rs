@@ -1,6 +1,6 @@
 //! Which scenarios a command line means.
 
-use super::error::CliError;
+use super::CliError;
 use crate::image::Image;
 use crate::scenario::filter::{Filter, near};
 use crate::scenario::{self, Scenario};
@@ -17,17 +17,11 @@ pub(super) struct Selection {
     pub(super) meanings: Vec<String>,
 }
 
-/// Every scenario that one of `filters` matches; all of them when there is no filter.
-///
-/// # Errors
-/// When a filter names nothing, or matches nothing. With `allow_empty` one that matches nothing is only
-/// reported on standard error if another matches.
+/// Every scenario that one of `filters` matches; all of them when there is no filter. Fails when a filter
+/// names nothing, or matches nothing. With `allow_empty` one that matches nothing is only reported on
+/// standard error if another matches.
 pub(super) fn select(images: &[Image], filters: &[String], allow_empty: bool) -> Result<Selection, CliError> {
-    let all: Selected = images
-        .iter()
-        .enumerate()
-        .flat_map(|(index, image)| scenario::all(image).into_iter().map(move |scenario| (index, scenario)))
-        .collect();
+    let all = scenario::indexed(images, scenario::all);
     if filters.is_empty() {
         return Ok(Selection { scenarios: all, meanings: Vec::new() });
     }
@@ -69,10 +63,8 @@ fn meaning(filter: &Filter, matched: &[&Scenario]) -> String {
     format!("{filter}: {} of {}", count(matched.len(), "scenario"), count(cases.len(), "case"))
 }
 
-/// The one scenario that `id` means, for a command that does `what` with one.
-///
-/// # Errors
-/// When there is none, or more than one.
+/// The one scenario that `id` means, for a command that does `what` with one. Fails when there is none, or
+/// more than one.
 pub(super) fn one(images: &[Image], id: &str, what: &str) -> Result<(usize, Scenario), CliError> {
     let mut chosen = select(images, &[id.to_owned()], false)?.scenarios;
     match (chosen.pop(), chosen.len()) {

@@ -1,15 +1,12 @@
 //! `midflight trace`.
 
-use super::again::Given;
 use super::args::TraceArgs;
-use super::error::CliError;
-use super::select;
+use super::{CliError, Given, select};
 use crate::engine::runner::Runner;
 use crate::images;
 use crate::machines::model::Model;
 use crate::migration::channel::migrate_in_memory;
-use crate::report::outcome::Outcome;
-use crate::report::{Totals, human};
+use crate::report::{Outcome, Totals, human};
 use model::ModelMachine;
 use model::hypervisor::trace::Trace;
 use std::io::{BufWriter, Write, stdout};

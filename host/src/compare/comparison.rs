@@ -1,9 +1,7 @@
 //! The result of one case on two machines, as data.
 
 use super::pair::Pair;
-use crate::report::difference::Seen;
-use crate::report::finding::Finding;
-use crate::report::outcome::{Cited, Outcome};
+use crate::report::{Cited, Finding, Outcome, Seen};
 use crate::scenario::Scenario;
 use serde::Serialize;
 

@@ -2,8 +2,7 @@
 
 use crate::engine::runner::{OnSeen, Runner};
 use crate::image::Image;
-use crate::report::difference::{MailboxField, Seen};
-use crate::report::outcome::Report;
+use crate::report::{MailboxField, Report, Seen};
 use crate::scenario::Scenario;
 use crate::session::Session;
 use fred::msr;
@@ -14,10 +13,9 @@ use protocol::mailbox::DELIVERIES;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::time::Duration;
-use vm::Machine;
 use vm::state::Field;
 use vm::state::field::{Register, Segment, SegmentPart, Table, TablePart};
-use vm::{Vcpu, VcpuError};
+use vm::{Machine, Vcpu, VcpuError};
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Everything that was seen of one case on one machine.

@@ -42,10 +42,7 @@ impl Pair {
     }
 
     /// Opens the two, and narrows them. What CPUID says about the processor's make is that of this host's
-    /// where one of the two is on it, else the first one's.
-    ///
-    /// # Errors
-    /// When one cannot be used.
+    /// where one of the two is on it, else the first one's. Fails when one cannot be used.
     pub fn open(&self) -> Result<[Narrowed; 2], Unavailable> {
         let [first, second] = &self.0;
         let machines = [first.machine()?, second.machine()?];

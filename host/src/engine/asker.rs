@@ -11,10 +11,7 @@ use crate::scenario::Scenario;
 use protocol::need::Needs;
 
 /// Probes what `scenarios` (image index and scenario) depend on, on the machine that is called `name` and
-/// meets the needs `meets`.
-///
-/// # Errors
-/// When it cannot be asked.
+/// meets the needs `meets`. Fails when it cannot be asked.
 pub(crate) fn abilities(
     machine: &Description,
     name: &str,
@@ -42,10 +39,7 @@ impl<'d> Asker<'d> {
         Self { machine, worker: machine.quirks().may_hang.then(|| Worker::new(setup())) }
     }
 
-    /// Asks each of `questions`, with KVM_CAP_EXCEPTION_PAYLOAD on or off.
-    ///
-    /// # Errors
-    /// When it cannot be asked.
+    /// Asks each of `questions`, with KVM_CAP_EXCEPTION_PAYLOAD on or off. Fails when it cannot be asked.
     pub(crate) fn ask(&mut self, payload: bool, questions: &[Question]) -> Result<StopSupport, WorkerError> {
         let failed = |why: String| WorkerError::Failed(why);
         match &mut self.worker {

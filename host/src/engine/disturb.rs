@@ -18,10 +18,7 @@ pub(crate) const DR6: u64 = 0xFFFF_AFF4;
 
 /// Rewrites the registers and reports that to the judge. `phase` is the event's in flight; a debug exception that
 /// MOV SS holds back has its effect on DR6 still before it. IA32_XFD_ERR is left alone where `has_xfd`
-/// is false.
-///
-/// # Errors
-/// When a register cannot be read or written.
+/// is false. Fails when a register cannot be read or written.
 pub(crate) fn disturb(session: &mut Session<'_>, phase: Phase, has_xfd: bool) -> Result<(), VcpuError> {
     let mut sregs = session.vcpu.sregs()?;
     sregs.cr2 = CR2;

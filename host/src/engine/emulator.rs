@@ -1,13 +1,11 @@
 //! Images under an external emulator: one boot for all cases of an image and a delivery.
 
 use crate::ending;
-use crate::engine::options::RunOptions;
+use crate::engine::RunOptions;
 use crate::image::{DeliveryMode, Image};
 use crate::machines::emulator::{BootError, Emulator};
 use crate::machines::transcript::{CaseOutcome, FailLine, ImageRun};
-use crate::report::difference::{Difference, Field};
-use crate::report::finding::{Disbelief, Finding};
-use crate::report::outcome::{Outcome, Report};
+use crate::report::{Difference, Disbelief, Field, Finding, Outcome, Report};
 use crate::scenario::Scenario;
 use protocol::exit::ImageExit;
 use std::ops::ControlFlow;

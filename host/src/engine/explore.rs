@@ -1,15 +1,13 @@
 //! Every memory access of a delivery as a stop, alone and in pairs, with every action: on the model.
 
 use crate::ending;
-use crate::engine::job::Job;
-use crate::engine::options::RunOptions;
-use crate::engine::pool;
 use crate::engine::runner::Runner;
+use crate::engine::{Job, RunOptions, pool};
 use crate::image::Image;
 use crate::machines::Description;
 use crate::machines::model::Model;
-use crate::report::outcome::{AtCut, Report};
-use crate::scenario::{self, Action, DeliveryMode, Plan, Scenario, Stop};
+use crate::report::{AtCut, Report};
+use crate::scenario::{self, Action, Plan, Scenario, Stop};
 use crate::stops::Access;
 use crate::stops::action::EACH;
 use model::ModelMachine;
@@ -80,39 +78,32 @@ pub(crate) fn schedules(
     let mut so_many = 0;
     let mut found = Found::default();
     for (index, image) in images.iter().enumerate() {
-        for case in &image.cases {
-            for delivery in [DeliveryMode::Fred, DeliveryMode::Idt] {
-                let name = format!("{}/{}:{delivery}", image.name, case.name);
-                if case.entries(delivery) == 0 || !scenario::is_possible(case, delivery) || !wanted(&name) {
-                    continue;
-                }
-                if so_many >= bounds.count || is_over(end) {
-                    found.cut_short = true;
-                    return found;
-                }
-                progress(&name);
-                let uncut = Scenario {
-                    image: image.name.clone(),
-                    case: case.name.clone(),
-                    delivery,
-                    payload: true,
-                    plan: Plan::None,
-                };
-                let mut runs = |stop| run(&mut runner, image, &uncut, stop);
-                let accesses = count(|n| runs(access(n, None)).cut.is_some());
-                let scenarios: Vec<Scenario> =
-                    plans(accesses, &mut runs).map(|plan| Scenario { plan, ..uncut.clone() }).collect();
-                so_many += scenarios.len();
-                found.schedules.push(Schedules { image: index, name, accesses, scenarios });
+        let delivers =
+            |cold: &Scenario| image.case(&cold.case).is_some_and(|(_, case)| case.entries(cold.delivery) > 0);
+        for cold in scenario::cold(image).into_iter().filter(delivers) {
+            let name = cold.case_name();
+            if !wanted(&name) {
+                continue;
             }
+            if so_many >= bounds.count || is_over(end) {
+                found.cut_short = true;
+                return found;
+            }
+            progress(&name);
+            let mut runs = |stop| run(&mut runner, image, &cold, stop);
+            let accesses = count(|n| runs(access(n, None)).cut.is_some());
+            let scenarios: Vec<Scenario> =
+                plans(accesses, &mut runs).map(|plan| Scenario { plan, ..cold.clone() }).collect();
+            so_many += scenarios.len();
+            found.schedules.push(Schedules { image: index, name, accesses, scenarios });
         }
     }
     found
 }
 
-fn run(runner: &mut Runner<'_>, image: &Image, uncut: &Scenario, stop: Stop) -> Report {
+fn run(runner: &mut Runner<'_>, image: &Image, cold: &Scenario, stop: Stop) -> Report {
     let plan = Plan::Cut(stop, Action::RESUME);
-    runner.run(image, &Scenario { plan, ..uncut.clone() })
+    runner.run(image, &Scenario { plan, ..cold.clone() })
 }
 
 fn access(first: u16, second: Option<u16>) -> Stop {

@@ -9,8 +9,7 @@ use crate::image::Image;
 use crate::machines::{Described, Description, Unavailable};
 use crate::migration::channel::migrate_in_memory;
 use crate::migration::process::{Destination, migrate_to_process};
-use crate::report::finding::Finding;
-use crate::report::outcome::{Outcome, Report};
+use crate::report::{Finding, Outcome, Report};
 use crate::scenario::Scenario;
 use serde::{Deserialize, Serialize};
 use vm::Machine;
@@ -57,10 +56,7 @@ impl Job {
         }
     }
 
-    /// Opens its machines.
-    ///
-    /// # Errors
-    /// When one cannot be used.
+    /// Opens its machines. Fails when one cannot be used.
     pub(crate) fn open(&self) -> Result<Vec<Box<dyn Machine>>, Unavailable> {
         match self {
             Self::On(machine) => Ok(vec![machine.machine()?]),
@@ -70,10 +66,8 @@ impl Job {
         }
     }
 
-    /// The first of `machines`, as [`Job::open`] has opened them, that a guest is on.
-    ///
-    /// # Errors
-    /// When there is none.
+    /// The first of `machines`, as [`Job::open`] has opened them, that a guest is on. Fails when there is
+    /// none.
     pub(crate) fn source<'m>(
         &self,
         machines: &'m [Box<dyn Machine>],
@@ -89,10 +83,8 @@ impl Job {
         path.iter().filter_map(|stage| machines.get(*stage).map(AsRef::as_ref))
     }
 
-    /// What runs its scenarios on `machines`, as [`Job::open`] has opened them.
-    ///
-    /// # Errors
-    /// When no guest is on one of them.
+    /// What runs its scenarios on `machines`, as [`Job::open`] has opened them. Fails when no guest is on one
+    /// of them.
     pub(crate) fn runner<'m>(
         &'m self,
         machines: &'m [Box<dyn Machine>],

@@ -31,3 +31,6 @@ pub mod runner;
 pub(crate) mod serve;
 pub(crate) mod verdict;
 pub(crate) mod worker;
+
+pub(crate) use job::Job;
+pub(crate) use options::RunOptions;

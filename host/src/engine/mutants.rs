@@ -1,15 +1,12 @@
 //! Every behaviour of the model against every scenario: the suite judged.
 
 use crate::ending;
-use crate::engine::job::Job;
-use crate::engine::options::RunOptions;
-use crate::engine::pool;
+use crate::engine::{Job, RunOptions, pool};
 use crate::image::Image;
 use crate::machines::Description;
 use crate::machines::model::Model;
-use crate::report::Totals;
-use crate::report::outcome::{Outcome, Report};
-use crate::scenario::{self, Plan, Scenario};
+use crate::report::{Outcome, Report, Totals};
+use crate::scenario::{self, Plan};
 use model::hypervisor::behaviour::{self, Behaviour};
 use protocol::note::CaseFlags;
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,11 +52,7 @@ impl Matrix {
     /// Runs everything; `progress` is called for each row as it is done. `None` when this process is
     /// [ended by a signal](ending::signal) before that.
     pub(crate) fn run(images: &[Image], timeout: Duration, mut progress: impl FnMut(&Row)) -> Option<Self> {
-        let scenarios: Vec<(usize, Scenario)> = images
-            .iter()
-            .enumerate()
-            .flat_map(|(index, image)| scenario::all(image).into_iter().map(move |one| (index, one)))
-            .collect();
+        let scenarios = scenario::indexed(images, scenario::all);
         let mut useful = BTreeSet::new();
         let mut rows = Vec::new();
         for behaviour in behaviour::all() {

@@ -2,8 +2,7 @@
 
 use crate::engine::questions::{Question, StopSupport, Support};
 use crate::image::{Case, Image};
-use crate::report::finding::Finding;
-use crate::report::outcome::{Outcome, Report};
+use crate::report::Report;
 use crate::scenario::{self, DeliveryMode, Plan, Scenario};
 use fred::cpuid::{AMX_TILE, FRED, Feature, INTEL, RDTSCP, SMAP, SMEP, XFD, vendor};
 use protocol::need::Needs;
@@ -15,10 +14,8 @@ use vm::cpuid::{has, output};
 pub struct Abilities {
     machine: String,
     meets: Needs,
-    /// What it answered with KVM_CAP_EXCEPTION_PAYLOAD on.
-    with_payload: StopSupport,
-    /// What it answered with the capability off.
-    without_payload: StopSupport,
+    /// What it answered with KVM_CAP_EXCEPTION_PAYLOAD off, and with it on.
+    support: [StopSupport; 2],
 }
 
 /// The needs that CPUID alone does not answer, and what a machine is asked instead.
@@ -32,10 +29,7 @@ fn questions_of_case(case: &Case, delivery: DeliveryMode) -> impl Iterator<Item 
 
 /// What a plan asks of a machine: nothing where nothing is stopped.
 fn question_of_plan(plan: Plan) -> Option<Question> {
-    match plan {
-        Plan::Cold | Plan::None => None,
-        Plan::Cut(stop, _) => Some(Question::Stop(stop.asked())),
-    }
+    plan.cut().map(|(stop, _)| Question::Stop(stop.asked()))
 }
 
 /// What `scenarios` ask of a machine that meets the needs `meets`, each question once, with
@@ -86,10 +80,8 @@ pub fn met_needs(machine: &dyn Machine) -> Needs {
 
 impl Abilities {
     /// Finds out what `scenarios` (image index and scenario) depend on, and nothing else: `ask` is called
-    /// once with KVM_CAP_EXCEPTION_PAYLOAD on and once with it off, where there is anything to ask.
-    ///
-    /// # Errors
-    /// As `ask`.
+    /// once with KVM_CAP_EXCEPTION_PAYLOAD on and once with it off, where there is anything to ask. Fails as
+    /// `ask`.
     pub fn find_out<E>(
         machine: &str,
         meets: Needs,
@@ -102,12 +94,8 @@ impl Abilities {
             let questions = questions(each, meets, payload);
             if questions.is_empty() { Ok(StopSupport::default()) } else { ask(payload, &questions) }
         };
-        Ok(Self {
-            machine: machine.to_owned(),
-            meets,
-            with_payload: support(true)?,
-            without_payload: support(false)?,
-        })
+        let (with_payload, without) = (support(true)?, support(false)?);
+        Ok(Self { machine: machine.to_owned(), meets, support: [without, with_payload] })
     }
 
     /// The machine's name.
@@ -159,7 +147,7 @@ impl Abilities {
     }
 
     fn support(&self, scenario: &Scenario) -> &StopSupport {
-        if scenario.payload { &self.with_payload } else { &self.without_payload }
+        &self.support[usize::from(scenario.payload)]
     }
 
     /// Splits scenarios into those to run and reports of those to skip.
@@ -174,18 +162,10 @@ impl Abilities {
         for (image, scenario) in scenarios {
             match self.skip_reason(&images[image], &scenario) {
                 None => run.push((image, scenario)),
-                Some(reason) => skipped.push(
-                    Report::new(&scenario, &self.machine, behaviour)
-                        .concluded(Outcome::Skip, Finding::Lacks { what: reason }),
-                ),
+                Some(reason) => skipped.push(Report::lacking(&scenario, &self.machine, behaviour, reason)),
             }
         }
         (run, skipped)
-    }
-
-    /// Whether FRED scenarios can run here.
-    pub fn has_fred(&self) -> bool {
-        self.meets.contains(Needs::FRED)
     }
 }
 

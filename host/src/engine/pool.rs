@@ -1,11 +1,10 @@
 //! Many scenarios, in as many threads as there are processors.
 
 use crate::ending::{self, LOOK};
-use crate::engine::job::Job;
-use crate::engine::options::RunOptions;
 use crate::engine::worker::{Setup, Worker};
+use crate::engine::{Job, RunOptions};
 use crate::image::Image;
-use crate::report::outcome::Report;
+use crate::report::Report;
 use crate::scenario::Scenario;
 use std::ops::ControlFlow;
 use std::sync::Arc;

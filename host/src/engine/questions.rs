@@ -4,15 +4,17 @@ use crate::inject;
 use crate::stops::Stop;
 use crate::stops::probe::Prober;
 pub use crate::stops::probe::{LONGEST, Support};
+use protocol::note::INTERRUPT;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use vm::{Machine, VcpuError};
 
 /// What can be probed of a machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, strum::Display)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Question {
     /// Does this stop work?
+    #[strum(to_string = "{0}")]
     Stop(Stop),
     /// May the host inject NMIs?
     Nmi,
@@ -29,16 +31,6 @@ impl Question {
     }
 }
 
-impl fmt::Display for Question {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Stop(stop) => write!(f, "{stop}"),
-            Self::Nmi => f.write_str("nmi"),
-            Self::Interrupt => f.write_str("interrupt"),
-        }
-    }
-}
-
 /// The result of a probe.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StopSupport(pub Vec<(Question, Support)>);
@@ -50,25 +42,19 @@ impl StopSupport {
     }
 }
 
-/// Asks `machine` each of `questions`, with KVM_CAP_EXCEPTION_PAYLOAD on or off.
-///
-/// # Errors
-/// As [`ask`].
+/// Asks `machine` each of `questions`, with KVM_CAP_EXCEPTION_PAYLOAD on or off. Fails as [`ask`].
 pub fn probe(machine: &dyn Machine, payload: bool, questions: &[Question]) -> Result<StopSupport, VcpuError> {
     let answers = questions.iter().map(|question| Ok((*question, ask(machine, payload, *question)?)));
     answers.collect::<Result<_, _>>().map(StopSupport)
 }
 
-/// Asks `machine` one question.
-///
-/// # Errors
-/// When the guest cannot be made at all: no virtual machine, no memory, its registers refused. A
-/// stop that goes wrong is a [`Support`], not an error.
+/// Asks `machine` one question. Fails when the guest cannot be made at all: no virtual machine, no memory,
+/// its registers refused. A stop that goes wrong is a [`Support`], not an error.
 pub fn ask(machine: &dyn Machine, payload: bool, question: Question) -> Result<Support, VcpuError> {
     let prober = Prober::new(machine, payload)?;
     match question {
-        Question::Nmi => inject::probe_nmi(&prober),
-        Question::Interrupt => inject::probe_interrupt(&prober),
+        Question::Nmi => inject::probe(&prober, |vcpu| vcpu.nmi()),
+        Question::Interrupt => inject::probe(&prober, |vcpu| vcpu.interrupt(INTERRUPT)),
         Question::Stop(stop) => stop.how().probe(&prober),
     }
 }

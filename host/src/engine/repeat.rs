@@ -1,70 +1,63 @@
 //! The outcome of a scenario that ran more than once.
 
-use crate::report::outcome::Report;
+use crate::report::Report;
 use crate::scenario::Scenario;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 
 /// The runs of each scenario on each machine, of which one report is made: the first of the worst runs,
 /// with the cuts and the wall time of all. Known issues must have been applied before: a failure that is
 /// known would hide one that is not.
 pub(crate) struct Runs {
     times: u32,
-    /// Machine and scenario, and where the report is.
-    places: HashMap<(String, Scenario), usize>,
-    /// In the order in which they first came; `None` when it has been given out.
-    folded: Vec<Option<Report>>,
+    /// How many runs there were.
+    count: usize,
+    /// By machine and scenario, what has run too few times yet, and when it first came.
+    folded: HashMap<(String, Scenario), (usize, Report)>,
 }
 
 impl Runs {
     /// Each scenario runs so many times.
     pub(crate) fn new(times: u32) -> Self {
-        Self { times, places: HashMap::new(), folded: Vec::new() }
+        Self { times, count: 0, folded: HashMap::new() }
     }
 
     /// Adds a run; gives the scenario's report when it was the last one.
     pub(crate) fn add(&mut self, run: Report) -> Option<Report> {
-        let place = match self.places.entry((run.machine.clone(), run.scenario.clone())) {
-            Entry::Occupied(place) => *place.get(),
-            Entry::Vacant(place) => *place.insert(self.folded.len()),
-        };
-        if place == self.folded.len() {
-            self.folded.push(None);
-        }
-        let slot = &mut self.folded[place];
-        let report = match slot.take() {
-            Some(mut report) => {
-                add(&mut report, run);
-                report
-            }
-            None => run,
+        self.count += 1;
+        let key = (run.machine.clone(), run.scenario.clone());
+        let (first, report) = match self.folded.remove(&key) {
+            Some((first, report)) => (first, added(report, run)),
+            None => (self.count, run),
         };
         if report.runs >= self.times {
             return Some(report);
         }
-        *slot = Some(report);
+        self.folded.insert(key, (first, report));
         None
     }
 
     /// Whether nothing has run.
     pub(crate) fn is_empty(&self) -> bool {
-        self.folded.is_empty()
+        self.count == 0
     }
 
-    /// The reports of scenarios that ran, and fewer times than they should.
+    /// The reports of scenarios that ran, and fewer times than they should, in the order in which they first came.
     pub(crate) fn rest(self) -> impl Iterator<Item = Report> {
-        self.folded.into_iter().flatten()
+        let mut rest: Vec<_> = self.folded.into_values().collect();
+        rest.sort_by_key(|(first, _)| *first);
+        rest.into_iter().map(|(_, report)| report)
     }
 }
 
-fn add(to: &mut Report, run: Report) {
+fn added(mut to: Report, run: Report) -> Report {
     let all = (to.cuts + run.cuts, to.runs + run.runs, to.duration_us + run.duration_us);
     if run.outcome > to.outcome {
-        *to = run;
+        to = run;
     } else if run.outcome == to.outcome {
         to.runs_alike += run.runs_alike;
     }
     (to.cuts, to.runs, to.duration_us) = all;
+    to
 }
 
 #[cfg(test)]

@@ -3,10 +3,11 @@
 use crate::compare::observe;
 use crate::engine::questions::ask;
 use crate::engine::runner::OnSeen;
-use crate::engine::worker::{Answer, Request, Setup, line};
+use crate::engine::worker::{Answer, Request, Setup};
 use crate::image::Image;
 use crate::images::{self, ImagesError};
 use crate::machines::Unavailable;
+use crate::process::put_line;
 use crate::scenario::Scenario;
 use std::cell::RefCell;
 use std::io::{BufRead, Write};
@@ -25,10 +26,8 @@ pub(crate) enum ServeError {
     Io(#[from] std::io::Error),
 }
 
-/// Reads what it is for from `input`, and then serves requests until `input` ends.
-///
-/// # Errors
-/// When an image or a machine cannot be used, or the parent is gone.
+/// Reads what it is for from `input`, and then serves requests until `input` ends. Fails when an image or a
+/// machine cannot be used, or the parent is gone.
 pub(crate) fn serve(mut input: impl BufRead, output: impl Write) -> Result<(), ServeError> {
     let mut first = String::new();
     input.read_line(&mut first)?;
@@ -41,10 +40,10 @@ pub(crate) fn serve(mut input: impl BufRead, output: impl Write) -> Result<(), S
     let machines = job.open()?;
     let source = job.source(&machines)?;
     let output = RefCell::new(output);
-    send(&mut *output.borrow_mut(), &Answer::Ready)?;
+    put_line(&mut *output.borrow_mut(), &Answer::Ready)?;
     let seen = |place: &str| {
         // A parent that is gone is noticed when the answer is written.
-        let _ = send(&mut *output.borrow_mut(), &Answer::Seen(place.to_owned()));
+        let _ = put_line(&mut *output.borrow_mut(), &Answer::Seen(place.to_owned()));
     };
     let on_seen = || -> Option<OnSeen<'_>> { Some(Box::new(seen)) };
     let mut runner = job.runner(&machines, &options)?;
@@ -64,14 +63,9 @@ pub(crate) fn serve(mut input: impl BufRead, output: impl Write) -> Result<(), S
             }),
             Err(error) => Answer::Failed(format!("the request is malformed: {error}")),
         };
-        send(&mut *output.borrow_mut(), &answer)?;
+        put_line(&mut *output.borrow_mut(), &answer)?;
     }
     Ok(())
-}
-
-fn send(output: &mut impl Write, answer: &Answer) -> std::io::Result<()> {
-    output.write_all(&line(answer)?)?;
-    output.flush()
 }
 
 fn with_image(images: &[Image], scenario: &Scenario, answer: impl FnOnce(&Image) -> Answer) -> Answer {

@@ -1,9 +1,7 @@
 //! The verdict of the guest's judge, and whether the host accepts it.
 
 use crate::image::Case;
-use crate::report::difference::{Difference, Field};
-use crate::report::finding::{Disbelief, Finding};
-use crate::report::outcome::{Outcome, Report};
+use crate::report::{Difference, Disbelief, Field, Finding, Outcome, Report};
 use crate::scenario::{self, Scenario};
 use protocol::compared;
 use protocol::delivery::Delivery;
@@ -113,19 +111,10 @@ mod tests {
     use protocol::note::CaseFlags;
 
     fn judged(change: impl FnOnce(&mut Mailbox)) -> Report {
-        judged_after(1, "fred", change)
+        judged_with(1, "fred", false, change)
     }
 
-    fn judged_after(entries: u32, delivery: &str, change: impl FnOnce(&mut Mailbox)) -> Report {
-        judged_with(entries, delivery, false, change)
-    }
-
-    fn judged_with(
-        entries: u32,
-        delivery: &str,
-        event_data_open: bool,
-        change: impl FnOnce(&mut Mailbox),
-    ) -> Report {
+    fn judged_with(entries: u32, delivery: &str, open: bool, change: impl FnOnce(&mut Mailbox)) -> Report {
         let case = Case {
             name: "x".into(),
             rule: String::new(),
@@ -140,7 +129,7 @@ mod tests {
         };
         let scenario: Scenario = format!("pf/x:{delivery}:none").parse().unwrap();
         let mut report = Report::new(&scenario, "model", None);
-        report.event_data_open = event_data_open;
+        report.event_data_open = open;
         let mut mailbox = Mailbox { verdict: Verdict::Pass as u32, compared: 67, entries, ..Mailbox::EMPTY };
         change(&mut mailbox);
         read(&mailbox, &case, scenario.delivery, &mut report);
@@ -149,13 +138,14 @@ mod tests {
 
     #[test]
     fn a_pass_is_believed_only_when_something_was_compared() {
-        assert_eq!(judged(|_| {}).outcome, Outcome::Pass);
-        assert_eq!(judged(|m| m.compared = 0).outcome, Outcome::Error);
-        assert_eq!(judged(|m| m.entries = 0).outcome, Outcome::Error);
-        assert_eq!(judged(|m| m.entries = 2).outcome, Outcome::Error);
-        assert_eq!(judged(|m| m.mismatch_count = 1).outcome, Outcome::Error);
-        assert_eq!(judged(|m| m.verdict = 0).outcome, Outcome::Error);
-        assert_eq!(judged(|m| m.verdict = 77).outcome, Outcome::Error);
+        let outcome = |change: fn(&mut Mailbox)| judged(change).outcome;
+        assert_eq!(outcome(|_| {}), Outcome::Pass);
+        assert_eq!(outcome(|m| m.compared = 0), Outcome::Error);
+        assert_eq!(outcome(|m| m.entries = 0), Outcome::Error);
+        assert_eq!(outcome(|m| m.entries = 2), Outcome::Error);
+        assert_eq!(outcome(|m| m.mismatch_count = 1), Outcome::Error);
+        assert_eq!(outcome(|m| m.verdict = 0), Outcome::Error);
+        assert_eq!(outcome(|m| m.verdict = 77), Outcome::Error);
     }
 
     #[test]
@@ -169,7 +159,7 @@ mod tests {
             (1, "idt", 56),
             (2, "idt", 87),
         ] {
-            let outcome = |compared| judged_after(entries, delivery, |m| m.compared = compared).outcome;
+            let outcome = |compared| judged_with(entries, delivery, false, |m| m.compared = compared).outcome;
             assert_eq!(outcome(least), Outcome::Pass, "{entries} {delivery}");
             assert_eq!(outcome(least - 1), Outcome::Error, "{entries} {delivery}");
         }

@@ -7,16 +7,15 @@
 
 use crate::compare::observe::Observations;
 use crate::ending::{self, LOOK};
-use crate::engine::job::Job;
-use crate::engine::options::RunOptions;
 use crate::engine::questions::{LONGEST, Question, StopSupport, Support};
-use crate::process::THIS_PROGRAM;
-use crate::report::outcome::Report;
+use crate::engine::{Job, RunOptions};
+use crate::process::{THIS_PROGRAM, put_line, start_piped};
+use crate::report::Report;
 use crate::scenario::Scenario;
-use kvm::process::{die_with_parent, end, let_end, status};
+use kvm::process::{end, let_end, status};
 use serde::{Deserialize, Serialize};
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdin, Command};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -140,10 +139,8 @@ impl Worker {
     }
 
     /// Asks each of `questions`, with KVM_CAP_EXCEPTION_PAYLOAD on or off. A stop at which the process
-    /// had to be killed, or died, is one that does not work.
-    ///
-    /// # Errors
-    /// When a process cannot be started or spoken to, or ends before it can be asked.
+    /// had to be killed, or died, is one that does not work. Fails when a process cannot be started or spoken
+    /// to, or ends before it can be asked.
     pub(crate) fn probe(
         &mut self,
         payload: bool,
@@ -175,10 +172,7 @@ impl Worker {
         self.setup.job.not_run(scenario, error.to_string())
     }
 
-    /// Looks at a guest at each doorbell, on the machine that it starts on.
-    ///
-    /// # Errors
-    /// When there is no answer.
+    /// Looks at a guest at each doorbell, on the machine that it starts on. Fails when there is no answer.
     pub(crate) fn observe(&mut self, scenario: &Scenario) -> Result<Observations, WorkerError> {
         match self.ask(&Request::Observe(scenario.clone())) {
             Ok(Answer::Observations(observation)) if observation.report.scenario == *scenario => {
@@ -209,9 +203,8 @@ impl Worker {
             Some(process) => process,
             None => start(&self.setup)?,
         };
-        let line = line(request)?;
         let mut seen = "before its first instruction".to_owned();
-        if process.input.as_mut().is_none_or(|input| input.write_all(&line).is_err()) {
+        if process.input.as_mut().is_none_or(|input| put_line(input, request).is_err()) {
             return Err(died(process, seen));
         }
         let deadline = std::time::Instant::now() + limit;
@@ -239,13 +232,6 @@ impl Worker {
     }
 }
 
-/// One JSON object on a line.
-pub(super) fn line(value: &impl Serialize) -> std::io::Result<Vec<u8>> {
-    let mut line = serde_json::to_vec(value)?;
-    line.push(b'\n');
-    Ok(line)
-}
-
 fn died(mut process: Process, seen: String) -> WorkerError {
     let status = status(&mut process.child);
     WorkerError::Died { status, seen, ready: process.ready }
@@ -254,14 +240,9 @@ fn died(mut process: Process, seen: String) -> WorkerError {
 fn start(setup: &Setup) -> std::io::Result<Process> {
     let mut command = Command::new(THIS_PROGRAM);
     command.arg("worker");
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-    die_with_parent(&mut command);
-    let mut child = command.spawn()?;
-    let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-        return Err(std::io::Error::other("its pipes are missing"));
-    };
+    let (child, mut input, output) = start_piped(command)?;
     // One that does not read it has ended, as will be noticed when it is asked.
-    let _ = input.write_all(&line(setup)?);
+    let _ = put_line(&mut input, setup);
     let (sender, answers) = channel();
     std::thread::spawn(move || {
         for line in BufReader::new(output).lines() {

@@ -1,9 +1,10 @@
 //! The two ways in which events are delivered, and the pages that deliveries touch.
 
-use std::fmt;
+use strum::{Display, EnumString};
 
 /// How events reach their handlers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Display, EnumString, clap::ValueEnum)]
+#[strum(serialize_all = "lowercase")]
 pub enum DeliveryMode {
     /// Through FRED.
     Fred,
@@ -11,41 +12,30 @@ pub enum DeliveryMode {
     Idt,
 }
 
-/// A page that a delivery touches, and nothing else between `Armed` and the handler.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// A page that a delivery touches, and nothing else between `Armed` and the handler. Ids have its name in lower
+/// case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Display, EnumString)]
+#[strum(serialize_all = "lowercase")]
 pub enum Place {
-    /// The page that the frame is pushed to.
+    /// The page that the frame is pushed to: nothing but the delivery under test touches it.
     Frame,
-    /// The page table that maps it.
+    /// The page table that maps it, and nothing else.
     Pt,
     /// The page directory above.
     Pd,
     /// The page-directory-pointer table above. The level above that maps everything else as well.
     Pdpt,
-    /// The IDT.
+    /// The IDT. Under FRED no delivery touches it, nor the GDT and the TSS.
     Idt,
-    /// The GDT.
+    /// The GDT, from which the delivery reads the handler's code segment.
     Gdt,
-    /// The TSS.
+    /// The TSS, from which it reads the handler's stack pointer.
     Tss,
 }
 
 impl Place {
     /// Every place.
     pub const ALL: [Self; 7] = [Self::Frame, Self::Pt, Self::Pd, Self::Pdpt, Self::Idt, Self::Gdt, Self::Tss];
-
-    /// The name in ids.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Frame => "frame",
-            Self::Pt => "pt",
-            Self::Pd => "pd",
-            Self::Pdpt => "pdpt",
-            Self::Idt => "idt",
-            Self::Gdt => "gdt",
-            Self::Tss => "tss",
-        }
-    }
 
     /// Whether a delivery of that kind touches it.
     pub fn is_touched(self, delivery: DeliveryMode) -> bool {
@@ -55,20 +45,5 @@ impl Place {
     /// Whether it is a table of segments or gates, which instructions may touch as well.
     pub const fn is_table(self) -> bool {
         matches!(self, Self::Idt | Self::Gdt | Self::Tss)
-    }
-}
-
-impl fmt::Display for DeliveryMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Fred => "fred",
-            Self::Idt => "idt",
-        })
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }

@@ -16,7 +16,7 @@ pub use pages::DeliveryPages;
 
 use goblin::elf::Elf;
 use goblin::elf::header::{EM_X86_64, ET_EXEC};
-use goblin::elf::program_header::{PT_LOAD, PT_NOTE};
+use goblin::elf::program_header::PT_LOAD;
 pub use symbols::Address;
 use symbols::Symbols;
 
@@ -56,19 +56,13 @@ pub struct Segment {
 }
 
 impl Image {
-    /// Reads an image from the bytes of its file; `file` is used in errors.
-    ///
-    /// # Errors
-    /// When the file is not a usable image. Nothing in it is trusted: every size and address is
-    /// checked here.
+    /// Reads an image from the bytes of its file; `file` is used in errors. Fails when the file is not a
+    /// usable image. Nothing in it is trusted: every size and address is checked here.
     pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, ImageError> {
         Self::parse_bytes(bytes).map_err(|problem| ImageError { file: file.to_owned(), problem })
     }
 
-    /// Reads an image from a file.
-    ///
-    /// # Errors
-    /// When the file cannot be read or is not a usable image.
+    /// Reads an image from a file. Fails when the file cannot be read or is not a usable image.
     pub fn read(path: &std::path::Path) -> Result<Self, ImageError> {
         let file = path.display().to_string();
         let fail = |problem| ImageError { file: file.clone(), problem };
@@ -104,9 +98,9 @@ impl Image {
             return Err(Problem::Kind);
         }
         let segments = load_segments(&elf, bytes)?;
-        let notes = collect_notes(&elf, bytes)?;
-        let entry = notes.entry.ok_or(Problem::NoEntry)?;
-        let note = note::parse(notes.descriptor.ok_or(Problem::NoNote)?)?;
+        let (entry, descriptor) = notes(&elf, bytes);
+        let entry = entry.ok_or(Problem::NoEntry)?;
+        let note = note::parse(descriptor.ok_or(Problem::NoNote)?)?;
         if !inside(u64::from(entry), 1) {
             return Err(Problem::BrokenNote("the PVH entry point is outside the image's memory"));
         }
@@ -144,55 +138,28 @@ fn load_segments(elf: &Elf<'_>, bytes: &[u8]) -> Result<Vec<Segment>, Problem> {
     Ok(segments)
 }
 
-struct Notes<'a> {
-    entry: Option<u32>,
-    descriptor: Option<&'a [u8]>,
-}
-
 /// XEN_ELFNOTE_PHYS32_ENTRY.
 const PVH_ENTRY: u32 = 18;
 
-fn collect_notes<'a>(elf: &Elf<'_>, bytes: &'a [u8]) -> Result<Notes<'a>, Problem> {
-    let mut notes = Notes { entry: None, descriptor: None };
-    for header in elf.program_headers.iter().filter(|header| header.p_type == PT_NOTE) {
-        let mut rest = file_range(bytes, header.p_offset, header.p_filesz)?;
-        while let Some((note, after)) = next_note(rest) {
-            match (note.name, note.kind) {
-                (b"Xen\0", PVH_ENTRY) => {
-                    notes.entry = note.descriptor.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
-                }
-                (b"midflight\0", protocol::note::TYPE) => notes.descriptor = Some(note.descriptor),
-                _ => {}
-            }
-            rest = after;
+/// The PVH entry point, and the descriptor of midflight's note, of the ELF notes up to a broken one.
+fn notes<'a>(elf: &Elf<'a>, bytes: &'a [u8]) -> (Option<u32>, Option<&'a [u8]>) {
+    let (mut entry, mut descriptor) = (None, None);
+    for note in elf.iter_note_headers(bytes).into_iter().flatten().flatten() {
+        match (note.name, note.n_type) {
+            ("Xen", PVH_ENTRY) => entry = note.desc.first_chunk().map(|bytes| u32::from_le_bytes(*bytes)),
+            ("midflight", protocol::note::TYPE) => descriptor = Some(note.desc),
+            _ => {}
         }
     }
-    Ok(notes)
+    (entry, descriptor)
 }
 
-/// One ELF note.
-struct ElfNote<'a> {
-    /// With its NUL.
-    name: &'a [u8],
-    kind: u32,
-    descriptor: &'a [u8],
+/// The entry point of the PVH note; `None` where there is none.
+pub(crate) fn pvh_entry<'a>(elf: &Elf<'a>, bytes: &'a [u8]) -> Option<u32> {
+    notes(elf, bytes).0
 }
 
-/// The first ELF note of `bytes`, and the bytes after it.
-fn next_note(bytes: &[u8]) -> Option<(ElfNote<'_>, &[u8])> {
-    let word = |at: usize| bytes.get(at..at + 4)?.first_chunk().map(|b| u32::from_le_bytes(*b));
-    let name_size = word(0)? as usize;
-    let descriptor_size = word(4)? as usize;
-    let kind = word(8)?;
-    let descriptor_at = 12usize.checked_add(name_size)?.checked_next_multiple_of(4)?;
-    let end = descriptor_at.checked_add(descriptor_size)?;
-    let name = bytes.get(12..12 + name_size)?;
-    let descriptor = bytes.get(descriptor_at..end)?;
-    let after = bytes.get(end.checked_next_multiple_of(4)?..).unwrap_or(&[]);
-    Some((ElfNote { name, kind, descriptor }, after))
-}
-
-fn file_range(bytes: &[u8], offset: u64, size: u64) -> Result<&[u8], Problem> {
+pub(crate) fn file_range(bytes: &[u8], offset: u64, size: u64) -> Result<&[u8], Problem> {
     let range = || {
         let start = usize::try_from(offset).ok()?;
         bytes.get(start..start.checked_add(usize::try_from(size).ok()?)?)

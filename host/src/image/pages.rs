@@ -8,33 +8,19 @@ use protocol::note::ImageNote;
 const PAGE: u64 = 4096;
 
 /// The pages of an image that the delivery under test touches and that a host may refuse, as
-/// guest-physical addresses. The PML4 page is not among them: no access does without it.
+/// guest-physical addresses in the order of [`Place::ALL`]. The PML4 page is not among them: no access does
+/// without it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DeliveryPages {
-    /// The frame page: nothing but the delivery under test touches it.
-    pub frame: u64,
-    /// The PDPT by which the frame page, and nothing else, is reached.
-    pub pdpt: u64,
-    /// The page directory by which it is reached.
-    pub pd: u64,
-    /// The page table by which it is reached.
-    pub pt: u64,
-    /// The IDT. Under FRED no delivery touches it, nor the GDT and the TSS.
-    pub idt: u64,
-    /// The GDT, from which the delivery reads the handler's code segment.
-    pub gdt: u64,
-    /// The TSS, from which it reads the handler's stack pointer.
-    pub tss: u64,
-}
+pub struct DeliveryPages([u64; 7]);
 
 impl DeliveryPages {
     /// The note's pages: each one page of the image's memory, and no two the same.
     pub(super) fn of(note: &ImageNote) -> Result<Self, Problem> {
         let pages = [
             (note.frame_page, "the frame page is not a page of the image's memory"),
-            (note.frame_pdpt, "the frame page's PDPT is not a page of the image's memory"),
-            (note.frame_pd, "the frame page's page directory is not a page of the image's memory"),
             (note.frame_pt, "the frame page's page table is not a page of the image's memory"),
+            (note.frame_pd, "the frame page's page directory is not a page of the image's memory"),
+            (note.frame_pdpt, "the frame page's PDPT is not a page of the image's memory"),
             (note.idt, "the IDT is not a page of the image's memory"),
             (note.gdt, "the GDT is not a page of the image's memory"),
             (note.tss, "the TSS is not a page of the image's memory"),
@@ -48,26 +34,12 @@ impl DeliveryPages {
                 return Err(Problem::BrokenNote("two of the pages that it names are the same"));
             }
         }
-        Ok(Self {
-            frame: note.frame_page,
-            pdpt: note.frame_pdpt,
-            pd: note.frame_pd,
-            pt: note.frame_pt,
-            idt: note.idt,
-            gdt: note.gdt,
-            tss: note.tss,
-        })
+        let [at @ .., _mailbox] = pages.map(|(page, _)| page);
+        Ok(Self(at))
     }
+
     /// The page at a place.
     pub const fn at(&self, place: Place) -> u64 {
-        match place {
-            Place::Frame => self.frame,
-            Place::Pt => self.pt,
-            Place::Pd => self.pd,
-            Place::Pdpt => self.pdpt,
-            Place::Idt => self.idt,
-            Place::Gdt => self.gdt,
-            Place::Tss => self.tss,
-        }
+        self.0[place as usize]
     }
 }

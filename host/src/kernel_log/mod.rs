@@ -48,10 +48,8 @@ pub struct KernelLog {
 }
 
 impl KernelLog {
-    /// Watches `file` (usually [`DEVICE`]): what was written before is not looked at.
-    ///
-    /// # Errors
-    /// When it cannot be read.
+    /// Watches `file` (usually [`DEVICE`]): what was written before is not looked at. Fails when it cannot be
+    /// read.
     pub fn watch(file: &Path) -> io::Result<Self> {
         let mut source = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(file)?;
         if source.metadata()?.is_dir() {

@@ -6,7 +6,8 @@
 
 use super::{Migrated, MigrationError, MigrationRequest, Task, finish, image_of, receive, send_back};
 use crate::image::Image;
-use crate::report::outcome::Report;
+use crate::process::put_line;
+use crate::report::Report;
 use crate::stream::{Guest, StreamError, base_of};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -27,10 +28,8 @@ enum Answer {
 /// The longest line, in bytes: a report with its frames and differences.
 const LONGEST: u64 = 4 << 20;
 
-/// The other process: receives one guest, does what is asked, and answers. Any error is the answer.
-///
-/// # Errors
-/// When the channel cannot be read or written.
+/// The other process: receives one guest, does what is asked, and answers. Any error is the answer. Fails
+/// when the channel cannot be read or written.
 pub fn serve(
     machine: &dyn Machine,
     behaviour: Option<&str>,
@@ -44,17 +43,16 @@ pub fn serve(
         }
         Task::Return => send_back(machine, guest),
     });
+    let mut answer = |answer: &Answer| put_line(&mut to, answer).map_err(StreamError::Io);
     match done {
-        Ok(Migrated::Judged(report)) => put_line(&mut to, &Answer::Judged(Box::new(report)))?,
+        Ok(Migrated::Judged(report)) => answer(&Answer::Judged(Box::new(report)))?,
         Ok(Migrated::Returned(guest)) => {
-            put_line(&mut to, &Answer::Returned)?;
+            answer(&Answer::Returned)?;
             guest.write(&base_of(&image_of(&guest.image).map_err(MigrationError::Refused)?), &mut to)?;
         }
-        Ok(Migrated::Saved) => {
-            put_line(&mut to, &Answer::Refused("no request was made to save it".to_owned()))?
-        }
-        Err(MigrationError::Refused(why)) => put_line(&mut to, &Answer::Refused(why))?,
-        Err(error) => put_line(&mut to, &Answer::Refused(error.to_string()))?,
+        Ok(Migrated::Saved) => answer(&Answer::Refused("no request was made to save it".to_owned()))?,
+        Err(MigrationError::Refused(why)) => answer(&Answer::Refused(why))?,
+        Err(error) => answer(&Answer::Refused(error.to_string()))?,
     }
     Ok(())
 }
@@ -76,10 +74,7 @@ pub(super) fn send(
     }
 }
 
-/// The same conversation with `machine` itself, in memory.
-///
-/// # Errors
-/// When the machine refuses the guest.
+/// The same conversation with `machine` itself, in memory. Fails when the machine refuses the guest.
 pub fn migrate_in_memory(
     machine: &dyn Machine,
     behaviour: Option<&str>,
@@ -95,7 +90,7 @@ pub fn migrate_in_memory(
 
 fn write(to: impl Write, guest: &Guest, image: &Image, request: MigrationRequest) -> Result<(), StreamError> {
     let mut to = BufWriter::new(to);
-    put_line(&mut to, &request)?;
+    put_line(&mut to, &request).map_err(StreamError::Io)?;
     guest.write(&base_of(image), to)
 }
 
@@ -107,17 +102,7 @@ fn hear(mut from: impl BufRead) -> Result<Migrated, MigrationError> {
     }
 }
 
-/// Writes a line of JSON.
-pub(super) fn put_line(to: &mut impl Write, value: &impl Serialize) -> Result<(), StreamError> {
-    let mut line = serde_json::to_vec(value).map_err(|error| StreamError::Io(error.into()))?;
-    line.push(b'\n');
-    to.write_all(&line).and_then(|()| to.flush()).map_err(StreamError::Io)
-}
-
-/// Reads a line of JSON.
-///
-/// # Errors
-/// When none can be read, or it is another thing.
+/// Reads a line of JSON. Fails when none can be read, or it is another thing.
 pub fn take_line<T: DeserializeOwned>(from: &mut impl BufRead) -> Result<T, MigrationError> {
     let mut line = Vec::new();
     from.take(LONGEST).read_until(b'\n', &mut line).map_err(StreamError::Io)?;

@@ -20,27 +20,20 @@ pub use request::{GRACE, Migrated, MigrationError, MigrationRequest, Task};
 
 use crate::engine::runner::Runner;
 use crate::image::Image;
-use crate::report::finding::Finding;
-use crate::report::outcome::{Outcome, Report};
+use crate::report::{Finding, Outcome, Report};
 use crate::scenario::Scenario;
 use crate::stream::{Guest, base_of};
 use std::io::Read;
 use std::time::Duration;
-use vm::state;
-use vm::{Blame, Machine, Vcpu};
+use vm::{Blame, Machine, Vcpu, state};
 
-/// Reads a whole guest; refuses anything after it.
-///
-/// # Errors
-/// As [`Guest::read`].
+/// Reads a whole guest; refuses anything after it. Fails as [`Guest::read`].
 pub fn receive(from: impl Read) -> Result<Guest, MigrationError> {
     Ok(Guest::read(from, |file| Ok(base_of(&image_of(file)?)))?)
 }
 
-/// Restores a guest on `machine`, runs it to the end of its case, and judges it.
-///
-/// # Errors
-/// When it is none that can be resumed there.
+/// Restores a guest on `machine`, runs it to the end of its case, and judges it. Fails when it is none that
+/// can be resumed there.
 pub fn finish(
     machine: &dyn Machine,
     behaviour: Option<&str>,

@@ -3,19 +3,19 @@
 //! It is started for one guest, and is killed by the kernel when the thread that started it ends, and by us
 //! when it does not answer in time.
 
-use super::channel::{put_line, send};
+use super::channel::send;
 use super::timed::Timed;
 use super::{GRACE, Migrated, MigrationError, MigrationRequest};
 use crate::image::Image;
 use crate::machines::Description;
-use crate::process::THIS_PROGRAM;
+use crate::process::{THIS_PROGRAM, put_line, start_piped};
 use crate::stream::{Guest, StreamError};
-use kvm::process::{die_with_parent, end, let_end, status};
+use kvm::process::{end, let_end, status};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::Instant;
 
 /// How such a process is started.
@@ -37,10 +37,8 @@ impl Destination {
     }
 }
 
-/// Sends a guest to another process, and reads the result.
-///
-/// # Errors
-/// When the process cannot be run, does not answer in time, or refuses the guest.
+/// Sends a guest to another process, and reads the result. Fails when the process cannot be run, does not
+/// answer in time, or refuses the guest.
 pub fn migrate_to_process(
     destination: &Destination,
     guest: &Guest,
@@ -73,13 +71,8 @@ impl Process {
     fn start(destination: &Destination) -> io::Result<(Self, OwnedFd, OwnedFd)> {
         let mut command = Command::new(&destination.program);
         command.args(&destination.arguments);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-        die_with_parent(&mut command);
-        let mut process = Self(command.spawn()?);
-        match (process.0.stdout.take(), process.0.stdin.take()) {
-            (Some(from), Some(to)) => Ok((process, from.into(), to.into())),
-            _ => Err(io::Error::other("its pipes are missing")),
-        }
+        let (child, to, from) = start_piped(command)?;
+        Ok((Self(child), from.into(), to.into()))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The request to the process that receives a guest, and its result.
 
-use crate::report::outcome::Report;
+use crate::report::Report;
 use crate::stream::{Guest, StreamError};
 use serde::{Deserialize, Serialize};
 use std::io;

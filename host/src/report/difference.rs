@@ -89,13 +89,28 @@ pub enum Seen {
 }
 
 /// A number in the guest's mailbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+)]
+#[strum(serialize_all = "lowercase")]
 pub enum MailboxField {
     /// How often a handler was entered.
     Entries,
     /// The judge's verdict.
     Verdict,
     /// How many fields it compared.
+    #[strum(serialize = "compared fields")]
     Compared,
     /// How many differed.
     Mismatches,
@@ -172,19 +187,6 @@ impl From<Doorbell> for When {
     }
 }
 
-impl MailboxField {
-    const ALL: [Self; 4] = [Self::Entries, Self::Verdict, Self::Compared, Self::Mismatches];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Entries => "entries",
-            Self::Verdict => "verdict",
-            Self::Compared => "compared fields",
-            Self::Mismatches => "mismatches",
-        }
-    }
-}
-
 impl Seen {
     /// What differs at `Done` because one judge has found something and the other has not: what it
     /// writes, and the general-purpose registers that it leaves, RSP not among them.
@@ -233,8 +235,8 @@ impl Seen {
             let quadword = QUADWORDS.iter().position(|(_, known)| *known == name)?;
             return Some(Self::Captured { delivery, quadword });
         }
-        let of_mailbox = MailboxField::ALL.into_iter().find(|field| field.name() == name);
-        of_mailbox.map(Self::Mailbox).or_else(|| name.parse().ok().map(Self::Register))
+        let of_mailbox = name.parse().map(Self::Mailbox);
+        of_mailbox.ok().or_else(|| name.parse().ok().map(Self::Register))
     }
 }
 
@@ -246,7 +248,7 @@ impl fmt::Display for Seen {
                 let name = QUADWORDS.get(*quadword).map_or("unknown quadword", |(_, name)| name);
                 write!(f, "delivery {delivery}: {name}")
             }
-            Self::Mailbox(field) => f.write_str(field.name()),
+            Self::Mailbox(field) => field.fmt(f),
             Self::Register(field) => field.fmt(f),
         }
     }

@@ -1,5 +1,7 @@
 //! Why a scenario did not pass, other than a field that differed.
 
+pub use super::disbelief::Disbelief;
+use super::words;
 use crate::image::Address;
 use crate::stops::cut::Changed;
 use protocol::doorbell::Doorbell;
@@ -9,10 +11,11 @@ use vm::refusal::Refusal;
 use vm::{Exit, VcpuError};
 
 /// Why a scenario did not pass. What it looks like in TOML is how known-issues.toml describes it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Finding {
     /// The guest's own words: an event where none may be, what it lacks, why it cannot judge.
+    #[error("{words}{}", words::rip(*.rip))]
     Guest {
         /// Its words, without the address.
         words: String,
@@ -21,11 +24,13 @@ pub enum Finding {
         rip: Option<u64>,
     },
     /// The guest's verdict is not believed.
+    #[error("{why}")]
     Verdict {
         /// Why.
         why: Disbelief,
     },
     /// A call to the machine failed.
+    #[error("{call} failed: {message} (errno {errno}){advice}")]
     Call {
         /// The ioctl or system call.
         call: String,
@@ -37,6 +42,7 @@ pub enum Finding {
         advice: String,
     },
     /// KVM_SET_MSRS refused a value.
+    #[error("MSR {index:#x} cannot be set to {value:#x} on this machine")]
     Msr {
         /// The MSR.
         index: u32,
@@ -44,11 +50,13 @@ pub enum Finding {
         value: u64,
     },
     /// KVM_SET_* refused what KVM_GET_* had given, or that with one thing changed.
+    #[error("{refusal}")]
     Refused {
         /// What exactly.
         refusal: Refusal,
     },
     /// KVM_RUN returned with an unexpected exit.
+    #[error("{}", words::exit(.exit, .at, .entered.as_deref()))]
     Exit {
         /// With what.
         exit: Exit,
@@ -60,6 +68,7 @@ pub enum Finding {
         entered: Option<Box<Entered>>,
     },
     /// The guest was still running at its deadline.
+    #[error("timeout: after {seconds} s the guest was still running, at {}", words::place(.at))]
     Deadline {
         /// How many seconds it had.
         seconds: f64,
@@ -68,6 +77,7 @@ pub enum Finding {
         at: Option<Address>,
     },
     /// The image ended itself in the middle of a case.
+    #[error("the image ended itself in the middle of a case, {}: {words}", words::ended(*.byte))]
     Ended {
         /// The byte that it ended with.
         byte: u8,
@@ -75,6 +85,7 @@ pub enum Finding {
         words: String,
     },
     /// The guest wrote to a port, or read from one, when it should not.
+    #[error("the guest {port} out of turn, RIP at {}", words::place(.at))]
     OutOfTurn {
         /// Which.
         port: Port,
@@ -83,47 +94,60 @@ pub enum Finding {
         at: Option<Address>,
     },
     /// The event in flight was another one at the second KVM_RUN.
+    #[error("the event in flight changed at the second KVM_RUN, to {to}")]
     EventChanged {
         /// What it had become.
         to: Box<Changed>,
     },
     /// The entry was cancelled, and the event that it was to inject is lost from the queue.
+    #[error("the entry was abandoned, and the event that it was to inject is gone from the queue: {queue}")]
     EventGone {
         /// What is in the queue.
         queue: ShownQueue,
     },
     /// CPUID offers FRED, the guest has set CR4.FRED, and it reads 0.
+    #[error("CPUID offers FRED, the guest has set CR4.FRED, and CR4.FRED reads 0")]
     FredNotSet,
     /// The guest rang `Done` without KVM_RUN having returned at the `Armed` before it.
+    #[error("the guest rang Done, but KVM_RUN had not returned at the Armed before it")]
     NeverArmed,
     /// What a stop says that the machine must not do.
+    #[error("{words}")]
     Machine {
         /// Its words.
         words: String,
     },
     /// The delivery was not cut.
+    #[error("the delivery was not cut: {why}")]
     NotCut {
         /// Why it is not proved.
         why: String,
     },
     /// The case ended without meeting the stop.
+    #[error("the delivery was not cut: the case ended without meeting the stop")]
     StopNotMet,
     /// In which run of a storm it was.
+    #[error("in run {run} of the storm")]
     InStorm {
         /// The run, from 1.
         run: u32,
     },
     /// The machine lacks something.
+    #[error("{what}")]
     Lacks {
         /// What.
         what: String,
     },
     /// The model skipped a scenario, and the model can do everything.
+    #[error(
+        "the model can do everything, and it skipped this: {}", .what.as_deref().unwrap_or("it did not say why")
+    )]
     Denied {
         /// What it says that it lacks.
         what: Option<String>,
     },
     /// A known issue did not show.
+    #[error("the known issue `{issue}` did not show: remove the scenario from {file}, line {line}")]
     NotShown {
         /// Its name.
         issue: String,
@@ -133,51 +157,11 @@ pub enum Finding {
         line: usize,
     },
     /// A fault of this program or its environment.
+    #[error("{words}")]
     Program {
         /// In words.
         words: String,
     },
-}
-
-/// Why a verdict is not believed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Disbelief {
-    /// A pass with too few fields compared.
-    Compared {
-        /// So many were.
-        compared: u32,
-        /// So many are in the case's deliveries.
-        least: u32,
-    },
-    /// A pass with fields that differ.
-    Differing(u32),
-    /// A pass with another number of deliveries than the case has.
-    Entries {
-        /// So many came.
-        got: u32,
-        /// So many are stated.
-        stated: u32,
-    },
-    /// A pass with another number of captured frames than the case has deliveries.
-    Frames {
-        /// So many were captured.
-        captured: usize,
-        /// So many deliveries are stated.
-        stated: u32,
-    },
-    /// A pass, and no cut was proved.
-    NoCut,
-    /// A failure that names neither a field nor a reason.
-    NoReason,
-    /// `Done` without a verdict.
-    None,
-    /// A number that is no verdict.
-    Unknown(u32),
-    /// The image printed none for the case.
-    NotPrinted,
-    /// The image ended as failed before this case's.
-    EndedAsFailed,
 }
 
 /// What a guest uses in turn.
@@ -238,12 +222,17 @@ impl Finding {
                         set.clear();
                     }
                     Exit::UnknownInstruction { rip, .. } => *rip = 0,
-                    _ => {}
+                    Exit::IoOut { .. } | Exit::IoIn { .. } | Exit::Mmio { .. } | Exit::Fault { .. } => {}
+                    Exit::InterruptWindow | Exit::Halt | Exit::Shutdown | Exit::Interrupted => {}
+                    Exit::Deadline | Exit::DirtyRingFull | Exit::Unknown { .. } | Exit::Other { .. } => {}
                 }
             }
             Self::Deadline { at, .. } | Self::OutOfTurn { at, .. } => *at = None,
             Self::EventChanged { to } => to.at = None,
-            _ => {}
+            Self::Verdict { .. } | Self::Call { .. } | Self::Msr { .. } | Self::Refused { .. } => {}
+            Self::Ended { .. } | Self::EventGone { .. } | Self::FredNotSet | Self::NeverArmed => {}
+            Self::Machine { .. } | Self::NotCut { .. } | Self::StopNotMet | Self::InStorm { .. } => {}
+            Self::Lacks { .. } | Self::Denied { .. } | Self::NotShown { .. } | Self::Program { .. } => {}
         }
         lasting
     }

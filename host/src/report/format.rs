@@ -1,24 +1,17 @@
 //! What every format of a run's report is asked to write.
 
-use super::facts::HostFacts;
 use super::known::JudgedWarnings;
-use super::outcome::Report;
 use crate::ending::Signal;
+use crate::report::{HostFacts, Report};
 use serde::{Deserialize, Serialize};
 use std::io::{Result, Write};
 
-/// Writes the report of a run in one format.
+/// Writes the report of a run in one format; each method fails when `output` cannot be written.
 pub(crate) trait Writer {
     /// Writes what is to be said of one scenario as soon as it has ended.
-    ///
-    /// # Errors
-    /// When `output` cannot be written.
     fn one(&self, output: &mut dyn Write, report: &Report, again: &Again<'_>) -> Result<()>;
 
     /// Writes what is to be said once the run has ended.
-    ///
-    /// # Errors
-    /// When `output` cannot be written.
     fn end(&self, output: &mut dyn Write, run: &Ended<'_>) -> Result<()>;
 }
 

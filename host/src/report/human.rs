@@ -2,12 +2,9 @@
 
 use super::format::{Again, Ended, Writer};
 use super::plain::Plain;
-use super::totals::Totals;
 use crate::machines::quirks;
-use crate::report::facts::HostFacts;
 use crate::report::known::JudgedWarnings;
-use crate::report::outcome::{Outcome, Report};
-use crate::report::words::reason;
+use crate::report::{HostFacts, Outcome, Report, Totals, reason};
 use crate::scenario::{DeliveryMode, Scenario};
 use std::collections::BTreeMap;
 use std::io::{Result, Write};
@@ -33,10 +30,7 @@ impl Writer for Human {
 }
 
 /// Writes one scenario, if it needs attention: its failure, with the command that repeats it
-/// where there is one, and its frames.
-///
-/// # Errors
-/// When `output` cannot be written.
+/// where there is one, and its frames. Fails when `output` cannot be written.
 pub(crate) fn one(output: &mut dyn Write, report: &Report, again: &Again<'_>) -> Result<()> {
     let output = &mut Plain(output);
     match report.outcome {
@@ -56,7 +50,13 @@ pub(super) fn again(output: &mut dyn Write, again: &Again<'_>) -> Result<()> {
 
 /// Writes one failure without a command.
 pub(super) fn finding(output: &mut dyn Write, report: &Report) -> Result<()> {
-    writeln!(output, "{}: {} on {}", report.outcome.word().to_uppercase(), report.scenario, subject(report))?;
+    writeln!(
+        output,
+        "{}: {} on {}",
+        report.outcome.to_string().to_uppercase(),
+        report.scenario,
+        subject(report)
+    )?;
     for difference in &report.differences {
         writeln!(
             output,
@@ -94,10 +94,8 @@ fn at_the_cut(output: &mut dyn Write, report: &Report) -> Result<()> {
     report.losses.iter().try_for_each(|loss| writeln!(output, "    the uAPI did not carry: {loss}"))
 }
 
-/// Writes that a guest was saved, in so many `bytes`, and what the kernel said.
-///
-/// # Errors
-/// When `output` cannot be written.
+/// Writes that a guest was saved, in so many `bytes`, and what the kernel said. Fails when `output` cannot be
+/// written.
 pub(crate) fn saved(
     output: &mut dyn Write,
     report: &Report,
@@ -179,18 +177,23 @@ pub(super) fn table(output: &mut dyn Write, reports: &[Report]) -> Result<()> {
             "{machine:28} {:>6} {:>6} {:>6} {:>6} {:>6} {:>12}",
             "pass", "fail", "known", "skip", "error", "proved cuts"
         )?;
-        let of = |report: &Report| (report.scenario.image.clone(), report.scenario.delivery);
-        let mut rows: Vec<(String, DeliveryMode)> = mine.iter().map(|report| of(report)).collect();
-        rows.sort_unstable();
-        rows.dedup();
-        for in_row in rows {
-            let (image, delivery) = &in_row;
-            let of_row = mine.iter().filter(|report| of(report) == in_row);
-            row(output, &format!("  {image} {delivery}"), Totals::of(of_row.copied()))?;
+        for (name, of_row) in rows(&mine, |report| &report.scenario) {
+            row(output, &name, Totals::of(of_row.into_iter().copied()))?;
         }
         row(output, "  all", Totals::of(mine))?;
     }
     writeln!(output)
+}
+
+/// What a table's rows are about, by their names: an image and a delivery each.
+pub(super) fn rows<T>(all: &[T], scenario: impl Fn(&T) -> &Scenario) -> Vec<(String, Vec<&T>)> {
+    let mut rows: BTreeMap<(&str, DeliveryMode), Vec<&T>> = BTreeMap::new();
+    for one in all {
+        let Scenario { image, delivery, .. } = scenario(one);
+        rows.entry((image, *delivery)).or_default().push(one);
+    }
+    let named = |((image, delivery), row)| (format!("  {image} {delivery}"), row);
+    rows.into_iter().map(named).collect()
 }
 
 fn row(output: &mut dyn Write, name: &str, totals: Totals) -> Result<()> {

@@ -1,10 +1,7 @@
 //! JSON lines: one object per scenario, then one with totals and host facts. See docs/json.md.
 
 use super::format::{Again, Early, Ended, Writer};
-use super::totals::Totals;
-use crate::report::facts::HostFacts;
-use crate::report::outcome::{Outcome, Report};
-use crate::report::words::reason;
+use crate::report::{HostFacts, Outcome, Report, Totals, reason};
 use crate::stops::Proof;
 use serde::Serialize;
 use std::collections::BTreeMap;

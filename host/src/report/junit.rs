@@ -2,10 +2,8 @@
 //! more where the run was ended early.
 
 use super::format::{Again, Ended, Writer};
-use crate::report::difference::Difference;
 use crate::report::known::JudgedWarnings;
-use crate::report::outcome::{Outcome, Report};
-use crate::report::words::reason;
+use crate::report::{Difference, Outcome, Report, reason};
 use quick_junit::{NonSuccessKind, Report as Document, TestCase, TestCaseStatus, TestSuite};
 use std::io::{Result, Write};
 use std::time::Duration;
@@ -65,7 +63,7 @@ fn status(report: &Report) -> TestCaseStatus {
         Outcome::Fail => TestCaseStatus::non_success(NonSuccessKind::Failure),
         Outcome::Error => TestCaseStatus::non_success(NonSuccessKind::Error),
     };
-    let mut message = report.outcome.word().to_owned();
+    let mut message = report.outcome.to_string();
     if let Some(reason) = reason(report) {
         message.push_str(&format!(": {reason}"));
     }

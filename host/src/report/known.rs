@@ -12,14 +12,12 @@
 //! | `warning` | warnings of a kernel under test |
 //! | `read` | the TOML, with lines, and every check that needs no image |
 //! | `fields` | a field that an entry describes, and its values |
-//! | `failure` | what the text of a kernel's warning may be |
 //! | `existing` | the check against images |
 //! | `error` | why a list cannot be used |
 
 mod entry;
 mod error;
 mod existing;
-mod failure;
 mod fields;
 mod read;
 mod warning;
@@ -27,12 +25,11 @@ mod warning;
 pub use entry::{By, Entry, Failure, Named, Of};
 pub use error::{KnownIssuesError, Problem};
 pub use existing::Loaded;
-pub use fields::{DescribedField, written};
+pub use fields::DescribedField;
 pub use warning::{JudgedWarnings, KnownWarning};
 
 use crate::kernel_log::KernelSaid;
-use crate::report::facts::HostFacts;
-use crate::report::outcome::{Outcome, Report};
+use crate::report::{HostFacts, Outcome, Report};
 
 /// The name and the text of the list that this midflight was built with.
 const BUILT_IN: (&str, &str) = ("known-issues.toml", include_str!("../../../known-issues.toml"));
@@ -51,19 +48,14 @@ pub struct KnownIssues {
 }
 
 impl KnownIssues {
-    /// The lists that this midflight was built with.
-    ///
-    /// # Errors
-    /// When one of them cannot be used, which a test rules out.
+    /// The lists that this midflight was built with. Fails when one of them cannot be used, which a test
+    /// rules out.
     pub fn built_in() -> Result<Self, KnownIssuesError> {
         Self::read(BUILT_IN.0, BUILT_IN.1)
     }
 
     /// Reads a list of known issues in place of the one built in; the predictions are those built in.
-    /// `file` is its name in errors.
-    ///
-    /// # Errors
-    /// When it is not one, or says what cannot be.
+    /// `file` is its name in errors. Fails when it is not one, or says what cannot be.
     pub fn read(file: &str, text: &str) -> Result<Self, KnownIssuesError> {
         Ok(Self {
             predictions: Self::parse_predictions(PREDICTIONS.0, PREDICTIONS.1)?,

@@ -1,14 +1,11 @@
 //! The mutants matrix, for people and as docs/behaviours.md.
 
 use crate::engine::mutants::{KILLS, Matrix, Row};
-use crate::report::difference::Difference;
-use crate::report::words::reason;
+use crate::report::{Difference, reason};
+use model::hypervisor::behaviour::Behaviour;
 use std::io::{Result, Write};
 
-/// Writes one row as it is done.
-///
-/// # Errors
-/// When `output` cannot be written.
+/// Writes one row as it is done. Fails when `output` cannot be written.
 pub(crate) fn row(output: &mut impl Write, row: &Row) -> Result<()> {
     let behaviour = row.behaviour;
     let totals = &row.totals;
@@ -16,7 +13,7 @@ pub(crate) fn row(output: &mut impl Write, row: &Row) -> Result<()> {
         output,
         "{} ({}): {} passed, {} failed, {} errors, {} skipped; {} cases fail",
         behaviour.name,
-        if behaviour.is_correct() { "correct".to_owned() } else { behaviour.plays.join(" ") },
+        plays(behaviour),
         totals.pass,
         totals.fail,
         totals.error,
@@ -42,10 +39,7 @@ pub(crate) fn row(output: &mut impl Write, row: &Row) -> Result<()> {
     output.flush()
 }
 
-/// Writes the summary of the matrix.
-///
-/// # Errors
-/// When `output` cannot be written.
+/// Writes the summary of the matrix. Fails when `output` cannot be written.
 pub(crate) fn conclusion(output: &mut impl Write, matrix: &Matrix) -> Result<()> {
     let defects = matrix.defects();
     writeln!(output)?;
@@ -63,20 +57,25 @@ pub(crate) fn conclusion(output: &mut impl Write, matrix: &Matrix) -> Result<()>
     writeln!(output, "These results test the tests, not your KVM.")
 }
 
+/// The failure modes that a behaviour plays.
+fn plays(behaviour: &Behaviour) -> String {
+    if behaviour.is_correct() { "correct".to_owned() } else { behaviour.plays.join(" ") }
+}
+
 const HEAD: &str = "\
 # Behaviours, and what catches them
 
-Written by `midflight mutants --markdown`; a test compares it with what that prints. A behaviour is what
-the model's hypervisor layer does with event data; it plays the failure modes listed at the end. With a
-correct behaviour every scenario passes; any other must fail in at least two cases. These results test
-the tests, not anybody's KVM.
+`midflight mutants --markdown` writes this file, and a test fails when it is out of date. A behaviour is one
+way in which the model's hypervisor layer handles event data: a correct one, or one with some of the failure
+modes that are listed at the end. With a correct behaviour every scenario must pass; with any other, scenarios
+of at least two cases must fail. These results test the tests, not anybody's KVM.
 
 ";
 
-/// The failure modes that behaviours play. F22, nested virtualization, is not modelled.
+/// The failure modes that behaviours have. F22, nested virtualization, is not modelled.
 const FAILURE_MODES: [(&str, &str); 23] = [
     ("F1", "#DB's event data is rebuilt from DR6"),
-    ("F2", "RTM and BLD have DR6's active-low sense in event data"),
+    ("F2", "RTM and BLD are inverted in event data, as in DR6"),
     ("F3", "bit 12 or BT leaks into #DB's event data"),
     ("F4", "#NM's event data is a stale IA32_XFD_ERR"),
     ("F5", "#NM's event data is lost"),
@@ -87,7 +86,7 @@ const FAILURE_MODES: [(&str, &str); 23] = [
     ("F10", "side effects on CR2 and DR6 happen twice"),
     ("F11", "an event without event data shows an earlier event's"),
     ("F12", "the nested bit is lost or invented"),
-    ("F13", "INT1 is retyped"),
+    ("F13", "INT1 becomes an ordinary #DB"),
     ("F14", "the instruction length is lost"),
     ("F15", "an event is delivered twice or not at all"),
     ("F16", "an interrupted SYSCALL or SYSENTER is lost"),
@@ -103,34 +102,21 @@ const FAILURE_MODES: [(&str, &str); 23] = [
     ("F24", "a page that a delivery writes is not logged as dirty"),
 ];
 
-/// Writes the matrix as docs/behaviours.md.
-///
-/// # Errors
-/// When `output` cannot be written.
+/// Writes the matrix as docs/behaviours.md. Fails when `output` cannot be written.
 pub(crate) fn markdown(output: &mut impl Write, matrix: &Matrix) -> Result<()> {
     write!(output, "{HEAD}")?;
-    writeln!(output, "| behaviour | plays | what it does | origin |\n|---|---|---|---|")?;
+    writeln!(output, "| behaviour | failure modes | what it does | origin |\n|---|---|---|---|")?;
     for Row { behaviour, .. } in &matrix.rows {
-        let plays = if behaviour.is_correct() { "correct".to_owned() } else { behaviour.plays.join(" ") };
-        writeln!(
-            output,
-            "| `{}` | {plays} | {} | {} |",
-            behaviour.name, behaviour.summary, behaviour.origin
-        )?;
+        let Behaviour { name, summary, origin, .. } = behaviour;
+        writeln!(output, "| `{name}` | {} | {summary} | {origin} |", plays(behaviour))?;
     }
     writeln!(output, "\n## What catches each\n")?;
     writeln!(output, "Of {} scenarios.\n", matrix.scenarios)?;
     writeln!(output, "| behaviour | scenarios that fail | cases that fail |\n|---|---|---|")?;
     for row in matrix.rows.iter().filter(|row| !row.behaviour.is_correct()) {
         let cases: Vec<&str> = row.kills.keys().map(String::as_str).collect();
-        writeln!(
-            output,
-            "| `{}` | {} | {}: {} |",
-            row.behaviour.name,
-            row.totals.fail,
-            cases.len(),
-            cases.join(", ")
-        )?;
+        let (name, fail, count) = (row.behaviour.name, row.totals.fail, cases.len());
+        writeln!(output, "| `{name}` | {fail} | {count}: {} |", cases.join(", "))?;
     }
     writeln!(output, "\n## Failure modes\n\n| | |\n|---|---|")?;
     for (mode, what) in FAILURE_MODES {

@@ -3,6 +3,7 @@
 pub(crate) mod compare;
 pub(crate) mod decode;
 pub mod difference;
+mod disbelief;
 pub mod facts;
 pub mod finding;
 mod format;
@@ -17,9 +18,14 @@ pub(crate) mod records;
 pub mod totals;
 pub mod words;
 
+pub use difference::{Difference, Field, MailboxField, QUADWORDS, Seen, When};
+pub use facts::HostFacts;
+pub use finding::{Disbelief, Finding, Port};
 pub use format::Early;
 pub(crate) use format::{Ended, Writer};
+pub use outcome::{AtCut, Cited, Outcome, Report};
 pub use totals::Totals;
+pub use words::reason;
 
 format::formats! {
     /// How a run is reported on standard output.

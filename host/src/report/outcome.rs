@@ -1,9 +1,7 @@
 //! The outcome of a scenario: the record that workers send and that reports and JSON are made of.
 
 use crate::image::Address;
-use crate::report::difference::{Difference, Field};
-use crate::report::facts::HostFacts;
-use crate::report::finding::Finding;
+use crate::report::{Difference, Field, Finding, HostFacts};
 use crate::scenario::Scenario;
 use crate::stops::Proof;
 use serde::{Deserialize, Serialize};
@@ -12,9 +10,12 @@ use vm::Blame;
 use vm::explain::ShownQueue;
 use vm::state::{Loss, Restored};
 
-/// The outcome of a scenario, least severe first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+/// The outcome of a scenario, least severe first. Reports have the word in lower case.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::Display,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Outcome {
     /// Every field was as expected, and the cut was proved if there was to be one.
     Pass,
@@ -26,22 +27,6 @@ pub enum Outcome {
     Fail,
     /// The harness, the image or the environment is wrong, or the cut did not happen.
     Error,
-}
-
-impl Outcome {
-    /// Every outcome, least severe first.
-    pub const ALL: [Self; 5] = [Self::Pass, Self::Skip, Self::Known, Self::Fail, Self::Error];
-
-    /// The word that reports use.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Pass => "pass",
-            Self::Skip => "skip",
-            Self::Known => "known",
-            Self::Fail => "fail",
-            Self::Error => "error",
-        }
-    }
 }
 
 impl From<Blame> for Outcome {
@@ -171,6 +156,11 @@ impl Report {
             saved_on: None,
             duration_us: 0,
         }
+    }
+
+    /// A report of `scenario`, which was skipped because the machine lacks `what`.
+    pub fn lacking(scenario: &Scenario, machine: &str, behaviour: Option<&str>, what: String) -> Self {
+        Self::new(scenario, machine, behaviour).concluded(Outcome::Skip, Finding::Lacks { what })
     }
 
     /// The report with an outcome and its reason.

@@ -1,6 +1,6 @@
 //! Counts of a run, and the exit code they give.
 
-use crate::report::outcome::{Outcome, Report};
+use crate::report::{Outcome, Report};
 use serde::Serialize;
 
 /// The number of scenarios by outcome.

@@ -1,9 +1,29 @@
 //! Every scenario of an image.
 
-use super::applies::{applies, is_of_another};
+use super::applies::{applies, is_of_another, is_possible};
 use super::{Action, DeliveryMode, Plan, Scenario, Stop};
 use crate::image::{Case, Image};
 use protocol::need::Needs;
+
+/// Each case of an image from boot, delivered in each way that is possible, with the payload capability.
+pub fn cold(image: &Image) -> Vec<Scenario> {
+    let mut scenarios = Vec::new();
+    for case in &image.cases {
+        for delivery in [DeliveryMode::Fred, DeliveryMode::Idt] {
+            if is_possible(case, delivery) {
+                let (image, case) = (image.name.clone(), case.name.clone());
+                scenarios.push(Scenario { image, case, delivery, payload: true, plan: Plan::Cold });
+            }
+        }
+    }
+    scenarios
+}
+
+/// What `of_image` makes of each image, with the image's index.
+pub fn indexed(images: &[Image], of_image: fn(&Image) -> Vec<Scenario>) -> Vec<(usize, Scenario)> {
+    let of_image = |(index, image)| of_image(image).into_iter().map(move |scenario| (index, scenario));
+    images.iter().enumerate().flat_map(of_image).collect()
+}
 
 /// Every scenario of an image, in a fixed order: by case, delivery, payload, plan.
 pub fn all(image: &Image) -> Vec<Scenario> {

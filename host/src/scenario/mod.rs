@@ -27,7 +27,7 @@ mod renamed;
 
 pub use applies::{applies, is_possible};
 pub use cover::{EACH_CASE, cover};
-pub use generate::{all, needs};
+pub use generate::{all, cold, indexed, needs};
 pub use id::InvalidId;
 pub use partition::Partition;
 
@@ -41,13 +41,15 @@ use std::fmt;
 const SEPARATORS: [char; 2] = ['/', ':'];
 
 /// What happens between `Armed` and the handler.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, strum::Display)]
+#[strum(serialize_all = "lowercase")]
 pub enum Plan {
     /// Nothing, from boot, without a restore.
     Cold,
     /// Nothing, from the snapshot.
     None,
     /// A stop and an action.
+    #[strum(to_string = "{0}:{1}")]
     Cut(Stop, Action),
 }
 
@@ -67,31 +69,23 @@ pub struct Scenario {
     pub plan: Plan,
 }
 
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cold => f.write_str("cold"),
-            Self::None => f.write_str("none"),
-            Self::Cut(stop, action) => write!(f, "{stop}:{action}"),
-        }
-    }
-}
-
 impl Plan {
     /// Its stop, or `cold` or `none`, as ids have it.
     pub fn stop_name(self) -> String {
+        self.cut().map_or_else(|| self.to_string(), |(stop, _)| stop.to_string())
+    }
+
+    /// Its stop, if it has one, and what is done there.
+    pub fn cut(self) -> Option<(Stop, Action)> {
         match self {
-            Self::Cut(stop, _) => stop.to_string(),
-            Self::Cold | Self::None => self.to_string(),
+            Self::Cut(stop, action) => Some((stop, action)),
+            Self::Cold | Self::None => None,
         }
     }
 
     /// What is done at its stop.
     pub fn action(self) -> Option<Action> {
-        match self {
-            Self::Cut(_, action) => Some(action),
-            Self::Cold | Self::None => None,
-        }
+        self.cut().map(|(_, action)| action)
     }
 }
 
@@ -103,10 +97,7 @@ impl Scenario {
 
     /// Whether the same id may have another outcome next time, because the times of its signals differ.
     pub fn depends_on_time(&self) -> bool {
-        match self.plan {
-            Plan::Cut(stop, _) => stop.facts().depends_on_time,
-            Plan::Cold | Plan::None => false,
-        }
+        self.plan.cut().is_some_and(|(stop, _)| stop.facts().depends_on_time)
     }
 }
 

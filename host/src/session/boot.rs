@@ -6,8 +6,7 @@ use fred::control::{CR0_ET, CR0_PE, rflags};
 use kvm_bindings::{kvm_regs, kvm_segment};
 use protocol::mailbox::{HostFlags, Mailbox};
 use std::mem::offset_of;
-use vm::Machine;
-use vm::{Vcpu, VcpuError, VmConfig, VmKind};
+use vm::{Machine, Vcpu, VcpuError, VmConfig, VmKind};
 
 /// Where `hvm_start_info` lies: in the free memory below the image.
 const START_INFO: u64 = 0x6000;
@@ -16,10 +15,8 @@ const COMMAND_LINE: u64 = 0x7000;
 /// `hvm_start_info.magic`.
 const START_INFO_MAGIC: u32 = 0x336E_C578;
 
-/// A fresh VM with the image loaded, about to execute its first instruction.
-///
-/// # Errors
-/// When the VM cannot be made or set up.
+/// A fresh VM with the image loaded, about to execute its first instruction. Fails when the VM cannot be made
+/// or set up.
 pub fn boot(
     machine: &dyn Machine,
     image: &Image,

@@ -51,14 +51,9 @@ pub enum DeviceAccess {
 }
 
 /// Every device.
+#[expect(missing_debug_implementations, reason = "nobody prints a device")]
 pub struct Devices {
     serial: Serial<NoInterrupt, NoEvents, Lines>,
-}
-
-impl std::fmt::Debug for Devices {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Devices").finish_non_exhaustive()
-    }
 }
 
 impl Default for Devices {
@@ -87,9 +82,7 @@ const SERIAL_FIFO: usize = 64;
 
 impl DevicesState {
     /// Whether devices can hold this.
-    ///
-    /// # Errors
-    /// A sentence about state that the devices cannot have.
+    /// Fails with a sentence about state that they cannot have.
     pub fn check(&self) -> Result<(), String> {
         for (what, length, most) in [
             ("input", self.serial_input.len(), SERIAL_FIFO),
@@ -126,9 +119,7 @@ impl Devices {
     }
 
     /// Devices with a saved state.
-    ///
-    /// # Errors
-    /// A sentence, when they cannot: see [`DevicesState::check`].
+    /// Fails with a sentence when they cannot have it: see [`DevicesState::check`].
     pub fn from_state(state: &DevicesState) -> Result<Self, String> {
         state.check()?;
         let [low, high, ier, iir, lcr, lsr, mcr, msr, scratch] = state.serial;

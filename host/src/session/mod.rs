@@ -14,6 +14,7 @@ use vm::{Exit, RunMode, Vcpu, VcpuError};
 use zerocopy::IntoBytes;
 
 /// A running guest.
+#[expect(missing_debug_implementations, reason = "nobody prints a guest")]
 pub struct Session<'i> {
     /// The VM it runs in. A guest that migrates gets another: its devices, and an interrupt that waits, stay.
     pub vcpu: Box<dyn Vcpu>,
@@ -38,12 +39,6 @@ pub enum Stopped {
     Exit(Exit),
 }
 
-impl std::fmt::Debug for Session<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("image", &self.image.name).finish_non_exhaustive()
-    }
-}
-
 impl<'i> Session<'i> {
     /// A session on a VM that holds `image`.
     pub fn new(vcpu: Box<dyn Vcpu>, image: &'i Image) -> Self {
@@ -55,19 +50,14 @@ impl<'i> Session<'i> {
         self.image
     }
 
-    /// Runs until something happens that the devices do not settle among themselves.
-    ///
-    /// # Errors
-    /// When KVM_RUN fails in a way that is no exit.
+    /// Runs until something happens that the devices do not settle among themselves. Fails when KVM_RUN fails
+    /// in a way that is no exit.
     pub fn advance(&mut self) -> Result<Stopped, VcpuError> {
         self.advance_in(RunMode::Normal)
     }
 
     /// As [`advance`](Self::advance), with KVM_RUN entered in `mode` each time. Whatever the guest does, this
-    /// ends with the vCPU's deadline: each KVM_RUN looks at it.
-    ///
-    /// # Errors
-    /// As [`advance`](Self::advance).
+    /// ends with the vCPU's deadline: each KVM_RUN looks at it. Fails as [`advance`](Self::advance).
     pub fn advance_in(&mut self, mode: RunMode) -> Result<Stopped, VcpuError> {
         loop {
             self.vcpu.request_interrupt_window(self.interrupt.is_some());
@@ -96,10 +86,8 @@ impl<'i> Session<'i> {
         }
     }
 
-    /// As [`advance`](Self::advance), past any number of [`Stopped::Input`] and [`Stopped::Output`].
-    ///
-    /// # Errors
-    /// As [`advance`](Self::advance).
+    /// As [`advance`](Self::advance), past any number of [`Stopped::Input`] and [`Stopped::Output`]. Fails as
+    /// [`advance`](Self::advance).
     pub fn advance_past_io(&mut self) -> Result<Stopped, VcpuError> {
         loop {
             match self.advance()? {
@@ -114,28 +102,20 @@ impl<'i> Session<'i> {
         self.interrupt = Some(vector);
     }
 
-    /// Completes the I/O exit that the guest is stopped at, without entering it.
-    ///
-    /// # Errors
-    /// When KVM_RUN fails in a way that is no exit.
+    /// Completes the I/O exit that the guest is stopped at, without entering it. Fails when KVM_RUN fails in
+    /// a way that is no exit.
     pub fn complete_io(&mut self) -> Result<Exit, VcpuError> {
         self.vcpu.run(RunMode::ImmediateExit)
     }
 
-    /// The mailbox as it is now.
-    ///
-    /// # Errors
-    /// When it cannot be read.
+    /// The mailbox as it is now. Fails when it cannot be read.
     pub fn mailbox(&self) -> Result<Box<Mailbox>, VcpuError> {
         let mut mailbox = Box::new(Mailbox::EMPTY);
         self.vcpu.read_memory(self.image.mailbox, mailbox.as_mut().as_mut_bytes())?;
         Ok(mailbox)
     }
 
-    /// How often a handler was entered since `Armed`.
-    ///
-    /// # Errors
-    /// When the mailbox cannot be read.
+    /// How often a handler was entered since `Armed`. Fails when the mailbox cannot be read.
     pub fn entries(&self) -> Result<u32, VcpuError> {
         let mut bytes = [0; 4];
         self.vcpu.read_memory(self.image.mailbox + offset_of!(Mailbox, entries) as u64, &mut bytes)?;
@@ -143,19 +123,15 @@ impl<'i> Session<'i> {
     }
 
     /// Writes the index of the next case for the guest, and for the judge that nothing was rewritten yet.
-    ///
-    /// # Errors
-    /// When the mailbox cannot be written.
+    /// Fails when the mailbox cannot be written.
     pub fn choose_case(&mut self, index: u16) -> Result<(), VcpuError> {
         self.note_disturbances(&[])?;
         let at = self.image.mailbox + offset_of!(Mailbox, case) as u64;
         self.vcpu.write_memory(at, &u32::from(index).to_le_bytes())
     }
 
-    /// Writes for the judge which registers were rewritten while the delivery was stopped.
-    ///
-    /// # Errors
-    /// When the mailbox cannot be written.
+    /// Writes for the judge which registers were rewritten while the delivery was stopped. Fails when the
+    /// mailbox cannot be written.
     pub fn note_disturbances(&mut self, disturbances: &[Disturbance]) -> Result<(), VcpuError> {
         let list = self.image.mailbox + offset_of!(Mailbox, disturbances) as u64;
         self.vcpu.write_memory(list, disturbances.as_bytes())?;
@@ -174,9 +150,7 @@ impl<'i> Session<'i> {
     }
 
     /// A session that continues where another one was stopped.
-    ///
-    /// # Errors
-    /// A sentence, when the devices cannot hold `devices`.
+    /// Fails with a sentence when the devices cannot hold `devices`.
     pub fn resumed(vcpu: Box<dyn Vcpu>, image: &'i Image, devices: &DevicesState) -> Result<Self, String> {
         Ok(Self { vcpu, image, devices: Devices::from_state(devices)?, interrupt: devices.interrupt })
     }

@@ -12,7 +12,7 @@ use super::probe::{Prober, Support};
 use crate::image::Case;
 use crate::session::{Session, Stopped};
 use protocol::disturbance::Phase;
-use vm::{Exit, VcpuError, VmKind};
+use vm::{Exit, VcpuError};
 
 /// A memory access that is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -55,7 +55,7 @@ impl How for Access {
     }
 
     fn facts(&self) -> StopFacts {
-        StopFacts { place: None, vm: VmKind::Plain, depends_on_time: false, migrates_between_machines: true }
+        StopFacts::ORDINARY
     }
 
     fn applies(&self, _: &Target<'_>) -> bool {
@@ -93,17 +93,11 @@ impl CutStop for Access {
             None => Again::Never,
         }
     }
-
-    fn release(&self, _: &mut Session<'_>) -> Result<(), VcpuError> {
-        Ok(())
-    }
 }
 
 impl CutAgain for Access {
     fn cut_again(&self, session: &mut Session<'_>, case: &Case, before: &Cut) -> Result<Cut, NoCut> {
-        let cut = refuse(session, case, self.second.unwrap_or(self.first))?;
-        let same = (&cut.queue, cut.rip) == (&before.queue, before.rip);
-        Ok(cut.of_the_same(same, session))
+        Ok(refuse(session, case, self.second.unwrap_or(self.first))?.again(before, session))
     }
 }
 
@@ -118,9 +112,6 @@ fn refuse(session: &mut Session<'_>, case: &Case, number: u16) -> Result<Cut, No
         Stopped::Exit(Exit::Fault { .. }) => {}
         other => return Err(NoCut::Unexpected(other)),
     }
-    let look = Look::at(session)?;
-    if look.entries != 0 {
-        return Err(NoCut::Unproved("the access was refused only after a handler was entered".into()));
-    }
+    let look = Look::in_time(session, "the access was refused")?;
     Ok(look.cut(look.proof(session, case)?, Phase::After))
 }

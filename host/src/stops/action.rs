@@ -16,11 +16,13 @@ pub struct Action {
 }
 
 /// The destination of a migration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, strum::Display)]
 pub enum Migration {
     /// A fresh VM in this process.
+    #[strum(to_string = "migrate")]
     Here,
     /// A fresh VM in another process.
+    #[strum(to_string = "migrate-process")]
     Process,
 }
 
@@ -48,25 +50,11 @@ pub(super) const FEWER: [Action; 2] = [Action::RESUME, Action::MIGRATE_DISTURB];
 
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut separator = "";
-        let mut part = |f: &mut fmt::Formatter<'_>, text: &dyn fmt::Display| {
-            write!(f, "{separator}{text}")?;
-            separator = "+";
-            Ok(())
-        };
-        match self.migrate {
-            Some(Migration::Here) => part(f, &"migrate")?,
-            Some(Migration::Process) => part(f, &"migrate-process")?,
-            None => {}
-        }
-        if self.disturb {
-            part(f, &"disturb")?;
-        }
-        match (self.again, *self == Self::RESUME) {
-            (_, true) => part(f, &"resume"),
-            (0, false) => Ok(()),
-            (again, false) => part(f, &format_args!("again={again}")),
-        }
+        let migrate = self.migrate.map(|to| to.to_string());
+        let disturb = self.disturb.then(|| "disturb".to_owned());
+        let again = (self.again > 0).then(|| format!("again={}", self.again));
+        let parts: Vec<String> = [migrate, disturb, again].into_iter().flatten().collect();
+        if parts.is_empty() { f.write_str("resume") } else { f.write_str(&parts.join("+")) }
     }
 }
 

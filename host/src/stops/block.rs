@@ -3,7 +3,7 @@
 //! KVM_RUN fails with EFAULT, with or without KVM_EXIT_MEMORY_FAULT.
 
 use super::action::{ALL, Action, EACH, FEWER};
-use super::page::RefusesPage;
+use super::page::{RefusesPage, at_place};
 use crate::image::Place;
 use vm::{Exit, PageAccess, VmKind};
 
@@ -20,13 +20,7 @@ impl RefusesPage for Block {
     const MIGRATES_BETWEEN_MACHINES: bool = true;
     const WHAT: &'static str = "with the page blocked";
 
-    fn at(place: Place) -> Self {
-        Self(place)
-    }
-
-    fn page(self) -> Place {
-        self.0
-    }
+    at_place!();
 
     fn is_refusal(exit: &Exit) -> bool {
         matches!(exit, Exit::Fault { .. })

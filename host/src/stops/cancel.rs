@@ -5,7 +5,7 @@
 
 use super::action::{ALL, Action, EACH};
 use super::cut::{Cut, Look, NoCut, Proof};
-use super::how::{Again, CutAgain, CutStop, How, StopFacts, Target, Way};
+use super::how::{Again, CutAgain, CutStop, How, StopFacts, Target, Way, one_id};
 use super::probe::guest::{ProbeAct, Progress};
 use super::probe::{Prober, Support, sentence};
 use crate::image::{self, Case, DeliveryMode};
@@ -18,7 +18,7 @@ use kvm_bindings::KVM_VCPUEVENT_VALID_PAYLOAD;
 use protocol::disturbance::Phase;
 use vm::explain::ShownQueue;
 use vm::state::set;
-use vm::{Exit, Msr, RunMode, VcpuError, VmKind};
+use vm::{Exit, Msr, RunMode, VcpuError};
 
 /// Payload of the #PF that the probe sets: an address that its guest never uses.
 const FAULT_ADDRESS: u64 = 0x1234_5000;
@@ -28,24 +28,10 @@ const FAULT_ADDRESS: u64 = 0x1234_5000;
 pub struct Cancel;
 
 impl How for Cancel {
-    fn syntax() -> &'static [&'static str] {
-        &["cancel"]
-    }
-
-    fn parse(id: &str) -> Option<Result<Self, &'static str>> {
-        (id == "cancel").then_some(Ok(Self))
-    }
-
-    fn all() -> Vec<Self> {
-        vec![Self]
-    }
-
-    fn id(&self) -> String {
-        "cancel".to_owned()
-    }
+    one_id!("cancel");
 
     fn facts(&self) -> StopFacts {
-        StopFacts { place: None, vm: VmKind::Plain, depends_on_time: false, migrates_between_machines: true }
+        StopFacts::ORDINARY
     }
 
     fn applies(&self, target: &Target<'_>) -> bool {
@@ -114,17 +100,11 @@ impl CutStop for Cancel {
     fn again(&self) -> Again<'_> {
         Again::AsOften(self)
     }
-
-    fn release(&self, _: &mut Session<'_>) -> Result<(), VcpuError> {
-        Ok(())
-    }
 }
 
 impl CutAgain for Cancel {
     fn cut_again(&self, session: &mut Session<'_>, _: &Case, before: &Cut) -> Result<Cut, NoCut> {
-        let cut = abandon(session)?;
-        let same = (&cut.queue, cut.rip) == (&before.queue, before.rip);
-        Ok(cut.of_the_same(same, session))
+        Ok(abandon(session)?.again(before, session))
     }
 }
 

@@ -40,6 +40,12 @@ pub struct Cut {
 }
 
 impl Cut {
+    /// The cut of a delivery that was cut `before`: its event must be the same still.
+    pub(super) fn again(self, before: &Self, session: &Session<'_>) -> Self {
+        let same = (&self.queue, self.rip) == (&before.queue, before.rip);
+        self.of_the_same(same, session)
+    }
+
     /// The cut of a delivery that was cut before: whether its event is the `same` still.
     pub(super) fn of_the_same(mut self, same: bool, session: &Session<'_>) -> Self {
         if !same {
@@ -121,6 +127,15 @@ impl Look {
         Ok(Self { regs: session.vcpu.regs()?, events, entries: session.entries()? })
     }
 
+    /// A guest that was stopped before a handler was entered; `what` has happened too late otherwise.
+    pub(super) fn in_time(session: &mut Session<'_>, what: &str) -> Result<Self, NoCut> {
+        let look = Self::at(session)?;
+        match look.entries {
+            0 => Ok(look),
+            _ => Err(NoCut::Unproved(format!("{what} only after a handler was entered"))),
+        }
+    }
+
     /// What proves that a refused access belongs to the case's delivery: the queue, or where it shows
     /// nothing (events of software, and events that this hypervisor has lost) the page alone, which
     /// nothing else touches, with RIP where the event leaves it.
@@ -170,10 +185,7 @@ impl Look {
     }
 }
 
-/// The event queue as user space sees it now.
-///
-/// # Errors
-/// When it cannot be read.
+/// The event queue as user space sees it now. Fails when it cannot be read.
 pub fn queue(session: &mut Session<'_>) -> Result<ShownQueue, VcpuError> {
     Ok(ShownQueue::from(&session.vcpu.events()?))
 }

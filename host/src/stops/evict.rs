@@ -13,7 +13,7 @@ use crate::image::Place;
 use crate::session::Session;
 use protocol::disturbance::Phase;
 use protocol::note::CaseFlags;
-use vm::{RunMode, VcpuError, VmKind};
+use vm::{RunMode, VcpuError};
 
 const NAME: &str = "evict";
 
@@ -39,12 +39,7 @@ impl How for Evict {
     }
 
     fn facts(&self) -> StopFacts {
-        StopFacts {
-            place: Some(self.0),
-            vm: VmKind::Plain,
-            depends_on_time: false,
-            migrates_between_machines: false,
-        }
+        StopFacts { place: Some(self.0), migrates_between_machines: false, ..StopFacts::ORDINARY }
     }
 
     fn applies(&self, target: &Target<'_>) -> bool {

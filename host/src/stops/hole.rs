@@ -4,7 +4,7 @@
 //! something else, and the probe says what.
 
 use super::action::{Action, FEWER};
-use super::page::RefusesPage;
+use super::page::{RefusesPage, at_place};
 use crate::image::Place;
 use kvm_bindings::KVM_INTERNAL_ERROR_DELIVERY_EV;
 use vm::{Exit, PageAccess, VmKind};
@@ -22,13 +22,7 @@ impl RefusesPage for Hole {
     const MIGRATES_BETWEEN_MACHINES: bool = true;
     const WHAT: &'static str = "with no memory slot for the page";
 
-    fn at(place: Place) -> Self {
-        Self(place)
-    }
-
-    fn page(self) -> Place {
-        self.0
-    }
+    at_place!();
 
     fn is_refusal(exit: &Exit) -> bool {
         matches!(exit, Exit::InternalError { suberror: KVM_INTERNAL_ERROR_DELIVERY_EV, .. })

@@ -35,6 +35,12 @@ pub struct StopFacts {
     pub migrates_between_machines: bool,
 }
 
+impl StopFacts {
+    /// A stop that needs nothing, depends on nothing, and can be anywhere.
+    pub const ORDINARY: Self =
+        Self { place: None, vm: VmKind::Plain, depends_on_time: false, migrates_between_machines: true };
+}
+
 /// One kind of stop. Methods with a default need no override where the stop needs nothing.
 pub trait How {
     /// How its ids are written, for people.
@@ -81,11 +87,9 @@ pub trait How {
         !self.actions(payload).is_empty()
     }
 
-    /// Asks a machine whether it stops there, never whether the event survives.
-    ///
-    /// # Errors
-    /// When the guest cannot be made at all: no virtual machine, no memory, its registers refused. A
-    /// stop that goes wrong is a [`Support`], not an error.
+    /// Asks a machine whether it stops there, never whether the event survives. Fails when the guest cannot
+    /// be made at all: no virtual machine, no memory, its registers refused. A stop that goes wrong is a
+    /// [`Support`], not an error.
     fn probe(&self, prober: &Prober<'_>) -> Result<Support, VcpuError>;
 
     /// How the runner gets to the cut.
@@ -108,28 +112,22 @@ pub enum Way<'s> {
 
 /// A stop at which KVM_RUN returns with the event in flight.
 pub trait CutStop {
-    /// Called at `Armed`, before anything is injected. The guest may run.
-    ///
-    /// # Errors
-    /// When it cannot be prepared.
+    /// Called at `Armed`, before anything is injected. The guest may run. Fails when it cannot be prepared.
     fn prepare(&self, _session: &mut Session<'_>) -> Result<(), NoCut> {
         Ok(())
     }
 
-    /// Cuts the delivery of the case whose `Armed` has just rung.
-    ///
-    /// # Errors
-    /// When no cut can be proved.
+    /// Cuts the delivery of the case whose `Armed` has just rung. Fails when no cut can be proved.
     fn cut(&self, session: &mut Session<'_>, target: &Target<'_>) -> Result<Cut, NoCut>;
 
     /// Whether the same delivery can be cut once more.
     fn again(&self) -> Again<'_>;
 
-    /// Lets the guest continue after a cut.
-    ///
-    /// # Errors
-    /// When the machine refuses it.
-    fn release(&self, session: &mut Session<'_>) -> Result<(), VcpuError>;
+    /// Lets the guest continue after a cut, where something keeps it from that. Fails when the machine
+    /// refuses it.
+    fn release(&self, _session: &mut Session<'_>) -> Result<(), VcpuError> {
+        Ok(())
+    }
 
     /// What the machine did wrong if the delivery completed without being cut; `None` if that
     /// alone is not wrong. Called before the guest continues and after its case: only what is wrong both times counts.
@@ -151,33 +149,44 @@ pub enum Again<'s> {
 
 /// A stop that can cut a delivery once more.
 pub trait CutAgain {
-    /// Cuts the delivery that `before` has cut.
-    ///
-    /// # Errors
-    /// When no cut can be proved.
+    /// Cuts the delivery that `before` has cut. Fails when no cut can be proved.
     fn cut_again(&self, session: &mut Session<'_>, case: &Case, before: &Cut) -> Result<Cut, NoCut>;
 }
 
 /// A stop that the kernel alone sees.
 pub trait Unseen {
-    /// Sets it up, at `Armed`.
-    ///
-    /// # Errors
-    /// When the machine refuses it.
+    /// Sets it up, at `Armed`. Fails when the machine refuses it.
     fn set_up(&self, session: &mut Session<'_>) -> Result<(), VcpuError>;
 
-    /// Proves, after the case, that it was met; `rip` is from when it was set up.
-    ///
-    /// # Errors
-    /// When it was not.
+    /// Proves, after the case, that it was met; `rip` is from when it was set up. Fails when it was not.
     fn prove(&self, session: &Session<'_>, rip: u64) -> Result<Cut, NoCut>;
 }
 
+/// What a stop with one id says of its ids.
+macro_rules! one_id {
+    ($id:literal) => {
+        fn syntax() -> &'static [&'static str] {
+            &[$id]
+        }
+
+        fn parse(id: &str) -> Option<Result<Self, &'static str>> {
+            (id == $id).then_some(Ok(Self))
+        }
+
+        fn all() -> Vec<Self> {
+            vec![Self]
+        }
+
+        fn id(&self) -> String {
+            $id.to_owned()
+        }
+    };
+}
+
+pub(super) use one_id;
+
 impl Way<'_> {
-    /// Prepares the stop at `Armed`, before anything is injected.
-    ///
-    /// # Errors
-    /// When it cannot be prepared.
+    /// Prepares the stop at `Armed`, before anything is injected. Fails when it cannot be prepared.
     pub fn prepare(&self, session: &mut Session<'_>) -> Result<(), NoCut> {
         match self {
             Self::Cut(stop) => stop.prepare(session),

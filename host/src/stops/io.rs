@@ -7,13 +7,13 @@
 use super::action::{Action, EACH};
 use super::cancel::abandon;
 use super::cut::{Cut, Look, NoCut, Proof};
-use super::how::{Again, CutAgain, CutStop, How, StopFacts, Target, Way};
+use super::how::{Again, CutAgain, CutStop, How, StopFacts, Target, Way, one_id};
 use super::probe::guest::{INPUT, ProbeAct, Progress};
 use super::probe::{Prober, Support, sentence};
 use crate::image::Case;
 use crate::session::{Session, Stopped};
 use protocol::note::CaseFlags;
-use vm::{Exit, RunMode, VcpuError, VmKind};
+use vm::{Exit, RunMode, VcpuError};
 
 /// With the capability on. `cancel` tests entries that are cancelled repeatedly.
 const ACTIONS: [Action; 5] = [EACH[0], EACH[1], EACH[2], EACH[3], Action::MIGRATE_PROCESS];
@@ -23,24 +23,10 @@ const ACTIONS: [Action; 5] = [EACH[0], EACH[1], EACH[2], EACH[3], Action::MIGRAT
 pub struct Io;
 
 impl How for Io {
-    fn syntax() -> &'static [&'static str] {
-        &["io"]
-    }
-
-    fn parse(id: &str) -> Option<Result<Self, &'static str>> {
-        (id == "io").then_some(Ok(Self))
-    }
-
-    fn all() -> Vec<Self> {
-        vec![Self]
-    }
-
-    fn id(&self) -> String {
-        "io".to_owned()
-    }
+    one_id!("io");
 
     fn facts(&self) -> StopFacts {
-        StopFacts { place: None, vm: VmKind::Plain, depends_on_time: false, migrates_between_machines: true }
+        StopFacts::ORDINARY
     }
 
     fn applies(&self, target: &Target<'_>) -> bool {
@@ -111,10 +97,6 @@ impl CutStop for Io {
 
     fn again(&self) -> Again<'_> {
         Again::AsOften(self)
-    }
-
-    fn release(&self, _: &mut Session<'_>) -> Result<(), VcpuError> {
-        Ok(())
     }
 }
 

@@ -44,11 +44,25 @@ pub(super) trait RefusesPage: Copy {
     fn actions_at(place: Place, payload: bool) -> &'static [Action];
 }
 
+/// How a stop that is its place has that.
+macro_rules! at_place {
+    () => {
+        fn at(place: Place) -> Self {
+            Self(place)
+        }
+
+        fn page(self) -> Place {
+            self.0
+        }
+    };
+}
+
+pub(super) use at_place;
+
 /// The syntax of `name` at a place.
 pub(super) fn parse(name: &str, id: &str) -> Option<Result<Place, &'static str>> {
     let at = id.strip_prefix(name)?.strip_prefix('@')?;
-    let place = Place::ALL.into_iter().find(|place| place.name() == at);
-    Some(place.ok_or("its place is none of `frame`, `pt`, `pd`, `pdpt`, `idt`, `gdt`, `tss`"))
+    Some(at.parse().map_err(|_| "its place is none of `frame`, `pt`, `pd`, `pdpt`, `idt`, `gdt`, `tss`"))
 }
 
 /// Whether the delivery, and nothing else, touches the page at `place`.
@@ -76,12 +90,8 @@ impl<T: RefusesPage> How for T {
     }
 
     fn facts(&self) -> StopFacts {
-        StopFacts {
-            place: Some(self.page()),
-            vm: T::VM,
-            depends_on_time: false,
-            migrates_between_machines: T::MIGRATES_BETWEEN_MACHINES,
-        }
+        let migrates_between_machines = T::MIGRATES_BETWEEN_MACHINES;
+        StopFacts { place: Some(self.page()), vm: T::VM, migrates_between_machines, ..StopFacts::ORDINARY }
     }
 
     fn applies(&self, target: &Target<'_>) -> bool {
@@ -138,8 +148,7 @@ impl<T: RefusesPage> CutAgain for T {
     /// If the guest now runs on, its event is lost.
     fn cut_again(&self, session: &mut Session<'_>, case: &Case, before: &Cut) -> Result<Cut, NoCut> {
         let (_, cut) = stop::<T>(session, case, self.page())?;
-        let same = (&cut.queue, cut.rip) == (&before.queue, before.rip);
-        Ok(cut.of_the_same(same, session))
+        Ok(cut.again(before, session))
     }
 }
 
@@ -147,12 +156,8 @@ fn stop<T: RefusesPage>(session: &mut Session<'_>, case: &Case, place: Place) ->
     let page = session.image().pages.at(place);
     session.vcpu.set_page_access(page, T::ACCESS)?;
     expect::<T>(&session.advance_past_io()?, page)?;
-    let look = Look::at(session)?;
-    if look.entries != 0 {
-        return Err(NoCut::Unproved("the page refused access only after a handler was entered".into()));
-    }
-    let proof = look.proof(session, case)?;
-    let cut = look.cut(proof, Phase::After);
+    let look = Look::in_time(session, "the page refused access")?;
+    let cut = look.cut(look.proof(session, case)?, Phase::After);
     Ok((look, cut))
 }
 

@@ -4,7 +4,7 @@
 //! KVM_EXIT_MEMORY_FAULT.
 
 use super::action::{Action, FEWER};
-use super::page::RefusesPage;
+use super::page::{RefusesPage, at_place};
 use crate::image::Place;
 use vm::{Exit, PageAccess, VmKind};
 
@@ -21,13 +21,7 @@ impl RefusesPage for Private {
     const MIGRATES_BETWEEN_MACHINES: bool = false;
     const WHAT: &'static str = "with the page blocked";
 
-    fn at(place: Place) -> Self {
-        Self(place)
-    }
-
-    fn page(self) -> Place {
-        self.0
-    }
+    at_place!();
 
     fn is_refusal(exit: &Exit) -> bool {
         matches!(exit, Exit::Fault { .. })

@@ -3,7 +3,7 @@
 //! KVM_RUN ends as at a page without a slot. Scenarios have it at the frame only: nothing else is written.
 
 use super::action::{Action, FEWER};
-use super::page::RefusesPage;
+use super::page::{RefusesPage, at_place};
 use crate::image::Place;
 use kvm_bindings::KVM_INTERNAL_ERROR_DELIVERY_EV;
 use vm::{Exit, PageAccess, VmKind};
@@ -21,13 +21,7 @@ impl RefusesPage for ReadOnly {
     const MIGRATES_BETWEEN_MACHINES: bool = true;
     const WHAT: &'static str = "with the page in a read-only memory slot";
 
-    fn at(place: Place) -> Self {
-        Self(place)
-    }
-
-    fn page(self) -> Place {
-        self.0
-    }
+    at_place!();
 
     fn is_refusal(exit: &Exit) -> bool {
         matches!(exit, Exit::InternalError { suberror: KVM_INTERNAL_ERROR_DELIVERY_EV, .. })

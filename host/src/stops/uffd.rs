@@ -4,7 +4,7 @@
 //! wait: there the fault is resolved a moment later, and the signal is found before the next entry.
 
 use super::action::{Action, FEWER};
-use super::page::RefusesPage;
+use super::page::{RefusesPage, at_place};
 use crate::image::Place;
 use vm::{Exit, PageAccess, VmKind};
 
@@ -21,13 +21,7 @@ impl RefusesPage for Userfault {
     const MIGRATES_BETWEEN_MACHINES: bool = true;
     const WHAT: &'static str = "with the page missing and a signal pending";
 
-    fn at(place: Place) -> Self {
-        Self(place)
-    }
-
-    fn page(self) -> Place {
-        self.0
-    }
+    at_place!();
 
     fn is_refusal(exit: &Exit) -> bool {
         matches!(exit, Exit::Interrupted)

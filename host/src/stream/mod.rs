@@ -20,7 +20,7 @@ pub use kind::{MOST_MEMORY, SectionKind};
 pub use pages::base_of;
 pub use section::{Reader, StreamError, VERSION, Writer};
 
-use crate::report::outcome::Report;
+use crate::report::Report;
 use crate::session::devices::DevicesState;
 use kvm_bindings::{KVM_MAX_CPUID_ENTRIES, kvm_cpuid_entry2, kvm_xcrs};
 use pages::Pages;
@@ -31,7 +31,7 @@ use vm::state::VmState;
 use vm::{MemoryImage, Msr, PAGE, VmConfig, VmKind, Xsave};
 
 /// A stopped guest with everything that it needs to continue in another process, and to be judged there.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Guest {
     /// The report as far as it is known.
     pub report: Report,
@@ -52,23 +52,15 @@ const XSAVE_SIZES: std::ops::RangeInclusive<usize> = 4096..=(64 << 10);
 type ConfigSection = (u64, bool, VmKind, Vec<kvm_cpuid_entry2>);
 
 impl Guest {
-    /// Writes the guest; `base` is memory with the image alone.
-    ///
-    /// # Errors
-    /// When it cannot be written.
+    /// Writes the guest; `base` is memory with the image alone. Fails when it cannot be written.
     pub fn write(&self, base: &MemoryImage, to: impl Write) -> Result<(), StreamError> {
         let to = &mut Writer::new(to)?;
-        to.section(
-            SectionKind::Report,
-            &serde_json::to_vec(&self.report).map_err(|e| nonsense(SectionKind::Report, e))?,
-        )?;
+        let report = serde_json::to_vec(&self.report).map_err(|e| nonsense(SectionKind::Report, e))?;
+        to.section(SectionKind::Report, &report)?;
         to.section(SectionKind::Image, &self.image)?;
         let VmState { config, cpuid, tsc_khz, mp_state, events, regs, sregs, pdptrs, .. } = &self.state;
-        put(
-            to,
-            SectionKind::Config,
-            &(config.memory_size, config.exception_payload, config.kind, &config.cpuid),
-        )?;
+        let VmConfig { memory_size, exception_payload, kind, cpuid: set } = config;
+        put(to, SectionKind::Config, &(memory_size, exception_payload, kind, set))?;
         put(to, SectionKind::Cpuid, cpuid)?;
         put(to, SectionKind::TscRate, tsc_khz)?;
         put(to, SectionKind::MpState, mp_state)?;
@@ -87,10 +79,7 @@ impl Guest {
     }
 
     /// Reads a guest, and that nothing follows it; `base` makes memory with the image alone of the image's
-    /// file.
-    ///
-    /// # Errors
-    /// When anything in it is damaged, missing, out of order or makes no sense.
+    /// file. Fails when anything in it is damaged, missing, out of order or makes no sense.
     pub fn read(
         from: impl Read,
         base: impl FnOnce(&[u8]) -> Result<MemoryImage, String>,
@@ -117,11 +106,8 @@ impl Guest {
         let (sregs, pdptrs) = take(from, SectionKind::Sregs)?;
         let debug_regs = take(from, SectionKind::DebugRegs)?;
         let xcrs: Option<kvm_xcrs> = take(from, SectionKind::Xcrs)?;
-        at_most(
-            SectionKind::Xcrs,
-            xcrs.map_or(0, |xcrs| xcrs.nr_xcrs as usize),
-            kvm_xcrs::default().xcrs.len(),
-        )?;
+        let count = xcrs.map_or(0, |xcrs| xcrs.nr_xcrs as usize);
+        at_most(SectionKind::Xcrs, count, kvm_xcrs::default().xcrs.len())?;
         let xsave = Xsave(from.section(SectionKind::Xsave)?);
         if !XSAVE_SIZES.contains(&xsave.0.len()) {
             return Err(nonsense(SectionKind::Xsave, format!("an area of {} bytes", xsave.0.len())));

@@ -3,13 +3,16 @@
 //!
 //! Most tests use a shell script for the emulator: it gets the real command line and the real initrd.
 //! Those in `kernel` boot one: `MIDFLIGHT_TEST_KERNEL` and `MIDFLIGHT_TEST_MODULES`, or the one
-//! that `make run-tests-on-kernel` has fetched; without one, or without QEMU, they say so and test nothing.
+//! that `make run-tests-on-kernels` has fetched; without one, or without QEMU, they say so and test nothing.
 #![expect(clippy::unwrap_used, reason = "the helpers belong to tests, which may panic")]
 
+mod bochs;
 mod kernel;
 mod pretended;
 
-use pretended::{MIDFLIGHT, Scratch, is_static, pretended, run, sentence, with_emulator};
+use pretended::{
+    MIDFLIGHT, Scratch, ends_with, is_static, kernel_file, pretended, run, sentence, with_emulator,
+};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -24,7 +27,36 @@ fn the_old_name_is_refused_with_the_new_one() {
 #[test]
 fn a_missing_kernel_is_a_sentence() {
     let output = run(&["--kernel", "/nowhere/vmlinuz", "--modules", "/nowhere", "--", "list"]);
-    assert!(sentence(&output).contains("there is no kernel at /nowhere/vmlinuz: give one with --kernel"));
+    ends_with(&output, &["there is no kernel at /nowhere/vmlinuz: give one with --kernel"]);
+}
+
+#[test]
+fn what_is_no_kernel_is_a_sentence_before_anything_boots() {
+    let scratch = Scratch::new("no-kernel");
+    let whole = kernel_file();
+    let cases: [(&[u8], &str); 4] = [
+        (b"kernel", "cannot be booted: it is neither a bzImage nor an ELF file"),
+        (&whole[..whole.len() - 1], "it ends after 2047 bytes and its header says 2048: it is truncated"),
+        (&fs::read(MIDFLIGHT).unwrap(), "an ELF file without a PVH entry point"),
+        (b"\x7FELF\x02", "as an ELF file it cannot be loaded"),
+    ];
+    for (bytes, why) in cases {
+        let kernel = scratch.file("vmlinuz", bytes).display().to_string();
+        for emulator in ["qemu", "bochs", "/bin/true"] {
+            let said = sentence(&run(&["--kernel", &kernel, "--emulator", emulator, "--", "list"]));
+            assert!(said.contains(why), "{emulator}: {said}");
+        }
+    }
+}
+
+#[test]
+fn wrong_arguments_of_the_midflight_inside_are_found_before_anything_boots() {
+    let wrong = |arguments: &[&str]| sentence(&run(&[&["--kernel", "/nowhere", "--"], arguments].concat()));
+    assert!(wrong(&["run", "no-such-case"]).contains("no scenario matches `no-such-case`"));
+    assert!(wrong(&["run", "--machine", "kvm", "--partition", "3/2"]).contains("--help"));
+    assert!(wrong(&["run", "pf", "--cover"]).contains("there is no kernel at /nowhere"));
+    let both = run(&["--kernel", "/nowhere", "--all", "--", "list"]);
+    assert!(String::from_utf8_lossy(&both.stderr).contains("cannot be used with"));
 }
 
 #[test]
@@ -36,11 +68,11 @@ fn missing_modules_are_sentences() {
     let arguments = pretended(&scratch);
     let run = || run(&[&arguments[0], &arguments[1], &arguments[2], &arguments[3], "--", "list"]);
     fs::remove_file(scratch.0.join("modules/kernel/virt/kvm.ko")).unwrap();
-    assert!(sentence(&run()).contains("kvm_amd needs the module kvm, and there is none below"));
+    ends_with(&run(), &["kvm_amd needs the module kvm, and there is none below"]);
     fs::write(scratch.0.join("modules/kernel/kvm-amd.ko"), b"text").unwrap();
-    assert!(sentence(&run()).contains("kvm-amd.ko is not a kernel module"));
+    ends_with(&run(), &["kvm-amd.ko is not a kernel module"]);
     fs::remove_file(scratch.0.join("modules/kernel/kvm-amd.ko")).unwrap();
-    assert!(sentence(&run()).contains("there is no kvm-amd and no kvm-intel module below"));
+    ends_with(&run(), &["there is no kvm-amd and no kvm-intel module below"]);
 }
 
 #[test]
@@ -52,38 +84,30 @@ fn a_missing_emulator_is_a_sentence() {
     let arguments = pretended(&scratch);
     let mut words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     words.extend(["--emulator", "no-such-emulator -m 1", "--", "list"]);
-    assert!(sentence(&run(&words)).contains("no-such-emulator is not here: install QEMU 7.2 or later"));
+    ends_with(&run(&words), &["no-such-emulator is not here: install QEMU 7.2 or later"]);
 }
 
 #[test]
-fn an_emulator_that_fails_is_quoted() {
-    let script = "echo \"-accel tcg,thread=single: unknown option\" >&2; exit 1";
-    let Some(output) = with_emulator("fails", script, &[]) else { return };
-    let sentence = sentence(&output);
-    assert!(sentence.contains("the emulator ended with exit status: 1"), "{sentence}");
-    assert!(sentence.contains("QEMU 7.2 or later") && sentence.contains("unknown option"), "{sentence}");
-}
-
-#[test]
-fn a_panic_is_a_sentence() {
-    let script = "echo '[ 1.0] Kernel panic - not syncing: VFS: Unable to mount root fs' >&2; echo '[ 1.1] CPU: 0' >&2";
-    let Some(output) = with_emulator("panic", script, &[]) else { return };
-    assert!(
-        sentence(&output).contains("kernel panic in the kernel under test: VFS: Unable to mount root fs")
-    );
-}
-
-#[test]
-fn silence_is_no_result() {
-    let Some(output) = with_emulator("silence", "exit 0", &[]) else { return };
-    assert!(sentence(&output).contains("the kernel under test ended without a result"));
-}
-
-#[test]
-fn text_on_the_record_port_is_no_result() {
-    let script = "echo '{\"totals\":{\"pass\":300}}'; printf 'x\\000y\\000'; exit 0";
-    let Some(output) = with_emulator("text", script, &[]) else { return };
-    assert!(sentence(&output).contains("the kernel under test ended without a result"));
+fn an_emulator_without_a_result_is_a_sentence() {
+    let none: &[&str] = &["the kernel under test ended without a result"];
+    for (name, script, words) in [
+        (
+            "fails",
+            "echo \"-accel tcg,thread=single: unknown option\" >&2; exit 1",
+            &["the emulator ended with exit status: 1", "QEMU 7.2 or later", "unknown option"][..],
+        ),
+        (
+            "panic",
+            "echo '[ 1.0] Kernel panic - not syncing: VFS: Unable to mount root fs' >&2; echo '[ 1.1] CPU: 0' >&2",
+            &["kernel panic in the kernel under test: VFS: Unable to mount root fs"],
+        ),
+        ("silence", "exit 0", none),
+        // Text on the port of the records.
+        ("text", "echo '{\"totals\":{\"pass\":300}}'; printf 'x\\000y\\000'; exit 0", none),
+    ] {
+        let Some(output) = with_emulator(name, script, &[]) else { return };
+        ends_with(&output, words);
+    }
 }
 
 #[test]
@@ -160,10 +184,8 @@ fn a_kernel_with_kvm_built_in_is_booted_without_modules() {
     fs::write(Path::new(&modules).join("modules.builtin"), "kernel/arch/x86/kvm/kvm-amd.ko\n").unwrap();
     for modules in [&with_modules[..], &[]] {
         let booted = sentence(&run(modules));
-        assert!(
-            booted.contains("the emulator ended with exit status: 1") && booted.ends_with("booted"),
-            "{booted}"
-        );
+        assert!(booted.contains("the emulator ended with exit status: 1"), "{booted}");
+        assert!(booted.ends_with("booted"), "{booted}");
     }
 }
 
@@ -177,8 +199,8 @@ fn words_are_added_to_the_kernels_command_line() {
     let line = sentence(&output);
     assert!(line.ends_with(" quiet fred=on -x kvm.y=1 -- midflight-init"), "{line}");
     let Some(output) = with_emulator("append-ends", script, &["--append", "fred=on -- x"]) else { return };
-    assert!(sentence(&output).contains("--append `fred=on -- x` holds `--`"));
+    ends_with(&output, &["--append `fred=on -- x` holds `--`"]);
     let long = "x".repeat(3000);
     let Some(output) = with_emulator("append-long", script, &["--append", &long]) else { return };
-    assert!(sentence(&output).contains("--append is too long"));
+    ends_with(&output, &["--append is too long"]);
 }

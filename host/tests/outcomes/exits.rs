@@ -8,7 +8,6 @@ use midflight::report::words::reason;
 use vm::{Exit, RunMode, Vcpu, VcpuError};
 
 /// KVM_RUN ends so where an exception waits for its injection.
-#[derive(Clone)]
 struct Ends(End);
 
 type End = fn() -> Result<Exit, VcpuError>;
@@ -72,7 +71,6 @@ fn an_exit_that_nobody_waited_for_is_the_machine_s() {
 }
 
 /// An exception is injected without its error code: the frame is a quadword shorter.
-#[derive(Clone)]
 struct ForgetsErrorCode;
 
 impl Fault for ForgetsErrorCode {

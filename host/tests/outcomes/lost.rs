@@ -6,7 +6,6 @@ use model::ModelMachine;
 use vm::{DirtyRing, Exit, Machine, RunMode, Vcpu, VcpuError, VmConfig, VmKind};
 
 /// The event that an abandoned entry was to inject is lost.
-#[derive(Clone)]
 struct ForgetsCancelled;
 
 impl Fault for ForgetsCancelled {
@@ -28,7 +27,6 @@ fn an_event_that_is_lost_when_its_entry_is_abandoned_fails() {
 }
 
 /// KVM_NMI returns 0 and is forgotten.
-#[derive(Clone)]
 struct LosesNmi;
 
 impl Fault for LosesNmi {
@@ -38,7 +36,6 @@ impl Fault for LosesNmi {
 }
 
 /// KVM_INTERRUPT returns 0 and is forgotten.
-#[derive(Clone)]
 struct LosesInterrupt;
 
 impl Fault for LosesInterrupt {
@@ -48,7 +45,6 @@ impl Fault for LosesInterrupt {
 }
 
 /// No interrupt window is ever opened.
-#[derive(Clone)]
 struct OpensNoWindow;
 
 impl Fault for OpensNoWindow {
@@ -56,7 +52,6 @@ impl Fault for OpensNoWindow {
 }
 
 /// Pages that the guest writes are never logged.
-#[derive(Clone)]
 struct LogsNothing;
 
 struct Empty;
@@ -87,7 +82,7 @@ impl Fault for LogsNothing {
 
 #[test]
 fn a_lost_nmi_fails_and_is_no_skip() {
-    is_probed_whole(&LosesNmi);
+    is_probed_whole(LosesNmi);
     // Nothing is delivered, so that nothing can be cut.
     fails_with(run(LosesNmi, "nmi/nmi:idt:block@frame:resume"), &["the case ended without meeting the stop"]);
     fails_with(run(LosesNmi, "nmi/after-pf:fred:block@frame:migrate"), &[]);
@@ -95,8 +90,8 @@ fn a_lost_nmi_fails_and_is_no_skip() {
 
 #[test]
 fn a_lost_interrupt_fails_and_is_no_skip() {
-    is_probed_whole(&LosesInterrupt);
-    is_probed_whole(&OpensNoWindow);
+    is_probed_whole(LosesInterrupt);
+    is_probed_whole(OpensNoWindow);
     for id in ["nmi/interrupt:idt:block@frame:resume", "nmi/interrupt-after-pf:fred:block@frame:resume"] {
         fails_with(run(LosesInterrupt, id), &[]);
         fails_with(run(OpensNoWindow, id), &[]);
@@ -105,7 +100,7 @@ fn a_lost_interrupt_fails_and_is_no_skip() {
 
 #[test]
 fn a_write_that_is_not_logged_fails_and_is_no_skip() {
-    is_probed_whole(&LogsNothing);
+    is_probed_whole(LogsNothing);
     let words = ["the guest wrote to the page 0x10000, and the dirty ring does not hold it"];
     fails_with(run(LogsNothing, "pf/read-unmapped:idt:ring:resume"), &words);
 }

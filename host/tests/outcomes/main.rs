@@ -1,10 +1,9 @@
 //! Whose doing it is: what a machine does wrong is a failure, in words, and never an error or a skip.
 //!
 //! The model with one fault each time. Without embedded images there is nothing to run.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers belong to tests, which may panic")]
+#![expect(clippy::unwrap_used, reason = "the helpers belong to tests, which may panic")]
 
 mod exits;
-#[path = "../faulty/mod.rs"]
 mod faulty;
 mod lost;
 mod refused;
@@ -13,7 +12,7 @@ use faulty::{Fault, Faulty};
 use midflight::engine::questions::{Question, probe};
 use midflight::engine::runner::Runner;
 use midflight::image::Image;
-use midflight::images;
+use midflight::images::EMBEDDED;
 use midflight::migration::channel::migrate_in_memory;
 use midflight::report::outcome::{Outcome, Report};
 use midflight::report::words::reason;
@@ -24,28 +23,17 @@ use vm::{PageAccess, Vcpu, VcpuError};
 const EINVAL: i32 = 22;
 const ENOMEM: i32 = 12;
 
-fn images() -> Vec<Image> {
-    match images::load(&[]) {
-        Ok(images) => images,
-        Err(images::ImagesError::None) => {
-            eprintln!("skipped, nothing tested: this build carries no images");
-            Vec::new()
-        }
-        Err(error) => panic!("{error}"),
-    }
-}
-
 fn run_on(machine: &dyn Machine, id: &str) -> Option<Report> {
-    let images = images();
-    if images.is_empty() {
-        return None;
-    }
     let scenario: midflight::scenario::Scenario = id.parse().unwrap();
-    let image = images.iter().find(|image| image.name == scenario.image).unwrap();
+    let Some((_, bytes)) = EMBEDDED.iter().find(|(name, _)| *name == scenario.image) else {
+        eprintln!("skipped, nothing tested: this build carries no image {}", scenario.image);
+        return None;
+    };
+    let image = Image::parse(&scenario.image, bytes).unwrap();
     let mut runner = Runner::new(machine, None, Duration::from_secs(10));
     runner.to_process =
         Some(Box::new(|guest, image, request| migrate_in_memory(machine, None, guest, image, request)));
-    let report = runner.run(image, &scenario);
+    let report = runner.run(&image, &scenario);
     let reason = reason(&report).unwrap_or_default();
     for debug in ["Exit(", " { ", "Doorbell(", "Some(", "Ended("] {
         assert!(!reason.contains(debug), "{id}: Rust's own text in the reason: {reason}");
@@ -53,7 +41,7 @@ fn run_on(machine: &dyn Machine, id: &str) -> Option<Report> {
     Some(report)
 }
 
-fn run<F: Fault + Clone + 'static>(fault: F, id: &str) -> Option<Report> {
+fn run<F: Fault + 'static>(fault: F, id: &str) -> Option<Report> {
     run_on(&Faulty::new(fault), id)
 }
 
@@ -73,18 +61,16 @@ fn call(call: &'static str, errno: i32) -> VcpuError {
 
 /// The probe's result on a machine: everything works, even if injected events are lost.
 #[track_caller]
-fn is_probed_whole<F: Fault + Clone + 'static>(fault: &F) {
+fn is_probed_whole(fault: impl Fault + 'static) {
+    let machine = Faulty::new(fault);
     for payload in [true, false] {
-        for (question, support) in
-            probe(&Faulty::new(fault.clone()), payload, &Question::all(payload)).unwrap().0
-        {
+        for (question, support) in probe(&machine, payload, &Question::all(payload)).unwrap().0 {
             assert!(support.works(), "{question}: {support}");
         }
     }
 }
 
 /// A page that is to refuse the delivery does not.
-#[derive(Clone)]
 struct RefusesNothing;
 
 impl Fault for RefusesNothing {
@@ -102,14 +88,13 @@ fn a_cut_that_did_not_happen_is_an_error_and_no_pass() {
 }
 
 /// No fault.
-#[derive(Clone)]
 struct Sound;
 
 impl Fault for Sound {}
 
 #[test]
 fn without_a_fault_everything_passes() {
-    is_probed_whole(&Sound);
+    is_probed_whole(Sound);
     for id in [
         "sti/pf:fred:block@frame:migrate-process+again=2",
         "nmi/after-pf:fred:block@frame:migrate",

@@ -6,7 +6,6 @@ use kvm_bindings::{kvm_sregs, kvm_sregs2, kvm_vcpu_events};
 use vm::{Msr, Vcpu, VcpuError};
 
 /// KVM_SET_VCPU_EVENTS knows no interrupt shadow, which KVM_GET_VCPU_EVENTS gives.
-#[derive(Clone)]
 struct RefusesShadow;
 
 impl Fault for RefusesShadow {
@@ -29,7 +28,6 @@ fn a_state_that_is_refused_names_the_field_wherever_it_is_restored() {
 }
 
 /// KVM_SET_SREGS2 knows no FRED, or KVM_SET_MSRS no IA32_FRED_CONFIG.
-#[derive(Clone)]
 struct RefusesFred {
     cr4: bool,
 }
@@ -62,7 +60,6 @@ fn a_register_that_is_refused_is_named_with_both_values() {
 }
 
 /// CR4.FRED reads 0 although CPUID offers FRED.
-#[derive(Clone)]
 struct DropsFred;
 
 impl Fault for DropsFred {

@@ -1,9 +1,9 @@
 //! Writes predictions: what failed alike in one entry, no entry larger than what failed.
 
 use crate::causes;
-use midflight::report::known::written;
-use midflight::report::outcome::{Outcome, Report};
+use midflight::report::{Difference, Field, Outcome, Report, Seen};
 use std::collections::{BTreeMap, BTreeSet};
+use vm::Value;
 
 /// What the list begins with.
 pub(crate) const HEAD: &str = "\
@@ -20,6 +20,32 @@ type Stops = BTreeSet<String>;
 /// What limits an entry's cases: its stops, its actions where the stops have any, and the payload
 /// capability where the failure depends on it.
 type Limits = (Stops, BTreeSet<String>, Option<bool>);
+
+/// How a field that differed is written in a list.
+fn written(difference: &Difference) -> String {
+    let Difference { field, expected, got } = difference;
+    let value = |value: &Value| match value {
+        Value::Number(number) if i64::try_from(*number).is_ok() => value.to_string(),
+        other => format!("{:?}", other.to_string()),
+    };
+    let (name, more) = match field {
+        Field::Judged { number, delivery } => (
+            Field::Judged { number: *number, delivery: None }.to_string(),
+            delivery.map_or(String::new(), |number| format!(", delivery = {number}")),
+        ),
+        Field::Restored(_) => (field.to_string(), ", restored = true".to_owned()),
+        Field::Seen(seen @ Seen::Captured { delivery, .. }, when) => {
+            let name = seen.to_string();
+            let name = name.split_once(": ").map_or("", |(_, name)| name).to_owned();
+            (name, format!(", delivery = {delivery}, at = \"{when:?}\""))
+        }
+        Field::Seen(seen, when) => (seen.to_string(), format!(", at = \"{when:?}\"")),
+    };
+    if field.is_address() {
+        return format!("{{ name = {name:?}{more} }}");
+    }
+    format!("{{ name = {name:?}{more}, expected = {}, got = {} }}", value(expected), value(got))
+}
 
 /// The fields that differed, as a list has them.
 fn failure(report: &Report) -> String {

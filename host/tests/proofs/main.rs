@@ -38,12 +38,11 @@ use midflight::engine::runner::Runner;
 use midflight::image::Image;
 use midflight::images;
 use midflight::migration::{Migrated, MigrationError};
-use midflight::report::outcome::{Outcome, Report};
-use midflight::report::words::{failure, reason};
+use midflight::report::words::reason;
+use midflight::report::{Outcome, Report};
 use midflight::scenario::Scenario;
 use midflight::stops::storm::StormBounds;
 use midflight::stream::Guest;
-use std::ops::Not as _;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -124,15 +123,15 @@ fn check(rows: &[Row], conditions: &Conditions) {
 fn wrong(row: &Row, conditions: &Conditions) -> Option<String> {
     let Row { name, id, script, outcome, words } = row;
     let (report, left) = run(id, script, conditions)?;
-    let parts = [report.differences.is_empty().not().then(|| failure(&report)), reason(&report)];
-    let seen = parts.into_iter().flatten().collect::<Vec<_>>().join("; ");
+    let differences =
+        report.differences.iter().map(|d| format!("{} expected {}, got {}", d.field, d.expected, d.got));
+    let seen = differences.chain(reason(&report)).collect::<Vec<_>>().join("; ");
     let says = if words.is_empty() { seen.is_empty() } else { seen.contains(words) };
     let right = report.outcome == *outcome && says && left == 0;
     (!right).then(|| {
         format!(
             "{name} ({id}): {} for `{seen}`, {left} steps left; {} for `{words}` expected",
-            report.outcome.word(),
-            outcome.word()
+            report.outcome, outcome
         )
     })
 }

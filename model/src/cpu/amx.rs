@@ -61,12 +61,17 @@ impl Core {
             return Err(ud());
         };
         amx?;
-        if self.cpuid.has(fred::cpuid::XFD) && self.msrs.xfd & TILEDATA != 0 {
-            // The MSR is written before an intercept.
-            self.msrs.xfd_err = TILEDATA;
-            return Err(Stop::Fault(Event { data: TILEDATA, ..Event::exception(vector::NM) }));
-        }
+        self.require_enabled(TILEDATA)?;
         Ok(tile)
+    }
+
+    /// #NM for a component that IA32_XFD disables. IA32_XFD_ERR is written before an intercept.
+    pub(super) fn require_enabled(&mut self, component: u64) -> Step {
+        if self.cpuid.has(fred::cpuid::XFD) && self.msrs.xfd & component != 0 {
+            self.msrs.xfd_err = component;
+            return Err(Stop::Fault(Event { data: component, ..Event::exception(vector::NM) }));
+        }
+        Ok(())
     }
 
     fn rows(&self, tile: usize) -> u8 {

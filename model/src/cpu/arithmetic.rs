@@ -139,18 +139,11 @@ fn cmpxchg_pair(p: &mut Core, m: &mut Memory, d: &Decoded, half: u8) -> Step {
     let place = p.memory_operand(m, d, size, Kind::Write)?;
     let mut bytes = [0; 16];
     m.load_place(&place, &mut bytes[..size]);
-    let part = |bytes: &[u8; 16], n: usize| {
-        let mut word = [0; 8];
-        let at = n * usize::from(half);
-        word[..half.into()].copy_from_slice(&bytes[at..at + usize::from(half)]);
-        u64::from_le_bytes(word)
-    };
-    let (low, high) = (part(&bytes, 0), part(&bytes, 1));
+    let pair = u128::from_le_bytes(bytes);
+    let (low, high) = (pair as u64 & mask(half), (pair >> (8 * half)) as u64 & mask(half));
     let equal = p.gpr(0, half) == low && p.gpr(2, half) == high;
     if equal {
-        let at = usize::from(half);
-        bytes[..at].copy_from_slice(&p.gpr[3].to_le_bytes()[..at]);
-        bytes[at..size].copy_from_slice(&p.gpr[1].to_le_bytes()[..at]);
+        bytes = (u128::from(p.gpr(1, half)) << (8 * half) | u128::from(p.gpr(3, half))).to_le_bytes();
     } else {
         p.set_gpr(0, half, low);
         p.set_gpr(2, half, high);

@@ -22,22 +22,6 @@ pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
         M::Tzcnt => tzcnt,
         M::Lzcnt => lzcnt,
         M::Popcnt => popcnt,
-        M::Seto
-        | M::Setno
-        | M::Setb
-        | M::Setae
-        | M::Sete
-        | M::Setne
-        | M::Setbe
-        | M::Seta
-        | M::Sets
-        | M::Setns
-        | M::Setp
-        | M::Setnp
-        | M::Setl
-        | M::Setge
-        | M::Setle
-        | M::Setg => set,
         _ => return None,
     })
 }
@@ -114,7 +98,8 @@ fn popcnt(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     Ok(())
 }
 
-fn set(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
+/// SETcc.
+pub(super) fn set(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     let met = p.condition(d.condition);
     p.write(m, d, 0, met.into())
 }

@@ -2,9 +2,7 @@
 
 use super::core::Core;
 use super::load_segment::{Descriptor, null_segment, selector_fault};
-use crate::event::Event;
 use crate::memory::Memory;
-use crate::mmu::{Kind, Privilege};
 use crate::stop::{Step, Stop, gp0};
 use fred::event::vector;
 use fred::msr::is_canonical;
@@ -94,16 +92,9 @@ impl Core {
             return Ok(());
         }
         let new_cpl = gate.code.dpl();
-        let top = self.inner_stack(m, new_cpl)?;
+        let top = self.stack_of_tss(m, 4 + 8 * u64::from(new_cpl), 0)?;
         let words = [self.segments.ss.selector.into(), stack, cs, back];
-        let mut places = Vec::with_capacity(words.len());
-        for n in 1..=words.len() as u64 {
-            let linear = top.wrapping_sub(8 * n);
-            if !is_canonical(linear) {
-                return Err(Stop::Fault(Event::with_error_code(vector::SS, 0)));
-            }
-            places.push(self.resolve(m, linear, 8, Kind::Write, Privilege::Implicit)?);
-        }
+        let places = self.stack_places(m, top, words.len() as u64, new_cpl, 0)?;
         self.enter_gate(m, gate, new_cpl)?;
         for (place, word) in places.iter().zip(words) {
             m.store_number(place, 8, word);
@@ -113,20 +104,10 @@ impl Core {
         Ok(())
     }
 
-    /// The TSS's stack pointer for a more privileged level.
-    fn inner_stack(&mut self, m: &mut Memory, new_cpl: u8) -> Result<u64, Stop> {
-        let (tr, offset) = (self.segments.tr, 4 + 8 * u64::from(new_cpl));
-        if offset + 7 > u64::from(tr.limit) {
-            return Err(selector_fault(vector::TS, tr.selector));
-        }
-        self.read_system(m, tr.base.wrapping_add(offset), 8)
-    }
-
     fn enter_gate(&mut self, m: &mut Memory, gate: &Gate, cpl: u8) -> Step {
         self.mark_accessed(m, gate.selector, gate.code)?;
         self.segments.cs = gate.code.load(gate.selector & !3 | u16::from(cpl));
-        self.scratch.branched = true;
-        self.scratch.next_rip = gate.offset;
+        self.jump_to(gate.offset);
         Ok(())
     }
 }

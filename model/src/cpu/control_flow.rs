@@ -17,22 +17,6 @@ pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
         M::Jmp => jmp,
         M::Call => call,
         M::Ret => ret,
-        M::Jo
-        | M::Jno
-        | M::Jb
-        | M::Jae
-        | M::Je
-        | M::Jne
-        | M::Jbe
-        | M::Ja
-        | M::Js
-        | M::Jns
-        | M::Jp
-        | M::Jnp
-        | M::Jl
-        | M::Jge
-        | M::Jle
-        | M::Jg => jcc,
         M::Jcxz => |p, _, d| p.jump_if(d, p.gpr(1, 2) == 0),
         M::Jecxz => |p, _, d| p.jump_if(d, p.gpr(1, 4) == 0),
         M::Jrcxz => |p, _, d| p.jump_if(d, p.gpr[1] == 0),
@@ -59,20 +43,20 @@ impl Core {
     /// Makes `target` the next RIP of a near branch whose operand size is `size` bytes.
     #[inline]
     pub(crate) fn branch_to(&mut self, target: u64, size: u8) -> Step {
-        self.scratch.branched = true;
-        if self.is_64_bit() {
-            if !is_canonical(target) {
-                return Err(gp0());
-            }
-            self.scratch.next_rip = target;
-            return Ok(());
-        }
-        let target = target & mask(size);
-        if target > u64::from(self.segments.cs.limit) {
+        let long = self.is_64_bit();
+        let target = if long { target } else { target & mask(size) };
+        if long && !is_canonical(target) || !long && target > u64::from(self.segments.cs.limit) {
             return Err(gp0());
         }
-        self.scratch.next_rip = target;
+        self.jump_to(target);
         Ok(())
+    }
+
+    /// Makes `target`, which is checked, the next RIP of a branch that is taken.
+    #[inline]
+    pub(crate) fn jump_to(&mut self, target: u64) {
+        self.scratch.branched = true;
+        self.scratch.next_rip = target;
     }
 
     #[inline]
@@ -93,9 +77,23 @@ impl Core {
     }
 
     fn loop_if(&mut self, d: &Decoded, condition: bool) -> Step {
+        use Code as C;
         let size = match d.instruction.code() {
-            c if is_loop_with(c, 2) => 2,
-            c if is_loop_with(c, 4) => 4,
+            C::Loop_rel8_16_CX
+            | C::Loop_rel8_32_CX
+            | C::Loope_rel8_16_CX
+            | C::Loope_rel8_32_CX
+            | C::Loopne_rel8_16_CX
+            | C::Loopne_rel8_32_CX => 2,
+            C::Loop_rel8_16_ECX
+            | C::Loop_rel8_32_ECX
+            | C::Loop_rel8_64_ECX
+            | C::Loope_rel8_16_ECX
+            | C::Loope_rel8_32_ECX
+            | C::Loope_rel8_64_ECX
+            | C::Loopne_rel8_16_ECX
+            | C::Loopne_rel8_32_ECX
+            | C::Loopne_rel8_64_ECX => 4,
             _ => 8,
         };
         let count = self.gpr(1, size).wrapping_sub(1) & mask(size);
@@ -105,35 +103,8 @@ impl Core {
     }
 }
 
-/// Whether a LOOP counts in CX (2) or ECX (4).
-fn is_loop_with(code: Code, size: u8) -> bool {
-    use Code as C;
-    match size {
-        2 => matches!(
-            code,
-            C::Loop_rel8_16_CX
-                | C::Loop_rel8_32_CX
-                | C::Loope_rel8_16_CX
-                | C::Loope_rel8_32_CX
-                | C::Loopne_rel8_16_CX
-                | C::Loopne_rel8_32_CX
-        ),
-        _ => matches!(
-            code,
-            C::Loop_rel8_16_ECX
-                | C::Loop_rel8_32_ECX
-                | C::Loop_rel8_64_ECX
-                | C::Loope_rel8_16_ECX
-                | C::Loope_rel8_32_ECX
-                | C::Loope_rel8_64_ECX
-                | C::Loopne_rel8_16_ECX
-                | C::Loopne_rel8_32_ECX
-                | C::Loopne_rel8_64_ECX
-        ),
-    }
-}
-
-fn jcc(p: &mut Core, _: &mut Memory, d: &Decoded) -> Step {
+/// Jcc.
+pub(super) fn jcc(p: &mut Core, _: &mut Memory, d: &Decoded) -> Step {
     let met = p.condition(d.condition);
     p.jump_if(d, met)
 }
@@ -203,8 +174,7 @@ fn syscall(p: &mut Core, _: &mut Memory, d: &Decoded) -> Step {
     }
     p.gpr[1] = p.scratch.next_rip;
     p.gpr[11] = p.rflags & !rflags::RF;
-    p.scratch.branched = true;
-    p.scratch.next_rip = p.msrs.lstar;
+    p.jump_to(p.msrs.lstar);
     p.rflags = p.rflags & !(p.msrs.fmask | rflags::RF) | rflags::FIXED;
     p.scratch.no_single_step = !p.flag(rflags::TF);
     let selector = (p.msrs.star >> 32) as u16 & !3;
@@ -223,8 +193,7 @@ fn sysret(p: &mut Core, _: &mut Memory, d: &Decoded) -> Step {
     if long && !is_canonical(p.gpr[1]) {
         return Err(gp0());
     }
-    p.scratch.branched = true;
-    p.scratch.next_rip = if long { p.gpr[1] } else { p.gpr(1, 4) };
+    p.jump_to(if long { p.gpr[1] } else { p.gpr(1, 4) });
     let kept = 0x3C_7FD7;
     p.rflags = p.gpr[11] & kept | rflags::FIXED;
     let base = (p.msrs.star >> 48) as u16;

@@ -56,7 +56,7 @@ impl Decoded {
             operands,
             size,
             stack: instruction.stack_pointer_increment().unsigned_abs() as u8,
-            condition: condition(&instruction),
+            condition: (instruction.condition_code() as u8).saturating_sub(1),
             immediate,
             memory: memory_operand(&instruction),
             instruction,
@@ -163,27 +163,5 @@ fn memory_operand(instruction: &Instruction) -> MemoryOperand {
         rip_relative,
         address_size: if matches!(address_size, 2 | 4) { address_size } else { 8 },
         displacement: instruction.memory_displacement64(),
-    }
-}
-
-fn condition(instruction: &Instruction) -> u8 {
-    use iced_x86::ConditionCode as C;
-    match instruction.condition_code() {
-        C::None | C::o => 0,
-        C::no => 1,
-        C::b => 2,
-        C::ae => 3,
-        C::e => 4,
-        C::ne => 5,
-        C::be => 6,
-        C::a => 7,
-        C::s => 8,
-        C::ns => 9,
-        C::p => 10,
-        C::np => 11,
-        C::l => 12,
-        C::ge => 13,
-        C::le => 14,
-        C::g => 15,
     }
 }

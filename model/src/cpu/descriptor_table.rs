@@ -25,12 +25,11 @@ pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
 
 fn load_table(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     p.require_ring_0()?;
-    let size: u8 = if p.is_64_bit() { 8 } else { 4 };
-    let place = p.memory_operand(m, d, usize::from(size) + 2, Kind::Read)?;
+    let size = if p.is_64_bit() { 8 } else { 4 };
+    let place = p.memory_operand(m, d, size + 2, Kind::Read)?;
     let mut bytes = [0; 10];
-    m.load_place(&place, &mut bytes[..usize::from(size) + 2]);
-    let mut base = [0; 8];
-    base[..size.into()].copy_from_slice(&bytes[2..usize::from(size) + 2]);
+    m.load_place(&place, &mut bytes[..size + 2]);
+    let [low, high, base @ ..] = bytes;
     let mut base = u64::from_le_bytes(base);
     if p.code_bits() == 16 || is_16_bit_form(d) {
         base &= 0xFF_FFFF;
@@ -38,7 +37,7 @@ fn load_table(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     if size == 8 && !fred::msr::is_canonical(base) {
         return Err(gp0());
     }
-    let table = DescriptorTable { base, limit: u16::from_le_bytes([bytes[0], bytes[1]]) };
+    let table = DescriptorTable { base, limit: u16::from_le_bytes([low, high]) };
     if d.instruction.mnemonic() == Mnemonic::Lgdt {
         p.gdtr = table;
     } else {

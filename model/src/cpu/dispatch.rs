@@ -9,7 +9,7 @@ use super::{
 };
 use crate::memory::Memory;
 use crate::stop::{Step, Stop, ud};
-use iced_x86::{EncodingKind, Instruction, Mnemonic};
+use iced_x86::{ConditionCode, EncodingKind, Instruction, Mnemonic};
 
 /// Each family says which mnemonics it executes. Asked once for each decoded instruction.
 const FAMILIES: [fn(Mnemonic) -> Option<Handler>; 18] = [
@@ -36,7 +36,23 @@ const FAMILIES: [fn(Mnemonic) -> Option<Handler>; 18] = [
 /// The handler of an instruction; one that the model does not know stops with its text.
 pub(crate) fn handler(instruction: &Instruction) -> Handler {
     let mnemonic = instruction.mnemonic();
-    FAMILIES.iter().find_map(|family| family(mnemonic)).unwrap_or(unknown)
+    conditional(instruction)
+        .or_else(|| FAMILIES.iter().find_map(|family| family(mnemonic)))
+        .unwrap_or(unknown)
+}
+
+/// The handler of a Jcc, SETcc or CMOVcc. LOOPcc and CMPccXADD have a condition as well.
+pub(crate) fn conditional(instruction: &Instruction) -> Option<Handler> {
+    let code = instruction.code();
+    if instruction.condition_code() == ConditionCode::None || code.is_loopcc() {
+        return None;
+    }
+    match instruction.op_count() {
+        1 if code.is_jcc_short_or_near() => Some(control_flow::jcc),
+        1 => Some(bit::set),
+        2 => Some(moves::cmov),
+        _ => None,
+    }
 }
 
 fn unknown(p: &mut Core, _: &mut Memory, d: &Decoded) -> Step {

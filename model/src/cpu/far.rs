@@ -189,8 +189,7 @@ pub(super) fn jmp(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     }
     let segment = p.far_target(m, selector, offset)?;
     p.segments.cs = segment;
-    p.scratch.branched = true;
-    p.scratch.next_rip = offset & mask(size);
+    p.jump_to(offset & mask(size));
     Ok(())
 }
 
@@ -205,8 +204,7 @@ pub(super) fn call(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     m.store_number(&places[1], size.into(), p.scratch.next_rip);
     p.set_stack(p.stack_at(-2 * i64::from(size)));
     p.segments.cs = segment;
-    p.scratch.branched = true;
-    p.scratch.next_rip = offset;
+    p.jump_to(offset);
     Ok(())
 }
 
@@ -223,8 +221,7 @@ fn retf(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     if p.is_real_mode() {
         let above = p.stack_at(2 * step + released);
         p.segments.cs = Segment { selector, base: u64::from(selector) << 4, ..p.segments.cs };
-        p.scratch.branched = true;
-        p.scratch.next_rip = offset;
+        p.jump_to(offset);
         p.set_stack(above);
         return Ok(());
     }
@@ -246,7 +243,6 @@ fn retf(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
         p.set_stack(rsp.wrapping_add(released as u64));
         p.drop_privileged_segments();
     }
-    p.scratch.branched = true;
-    p.scratch.next_rip = offset & mask(size);
+    p.jump_to(offset & mask(size));
     Ok(())
 }

@@ -62,23 +62,22 @@ fn erets(p: &mut Core, m: &mut Memory, _: &Decoded) -> Step {
     // A higher level is clamped.
     let level = config.csl().min(frame.cs.stack_level());
     p.msrs.fred.config = config.with_csl(level).0;
-    p.scratch.branched = true;
-    p.scratch.next_rip = frame.rip;
-    p.rflags = frame.rflags;
-    p.scratch.keep_rf = true;
-    p.gpr[4] = frame.rsp;
+    finish(p, &frame, frame.rip);
     // Blocking by STI is established only when it was not in effect and IF is now 1.
     p.scratch.sti = frame.ss.has(SsSlot::STI) && p.flag(rflags::IF) && !p.sti_blocking;
-    finish(p, frame.ss);
     Ok(())
 }
 
-/// What the SS slot asks of both: a pending single step, NMIs unblocked.
-fn finish(p: &mut Core, ss: SsSlot) {
-    if ss.has(SsSlot::SOFTWARE) && p.flag(rflags::TF) {
+/// What both load, and what the SS slot asks of both: a pending single step, NMIs unblocked.
+fn finish(p: &mut Core, frame: &Popped, rip: u64) {
+    p.jump_to(rip);
+    p.rflags = frame.rflags;
+    p.scratch.keep_rf = true;
+    p.gpr[4] = frame.rsp;
+    if frame.ss.has(SsSlot::SOFTWARE) && p.flag(rflags::TF) {
         p.scratch.single_step = true;
     }
-    if ss.has(SsSlot::NMI) {
+    if frame.ss.has(SsSlot::NMI) {
         p.nmi_blocking = false;
     }
 }
@@ -98,27 +97,14 @@ fn eretu(p: &mut Core, m: &mut Memory, _: &Decoded) -> Step {
         return Err(gp0());
     }
     let (cs, ss) = return_segments(p, m, &frame)?;
-    let rip = if cs.l {
-        if !is_canonical(frame.rip) {
-            return Err(gp0());
-        }
-        frame.rip
-    } else {
-        let rip = frame.rip & 0xFFFF_FFFF;
-        if rip > u64::from(cs.limit) {
-            return Err(gp0());
-        }
-        rip
-    };
+    let rip = if cs.l { frame.rip } else { frame.rip & 0xFFFF_FFFF };
+    if cs.l && !is_canonical(rip) || !cs.l && rip > u64::from(cs.limit) {
+        return Err(gp0());
+    }
     p.segments.cs = cs;
     p.segments.ss = ss;
-    p.scratch.branched = true;
-    p.scratch.next_rip = rip;
-    p.rflags = frame.rflags;
-    p.scratch.keep_rf = true;
-    p.gpr[4] = frame.rsp;
     p.swap_gs();
-    finish(p, frame.ss);
+    finish(p, &frame, rip);
     Ok(())
 }
 

@@ -87,8 +87,7 @@ fn iret(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     if outward {
         p.drop_privileged_segments();
     }
-    p.scratch.branched = true;
-    p.scratch.next_rip = popped.rip & mask(size);
+    p.jump_to(popped.rip & mask(size));
     p.nmi_blocking = false;
     Ok(())
 }

@@ -84,7 +84,6 @@ pub(crate) fn null_segment(selector: u16, dpl: u8) -> Segment {
 pub(crate) fn flat(selector: u16, segment_type: u8, dpl: u8, long: bool) -> Segment {
     Segment {
         selector,
-        base: 0,
         limit: 0xFFFF_FFFF,
         segment_type,
         dpl,
@@ -93,7 +92,7 @@ pub(crate) fn flat(selector: u16, segment_type: u8, dpl: u8, long: bool) -> Segm
         l: long,
         db: !long,
         g: true,
-        unusable: false,
+        ..Segment::default()
     }
 }
 

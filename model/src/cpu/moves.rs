@@ -29,22 +29,6 @@ pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
         M::Bswap => bswap,
         M::Movbe => movbe,
         M::Xlatb => xlatb,
-        M::Cmovo
-        | M::Cmovno
-        | M::Cmovb
-        | M::Cmovae
-        | M::Cmove
-        | M::Cmovne
-        | M::Cmovbe
-        | M::Cmova
-        | M::Cmovs
-        | M::Cmovns
-        | M::Cmovp
-        | M::Cmovnp
-        | M::Cmovl
-        | M::Cmovge
-        | M::Cmovle
-        | M::Cmovg => cmov,
         _ => return None,
     })
 }
@@ -157,7 +141,8 @@ fn xlatb(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     Ok(())
 }
 
-fn cmov(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
+/// CMOVcc.
+pub(super) fn cmov(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     // The source is read, and a 32-bit destination's upper half cleared, either way.
     let value = p.read(m, d, 1)?;
     let met = p.condition(d.condition);

@@ -84,20 +84,22 @@ fn sar(value: u64, count: u32, _: bool, size: u8) -> (u64, bool, bool) {
     ((wide >> count) as u64 & mask(size), carry, false)
 }
 
+/// The low `width` bits, at most 65, rotated to the left.
+fn rotated(value: u128, count: u32, width: u32) -> u128 {
+    let count = count % width;
+    (value << count | value >> (width - count)) & ((1 << width) - 1)
+}
+
 /// OF is CF xor the new sign.
 fn rol(value: u64, count: u32, _: bool, size: u8) -> (u64, bool, bool) {
-    let count = count % bits(size);
-    let result =
-        if count == 0 { value } else { (value << count | value >> (bits(size) - count)) & mask(size) };
+    let result = rotated(value.into(), count, bits(size)) as u64;
     let carry = result & 1 != 0;
     (result, carry, carry != (result & sign_bit(size) != 0))
 }
 
 /// OF is the top bit xor the one below it.
 fn ror(value: u64, count: u32, _: bool, size: u8) -> (u64, bool, bool) {
-    let count = count % bits(size);
-    let result =
-        if count == 0 { value } else { (value >> count | value << (bits(size) - count)) & mask(size) };
+    let result = rotated(value.into(), bits(size) - count % bits(size), bits(size)) as u64;
     let top = result & sign_bit(size) != 0;
     (result, top, top != (result & sign_bit(size) >> 1 != 0))
 }
@@ -105,10 +107,8 @@ fn ror(value: u64, count: u32, _: bool, size: u8) -> (u64, bool, bool) {
 /// OF is CF xor the new sign.
 fn rcl(value: u64, count: u32, carry: bool, size: u8) -> (u64, bool, bool) {
     let width = bits(size) + 1;
-    let count = count % width;
     let wide = u128::from(carry) << bits(size) | u128::from(value);
-    let rotated =
-        if count == 0 { wide } else { (wide << count | wide >> (width - count)) & ((1u128 << width) - 1) };
+    let rotated = rotated(wide, count, width);
     let (result, carry) = (rotated as u64 & mask(size), rotated >> bits(size) & 1 != 0);
     (result, carry, carry != (result & sign_bit(size) != 0))
 }
@@ -116,10 +116,8 @@ fn rcl(value: u64, count: u32, carry: bool, size: u8) -> (u64, bool, bool) {
 /// OF is the top bit xor the one below it.
 fn rcr(value: u64, count: u32, carry: bool, size: u8) -> (u64, bool, bool) {
     let width = bits(size) + 1;
-    let count = count % width;
     let wide = u128::from(carry) << bits(size) | u128::from(value);
-    let rotated =
-        if count == 0 { wide } else { (wide >> count | wide << (width - count)) & ((1u128 << width) - 1) };
+    let rotated = rotated(wide, width - count % width, width);
     let (result, carry) = (rotated as u64 & mask(size), rotated >> bits(size) & 1 != 0);
     let top = result & sign_bit(size) != 0;
     (result, carry, top != (result & sign_bit(size) >> 1 != 0))

@@ -62,14 +62,7 @@ impl Core {
     }
 
     fn assign_ac(&mut self, value: bool) -> Step {
-        const SMAP: fred::cpuid::Feature = fred::cpuid::Feature {
-            name: "SMAP",
-            leaf: 7,
-            subleaf: 0,
-            register: fred::cpuid::Register::Ebx,
-            bit: 20,
-        };
-        if self.cpl() != 0 || !self.cpuid.has(SMAP) {
+        if self.cpl() != 0 || !self.cpuid.has(fred::cpuid::SMAP) {
             return Err(ud());
         }
         self.assign(rflags::AC, value)

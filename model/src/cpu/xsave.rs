@@ -4,7 +4,6 @@ use super::amx;
 use super::core::Core;
 use super::decoded::{Decoded, Handler};
 use super::fpu::{check_mxcsr, not_available};
-use crate::event::Event;
 use crate::memory::Memory;
 use crate::mmu::Kind;
 use crate::mmu::access::Place;
@@ -12,7 +11,6 @@ use crate::stop::{Step, Stop, gp0, ud};
 use crate::xstate::{XState, component};
 use fred::control::{CR0_TS, CR4_OSXSAVE};
 use fred::cpuid::{Feature, Register};
-use fred::event::vector;
 use iced_x86::Mnemonic;
 
 pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
@@ -97,10 +95,7 @@ impl Core {
         offset: u64,
         c: &Component,
     ) -> Result<Vec<u8>, Stop> {
-        if self.cpuid.has(fred::cpuid::XFD) && self.msrs.xfd & c.bit != 0 {
-            self.msrs.xfd_err = c.bit;
-            return Err(Stop::Fault(Event { data: c.bit, ..Event::exception(vector::NM) }));
-        }
+        self.require_enabled(c.bit)?;
         let mut bytes = vec![0; c.size];
         let places = self.pieces(m, d, offset.wrapping_add(c.offset), c.size, Kind::Read)?;
         for (place, part) in places.iter().zip(bytes.chunks_mut(PIECE)) {

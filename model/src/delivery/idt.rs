@@ -168,6 +168,16 @@ impl Core {
             0 => 4 + 8 * u64::from(new_cpl),
             ist => 36 + 8 * (u64::from(ist) - 1),
         };
+        self.stack_of_tss(memory, offset, external)
+    }
+
+    /// A stack pointer of the TSS, at an offset in it.
+    pub(crate) fn stack_of_tss(
+        &mut self,
+        memory: &mut Memory,
+        offset: u64,
+        external: u32,
+    ) -> Result<u64, Stop> {
         let tr = self.segments.tr;
         if offset + 7 > u64::from(tr.limit) {
             return Err(fault(vector::TS, u32::from(tr.selector & !3) + external));
@@ -176,7 +186,7 @@ impl Core {
     }
 
     /// Where each quadword of the frame goes, from the highest address down.
-    fn stack_places(
+    pub(crate) fn stack_places(
         &mut self,
         memory: &mut Memory,
         top: u64,

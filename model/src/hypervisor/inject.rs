@@ -104,12 +104,11 @@ impl Vm {
             self.injected_event_data = (behaviour.inject)(exception.vector, data, &self.event_registers());
         }
         Event {
-            vector: exception.vector,
-            event_type: exception.event_type,
             error_code: exception.error_code,
             data: self.injected_event_data,
             nested: exception.nested,
             length: exception.length,
+            ..exception.event()
         }
     }
 
@@ -176,14 +175,11 @@ impl Vm {
                 self.last_event_data = data.unwrap_or(self.last_event_data);
                 self.queue.exception = Some(QueuedException {
                     stage: Stage::Injected,
-                    vector: event.vector,
                     event_type: event.event_type,
-                    error_code: event.error_code,
-                    payload: None,
                     data,
                     nested: event.nested,
                     length: event.length,
-                    delivered: false,
+                    ..QueuedException::pending(event.vector, event.error_code, None)
                 });
             }
         }

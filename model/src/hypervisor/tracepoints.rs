@@ -5,7 +5,9 @@ use super::queue::Queue;
 use super::trace::Trace;
 use crate::event::Event;
 use crate::memory::{Memory, PAGE};
+use crate::mmu::{Kind, Privilege};
 use crate::processor::{Exit, ExitReason, Processor};
+use fred::control::{CR4_SMAP, CR4_SMEP};
 use fred::event::vector;
 use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter};
 use kvm_bindings::kvm_vcpu_events;
@@ -192,26 +194,10 @@ fn instruction(processor: &Processor, memory: &Memory) -> String {
     format!("{rip:#x}  {text}")
 }
 
+/// Where a linear address lies, whoever may access it. The walk is that of a copy, which sets no bit.
 fn physical(processor: &Processor, memory: &Memory, linear: u64) -> Option<u64> {
-    const PRESENT: u64 = 1;
-    const LARGE: u64 = 1 << 7;
-    const FRAME: u64 = 0x000F_FFFF_FFFF_F000;
-    if processor.cr0 & fred::control::CR0_PG == 0 {
-        return Some(linear);
-    }
-    let mut table = processor.cr3 & FRAME;
-    for shift in [39, 30, 21, 12] {
-        let mut bytes = [0; 8];
-        memory.read(table + (linear >> shift & 0x1FF) * 8, &mut bytes).ok()?;
-        let entry = u64::from_le_bytes(bytes);
-        if entry & PRESENT == 0 {
-            return None;
-        }
-        if shift == 12 || shift < 39 && entry & LARGE != 0 {
-            let offset = (1u64 << shift) - 1;
-            return Some(entry & FRAME & !offset | linear & offset);
-        }
-        table = entry & FRAME;
-    }
-    None
+    let (mut core, mut memory) = (processor.core.clone(), memory.clone());
+    memory.set_unchecked(true);
+    core.cr4 &= !(CR4_SMEP | CR4_SMAP);
+    core.translate(&mut memory, linear, Kind::Read, Privilege::Supervisor).ok()
 }

@@ -15,11 +15,6 @@ impl Memory {
         self.set(gpa, PageState::BLOCKED, false);
     }
 
-    /// Whether the page that holds `gpa` is blocked.
-    pub fn is_blocked(&self, gpa: u64) -> bool {
-        self.size() > gpa && self.second_stage.state(split(gpa).0).contains(PageState::BLOCKED)
-    }
-
     /// Sets whether the page that holds `gpa` refuses guest writes.
     pub fn write_protect(&mut self, gpa: u64, protected: bool) {
         self.set(gpa, PageState::READ_ONLY, protected);
@@ -41,7 +36,7 @@ impl Memory {
     /// Maps the page that holds `gpa` in the second-stage page tables; returns whether it was missing.
     pub fn map(&mut self, gpa: u64) -> bool {
         // A missing translation cannot be stale: the epoch stays.
-        let Some(page) = self.second_stage.page_mut(split(gpa).0) else { return false };
+        let Some(page) = self.second_stage.pages.get_mut(split(gpa).0) else { return false };
         let missing = page.contains(PageState::MISSING);
         page.remove(PageState::MISSING);
         missing
@@ -64,7 +59,7 @@ impl Memory {
 
     /// The pages that were written and logged since the last call, oldest first.
     pub fn take_logged(&mut self) -> Vec<u64> {
-        self.second_stage.take_log().into_iter().map(|page| (page * PAGE) as u64).collect()
+        std::mem::take(&mut self.second_stage.log).into_iter().map(|page| (page * PAGE) as u64).collect()
     }
 
     /// Whether a write to the page that holds `gpa` must be made in full.
@@ -73,14 +68,14 @@ impl Memory {
     }
 
     fn set(&mut self, gpa: u64, flag: PageState, on: bool) {
-        if let Some(page) = self.second_stage.page_mut(split(gpa).0) {
+        if let Some(page) = self.second_stage.pages.get_mut(split(gpa).0) {
             page.set(flag, on);
             self.forget_translations();
         }
     }
 
     fn set_all(&mut self, flag: PageState, on: bool) {
-        self.second_stage.set_all(flag, on);
+        self.second_stage.pages.iter_mut().for_each(|page| page.set(flag, on));
         self.forget_translations();
     }
 }

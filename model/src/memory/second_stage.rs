@@ -53,10 +53,10 @@ struct Delivery {
 /// The second-stage page tables of a memory.
 #[derive(Clone, Debug)]
 pub(super) struct SecondStage {
-    pages: Vec<PageState>,
+    pub(super) pages: Vec<PageState>,
     /// Numbers of pages written since the log was taken, oldest first: page-modification logging, which is
     /// no exit.
-    log: Vec<usize>,
+    pub(super) log: Vec<usize>,
     delivery: Delivery,
     /// The access of the next delivery that is refused.
     pub(super) refuse: Option<u64>,
@@ -88,18 +88,6 @@ impl SecondStage {
     #[inline]
     pub(super) fn state(&self, index: usize) -> PageState {
         self.pages.get(index).copied().unwrap_or(PageState::BLOCKED)
-    }
-
-    pub(super) fn page_mut(&mut self, index: usize) -> Option<&mut PageState> {
-        self.pages.get_mut(index)
-    }
-
-    pub(super) fn set_all(&mut self, flag: PageState, on: bool) {
-        self.pages.iter_mut().for_each(|page| page.set(flag, on));
-    }
-
-    pub(super) fn take_log(&mut self) -> Vec<usize> {
-        std::mem::take(&mut self.log)
     }
 
     pub(super) fn begin_delivery(&mut self) {

@@ -31,7 +31,7 @@ impl Core {
         let cached = !memory.is_counted();
         if cached && let Some(found) = self.tlb.find(linear, memory.epoch()) {
             let known_dirty = kind != Kind::Write || found.dirty;
-            if known_dirty && self.violation(&found, kind, privilege).is_none() {
+            if known_dirty && !self.refuses(&found, kind, privilege) {
                 return Ok(found.frame | linear & 0xFFF);
             }
         }

@@ -68,17 +68,17 @@ impl Core {
             }
             table = entry & FRAME;
         }
-        if self.violation(&found, kind, privilege).is_some() {
+        if self.refuses(&found, kind, privilege) {
             return Err(fault(error::PROTECTION));
         }
         mark_used(memory, &path[..depth], kind)?;
         Ok(found)
     }
 
-    /// Why a translation does not allow an access, if it does not.
+    /// Whether a translation does not allow an access.
     #[inline]
-    pub(super) fn violation(&self, page: &Translation, kind: Kind, privilege: Privilege) -> Option<()> {
-        let refused = match (kind, privilege) {
+    pub(super) fn refuses(&self, page: &Translation, kind: Kind, privilege: Privilege) -> bool {
+        match (kind, privilege) {
             (Kind::Execute, Privilege::User) => !page.user || page.no_execute,
             (Kind::Execute, _) => page.no_execute || page.user && self.cr4 & CR4_SMEP != 0,
             (Kind::Read, Privilege::User) => !page.user,
@@ -87,8 +87,7 @@ impl Core {
             (Kind::Write, _) => {
                 self.smap_refuses(page, privilege) || !page.writable && self.cr0 & CR0_WP != 0
             }
-        };
-        refused.then_some(())
+        }
     }
 
     fn smap_refuses(&self, page: &Translation, privilege: Privilege) -> bool {

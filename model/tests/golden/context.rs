@@ -1,164 +1,88 @@
 //! "FRED event delivery: determining the new context".
 
 use super::*;
-use guest::{ENTRY, FRED_RSP, STACK};
-use model::event::Event;
 
-/// New RIP: the entry page for an event from ring 3.
+/// New RIP: the entry page for an event from ring 3, 256 bytes further for one from ring 0. Each is a HLT.
 #[test]
-fn ring_3_enters_at_the_page() {
-    let mut g = ring_3(UD2);
-    g.frame();
-    assert_eq!(g.cpu.rip, 0xA001, "after the HLT at 0xA000");
+fn each_ring_has_its_entry_point() {
+    for (mut g, rip) in [(ring_3(UD2), 0xA001), (ring_0(UD2), 0xA101)] {
+        g.frame();
+        assert_eq!(g.cpu.rip, rip, "{rip:#x}");
+    }
 }
 
-/// New RIP: 256 bytes further for an event from ring 0.
+/// Stack level and new RSP, by IA32_FRED_CONFIG and IA32_FRED_STKLVLS: the RSP and IA32_FRED_CONFIG after.
 #[test]
-fn ring_0_enters_256_bytes_further() {
-    let mut g = ring_0(UD2);
-    g.frame();
-    assert_eq!(g.cpu.rip, 0xA101);
+fn the_stack_level_and_its_stack() {
+    for (rule, mut g, config, levels, after) in [
+        ("0 for what ring 3 meets, whatever it is", ring_3(UD2), 0, u64::MAX, (0xBFC0, 0xA000)),
+        ("an exception: by its vector", ring_0(BAD_SS), 0, 1 << 26, (0xCFC0, 0xA001)),
+        ("INT1: that of vector 1", ring_0(INT1), 0, 0b10_00, (0xDFC0, 0xA002)),
+        ("INT3: that of vector 3", ring_0(INT3), 0, 0xC0, (0xEFC0, 0xA003)),
+        ("INT n asks for 0", ring_0(INT_14), 0, u64::MAX, (0x17_FFC0, 0xA000)),
+        ("SYSCALL asks for 0", ring_0(SYSCALL), 0, u64::MAX, (0x17_FFC0, 0xA000)),
+        ("the current one when that is higher", ring_0(INT3), 2, 0x40, (0x17_FFC0, 0xA002)),
+        ("no redzone on the stack of a higher level", ring_0(INT3), 0x1C0, 0x40, (0xCFC0, 0xA1C1)),
+        ("bits 8:6 are subtracted when the level stays", ring_0(UD2), 0x1C0, 0, (0x17_FE00, 0xA1C0)),
+        ("also above level 0", ring_0(UD2), 0x81, 0, (0x17_FF40, 0xA081)),
+    ] {
+        g.cpu.msrs.fred.config = ENTRY | config;
+        g.cpu.msrs.fred.stklvls = levels;
+        g.frame();
+        assert_eq!((g.cpu.gpr[4], g.cpu.msrs.fred.config), after, "{rule}");
+    }
 }
 
-/// Stack level: 0 for what ring 3 meets, whatever IA32_FRED_STKLVLS says.
+/// Stack level: a nested exception and #DF take their own, also when ring 3 met the first event.
 #[test]
-fn ring_3_goes_to_level_0() {
-    let mut g = ring_3(UD2);
-    g.cpu.msrs.fred.stklvls = u64::MAX;
-    g.frame();
-    assert_eq!((g.cpu.gpr[4], g.cpu.msrs.fred.config), (0xBFC0, 0xA000));
+fn nested_exceptions_and_double_faults_of_ring_3_take_their_level() {
+    for (mut g, levels, after) in [
+        (ring_3(UD2), 2 << 28, (0xDFC0, 0xA002)),
+        (ring_3(UD2), 3 << 28, (0xEFC0, 0xA003)),
+        (ring_3(LOAD).without(DATA), 3 << 16, (0xEFC0, 0xA003)),
+    ] {
+        g.map(STACK_0, 6);
+        g.cpu.msrs.fred.stklvls = levels;
+        assert_eq!(g.frame()[1..5], [CODE, 0x2B, 0x1_0002, STACK], "{levels:#x}");
+        assert_eq!(
+            (g.cpu.gpr[4], g.cpu.msrs.fred.config, g.cpu.rip),
+            (after.0, after.1, 0xA001),
+            "{levels:#x}"
+        );
+    }
 }
 
-/// Stack level: a nested exception takes its own, also when ring 3 met the first event.
+/// Stack level: bits 10:9 of IA32_FRED_CONFIG for an external interrupt, bits 5:4 of IA32_FRED_STKLVLS for an
+/// NMI.
 #[test]
-fn a_nested_exception_from_ring_3_takes_its_level() {
-    let mut g = ring_3(UD2);
-    g.map(FRED_RSP[0] - 0x1000, 6);
-    g.cpu.msrs.fred.stklvls = 2 << 28;
-    g.frame();
-    assert_eq!((g.cpu.gpr[4], g.cpu.msrs.fred.config), (0xDFC0, 0xA002));
+fn interrupts_and_nmis_have_a_level() {
+    for (event, config, levels, after) in [
+        (Event::interrupt(0x80), 0x400, 0, (0xDFC0, 0xA402)),
+        (Event::interrupt(0x20), 0x600, 0, (0xEFC0, 0xA603)),
+        (Event::nmi(), 0, 0x30, (0xEFC0, 0xA003)),
+    ] {
+        let mut g = ring_0(NOP);
+        g.cpu.msrs.fred.config = ENTRY | config;
+        g.cpu.msrs.fred.stklvls = levels;
+        g.inject(event);
+        assert_eq!((g.cpu.gpr[4], g.cpu.msrs.fred.config), after, "{event:x?}");
+    }
 }
 
-/// Stack level: #DF takes its own, also from ring 3.
+/// New RSP: that of the new level when it is higher, whatever RSP was. When the level stays, RSP less the
+/// redzone and aligned down to 64 bytes.
 #[test]
-fn a_double_fault_from_ring_3_takes_its_level() {
-    let mut g = ring_3(&[0xA1, 0, 0, 0x19, 0, 0, 0, 0, 0]);
-    g.map(0x19_0000, 6);
-    g.map(FRED_RSP[0] - 0x1000, 6);
-    g.cpu.msrs.fred.stklvls = 3 << 16;
-    g.frame();
-    assert_eq!((g.cpu.gpr[4], g.cpu.msrs.fred.config), (0xEFC0, 0xA003));
-}
-
-/// Stack level: an external interrupt takes bits 10:9 of IA32_FRED_CONFIG.
-#[test]
-fn an_interrupt_takes_the_level_of_config() {
-    let mut g = ring_0(NOP);
-    g.cpu.msrs.fred.config = ENTRY | 0x400;
-    inject(&mut g, Event::interrupt(0x80));
-    assert_eq!((g.cpu.gpr[4], g.cpu.msrs.fred.config), (0xDFC0, 0xA402));
-}
-
-/// Stack level: an NMI takes bits 5:4 of IA32_FRED_STKLVLS.
-#[test]
-fn an_nmi_takes_the_level_of_vector_2() {
-    let mut g = ring_0(NOP);
-    g.cpu.msrs.fred.stklvls = 0x30;
-    inject(&mut g, Event::nmi());
-    assert_eq!((g.cpu.gpr[4], g.cpu.msrs.fred.config), (0xEFC0, 0xA003));
-}
-
-/// Stack level: an exception takes two bits of IA32_FRED_STKLVLS by its vector.
-#[test]
-fn an_exception_takes_the_level_of_its_vector() {
-    let mut g = ring_0(BAD_SS);
-    g.cpu.msrs.fred.stklvls = 1 << 26;
-    g.frame();
-    assert_eq!((g.cpu.gpr[4], g.cpu.msrs.fred.config), (0xCFC0, 0xA001));
-}
-
-/// Stack level: INT1 takes that of vector 1.
-#[test]
-fn int1_takes_the_level_of_vector_1() {
-    let mut g = ring_0(INT1);
-    g.cpu.msrs.fred.stklvls = 0b10_00;
-    g.frame();
-    assert_eq!(g.cpu.msrs.fred.config, 0xA002);
-}
-
-/// Stack level: INT3 takes that of vector 3.
-#[test]
-fn int3_takes_the_level_of_vector_3() {
-    let mut g = ring_0(INT3);
-    g.cpu.msrs.fred.stklvls = 0xC0;
-    g.frame();
-    assert_eq!(g.cpu.msrs.fred.config, 0xA003);
-}
-
-/// Stack level: INT n asks for 0, whatever its vector.
-#[test]
-fn int_n_asks_for_level_0() {
-    let mut g = ring_0(INT_14);
-    g.cpu.msrs.fred.stklvls = u64::MAX;
-    g.frame();
-    assert_eq!((g.cpu.gpr[4], g.cpu.msrs.fred.config), (0x17_FFC0, 0xA000));
-}
-
-/// Stack level: SYSCALL asks for 0.
-#[test]
-fn syscall_asks_for_level_0() {
-    let mut g = ring_0(SYSCALL);
-    g.cpu.msrs.fred.stklvls = u64::MAX;
-    g.frame();
-    assert_eq!((g.cpu.gpr[4], g.cpu.msrs.fred.config), (0x17_FFC0, 0xA000));
-}
-
-/// Stack level: the current one when that is higher.
-#[test]
-fn the_level_never_falls_in_delivery() {
-    let mut g = ring_0(INT3);
-    g.cpu.msrs.fred.config = ENTRY | 2;
-    g.cpu.msrs.fred.stklvls = 0x40;
-    g.frame();
-    assert_eq!((g.cpu.gpr[4], g.cpu.msrs.fred.config), (0x17_FFC0, 0xA002));
-}
-
-/// New RSP: that of the new level when it is higher, whatever RSP was.
-#[test]
-fn a_higher_level_has_its_own_stack() {
-    let mut g = ring_0(INT3);
-    g.cpu.gpr[4] = 0x123;
-    g.cpu.msrs.fred.stklvls = 0x40;
-    g.frame();
-    assert_eq!((g.cpu.gpr[4], g.top()[4]), (0xCFC0, 0x123));
-}
-
-/// New RSP: RSP aligned down to 64 bytes when the level stays.
-#[test]
-fn the_same_level_aligns_the_stack() {
-    let mut g = ring_0(UD2);
-    g.cpu.gpr[4] = STACK + 0x3F;
-    g.frame();
-    assert_eq!((g.cpu.gpr[4], g.top()[4]), (0x17_FFC0, 0x18_003F));
-}
-
-/// New RSP: bits 8:6 of IA32_FRED_CONFIG are subtracted first when the level stays.
-#[test]
-fn the_redzone_is_left_alone() {
-    let mut g = ring_0(UD2);
-    g.cpu.msrs.fred.config = ENTRY | 0x1C0;
-    g.frame();
-    assert_eq!(g.cpu.gpr[4], 0x17_FE00);
-}
-
-/// New RSP: no redzone on the stack of a higher level.
-#[test]
-fn a_higher_level_has_no_redzone() {
-    let mut g = ring_0(INT3);
-    g.cpu.msrs.fred.config = ENTRY | 0x1C0;
-    g.cpu.msrs.fred.stklvls = 0x40;
-    g.frame();
-    assert_eq!(g.cpu.gpr[4], 0xCFC0);
+fn a_stack_of_the_level_or_the_same_one_aligned() {
+    for (mut g, config, rsp, after) in [
+        (ring_0(INT3), 0, 0x123, 0xCFC0),
+        (ring_0(UD2), 0, STACK + 0x3F, 0x17_FFC0),
+        (ring_0(UD2), 0x81, STACK - 8, 0x17_FF00),
+    ] {
+        g.cpu.gpr[4] = rsp;
+        g.cpu.msrs.fred.config = ENTRY | config;
+        g.cpu.msrs.fred.stklvls = 0x40;
+        assert_eq!((g.frame()[4], g.cpu.gpr[4]), (rsp, after), "{rsp:#x}");
+    }
 }
 
 /// New CS and SS: IA32_STAR's ring-0 selectors for an event from ring 3.
@@ -180,22 +104,14 @@ fn ring_0_keeps_its_segments() {
     assert_eq!((g.cpu.segments.cs.selector, g.cpu.segments.ss.selector), (0x08, 0x10));
 }
 
-/// GS.base: exchanged with IA32_KERNEL_GS_BASE for an event from ring 3.
+/// GS.base: exchanged with IA32_KERNEL_GS_BASE for an event from ring 3, as it was for one from ring 0.
 #[test]
 fn ring_3_swaps_gs() {
-    let mut g = ring_3(UD2);
-    (g.cpu.segments.gs.base, g.cpu.msrs.kernel_gs_base) = (3, 7);
-    g.frame();
-    assert_eq!((g.cpu.segments.gs.base, g.cpu.msrs.kernel_gs_base), (7, 3));
-}
-
-/// GS.base: as it was for an event from ring 0.
-#[test]
-fn ring_0_keeps_gs() {
-    let mut g = ring_0(UD2);
-    (g.cpu.segments.gs.base, g.cpu.msrs.kernel_gs_base) = (3, 7);
-    g.frame();
-    assert_eq!((g.cpu.segments.gs.base, g.cpu.msrs.kernel_gs_base), (3, 7));
+    for (mut g, after) in [(ring_3(UD2), (7, 3)), (ring_0(UD2), (3, 7))] {
+        (g.cpu.segments.gs.base, g.cpu.msrs.kernel_gs_base) = (3, 7);
+        g.frame();
+        assert_eq!((g.cpu.segments.gs.base, g.cpu.msrs.kernel_gs_base), after, "{after:?}");
+    }
 }
 
 /// New RFLAGS: bit 1 alone.
@@ -210,21 +126,19 @@ fn flags_are_cleared() {
 /// NMIs: blocked by the delivery of one.
 #[test]
 fn an_nmi_blocks_nmis() {
-    let mut g = ring_0(NOP);
-    inject(&mut g, Event::nmi());
-    assert!(g.cpu.nmi_blocking);
-    let mut g = ring_0(NOP);
-    inject(&mut g, Event::interrupt(2));
-    assert!(!g.cpu.nmi_blocking);
+    for (event, blocks) in [(Event::nmi(), true), (Event::interrupt(2), false)] {
+        let mut g = ring_0(NOP);
+        g.inject(event);
+        assert_eq!(g.cpu.nmi_blocking, blocks, "{event:x?}");
+    }
 }
 
 /// A delivery that faults: nothing of the new context is there.
 #[test]
 fn a_failed_delivery_changes_no_register() {
-    let mut g = ring_3(UD2);
-    g.map(FRED_RSP[0] - 0x1000, 6);
+    let mut g = ring_3(UD2).without(STACK_0);
     let before = g.cpu.clone();
-    g.enter(model::processor::Entry { intercepts: 1 << 14, ..Default::default() });
+    g.enter(Entry { intercepts: 1 << 14, ..Entry::default() });
     assert_eq!(
         (g.cpu.rip, g.cpu.gpr, g.cpu.segments, g.cpu.msrs),
         (CODE, before.gpr, before.segments, before.msrs)

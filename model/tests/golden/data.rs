@@ -1,127 +1,52 @@
-//! "FRED event delivery: event data".
+//! "FRED event delivery: event data". That of #NM is in `not_available.rs`.
 
 use super::*;
-use guest::NEXT;
-use model::event::Event;
 
-/// #PF: the linear address, which CR2 gets as well.
+/// #PF: the linear address, which CR2 gets as well; of an access to two pages the first byte that cannot be
+/// reached, and nothing is written to the first page.
 #[test]
 fn of_a_page_fault() {
-    let mut g = ring_0(&[0x48, 0x8B, 0x04, 0x25, 0x10, 0x10, 0x19, 0]);
-    g.map(NEXT, 6);
-    assert_eq!((g.frame()[6], g.cpu.cr2), (0x19_1010, 0x19_1010));
-}
-
-/// #PF: the first byte that cannot be reached.
-#[test]
-fn of_a_page_fault_on_the_second_page() {
-    let mut g = ring_0(&[0x48, 0x8B, 0x04, 0x25, 0xFE, 0x0F, 0x19, 0]);
-    g.map(NEXT, 6);
-    assert_eq!(g.frame()[6], 0x19_1000);
-}
-
-/// #DB: BS alone for a single step, whatever DR6 still holds.
-#[test]
-fn of_a_single_step() {
-    let mut g = ring_0(NOP);
-    g.cpu.rflags |= 0x100;
-    g.cpu.dr6 = 0xFFFF_EFFF;
-    assert_eq!((g.frame()[6], g.cpu.dr6), (0x4000, 0xFFFF_EFF0));
-}
-
-/// #DB: the number of an execution breakpoint.
-#[test]
-fn of_an_execution_breakpoint() {
-    let mut g = ring_0(NOP);
-    g.cpu.dr[3] = CODE;
-    g.cpu.dr7 = 0x480;
-    assert_eq!((g.frame()[6], g.cpu.dr6), (8, 0xFFFF_0FF8));
-}
-
-/// #DB: the number of a data breakpoint.
-#[test]
-fn of_a_data_breakpoint() {
-    let mut g = ring_0(&[0xC6, 0x04, 0x25, 0, 0, 0x19, 0, 1]);
-    g.cpu.dr[1] = DATA;
-    // Breakpoint 1 on writes of one byte.
-    g.cpu.dr7 = 0x10_0408;
-    assert_eq!((g.frame()[6], g.cpu.dr6), (2, 0xFFFF_0FF2));
-}
-
-/// #DB: BD for general detect.
-#[test]
-fn of_general_detect() {
-    let mut g = ring_0(&[0x0F, 0x21, 0xF8]);
-    g.cpu.dr7 = 0x2400;
-    assert_eq!((g.frame()[6], g.cpu.dr6, g.cpu.dr7), (0x2000, 0xFFFF_2FF0, 0x400));
-}
-
-/// #DB: all conditions of one instruction in one exception.
-#[test]
-fn of_a_step_with_a_breakpoint() {
-    let mut g = ring_0(&[0xC6, 0x04, 0x25, 0, 0, 0x19, 0, 1]);
-    g.cpu.rflags |= 0x100;
-    g.cpu.dr[1] = DATA;
-    g.cpu.dr7 = 0x10_0408;
-    assert_eq!(g.frame()[6], 0x4002);
-}
-
-/// #NM: the component that IA32_XFD disables.
-#[test]
-fn of_a_disabled_component() {
-    // TILEZERO TMM0.
-    let mut g = ring_0(&[0xC4, 0xE2, 0x7B, 0x49, 0xC0]);
-    g.cpu.xstate.tile_config[0] = 1;
-    g.cpu.xstate.tile_config[16] = 64;
-    g.cpu.xstate.tile_config[48] = 16;
-    g.cpu.msrs.xfd = 0x4_0000;
-    let frame = g.frame();
-    assert_eq!((frame[5], frame[6], g.cpu.msrs.xfd_err), (0x0203_0007_0000_0010, 0x4_0000, 0x4_0000));
-}
-
-/// #NM: 0 for CR0.TS, whatever IA32_XFD_ERR still holds.
-#[test]
-fn of_a_task_switch() {
-    let mut g = ring_0(&[0xD9, 0xD0]);
-    g.cpu.cr0 |= 8;
-    g.cpu.msrs.xfd_err = 0x4_0000;
-    let frame = g.frame();
-    assert_eq!((frame[5], frame[6], g.cpu.msrs.xfd_err), (0x0203_0007_0000_0010, 0, 0x4_0000));
-}
-
-/// NMI: 0.
-#[test]
-fn of_an_nmi() {
-    let mut g = ring_0(NOP);
-    g.put(guest::STACK - 16, 9);
-    inject(&mut g, Event::nmi());
-    assert_eq!(g.top()[6], 0);
-}
-
-/// INT1: 0, and DR6 as it was.
-#[test]
-fn of_int1() {
-    let mut g = ring_0(INT1);
-    g.put(guest::STACK - 16, 9);
-    g.cpu.dr6 = 0xFFFF_4FF1;
-    assert_eq!((g.frame()[6], g.cpu.dr6), (0, 0xFFFF_4FF1));
-}
-
-/// Everything else: 0.
-#[test]
-fn of_others() {
-    for bytes in [UD2, INT3, INT_14, SYSCALL, BAD_SS] {
-        let mut g = ring_0(bytes);
-        g.put(guest::STACK - 16, 9);
-        g.cpu.cr2 = 0x1234;
-        assert_eq!(g.frame()[6], 0, "{bytes:x?}");
+    // Loads into RAX and stores of it: at NEXT + 0x10, NEXT - 2 and NEXT - 3.
+    for (opcode, low, high, error, address) in [
+        (0x8B, 0x10, 0x10, 0, 0x19_1010),
+        (0x8B, 0xFE, 0x0F, 0, 0x19_1000),
+        (0x8B, 0xFD, 0x0F, 0, 0x19_1000),
+        (0x89, 0xFD, 0x0F, 2, 0x19_1000),
+    ] {
+        let mut g = ring_0(&[0x48, opcode, 0x04, 0x25, low, high, 0x19, 0]).without(NEXT);
+        (g.cpu.gpr[0], g.cpu.cr2) = (u64::MAX, 0x1111);
+        let frame = g.frame();
+        assert_eq!(
+            (frame[0], frame[6], g.cpu.cr2, g.get(NEXT - 8)),
+            (error, address, address, 0),
+            "{opcode:#x}, {low:#x}"
+        );
     }
 }
 
-/// Injected data (ch. "VM entries: event injection"): pushed as it is.
+/// #DB: the conditions of this exception and of no earlier one; and what DR6 then holds.
 #[test]
-fn of_an_injected_event() {
-    let mut g = ring_0(NOP);
-    inject(&mut g, Event { data: 0x1234_5678_9ABC_DEF0, ..Event::ud() });
-    assert_eq!(g.top()[6], 0x1234_5678_9ABC_DEF0);
+fn of_a_debug_exception() {
+    let data_1: fn(&mut Guest) = |g| {
+        // Breakpoint 1 on writes of one byte.
+        (g.cpu.dr[1], g.cpu.dr7) = (DATA, 0x10_0408);
+    };
+    // MOV [DATA + 4], EAX, and breakpoint 0 on writes of 8 bytes.
+    let upper_half = ring_0(&[0x89, 0x04, 0x25, 4, 0, 0x19, 0]).watching(WRITE_8, DATA);
+    let execution_3 = ring_0(NOP).but(|g| (g.cpu.dr[3], g.cpu.dr7) = (CODE, 0x480));
+    for (condition, mut g, dr6_before, data, dr6) in [
+        ("BS", ring_0(NOP).stepping(), 0xFFFF_0FF0, 0x4000, 0xFFFF_4FF0),
+        ("BS, B3 to B0 left over", ring_0(NOP).stepping(), 0xFFFF_EFFF, 0x4000, 0xFFFF_EFF0),
+        ("BS, BT and BD left over", ring_0(NOP).stepping(), 0xFFFF_AFF0, 0x4000, 0xFFFF_EFF0),
+        ("B3, of an execution", execution_3, 0xFFFF_0FF0, 8, 0xFFFF_0FF8),
+        ("B1, of a write", ring_0(STORE).but(data_1), 0xFFFF_0FF0, 2, 0xFFFF_0FF2),
+        ("BS and B1", ring_0(STORE).but(data_1).stepping(), 0xFFFF_0FF0, 0x4002, 0xFFFF_4FF2),
+        // B3 is left over, BLD and RTM happened before: RTM is back at 1, BLD stays.
+        ("BS and B0", upper_half.stepping(), 0xFFFE_07F8, 0x4001, 0xFFFF_47F1),
+        ("none, of INT1", ring_0(INT1), 0xFFFF_4FF1, 0, 0xFFFF_4FF1),
+    ] {
+        g.cpu.dr6 = dr6_before;
+        g.put(STACK - 16, 9);
+        assert_eq!((g.frame()[6], g.cpu.dr6), (data, dr6), "{condition}");
+    }
 }

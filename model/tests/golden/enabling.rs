@@ -1,59 +1,39 @@
 //! "Enumeration and enabling", and "Operation of other instructions under FRED".
 
 use super::*;
-use guest::{ENTRY, STACK};
-
-const UD: u64 = 0x0203_0006_0000_0010;
-const GP: u64 = 0x0203_000D_0000_0010;
 
 /// Whether WRMSR takes a value.
-fn takes(index: u64, value: u64) -> bool {
-    let mut g = ring_0(&[0x0F, 0x30]);
-    (g.cpu.gpr[0], g.cpu.gpr[1], g.cpu.gpr[2]) = (value & 0xFFFF_FFFF, index, value >> 32);
-    g.run();
-    g.cpu.rip == CODE + 3
-}
-
-/// IA32_FRED_RSPi: aligned to 64 bytes and canonical.
 #[test]
-fn stack_pointers_are_checked() {
-    assert!(takes(0x1CC, 0x1000) && takes(0x1CF, 0xFFFF_8000_0000_0040));
-    assert!(!takes(0x1CD, 0x1020) && !takes(0x1CE, 0x8000_0000_0000));
-}
-
-/// IA32_FRED_CONFIG: bits 2, 5:4 and 11 are reserved, the entry page is canonical.
-#[test]
-fn config_is_checked() {
-    assert!(takes(0x1D4, ENTRY | 0x7CB));
-    for bad in [4, 0x10, 0x20, 0x800, 0x8000_0000_0000] {
-        assert!(!takes(0x1D4, ENTRY | bad), "{bad:#x}");
+fn msrs_are_checked() {
+    for (rule, index, taken, refused) in [
+        ("RSP0: aligned to 64 bytes", 0x1CC, &[0x1000][..], &[0x1020][..]),
+        ("RSP1: aligned to 64 bytes", 0x1CD, &[], &[0x1020]),
+        ("RSP2: canonical", 0x1CE, &[], &[0x8000_0000_0000]),
+        ("RSP3: canonical", 0x1CF, &[0xFFFF_8000_0000_0040], &[]),
+        ("STKLVLS: any value", 0x1D0, &[u64::MAX], &[]),
+        ("SSP1: aligned to 8 bytes", 0x1D1, &[0x1008], &[]),
+        ("SSP2: aligned to 8 bytes", 0x1D2, &[], &[0x1004]),
+        ("SSP3: canonical", 0x1D3, &[], &[0x8000_0000_0000]),
+        ("SSP0, PL0_SSP: aligned to 4 bytes", 0x6A4, &[4, 0xFFFF_8000_0000_1008], &[1, 2, 0x8000_0000_0000]),
+        ("CONFIG: bits 2, 5:4 and 11", 0x1D4, &[0xA7CB], &[0xA004, 0xA010, 0xA020, 0xA800, 0x8000_0000_A000]),
+        ("IA32_XFD: TILEDATA alone", 0x1C4, &[1 << 18], &[1 << 17]),
+        ("no MSR", 0x9999, &[], &[0]),
+    ] {
+        for (values, rip) in [(taken, CODE + 3), (refused, 0xA101)] {
+            for value in values {
+                let mut g = ring_0(&[0x0F, 0x30]);
+                (g.cpu.gpr[0], g.cpu.gpr[1], g.cpu.gpr[2]) = (value & 0xFFFF_FFFF, index, value >> 32);
+                g.run();
+                assert_eq!(g.cpu.rip, rip, "{rule}: {value:#x}");
+            }
+        }
     }
-}
-
-/// IA32_FRED_STKLVLS: any value.
-#[test]
-fn stack_levels_are_not_checked() {
-    assert!(takes(0x1D0, u64::MAX));
-}
-
-/// IA32_FRED_SSPi: aligned to 8 bytes and canonical.
-#[test]
-fn shadow_stack_pointers_are_checked() {
-    assert!(takes(0x1D1, 0x1008));
-    assert!(!takes(0x1D2, 0x1004) && !takes(0x1D3, 0x8000_0000_0000));
-}
-
-/// IA32_FRED_SSP0 is IA32_PL0_SSP: aligned to 4 bytes and canonical.
-#[test]
-fn the_shadow_stack_pointer_of_level_0_is_aligned_to_4_bytes() {
-    assert!(takes(0x6A4, 4) && takes(0x6A4, 0xFFFF_8000_0000_1008));
-    assert!(!takes(0x6A4, 1) && !takes(0x6A4, 2) && !takes(0x6A4, 0x8000_0000_0000));
 }
 
 /// CR4.FRED: not outside IA-32e mode.
 #[test]
 fn cr4_fred_needs_ia_32e_mode() {
-    // MOV CR4, EAX in 32-bit code without paging.
+    // MOV CR4, EAX in 32-bit code without paging, where the register's upper half does not exist.
     let set = |bytes: &[u8], long: bool| {
         let mut g = Guest::idt().with_bytes(bytes);
         g.cpu.gpr[0] = 1 << 32 | g.cpu.cr4;
@@ -63,11 +43,12 @@ fn cr4_fred_needs_ia_32e_mode() {
             g.cpu.segments.cs.l = false;
             g.cpu.segments.cs.db = true;
         }
-        g.enter(Entry { instructions: 1, ..Entry::default() });
-        g.cpu.cr4 >> 32
+        assert_eq!(g.step().reason, ExitReason::Budget);
+        assert_eq!(g.cpu.rip, CODE + 3);
+        g.cpu.cr4
     };
-    assert_eq!(set(&[0x0F, 0x22, 0xE0], true), 1);
-    assert_eq!(set(&[0x0F, 0x22, 0xE0], false), 0);
+    assert_eq!(set(&[0x0F, 0x22, 0xE0], true), 0x1_0004_0228);
+    assert_eq!(set(&[0x0F, 0x22, 0xE0], false), 0x4_0228);
 }
 
 /// SWAPGS, SYSRET and SYSEXIT: #UD.
@@ -81,11 +62,7 @@ fn instructions_that_fred_takes_away() {
 /// IRET: #GP with the selector when it would change ring.
 #[test]
 fn iret_stays_in_its_ring() {
-    let mut g = ring_0(&[0x48, 0xCF]);
-    for (n, word) in (0u64..).zip([CODE, 0x2B, 2, STACK, 0x23]) {
-        g.put(STACK + 8 * n, word);
-    }
-    let frame = g.frame();
+    let frame = ring_0(&[0x48, 0xCF]).but(|g| g.put_all(STACK, &[CODE, 0x2B, 2, STACK, 0x23])).frame();
     assert_eq!((frame[0], frame[5]), (0x28, GP));
 }
 
@@ -93,9 +70,7 @@ fn iret_stays_in_its_ring() {
 #[test]
 fn iret_within_ring_0() {
     let mut g = ring_0(&[0x48, 0xCF]);
-    for (n, word) in (0u64..).zip([CODE + 2, 0x08, 0x46, STACK + 64, 0x10]) {
-        g.put(STACK + 8 * n, word);
-    }
+    g.put_all(STACK, &[CODE + 2, 0x08, 0x46, STACK + 64, 0x10]);
     g.run();
     assert_eq!((g.cpu.rip, g.cpu.rflags, g.cpu.gpr[4]), (0x10_0003, 0x46, 0x18_0040));
 }
@@ -106,7 +81,7 @@ fn returns_are_for_ring_0_under_fred() {
     for bytes in [[0xF2, 0x0F, 0x01, 0xCA], [0xF3, 0x0F, 0x01, 0xCA]] {
         assert_eq!(ring_3(&bytes).frame()[5], 0x0203_0006_0000_0023);
         let mut g = Guest::idt().with_bytes(&bytes);
-        g.run();
+        assert_eq!(g.run().reason, ExitReason::Halt);
         assert_eq!(g.cpu.rip, 0x8061, "the IDT's handler of #UD");
     }
 }
@@ -139,9 +114,7 @@ fn lkgs_is_undefined_in_ring_3() {
 /// INT n: no gate, so no check of its privilege.
 #[test]
 fn int_n_needs_no_gate() {
-    let mut g = ring_3(INT_14);
-    g.cpu.idtr.limit = 0;
-    assert_eq!(g.frame()[5], 0x2204_000E_0002_0023);
+    assert_eq!(ring_3(INT_14).but(|g| g.cpu.idtr.limit = 0).frame()[5], 0x2204_000E_0002_0023);
 }
 
 /// LKGS: the new base goes to IA32_KERNEL_GS_BASE.
@@ -150,6 +123,7 @@ fn lkgs_loads_the_other_base() {
     let mut g = ring_0(&[0xF2, 0x0F, 0x00, 0xF0]);
     g.put(guest::GDT + 0x18, 0x12CF_F334_5678_FFFF);
     (g.cpu.gpr[0], g.cpu.segments.gs.base) = (0x1B, 5);
-    g.run();
-    assert_eq!((g.cpu.segments.gs.base, g.cpu.msrs.kernel_gs_base), (5, 0x1234_5678));
+    assert_eq!(g.run().reason, ExitReason::Halt);
+    assert_eq!((g.cpu.segments.gs.selector, g.cpu.segments.gs.base), (0x1B, 5));
+    assert_eq!(g.cpu.msrs.kernel_gs_base, 0x1234_5678);
 }

@@ -2,11 +2,6 @@
 //! than 15 bytes is #GP(0), whatever it would have been, and no byte after the 15th is fetched.
 
 use super::*;
-use guest::NEXT;
-
-const GP: u64 = 0x0203_000D_0000_0010;
-const UD: u64 = 0x0203_0006_0000_0010;
-const PF: u64 = 0x0203_000E_0000_0010;
 
 /// `count` times a prefix, then an opcode.
 fn prefixed(prefix: u8, count: usize, opcode: &[u8]) -> Vec<u8> {

@@ -2,36 +2,26 @@
 //! and "Instruction-breakpoint exception condition".
 
 use super::*;
+use model::cpuid::Vendor;
 
-const DB: u64 = 0x0203_0001_0000_0010;
-/// DR7 with breakpoint 0 on execution.
-const EXECUTE: u64 = 0x402;
-const TF: u64 = 0x100;
 /// MOV EAX, 0x10; MOV SS, EAX; NOP; NOP. The second instruction ends at CODE + 7.
 const MOV_SS: &[u8] = &[0xB8, 0x10, 0, 0, 0, 0x8E, 0xD0, 0x90, 0x90];
-
-fn breaking(bytes: &[u8], at: u64) -> Guest {
-    let mut g = ring_0(bytes);
-    (g.cpu.dr[0], g.cpu.dr7) = (at, EXECUTE);
-    g
-}
 
 /// An execution breakpoint on the next instruction is suppressed, as if RF were set.
 #[test]
 fn mov_ss_suppresses_the_next_instructions_breakpoint() {
-    let mut g = breaking(MOV_SS, CODE + 7);
+    let mut g = ring_0(MOV_SS).watching(EXECUTE, CODE + 7);
     assert_eq!(g.run().reason, ExitReason::Halt);
     assert_eq!((g.cpu.rip, g.cpu.dr6), (CODE + 10, 0xFFFF_0FF0));
     // For that one alone.
-    let frame = breaking(MOV_SS, CODE + 8).frame();
+    let frame = ring_0(MOV_SS).watching(EXECUTE, CODE + 8).frame();
     assert_eq!((frame[1], frame[3], frame[5], frame[6]), (CODE + 8, 2, DB, 1));
 }
 
 /// The same after POP SS, in compatibility mode, where it is.
 #[test]
 fn pop_ss_suppresses_it_too() {
-    let mut g = pop_ss();
-    (g.cpu.dr[0], g.cpu.dr7) = (CODE + 1, EXECUTE);
+    let mut g = pop_ss().watching(EXECUTE, CODE + 1);
     // The HLT is #GP in ring 3.
     assert_eq!((g.frame()[1], g.cpu.dr6), (CODE + 3, 0xFFFF_0FF0));
 }
@@ -39,12 +29,7 @@ fn pop_ss_suppresses_it_too() {
 /// AMD's processors do not suppress it (KVM's `kvm_is_code_breakpoint_inhibited`).
 #[test]
 fn amd_suppresses_nothing() {
-    let mut g = breaking(MOV_SS, CODE + 7);
-    for leaf in g.cpu.cpuid.entries.iter_mut().filter(|leaf| leaf.function == 0) {
-        // "AuthenticAMD".
-        (leaf.ebx, leaf.edx, leaf.ecx) = (0x6874_7541, 0x6974_6E65, 0x444D_4163);
-    }
-    let frame = g.frame();
+    let frame = ring_0(MOV_SS).watching(EXECUTE, CODE + 7).of(Vendor::Amd).frame();
     assert_eq!((frame[1], frame[6]), (CODE + 7, 1));
 }
 
@@ -61,8 +46,8 @@ fn faults_come_in_the_shadow() {
 /// MOV SS is not single-stepped; the next instruction is.
 #[test]
 fn the_step_comes_after_the_next_instruction() {
-    let mut g = ring_0(&[0x8E, 0xD0, 0x90, 0x90]);
-    (g.cpu.gpr[0], g.cpu.rflags) = (0x10, g.cpu.rflags | TF);
+    let mut g = ring_0(&[0x8E, 0xD0, 0x90, 0x90]).stepping();
+    g.cpu.gpr[0] = 0x10;
     let frame = g.frame();
     assert_eq!((frame[1], frame[6]), (CODE + 3, 0x4000));
 }
@@ -73,12 +58,10 @@ fn the_step_comes_after_the_next_instruction() {
 fn the_second_of_two_holds_nothing_back() {
     // MOV SS, EAX, twice; NOP.
     const TWICE: &[u8] = &[0x8E, 0xD0, 0x8E, 0xD0, 0x90];
-    let mut g = ring_0(TWICE);
-    (g.cpu.gpr[0], g.cpu.rflags) = (0x10, g.cpu.rflags | TF);
-    let frame = g.frame();
-    assert_eq!((frame[1], frame[6]), (CODE + 4, 0x4000));
-    let mut g = breaking(TWICE, CODE + 4);
-    g.cpu.gpr[0] = 0x10;
-    let frame = g.frame();
-    assert_eq!((frame[1], frame[6]), (CODE + 4, 1));
+    for (mut g, data) in [(ring_0(TWICE).stepping(), 0x4000), (ring_0(TWICE).watching(EXECUTE, CODE + 4), 1)]
+    {
+        g.cpu.gpr[0] = 0x10;
+        let frame = g.frame();
+        assert_eq!((frame[1], frame[6]), (CODE + 4, data), "{data:#x}");
+    }
 }

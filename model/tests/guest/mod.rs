@@ -4,7 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 use iced_x86::code_asm::CodeAssembler;
-use model::cpuid::default_table;
+use model::cpuid::{Vendor, default_table};
+use model::event::Event;
 use model::memory::Memory;
 use model::processor::{DescriptorTable, Entry, Exit, ExitReason, Processor, Segment, Segments};
 
@@ -35,6 +36,19 @@ pub(crate) const KERNEL_SS: u16 = 0x10;
 pub(crate) const USER_SS: u16 = 0x23;
 pub(crate) const USER_CS: u16 = 0x2B;
 
+/// SS slots of exceptions in ring 0.
+pub(crate) const DB: u64 = 0x0203_0001_0000_0010;
+pub(crate) const UD: u64 = 0x0203_0006_0000_0010;
+pub(crate) const NM: u64 = 0x0203_0007_0000_0010;
+pub(crate) const NP: u64 = 0x0203_000B_0000_0010;
+pub(crate) const GP: u64 = 0x0203_000D_0000_0010;
+pub(crate) const PF: u64 = 0x0203_000E_0000_0010;
+
+/// RFLAGS.TF and RF.
+pub(crate) const TF: u64 = 0x100;
+pub(crate) const RF: u64 = 0x1_0000;
+
+#[derive(Clone)]
 pub(crate) struct Guest {
     pub(crate) cpu: Processor,
     pub(crate) memory: Memory,
@@ -153,8 +167,46 @@ impl Guest {
         self
     }
 
+    /// With something else changed.
+    pub(crate) fn but(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
+    /// With a page that is not present.
+    pub(crate) fn without(self, page: u64) -> Self {
+        self.but(|g| g.map(page, 6))
+    }
+
+    /// With TF set.
+    pub(crate) fn stepping(self) -> Self {
+        self.but(|g| g.cpu.rflags |= TF)
+    }
+
+    /// With breakpoint 0 at an address, as DR7 says.
+    pub(crate) fn watching(self, dr7: u64, address: u64) -> Self {
+        self.but(|g| (g.cpu.dr[0], g.cpu.dr7) = (address, dr7))
+    }
+
+    /// On a processor of a vendor.
+    pub(crate) fn of(self, vendor: Vendor) -> Self {
+        self.but(|g| {
+            let word = |n: usize| u32::from_le_bytes(vendor.signature()[4 * n..][..4].try_into().unwrap());
+            for leaf in g.cpu.cpuid.entries.iter_mut().filter(|leaf| leaf.function == 0) {
+                (leaf.ebx, leaf.edx, leaf.ecx) = (word(0), word(1), word(2));
+            }
+        })
+    }
+
     pub(crate) fn put(&mut self, at: u64, value: u64) {
         self.memory.write(at, &value.to_le_bytes()).unwrap();
+    }
+
+    /// Quadwords from an address on.
+    pub(crate) fn put_all(&mut self, at: u64, values: &[u64]) {
+        for (n, value) in (0..).zip(values) {
+            self.put(at + 8 * n, *value);
+        }
     }
 
     pub(crate) fn get(&self, at: u64) -> u64 {
@@ -174,6 +226,18 @@ impl Guest {
 
     pub(crate) fn enter(&mut self, entry: Entry) -> Exit {
         self.cpu.enter(&mut self.memory, &entry)
+    }
+
+    /// Executes one instruction.
+    pub(crate) fn step(&mut self) -> Exit {
+        self.enter(Entry { instructions: 1, ..Entry::default() })
+    }
+
+    /// Injects an event and runs to a HLT; the eight quadwords at the stack pointer then.
+    pub(crate) fn inject(&mut self, event: Event) -> [u64; 8] {
+        let exit = self.enter(Entry { injected: Some(event), ..Entry::default() });
+        assert_eq!(exit.reason, ExitReason::Halt, "{exit:x?}");
+        self.top()
     }
 
     /// Runs to a HLT; the eight quadwords at the stack pointer then.

@@ -1,10 +1,9 @@
 //! INJECTED_EVENT_DATA keeps its value, and the processor pushes it for every event that is injected:
 //! what each proposal writes there, and what remains where it writes nothing.
 
-use super::{Guest, run_to_halt, top, vm};
-use crate::guest::{CODE, DATA, NEXT, STACK};
+use super::{go_on_at_push, named, page_fault, run_to_halt, single_step, stop_at_push, top};
+use crate::guest::{CODE, DATA, NEXT, PF, PT, STACK, UD};
 use model::hypervisor::Vm;
-use model::hypervisor::behaviour::by_name;
 use vm::{Exit, RunMode, Vcpu};
 
 /// The address of the page fault, and so its event data.
@@ -17,24 +16,17 @@ pub(super) const SECOND_STACK: u64 = DATA + 0x5000;
 
 /// A guest whose #PF was interrupted at the push, requeued, and delivered.
 fn after_page_fault(behaviour: &str) -> Vm {
-    let mut g = Guest::fred().with_bytes(&[0xA1, 0, 0x10, 0x19, 0, 0, 0, 0, 0]);
-    g.map(NEXT, 6);
-    stopped_once(g, behaviour, STACK)
+    stopped_once(named(page_fault(), behaviour))
 }
 
 /// The same, of a single step, which is intercepted and so injected from the first.
 fn after_single_step(behaviour: &str) -> Vm {
-    let mut g = Guest::fred().with_bytes(&[0x90]);
-    g.cpu.rflags |= 0x100;
-    stopped_once(g, behaviour, STACK)
+    stopped_once(named(single_step(), behaviour))
 }
 
-fn stopped_once(g: Guest, behaviour: &str, stack: u64) -> Vm {
-    let mut vm = vm(g, by_name(behaviour).unwrap());
-    vm.memory.block(stack - 64);
-    assert!(matches!(vm.run(RunMode::Normal), Ok(Exit::Fault { .. })), "{behaviour}");
-    vm.memory.unblock(stack - 64);
-    run_to_halt(&mut vm);
+fn stopped_once(mut vm: Vm) -> Vm {
+    stop_at_push(&mut vm, STACK);
+    go_on_at_push(&mut vm, STACK);
     vm
 }
 
@@ -58,23 +50,21 @@ fn events_without_data(make: impl Fn() -> Vm) -> [u64; 3] {
     go_on(&mut interrupt, &[0x90, 0xF4]);
     interrupt.interrupt(0x40).unwrap();
     run_to_halt(&mut interrupt);
-    assert_eq!(top(&interrupt)[5], 0x0200_0040_0000_0010);
 
     let mut nmi = make();
     go_on(&mut nmi, &[0x90, 0xF4]);
     nmi.nmi().unwrap();
     run_to_halt(&mut nmi);
-    assert_eq!(top(&nmi)[5], 0x0202_0002_0004_0010);
 
     let mut int_n = make();
     go_on(&mut int_n, &[0xCD, 0x1F, 0xF4]);
-    int_n.memory.block(SECOND_STACK - 64);
-    assert!(matches!(int_n.run(RunMode::Normal), Ok(Exit::Fault { .. })));
-    int_n.memory.unblock(SECOND_STACK - 64);
-    run_to_halt(&mut int_n);
-    assert_eq!(top(&int_n)[5], 0x2204_001F_0002_0010);
+    stop_at_push(&mut int_n, SECOND_STACK);
+    go_on_at_push(&mut int_n, SECOND_STACK);
 
-    [interrupt, nmi, int_n].map(|vm| event_data(&vm))
+    let frames = [interrupt, nmi, int_n].map(|vm| top(&vm));
+    let slots = [0x0200_0040_0000_0010, 0x0202_0002_0004_0010, 0x2204_001F_0002_0010];
+    assert_eq!(frames.map(|frame| frame[5]), slots);
+    frames.map(|frame| frame[6])
 }
 
 /// `vmx_inject_irq` and `vmx_inject_nmi` of the series write no event data. Its `vmx_inject_exception`
@@ -114,17 +104,14 @@ fn payload_reuse_taken_literally_writes_what_has_its_payload() {
     let mut vm = after_single_step(literal);
     go_on(&mut vm, &[0x0F, 0x0B]);
     run_to_halt(&mut vm);
-    assert_eq!((top(&vm)[5], event_data(&vm)), (0x0203_0006_0000_0010, STEP), "#UD");
+    assert_eq!((top(&vm)[5], event_data(&vm)), (UD, STEP), "#UD");
 
     let mut vm = after_single_step(literal);
     go_on(&mut vm, &[0xA1, 0, 0x10, 0x19, 0, 0, 0, 0, 0]);
-    let entry = crate::guest::PT + (NEXT >> 12) * 8;
-    vm.memory.write(entry, &6u64.to_le_bytes()).unwrap();
-    vm.memory.block(SECOND_STACK - 64);
-    assert!(matches!(vm.run(RunMode::Normal), Ok(Exit::Fault { .. })));
-    vm.memory.unblock(SECOND_STACK - 64);
-    run_to_halt(&mut vm);
-    assert_eq!((top(&vm)[5], event_data(&vm)), (0x0203_000E_0000_0010, STEP), "#PF");
+    vm.memory.write(PT + (NEXT >> 12) * 8, &6u64.to_le_bytes()).unwrap();
+    stop_at_push(&mut vm, SECOND_STACK);
+    go_on_at_push(&mut vm, SECOND_STACK);
+    assert_eq!((top(&vm)[5], event_data(&vm)), (PF, STEP), "#PF");
 
     assert_eq!(events_without_data(|| after_single_step(literal)), [STEP; 3]);
 }
@@ -133,9 +120,7 @@ fn payload_reuse_taken_literally_writes_what_has_its_payload() {
 #[test]
 fn payload_reuse_taken_literally_leaves_db_data_to_ud() {
     for (behaviour, left) in [("payload-reuse-literal", STEP), ("v9", STEP), ("payload-reuse", 0)] {
-        let mut g = Guest::fred().with_bytes(&[0x90]);
-        g.cpu.rflags |= 0x100;
-        let mut vm = vm(g, by_name(behaviour).unwrap());
+        let mut vm = named(single_step(), behaviour);
         run_to_halt(&mut vm);
         assert_eq!((top(&vm)[1], event_data(&vm)), (CODE + 1, STEP), "{behaviour}");
         go_on(&mut vm, &[0x0F, 0x0B]);
@@ -147,14 +132,10 @@ fn payload_reuse_taken_literally_leaves_db_data_to_ud() {
 /// A cancelled injection consumes the payload as well. The VMCS field still holds the right value.
 #[test]
 fn payload_reuse_taken_literally_survives_a_cancelled_injection_by_accident() {
-    let mut g = Guest::fred().with_bytes(&[0x90]);
-    g.cpu.rflags |= 0x100;
-    let mut vm = vm(g, by_name("payload-reuse-literal").unwrap());
-    vm.memory.block(STACK - 64);
-    assert!(matches!(vm.run(RunMode::Normal), Ok(Exit::Fault { .. })));
+    let mut vm = named(single_step(), "payload-reuse-literal");
+    stop_at_push(&mut vm, STACK);
     assert_eq!(vm.run(RunMode::SignalPending), Ok(Exit::Interrupted));
     assert_eq!(vm.queue.exception.unwrap().data, None);
-    vm.memory.unblock(STACK - 64);
-    run_to_halt(&mut vm);
+    go_on_at_push(&mut vm, STACK);
     assert_eq!(event_data(&vm), STEP);
 }

@@ -1,8 +1,8 @@
 //! Which exceptions are intercepted makes no difference to the guest: the same frame and the same
 //! registers for every exception bitmap, undisturbed and stopped at each access of the delivery.
 
-use super::{Guest, run_to_halt, top, vm};
-use crate::guest::{CODE, DATA, NEXT, STACK};
+use super::{Guest, go_on_at_push, named, page_fault, run_to_halt, single_step, stop_at_push, top, vm};
+use crate::guest::{CODE, DATA, DB, NM, PF, STACK, UD};
 use model::event::Event;
 use model::hypervisor::behaviour::flaws::INT1_RETYPED;
 use model::hypervisor::behaviour::proposals::UAPI_EVENT_DATA;
@@ -35,20 +35,38 @@ const BITMAPS: [&Behaviour; 12] = [
     intercepting!(CORRECT, 1 << 3 | 1 << 4 | 1 << 11 | 1 << 14),
 ];
 
-/// What a guest must come to: its frame, CR2, DR6, and the stack level.
-struct Expected {
-    frame: [u64; 8],
-    cr2: u64,
-    dr6: u64,
-    level: u64,
-}
-
 const QUIET_DR6: u64 = 0xFFFF_0FF0;
 
-fn check(name: &str, make: impl Fn() -> Guest, expected: &Expected) {
+/// A guest in ring 3, where #PF is on stack level `level` and the page under IA32_FRED_RSP0 is not present.
+fn in_ring_3_without_stack(bytes: &[u8], level: u64) -> Guest {
+    let g = Guest::fred().in_ring_3().with_bytes(bytes).without(0xB000);
+    g.but(|g| g.cpu.msrs.fred.stklvls = level << 28)
+}
+
+/// TILEZERO TMM0, which IA32_XFD disables.
+fn disabled_tile() -> Guest {
+    Guest::fred().with_bytes(&[0xC4, 0xE2, 0x7B, 0x49, 0xC0]).but(|g| {
+        g.cpu.xstate.tile_config[0] = 1;
+        g.cpu.xstate.tile_config[16] = 64;
+        g.cpu.xstate.tile_config[48] = 16;
+        g.cpu.msrs.xfd = 1 << 18;
+    })
+}
+
+/// FNINIT with CR0.TS, beside a stale IA32_XFD_ERR.
+fn task_switched() -> Guest {
+    Guest::fred().with_bytes(&[0xDB, 0xE3]).but(|g| {
+        g.cpu.cr0 |= 8;
+        (g.cpu.msrs.xfd, g.cpu.msrs.xfd_err) = (1 << 18, 1 << 18);
+    })
+}
+
+/// The guest comes to this frame, CR2, DR6 and stack level with every exception bitmap, undisturbed and stopped
+/// at each access.
+fn check(name: &str, guest: &Guest, frame: [u64; 8], (cr2, dr6, level): (u64, u64, u64)) {
     for behaviour in BITMAPS {
         for refused in std::iter::once(None).chain((0..).map(Some)) {
-            let mut vm = vm(make(), behaviour);
+            let mut vm = vm(guest.clone(), behaviour);
             vm.memory.refuse_access(refused);
             let mut why = vm.run(RunMode::Normal);
             let stopped = matches!(why, Ok(Exit::Fault { .. }));
@@ -57,10 +75,9 @@ fn check(name: &str, make: impl Fn() -> Guest, expected: &Expected) {
             }
             let at = format!("{name}: {} {:#x}, {refused:?}", behaviour.name, (behaviour.intercepts)(0));
             assert_eq!(why, Ok(Exit::Halt), "{at}");
-            assert_eq!(top(&vm), expected.frame, "{at}");
+            assert_eq!(top(&vm), frame, "{at}");
             let cpu = &vm.processor;
-            let got = (cpu.cr2, cpu.dr6, cpu.msrs.fred.config & 3);
-            assert_eq!(got, (expected.cr2, expected.dr6, expected.level), "{at}");
+            assert_eq!((cpu.cr2, cpu.dr6, cpu.msrs.fred.config & 3), (cr2, dr6, level), "{at}");
             if refused.is_some() && !stopped {
                 break;
             }
@@ -69,156 +86,67 @@ fn check(name: &str, make: impl Fn() -> Guest, expected: &Expected) {
 }
 
 #[test]
-fn ud() {
-    let frame = [0, CODE, 0x08, 0x1_0002, STACK, 0x0203_0006_0000_0010, 0, 0];
-    let expected = Expected { frame, cr2: 0, dr6: QUIET_DR6, level: 0 };
-    check("UD2", || Guest::fred().with_bytes(&[0x0F, 0x0B]), &expected);
-}
-
-#[test]
-fn pf() {
-    let make = || {
-        let mut g = Guest::fred().with_bytes(&[0xA1, 0, 0x10, 0x19, 0, 0, 0, 0, 0]);
-        g.map(NEXT, 6);
-        g
-    };
-    let frame = [0, CODE, 0x08, 0x1_0002, STACK, 0x0203_000E_0000_0010, 0x19_1000, 0];
-    check("#PF", make, &Expected { frame, cr2: 0x19_1000, dr6: QUIET_DR6, level: 0 });
-}
-
-#[test]
-fn gp_of_ring_3() {
+fn every_exception_is_the_same_with_every_bitmap() {
+    let quiet = (0, QUIET_DR6, 0);
+    let with = |bytes: &[u8]| Guest::fred().with_bytes(bytes);
+    let ud = with(&[0x0F, 0x0B]);
+    check("#UD", &ud, [0, CODE, 0x08, 0x1_0002, STACK, UD, 0, 0], quiet);
+    let pf = [0, CODE, 0x08, 0x1_0002, STACK, PF, 0x19_1000, 0];
+    check("#PF", &page_fault(), pf, (0x19_1000, QUIET_DR6, 0));
     // HLT.
-    let make = || Guest::fred().in_ring_3().with_bytes(&[0xF4]);
-    let frame = [0, CODE, 0x2B, 0x1_0002, STACK, 0x0203_000D_0000_0023, 0, 0];
-    check("#GP", make, &Expected { frame, cr2: 0, dr6: QUIET_DR6, level: 0 });
-}
-
-#[test]
-fn db_beside_what_is_sticky() {
-    let make = || {
-        let mut g = Guest::fred().with_bytes(&[0x90]);
-        g.cpu.rflags |= 0x100;
-        g.cpu.dr6 = 0xFFFF_AFF0;
-        g
-    };
-    let frame = [0, CODE + 1, 0x08, 0x102, STACK, 0x0203_0001_0000_0010, 0x4000, 0];
-    check("#DB", make, &Expected { frame, cr2: 0, dr6: 0xFFFF_EFF0, level: 0 });
-}
-
-#[test]
-fn nm_of_xfd() {
-    let make = || {
-        // TILEZERO tmm0.
-        let mut g = Guest::fred().with_bytes(&[0xC4, 0xE2, 0x7B, 0x49, 0xC0]);
-        g.cpu.xstate.tile_config[0] = 1;
-        g.cpu.xstate.tile_config[16] = 64;
-        g.cpu.xstate.tile_config[48] = 16;
-        g.cpu.msrs.xfd = 1 << 18;
-        g
-    };
-    let frame = [0, CODE, 0x08, 0x1_0002, STACK, 0x0203_0007_0000_0010, 0x4_0000, 0];
-    check("#NM", make, &Expected { frame, cr2: 0, dr6: QUIET_DR6, level: 0 });
-}
-
-#[test]
-fn nm_of_ts_beside_a_stale_xfd_err() {
-    let make = || {
-        // FNINIT.
-        let mut g = Guest::fred().with_bytes(&[0xDB, 0xE3]);
-        g.cpu.cr0 |= 8;
-        (g.cpu.msrs.xfd, g.cpu.msrs.xfd_err) = (1 << 18, 1 << 18);
-        g
-    };
-    let frame = [0, CODE, 0x08, 0x1_0002, STACK, 0x0203_0007_0000_0010, 0, 0];
-    check("#NM of CR0.TS", make, &Expected { frame, cr2: 0, dr6: QUIET_DR6, level: 0 });
-}
-
-#[test]
-fn int1_int3_and_int_n() {
+    let gp = [0, CODE, 0x2B, 0x1_0002, STACK, 0x0203_000D_0000_0023, 0, 0];
+    check("#GP of ring 3", &with(&[0xF4]).in_ring_3(), gp, quiet);
+    let sticky = single_step().but(|g| g.cpu.dr6 = 0xFFFF_AFF0);
+    let db = [0, CODE + 1, 0x08, 0x102, STACK, DB, 0x4000, 0];
+    check("#DB beside what is sticky", &sticky, db, (0, 0xFFFF_EFF0, 0));
+    check("#NM", &disabled_tile(), [0, CODE, 0x08, 0x1_0002, STACK, NM, 0x4_0000, 0], quiet);
+    check("#NM of CR0.TS", &task_switched(), [0, CODE, 0x08, 0x1_0002, STACK, NM, 0, 0], quiet);
     for (name, bytes, ss) in [
         ("INT1", [0xF1, 0x90], 0x1205_0001_0000_0010),
         ("INT3", [0xCC, 0x90], 0x1206_0003_0000_0010),
         ("INT 14", [0xCD, 14], 0x2204_000E_0002_0010),
     ] {
-        let length = ss >> 60;
-        let frame = [0, CODE + length, 0x08, 2, STACK, ss, 0, 0];
-        let expected = Expected { frame, cr2: 0, dr6: QUIET_DR6, level: 0 };
-        check(name, || Guest::fred().with_bytes(&bytes), &expected);
+        check(name, &with(&bytes), [0, CODE + (ss >> 60), 0x08, 2, STACK, ss, 0, 0], quiet);
     }
 }
 
 #[test]
-fn a_nested_pf_takes_the_place_of_ud() {
-    let make = || {
-        let mut g = Guest::fred().in_ring_3().with_bytes(&[0x0F, 0x0B]);
-        // The page under IA32_FRED_RSP0; #PF is on level 2.
-        g.map(0xB000, 6);
-        g.cpu.msrs.fred.stklvls = 2 << 28;
-        g
-    };
+fn an_exception_in_a_delivery_is_the_same_with_every_bitmap() {
+    let nested = in_ring_3_without_stack(&[0x0F, 0x0B], 2);
     let frame = [2, CODE, 0x2B, 0x1_0002, STACK, 0x0603_000E_0000_0023, 0xBFF8, 0];
-    check("#PF at #UD's push", make, &Expected { frame, cr2: 0xBFF8, dr6: QUIET_DR6, level: 2 });
-}
-
-#[test]
-fn a_pf_that_meets_a_pf_is_a_double_fault() {
-    let make = || {
-        let mut g = Guest::fred().with_bytes(&[0xA1, 0, 0x10, 0x19, 0, 0, 0, 0, 0]);
-        g.map(NEXT, 6);
-        g.map(STACK - 0x1000, 6);
-        g.cpu.msrs.fred.stklvls = 1 << 16;
-        g
-    };
+    check("#PF at #UD's push", &nested, frame, (0xBFF8, QUIET_DR6, 2));
     // CR2 is the second one's.
+    let twice = page_fault().without(STACK - 0x1000).but(|g| g.cpu.msrs.fred.stklvls = 1 << 16);
     let frame = [0, CODE, 0x08, 0x1_0002, STACK, 0x0203_0008_0000_0010, 0, 0];
-    check("#DF", make, &Expected { frame, cr2: STACK - 8, dr6: QUIET_DR6, level: 1 });
+    check("#DF", &twice, frame, (STACK - 8, QUIET_DR6, 1));
 }
 
 #[test]
 fn a_fault_that_meets_a_double_fault_shuts_down() {
     for behaviour in BITMAPS {
-        let mut g = Guest::fred().with_bytes(&[0xA1, 0, 0x10, 0x19, 0, 0, 0, 0, 0]);
-        g.map(NEXT, 6);
-        g.map(STACK - 0x1000, 6);
-        assert_eq!(
-            vm(g, behaviour).run(RunMode::Normal),
-            Ok(Exit::Shutdown),
-            "{:#x}",
-            (behaviour.intercepts)(0)
-        );
+        let mut vm = vm(page_fault().without(STACK - 0x1000), behaviour);
+        assert_eq!(vm.run(RunMode::Normal), Ok(Exit::Shutdown), "{:#x}", (behaviour.intercepts)(0));
     }
 }
 
 #[test]
 fn through_the_idt_a_missing_gate_is_np() {
-    let make = || {
+    for behaviour in BITMAPS {
         let mut g = Guest::idt().with_bytes(&[0x0F, 0x0B]);
         // #UD's gate is not present.
         g.put(crate::guest::IDT + 6 * 16, 0x0000_0E00_0008_8060);
-        g
-    };
-    for behaviour in BITMAPS {
-        let mut vm = vm(make(), behaviour);
+        let mut vm = vm(g, behaviour);
         run_to_halt(&mut vm);
-        let frame = top(&vm);
+        let got = (vm.processor.rip, top(&vm)[0], top(&vm)[1]);
         // #NP's handler; its error code names gate 6, external.
-        assert_eq!(
-            (vm.processor.rip, frame[0], frame[1]),
-            (0x80B1, 0x33, CODE),
-            "{:#x}",
-            (behaviour.intercepts)(0)
-        );
+        assert_eq!(got, (0x80B1, 0x33, CODE), "{:#x}", (behaviour.intercepts)(0));
     }
 }
 
 #[test]
 fn an_interrupt_whose_delivery_meets_a_pf_has_been_taken() {
     for behaviour in BITMAPS {
-        let mut g = Guest::fred().in_ring_3().with_bytes(&[0x90]);
-        g.map(0xB000, 6);
-        g.cpu.msrs.fred.stklvls = 1 << 28;
-        let mut vm = vm(g, behaviour);
+        let mut vm = vm(in_ring_3_without_stack(&[0x90], 1), behaviour);
         vm.interrupt(0x40).unwrap();
         run_to_halt(&mut vm);
         let at = (behaviour.intercepts)(0);
@@ -274,14 +202,10 @@ fn a_debug_handler_finds_btf_and_gd_clear() {
 #[test]
 fn an_intercepted_event_keeps_its_data_when_it_is_injected() {
     // The queue itself, before the entry: the payload is the event data.
-    let mut g = Guest::fred().with_bytes(&[0xA1, 0, 0x10, 0x19, 0, 0, 0, 0, 0]);
-    g.map(NEXT, 6);
-    let mut vm = vm(g, by_name("intercept-everything").unwrap());
-    vm.memory.block(STACK - 64);
-    assert!(matches!(vm.run(RunMode::Normal), Ok(Exit::Fault { .. })));
+    let mut vm = named(page_fault(), "intercept-everything");
+    stop_at_push(&mut vm, STACK);
     let held = vm.queue.exception.unwrap();
     assert_eq!((held.event(), held.data), (Event::exception(14), Some(DATA + 0x1000)));
-    vm.memory.unblock(STACK - 64);
-    run_to_halt(&mut vm);
+    go_on_at_push(&mut vm, STACK);
     assert_eq!(top(&vm)[6], 0x19_1000);
 }

@@ -2,13 +2,10 @@
 //! user space has served it (SDM vol. 3, "Debug registers", "I/O breakpoint").
 
 use super::{Guest, run_to_halt, top, vm};
-use crate::guest::{CODE, DATA};
+use crate::guest::{CODE, DATA, DB};
 use model::hypervisor::Vm;
 use model::hypervisor::behaviour::CORRECT;
 use vm::{Exit, RunMode, Vcpu};
-
-/// #DB's SS slot.
-const DB: u64 = 0x0203_0001_0000_0010;
 
 /// Serves the guest's exits for I/O until it stops for another reason; how many there were.
 fn serve(vm: &mut Vm) -> u32 {
@@ -92,8 +89,7 @@ fn cr4_de_is_needed() {
 /// One #DB for every condition of the instruction, and nothing of what DR6 held.
 #[test]
 fn a_step_and_a_breakpoint_are_one_exception() {
-    let mut g = guest(IN, 0x3F8, ONE);
-    g.cpu.rflags |= 0x100;
+    let mut g = guest(IN, 0x3F8, ONE).stepping();
     g.cpu.dr6 = 0xFFFF_AFF4;
     let mut vm = vm(g, &CORRECT);
     assert_eq!(serve(&mut vm), 1);
@@ -104,8 +100,7 @@ fn a_step_and_a_breakpoint_are_one_exception() {
 /// IN is no branch: under IA32_DEBUGCTL.BTF it is not stepped.
 #[test]
 fn btf_steps_over_in() {
-    let mut g = guest(IN, 0, 0x400);
-    g.cpu.rflags |= 0x100;
+    let mut g = guest(IN, 0, 0x400).stepping();
     g.cpu.msrs.debugctl = 2;
     let mut vm = vm(g, &CORRECT);
     serve(&mut vm);
@@ -159,9 +154,7 @@ fn a_breakpoint_on_mov_ss_is_merged_into_the_io_breakpoint() {
 /// The instruction that faults has no trap: its port is not permitted.
 #[test]
 fn a_fault_comes_instead() {
-    let mut g = guest(IN, 0x3F8, ONE).in_ring_3();
-    g.cpu.rflags |= 0x100;
-    let mut vm = vm(g, &CORRECT);
+    let mut vm = vm(guest(IN, 0x3F8, ONE).in_ring_3().stepping(), &CORRECT);
     run_to_halt(&mut vm);
     assert_eq!((top(&vm)[5], top(&vm)[6]), (0x0203_000D_0000_0023, 0));
     assert_eq!(vm.processor.dr6, 0xFFFF_0FF0);

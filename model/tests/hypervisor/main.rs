@@ -12,7 +12,8 @@ mod order;
 mod second_stage;
 mod uapi;
 
-use guest::Guest;
+use guest::{Guest, NEXT};
+use model::hypervisor::behaviour::by_name;
 use model::hypervisor::{Behaviour, Vm};
 use std::time::{Duration, Instant};
 use vm::{Exit, RunMode, Vcpu};
@@ -25,6 +26,33 @@ fn vm(guest: Guest, behaviour: &'static Behaviour) -> Vm {
     // Whatever is wrong, it ends.
     vm.set_deadline(Instant::now() + Duration::from_secs(10));
     vm
+}
+
+/// A guest that reads a page that is not present.
+fn page_fault() -> Guest {
+    Guest::fred().with_bytes(&[0xA1, 0, 0x10, 0x19, 0, 0, 0, 0, 0]).without(NEXT)
+}
+
+/// A guest that steps over a NOP.
+fn single_step() -> Guest {
+    Guest::fred().with_bytes(&[0x90]).stepping()
+}
+
+/// A VM that holds the guest, with the behaviour of a name.
+fn named(guest: Guest, behaviour: &str) -> Vm {
+    vm(guest, by_name(behaviour).unwrap())
+}
+
+/// Stops a delivery at the push of its frame to `stack`.
+fn stop_at_push(vm: &mut Vm, stack: u64) {
+    vm.memory.block(stack - 64);
+    assert!(matches!(vm.run(RunMode::Normal), Ok(Exit::Fault { .. })));
+}
+
+/// Lets the delivery that was stopped there go on, to its handler's HLT.
+fn go_on_at_push(vm: &mut Vm, stack: u64) {
+    vm.memory.unblock(stack - 64);
+    run_to_halt(vm);
 }
 
 /// Runs to a handler's HLT.

@@ -2,16 +2,14 @@
 //! what user space does to them.
 
 use super::event_data::{ADDRESS, SECOND_STACK, event_data, go_on};
-use super::{Guest, run_to_halt, top, vm};
+use super::{Guest, named, page_fault, run_to_halt, top};
 use crate::guest::{CODE, HANDLERS, IDT, NEXT, PD, PDPT, PML4, STACK};
 use model::hypervisor::Vm;
-use model::hypervisor::behaviour::by_name;
 use vm::{DirtyRing, Exit, GuestMemory, PageAccess, RunMode, Vcpu};
 
 /// A guest that raises a #PF, with nothing mapped yet.
 fn fresh(behaviour: &str) -> Vm {
-    let mut g = Guest::fred().with_bytes(&[0xA1, 0, 0x10, 0x19, 0, 0, 0, 0, 0]);
-    g.map(NEXT, 6);
+    let mut g = page_fault();
     // Accessed and dirty bits are set already: no walk writes to the tables.
     for table in [PML4, PDPT, PD] {
         g.put(table, g.get(table) | 0x60);
@@ -19,7 +17,7 @@ fn fresh(behaviour: &str) -> Vm {
     for page in (0..0x20_0000).step_by(0x1000).filter(|page| *page != NEXT) {
         g.map(page, 0x67);
     }
-    let mut vm = vm(g, by_name(behaviour).unwrap());
+    let mut vm = named(g, behaviour);
     vm.memory.zap_all();
     vm
 }
@@ -30,15 +28,20 @@ fn map_all(vm: &mut Vm) {
     }
 }
 
+/// Whether the frame's page and the code's are mapped.
+fn resident(vm: &Vm) -> (bool, bool) {
+    (vm.is_resident(STACK - 64).unwrap(), vm.is_resident(CODE).unwrap())
+}
+
 #[test]
 fn a_delivery_that_meets_an_empty_second_stage_is_injected_again() {
     for (behaviour, data) in [("payload-reuse", ADDRESS), ("v9", ADDRESS), ("lost-on-requeue", 0)] {
         let mut vm = fresh(behaviour);
-        assert!(!vm.is_resident(STACK - 64).unwrap() && !vm.is_resident(CODE).unwrap());
+        assert_eq!(resident(&vm), (false, false));
         // One KVM_RUN, one frame.
         run_to_halt(&mut vm);
         assert_eq!((vm.processor.gpr[4], event_data(&vm)), (STACK - 64, data), "{behaviour}");
-        assert!(vm.is_resident(STACK - 64).unwrap() && vm.is_resident(CODE).unwrap());
+        assert_eq!(resident(&vm), (true, true));
     }
 }
 
@@ -70,18 +73,10 @@ fn what_refuses_a_page_unmaps_it_and_a_slot_unmaps_all() {
         let mut vm = fresh("payload-reuse");
         run_to_halt(&mut vm);
         vm.set_page_access(STACK - 64, access).unwrap();
-        assert_eq!(
-            (vm.is_resident(STACK - 64).unwrap(), vm.is_resident(CODE).unwrap()),
-            (false, others_stay),
-            "{access:?}"
-        );
+        assert_eq!(resident(&vm), (false, others_stay), "{access:?}");
         vm.memory.map(CODE);
         vm.set_page_access(STACK - 64, PageAccess::Open).unwrap();
-        assert_eq!(
-            (vm.is_resident(STACK - 64).unwrap(), vm.is_resident(CODE).unwrap()),
-            (false, others_stay),
-            "{access:?}"
-        );
+        assert_eq!(resident(&vm), (false, others_stay), "{access:?}");
     }
 }
 
@@ -111,7 +106,7 @@ fn only_a_slot_reaches_the_stack_of_another_event() {
 /// A read of a page in a read-only slot is no exit to user space: here of the IDT, by a delivery.
 #[test]
 fn a_read_only_page_that_is_missing_can_be_read() {
-    let mut vm = vm(Guest::idt().with_bytes(&[0x0F, 0x0B]), by_name("payload-reuse").unwrap());
+    let mut vm = named(Guest::idt().with_bytes(&[0x0F, 0x0B]), "payload-reuse");
     vm.set_page_access(IDT, PageAccess::ReadOnly).unwrap();
     assert!(!vm.is_resident(IDT).unwrap());
     run_to_halt(&mut vm);

@@ -1,8 +1,8 @@
 //! The shape of `kvm_vcpu_events` belongs to the behaviour.
 
-use super::{Guest, vm};
+use super::{Guest, named, vm};
 use kvm_bindings::{KVM_VCPUEVENT_VALID_PAYLOAD, kvm_vcpu_events};
-use model::hypervisor::behaviour::{all, by_name};
+use model::hypervisor::behaviour::all;
 use model::hypervisor::events::InvalidEvents;
 use vm::overlay::{VALID_EVENT_DATA, VALID_NESTED};
 use vm::{Exit, Registers, RunMode, Vcpu};
@@ -20,7 +20,7 @@ fn flags_that_the_structure_does_not_have_are_refused() {
         ("stock", false, false),
     ] {
         for (flag, taken) in [(0x40, nested), (0x80, event_data)] {
-            let mut vm = vm(Guest::fred(), by_name(name).unwrap());
+            let mut vm = named(Guest::fred(), name);
             let mut events = kvm_vcpu_events { flags: flag, ..Default::default() };
             (events.exception.injected, events.exception.nr) = (1, 14);
             let refused = Err(InvalidEvents::Flags(flag));
@@ -43,7 +43,7 @@ fn without_the_payload_flag_no_event_data_is_taken() {
         ("uapi-event-data", VALID_EVENT_DATA, Some(0)),
         ("uapi-event-data", 0, Some(0)),
     ] {
-        let mut vm = vm(Guest::fred(), by_name(name).unwrap());
+        let mut vm = named(Guest::fred(), name);
         let mut events = kvm_vcpu_events { flags, exception_payload: 0x77, ..Default::default() };
         (events.exception.injected, events.exception.nr, events.exception_has_payload) = (1, 14, 1);
         assert_eq!(vm.set_events(&events), Ok(()));
@@ -55,8 +55,7 @@ fn without_the_payload_flag_no_event_data_is_taken() {
 #[test]
 fn every_behaviour_takes_its_own_structure() {
     for behaviour in all() {
-        let mut g = Guest::fred().with_bytes(&[0x0F, 0x0B]);
-        g.map(crate::guest::STACK - 0x1000, 6);
+        let mut g = Guest::fred().with_bytes(&[0x0F, 0x0B]).without(crate::guest::STACK - 0x1000);
         g.cpu.msrs.fred.stklvls = 1 << 28;
         let mut source = vm(g, behaviour);
         // The nested #PF's push.

@@ -1,14 +1,11 @@
 //! The model, set up as the child process is: ring 3, the same pages at the same addresses.
 
+use crate::guest::Guest;
 use crate::state::{CODE, Case, DATA, DATA_SIZE, FILLER, GS_BASE, PAGE, STACK, STACK_SIZE, State};
-use model::cpuid::{Vendor, default_table};
-use model::memory::Memory;
-use model::processor::{Entry, ExitReason, Processor, Segment};
+use model::cpuid::Vendor;
+use model::processor::{Entry, ExitReason, Segment};
 
-pub(crate) struct Machine {
-    cpu: Processor,
-    memory: Memory,
-}
+pub(crate) struct Machine(Guest);
 
 /// Why the model has no result.
 #[derive(Debug)]
@@ -20,62 +17,32 @@ pub(crate) enum Stopped {
     Other(ExitReason),
 }
 
-const PML4: u64 = 0x1000;
-const PDPT: u64 = 0x2000;
-const PD: u64 = 0x3000;
-const PT: u64 = 0x4000;
-
 impl Machine {
     /// A processor of a vendor.
     pub(crate) fn new(vendor: Vendor) -> Self {
-        let mut memory = Memory::new(0x20_0000);
-        let mut put = |at: u64, value: u64| memory.write(at, &value.to_le_bytes()).unwrap();
-        put(PML4, PDPT | 7);
-        put(PDPT, PD | 7);
-        put(PD, PT | 7);
+        let mut g = Guest::idt().in_ring_3().of(vendor);
+        (0..0x20_0000).step_by(PAGE as usize).for_each(|page| g.map(page, 0));
         let pages = [CODE, STACK].into_iter().chain((DATA..DATA + DATA_SIZE as u64).step_by(PAGE as usize));
         for page in pages {
-            let no_execute = if page == CODE { 0 } else { 1 << 63 };
-            put(PT + (page >> 12) * 8, page | 7 | no_execute);
+            g.map(page, 7 | if page == CODE { 0 } else { 1 << 63 });
         }
-        memory.write(CODE, &[FILLER; PAGE as usize]).unwrap();
-        let flat = Segment {
-            limit: 0xFFFF_FFFF,
-            segment_type: 3,
-            dpl: 3,
-            present: true,
-            s: true,
-            g: true,
-            ..Segment::default()
-        };
-        let null = Segment { unusable: true, ..Segment::default() };
-        let mut cpuid = default_table();
-        let word = |n: usize| u32::from_le_bytes(vendor.signature()[4 * n..4 * n + 4].try_into().unwrap());
-        for leaf in cpuid.entries.iter_mut().filter(|entry| entry.function == 0) {
-            (leaf.ebx, leaf.edx, leaf.ecx) = (word(0), word(1), word(2));
-        }
-        let mut cpu = Processor::new(cpuid);
         // PE MP ET NE WP AM PG.
-        cpu.cr0 = 0x8005_0033;
-        cpu.cr3 = PML4;
+        g.cpu.cr0 = 0x8005_0033;
         // PAE, OSFXSR, OSXSAVE.
-        cpu.cr4 = 0x4_0220;
-        // SCE, LME, LMA, NXE.
-        cpu.efer = 0xD01;
-        cpu.segments.cs = Segment { selector: 0x33, segment_type: 11, l: true, ..flat };
-        cpu.segments.ss = Segment { selector: 0x2B, db: true, ..flat };
-        cpu.segments.ds = null;
-        cpu.segments.es = null;
-        cpu.segments.fs = null;
+        g.cpu.cr4 = 0x4_0220;
+        let null = Segment { unusable: true, ..Segment::default() };
+        let segments = &mut g.cpu.segments;
+        (segments.cs.selector, segments.ss.selector) = (0x33, 0x2B);
+        (segments.ds, segments.es, segments.fs) = (null, null, null);
+        segments.gs = Segment { base: GS_BASE, ..null };
         // No I/O permission bitmap.
-        cpu.segments.tr = Segment { limit: 0, present: true, ..Segment::default() };
-        cpu.segments.gs = Segment { base: GS_BASE, ..null };
-        Self { cpu, memory }
+        segments.tr.limit = 0;
+        Self(g)
     }
 
     /// Executes the case's instruction.
     pub(crate) fn run(&mut self, case: &Case) -> Result<State, Stopped> {
-        let (cpu, memory) = (&mut self.cpu, &mut self.memory);
+        let Guest { cpu, memory } = &mut self.0;
         cpu.gpr = case.before.gpr;
         cpu.rip = case.before.rip;
         cpu.rflags = case.before.rflags;

@@ -24,6 +24,8 @@ mod built;
 mod case;
 mod choices;
 mod forms;
+#[path = "../guest/mod.rs"]
+mod guest;
 #[path = "../host/mod.rs"]
 mod host;
 mod judge;

@@ -3,6 +3,8 @@
 //! Three things share the field (`vmx_handle_exit`, `svm_handle_exit`): VMX's exit reason with bit 31
 //! set, VMX's VM-instruction error, and SVM's exit code -1.
 
+use super::name;
+
 /// Bit 31 of an exit reason: VM-entry failure (SDM vol. 3, "Exit Reason").
 const VM_ENTRY_FAILURE: u64 = 1 << 31;
 /// The basic exit reason.
@@ -27,12 +29,7 @@ const INSTRUCTION_ERRORS: [(u64, &str); 9] = [
 
 /// The reason in the words of the manuals.
 pub fn reason(code: u64) -> String {
-    let named = |names: &[(u64, &str)], number: u64| {
-        names
-            .iter()
-            .find(|(known, _)| *known == number)
-            .map_or(String::new(), |(_, name)| format!(": {name}"))
-    };
+    let named = |names, number| name(names, number).map_or(String::new(), |name| format!(": {name}"));
     // SVM's exit code has 64 bits; older kernels report the low 32 of them.
     if code == u64::MAX || code == u64::from(u32::MAX) {
         return "VMEXIT_INVALID: VMRUN found an illegal state in the VMCB".to_owned();

@@ -161,7 +161,7 @@ impl fmt::Display for Entered {
     }
 }
 
-fn name(names: &[(u32, &'static str)], number: u32) -> Option<&'static str> {
+fn name<N: PartialEq>(names: &[(N, &'static str)], number: N) -> Option<&'static str> {
     names.iter().find(|(known, _)| *known == number).map(|(_, name)| *name)
 }
 

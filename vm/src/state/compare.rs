@@ -64,8 +64,11 @@ struct Found(Vec<Difference>);
 
 /// Compares fields of the same name.
 macro_rules! fields {
-    ($found:ident, $saved:ident, $back:ident: $($register:ident $field:ident),* $(,)?) => {
-        $($found.numbers(Register::$register, $saved.$field, $back.$field);)*
+    ($found:ident, $saved:ident, $back:ident: $($register:ident $($field:ident).+),*) => {
+        $($found.numbers(Register::$register, $saved.$($field).+, $back.$($field).+);)*
+    };
+    ($found:ident.$method:ident, $saved:ident, $back:ident: $($which:expr => $field:ident),*) => {
+        $($found.$method($which, &$saved.$field, &$back.$field);)*
     };
 }
 
@@ -101,20 +104,11 @@ impl Found {
     }
 
     fn sregs(&mut self, saved: &kvm_sregs, back: &kvm_sregs) {
-        for (segment, saved, back) in [
-            (Segment::Cs, &saved.cs, &back.cs),
-            (Segment::Ds, &saved.ds, &back.ds),
-            (Segment::Es, &saved.es, &back.es),
-            (Segment::Fs, &saved.fs, &back.fs),
-            (Segment::Gs, &saved.gs, &back.gs),
-            (Segment::Ss, &saved.ss, &back.ss),
-            (Segment::Tr, &saved.tr, &back.tr),
-            (Segment::Ldtr, &saved.ldt, &back.ldt),
-        ] {
-            self.segment(segment, saved, back);
-        }
-        self.table(Table::Gdtr, &saved.gdt, &back.gdt);
-        self.table(Table::Idtr, &saved.idt, &back.idt);
+        fields!(self.segment, saved, back:
+            Segment::Cs => cs, Segment::Ds => ds, Segment::Es => es, Segment::Fs => fs, Segment::Gs => gs,
+            Segment::Ss => ss, Segment::Tr => tr, Segment::Ldtr => ldt
+        );
+        fields!(self.table, saved, back: Table::Gdtr => gdt, Table::Idtr => idt);
         fields!(self, saved, back: Cr0 cr0, Cr2 cr2, Cr3 cr3, Cr4 cr4, Cr8 cr8);
         self.numbers(Field::Msr(fred::msr::EFER), saved.efer, back.efer);
         self.numbers(Field::Msr(msr::APIC_BASE), saved.apic_base, back.apic_base);
@@ -156,50 +150,42 @@ impl Found {
     }
 
     fn events(&mut self, payload: bool, saved: &kvm_vcpu_events, back: &kvm_vcpu_events) {
-        let (was, is) = (&saved.exception, &back.exception);
+        let was = &saved.exception;
         // Without the capability user space cannot make an exception pending, and a pending one reads
         // as injected as well: `losses` names this one, and the guest finds what follows from it.
         if payload {
-            self.numbers(Register::ExceptionPending, was.pending, is.pending);
+            fields!(self, saved, back: ExceptionPending exception.pending);
         }
-        self.numbers(Register::ExceptionInjected, was.injected, is.injected);
+        fields!(self, saved, back: ExceptionInjected exception.injected);
         // Without an exception the other fields mean nothing.
         if was.pending | was.injected != 0 {
-            self.numbers(Register::ExceptionVector, was.nr, is.nr);
-            self.numbers(Register::ExceptionHasErrorCode, was.has_error_code, is.has_error_code);
+            fields!(self, saved, back:
+                ExceptionVector exception.nr, ExceptionHasErrorCode exception.has_error_code
+            );
             if was.has_error_code != 0 {
-                self.numbers(Register::ExceptionErrorCode, was.error_code, is.error_code);
+                fields!(self, saved, back: ExceptionErrorCode exception.error_code);
             }
             // Without the flag KVM_SET_VCPU_EVENTS does not look at the payload: a loss as well.
             if saved.flags & KVM_VCPUEVENT_VALID_PAYLOAD != 0 {
-                self.numbers(
-                    Register::ExceptionHasPayload,
-                    saved.exception_has_payload,
-                    back.exception_has_payload,
-                );
+                fields!(self, saved, back: ExceptionHasPayload exception_has_payload);
                 if saved.exception_has_payload != 0 {
-                    self.numbers(Register::ExceptionPayload, saved.exception_payload, back.exception_payload);
+                    fields!(self, saved, back: ExceptionPayload exception_payload);
                 }
             }
         }
-        self.numbers(Register::InterruptInjected, saved.interrupt.injected, back.interrupt.injected);
+        fields!(self, saved, back: InterruptInjected interrupt.injected);
         if saved.interrupt.injected != 0 {
-            self.numbers(Register::InterruptVector, saved.interrupt.nr, back.interrupt.nr);
+            fields!(self, saved, back: InterruptVector interrupt.nr);
         }
-        self.numbers(Register::InterruptShadow, saved.interrupt.shadow, back.interrupt.shadow);
-        self.numbers(Register::NmiInjected, saved.nmi.injected, back.nmi.injected);
-        self.numbers(Register::NmiPending, saved.nmi.pending, back.nmi.pending);
-        self.numbers(Register::NmiMasked, saved.nmi.masked, back.nmi.masked);
-        self.numbers(Register::Smm, saved.smi.smm, back.smi.smm);
-        self.numbers(Register::SmiPending, saved.smi.pending, back.smi.pending);
-        self.numbers(Register::TripleFaultPending, saved.triple_fault.pending, back.triple_fault.pending);
+        fields!(self, saved, back:
+            InterruptShadow interrupt.shadow, NmiInjected nmi.injected, NmiPending nmi.pending,
+            NmiMasked nmi.masked, Smm smi.smm, SmiPending smi.pending,
+            TripleFaultPending triple_fault.pending
+        );
         // Fields that the machine refused are named as losses already.
         if back.flags & overlay::VALID_NESTED != 0 {
-            self.numbers(
-                Register::NestedBit,
-                u8::from(overlay::nested(saved)),
-                u8::from(overlay::nested(back)),
-            );
+            let nested = |events| u8::from(overlay::nested(events));
+            self.numbers(Register::NestedBit, nested(saved), nested(back));
         }
         if back.flags & overlay::VALID_EVENT_DATA != 0 {
             self.optional(Register::EventData, overlay::event_data(saved), overlay::event_data(back));

@@ -1,6 +1,7 @@
 //! The fields that a restore compares: the one table of their names.
 
 use crate::msr;
+use kvm_bindings::kvm_regs;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -56,7 +57,12 @@ named! {
 }
 
 /// Reads a register.
-type Reads = fn(&kvm_bindings::kvm_regs) -> u64;
+type Reads = fn(&kvm_regs) -> u64;
+
+/// Registers, each with what reads it.
+macro_rules! general {
+    ($($register:ident $field:ident),*) => { [$((Self::$register, |regs| regs.$field)),*] };
+}
 
 impl Register {
     /// The debug registers that hold addresses.
@@ -64,25 +70,9 @@ impl Register {
     /// The page-directory-pointer registers.
     pub const PDPTRS: [Self; 4] = [Self::Pdptr0, Self::Pdptr1, Self::Pdptr2, Self::Pdptr3];
     /// The general-purpose registers, RIP and RFLAGS with what holds them.
-    pub const GENERAL: [(Self, Reads); 18] = [
-        (Self::Rip, |regs| regs.rip),
-        (Self::Rflags, |regs| regs.rflags),
-        (Self::Rax, |regs| regs.rax),
-        (Self::Rbx, |regs| regs.rbx),
-        (Self::Rcx, |regs| regs.rcx),
-        (Self::Rdx, |regs| regs.rdx),
-        (Self::Rsi, |regs| regs.rsi),
-        (Self::Rdi, |regs| regs.rdi),
-        (Self::Rsp, |regs| regs.rsp),
-        (Self::Rbp, |regs| regs.rbp),
-        (Self::R8, |regs| regs.r8),
-        (Self::R9, |regs| regs.r9),
-        (Self::R10, |regs| regs.r10),
-        (Self::R11, |regs| regs.r11),
-        (Self::R12, |regs| regs.r12),
-        (Self::R13, |regs| regs.r13),
-        (Self::R14, |regs| regs.r14),
-        (Self::R15, |regs| regs.r15),
+    pub const GENERAL: [(Self, Reads); 18] = general![
+        Rip rip, Rflags rflags, Rax rax, Rbx rbx, Rcx rcx, Rdx rdx, Rsi rsi, Rdi rdi, Rsp rsp, Rbp rbp,
+        R8 r8, R9 r9, R10 r10, R11 r11, R12 r12, R13 r13, R14 r14, R15 r15
     ];
 }
 

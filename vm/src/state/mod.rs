@@ -64,7 +64,7 @@ use kvm_bindings::{
 };
 
 /// The whole state of a guest, as far as its machine's uAPI shows it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct VmState {
     /// The configuration of its VM.
     pub config: VmConfig,

@@ -1,11 +1,7 @@
 //! The steps of a restore, as a table, and the check after it.
 
 use super::{Loss, VmState, compare, read, second_form, set};
-use crate::Machine;
-use crate::blame::Blame;
-use crate::difference::Difference;
-use crate::overlay;
-use crate::{Vcpu, VcpuError};
+use crate::{Blame, Difference, Machine, Vcpu, VcpuError, overlay};
 use kvm_bindings::kvm_vcpu_events;
 
 /// A step of a restore.
@@ -125,14 +121,12 @@ impl Restored {
             Step::Xsave => set::xsave(vcpu, &state.xsave),
             Step::DebugRegs => set::debug_regs(vcpu, &state.debug_regs),
             Step::Msrs => set::msrs(vcpu, &state.msrs),
-            Step::MpState => set::mp_state(vcpu, state.mp_state),
+            Step::MpState => set::mp_state(vcpu, &state.mp_state),
             Step::Regs => set::regs(vcpu, &state.regs),
             Step::Events => self.events(&state.events),
         }
     }
-}
 
-impl Restored {
     /// KVM_SET_VCPU_EVENTS. A field that no released kernel has (the nested bit, event data) is
     /// offered to the machine and left out, as a loss, only if the machine refuses its flag.
     fn events(&mut self, events: &kvm_vcpu_events) -> Result<(), VcpuError> {

@@ -60,73 +60,58 @@ macro_rules! system_fields {
     };
 }
 
-/// KVM_SET_REGS.
-///
-/// # Errors
-/// [`VcpuError::Refused`] with the field that is refused; any other when the call cannot be made.
-pub fn regs(vcpu: &mut dyn Vcpu, wanted: &kvm_regs) -> Result<(), VcpuError> {
-    let fields = || {
-        fields![kvm_regs:
-            "RAX" rax, "RBX" rbx, "RCX" rcx, "RDX" rdx, "RSI" rsi, "RDI" rdi, "RSP" rsp, "RBP" rbp,
-            "R8" r8, "R9" r9, "R10" r10, "R11" r11, "R12" r12, "R13" r13, "R14" r14, "R15" r15,
-            "RIP" rip, "RFLAGS" rflags
-        ]
+/// A function for each KVM_SET_*, with what gets and sets its structure, and the structure's fields.
+macro_rules! setters {
+    ($($call:literal $name:ident $put:ident $(($by_value:tt))?: $state:ty = $fields:expr;)*) => {
+        $(
+            #[doc = concat!($call, ".")]
+            ///
+            /// # Errors
+            /// [`VcpuError::Refused`] with the field that is refused; any other when the call cannot be made.
+            pub fn $name(vcpu: &mut dyn Vcpu, wanted: &$state) -> Result<(), VcpuError> {
+                let put = |vcpu: &mut dyn Vcpu, state: &$state| vcpu.$put($($by_value)? state);
+                set(vcpu, $call, wanted, $fields, |vcpu| vcpu.$name(), put)
+            }
+        )*
     };
-    set(vcpu, "KVM_SET_REGS", wanted, fields, |vcpu| vcpu.regs(), |vcpu, regs| vcpu.set_regs(regs))
 }
 
-/// KVM_SET_SREGS.
-///
-/// # Errors
-/// As [`regs`].
-pub fn sregs(vcpu: &mut dyn Vcpu, wanted: &kvm_sregs) -> Result<(), VcpuError> {
-    let fields = || system_fields!(kvm_sregs);
-    set(vcpu, "KVM_SET_SREGS", wanted, fields, |vcpu| vcpu.sregs(), |vcpu, sregs| vcpu.set_sregs(sregs))
-}
-
-/// KVM_SET_SREGS2.
-///
-/// # Errors
-/// As [`regs`].
-pub fn sregs2(vcpu: &mut dyn Vcpu, wanted: &kvm_sregs2) -> Result<(), VcpuError> {
-    let fields = || {
+setters! {
+    "KVM_SET_REGS" regs set_regs: kvm_regs = |_| fields![kvm_regs:
+        "RAX" rax, "RBX" rbx, "RCX" rcx, "RDX" rdx, "RSI" rsi, "RDI" rdi, "RSP" rsp, "RBP" rbp,
+        "R8" r8, "R9" r9, "R10" r10, "R11" r11, "R12" r12, "R13" r13, "R14" r14, "R15" r15,
+        "RIP" rip, "RFLAGS" rflags
+    ];
+    "KVM_SET_SREGS" sregs set_sregs: kvm_sregs = |_| system_fields!(kvm_sregs);
+    "KVM_SET_SREGS2" sregs2 set_sregs2: kvm_sregs2 = |_| {
         let mut all = system_fields!(kvm_sregs2);
         all.extend(fields![kvm_sregs2:
             "flags" flags, "PDPTR0" pdptrs[0], "PDPTR1" pdptrs[1], "PDPTR2" pdptrs[2], "PDPTR3" pdptrs[3]
         ]);
         all
     };
-    set(vcpu, "KVM_SET_SREGS2", wanted, fields, |vcpu| vcpu.sregs2(), |vcpu, sregs| vcpu.set_sregs2(sregs))
+    "KVM_SET_DEBUGREGS" debug_regs set_debug_regs: kvm_debugregs = |_| fields![kvm_debugregs:
+        "DR0" db[0], "DR1" db[1], "DR2" db[2], "DR3" db[3], "DR6" dr6, "DR7" dr7, "flags" flags
+    ];
+    "KVM_SET_XCRS" xcrs set_xcrs: kvm_xcrs = |_| fields![kvm_xcrs:
+        "nr_xcrs" nr_xcrs, "flags" flags, "XCR0" xcrs[0].value
+    ];
+    "KVM_SET_XSAVE" xsave set_xsave: Xsave = xsave_fields;
+    "KVM_SET_MP_STATE" mp_state set_mp_state (*): kvm_mp_state = |_| fields![kvm_mp_state: "MP state" mp_state];
+    "KVM_SET_VCPU_EVENTS" events set_events: kvm_vcpu_events = |_| fields![kvm_vcpu_events:
+        "exception injected" exception.injected, "exception pending" exception.pending,
+        "exception vector" exception.nr, "exception has error code" exception.has_error_code,
+        "exception error code" exception.error_code, "exception has payload" exception_has_payload,
+        "exception payload" exception_payload, "interrupt injected" interrupt.injected,
+        "interrupt vector" interrupt.nr, "interrupt soft" interrupt.soft,
+        "interrupt shadow" interrupt.shadow, "NMI injected" nmi.injected, "NMI pending" nmi.pending,
+        "NMI masked" nmi.masked, "SIPI vector" sipi_vector, "SMM" smi.smm, "SMI pending" smi.pending,
+        "triple fault pending" triple_fault.pending, "flags" flags
+    ];
 }
 
-/// KVM_SET_DEBUGREGS.
-///
-/// # Errors
-/// As [`regs`].
-pub fn debug_regs(vcpu: &mut dyn Vcpu, wanted: &kvm_debugregs) -> Result<(), VcpuError> {
-    let fields = || {
-        fields![kvm_debugregs:
-            "DR0" db[0], "DR1" db[1], "DR2" db[2], "DR3" db[3], "DR6" dr6, "DR7" dr7, "flags" flags
-        ]
-    };
-    let put = |vcpu: &mut dyn Vcpu, regs: &kvm_debugregs| vcpu.set_debug_regs(regs);
-    set(vcpu, "KVM_SET_DEBUGREGS", wanted, fields, |vcpu| vcpu.debug_regs(), put)
-}
-
-/// KVM_SET_XCRS.
-///
-/// # Errors
-/// As [`regs`].
-pub fn xcrs(vcpu: &mut dyn Vcpu, wanted: &kvm_xcrs) -> Result<(), VcpuError> {
-    let fields = || fields![kvm_xcrs: "nr_xcrs" nr_xcrs, "flags" flags, "XCR0" xcrs[0].value];
-    set(vcpu, "KVM_SET_XCRS", wanted, fields, |vcpu| vcpu.xcrs(), |vcpu, xcrs| vcpu.set_xcrs(xcrs))
-}
-
-/// KVM_SET_XSAVE.
-///
-/// # Errors
-/// As [`regs`].
-pub fn xsave(vcpu: &mut dyn Vcpu, wanted: &Xsave) -> Result<(), VcpuError> {
+/// The regions of an XSAVE area (SDM vol. 1, "Legacy Region of an XSAVE Area", "XSAVE Header").
+fn xsave_fields(area: &Xsave) -> Vec<Field<Xsave>> {
     let part = |(name, range): (&'static str, Range<usize>)| {
         let shown = range.clone();
         Field {
@@ -142,56 +127,20 @@ pub fn xsave(vcpu: &mut dyn Vcpu, wanted: &Xsave) -> Result<(), VcpuError> {
             }),
         }
     };
-    let length = wanted.0.len();
-    let fields = || {
-        // SDM vol. 1, "Legacy Region of an XSAVE Area", "XSAVE Header".
-        [
-            ("x87 control", 0..24),
-            ("MXCSR", 24..28),
-            ("MXCSR_MASK", 28..32),
-            ("x87 registers", 32..160),
-            ("XMM registers", 160..416),
-            ("software's bytes", 416..512),
-            ("XSTATE_BV", 512..520),
-            ("XCOMP_BV", 520..528),
-            ("the header's reserved bytes", 528..576),
-            ("the extended region", 576..length),
-        ]
-        .map(part)
-        .into()
-    };
-    set(vcpu, "KVM_SET_XSAVE", wanted, fields, |vcpu| vcpu.xsave(), |vcpu, xsave| vcpu.set_xsave(xsave))
-}
-
-/// KVM_SET_MP_STATE.
-///
-/// # Errors
-/// As [`regs`].
-pub fn mp_state(vcpu: &mut dyn Vcpu, wanted: kvm_mp_state) -> Result<(), VcpuError> {
-    let fields = || fields![kvm_mp_state: "MP state" mp_state];
-    let put = |vcpu: &mut dyn Vcpu, state: &kvm_mp_state| vcpu.set_mp_state(*state);
-    set(vcpu, "KVM_SET_MP_STATE", &wanted, fields, |vcpu| vcpu.mp_state(), put)
-}
-
-/// KVM_SET_VCPU_EVENTS.
-///
-/// # Errors
-/// As [`regs`].
-pub fn events(vcpu: &mut dyn Vcpu, wanted: &kvm_vcpu_events) -> Result<(), VcpuError> {
-    let fields = || {
-        fields![kvm_vcpu_events:
-            "exception injected" exception.injected, "exception pending" exception.pending,
-            "exception vector" exception.nr, "exception has error code" exception.has_error_code,
-            "exception error code" exception.error_code, "exception has payload" exception_has_payload,
-            "exception payload" exception_payload, "interrupt injected" interrupt.injected,
-            "interrupt vector" interrupt.nr, "interrupt soft" interrupt.soft,
-            "interrupt shadow" interrupt.shadow, "NMI injected" nmi.injected, "NMI pending" nmi.pending,
-            "NMI masked" nmi.masked, "SIPI vector" sipi_vector, "SMM" smi.smm, "SMI pending" smi.pending,
-            "triple fault pending" triple_fault.pending, "flags" flags
-        ]
-    };
-    let put = |vcpu: &mut dyn Vcpu, events: &kvm_vcpu_events| vcpu.set_events(events);
-    set(vcpu, "KVM_SET_VCPU_EVENTS", wanted, fields, |vcpu| vcpu.events(), put)
+    [
+        ("x87 control", 0..24),
+        ("MXCSR", 24..28),
+        ("MXCSR_MASK", 28..32),
+        ("x87 registers", 32..160),
+        ("XMM registers", 160..416),
+        ("software's bytes", 416..512),
+        ("XSTATE_BV", 512..520),
+        ("XCOMP_BV", 520..528),
+        ("the header's reserved bytes", 528..576),
+        ("the extended region", 576..area.0.len()),
+    ]
+    .map(part)
+    .into()
 }
 
 /// KVM_SET_MSRS, whose result says at which MSR it stopped.
@@ -199,10 +148,7 @@ pub fn events(vcpu: &mut dyn Vcpu, wanted: &kvm_vcpu_events) -> Result<(), VcpuE
 /// # Errors
 /// As [`regs`].
 pub fn msrs(vcpu: &mut dyn Vcpu, wanted: &[Msr]) -> Result<(), VcpuError> {
-    let error = match vcpu.set_msrs(wanted) {
-        Err(error @ VcpuError::Msr { .. }) => error,
-        other => return other,
-    };
+    let Err(error) = vcpu.set_msrs(wanted) else { return Ok(()) };
     let VcpuError::Msr { index, value } = error else { return Err(error) };
     let has = vcpu.msrs(&[index]).ok().and_then(|msrs| msrs.first().map(|msr| msr.value));
     let field = RefusedField {
@@ -210,8 +156,7 @@ pub fn msrs(vcpu: &mut dyn Vcpu, wanted: &[Msr]) -> Result<(), VcpuError> {
         refused: Value::from(value),
         accepted: has.map_or(Value::Nothing, Value::from),
     };
-    Err(Box::new(Refusal { call: "KVM_SET_MSRS".to_owned(), fields: vec![field], error: error.to_string() })
-        .into())
+    Err(refused("KVM_SET_MSRS", vec![field], &error))
 }
 
 /// Bytes of a region that are shown.
@@ -221,7 +166,7 @@ fn set<S: Clone + PartialEq>(
     vcpu: &mut dyn Vcpu,
     call: &'static str,
     wanted: &S,
-    fields: impl FnOnce() -> Vec<Field<S>>,
+    fields: impl FnOnce(&S) -> Vec<Field<S>>,
     get: impl Fn(&mut dyn Vcpu) -> Result<S, VcpuError>,
     put: impl Fn(&mut dyn Vcpu, &S) -> Result<(), VcpuError>,
 ) -> Result<(), VcpuError> {
@@ -237,7 +182,7 @@ fn set<S: Clone + PartialEq>(
         state
     };
     let differing: Vec<Field<S>> =
-        fields().into_iter().filter(|field| with(wanted, field, &has) != *wanted).collect();
+        fields(wanted).into_iter().filter(|field| with(wanted, field, &has) != *wanted).collect();
     let mut accepted = |state: S| put(vcpu, &state).is_ok();
     let mut refused: Vec<&Field<S>> =
         differing.iter().filter(|field| accepted(with(wanted, field, &has))).collect();
@@ -249,8 +194,11 @@ fn set<S: Clone + PartialEq>(
         refused: (field.show)(wanted),
         accepted: (field.show)(&has),
     });
-    Err(Box::new(Refusal { call: call.to_owned(), fields: fields.collect(), error: error.to_string() })
-        .into())
+    Err(self::refused(call, fields.collect(), &error))
+}
+
+fn refused(call: &str, fields: Vec<RefusedField>, error: &VcpuError) -> VcpuError {
+    Box::new(Refusal { call: call.to_owned(), fields, error: error.to_string() }).into()
 }
 
 fn segment(segment: &kvm_segment) -> Value {

@@ -23,7 +23,7 @@ fn zeros() -> VmState {
         msr::TABLE.iter().map(|row| row.index).chain([0x4567]).map(|index| Msr { index, value: 0 }).collect();
     VmState {
         config: VmConfig {
-            memory_size: PAGE as u64,
+            memory_size: 4096,
             cpuid: vec![avx],
             exception_payload: true,
             kind: VmKind::Plain,

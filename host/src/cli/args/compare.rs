@@ -38,7 +38,6 @@ pub(crate) struct CompareArgs {
     /// Time limit per case, in seconds
     #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
     pub(crate) timeout: Duration,
-    /// Known issues and host facts.
     #[command(flatten)]
     pub(crate) known: KnownArgs,
 }

@@ -117,7 +117,6 @@ pub(crate) struct KnownArgs {
 /// Known issues, host facts and the kernel's log.
 #[derive(Args)]
 pub(crate) struct WatchArgs {
-    /// Known issues and host facts.
     #[command(flatten)]
     pub(crate) known: KnownArgs,
     /// The kernel's log, watched for warnings during the run; without it, /dev/kmsg where it can be read

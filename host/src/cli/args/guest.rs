@@ -16,7 +16,6 @@ pub(crate) struct SaveArgs {
     /// Write the guest to FILE instead of standard output; FILE is replaced atomically, or not at all
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Which machine.
     #[command(flatten)]
     pub(crate) on: OnArgs,
     /// Time limit for the scenario up to its cut, in seconds
@@ -25,7 +24,6 @@ pub(crate) struct SaveArgs {
     /// Time limit for writing the guest, in seconds
     #[arg(long, value_name = "S", default_value = "60", value_parser = seconds)]
     pub(crate) wait: Duration,
-    /// Known issues and the kernel's log.
     #[command(flatten)]
     pub(crate) watch: WatchArgs,
 }
@@ -36,7 +34,6 @@ pub(crate) struct ResumeArgs {
     /// File written by `midflight save`; default: standard input
     #[arg(value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
-    /// Which machine.
     #[command(flatten)]
     pub(crate) on: OnArgs,
     /// How to report
@@ -51,7 +48,6 @@ pub(crate) struct ResumeArgs {
     /// Time limit for reading the guest, in seconds
     #[arg(long, value_name = "S", default_value = "60", value_parser = seconds)]
     pub(crate) wait: Duration,
-    /// Known issues and the kernel's log.
     #[command(flatten)]
     pub(crate) watch: WatchArgs,
 }

@@ -1,7 +1,9 @@
 //! Options of `on-kernel`.
 
+use super::groups::BochsArgs;
 use super::seconds;
-use crate::on_kernel::DEFAULT_EMULATOR;
+use crate::cli::error::CliError;
+use crate::on_kernel::Emulator;
 use clap::Args;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
@@ -20,9 +22,13 @@ pub(crate) struct OnKernelArgs {
     /// Arguments to add to the kernel's command line (repeatable)
     #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
     pub(crate) append: Vec<String>,
-    /// The emulator's command line; -serial, -kernel, -initrd and -append are added to it
-    #[arg(long, value_name = "CMD", default_value = DEFAULT_EMULATOR)]
-    pub(crate) emulator: String,
+    /// The emulator: qemu (kvm_amd), bochs (kvm_intel), or a command line that takes QEMU's options -serial, -kernel,
+    /// -initrd and -append; default: bochs if an option names one, else qemu
+    #[arg(long, value_name = "qemu|bochs|CMD")]
+    pub(crate) emulator: Option<String>,
+    /// Which Bochs.
+    #[command(flatten)]
+    pub(crate) bochs: BochsArgs,
     /// Time limit for the whole run, in seconds
     #[arg(long, value_name = "S", default_value = "600", value_parser = seconds)]
     pub(crate) timeout: Duration,
@@ -38,4 +44,22 @@ pub(crate) struct OnKernelArgs {
     /// Arguments of the midflight inside; without any, `run --machine kvm --cover`
     #[arg(last = true, value_name = "ARGS")]
     pub(crate) arguments: Vec<OsString>,
+}
+
+impl OnKernelArgs {
+    /// The emulator that is meant.
+    pub(crate) fn emulator(&self) -> Result<Emulator, CliError> {
+        let BochsArgs { bochs: program, bochs_cpu: cpu } = &self.bochs;
+        let bochs = || Emulator::Bochs { program: program.clone(), cpu: cpu.clone() };
+        let names_bochs = program.is_some() || cpu.is_some();
+        match self.emulator.as_deref() {
+            Some("bochs") => Ok(bochs()),
+            None if names_bochs => Ok(bochs()),
+            Some(other) if names_bochs => Err(CliError::Usage(format!(
+                "--bochs and --bochs-cpu are for Bochs, and --emulator is `{other}`"
+            ))),
+            None | Some("qemu") => Ok(Emulator::Qemu),
+            Some(line) => Ok(Emulator::Command(line.to_owned())),
+        }
+    }
 }

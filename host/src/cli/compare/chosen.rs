@@ -1,13 +1,13 @@
 //! Which machines, images and cases a command line compares.
 
+use crate::cli::CliError;
 use crate::cli::args::CompareArgs;
-use crate::cli::error::CliError;
 use crate::compare::pair::Pair;
 use crate::engine::plan::with_delivery;
 use crate::image::Image;
 use crate::images;
 use crate::machines::{MachineKind, MachineOptions};
-use crate::scenario::Scenario;
+use crate::scenario::{self, Scenario};
 use std::path::{Path, PathBuf};
 
 /// The two machines that were named.
@@ -21,10 +21,12 @@ pub(super) fn pair(args: &CompareArgs, kvm: &Path) -> Result<Pair, CliError> {
     let bochs = args.bochs.options();
     let implied = MachineKind::implied(&MachineOptions { kvm, behaviour, bochs });
     let describe = |kind: MachineKind, behaviour| {
-        if !kind.quirks().stops {
+        if args.migrate && !kind.quirks().stops {
             let names: Vec<_> = MachineKind::names(|quirks| quirks.stops).collect();
             let (name, names) = (kind.quirks().name, names.join(" and "));
-            let what = format!("--machines: {name} cannot be stopped at its doorbell; there are {names}");
+            let what = format!(
+                "--machines: guests do not migrate to or from {name}, which cannot be stopped; there are {names}"
+            );
             return Err(CliError::Usage(what));
         }
         kind.described(&MachineOptions { kvm, behaviour, bochs }).map_err(CliError::Usage)
@@ -65,8 +67,7 @@ pub(super) fn scenarios(
     images: &[Image],
     of_image: fn(&Image) -> Vec<Scenario>,
 ) -> Result<Vec<(usize, Scenario)>, CliError> {
-    let of_image = |(index, image)| of_image(image).into_iter().map(move |scenario| (index, scenario));
-    let mut scenarios: Vec<(usize, Scenario)> = images.iter().enumerate().flat_map(of_image).collect();
+    let mut scenarios = scenario::indexed(images, of_image);
     if let Some(case) = &args.case {
         scenarios.retain(|(_, scenario)| scenario.case == *case);
         if scenarios.is_empty() {

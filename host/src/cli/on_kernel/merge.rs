@@ -6,7 +6,7 @@ use crate::cli::error::CliError;
 use crate::cli::printer::{Printer, Reporting};
 use crate::cli::progress::progress_bar;
 use crate::cli::run::Meant;
-use crate::on_kernel::{KernelUnderTest, OnKernelError};
+use crate::on_kernel::{OnKernelError, Prepared};
 use crate::report::Early;
 use crate::report::facts::HostFacts;
 use crate::report::known::{JudgedWarnings, KnownIssues};
@@ -15,19 +15,18 @@ use crate::scenario::Partition;
 use std::ffi::OsString;
 use std::io::{Write, stderr, stdout};
 
-/// Runs `args` on the kernel under test, in as many emulators as `jobs` says, and reports as one run.
+/// Runs `args`, which are `arguments`, on the kernel under test, in as many emulators as `jobs` says, and reports as one run.
 pub(super) fn run(
-    under_test: &KernelUnderTest,
+    kernel: Prepared,
+    arguments: &[OsString],
     args: &RunArgs,
     meant: &Meant,
     jobs: usize,
 ) -> Result<u8, CliError> {
     // A part of a part would need names of its own.
     let jobs = if args.part.partition.is_some() { 1 } else { jobs.min(meant.count) };
-    let parts = Partition::all(u32::try_from(jobs).unwrap_or(1)).map(|part| {
-        let partition = (jobs > 1).then_some(part);
-        KernelUnderTest { arguments: arguments(&under_test.arguments, partition), ..under_test.clone() }
-    });
+    let parts = Partition::all(u32::try_from(jobs).unwrap_or(1));
+    let parts = parts.map(|part| of_part(arguments, (jobs > 1).then_some(part)));
     let known = KnownIssues::default();
     let again = |_: &_| None;
     let facts = HostFacts::default();
@@ -35,12 +34,12 @@ pub(super) fn run(
     let mut printer = Printer::new(how, stdout().lock());
     printer.bar = progress_bar("kvm", meant.count);
     let mut merged = Merged { printer, lines: vec![Vec::new(); jobs], ended: Vec::new(), errors: Vec::new() };
-    parts::run(parts.collect(), |part, event| merged.take(part, event))?;
+    parts::run(kernel, parts.collect(), |part, event| merged.take(part, event))?;
     merged.finish(meant)
 }
 
 /// The arguments of one part: its scenarios, and a report for [`Merged`]. What stands after `--` is no option.
-fn arguments(given: &[OsString], partition: Option<Partition>) -> Vec<OsString> {
+fn of_part(given: &[OsString], partition: Option<Partition>) -> Vec<OsString> {
     let end = given.iter().position(|word| word == "--").unwrap_or(given.len());
     let (options, rest) = given.split_at(end);
     let mut more = vec!["--format".to_owned(), "records".to_owned()];
@@ -130,10 +129,7 @@ mod tests {
         let given = ["--called-as=x", "run", "pf", "--", "-x"].map(OsString::from);
         let part = Partition::all(2).last();
         let words = ["--called-as=x", "run", "pf", "--format", "records", "--partition", "2/2", "--", "-x"];
-        assert_eq!(arguments(&given, part), words.map(OsString::from));
-        assert_eq!(
-            arguments(&given[..2], None),
-            words[..2].iter().chain(&words[3..5]).map(OsString::from).collect::<Vec<_>>()
-        );
+        assert_eq!(of_part(&given, part), words.map(OsString::from));
+        assert_eq!(of_part(&given[..2], None), ["--called-as=x", "run", "--format", "records"]);
     }
 }

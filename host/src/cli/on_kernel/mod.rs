@@ -3,11 +3,10 @@
 mod merge;
 mod parts;
 
-use super::again::Given;
 use super::args::{Cli, Command, OnKernelArgs};
-use super::error::CliError;
 use super::run::Meant;
-use crate::on_kernel::{self, KernelUnderTest};
+use super::{CliError, Given};
+use crate::on_kernel::{KernelUnderTest, Prepared};
 use clap::Parser;
 use std::ffi::OsString;
 use std::io::{stderr, stdout};
@@ -42,14 +41,15 @@ pub(super) fn on_kernel(args: &OnKernelArgs, files: &[PathBuf], given: &Given) -
         kernel,
         modules,
         append: args.append.join(" "),
-        emulator: args.emulator.clone(),
+        emulator: args.emulator()?,
         timeout: args.timeout,
         files: args.files.clone(),
-        arguments: std::iter::once(called_as).chain(arguments).collect(),
     };
+    let kernel = Prepared::new(&under_test)?;
+    let arguments: Vec<OsString> = std::iter::once(called_as).chain(arguments).collect();
     match (&inside.command, meant) {
-        (Command::Run(run), Some(meant)) => merge::run(&under_test, run, &meant, jobs(args.jobs)),
-        _ => Ok(on_kernel::run(&under_test, &mut stdout().lock(), &mut stderr().lock())?),
+        (Command::Run(run), Some(meant)) => merge::run(kernel, &arguments, run, &meant, jobs(args.jobs)),
+        _ => Ok(kernel.run(&arguments, &mut stdout().lock(), &mut stderr().lock())?),
     }
 }
 

@@ -1,8 +1,10 @@
 //! Several emulators at a time, each with a part of the work, and what they write as it comes.
 
 use crate::cli::error::CliError;
-use crate::on_kernel::{self, KernelUnderTest, OnKernelError};
+use crate::on_kernel::{OnKernelError, Prepared};
+use std::ffi::OsString;
 use std::io::{Result, Write};
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 
 /// What an emulator's midflight did; the number is the part's place in the list.
@@ -15,19 +17,21 @@ pub(super) enum PartEvent {
     Ended(std::result::Result<u8, OnKernelError>),
 }
 
-/// Runs all `parts` at the same time and gives what they do to `each`, with the part's place in the list, until all
+/// Boots `kernel` with the arguments of each of `parts` at the same time and gives what they do to `each`, with the part's place in the list, until all
 /// have ended or `each` fails: the rest ends with this process.
 pub(super) fn run(
-    parts: Vec<KernelUnderTest>,
+    kernel: Prepared,
+    parts: Vec<Vec<OsString>>,
     mut each: impl FnMut(usize, PartEvent) -> std::result::Result<(), CliError>,
 ) -> std::result::Result<(), CliError> {
     let (sender, events) = channel();
-    for (part, under_test) in parts.into_iter().enumerate() {
-        let sender = sender.clone();
+    let kernel = Arc::new(kernel);
+    for (part, arguments) in parts.into_iter().enumerate() {
+        let (sender, kernel) = (sender.clone(), Arc::clone(&kernel));
         std::thread::spawn(move || {
             let mut output = Stream { part, event: PartEvent::Output, to: sender.clone() };
             let mut progress = Stream { part, event: PartEvent::Progress, to: sender.clone() };
-            let ended = on_kernel::run(&under_test, &mut output, &mut progress);
+            let ended = kernel.run(&arguments, &mut output, &mut progress);
             // Nobody listens any more where this process is about to end.
             let _ = sender.send((part, PartEvent::Ended(ended)));
         });

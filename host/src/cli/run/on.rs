@@ -1,21 +1,18 @@
 //! A run, machine by machine.
 
-use crate::cli::error::CliError;
+use crate::cli::CliError;
 use crate::cli::machines::Candidate;
 use crate::cli::printer::Printer;
 use crate::cli::progress::progress_bar;
 use crate::cli::select::Selected;
 use crate::ending;
-use crate::engine::job::Job;
-use crate::engine::options::RunOptions;
 use crate::engine::plan::met_needs;
-use crate::engine::{asker, emulator, pool};
+use crate::engine::{Job, RunOptions, asker, emulator, pool};
 use crate::image::Image;
 use crate::kernel_log::KernelLog;
 use crate::machines::emulator::Emulator;
 use crate::machines::{Described, Description, Opened};
-use crate::report::finding::Finding;
-use crate::report::outcome::{Outcome, Report};
+use crate::report::Report;
 use crate::scenario::Scenario;
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -126,8 +123,7 @@ impl<W: Write> MachineRuns<'_, W> {
     }
 
     fn skip(&mut self, scenario: &Scenario, machine: &str, reason: &str) -> Result<(), CliError> {
-        let why = Finding::Lacks { what: reason.to_owned() };
-        Ok(self.printer.does_not_run(Report::new(scenario, machine, None).concluded(Outcome::Skip, why))?)
+        Ok(self.printer.does_not_run(Report::lacking(scenario, machine, None, reason.to_owned()))?)
     }
 }
 

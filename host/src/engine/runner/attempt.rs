@@ -3,10 +3,9 @@
 use super::fork::Runner;
 use super::trouble::{Trouble, expect};
 use crate::engine::verdict;
-use crate::image::{Case, Image};
+use crate::image::Case;
 use crate::inject;
-use crate::report::finding::Finding;
-use crate::report::outcome::{AtCut, Outcome, Report};
+use crate::report::{AtCut, Finding, Outcome, Report};
 use crate::scenario::{Plan, Scenario};
 use crate::session::{Session, Stopped};
 use crate::stops::how::Unseen;
@@ -16,136 +15,110 @@ use std::time::Instant;
 
 /// One scenario under way.
 pub(super) struct Attempt<'r, 'm, 'a> {
-    pub(super) runner: &'r mut Runner<'m>,
-    pub(super) image: &'a Image,
+    pub(super) runner: &'r Runner<'m>,
+    pub(super) session: Session<'a>,
     pub(super) case: &'a Case,
     pub(super) index: u16,
     pub(super) scenario: &'a Scenario,
+    /// What is known of it so far.
+    pub(super) report: &'r mut Report,
+    /// When the guest must have ended.
+    pub(super) deadline: Instant,
 }
 
-impl<'a> Attempt<'_, '_, 'a> {
-    pub(super) fn conclude(&mut self, report: &mut Report, start: Instant) {
-        let deadline = start + self.runner.timeout;
-        let mut session = None;
-        let done = self.attempt(&mut session, report, deadline);
-        self.settle(done, session.as_mut(), report);
+impl Attempt<'_, '_, '_> {
+    /// Does `work`, and writes into the report what it means where that gave no verdict.
+    pub(super) fn conclude(mut self, work: fn(&mut Self) -> Result<(), Trouble>) {
+        if let Err(trouble) = work(&mut self) {
+            trouble.settle(Some(&mut self.session), self.runner.timeout, self.report);
+        }
     }
 
-    pub(super) fn attempt(
-        &mut self,
-        slot: &mut Option<Session<'a>>,
-        report: &mut Report,
-        deadline: Instant,
-    ) -> Result<(), Trouble> {
-        let started = match self.scenario.plan {
-            Plan::Cold => self.runner.boot(self.image, self.scenario, deadline)?,
-            Plan::None | Plan::Cut(..) => {
-                Session::new(self.runner.fork(self.image, self.scenario, deadline)?, self.image)
-            }
-        };
-        let session = slot.insert(started);
-        session.choose_case(self.index)?;
-        let armed = session.advance()?;
+    /// From `Ready` to the verdict.
+    pub(super) fn run(&mut self) -> Result<(), Trouble> {
+        self.session.choose_case(self.index)?;
+        let armed = self.session.advance()?;
         if armed == Stopped::Doorbell(Doorbell::Done(self.index)) {
             // It has not armed, and has nothing to judge: a skip, an error, or an event where none
             // may be.
-            self.judge(session, report)?;
-            return match report.outcome {
+            self.judge()?;
+            return match self.report.outcome {
                 Outcome::Skip | Outcome::Error | Outcome::Fail => Ok(()),
                 Outcome::Pass | Outcome::Known => Err(Trouble::machine(Finding::NeverArmed)),
             };
         }
-        expect(session, armed, Doorbell::Armed(self.index))?;
+        expect(armed, Doorbell::Armed(self.index))?;
         self.seen("armed", self.case.act);
-        self.runner.rang(Doorbell::Armed(self.index), session)?;
+        self.runner.rang(Doorbell::Armed(self.index), &mut self.session)?;
         match self.scenario.plan {
             Plan::Cold => {
-                inject::at_armed(session, self.case.flags)?;
-                self.run_to_done(session, report)
+                inject::at_armed(&mut self.session, self.case.flags)?;
+                self.run_to_done()
             }
             Plan::None => {
-                inject::at_armed(session, self.case.flags)?;
+                inject::at_armed(&mut self.session, self.case.flags)?;
                 if !self.runner.path.is_empty() {
-                    self.migrate(session, report, deadline)?;
+                    self.migrate()?;
                 }
-                self.run_to_done(session, report)
+                self.run_to_done()
             }
             Plan::Cut(stop, action) => {
                 let way = stop.how().way();
-                way.prepare(session)?;
-                inject::at_armed(session, self.case.flags)?;
+                way.prepare(&mut self.session)?;
+                inject::at_armed(&mut self.session, self.case.flags)?;
                 match way {
-                    Way::Cut(stop) => self.cut_and_judge(session, report, stop, action, deadline),
-                    Way::Unseen(unseen) => self.unseen(session, report, unseen),
-                    Way::RunsAgain { seed } => self.storm(session, report, seed, action, deadline),
+                    Way::Cut(stop) => self.cut_and_judge(stop, action),
+                    Way::Unseen(unseen) => self.unseen(unseen),
+                    Way::RunsAgain { seed } => self.storm(seed, action),
                 }
             }
         }
     }
 
     /// An armed guest that nothing stops any more, to the end of its case.
-    pub(super) fn run_to_done(&self, session: &mut Session<'_>, report: &mut Report) -> Result<(), Trouble> {
-        let done = session.advance_past_io()?;
-        expect(session, done, Doorbell::Done(self.index))?;
-        self.runner.rang(Doorbell::Done(self.index), session)?;
-        self.judge(session, report)
+    pub(super) fn run_to_done(&mut self) -> Result<(), Trouble> {
+        self.advance_to_done()?;
+        self.runner.rang(Doorbell::Done(self.index), &mut self.session)?;
+        self.judge()
     }
 
     /// A stop that only the kernel sees.
-    fn unseen(
-        &self,
-        session: &mut Session<'_>,
-        report: &mut Report,
-        unseen: &dyn Unseen,
-    ) -> Result<(), Trouble> {
-        unseen.set_up(session)?;
-        let rip = session.vcpu.regs()?.rip;
-        self.run_to_done(session, report)?;
-        match unseen.prove(session, rip) {
-            Ok(cut) => self.record(report, &cut),
+    fn unseen(&mut self, unseen: &dyn Unseen) -> Result<(), Trouble> {
+        unseen.set_up(&mut self.session)?;
+        let rip = self.session.vcpu.regs()?.rip;
+        self.run_to_done()?;
+        match unseen.prove(&self.session, rip) {
+            Ok(cut) => self.record(&cut),
             // An event that was lost met no page either.
-            Err(no_cut) if report.outcome != Outcome::Fail => return Err(no_cut.into()),
+            Err(no_cut) if self.report.outcome != Outcome::Fail => return Err(no_cut.into()),
             Err(_) => {}
         }
         Ok(())
     }
 
-    /// The outcome of a guest that ended without a verdict.
-    pub(super) fn settle(
-        &self,
-        done: Result<(), Trouble>,
-        session: Option<&mut Session<'_>>,
-        report: &mut Report,
-    ) {
-        if let Err(trouble) = done {
-            trouble.settle(session, self.runner.timeout, report);
-        }
+    pub(super) fn advance_to_done(&mut self) -> Result<(), Trouble> {
+        expect(self.session.advance_past_io()?, Doorbell::Done(self.index))
     }
 
-    pub(super) fn to_done(&self, session: &mut Session<'_>, report: &mut Report) -> Result<(), Trouble> {
-        let done = session.advance_past_io()?;
-        expect(session, done, Doorbell::Done(self.index))?;
-        self.judge(session, report)
-    }
-
-    pub(super) fn record(&self, report: &mut Report, cut: &Cut) {
-        report.cut = Some(cut.proof);
-        report.cuts += 1;
-        report.queue = Some(AtCut { queue: cut.queue, at: self.image.describe_address(cut.rip) });
+    pub(super) fn record(&mut self, cut: &Cut) {
+        self.report.cut = Some(cut.proof);
+        self.report.cuts += 1;
+        let at = self.session.image().describe_address(cut.rip);
+        self.report.queue = Some(AtCut { queue: cut.queue, at });
         self.seen("cut", cut.rip);
     }
 
-    pub(super) fn seen(&self, state: &str, rip: u64) {
+    fn seen(&self, state: &str, rip: u64) {
         if let Some(on_seen) = &self.runner.on_seen {
-            on_seen(&format!("{state} at {}", self.image.describe_address(rip)));
+            on_seen(&format!("{state} at {}", self.session.image().describe_address(rip)));
         }
     }
 
-    pub(super) fn judge(&self, session: &Session<'_>, report: &mut Report) -> Result<(), Trouble> {
-        let mailbox = session.mailbox()?;
-        verdict::read(&mailbox, self.case, self.scenario.delivery, report);
+    pub(super) fn judge(&mut self) -> Result<(), Trouble> {
+        let mailbox = self.session.mailbox()?;
+        verdict::read(&mailbox, self.case, self.scenario.delivery, self.report);
         if self.runner.frames {
-            report.frames = verdict::frames(&mailbox, report);
+            self.report.frames = verdict::frames(&mailbox, self.report);
         }
         Ok(())
     }

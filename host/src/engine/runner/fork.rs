@@ -3,7 +3,7 @@
 use super::trouble::Trouble;
 use crate::image::Image;
 use crate::migration::{Migrated, MigrationError, MigrationRequest};
-use crate::report::finding::Finding;
+use crate::report::Finding;
 use crate::scenario::{DeliveryMode, Plan, Scenario};
 use crate::session::boot::boot;
 use crate::session::{Session, Stopped};
@@ -14,11 +14,11 @@ use protocol::doorbell::Doorbell;
 use protocol::mailbox::HostFlags;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
-use vm::Machine;
 use vm::state::{self, VmState};
-use vm::{Vcpu, VcpuError, VmConfig, VmKind};
+use vm::{Machine, Vcpu, VcpuError, VmConfig, VmKind};
 
 /// Runs scenarios on a machine, forking them from snapshots taken at `Ready`.
+#[expect(missing_debug_implementations, reason = "nobody prints closures")]
 pub struct Runner<'m> {
     pub(super) machine: &'m dyn Machine,
     pub(super) behaviour: Option<String>,
@@ -51,12 +51,6 @@ pub type OnSeen<'m> = Box<dyn Fn(&str) + 'm>;
 /// Called with a guest whose doorbell has rung, before anything else happens.
 pub type OnDoorbell<'m> = Box<dyn Fn(Doorbell, &mut Session<'_>) -> Result<(), VcpuError> + 'm>;
 
-impl std::fmt::Debug for Runner<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Runner").field("machine", &self.machine.name()).finish_non_exhaustive()
-    }
-}
-
 impl<'m> Runner<'m> {
     /// A runner; each scenario may take `timeout`.
     pub fn new(machine: &'m dyn Machine, behaviour: Option<String>, timeout: Duration) -> Self {
@@ -74,8 +68,21 @@ impl<'m> Runner<'m> {
         }
     }
 
+    /// A guest at `Ready`: booted for its scenario alone, or forked.
+    pub(super) fn start<'i>(
+        &mut self,
+        image: &'i Image,
+        scenario: &Scenario,
+        deadline: Instant,
+    ) -> Result<Session<'i>, Trouble> {
+        match scenario.plan {
+            Plan::Cold => self.boot(image, scenario, deadline),
+            Plan::None | Plan::Cut(..) => Ok(Session::new(self.fork(image, scenario, deadline)?, image)),
+        }
+    }
+
     /// A VM stopped at `Ready`, forked from the snapshot, which is taken the first time.
-    pub(super) fn fork(
+    fn fork(
         &mut self,
         image: &Image,
         scenario: &Scenario,
@@ -95,7 +102,7 @@ impl<'m> Runner<'m> {
     }
 
     /// A VM booted to `Ready`.
-    pub(super) fn boot<'i>(
+    fn boot<'i>(
         &self,
         image: &'i Image,
         scenario: &Scenario,
@@ -125,10 +132,7 @@ impl<'m> Runner<'m> {
             memory_size: crate::image::MEMORY_SIZE,
             cpuid: self.machine.cpuid().to_vec(),
             exception_payload: scenario.payload,
-            kind: match scenario.plan {
-                Plan::Cut(stop, _) => stop.facts().vm,
-                Plan::Cold | Plan::None => VmKind::Plain,
-            },
+            kind: scenario.plan.cut().map_or(VmKind::Plain, |(stop, _)| stop.facts().vm),
         }
     }
 }

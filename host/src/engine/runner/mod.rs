@@ -19,8 +19,7 @@ mod trouble;
 pub use fork::{OnDoorbell, OnSeen, Runner, ToProcess};
 
 use crate::image::Image;
-use crate::report::finding::{Disbelief, Finding};
-use crate::report::outcome::{Outcome, Report};
+use crate::report::{Disbelief, Finding, Outcome, Report};
 use crate::scenario::{Plan, Scenario};
 use crate::session::Session;
 use crate::session::devices::DevicesState;
@@ -32,16 +31,18 @@ impl Runner<'_> {
     /// Runs one scenario of `image`.
     pub fn run(&mut self, image: &Image, scenario: &Scenario) -> Report {
         let start = Instant::now();
+        let deadline = start + self.timeout;
         let mut report = Report::new(scenario, self.machine.name(), self.behaviour.as_deref());
-        match image.case(&scenario.case) {
-            Some((index, case)) => {
-                let mut run = Attempt { runner: self, image, case, index, scenario };
-                run.conclude(&mut report, start);
+        let Some((index, case)) = image.case(&scenario.case) else {
+            return conclude(no_case(report, image), start);
+        };
+        match self.start(image, scenario, deadline) {
+            Ok(session) => {
+                let report = &mut report;
+                Attempt { runner: self, session, case, index, scenario, report, deadline }
+                    .conclude(Attempt::run);
             }
-            None => {
-                let reason = format!("image {} has no case {}", image.name, scenario.case);
-                report = report.concluded(Outcome::Error, Finding::program(reason));
-            }
+            Err(trouble) => trouble.settle(None, self.timeout, &mut report),
         }
         conclude(report, start)
     }
@@ -56,21 +57,24 @@ impl Runner<'_> {
         devices: &DevicesState,
         mut report: Report,
     ) -> Report {
-        let Some((index, case)) = image.case(&scenario.case) else {
-            let reason = format!("image {} has no case {}", image.name, scenario.case);
-            return report.concluded(Outcome::Error, Finding::program(reason));
-        };
-        vcpu.set_deadline(Instant::now() + self.timeout);
-        let session = match Session::resumed(vcpu, image, devices) {
-            Ok(session) => session,
-            Err(reason) => return report.concluded(Outcome::Error, Finding::program(reason)),
-        };
-        let mut session = Some(session);
-        let run = Attempt { runner: self, image, case, index, scenario };
-        let done = session.as_mut().map_or(Ok(()), |session| run.to_done(session, &mut report));
-        run.settle(done, session.as_mut(), &mut report);
+        let deadline = Instant::now() + self.timeout;
+        let Some((index, case)) = image.case(&scenario.case) else { return no_case(report, image) };
+        vcpu.set_deadline(deadline);
+        match Session::resumed(vcpu, image, devices) {
+            Ok(session) => {
+                let report = &mut report;
+                let run = Attempt { runner: self, session, case, index, scenario, report, deadline };
+                run.conclude(Attempt::run_to_done);
+            }
+            Err(reason) => report = report.concluded(Outcome::Error, Finding::program(reason)),
+        }
         report
     }
+}
+
+fn no_case(report: Report, image: &Image) -> Report {
+    let reason = format!("image {} has no case {}", image.name, report.scenario.case);
+    report.concluded(Outcome::Error, Finding::program(reason))
 }
 
 /// What is made of a guest's verdict: nothing passes that read back otherwise after a restore, or whose cut

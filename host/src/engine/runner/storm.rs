@@ -2,60 +2,48 @@
 
 use super::attempt::Attempt;
 use super::trouble::{Trouble, expect};
-use crate::report::finding::Finding;
-use crate::report::outcome::{Outcome, Report};
+use crate::report::{Finding, Outcome};
 use crate::scenario::Action;
-use crate::session::Session;
 use crate::stops::storm::{Signals, StormBounds, Struck};
 use protocol::doorbell::Doorbell;
-use std::time::Instant;
 
 impl Attempt<'_, '_, '_> {
     /// The case runs again and again, and signals come at random times, until enough of them have met
     /// its event in flight.
-    pub(super) fn storm(
-        &mut self,
-        session: &mut Session<'_>,
-        report: &mut Report,
-        seed: u32,
-        action: Action,
-        deadline: Instant,
-    ) -> Result<(), Trouble> {
+    pub(super) fn storm(&mut self, seed: u32, action: Action) -> Result<(), Trouble> {
         let StormBounds { cuts: wanted, time } = self.runner.storm;
-        let mut signals = Signals::new(seed, &self.scenario.to_string(), time, deadline);
+        let mut signals = Signals::new(seed, &self.scenario.to_string(), time, self.deadline);
         loop {
-            match signals.strike(session)? {
+            match signals.strike(&mut self.session)? {
                 Struck::Cut(cut) => {
-                    self.record(report, &cut);
-                    self.disturb(session, action, &cut)?;
-                    self.relocate(session, report, action, false, deadline)?;
-                    let done = session.advance_past_io()?;
-                    expect(session, done, Doorbell::Done(self.index))?;
+                    self.record(&cut);
+                    self.disturb(action, &cut)?;
+                    self.relocate(action, false)?;
+                    self.advance_to_done()?;
                 }
                 Struck::Done => {}
-                Struck::Over => return Err(self.too_few(report, &signals)),
+                Struck::Over => return Err(self.too_few(&signals)),
             }
-            self.judge(session, report)?;
-            if report.outcome != Outcome::Pass {
-                report.why.get_or_insert(Finding::InStorm { run: signals.runs });
+            self.judge()?;
+            if self.report.outcome != Outcome::Pass {
+                self.report.why.get_or_insert(Finding::InStorm { run: signals.runs });
                 return Ok(());
             }
-            if report.cuts >= wanted {
+            if self.report.cuts >= wanted {
                 return Ok(());
             }
             if signals.is_over() {
-                return Err(self.too_few(report, &signals));
+                return Err(self.too_few(&signals));
             }
-            session.choose_case(self.index)?;
-            let armed = session.advance()?;
-            expect(session, armed, Doorbell::Armed(self.index))?;
+            self.session.choose_case(self.index)?;
+            expect(self.session.advance()?, Doorbell::Armed(self.index))?;
         }
     }
 
     /// A storm that is over before it had its cuts.
-    fn too_few(&self, report: &mut Report, signals: &Signals) -> Trouble {
-        report.cut = None;
-        let why = signals.too_few(self.image, report.cuts, self.runner.storm.cuts);
+    fn too_few(&mut self, signals: &Signals) -> Trouble {
+        self.report.cut = None;
+        let why = signals.too_few(self.session.image(), self.report.cuts, self.runner.storm.cuts);
         Trouble::NoCut(Finding::NotCut { why })
     }
 }

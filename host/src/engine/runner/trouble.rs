@@ -3,8 +3,7 @@
 //! An *error* is only what our own program or the environment did. Whatever a guest that is right on
 //! a sound machine cannot come to, the machine has done: a failure.
 
-use crate::report::finding::{Finding, Port};
-use crate::report::outcome::{Outcome, Report};
+use crate::report::{Finding, Outcome, Port, Report};
 use crate::session::{Session, Stopped};
 use crate::stops::NoCut;
 use protocol::doorbell::Doorbell;
@@ -91,13 +90,15 @@ fn describe(session: Option<&mut Session<'_>>, stopped: Stopped, timeout: Durati
             (Outcome::Error, Finding::Deadline { seconds: timeout.as_secs_f64(), at })
         }
         Stopped::Exit(exit) => {
-            let at = match exit {
-                Exit::UnknownInstruction { rip, .. } => Some(image.describe_address(rip)),
-                _ => at,
-            };
-            let entered = match &exit {
-                Exit::FailEntry { set, .. } => Some(Box::new(explain::entered(session.vcpu.as_mut(), set))),
-                _ => None,
+            let (at, entered) = match &exit {
+                Exit::UnknownInstruction { rip, .. } => (Some(image.describe_address(*rip)), None),
+                Exit::FailEntry { set, .. } => {
+                    (at, Some(Box::new(explain::entered(session.vcpu.as_mut(), set))))
+                }
+                Exit::IoOut { .. } | Exit::IoIn { .. } | Exit::Mmio { .. } | Exit::Fault { .. } => (at, None),
+                Exit::InterruptWindow | Exit::Halt | Exit::Shutdown | Exit::Interrupted => (at, None),
+                Exit::Deadline | Exit::DirtyRingFull => (at, None),
+                Exit::InternalError { .. } | Exit::Unknown { .. } | Exit::Other { .. } => (at, None),
             };
             (explain::blame(&exit).into(), Finding::Exit { exit, at, entered })
         }
@@ -108,7 +109,8 @@ fn describe(session: Option<&mut Session<'_>>, stopped: Stopped, timeout: Durati
     }
 }
 
-pub(super) fn expect(_: &Session<'_>, stopped: Stopped, doorbell: Doorbell) -> Result<(), Trouble> {
+/// What a guest that was to ring `doorbell` has done instead, if it did not.
+pub(super) fn expect(stopped: Stopped, doorbell: Doorbell) -> Result<(), Trouble> {
     if stopped == Stopped::Doorbell(doorbell) { Ok(()) } else { Err(Trouble::Stopped(stopped)) }
 }
 

@@ -23,7 +23,8 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Instant;
-use tried::{MEMORY, TRY, TriedBochs};
+use tried::MEMORY;
+pub(crate) use tried::{TRY, TriedBochs};
 
 /// What is peculiar to Bochs.
 pub(super) static QUIRKS: Quirks =

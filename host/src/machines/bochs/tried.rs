@@ -5,7 +5,7 @@ use super::{Bochs, said};
 use crate::bochs::configuration::Dialect;
 use crate::bochs::error::BochsError;
 use crate::bochs::memory::{Disk, Memory};
-use crate::bochs::program::{Machine, Program};
+use crate::bochs::program::{Machine, Program, Running};
 use crate::bounded::Ended;
 use firmware::disk::Registers;
 use firmware::probe;
@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a Bochs may take for each try: a busy host needs a second or two.
-pub(super) const TRY: Duration = Duration::from_secs(10);
+pub(crate) const TRY: Duration = Duration::from_secs(10);
 /// How many of the newest CPU models are tried for FRED: makers alternate at the end of the list.
 const NEWEST: usize = 4;
 /// Memory of a guest in bytes.
@@ -21,13 +21,13 @@ pub(super) const MEMORY: u64 = 64 << 20;
 
 /// A Bochs that was found and tried.
 #[derive(Clone, Debug)]
-pub(super) struct TriedBochs {
+pub(crate) struct TriedBochs {
     program: Program,
     dialect: Dialect,
     cpu: String,
     offers: u8,
     /// The program's version and the CPU model.
-    pub(super) version: String,
+    pub(crate) version: String,
     /// The CPU models that were tried.
     pub(super) tried: String,
 }
@@ -37,7 +37,7 @@ impl Bochs {
     ///
     /// # Errors
     /// [`BochsError::Missing`], or [`BochsError::Unusable`] with what it did instead.
-    pub(super) fn tried(&self, limit: Duration) -> Result<TriedBochs, BochsError> {
+    pub(crate) fn tried(&self, limit: Duration) -> Result<TriedBochs, BochsError> {
         let program = Program::find(&self.program, limit)?;
         let models = self.models(&program)?;
         let (dialect, first) = understood(&program, &models[0], limit)?;
@@ -76,8 +76,21 @@ impl Bochs {
 }
 
 impl TriedBochs {
-    pub(super) fn has_fred(&self) -> bool {
+    pub(crate) fn has_fred(&self) -> bool {
         self.offers & probe::FRED != 0
+    }
+
+    /// Whether it has a CPU model of this name.
+    pub(crate) fn lists(&self, model: &str) -> bool {
+        self.program.models.iter().any(|listed| listed == model)
+    }
+
+    /// Starts a guest on the CPU model that was chosen, in a machine that is otherwise as `machine` says.
+    ///
+    /// # Errors
+    /// When a file or the process cannot be made.
+    pub(crate) fn start(&self, machine: &Machine<'_>, disk: &Disk) -> std::io::Result<Running> {
+        self.program.start(self.dialect, &Machine { cpu: &self.cpu, ..*machine }, disk)
     }
 
     pub(super) fn run(&self, disk: &Disk, deadline: Instant) -> Result<Ended, BochsError> {
@@ -148,4 +161,47 @@ fn disk() -> Result<Disk, BochsError> {
 /// COM1 would cost a millisecond a character; without it images use port 0xE9 alone.
 fn machine(cpu: &str) -> Machine<'_> {
     Machine { cpu, ips: 50_000_000, megabytes: 64, more: "com1: enabled=0\n" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bochs::program::PROGRAM;
+
+    /// Runs code in flat 32-bit protected mode; `None` where there is no Bochs.
+    fn run(code: &[u8], prepare: impl Fn(&mut Memory)) -> Option<String> {
+        let bochs = match (Bochs { program: PROGRAM.into(), cpu: None }).tried(TRY) {
+            Ok(bochs) => bochs,
+            Err(BochsError::Missing(_)) => {
+                eprintln!("skipped, nothing tested: there is no Bochs here");
+                return None;
+            }
+            Err(error) => panic!("{error}"),
+        };
+        let mut memory = Memory::default();
+        memory.add(probe::ENTRY.into(), code.to_vec(), 0, MEMORY).unwrap();
+        prepare(&mut memory);
+        let registers = Registers { esi: 0x20_0000, ecx: 6, edx: 0xE9, ..Registers::default() };
+        let disk = memory.disk(probe::ENTRY, registers).unwrap();
+        Some(bochs.run(&disk, Instant::now() + TRY).unwrap().output)
+    }
+
+    #[test]
+    fn a_triple_fault_ends_the_machine_with_a_line() {
+        // UD2, without an IDT.
+        let Some(output) = run(&[0x0F, 0x0B], |_| {}) else { return };
+        assert!(output.lines().any(|line| line == firmware::RESET), "{output}");
+    }
+
+    #[test]
+    fn memory_and_registers_are_as_laid_out() {
+        // REP OUTSB of what lies at ESI, then UD2. The second piece lies in the first one's last sector.
+        let Some(output) = run(&[0xF3, 0x6E, 0x0F, 0x0B], |memory| {
+            memory.add(0x20_0000, b"ABC".to_vec(), 3, MEMORY).unwrap();
+            memory.add(0x20_0003, b"DE\n".to_vec(), 3, MEMORY).unwrap();
+        }) else {
+            return;
+        };
+        assert!(output.lines().any(|line| line == "ABCDE"), "{output}");
+    }
 }

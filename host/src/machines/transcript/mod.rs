@@ -214,7 +214,8 @@ fn is_event(what: &str) -> bool {
     what.strip_prefix("vector ").is_some_and(|rest| rest.contains(" came ") && rest.contains(", RIP 0x"))
 }
 
-fn frame(rest: &str, line: &str) -> Option<FrameLine> {
+/// What follows `FRAME ` on a line.
+pub(crate) fn frame(rest: &str, line: &str) -> Option<FrameLine> {
     let mut words = rest.split(' ');
     let (image, case) = split_name(words.next()?).ok()?;
     let number = words.next()?.parse().ok()?;

@@ -2,37 +2,22 @@
 
 use crate::compare::Comparison;
 use crate::compare::pair::Pair;
-use crate::report::facts::HostFacts;
-use crate::report::finding::Finding;
 use crate::report::format::{self, Again, Early};
-use crate::report::outcome::Report;
-use crate::report::totals::Totals;
+use crate::report::{Finding, HostFacts, Report, Totals};
 use std::io::{Result, Write};
 
-/// Writes the report of a comparison in one format.
+/// Writes the report of a comparison in one format; each method fails when `output` cannot be written.
 pub(crate) trait Writer {
     /// Writes what is to be said of one case that two machines ran.
-    ///
-    /// # Errors
-    /// When `output` cannot be written.
     fn one(&self, output: &mut dyn Write, comparison: &Comparison, again: &Again<'_>) -> Result<()>;
 
     /// Writes what is to be said once each case has run on both machines.
-    ///
-    /// # Errors
-    /// When `output` cannot be written.
     fn end(&self, output: &mut dyn Write, ended: &Ended<'_>) -> Result<()>;
 
     /// Writes what is to be said of one guest that migrated between them.
-    ///
-    /// # Errors
-    /// When `output` cannot be written.
     fn one_migrated(&self, output: &mut dyn Write, report: &Report, again: &Again<'_>) -> Result<()>;
 
     /// Writes what is to be said once every guest has migrated between them.
-    ///
-    /// # Errors
-    /// When `output` cannot be written.
     fn end_migrated(&self, output: &mut dyn Write, pair: &Pair, run: &format::Ended<'_>) -> Result<()>;
 }
 
@@ -51,7 +36,7 @@ pub(crate) struct Ended<'a> {
 }
 
 /// Counts of comparisons.
-pub(crate) fn totals(comparisons: &[Comparison]) -> Totals {
+pub(crate) fn totals<'c>(comparisons: impl IntoIterator<Item = &'c Comparison>) -> Totals {
     let mut totals = Totals::default();
     for comparison in comparisons {
         totals.add(comparison.outcome);

@@ -3,12 +3,8 @@
 use super::format::{Ended, Writer, totals};
 use crate::compare::pair::Pair;
 use crate::compare::{Comparison, Decoded, MachineDifference};
-use crate::report::difference::Seen;
 use crate::report::format::{self, Again};
-use crate::report::human;
-use crate::report::outcome::{Cited, Outcome, Report};
-use crate::report::totals::Totals;
-use crate::scenario::DeliveryMode;
+use crate::report::{Cited, Outcome, Report, Seen, Totals, human};
 use std::collections::BTreeMap;
 use std::io::{Result, Write};
 
@@ -35,12 +31,12 @@ impl Writer for Human {
         }
         reasons(output, comparisons)?;
         table(output, pair, comparisons)?;
-        let Totals { pass, fail, known, skip, error, .. } = totals(comparisons);
+        let Totals { pass, fail, known, skip, error, .. } = totals(*comparisons);
         writeln!(
             output,
             "{pass} the same, {fail} different, {known} with known differences only, {skip} skipped, {error} errors"
         )?;
-        if totals(comparisons).nothing_tested() {
+        if totals(*comparisons).nothing_tested() {
             writeln!(output, "nothing compared")?;
         }
         honest(output, pair)?;
@@ -174,21 +170,15 @@ fn table(output: &mut dyn Write, pair: &Pair, comparisons: &[Comparison]) -> Res
         "doorbells",
         "values"
     )?;
-    let of = |one: &Comparison| (one.scenario.image.clone(), one.scenario.delivery);
-    let mut rows: Vec<(String, DeliveryMode)> = comparisons.iter().map(of).collect();
-    rows.sort_unstable();
-    rows.dedup();
-    for in_row in rows {
-        let (image, delivery) = &in_row;
-        let mine: Vec<Comparison> = comparisons.iter().filter(|one| of(one) == in_row).cloned().collect();
-        row(output, &format!("  {image} {delivery}"), &mine)?;
+    for (name, of_row) in human::rows(comparisons, |one| &one.scenario) {
+        row(output, &name, &of_row)?;
     }
-    row(output, "  all", comparisons)?;
+    row(output, "  all", &comparisons.iter().collect::<Vec<_>>())?;
     writeln!(output)
 }
 
-fn row(output: &mut dyn Write, name: &str, comparisons: &[Comparison]) -> Result<()> {
-    let Totals { pass, fail, known, skip, error, .. } = totals(comparisons);
+fn row(output: &mut dyn Write, name: &str, comparisons: &[&Comparison]) -> Result<()> {
+    let Totals { pass, fail, known, skip, error, .. } = totals(comparisons.iter().copied());
     let doorbells: usize = comparisons.iter().map(|one| one.doorbells).sum();
     let values: usize = comparisons.iter().map(|one| one.compared).sum();
     writeln!(

@@ -3,11 +3,8 @@
 use super::format::{Ended, Writer, totals};
 use crate::compare::pair::Pair;
 use crate::compare::{Comparison, Decoded, MachineDifference};
-use crate::report::facts::HostFacts;
 use crate::report::format::{self, Again, Early, Writer as _};
-use crate::report::json;
-use crate::report::outcome::{Outcome, Report};
-use crate::report::totals::Totals;
+use crate::report::{HostFacts, Outcome, Report, Totals, json};
 use serde::Serialize;
 use std::io::{Result, Write};
 
@@ -68,7 +65,7 @@ impl Writer for Json {
 
     fn end(&self, output: &mut dyn Write, ended: &Ended<'_>) -> Result<()> {
         let Ended { pair, comparisons, not_shown, host, early } = ended;
-        let totals = totals(comparisons);
+        let totals = totals(*comparisons);
         let summary = Summary {
             totals,
             machines: pair.0.clone().map(|subject| subject.to_string()),

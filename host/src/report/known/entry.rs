@@ -1,10 +1,7 @@
 //! An entry of a list: which scenarios it is about, what failed, and on which hosts.
 
 use super::fields::DescribedField;
-use crate::report::difference::Difference;
-use crate::report::facts::HostFacts;
-use crate::report::finding::Finding;
-use crate::report::outcome::{Cited, Report};
+use crate::report::{Cited, Difference, Finding, HostFacts, Report};
 use crate::scenario::{Action, Scenario, pattern};
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Why a list cannot be used: its own name, the line, and what is wrong there.
 
 use crate::machines::MachineKind;
-use crate::report::facts::HostFacts;
+use crate::report::HostFacts;
 
 /// A list cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -18,10 +18,7 @@ pub struct Loaded<'a> {
 
 impl Loaded<'_> {
     /// Checks entries; gives the names of images that are not loaded, so that what is said of them
-    /// cannot be judged.
-    ///
-    /// # Errors
-    /// When an entry names what does not exist.
+    /// cannot be judged. Fails when an entry names what does not exist.
     pub fn check(&self, entries: &[Entry]) -> Result<BTreeSet<String>, KnownIssuesError> {
         let mut unjudged = BTreeSet::new();
         for entry in entries {

@@ -3,7 +3,7 @@
 //! A failure in any other field can never be, so that a list which names one is wrong.
 
 use super::error::Problem;
-use crate::report::difference::{Difference, Field, Seen, When};
+use crate::report::{Difference, Field, Seen, When};
 use protocol::field::Field as Judged;
 use serde::Deserialize;
 use vm::{Value, state};
@@ -128,30 +128,4 @@ fn bit(field: Field, name: &str) -> Option<u64> {
         _ => return None,
     };
     bits.iter().find(|(known, _)| *known == name).map(|(_, bit)| 1 << bit)
-}
-
-/// How a field that differed is written in a list.
-pub fn written(difference: &Difference) -> String {
-    let Difference { field, expected, got } = difference;
-    let value = |value: &Value| match value {
-        Value::Number(number) if i64::try_from(*number).is_ok() => value.to_string(),
-        other => format!("{:?}", other.to_string()),
-    };
-    let (name, more) = match field {
-        Field::Judged { number, delivery } => (
-            Field::Judged { number: *number, delivery: None }.to_string(),
-            delivery.map_or(String::new(), |number| format!(", delivery = {number}")),
-        ),
-        Field::Restored(_) => (field.to_string(), ", restored = true".to_owned()),
-        Field::Seen(seen @ Seen::Captured { delivery, .. }, when) => {
-            let name = seen.to_string();
-            let name = name.split_once(": ").map_or("", |(_, name)| name).to_owned();
-            (name, format!(", delivery = {delivery}, at = \"{when:?}\""))
-        }
-        Field::Seen(seen, when) => (seen.to_string(), format!(", at = \"{when:?}\"")),
-    };
-    if field.is_address() {
-        return format!("{{ name = {name:?}{more} }}");
-    }
-    format!("{{ name = {name:?}{more}, expected = {}, got = {} }}", value(expected), value(got))
 }

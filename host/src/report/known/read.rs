@@ -1,13 +1,12 @@
 //! Reads lists: TOML, with the line of everything that can be wrong.
 
+use super::KnownIssues;
 use super::entry::{COMPARE, Entry, Named, SERIES};
 use super::error::{KnownIssuesError, Problem};
 use super::fields::{DescribedField, WrittenField};
-use super::warning::KnownWarning;
-use super::{KnownIssues, failure};
+use super::warning::{KnownWarning, check_text};
 use crate::machines::MachineKind;
-use crate::report::facts::HostFacts;
-use crate::report::finding::Finding;
+use crate::report::{Finding, HostFacts};
 use crate::scenario::pattern;
 use crate::scenario::{Action, Scenario, Stop};
 use serde::Deserialize;
@@ -81,10 +80,8 @@ struct Source<'a> {
 type Found<T> = Result<T, (Range<usize>, Problem)>;
 
 impl KnownIssues {
-    /// Reads a list of known issues, without any prediction.
-    ///
-    /// # Errors
-    /// When it is not one, or says what cannot be.
+    /// Reads a list of known issues, without any prediction. Fails when it is not one, or says what cannot
+    /// be.
     pub fn parse(file: &str, text: &str) -> Result<Self, KnownIssuesError> {
         let source = Source { file, text };
         let list: Issues = source.read()?;
@@ -99,10 +96,7 @@ impl KnownIssues {
         })
     }
 
-    /// Reads a list of predictions.
-    ///
-    /// # Errors
-    /// When it is not one, or says what cannot be.
+    /// Reads a list of predictions. Fails when it is not one, or says what cannot be.
     pub fn parse_predictions(file: &str, text: &str) -> Result<Vec<Entry>, KnownIssuesError> {
         let source = Source { file, text };
         let list: Predictions = source.read()?;
@@ -229,7 +223,7 @@ impl WrittenWarning {
     fn check(&self) -> Found<()> {
         not_blank(&[("name", &self.name), ("reason", &self.reason), ("reference", &self.reference)])?;
         check_host(&self.host)?;
-        failure::check_text(self.text.get_ref()).map_err(|problem| (self.text.span(), problem))
+        check_text(self.text.get_ref()).map_err(|problem| (self.text.span(), problem))
     }
 }
 

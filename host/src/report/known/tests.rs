@@ -1,6 +1,5 @@
 use super::*;
-use crate::report::difference::{Difference, Field};
-use crate::report::words::reason;
+use crate::report::{Difference, Field, reason};
 use crate::scenario::Scenario;
 use protocol::field::Field as Judged;
 use vm::Value;
@@ -9,6 +8,8 @@ fn parse(text: &str) -> Result<KnownIssues, KnownIssuesError> {
     KnownIssues::parse("list.toml", text)
 }
 
+const SCENARIOS: &str = "scenarios = [\"pf/x:idt:nopayload:io:migrate\"]";
+const FIELD: &str = "field = [{ name = \"RFLAGS\", expected = 0x10002, got = 0x2 }]";
 const LIST: &str = r#"
     [[issue]]
     name = "rf"
@@ -35,10 +36,13 @@ fn failed(outcome: Outcome, got: &str) -> Report {
     report
 }
 
+fn linux(kernel: &str) -> HostFacts {
+    HostFacts { kernel: kernel.to_owned(), ..HostFacts::default() }
+}
+
 fn judged(outcome: Outcome, got: &str, kernel: &str) -> Report {
     let mut report = failed(outcome, got);
-    let facts = HostFacts { kernel: kernel.to_owned(), ..HostFacts::default() };
-    parse(LIST).unwrap().apply(&mut report, &facts);
+    parse(LIST).unwrap().apply(&mut report, &linux(kernel));
     report
 }
 
@@ -53,7 +57,7 @@ fn only_the_described_failure_is_known() {
 fn what_is_known_of_the_host_that_saved_a_guest_is_known_where_it_is_resumed() {
     for (kernel, outcome) in [("6.18.44", Outcome::Known), ("6.19.1", Outcome::Fail)] {
         let mut report = failed(Outcome::Fail, "0x2");
-        report.saved_on = Some(HostFacts { kernel: kernel.to_owned(), ..HostFacts::default() });
+        report.saved_on = Some(linux(kernel));
         parse(LIST).unwrap().apply(&mut report, &HostFacts::default());
         assert_eq!(report.outcome, outcome);
     }
@@ -61,70 +65,53 @@ fn what_is_known_of_the_host_that_saved_a_guest_is_known_where_it_is_resumed() {
 
 #[test]
 fn a_pass_is_a_failure_of_the_list_unless_the_issue_depends_on_time() {
-    assert_eq!(judged(Outcome::Pass, "", "6.18.44").outcome, Outcome::Fail);
+    let report = judged(Outcome::Pass, "", "6.18.44");
+    assert_eq!(report.outcome, Outcome::Fail);
+    assert!(reason(&report).unwrap().contains("remove the scenario"));
+    assert_eq!(judged(Outcome::Pass, "", "6.1.0").outcome, Outcome::Pass);
     let list = LIST.replace("host =", "intermittent = true\nhost =");
-    let facts = HostFacts { kernel: "6.18.1".to_owned(), ..HostFacts::default() };
-    let scenario = "pf/x:idt:nopayload:io:migrate".parse().unwrap();
-    let mut report = Report::new(&scenario, "kvm", None).concluded(Outcome::Pass, None);
-    KnownIssues::parse("list.toml", &list).unwrap().apply(&mut report, &facts);
+    let mut report = failed(Outcome::Pass, "");
+    parse(&list).unwrap().apply(&mut report, &linux("6.18.1"));
     assert_eq!(report.outcome, Outcome::Pass);
 }
 
 #[test]
 fn a_case_stands_for_all_its_scenarios() {
-    let list = LIST.replace("scenarios = [\"pf/x:idt:nopayload:io:migrate\"]", "cases = [\"pf/x:idt\"]");
-    let issue = &parse(&list).unwrap().issues[0];
-    let facts = HostFacts { kernel: "6.18.1".to_owned(), ..HostFacts::default() };
-    let concerns = |id: &str| issue.concerns(kvm(&id.parse().unwrap()), &facts);
-    assert!(concerns("pf/x:idt:cold") && concerns("pf/x:idt:cancel:resume"));
-    assert!(!concerns("pf/x:fred:cold") && !concerns("pf/xx:idt:cold"));
+    let concerned = |list: &str, ids: &[&str]| -> Vec<bool> {
+        let issue = &parse(list).unwrap().issues[0];
+        ids.iter().map(|id| issue.concerns(kvm(&id.parse().unwrap()), &linux("6.18.1"))).collect()
+    };
+    let check = |list: &str, is: &[&str], is_not: &[&str]| {
+        assert_eq!(concerned(list, is), vec![true; is.len()], "{is:?}");
+        assert_eq!(concerned(list, is_not), vec![false; is_not.len()], "{is_not:?}");
+    };
+    let list = LIST.replace(SCENARIOS, "cases = [\"pf/x:idt\"]");
+    let with = |list: &str, limit: &str| list.replace("cases =", &format!("{limit}\ncases ="));
+    check(&list, &["pf/x:idt:cold", "pf/x:idt:cancel:resume"], &["pf/x:fred:cold", "pf/xx:idt:cold"]);
 
-    let list = list.replace("cases =", "stops = [\"cold\", \"block@frame\"]\ncases =");
-    let issue = &parse(&list).unwrap().issues[0];
-    let concerns = |id: &str| issue.concerns(kvm(&id.parse().unwrap()), &facts);
-    assert!(concerns("pf/x:idt:cold") && concerns("pf/x:idt:nopayload:block@frame:migrate"));
-    assert!(!concerns("pf/x:idt:none") && !concerns("pf/x:idt:cancel:resume"));
-    assert!(!concerns("pf/x:idt:block@pt:resume"));
-
+    let list = with(&list, "stops = [\"cold\", \"block@frame\"]");
+    let others = ["pf/x:idt:none", "pf/x:idt:cancel:resume", "pf/x:idt:block@pt:resume"];
+    check(&list, &["pf/x:idt:cold", "pf/x:idt:nopayload:block@frame:migrate"], &others);
     let any_place = list.replace("block@frame", "block@*");
-    let issue = &parse(&any_place).unwrap().issues[0];
-    let concerns = |id: &str| issue.concerns(kvm(&id.parse().unwrap()), &facts);
-    assert!(concerns("pf/x:idt:block@pt:resume") && !concerns("pf/x:idt:evict@pt:resume"));
+    check(&any_place, &["pf/x:idt:block@pt:resume"], &["pf/x:idt:evict@pt:resume"]);
 
-    let list = list.replace("cases =", "actions = [\"migrate\"]\ncases =");
-    let issue = &parse(&list).unwrap().issues[0];
-    let concerns = |id: &str| issue.concerns(kvm(&id.parse().unwrap()), &facts);
-    assert!(concerns("pf/x:idt:block@frame:migrate"));
-    assert!(!concerns("pf/x:idt:block@frame:resume") && !concerns("pf/x:idt:cold"));
-
-    for (payload, with, without) in [("true", true, false), ("false", false, true)] {
-        let list = list.replace("cases =", &format!("payload = {payload}\ncases ="));
-        let issue = &parse(&list).unwrap().issues[0];
-        let concerns = |id: &str| issue.concerns(kvm(&id.parse().unwrap()), &facts);
-        assert_eq!(concerns("pf/x:idt:block@frame:migrate"), with);
-        assert_eq!(concerns("pf/x:idt:nopayload:block@frame:migrate"), without);
-    }
+    let list = with(&list, "actions = [\"migrate\"]");
+    let (on, off) = ("pf/x:idt:block@frame:migrate", "pf/x:idt:nopayload:block@frame:migrate");
+    check(&list, &[on], &["pf/x:idt:block@frame:resume", "pf/x:idt:cold"]);
+    check(&with(&list, "payload = true"), &[on], &[off]);
+    check(&with(&list, "payload = false"), &[off], &[on]);
 }
 
 #[test]
 fn any_case_may_be_meant_for_comparisons_only() {
-    let scenarios = "scenarios = [\"pf/x:idt:nopayload:io:migrate\"]";
-    let with = |stops: &str| LIST.replace(scenarios, &format!("cases = [\"*/*:idt\"]\n{stops}"));
+    let with = |stops: &str| LIST.replace(SCENARIOS, &format!("cases = [\"*/*:idt\"]\n{stops}"));
     let list = parse(&with("stops = [\"compare\"]")).unwrap();
     assert!(list.issues[0].is_for_compare());
     for stops in ["", "stops = [\"cold\"]", "stops = [\"compare\", \"cold\"]"] {
         assert_eq!(parse(&with(stops)).unwrap_err().problem, Problem::AnyCase, "{stops}");
     }
-    let both = with(&format!("stops = [\"compare\"]\n{scenarios}"));
+    let both = with(&format!("stops = [\"compare\"]\n{SCENARIOS}"));
     assert!(parse(&both).is_err(), "scenarios are not for comparisons");
-}
-
-#[test]
-fn an_issue_that_does_not_show_is_a_failure() {
-    let report = judged(Outcome::Pass, "", "6.18.44");
-    assert_eq!(report.outcome, Outcome::Fail);
-    assert!(reason(&report).unwrap().contains("remove the scenario"));
-    assert_eq!(judged(Outcome::Pass, "", "6.1.0").outcome, Outcome::Pass);
 }
 
 #[test]
@@ -138,12 +125,7 @@ fn a_broken_list_is_refused_with_its_own_name_and_the_line() {
         (4, "\"kvm\"", "\"kwm\"", "there is no machine `kwm`; there are kvm and qemu and bochs"),
         (5, "pf/x:idt", "nmi/behind-pf:idt", "`nmi/behind-pf` is now called `nmi/after-pf`"),
         (5, "io:migrate", "io:fly", "is not a scenario's id: its action is not made of"),
-        (
-            3,
-            "scenarios = [\"pf/x:idt:nopayload:io:migrate\"]",
-            "",
-            "it names neither `scenarios` nor `cases`",
-        ),
+        (3, SCENARIOS, "", "it names neither `scenarios` nor `cases`"),
         (
             3,
             "field =",
@@ -153,30 +135,15 @@ fn a_broken_list_is_refused_with_its_own_name_and_the_line() {
         (6, "RFLAGS", "RFLAGGS", "`RFLAGGS`: no judge, restore or comparison has such a field"),
         (6, "\"RFLAGS\",", "\"RFLAGS\", at = \"Ready\", restored = true,", "`RFLAGS`: no judge, restore or"),
         (6, "\"RFLAGS\",", "\"event date\", at = \"Done\",", "`event date`: no judge, restore or comparison"),
-        (
-            6,
-            ", expected = 0x10002, got = 0x2",
-            "",
-            "`RFLAGS` excuses anything: `expected` and `got` are left out",
-        ),
+        (6, ", expected = 0x10002, got = 0x2", "", "`RFLAGS` excuses anything: `expected` and `got` are"),
         (6, "expected = 0x10002, ", "", "`RFLAGS` excuses anything"),
         (6, "0x10002", "\"10002\"", "`10002` of `RFLAGS` is no value"),
         (6, "0x10002", "\"0xA\"", "`0xA` of `RFLAGS` is no value"),
         (6, "expected = 0x10002", "bits = \"RG\", expected = 1", "`RFLAGS` has no bit `RG`"),
-        (
-            6,
-            "expected = 0x10002",
-            "bits = \"RF\", expected = 1",
-            "a bit is expected as 0 or 1, and got as the",
-        ),
-        (3, "field = [{ name = \"RFLAGS\", expected = 0x10002, got = 0x2 }]", "", "it describes no failure"),
+        (6, "expected = 0x10002", "bits = \"RF\", expected = 1", "a bit is expected as 0 or 1, and got as"),
+        (3, FIELD, "", "it describes no failure"),
         (7, "}]\n", "}]\nfinding = { kind = \"fred-not-set\" }\n", "either fields that differ or a finding"),
-        (
-            6,
-            "field = [{ name = \"RFLAGS\", expected = 0x10002, got = 0x2 }]",
-            "failure = \"RFLAGS expected 0x10002, got 0x2\"",
-            "`failure` is not read any more: write `field = [{ name = \"RFLAGS\", expected",
-        ),
+        (6, FIELD, "failure = \"RFLAGS\"", "`failure` is not read any more: write `field = [{ name = "),
         (7, "{ kernel = [\"6.17.\", \"6.18.\"] }", "{}", "`host` names no fact"),
         (7, "kernel =", "colonel =", "there is no host fact `colonel`; there are vendor, kernel,"),
         (7, "\"6.18.\"", "\"\"", "the host fact `kernel` has no value, or an empty one"),
@@ -197,7 +164,7 @@ fn a_broken_list_is_refused_with_its_own_name_and_the_line() {
 fn cases_stops_and_actions_are_of_the_grammar() {
     let with = |cases: &str, limits: &str| {
         let cases = format!("cases = [\n\"pf/y:idt\",\n{cases}]\n{limits}");
-        LIST.replace("scenarios = [\"pf/x:idt:nopayload:io:migrate\"]", &cases)
+        LIST.replace(SCENARIOS, &cases)
     };
     for stop in ["block@*", "block@frame", "storm=7", "access@3,2", "cold", "none", "*@pt", "compare"] {
         parse(&with("", &format!("stops = [\"{stop}\"]"))).unwrap();

@@ -9,8 +9,7 @@ use fred::control::{CR0_ET, CR0_NE, CR0_PE, CR0_PG, CR0_WP, CR4_PAE, EFER_LMA, E
 use fred::event::vector;
 use kvm_bindings::{kvm_dtable, kvm_regs, kvm_segment};
 use std::time::{Duration, Instant};
-use vm::Machine;
-use vm::{Exit, RunMode, Vcpu, VcpuError, VmConfig, VmKind};
+use vm::{Exit, Machine, RunMode, Vcpu, VcpuError, VmConfig, VmKind};
 
 const MEMORY_SIZE: u64 = 0x20_0000;
 const PML4: u64 = 0x1000;
@@ -107,10 +106,8 @@ pub(crate) struct ProbeGuest {
 }
 
 impl ProbeGuest {
-    /// A fresh virtual machine with the guest at its act, which may run for `limit`.
-    ///
-    /// # Errors
-    /// When it cannot be made.
+    /// A fresh virtual machine with the guest at its act, which may run for `limit`. Fails when it cannot be
+    /// made.
     pub(crate) fn start(
         machine: &dyn Machine,
         payload: bool,

@@ -14,7 +14,6 @@ pub(crate) mod guest;
 
 use guest::{ProbeAct, ProbeGuest, Progress};
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::time::{Duration, Instant};
 use vm::{Exit, Machine, RunMode, VcpuError, VmKind, explain};
 
@@ -33,15 +32,19 @@ const TOGETHER: u32 = 4;
 pub const LONGEST: Duration = MOST.saturating_mul(2 + TOGETHER + 1);
 
 /// Whether a stop works on a machine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
 pub enum Support {
     /// The guest stopped in mid-delivery.
+    #[strum(to_string = "works")]
     Works,
     /// The machine took no notice: the event was delivered as if there had been no stop.
+    #[strum(to_string = "the machine takes no notice of the stop and delivers the event")]
     Silent,
     /// The machine refuses what the stop needs; the sentence says what.
+    #[strum(to_string = "{0}")]
     NotOffered(String),
     /// The machine did something else; the sentence says what.
+    #[strum(to_string = "{0}")]
     Wrong(String),
 }
 
@@ -52,18 +55,9 @@ impl Support {
     }
 }
 
-impl fmt::Display for Support {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Works => f.write_str("works"),
-            Self::Silent => f.write_str("the machine takes no notice of the stop and delivers the event"),
-            Self::NotOffered(sentence) | Self::Wrong(sentence) => f.write_str(sentence),
-        }
-    }
-}
-
 /// Makes guests on a machine.
 #[derive(Clone, Copy)]
+#[expect(missing_debug_implementations, reason = "nobody prints a machine")]
 pub struct Prober<'m> {
     machine: &'m dyn Machine,
     /// Whether KVM_CAP_EXCEPTION_PAYLOAD is on.
@@ -72,17 +66,9 @@ pub struct Prober<'m> {
     limit: Duration,
 }
 
-impl fmt::Debug for Prober<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Prober").field("machine", &self.machine.name()).finish_non_exhaustive()
-    }
-}
-
 impl<'m> Prober<'m> {
-    /// Of `machine`, with KVM_CAP_EXCEPTION_PAYLOAD on or off.
-    ///
-    /// # Errors
-    /// When no guest can be made at all: no virtual machine, no memory, its registers refused.
+    /// Of `machine`, with KVM_CAP_EXCEPTION_PAYLOAD on or off. Fails when no guest can be made at all: no
+    /// virtual machine, no memory, its registers refused.
     pub fn new(machine: &'m dyn Machine, payload: bool) -> Result<Self, VcpuError> {
         let unmeasured = Self { machine, payload, limit: MOST };
         let mut guest = unmeasured.start(VmKind::Plain, ProbeAct::Undefined)?;

@@ -61,10 +61,8 @@ impl From<NotFilled> for NoCut {
 }
 
 /// Fills the ring until KVM_RUN returns before it enters the guest, by a guest that stands in ring 0
-/// with low memory identity-mapped; its registers stay as they are.
-///
-/// # Errors
-/// When the ring does not fill, or the guest does something else.
+/// with low memory identity-mapped; its registers stay as they are. Fails when the ring does not fill, or the
+/// guest does something else.
 pub(super) fn fill(vcpu: &mut dyn Vcpu) -> Result<(), NotFilled> {
     let regs = vcpu.regs()?;
     vcpu.write_memory(CODE, &WRITE)?;

@@ -9,7 +9,7 @@ mod fill;
 
 use super::action::{Action, FEWER};
 use super::cut::{Cut, Look, NoCut};
-use super::how::{Again, CutStop, How, StopFacts, Target, Way};
+use super::how::{Again, CutStop, How, StopFacts, Target, Way, one_id};
 use super::probe::guest::{ProbeAct, ProbeGuest, Progress};
 use super::probe::{Prober, Support, sentence};
 use crate::image::Place;
@@ -23,29 +23,10 @@ use vm::{Exit, RunMode, VcpuError, VmKind, explain};
 pub struct Ring;
 
 impl How for Ring {
-    fn syntax() -> &'static [&'static str] {
-        &["ring"]
-    }
-
-    fn parse(id: &str) -> Option<Result<Self, &'static str>> {
-        (id == "ring").then_some(Ok(Self))
-    }
-
-    fn all() -> Vec<Self> {
-        vec![Self]
-    }
-
-    fn id(&self) -> String {
-        "ring".to_owned()
-    }
+    one_id!("ring");
 
     fn facts(&self) -> StopFacts {
-        StopFacts {
-            place: None,
-            vm: VmKind::DirtyRing,
-            depends_on_time: false,
-            migrates_between_machines: true,
-        }
+        StopFacts { vm: VmKind::DirtyRing, ..StopFacts::ORDINARY }
     }
 
     fn applies(&self, _: &Target<'_>) -> bool {
@@ -79,11 +60,7 @@ impl CutStop for Ring {
             ring(session.vcpu.as_mut())?.harvest(1)?;
             match session.advance_past_io()? {
                 Stopped::Exit(Exit::DirtyRingFull) if session.vcpu.is_resident(page)? => {
-                    let look = Look::at(session)?;
-                    if look.entries != 0 {
-                        let what = "the dirty ring was full only after a handler was entered";
-                        return Err(NoCut::Unproved(what.into()));
-                    }
+                    let look = Look::in_time(session, "the dirty ring was full")?;
                     // Where no event is in flight, this KVM has checked its ring too late, or logged the page
                     // too late, or the event is lost.
                     return Ok(look.cut(look.proof(session, target.case)?, Phase::After));

@@ -16,7 +16,7 @@ use super::how::{How, StopFacts, Target, Way};
 use super::number::number;
 use super::probe::{Prober, Support};
 use protocol::note::CaseFlags;
-use vm::{VcpuError, VmKind};
+use vm::VcpuError;
 
 /// A storm of signals; the number seeds it, and ids do not write 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -52,7 +52,7 @@ impl How for Storm {
 
     fn facts(&self) -> StopFacts {
         // A guest would migrate again from wherever it is by then.
-        StopFacts { place: None, vm: VmKind::Plain, depends_on_time: true, migrates_between_machines: false }
+        StopFacts { depends_on_time: true, migrates_between_machines: false, ..StopFacts::ORDINARY }
     }
 
     fn applies(&self, target: &Target<'_>) -> bool {

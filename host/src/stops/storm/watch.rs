@@ -28,10 +28,7 @@ impl Watch {
     ///
     /// The pages that deliveries touch leave the guest's mapping first, as for `evict`: a processor that
     /// delivers without its hypervisor leaves the guest at each, and where it never leaves it no signal
-    /// meets an event.
-    ///
-    /// # Errors
-    /// When a page cannot be taken, or the guest not be looked at.
+    /// meets an event. Fails when a page cannot be taken, or the guest not be looked at.
     pub(super) fn begin(session: &mut Session<'_>) -> Result<Self, VcpuError> {
         session.complete_io()?;
         for page in Place::ALL.map(|place| session.image().pages.at(place)) {
@@ -40,10 +37,7 @@ impl Watch {
         Ok(Self { last: Look::at(session)? })
     }
 
-    /// Looks at a guest whose KVM_RUN a signal has ended.
-    ///
-    /// # Errors
-    /// When it cannot be looked at.
+    /// Looks at a guest whose KVM_RUN a signal has ended. Fails when it cannot be looked at.
     pub(super) fn look(&mut self, session: &mut Session<'_>) -> Result<Found, VcpuError> {
         let look = Look::at(session)?;
         let found = if look.entries > 0 {

@@ -122,7 +122,7 @@ impl Behaviour {
 /// The correct behaviour, from which every other one differs: payload reuse with its gaps closed.
 pub const CORRECT: Behaviour = Behaviour {
     name: "payload-reuse",
-    summary: "event data lives in the exception's payload, refilled on requeue and cancel, and kvm_vcpu_events \
+    summary: "event data is kept in the exception's payload, refilled on requeue and cancel, and kvm_vcpu_events \
               carries it with injected exceptions",
     origin: "Sean Christopherson, review of \"Virtualize FRED event_data\", Mar 2026, its gaps closed",
     plays: &[],

@@ -19,7 +19,7 @@ pub const DATA_FROM_DR6: Behaviour = Behaviour {
 /// F2.
 pub const INVERTED_POLARITY: Behaviour = Behaviour {
     name: "inverted-polarity",
-    summary: "RTM and BLD enter #DB's event data in the active-low sense of DR6",
+    summary: "#DB's event data has RTM and BLD inverted, as DR6 has them",
     origin: "confusion of payload and DR6, kvm_deliver_exception_payload",
     plays: &["F2"],
     inject: |number, data, _| if number == vector::DB { data ^ Dr6::ACTIVE_LOW } else { data },

@@ -1,0 +1,43 @@
+//! What midflight does as a program, and its library as a whole on the model and on this host's KVM.
+//!
+//! Without embedded images, or without KVM, what needs them says so and tests nothing.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers belong to tests, which may panic")]
+
+mod again;
+mod answers;
+mod asked;
+mod binary;
+mod bochs;
+mod cli;
+mod compare;
+mod damage;
+mod damaged_file;
+mod delivery_pages;
+mod dirty_guest;
+mod embedded;
+mod ended;
+mod fake_qemu;
+mod filters;
+mod fred_series;
+mod guest_msrs;
+mod hostile;
+mod images_alone;
+mod kernel_log;
+mod killed;
+mod known_issues;
+mod kvm_machine;
+mod marked;
+mod migrate_process;
+mod mounted;
+mod names;
+mod other_uapi;
+mod patched;
+mod qemu;
+mod readme;
+mod reports;
+mod restore;
+mod save_kill;
+mod save_resume;
+mod storm;
+mod this_host;
+mod trace;

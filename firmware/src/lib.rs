@@ -1,6 +1,6 @@
 //! A ROM for PC emulators that fills memory from a disk and enters what it has loaded.
 //!
-//! It knows no file format: the host lays out the [disk](disk) as a list of pieces of memory and the registers
+//! It knows no file format: the host lays out the [disk] as a list of pieces of memory and the registers
 //! at entry, so that one ROM enters a PVH image as well as a Linux bzImage. From the reset vector it goes to flat
 //! 32-bit protected mode, enables A20, reads by ATA PIO, and jumps. It needs a 386, CMOS memory, a disk as the
 //! primary master, and RAM; it uses neither interrupts nor a stack.

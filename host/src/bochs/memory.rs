@@ -154,8 +154,8 @@ mod tests {
     #[test]
     fn pieces_are_sorted_padded_to_sectors_and_found_by_the_table() {
         let mut memory = Memory::default();
-        memory.add(0x20_0000, vec![2; 513], 0x1_0000, END).unwrap();
         memory.add(0x10_0000, vec![1; 3], 0, END).unwrap();
+        memory.add(0x20_0000, vec![2; 513], 0x1_0000, END).unwrap();
         memory.add(0x9000, Vec::new(), 0x100, END).unwrap();
         memory.add(0x8000, Vec::new(), 0, END).unwrap();
         let disk = memory.disk(0x10_0000, Registers { esi: 5, ..Registers::default() }).unwrap();

@@ -1,7 +1,7 @@
 //! Bochs as a program: what it is given, and a disk from which its firmware fills memory.
 //!
 //! The [firmware] loads pieces of memory and registers and knows no format. So a guest is laid out here, as
-//! [`Memory`]: an image by the PVH boot ABI, a kernel by Linux's boot protocol. Everything that Bochs reads is in
+//! [`Memory`](memory::Memory): an image by the PVH boot ABI, a kernel by Linux's boot protocol. Everything that Bochs reads is in
 //! memory files, so that nothing is left when this process or Bochs is killed.
 //!
 //! | module | holds |

@@ -87,7 +87,7 @@ fn fred(facts: &Facts, given: &Given) -> String {
             let command = given.command("run", &["--require", "kvm,fred"], &[]);
             return format!("KVM offers it to guests: `{command}`");
         }
-        (false, ..) => "this CPU has none; FRED scenarios run on the model only",
+        (false, ..) => "this CPU has none; FRED scenarios run on the model, and on a Bochs that has FRED",
         (true, false, _) => {
             "the CPU has it, the kernel does not use it: boot a kernel with CONFIG_X86_FRED=y and fred=on"
         }

@@ -32,6 +32,7 @@ impl Machines {
     /// Every machine as `--machine` and what else is said of machines have it.
     pub(super) fn of(machine: Option<MachineKind>, asked: MachineOptions<'_>) -> Result<Self, CliError> {
         let chosen = machine.or(MachineKind::implied(&asked));
+        asked.bochs.check(chosen.as_slice()).map_err(CliError::Usage)?;
         let candidate = |kind| -> Result<Candidate, String> {
             let behaviour = asked.behaviour.filter(|_| chosen == Some(kind));
             let description = kind.described(&MachineOptions { behaviour, ..asked })?;

@@ -101,6 +101,23 @@ impl MachineKind {
     }
 }
 
+impl BochsOptions<'_> {
+    /// Refuses to be given where other machines were chosen; without any, all are meant.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn check(&self, chosen: &[MachineKind]) -> Result<(), String> {
+        if self.is_given() && !chosen.is_empty() && !chosen.contains(&MachineKind::Bochs) {
+            let names: Vec<_> = chosen.iter().map(|kind| kind.quirks().name).collect();
+            return Err(format!(
+                "--bochs and --bochs-cpu are for bochs, which is not run with {}",
+                names.join(", ")
+            ));
+        }
+        Ok(())
+    }
+}
+
 /// What is peculiar to the machine that a report names. A path over two machines is an ordinary one.
 pub fn quirks(name: &str) -> &'static Quirks {
     static ORDINARY: Quirks = Quirks::ORDINARY;

@@ -157,6 +157,11 @@ fn what_was_named_must_be_there() {
             "it has no CPU model no_lake; for --bochs-cpu there are old_lake, new_lake",
         ),
         (
+            &["--machine", "model", "--bochs", file],
+            "--bochs and --bochs-cpu are for bochs, which is not run with model",
+        ),
+        (&["--behaviour", "stock", "--bochs-cpu", "no_lake"], "which is not run with model"),
+        (
             &["--machine", "bochs", "--behaviour", "stock"],
             "--behaviour is for the model; bochs behaves as it does",
         ),

@@ -74,7 +74,7 @@ fn the_first_difference_is_told_with_both_frames() {
     let different = comparisons.iter().find(|one| one["outcome"] == "fail").unwrap();
     assert_eq!(different["differences"][0]["field"], "delivery 0: SS");
     assert_eq!(different["differences"][0]["second"], "0x203000100000010");
-    assert_eq!(different["deliveries"][0].as_array().unwrap().len(), 20);
+    assert_eq!(different["deliveries"][0].as_array().unwrap().len(), 42);
 }
 
 #[test]

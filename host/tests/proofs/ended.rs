@@ -156,7 +156,7 @@ fn a_guest_that_ends_itself_has_no_verdict() {
             script: |of| {
                 let mut steps = ended_with(of, 0x10, b"");
                 let mailbox =
-                    Mailbox { verdict: Verdict::Pass as u32, entries: 1, compared: 19, ..Mailbox::EMPTY };
+                    Mailbox { verdict: Verdict::Pass as u32, entries: 1, compared: 60, ..Mailbox::EMPTY };
                 let at = of.image.mailbox;
                 let ended = steps.pop().into_iter();
                 steps.extend(ended.map(|step| step.with(move |state| state.write(at, mailbox.as_bytes()))));

@@ -96,6 +96,8 @@ pub(crate) struct State {
     pub(crate) window_requested: bool,
     /// Pages in the dirty ring.
     pub(crate) ring: Option<Logged>,
+    /// The access of an event return that is refused.
+    pub(crate) return_access: Option<u64>,
     /// The access of a delivery that is refused.
     pub(crate) access: Option<u64>,
     /// A call that fails.

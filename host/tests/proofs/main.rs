@@ -38,8 +38,8 @@ use midflight::engine::runner::Runner;
 use midflight::image::Image;
 use midflight::images;
 use midflight::migration::{Migrated, MigrationError};
+use midflight::report::outcome::{Outcome, Report};
 use midflight::report::words::reason;
-use midflight::report::{Outcome, Report};
 use midflight::scenario::Scenario;
 use midflight::stops::storm::StormBounds;
 use midflight::stream::Guest;
@@ -123,15 +123,13 @@ fn check(rows: &[Row], conditions: &Conditions) {
 fn wrong(row: &Row, conditions: &Conditions) -> Option<String> {
     let Row { name, id, script, outcome, words } = row;
     let (report, left) = run(id, script, conditions)?;
-    let differences =
-        report.differences.iter().map(|d| format!("{} expected {}, got {}", d.field, d.expected, d.got));
+    let differences = report.differences.iter();
+    let differences = differences.map(|d| format!("{} expected {}, got {}", d.field, d.expected, d.got));
     let seen = differences.chain(reason(&report)).collect::<Vec<_>>().join("; ");
     let says = if words.is_empty() { seen.is_empty() } else { seen.contains(words) };
     let right = report.outcome == *outcome && says && left == 0;
+    let got = report.outcome;
     (!right).then(|| {
-        format!(
-            "{name} ({id}): {} for `{seen}`, {left} steps left; {} for `{words}` expected",
-            report.outcome, outcome
-        )
+        format!("{name} ({id}): {got:?} for `{seen}`, {left} steps left; {outcome:?} for `{words}` expected")
     })
 }

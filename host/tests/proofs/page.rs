@@ -1,12 +1,13 @@
 //! A page refuses the delivery: `block`, `private`, `uffd`, `hole`, `read-only`.
 
-use crate::case_script::{CaseScript, delivery_failed, injected};
+use crate::case_script::{CaseScript, delivery_failed, injected, input};
 use crate::fake::{State, Step};
 use crate::{Conditions, Row, check};
 use fred::event::vector;
 use kvm_bindings::kvm_vcpu_events;
 use midflight::image::Place;
 use midflight::report::outcome::Outcome::{Error, Fail, Pass};
+use protocol::port::OUTPUT;
 use vm::Exit;
 
 const ID: &str = "pf/read-unmapped:fred:block@frame:resume";
@@ -30,6 +31,16 @@ fn a_page_that_refuses_the_delivery_is_a_cut() {
             name: "block",
             id: ID,
             script: |of| after(of, [of.blocked(), of.blocked(), of.passed()]),
+            outcome: Pass,
+            words: "",
+        },
+        Row {
+            name: "the act reads and writes ports before its event",
+            id: ID,
+            script: |of| {
+                let output = || Step::returns(Exit::IoOut { port: OUTPUT, size: 1, data: vec![0] });
+                after(of, [input(), output(), of.blocked(), input(), of.blocked(), output(), of.passed()])
+            },
             outcome: Pass,
             words: "",
         },

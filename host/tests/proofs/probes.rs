@@ -17,6 +17,7 @@ const ENTERED: u16 = 0x10;
 const DOUBLE_FAULT: u16 = 0x12;
 
 /// A probe, and its answer.
+#[derive(Clone, Copy)]
 struct Probe {
     name: &'static str,
     stop: &'static str,
@@ -499,5 +500,9 @@ fn what_the_host_injects_must_be_taken() {
         script: || measured([]),
         answer: "this machine cannot refuse single accesses",
     };
-    check(&[cannot], true, |_| {});
+    let no_return = Probe { name: "cannot count those of returns", stop: "return@0", ..cannot };
+    let can_return =
+        Probe { name: "counts those of returns", stop: "return@0", script: || measured([]), answer: "works" };
+    check(&[cannot, no_return], true, |_| {});
+    check(&[can_return], true, |state| state.access = Some(0));
 }

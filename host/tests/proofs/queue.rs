@@ -179,6 +179,117 @@ fn an_abandoned_entry_leaves_the_event_injected() {
     check(&rows, &Conditions::default());
 }
 
+/// The page has refused the delivery with this in the queue, and is open again; then these.
+fn refused_first<const N: usize>(
+    of: &CaseScript<'_>,
+    events: kvm_vcpu_events,
+    steps: [Step; N],
+) -> Vec<Step> {
+    let mut all = after(of, [of.blocked().with(move |state| state.events = events)]);
+    all.extend(steps);
+    all
+}
+
+/// The entry is abandoned, and nothing of the guest has changed.
+fn left_alone() -> Step {
+    Step::returns(Exit::Interrupted)
+        .entered(|mode| mode == RunMode::SignalPending)
+        .only_if(|state| state.page.is_none())
+}
+
+#[test]
+fn an_abandoned_entry_leaves_an_event_that_the_processor_has_met() {
+    const ABANDON: &str = "soft/int3:fred:abandon:resume";
+    const AGAIN: &str = "soft/int3:fred:abandon:again=1";
+    let rows = [
+        Row {
+            name: "in the queue",
+            id: ABANDON,
+            script: |of| refused_first(of, injected(vector::PF), [left_alone(), of.passed()]),
+            outcome: Pass,
+            words: "",
+        },
+        Row {
+            name: "not shown by the queue",
+            id: ABANDON,
+            script: |of| refused_first(of, kvm_vcpu_events::default(), [left_alone(), of.passed()]),
+            outcome: Pass,
+            words: "",
+        },
+        Row {
+            name: "not refused at the act",
+            id: ABANDON,
+            script: |of| {
+                let refused = of.blocked().with(|state| {
+                    state.events = kvm_vcpu_events::default();
+                    state.regs.rip += 9;
+                });
+                after(of, [refused, of.passed()])
+            },
+            outcome: Error,
+            words: "the delivery was not cut: the queue is empty and RIP is at",
+        },
+        Row {
+            name: "gone",
+            id: ABANDON,
+            script: |of| {
+                let gone = left_alone().with(|state| state.events = kvm_vcpu_events::default());
+                refused_first(of, injected(vector::PF), [gone])
+            },
+            outcome: Fail,
+            words: "the event in flight changed at the second KVM_RUN, to nothing shown",
+        },
+        Row {
+            name: "at another RIP",
+            id: ABANDON,
+            script: |of| {
+                let moved = left_alone().with(|state| state.regs.rip += 1);
+                refused_first(of, kvm_vcpu_events::default(), [moved])
+            },
+            outcome: Fail,
+            words: "the event in flight changed at the second KVM_RUN",
+        },
+        Row {
+            name: "delivered in spite of the signal",
+            id: ABANDON,
+            script: |of| {
+                refused_first(of, injected(vector::PF), [left_alone().with(of.entered()), of.passed()])
+            },
+            outcome: Error,
+            words: "the delivery was not cut: the entry was abandoned only after a handler was entered",
+        },
+        Row {
+            name: "refused once more, though the page is open",
+            id: ABANDON,
+            script: |of| {
+                let fault = Step::returns(Exit::Fault { gpa: None });
+                let fault = fault.entered(|mode| mode == RunMode::SignalPending);
+                refused_first(of, injected(vector::PF), [fault])
+            },
+            outcome: Fail,
+            words: "KVM_RUN failed with EFAULT",
+        },
+        Row {
+            name: "again, the same",
+            id: AGAIN,
+            script: |of| refused_first(of, injected(vector::PF), [left_alone(), left_alone(), of.passed()]),
+            outcome: Pass,
+            words: "",
+        },
+        Row {
+            name: "again, another vector",
+            id: AGAIN,
+            script: |of| {
+                let other = left_alone().with(|state| state.events = injected(vector::UD));
+                refused_first(of, injected(vector::PF), [left_alone(), other])
+            },
+            outcome: Fail,
+            words: "the event in flight changed at the second KVM_RUN, to #UD (6)",
+        },
+    ];
+    check(&rows, &Conditions::default());
+}
+
 /// The act has read its port, and the host has completed the instruction with this in the queue.
 fn read(of: &CaseScript<'_>, events: kvm_vcpu_events) -> [Step; 2] {
     let after_act = of.case.after;
@@ -353,11 +464,86 @@ fn an_access_that_is_refused_is_one_of_the_case_s_delivery() {
             words: "the event in flight changed at the second KVM_RUN",
         },
     ];
-    let counts = Conditions { fresh: |state| state.access = Some(u64::MAX), ..Conditions::default() };
-    check(&rows, &counts);
+    check(&rows, &counts());
     let none = [Row {
         name: "a machine that cannot",
         id: ACCESS,
+        script: |of| after(of, [of.passed()]),
+        outcome: Error,
+        words: "the delivery was not cut: this machine cannot refuse single accesses",
+    }];
+    check(&none, &Conditions::default());
+}
+
+/// A machine that counts accesses.
+fn counts() -> Conditions {
+    Conditions { fresh: |state| state.access = Some(u64::MAX), ..Conditions::default() }
+}
+
+/// The access of this number of an event return is refused, in a handler.
+fn return_refused(of: &CaseScript<'_>, number: u64) -> Step {
+    let is_asked = move |state: &State| state.return_access == Some(number) && state.access == Some(u64::MAX);
+    let in_handler = |state: &mut State| state.regs.rip = 0x1000;
+    Step::returns(Exit::Fault { gpa: None }).only_if(is_asked).with(of.entered()).with(in_handler)
+}
+
+#[test]
+fn an_access_that_is_refused_is_one_of_an_event_return() {
+    const RETURN: &str = "pf/read-unmapped:fred:return@3:resume";
+    let rows = [
+        Row {
+            name: "it is",
+            id: RETURN,
+            script: |of| after(of, [return_refused(of, 3), of.passed()]),
+            outcome: Pass,
+            words: "",
+        },
+        Row {
+            name: "an NMI at the cut",
+            id: "nmi/nmi-then-nmi:idt:return@0:resume",
+            script: |of| {
+                let refused = return_refused(of, 0).only_if(|state| state.nmis == 1);
+                after(of, [refused, of.passed().only_if(|state| state.nmis == 2)])
+            },
+            outcome: Pass,
+            words: "",
+        },
+        Row {
+            name: "an event is in flight",
+            id: RETURN,
+            script: |of| after(of, [return_refused(of, 3).with(of.in_flight()), of.passed()]),
+            outcome: Error,
+            words: "the delivery was not cut: an event is in flight, so it is no event return that was refused",
+        },
+        Row {
+            name: "an event is pending",
+            id: RETURN,
+            script: |of| {
+                let pends = return_refused(of, 3).with(|state| state.events = pending(vector::PF));
+                after(of, [pends, of.passed()])
+            },
+            outcome: Error,
+            words: "the delivery was not cut: an event is in flight, so it is no event return that was refused",
+        },
+        Row {
+            name: "the return has fewer accesses",
+            id: RETURN,
+            script: |of| after(of, [of.passed()]),
+            outcome: Error,
+            words: "the delivery was not cut: the case ended without meeting the stop",
+        },
+        Row {
+            name: "another exit",
+            id: RETURN,
+            script: |of| after(of, [Step::returns(Exit::Shutdown)]),
+            outcome: Fail,
+            words: "the guest was shut down",
+        },
+    ];
+    check(&rows, &counts());
+    let none = [Row {
+        name: "a machine that cannot",
+        id: RETURN,
         script: |of| after(of, [of.passed()]),
         outcome: Error,
         words: "the delivery was not cut: this machine cannot refuse single accesses",

@@ -64,6 +64,10 @@ impl GuestMemory for Scene {
 }
 
 impl DeliveryAccesses for Scene {
+    fn refuse_of_return(&mut self, n: u64) {
+        self.state.return_access = Some(n);
+    }
+
     fn refuse(&mut self, n: u64) {
         self.state.access = Some(n);
     }

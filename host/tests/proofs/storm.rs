@@ -1,6 +1,6 @@
 //! Signals that meet an event: `storm`.
 
-use crate::case_script::{CaseScript, input, pending, ring, signalled};
+use crate::case_script::{CaseScript, DISTURBANCES_AT, input, pending, ring, signalled};
 use crate::fake::{State, Step};
 use crate::{Conditions, Row, check, run};
 use fred::event::vector;
@@ -134,6 +134,30 @@ fn a_signal_counts_only_where_it_meets_the_event() {
         },
     ];
     check(&rows, &Conditions::default());
+}
+
+#[test]
+fn each_run_begins_undisturbed() {
+    let two = Conditions {
+        storm: StormBounds { cuts: 2, time: Duration::from_secs(600) },
+        ..Conditions::default()
+    };
+    let rows = [Row {
+        name: "the judge of a second cut is told of what was rewritten there",
+        id: "pf/read-unmapped:fred:storm:disturb",
+        script: |of| {
+            let at = of.image.mailbox + DISTURBANCES_AT;
+            let told = move |count| move |state: &State| state.word(at) == count;
+            let disturbed = || [met(of).only_if(told(0)), of.passed().only_if(told(3))];
+            let mut steps = after(of, disturbed());
+            steps.push(of.armed());
+            steps.extend(disturbed());
+            steps
+        },
+        outcome: Pass,
+        words: "",
+    }];
+    check(&rows, &two);
 }
 
 #[test]

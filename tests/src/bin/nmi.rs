@@ -27,6 +27,7 @@ guest::image! {
     cases: [
         nmi::CASE,
         nmi_then_nmi::CASE,
+        nmi_then_nmi_level3::CASE,
         after_pf::CASE,
         after_gp::CASE,
         blocked_after_pf::CASE,
@@ -89,6 +90,24 @@ mod nmi_then_nmi {
         prepare: || route(2, 1, IST_FRAME),
         act: ACT,
         events: &[NMI, Event { rip: Rip::After, ..NMI }],
+        ..Case::NEW
+    };
+}
+
+mod nmi_then_nmi_level3 {
+    use super::*;
+    act! { name: "nmi.nmi-then-nmi-level3", set: [], armed: [], act: ["nop"], then: ["nop"], }
+    pub(super) const CASE: Case = Case {
+        name: "nmi-then-nmi-level3",
+        rule: "A second NMI while the first is stopped, both on stack level 3: after the first one's return.",
+        needs: Needs::NMI,
+        flags: CaseFlags::NMI_AT_ARMED.union(CaseFlags::NMI_AT_CUT),
+        prepare: || {
+            route(2, 3, IST_FRAME);
+            set_stack(3, FRAME_TOP);
+        },
+        act: ACT,
+        events: &[Event { csl: 3, ..NMI }, Event { rip: Rip::After, csl: 3, ..NMI }],
         ..Case::NEW
     };
 }

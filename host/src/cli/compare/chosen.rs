@@ -19,6 +19,7 @@ pub(super) fn pair(args: &CompareArgs, kvm: &Path) -> Result<Pair, CliError> {
     };
     let behaviour = args.behaviour.as_deref();
     let bochs = args.bochs.options();
+    bochs.check(&args.machines).map_err(CliError::Usage)?;
     let implied = MachineKind::implied(&MachineOptions { kvm, behaviour, bochs });
     let describe = |kind: MachineKind, behaviour| {
         if args.migrate && !kind.quirks().stops {

@@ -99,6 +99,12 @@ pub fn set_task_switched() {
     unsafe { Cr0::write_raw(Cr0::read_raw() | CR0_TS) }
 }
 
+/// Clears CR0.TS.
+pub fn clear_task_switched() {
+    // SAFETY: clears CR0.TS, nothing else.
+    unsafe { asm!("clts", options(nostack, preserves_flags)) }
+}
+
 /// Sets bits of CR4.
 pub(crate) fn set_cr4(bits: u64) {
     // SAFETY: callers set only bits that enable something.
@@ -128,8 +134,7 @@ pub(crate) fn rest(xfd: bool) {
         set_debugctl(0);
     }
     set_cr2(RESTING.cr2);
-    // SAFETY: clears CR0.TS, nothing else.
-    unsafe { asm!("clts", options(nostack, preserves_flags)) }
+    clear_task_switched();
     load_xmm(&XMM);
     if xfd {
         write_msr(XFD, 0);

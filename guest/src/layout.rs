@@ -80,6 +80,8 @@ pub static OTHER_STACK: Pages<1> = Pages::zeroed();
 /// PML4, then PDPT, PD and PT of the identity map, then PDPT, PD and PT of the windows. The PML4 is
 /// every address's, the frame stack's too.
 pub static PAGE_TABLES: Pages<7> = Pages::zeroed();
+/// PDPT, PD and PT of the case's own page, [`crate::paging::OWN`]. Nothing else is reached by them.
+pub static OWN_TABLES: Pages<3> = Pages::zeroed();
 /// The GDT.
 pub static GDT: Pages<1> = Pages::zeroed();
 /// The IDT.

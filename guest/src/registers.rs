@@ -5,7 +5,7 @@ use crate::entry::capture;
 use crate::judge::disturbed::RESTING;
 use crate::judge::general::XMM;
 use core::arch::asm;
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use fred::control::{CR0_TS, CR4_OSFXSR, CR4_OSXSAVE};
 use fred::msr::{FS_BASE, GS_BASE, KERNEL_GS_BASE};
 pub use fred::msr::{XFD, XFD_ERR};
@@ -120,6 +120,34 @@ pub fn clear_task_switched() {
     unsafe { asm!("clts", options(nostack, preserves_flags)) }
 }
 
+/// CR0 and CR4 of the run, once a case has changed them; 0 before.
+static CONTROL: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+
+/// Changes CR0 to `cr0(CR0)` and sets bits of CR4, until the case is over.
+///
+/// Paging must stay on, and the code and data of the image must stay accessible.
+pub fn set_control(cr0: fn(u64) -> u64, cr4: u64) {
+    CONTROL[0].store(Cr0::read_raw(), Relaxed);
+    CONTROL[1].store(Cr4::read_raw(), Relaxed);
+    // SAFETY: compiled code uses neither x87 nor SSE, and no page of ring 3.
+    unsafe {
+        Cr0::write_raw(cr0(Cr0::read_raw()));
+        Cr4::write_raw(Cr4::read_raw() | cr4);
+    }
+}
+
+/// Undoes [`set_control`].
+fn rest_control() {
+    let [cr0, cr4] = CONTROL.each_ref().map(|register| register.swap(0, Relaxed));
+    if cr0 != 0 {
+        // SAFETY: what they were before.
+        unsafe {
+            Cr0::write_raw(cr0);
+            Cr4::write_raw(cr4);
+        }
+    }
+}
+
 /// Sets bits of CR4.
 pub(crate) fn set_cr4(bits: u64) {
     // SAFETY: callers set only bits that enable something.
@@ -149,6 +177,7 @@ pub(crate) fn rest(xfd: bool) {
         set_debugctl(0);
     }
     set_cr2(RESTING.cr2);
+    rest_control();
     clear_task_switched();
     load_xmm(&XMM);
     if xfd {

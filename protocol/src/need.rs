@@ -24,13 +24,17 @@ bitflags::bitflags! {
         const INTEL = 1 << 8;
         /// A host that sees the guest's shutdown.
         const SHUTDOWN = 1 << 9;
+        /// SMEP: ring 0 does not execute pages of ring 3.
+        const SMEP = 1 << 10;
+        /// SMAP: ring 0 does not access pages of ring 3 but with RFLAGS.AC.
+        const SMAP = 1 << 11;
     }
 }
 
 impl Needs {
     /// The need's name on command lines and in reasons, lower case.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        const NAMES: [(Needs, &str); 10] = [
+        const NAMES: [(Needs, &str); 12] = [
             (Needs::FRED, "fred"),
             (Needs::XFD, "xfd"),
             (Needs::AMX, "amx"),
@@ -41,6 +45,8 @@ impl Needs {
             (Needs::RDTSCP, "rdtscp"),
             (Needs::INTEL, "intel"),
             (Needs::SHUTDOWN, "shutdown"),
+            (Needs::SMEP, "smep"),
+            (Needs::SMAP, "smap"),
         ];
         NAMES.into_iter().filter(move |(need, _)| self.contains(*need)).map(|(_, name)| name)
     }

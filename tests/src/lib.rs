@@ -22,4 +22,5 @@
 #![no_std]
 
 pub mod event;
+mod event_return;
 pub mod manual;

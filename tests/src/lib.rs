@@ -22,5 +22,5 @@
 #![no_std]
 
 pub mod event;
-mod event_return;
+pub mod hand_built;
 pub mod manual;

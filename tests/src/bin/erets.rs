@@ -1,212 +1,265 @@
-//! ERETS: what it refuses, with every register as it was.
+//! ERETS: what it refuses, and that it has changed nothing then.
 //!
-//! Rule: ERETS skips the error code and pops RIP, CS, RFLAGS, RSP and SS. It is #GP(0), with every register as it was,
-//! unless RIP is canonical, CS without its stack level and SS without bits 16 to 18 are the current selectors, and
-//! RFLAGS has no reserved bit and not VM (SDM vol. 2, "ERETS"). A frame that cannot be read is #PF or #SS as any other
-//! access by RSP. Under the IDT, and in ring 3, ERETS is #UD.
+//! Rule: ERETS pops RIP, CS, RFLAGS, RSP and SS above an error code that it skips. It is #GP(0) if RIP is not
+//! canonical; if CS less bits 18:16 is not the current selector; if a bit of RFLAGS is set that cannot be (15, VM,
+//! 63:22 among them) or bit 1 is clear; if SS bits 31:0 less bits 18:16 are not the current selector. Nothing else of
+//! the frame counts, SS bits 63:32 included. #UD without CR4.FRED (SDM vol. 2, "ERETS", operation). A refusal leaves
+//! every register as it was, RSP and the stack level too.
 //!
-//! Known bugs that fail it: an emulated return that checks RFLAGS as IRETQ does, that faults after it has changed RSP or
-//! the stack level, or that faults at the target (as KVM's `em_ret_far` once did: "KVM: x86: Emulator fixes for
-//! canonical violations on near jumps").
+//! Known bugs that fail it: a processor or an emulator that commits RSP or the stack level before its last check; that
+//! compares all of the SS slot, so that no frame of an event returns, or only its selector; that offers ERETS without
+//! CR4.FRED, as an unknown prefix of another instruction.
 #![no_std]
 #![no_main]
 
 use guest::prelude::*;
+use tests::act_hand_built;
 use tests::event::*;
+use tests::hand_built::*;
 use tests::manual::*;
-use tests::{act_event_return, act_refused};
 
 guest::image! {
     name: "erets",
-    rule: "ERETS refuses a frame that is wrong, and changes nothing then.",
-    spec: "SDM vol. 2 ERETS; vol. 3 ch. 8 FRED event returns",
+    rule: "ERETS refuses a frame that cannot be one, and has changed nothing then.",
+    spec: "SDM vol. 2 ERETS; vol. 3 ch. 8 FRED return instructions",
     cases: [
-        rflags::CASE,
-        cs::CASE,
-        ss::CASE,
         rip::CASE,
-        stack_unmapped::CASE,
-        stack_not_canonical::CASE,
-        undefined::CASE,
-        undefined_ring3::CASE,
+        cs::CASE,
+        rflags::CASE,
+        rflags_high::CASE,
+        ss::CASE,
+        ss_high::CASE,
+        rest_ignored::CASE,
+        level_kept::CASE,
+        unmapped::CASE,
+        not_canonical_rsp::CASE,
+        without_fred::CASE,
     ],
 }
 
-/// #GP(0) at ERETS, RSP still at the frame that it was to pop; the handler skips the instruction.
-const REFUSED: Event =
-    Event { rsp: Stack::ActBelow(0x40), handler: Some(|frame| frame.rip += 4), returns: Return::Frame, ..GP };
+/// #GP(0) of an ERETS with a hand-built frame.
+const REFUSED: Event = Event { rsp: FRAME, ..GP };
 
-/// The refusal of the ERETS that is the `n`th, each after a MOV of 9 bytes to the frame.
-const fn refused(n: u64) -> Event {
-    Event { rip: Rip::Plus(13 * n), ..REFUSED }
-}
+/// The same, and after it the ERETS runs again.
+const REFUSED_AGAIN: Event = Event { returns: Return::Frame, ..REFUSED };
 
-/// Seven refusals.
-const SEVEN: [Event; 7] =
-    [refused(0), refused(1), refused(2), refused(3), refused(4), refused(5), refused(6)];
-
-/// What is left of an act whose frames were all refused.
-const NOTHING_POPPED: Left = Left { rsp: Stack::ActBelow(0x40), ..Left::NEW };
-
-/// #GP onto the frame page.
-fn route_gp() {
-    route(13, 1, IST_FRAME);
-}
-
-mod rflags {
+mod rip {
     use super::*;
-    act_refused! {
-        name: "erets.rflags", by: ".byte 0xF2, 0x0F, 0x01, 0xCA", ss: "0x10", cs: "0x8", at: "0x18",
-        "0", "0xA", "0x22", "0x8002", "0x20002", "0x400002", "-0x7FFFFFFE"
+    act_hand_built! {
+        name: "erets.rip", rip: ["movabs rcx, 0x0000800000000000", "push rcx"], cs: "8", rflags: "2", ss: "0x10",
+        armed: [], act: [".byte 0xF2, 0x0F, 0x01, 0xCA"],
     }
     pub(super) const CASE: Case = Case {
-        name: "rflags",
-        rule: "RFLAGS without bit 1, with bit 3, 5, 15, VM, bit 22, bits 63:31: #GP(0) each time.",
+        name: "rip",
+        rule: "A RIP that is not canonical: #GP(0) at ERETS, which does not fault at its target.",
         needs: Needs::FRED,
-        prepare: route_gp,
+        prepare: || route(13, 1, IST_FRAME),
         act: ACT,
-        events: &SEVEN,
-        left: &NOTHING_POPPED,
+        events: &[REFUSED],
         ..Case::NEW
     };
 }
 
 mod cs {
     use super::*;
-    act_refused! {
-        name: "erets.cs", by: ".byte 0xF2, 0x0F, 0x01, 0xCA", ss: "0x10", cs: "0x8", at: "0x10",
-        "0x10", "0", "0x9", "0x2B", "0x80008", "0x1000008", "-0x7FFFFFF8"
+    act_hand_built! {
+        name: "erets.cs", rip: ["push offset \"erets.cs.after\""], cs: "0x0B", rflags: "2", ss: "0x10",
+        armed: [], act: [".byte 0xF2, 0x0F, 0x01, 0xCA"],
     }
     pub(super) const CASE: Case = Case {
         name: "cs",
-        rule: "Another selector, RPL 1 and 3, bits 19, 24 and 63:31 of the CS slot: #GP(0) each time.",
+        rule: "A CS slot with another selector, bit 19, or bit 63: #GP(0) each time, until CS is right.",
         needs: Needs::FRED,
-        prepare: route_gp,
+        prepare: || route(13, 1, IST_FRAME),
         act: ACT,
-        events: &SEVEN,
-        left: &NOTHING_POPPED,
+        events: &[
+            Event { handler: Some(|frame| rewrite(frame, CS, 0x10)), ..REFUSED_AGAIN },
+            Event { handler: Some(|frame| rewrite(frame, CS, 0x8_0008)), ..REFUSED_AGAIN },
+            Event { handler: Some(|frame| rewrite(frame, CS, 0x8000_0000_0000_0008)), ..REFUSED_AGAIN },
+            Event { handler: Some(|frame| rewrite(frame, CS, 0x08)), ..REFUSED_AGAIN },
+        ],
+        ..Case::NEW
+    };
+}
+
+mod rflags {
+    use super::*;
+    act_hand_built! {
+        name: "erets.rflags", rip: ["push offset \"erets.rflags.after\""], cs: "8", rflags: "0", ss: "0x10",
+        armed: [], act: [".byte 0xF2, 0x0F, 0x01, 0xCA"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "rflags",
+        rule: "RFLAGS with bit 1 clear, or bit 15 or VM set: #GP(0) each time, until RFLAGS are right.",
+        needs: Needs::FRED,
+        prepare: || route(13, 1, IST_FRAME),
+        act: ACT,
+        events: &[
+            Event { handler: Some(|frame| rewrite(frame, FLAGS, 0x8002)), ..REFUSED_AGAIN },
+            Event { handler: Some(|frame| rewrite(frame, FLAGS, 0x2_0002)), ..REFUSED_AGAIN },
+            Event { handler: Some(|frame| rewrite(frame, FLAGS, 0x2)), ..REFUSED_AGAIN },
+        ],
+        ..Case::NEW
+    };
+}
+
+mod rflags_high {
+    use super::*;
+    act_hand_built! {
+        name: "erets.rflags-high", rip: ["push offset \"erets.rflags-high.after\""], cs: "8", rflags: "0x400002",
+        ss: "0x10", armed: [], act: [".byte 0xF2, 0x0F, 0x01, 0xCA"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "rflags-high",
+        rule: "RFLAGS with bit 22 or 63 set: #GP(0) each time; then with AC, NT, IOPL and arithmetic: back.",
+        needs: Needs::FRED,
+        prepare: || route(13, 1, IST_FRAME),
+        act: ACT,
+        events: &[
+            Event { handler: Some(|frame| rewrite(frame, FLAGS, 0x8000_0000_0000_0002)), ..REFUSED_AGAIN },
+            Event { handler: Some(|frame| rewrite(frame, FLAGS, 0x4_7CD7)), ..REFUSED_AGAIN },
+        ],
+        left: &Left { rflags: 0x4_7CD7, ..Left::NEW },
         ..Case::NEW
     };
 }
 
 mod ss {
     use super::*;
-    act_refused! {
-        name: "erets.ss", by: ".byte 0xF2, 0x0F, 0x01, 0xCA", ss: "0x10", cs: "0x8", at: "0x28",
-        "0x8", "0", "0x11", "0x23", "0x80010", "0x1000010", "-0x7FFFFFF0"
+    act_hand_built! {
+        name: "erets.ss", rip: ["push offset \"erets.ss.after\""], cs: "8", rflags: "2", ss: "0x23",
+        armed: [], act: [".byte 0xF2, 0x0F, 0x01, 0xCA"],
     }
     pub(super) const CASE: Case = Case {
         name: "ss",
-        rule: "Another selector, a null one, RPL 1 and 3, bits 19, 24 and 31 of the SS slot: #GP(0) each time.",
+        rule: "An SS slot with another selector, or a null one: #GP(0) each time, until SS is right.",
         needs: Needs::FRED,
-        prepare: route_gp,
+        prepare: || route(13, 1, IST_FRAME),
         act: ACT,
-        events: &SEVEN,
-        left: &NOTHING_POPPED,
+        events: &[
+            Event { handler: Some(|frame| rewrite(frame, SS, 0x13)), ..REFUSED_AGAIN },
+            Event { handler: Some(|frame| rewrite(frame, SS, 0)), ..REFUSED_AGAIN },
+            Event { handler: Some(|frame| rewrite(frame, SS, 0x10)), ..REFUSED_AGAIN },
+        ],
         ..Case::NEW
     };
 }
 
-mod rip {
+mod ss_high {
     use super::*;
-    act_event_return! {
-        name: "erets.rip", by: ".byte 0xF2, 0x0F, 0x01, 0xCA", ss: "0x10", rflags: "2", cs: "0x8",
-        armed: ["mov [rsp + 8], rbx"], then: []
+    act_hand_built! {
+        name: "erets.ss-high", rip: ["push offset \"erets.ss-high.after\""], cs: "8", rflags: "2", ss: "0x80010",
+        armed: [], act: [".byte 0xF2, 0x0F, 0x01, 0xCA"],
     }
     pub(super) const CASE: Case = Case {
-        name: "rip",
-        rule: "A RIP that is not canonical: #GP(0) at the ERETS, not at the address.",
+        name: "ss-high",
+        rule: "An SS slot with bit 19 or 31 set: #GP(0) each time; all of bits 63:32 set: it returns.",
         needs: Needs::FRED,
-        prepare: route_gp,
+        prepare: || route(13, 1, IST_FRAME),
         act: ACT,
-        events: &[refused(0)],
-        left: &NOTHING_POPPED,
+        events: &[
+            Event { handler: Some(|frame| rewrite(frame, SS, 0x8000_0010)), ..REFUSED_AGAIN },
+            Event { handler: Some(|frame| rewrite(frame, SS, 0xFFFF_FFFF_0000_0010)), ..REFUSED_AGAIN },
+        ],
         ..Case::NEW
     };
 }
 
-mod stack_unmapped {
+mod rest_ignored {
+    use super::*;
+    act_hand_built! {
+        name: "erets.rest-ignored", rip: ["push offset \"erets.rest-ignored.act\""], cs: "8", rflags: "0x47CD7",
+        ss: "0x10",
+        // SS bits 63:32.
+        armed: ["mov dword ptr [rsp + 44], 0xF6FF00FF", ".byte 0xF2, 0x0F, 0x01, 0xCA"], act: ["ud2"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "rest-ignored",
+        rule: "ERETS from a frame with any error code, type, vector and length: the #UD after it has its own.",
+        needs: Needs::FRED,
+        prepare: || route(6, 1, IST_FRAME),
+        act: ACT,
+        events: &[Event { rflags: RICH | RF, ..UD }],
+        ..Case::NEW
+    };
+}
+
+mod level_kept {
+    use super::*;
+    act_hand_built! {
+        name: "erets.level-kept", rip: ["movabs rcx, 0x8000000000000000", "push rcx"], cs: "8", rflags: "2", ss: "0x10",
+        armed: [], act: [".byte 0xF2, 0x0F, 0x01, 0xCA"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "level-kept",
+        rule: "A refused ERETS that would have lowered the stack level: the level is as before, SL 1.",
+        needs: Needs::FRED,
+        prepare: || {
+            set_config(0x001);
+            set_stack(2, FRAME_TOP);
+        },
+        act: ACT,
+        events: &[Event { cs: cs_slot(1), csl: 2, ..REFUSED }],
+        ..Case::NEW
+    };
+}
+
+mod unmapped {
     use super::*;
     act! {
-        name: "erets.stack-unmapped",
+        name: "erets.unmapped",
         set: [],
-        armed: ["movabs rsp, 0x8000001F00"],
+        armed: ["movabs rsp, 0x8000001A58"],
         act: [".byte 0xF2, 0x0F, 0x01, 0xCA"],
     }
     pub(super) const CASE: Case = Case {
-        name: "stack-unmapped",
-        rule: "A frame on an unmapped page: #PF, a read of one of the five quadwords, RSP unchanged.",
+        name: "unmapped",
+        rule: "A frame that is not mapped: #PF, a read above the error code, RSP as it was.",
         needs: Needs::FRED,
         act: ACT,
-        events: &[Event {
-            rsp: Stack::At(0x0000_0080_0000_1F00),
-            event_data: 0x0000_0080_0000_1F08,
-            event_data_span: 0x20,
-            ..PF
-        }],
-        registers: Registers { cr2: 0x0000_0080_0000_1F08, cr2_span: 0x20, ..RESTING },
+        // The order of the five reads is not defined.
+        events: &[Event { rsp: Stack::At(UNMAPPED), event_data: UNMAPPED + 8, event_data_span: 0x20, ..PF }],
+        registers: Registers { cr2: UNMAPPED + 8, cr2_span: 0x20, ..RESTING },
         ..Case::NEW
     };
 }
 
-mod stack_not_canonical {
+mod not_canonical_rsp {
     use super::*;
     act! {
-        name: "erets.stack-not-canonical",
+        name: "erets.not-canonical-rsp",
         set: [],
-        armed: ["movabs rsp, 0x8000000000000000"],
+        armed: ["movabs rsp, 0x8000000000000100"],
         act: [".byte 0xF2, 0x0F, 0x01, 0xCA"],
     }
     pub(super) const CASE: Case = Case {
-        name: "stack-not-canonical",
-        rule: "A frame at an address that is not canonical: #SS(0), not #GP.",
+        name: "not-canonical-rsp",
+        rule: "A stack pointer that is not canonical: #SS(0) at ERETS, RSP as it was.",
         needs: Needs::FRED,
         prepare: || route(12, 1, IST_FRAME),
         act: ACT,
         events: &[Event {
             vector: 12,
+            rsp: Stack::At(0x8000_0000_0000_0100),
             ss: ss_slot(HARDWARE_EXCEPTION, 12),
-            rsp: Stack::At(0x8000_0000_0000_0000),
             ..GP
         }],
         ..Case::NEW
     };
 }
 
-mod undefined {
+mod without_fred {
     use super::*;
-    act_event_return! {
-        name: "erets.undefined", by: ".byte 0xF2, 0x0F, 0x01, 0xCA", ss: "0x10", rflags: "2", cs: "0x8", armed: [], then: []
+    act_hand_built! {
+        name: "erets.without-fred", rip: ["push offset \"erets.without-fred.after\""], cs: "8", rflags: "2", ss: "0x10",
+        armed: [], act: [".byte 0xF2, 0x0F, 0x01, 0xCA"],
     }
     pub(super) const CASE: Case = Case {
-        name: "undefined",
-        rule: "ERETS: a return under FRED, #UD under the IDT.",
-        flags: CaseFlags::CONFORMANCE,
+        name: "without-fred",
+        rule: "ERETS without CR4.FRED: #UD. With it: back to the next instruction.",
         prepare: || route(6, 1, IST_FRAME),
         act: ACT,
-        idt: Some(&Idt { events: &[Event { rsp: Stack::ActBelow(0x40), ..UD }], left: Left::NEW }),
-        ..Case::NEW
-    };
-}
-
-mod undefined_ring3 {
-    use super::*;
-    act_ring3! { name: "erets.undefined-ring3", set: [], act: [".byte 0xF2, 0x0F, 0x01, 0xCA"], }
-    pub(super) const CASE: Case = Case {
-        name: "undefined-ring3",
-        rule: "ERETS in ring 3: #UD, and not #GP.",
-        needs: Needs::USER,
-        flags: CaseFlags::USER,
-        prepare: || route(6, 1, IST_FRAME),
-        act: ACT,
-        events: &[Event {
-            cs: USER_CS,
-            rsp: Stack::User,
-            ss: user_ss_slot(HARDWARE_EXCEPTION, 6),
-            csl: 0,
-            entry: 0,
-            ..UD
-        }],
+        idt: Some(&Idt { events: &[Event { rsp: FRAME, ..UD }], left: Left::NEW }),
         ..Case::NEW
     };
 }

@@ -1,258 +1,211 @@
-//! ERETU: what it refuses, with every register as it was.
+//! ERETU: what it refuses, and that it has changed nothing then.
 //!
-//! Rule: ERETU is #GP(0) above stack level 0, before it looks at the frame. Then it pops what ERETS pops, and is #GP(0)
-//! unless CS and SS have RPL 3 and no bit above the selector (SS: but bits 16 to 18, and bits 63:32 are not looked at),
-//! RFLAGS has no reserved bit, not VM and an IOPL of 0, and RIP is canonical for 64-bit mode. Selectors other than those
-//! of IA32_STAR are loaded with IRET's checks (SDM vol. 2, "ERETU"). Under the IDT, and in ring 3, ERETU is #UD.
+//! Rule: ERETU is #GP(0) if the stack level is not 0, before it pops anything; if CS bits 63:16 and RPL are not 0 and
+//! 3; if RFLAGS have a bit that cannot be, or an IOPL; if SS bits 31:19 and RPL are not 0 and 3; and for 64-bit mode if
+//! RIP is not canonical. Selectors other than those of IA32_STAR are loaded from their descriptors, with the faults of
+//! IRET. #UD without CR4.FRED (SDM vol. 2, "ERETU", operation). A refusal leaves everything as it was.
 //!
-//! Known bugs that fail it: an emulated return that lets IOPL through to ring 3, that faults in ring 3 instead of ring
-//! 0, that swaps GS before it faults, or that reads the frame before it looks at the stack level.
+//! Known bugs that fail it: GS exchanged before the last check, so that the handler of the #GP has the user's base;
+//! IRET's checks alone, which let a stack level and an IOPL pass.
 #![no_std]
 #![no_main]
 
 use guest::prelude::*;
+use tests::act_hand_built;
 use tests::event::*;
+use tests::hand_built::*;
 use tests::manual::*;
-use tests::{act_eretu, act_event_return, act_refused};
 
 guest::image! {
     name: "eretu",
-    rule: "ERETU refuses a frame that is wrong, and changes nothing then.",
-    spec: "SDM vol. 2 ERETU; vol. 3 ch. 8 FRED event returns",
+    rule: "ERETU refuses what ring 3 must not have, and has changed nothing then.",
+    spec: "SDM vol. 2 ERETU; vol. 3 ch. 8 FRED return instructions",
     cases: [
-        rflags::CASE,
+        level::CASE,
         cs::CASE,
+        rflags::CASE,
         ss::CASE,
         rip::CASE,
-        stack_level::CASE,
-        cs_no_code::CASE,
-        ss_no_data::CASE,
-        stack_unmapped::CASE,
-        undefined::CASE,
-        undefined_ring3::CASE,
+        descriptors::CASE,
+        stack_descriptors::CASE,
+        without_fred::CASE,
     ],
 }
 
-/// #GP(0) at ERETU, RSP still at the frame that it was to pop; the handler skips the instruction.
-const REFUSED: Event =
-    Event { rsp: Stack::ActBelow(0x40), handler: Some(|frame| frame.rip += 4), returns: Return::Frame, ..GP };
+/// #GP(0) of an ERETU with a hand-built frame.
+const REFUSED: Event = Event { rsp: FRAME, ..GP };
 
-/// The refusal of the ERETU that is the `n`th, each after a MOV of 9 bytes to the frame.
-const fn refused(n: u64) -> Event {
-    Event { rip: Rip::Plus(13 * n), ..REFUSED }
-}
+/// The same, and after it the ERETU runs again.
+const REFUSED_AGAIN: Event = Event { returns: Return::Frame, ..REFUSED };
 
-/// Seven refusals.
-const SEVEN: [Event; 7] =
-    [refused(0), refused(1), refused(2), refused(3), refused(4), refused(5), refused(6)];
-
-/// What is left of an act whose frames were all refused.
-const NOTHING_POPPED: Left = Left { rsp: Stack::ActBelow(0x40), ..Left::NEW };
-
-/// #GP onto the frame page.
-fn route_gp() {
-    route(13, 1, IST_FRAME);
-}
-
-mod rflags {
-    use super::*;
-    act_refused! {
-        name: "eretu.rflags", by: ".byte 0xF3, 0x0F, 0x01, 0xCA", ss: "0x23", cs: "0x2B", at: "0x18",
-        "0", "0xA", "0x1002", "0x3002", "0x8002", "0x20002", "-0x7FBFFFFE"
-    }
-    pub(super) const CASE: Case = Case {
-        name: "rflags",
-        rule: "RFLAGS without bit 1, with bit 3, IOPL 1 and 3, bit 15, VM, bits 63:22: #GP(0) each time.",
-        needs: Needs::FRED,
-        prepare: route_gp,
-        act: ACT,
-        events: &SEVEN,
-        left: &NOTHING_POPPED,
-        ..Case::NEW
-    };
-}
-
-mod cs {
-    use super::*;
-    act_refused! {
-        name: "eretu.cs", by: ".byte 0xF3, 0x0F, 0x01, 0xCA", ss: "0x23", cs: "0x2B", at: "0x10",
-        "0x8", "0x29", "0x2A", "0x1002B", "0x4002B", "0x8002B", "-0x7FFFFFD5"
-    }
-    pub(super) const CASE: Case = Case {
-        name: "cs",
-        rule: "RPL 0, 1 and 2, a stack level, bits 18, 19 and 63:31 of the CS slot: #GP(0) each time.",
-        needs: Needs::FRED,
-        prepare: route_gp,
-        act: ACT,
-        events: &SEVEN,
-        left: &NOTHING_POPPED,
-        ..Case::NEW
-    };
-}
-
-mod ss {
-    use super::*;
-    act_refused! {
-        name: "eretu.ss", by: ".byte 0xF3, 0x0F, 0x01, 0xCA", ss: "0x23", cs: "0x2B", at: "0x28",
-        "0x10", "0", "0x21", "0x22", "0x80023", "0x1000023", "-0x7FFFFFDD"
-    }
-    pub(super) const CASE: Case = Case {
-        name: "ss",
-        rule: "RPL 0, 1 and 2, a null selector, bits 19, 24 and 31 of the SS slot: #GP(0) each time.",
-        needs: Needs::FRED,
-        prepare: route_gp,
-        act: ACT,
-        events: &SEVEN,
-        left: &NOTHING_POPPED,
-        ..Case::NEW
-    };
-}
-
-mod rip {
-    use super::*;
-    act_event_return! {
-        name: "eretu.rip", by: ".byte 0xF3, 0x0F, 0x01, 0xCA", ss: "0x23", rflags: "2", cs: "0x2B",
-        armed: ["mov [rsp + 8], rbx"], then: []
-    }
-    pub(super) const CASE: Case = Case {
-        name: "rip",
-        rule: "A RIP that is not canonical, to 64-bit mode: #GP(0) in ring 0, at the ERETU.",
-        needs: Needs::FRED,
-        prepare: route_gp,
-        act: ACT,
-        events: &[refused(0)],
-        left: &NOTHING_POPPED,
-        ..Case::NEW
-    };
-}
-
-mod stack_level {
+mod level {
     use super::*;
     act! {
-        name: "eretu.stack-level",
+        name: "eretu.level",
         set: [],
-        armed: ["movabs rsp, 0x8000001F00"],
+        armed: ["movabs rsp, 0x8000001A58"],
         act: [".byte 0xF3, 0x0F, 0x01, 0xCA"],
     }
     pub(super) const CASE: Case = Case {
-        name: "stack-level",
-        rule: "ERETU at stack level 1 with RSP at an unmapped page: #GP(0), and no #PF.",
+        name: "level",
+        rule: "ERETU on stack level 1: #GP(0) before it pops anything, here from a page that is not mapped.",
         needs: Needs::FRED,
         prepare: || {
             set_config(0x001);
             set_stack(2, FRAME_TOP);
         },
         act: ACT,
-        // #GP is of level 2.
-        events: &[Event { cs: cs_slot(1), rsp: Stack::At(0x0000_0080_0000_1F00), csl: 2, ..GP }],
+        events: &[Event { cs: cs_slot(1), rsp: Stack::At(UNMAPPED), csl: 2, ..GP }],
         ..Case::NEW
     };
 }
 
-mod cs_no_code {
+mod cs {
     use super::*;
-    act_event_return! {
-        name: "eretu.cs-no-code", by: ".byte 0xF3, 0x0F, 0x01, 0xCA", ss: "0x23", rflags: "2", cs: "0x23",
-        armed: [], then: []
+    act_hand_built! {
+        name: "eretu.cs", rip: ["push 0x1000"], cs: "0x28", rflags: "2", ss: "0x23",
+        armed: [], act: [".byte 0xF3, 0x0F, 0x01, 0xCA"],
     }
     pub(super) const CASE: Case = Case {
-        name: "cs-no-code",
-        rule: "CS names a data segment: #GP with the selector, as for IRET.",
+        name: "cs",
+        rule: "A CS slot with RPL 0, a stack level, or bit 63: #GP(0) each time.",
+        needs: Needs::FRED,
+        prepare: || route(13, 1, IST_FRAME),
+        act: ACT,
+        events: &[
+            Event { handler: Some(|frame| rewrite(frame, CS, 0x1_002B)), ..REFUSED_AGAIN },
+            Event { handler: Some(|frame| rewrite(frame, CS, 0x8000_0000_0000_002B)), ..REFUSED_AGAIN },
+            REFUSED,
+        ],
+        ..Case::NEW
+    };
+}
+
+mod rflags {
+    use super::*;
+    act_hand_built! {
+        name: "eretu.rflags", rip: ["push 0x1000"], cs: "0x2B", rflags: "0x1002", ss: "0x23",
+        armed: [], act: [".byte 0xF3, 0x0F, 0x01, 0xCA"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "rflags",
+        rule: "RFLAGS with an IOPL, with VM, bit 22 or 63, or without bit 1: #GP(0) each time.",
+        needs: Needs::FRED,
+        prepare: || route(13, 1, IST_FRAME),
+        act: ACT,
+        events: &[
+            Event { handler: Some(|frame| rewrite(frame, FLAGS, 0x2002)), ..REFUSED_AGAIN },
+            Event { handler: Some(|frame| rewrite(frame, FLAGS, 0x2_0002)), ..REFUSED_AGAIN },
+            Event { handler: Some(|frame| rewrite(frame, FLAGS, 0x40_0002)), ..REFUSED_AGAIN },
+            Event { handler: Some(|frame| rewrite(frame, FLAGS, 0x8000_0000_0000_0002)), ..REFUSED_AGAIN },
+            Event { handler: Some(|frame| rewrite(frame, FLAGS, 0)), ..REFUSED_AGAIN },
+            REFUSED,
+        ],
+        ..Case::NEW
+    };
+}
+
+mod ss {
+    use super::*;
+    act_hand_built! {
+        name: "eretu.ss", rip: ["push 0x1000"], cs: "0x2B", rflags: "2", ss: "0x20",
+        armed: [], act: [".byte 0xF3, 0x0F, 0x01, 0xCA"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "ss",
+        rule: "An SS slot with RPL 0 or 1, or bit 19 or 31: #GP(0) each time.",
+        needs: Needs::FRED,
+        prepare: || route(13, 1, IST_FRAME),
+        act: ACT,
+        events: &[
+            Event { handler: Some(|frame| rewrite(frame, SS, 0x21)), ..REFUSED_AGAIN },
+            Event { handler: Some(|frame| rewrite(frame, SS, 0x8_0023)), ..REFUSED_AGAIN },
+            Event { handler: Some(|frame| rewrite(frame, SS, 0x8000_0023)), ..REFUSED_AGAIN },
+            REFUSED,
+        ],
+        ..Case::NEW
+    };
+}
+
+mod rip {
+    use super::*;
+    act_hand_built! {
+        name: "eretu.rip", rip: ["movabs rcx, 0x0000800000000000", "push rcx"], cs: "0x2B", rflags: "2", ss: "0x23",
+        armed: [], act: [".byte 0xF3, 0x0F, 0x01, 0xCA"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "rip",
+        rule: "A RIP that is not canonical, for 64-bit mode: #GP(0) at ERETU, in ring 0.",
+        needs: Needs::FRED,
+        prepare: || route(13, 1, IST_FRAME),
+        act: ACT,
+        events: &[REFUSED],
+        ..Case::NEW
+    };
+}
+
+mod descriptors {
+    use super::*;
+    act_hand_built! {
+        name: "eretu.descriptors", rip: ["push 0x1000"], cs: "3", rflags: "2", ss: "0x23",
+        armed: [], act: [".byte 0xF3, 0x0F, 0x01, 0xCA"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "descriptors",
+        rule: "A CS that is null: #GP(0); ring 0's code, data, or beyond the GDT: #GP with the selector.",
         needs: Needs::FRED,
         flags: CaseFlags::TOUCHES_GDT,
-        prepare: route_gp,
+        prepare: || route(13, 1, IST_FRAME),
         act: ACT,
-        events: &[Event { error_code: 0x20, ..refused(0) }],
-        left: &NOTHING_POPPED,
+        events: &[
+            Event { handler: Some(|frame| rewrite(frame, CS, 0x0B)), ..REFUSED_AGAIN },
+            Event { error_code: 0x08, handler: Some(|frame| rewrite(frame, CS, 0x23)), ..REFUSED_AGAIN },
+            Event { error_code: 0x20, handler: Some(|frame| rewrite(frame, CS, 0xFFFB)), ..REFUSED_AGAIN },
+            Event { error_code: 0xFFF8, ..REFUSED },
+        ],
         ..Case::NEW
     };
 }
 
-mod ss_no_data {
+mod stack_descriptors {
     use super::*;
-    act_event_return! {
-        name: "eretu.ss-no-data", by: ".byte 0xF3, 0x0F, 0x01, 0xCA", ss: "0x1B", rflags: "2", cs: "0x2B",
-        armed: [], then: []
+    act_hand_built! {
+        name: "eretu.stack-descriptors", rip: ["push 0x1000"], cs: "0x2B", rflags: "2", ss: "3",
+        armed: [], act: [".byte 0xF3, 0x0F, 0x01, 0xCA"],
     }
     pub(super) const CASE: Case = Case {
-        name: "ss-no-data",
-        rule: "SS names a code segment: #GP with the selector, and CS is not loaded either.",
+        name: "stack-descriptors",
+        rule: "An SS that is null: #GP(0); code, ring 0's data, or beyond the GDT: #GP with the selector.",
         needs: Needs::FRED,
         flags: CaseFlags::TOUCHES_GDT,
-        prepare: route_gp,
+        prepare: || route(13, 1, IST_FRAME),
         act: ACT,
-        events: &[Event { error_code: 0x18, ..refused(0) }],
-        left: &NOTHING_POPPED,
+        events: &[
+            Event { handler: Some(|frame| rewrite(frame, SS, 0x2B)), ..REFUSED_AGAIN },
+            Event { error_code: 0x28, handler: Some(|frame| rewrite(frame, SS, 0x13)), ..REFUSED_AGAIN },
+            Event { error_code: 0x10, handler: Some(|frame| rewrite(frame, SS, 0xFFFB)), ..REFUSED_AGAIN },
+            Event { error_code: 0xFFF8, ..REFUSED },
+        ],
         ..Case::NEW
     };
 }
 
-mod stack_unmapped {
+mod without_fred {
     use super::*;
-    act! {
-        name: "eretu.stack-unmapped",
-        set: [],
-        armed: ["movabs rsp, 0x8000001F00"],
-        act: [".byte 0xF3, 0x0F, 0x01, 0xCA"],
+    act_hand_built! {
+        name: "eretu.without-fred", rip: ["movabs rcx, 0x8000000000000000", "push rcx"], cs: "0x2B", rflags: "2",
+        ss: "0x23", armed: [], act: [".byte 0xF3, 0x0F, 0x01, 0xCA"],
     }
     pub(super) const CASE: Case = Case {
-        name: "stack-unmapped",
-        rule: "A frame on an unmapped page: #PF of ring 0, a read of one of the five quadwords.",
-        needs: Needs::FRED,
+        name: "without-fred",
+        rule: "ERETU without CR4.FRED: #UD. With it: #GP(0), for the frame's RIP is not canonical.",
+        prepare: || {
+            route(6, 1, IST_FRAME);
+            route(13, 1, IST_FRAME);
+        },
         act: ACT,
-        events: &[Event {
-            rsp: Stack::At(0x0000_0080_0000_1F00),
-            event_data: 0x0000_0080_0000_1F08,
-            event_data_span: 0x20,
-            ..PF
-        }],
-        registers: Registers { cr2: 0x0000_0080_0000_1F08, cr2_span: 0x20, ..RESTING },
-        ..Case::NEW
-    };
-}
-
-mod undefined {
-    use super::*;
-    act_eretu! { name: "eretu.undefined", ss: "0x23", rflags: "2", cs: "0x2B", armed: [], user: [] }
-    pub(super) const CASE: Case = Case {
-        name: "undefined",
-        rule: "ERETU: a return to ring 3 and a #UD there under FRED, #UD itself under the IDT.",
-        needs: Needs::USER,
-        flags: CaseFlags::USER,
-        prepare: || route(6, 1, IST_FRAME),
-        act: ACT,
-        events: &[Event {
-            rip: Rip::After,
-            cs: USER_CS,
-            rsp: Stack::User,
-            ss: user_ss_slot(HARDWARE_EXCEPTION, 6),
-            csl: 0,
-            entry: 0,
-            ..UD
-        }],
-        idt: Some(&Idt { events: &[Event { rsp: Stack::ActBelow(0x40), ..UD }], left: Left::NEW }),
-        ..Case::NEW
-    };
-}
-
-mod undefined_ring3 {
-    use super::*;
-    act_ring3! { name: "eretu.undefined-ring3", set: [], act: [".byte 0xF3, 0x0F, 0x01, 0xCA"], }
-    pub(super) const CASE: Case = Case {
-        name: "undefined-ring3",
-        rule: "ERETU in ring 3: #UD, and not #GP.",
-        needs: Needs::USER,
-        flags: CaseFlags::USER,
-        prepare: || route(6, 1, IST_FRAME),
-        act: ACT,
-        events: &[Event {
-            cs: USER_CS,
-            rsp: Stack::User,
-            ss: user_ss_slot(HARDWARE_EXCEPTION, 6),
-            csl: 0,
-            entry: 0,
-            ..UD
-        }],
+        events: &[REFUSED],
+        idt: Some(&Idt { events: &[Event { rsp: FRAME, ..UD }], left: Left::NEW }),
         ..Case::NEW
     };
 }

@@ -62,6 +62,21 @@ pub fn set_dr0(address: u64) {
     Dr0::write(address);
 }
 
+/// Writes DR1.
+pub fn set_dr1(address: u64) {
+    Dr1::write(address);
+}
+
+/// Writes DR2.
+pub fn set_dr2(address: u64) {
+    Dr2::write(address);
+}
+
+/// Writes DR3.
+pub fn set_dr3(address: u64) {
+    Dr3::write(address);
+}
+
 /// IA32_DEBUGCTL.
 pub(crate) const DEBUGCTL: u32 = 0x1D9;
 

@@ -19,7 +19,7 @@ pub use crate::{
     paging,
     registers::{
         XFD, XFD_ERR, clear_task_switched, enable_components, read_msr, set_control, set_debugctl, set_dr0,
-        set_dr6, set_dr7, set_task_switched, write_msr,
+        set_dr1, set_dr2, set_dr3, set_dr6, set_dr7, set_task_switched, write_msr,
     },
     routes::{
         IST_FRAME, IST_OTHER, IST_UNMAPPED, UNMAPPED_TOP, entry_point, route, set_config,

@@ -62,6 +62,21 @@ pub fn set_dr0(address: u64) {
     Dr0::write(address);
 }
 
+/// Writes DR1.
+pub fn set_dr1(address: u64) {
+    Dr1::write(address);
+}
+
+/// Writes DR2.
+pub fn set_dr2(address: u64) {
+    Dr2::write(address);
+}
+
+/// Writes DR3.
+pub fn set_dr3(address: u64) {
+    Dr3::write(address);
+}
+
 /// IA32_DEBUGCTL.
 pub(crate) const DEBUGCTL: u32 = 0x1D9;
 
@@ -151,6 +166,8 @@ pub fn enable_components(components: u32) {
 /// The registers that a judge looks at, as every case finds them at its start.
 ///
 /// `xfd` says whether the XFD MSRs exist. DR7 comes first: a breakpoint may still be armed.
+// Inlined at each call it would make the image larger.
+#[inline(never)]
 pub(crate) fn rest(xfd: bool) {
     set_dr7(0x400);
     set_dr0(0);

@@ -15,8 +15,11 @@ const NE: u64 = 1 << 5;
 /// CR4.OSXMMEXCPT.
 const OSXMMEXCPT: u64 = 1 << 10;
 
+/// Writes a program.
+type Program = fn(&mut CodeAssembler);
+
 /// A guest whose x87 status word has IE, which is not masked.
-fn pending(program: fn(&mut CodeAssembler)) -> Guest {
+fn pending(program: Program) -> Guest {
     let mut g = Guest::fred().with(program);
     g.cpu.cr0 |= NE;
     g.cpu.xstate.fxsave[..4].copy_from_slice(&[0x7E, 0x03, 0x81, 0x80]);
@@ -26,7 +29,7 @@ fn pending(program: fn(&mut CodeAssembler)) -> Guest {
 /// SDM vol. 3, "Interrupt 16".
 #[test]
 fn waiting_instructions_report_a_pending_x87_exception() {
-    let waiting: [fn(&mut CodeAssembler); 4] = [
+    let waiting: [Program; 4] = [
         |a| a.wait().unwrap(),
         |a| a.fnop().unwrap(),
         |a| a.fldcw(word_ptr(DATA)).unwrap(),
@@ -40,7 +43,7 @@ fn waiting_instructions_report_a_pending_x87_exception() {
 /// SDM vol. 1, "x87 FPU Control Instructions": the no-wait forms.
 #[test]
 fn other_instructions_do_not() {
-    let others: [fn(&mut CodeAssembler); 4] = [
+    let others: [Program; 4] = [
         |a| a.fninit().unwrap(),
         |a| a.fnclex().unwrap(),
         |a| a.fnstsw(ax).unwrap(),
@@ -55,7 +58,7 @@ fn other_instructions_do_not() {
 }
 
 /// A comparison of XMM0 = `a` with XMM1 = `b`, and MXCSR.
-fn comparing(program: fn(&mut CodeAssembler), a: f32, b: f32, mxcsr: u32) -> Guest {
+fn comparing(program: Program, a: f32, b: f32, mxcsr: u32) -> Guest {
     let mut g = Guest::fred().with(program);
     g.cpu.cr4 |= OSXMMEXCPT;
     g.cpu.xstate.fxsave[160..164].copy_from_slice(&a.to_le_bytes());
@@ -92,7 +95,7 @@ fn an_sse_exception_that_is_not_masked() {
 /// SDM vol. 2, COMISS and UCOMISS: ZF, PF and CF; MXCSR after it.
 #[test]
 fn comparisons() {
-    let cases: [(fn(&mut CodeAssembler), f32, f32, u32, u64, u32); 7] = [
+    let cases: [(Program, f32, f32, u32, u64, u32); 7] = [
         (comiss, 1.0, 2.0, 0x1F80, 0x03, 0x1F80),
         (comiss, 2.0, 1.0, 0x1F80, 0x02, 0x1F80),
         (comiss, -0.0, 0.0, 0x1F80, 0x42, 0x1F80),

@@ -3,6 +3,7 @@
 use crate::address::Address;
 use crate::case::{Cancel, Case};
 use crate::judge::event::{Event, Rip};
+use protocol::mailbox::DELIVERIES;
 use protocol::name;
 use protocol::note::{CancelNote, CaseFlags, CaseNote, ImageNote, NAME, NAME_SIZE, Note, TYPE};
 use protocol::text::fixed;
@@ -75,6 +76,12 @@ pub const fn note<const CASES: usize>(
     while index < CASES {
         assert!(name::is_valid(cases[index].name), "a case's name breaks protocol::name::RULE");
         assert!(!cases[index].rule.is_empty(), "a case says no rule");
+        let most = if cases[index].events.len() > cases[index].idt_events().len() {
+            cases[index].events.len()
+        } else {
+            cases[index].idt_events().len()
+        };
+        assert!(most <= DELIVERIES, "a case has more events than the mailbox has places");
         let mut other = 0;
         while other < index {
             assert!(!name::is_same(cases[other].name, cases[index].name), "two cases have one name");
@@ -135,7 +142,7 @@ impl Case {
             cancel: match (self.events, self.cancel) {
                 ([event, ..], Cancel::Payload { payload, rflags }) => CancelNote {
                     rip: match event.rip {
-                        Rip::Act => self.act.act,
+                        Rip::Act | Rip::Plus(_) => self.act.act,
                         Rip::After | Rip::Last | Rip::Entry(_) | Rip::UserEntry(_) => self.act.after,
                     },
                     payload: Address::new(payload),

@@ -18,11 +18,12 @@ pub use crate::{
     layout::{FRAME_STACK, FRAME_TOP, OTHER_STACK, USER_STACK},
     paging,
     registers::{
-        XFD, XFD_ERR, enable_components, read_msr, set_control, set_debugctl, set_dr0, set_dr6, set_dr7,
-        set_task_switched, write_msr,
+        XFD, XFD_ERR, clear_task_switched, enable_components, read_msr, set_control, set_debugctl, set_dr0,
+        set_dr1, set_dr2, set_dr3, set_dr6, set_dr7, set_task_switched, write_msr,
     },
     routes::{
-        IST_FRAME, IST_OTHER, IST_UNMAPPED, UNMAPPED_TOP, route, set_config, set_interrupt_level, set_stack,
+        IST_FRAME, IST_OTHER, IST_UNMAPPED, UNMAPPED_TOP, entry_point, route, set_config,
+        set_interrupt_level, set_stack,
     },
     segments::set_descriptor,
     tiles,

@@ -62,6 +62,21 @@ pub fn set_dr0(address: u64) {
     Dr0::write(address);
 }
 
+/// Writes DR1.
+pub fn set_dr1(address: u64) {
+    Dr1::write(address);
+}
+
+/// Writes DR2.
+pub fn set_dr2(address: u64) {
+    Dr2::write(address);
+}
+
+/// Writes DR3.
+pub fn set_dr3(address: u64) {
+    Dr3::write(address);
+}
+
 /// IA32_DEBUGCTL.
 pub(crate) const DEBUGCTL: u32 = 0x1D9;
 
@@ -97,6 +112,12 @@ fn load_xmm(halves: &[u64; 4]) {
 pub fn set_task_switched() {
     // SAFETY: compiled code uses neither x87 nor SSE.
     unsafe { Cr0::write_raw(Cr0::read_raw() | CR0_TS) }
+}
+
+/// Clears CR0.TS.
+pub fn clear_task_switched() {
+    // SAFETY: clears CR0.TS, nothing else.
+    unsafe { asm!("clts", options(nostack, preserves_flags)) }
 }
 
 /// CR0 and CR4 of the run, once a case has changed them; 0 before.
@@ -157,8 +178,7 @@ pub(crate) fn rest(xfd: bool) {
     }
     set_cr2(RESTING.cr2);
     rest_control();
-    // SAFETY: clears CR0.TS, nothing else.
-    unsafe { asm!("clts", options(nostack, preserves_flags)) }
+    clear_task_switched();
     load_xmm(&XMM);
     if xfd {
         write_msr(XFD, 0);

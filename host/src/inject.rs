@@ -1,6 +1,6 @@
 //! NMIs and external interrupts that the host injects because a case asks for them.
 
-use crate::session::Session;
+use crate::session::{AtHalt, Session};
 use crate::stops::probe::guest::ProbeAct;
 use crate::stops::probe::{Prober, Support};
 use protocol::note::{CaseFlags, INTERRUPT};
@@ -20,6 +20,12 @@ pub fn at_armed(session: &mut Session<'_>, flags: CaseFlags) -> Result<(), VcpuE
     }
     if flags.contains(CaseFlags::INTERRUPT_AT_ARMED) {
         session.raise_interrupt(INTERRUPT);
+    }
+    if flags.contains(CaseFlags::NMI_AT_HALT) {
+        session.end_halt(AtHalt::Nmi);
+    }
+    if flags.contains(CaseFlags::INTERRUPT_AT_HALT) {
+        session.end_halt(AtHalt::Interrupt(INTERRUPT));
     }
     Ok(())
 }

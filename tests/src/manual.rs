@@ -54,6 +54,15 @@ pub const SS_NESTED: u64 = 1 << 58;
 
 /// RFLAGS with every flag clear: bit 1 is always 1.
 pub const RFLAGS: u64 = 1 << 1;
+/// RFLAGS with every flag set that an act can have without an event of its own: AC, NT, IOPL 3, OF, DF, SF, ZF,
+/// AF, PF, CF. Some of them would be lost by a delivery that computes RFLAGS.
+pub const RICH: u64 = 0x0004_7CD7;
+/// The same in ring 3, to which ERETU returns with an IOPL of 0 only.
+pub const USER_RICH: u64 = 0x0004_4CD7;
+/// What a gate of the IDT makes of [`RICH`]: NT is clear.
+pub const GATED_RICH: u64 = 0x0004_3CD7;
+/// What it makes of [`USER_RICH`].
+pub const GATED_USER_RICH: u64 = 0x0004_0CD7;
 /// RFLAGS.TF.
 pub const TF: u64 = 1 << 8;
 /// RFLAGS.IF.

@@ -120,6 +120,8 @@ pub struct Frame {
 pub enum Rip {
     /// The act itself: a fault.
     Act,
+    /// So many bytes after the act's first instruction.
+    Plus(u64),
     /// The instruction after it: a trap, or a fault of the second act.
     After,
     /// The instruction after the second act.
@@ -135,6 +137,8 @@ pub enum Rip {
 pub enum Stack {
     /// Where acts start in ring 0.
     Act,
+    /// So many bytes below that.
+    ActBelow(u64),
     /// Where they start in ring 3.
     User,
     /// So many bytes below the end of the frame stack.

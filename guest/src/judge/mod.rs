@@ -7,81 +7,18 @@ pub mod disturbed;
 pub mod event;
 pub mod general;
 mod left;
+mod places;
 
 use crate::options::DeliveryMode;
 use disturbed::Registers;
-use event::{Event, Rip, Stack, Top};
+use event::{Event, Rip};
 use general::General;
 pub use left::Left;
+pub use places::Places;
 use protocol::delivery::Delivery;
 use protocol::disturbance::Disturbance;
 use protocol::field::Field;
 use protocol::mailbox::RETURNED;
-
-/// Where things lie in this image: what the symbols in an [`Event`] stand for.
-#[derive(Clone, Copy, Debug)]
-pub struct Places {
-    /// The act's first instruction.
-    pub act: u64,
-    /// The instruction after the act.
-    pub after: u64,
-    /// The instruction after the second act.
-    pub last: u64,
-    /// RSP while an act runs in ring 0.
-    pub act_rsp: u64,
-    /// RSP while an act runs in ring 3.
-    pub user_rsp: u64,
-    /// Just past the frame stack, the linear address of the frame page.
-    pub frame_stack_end: u64,
-    /// Just past the stack of other events.
-    pub other_stack_end: u64,
-    /// Just past the act stack.
-    pub act_stack_end: u64,
-    /// The FRED entry page.
-    pub entry_page: u64,
-    /// The first of the IDT stubs, 16 bytes each.
-    pub idt_stubs: u64,
-}
-
-impl Places {
-    fn rip(&self, rip: Rip, delivery: DeliveryMode) -> u64 {
-        match rip {
-            Rip::Act => self.act,
-            Rip::After => self.after,
-            Rip::Last => self.last,
-            Rip::Entry(vector) => self.entry(vector, 0x100, delivery),
-            Rip::UserEntry(vector) => self.entry(vector, 0, delivery),
-        }
-    }
-
-    fn entry(&self, vector: u64, offset: u64, delivery: DeliveryMode) -> u64 {
-        match delivery {
-            DeliveryMode::Fred => self.entry_page + offset,
-            DeliveryMode::Idt => self.idt_stubs + 0x10 * vector,
-        }
-    }
-
-    fn stack(&self, stack: Stack, delivery: DeliveryMode) -> u64 {
-        match stack {
-            Stack::Act => self.act_rsp,
-            Stack::User => self.user_rsp,
-            Stack::Frame(below) => self.frame_stack_end - below,
-            Stack::Handler(idt_frame_bytes) => match delivery {
-                DeliveryMode::Fred => self.frame_stack_end - 0x40,
-                DeliveryMode::Idt => self.frame_stack_end - idt_frame_bytes,
-            },
-            Stack::At(address) => address,
-        }
-    }
-
-    fn top(&self, top: Top) -> u64 {
-        match top {
-            Top::Frame(below) => self.frame_stack_end - below,
-            Top::Other(below) => self.other_stack_end - below,
-            Top::Act(below) => self.act_stack_end - below,
-        }
-    }
-}
 
 /// What the machine is like.
 #[derive(Clone, Copy, Debug)]
@@ -136,37 +73,35 @@ pub fn judge(
     let Expected { events, left, .. } = *expected;
     compare(0, Field::Entries, events.len() as u64, seen.entries as u64);
     let captured = &seen.deliveries[..seen.deliveries.len().min(seen.entries as usize)];
-    let mut general = seen.armed;
     let literal =
         |event: Option<&Event>| *event.and_then(|event| event.registers).unwrap_or(expected.registers);
     let first = literal(events.first());
-    // What the case says of the last entry, and what must have been read there.
-    let mut last = (first, first.disturbed(events.first(), seen.disturbances));
-    let mut came_here = true;
-    for (index, (event, got)) in events.iter().zip(captured).enumerate() {
-        if index > 0 {
+    let mut state = State {
+        general: seen.armed,
+        last: (first, first.disturbed(events.first(), seen.disturbances)),
+        came_here: true,
+    };
+    for index in as_captured(events) {
+        let (Some(event), Some(got)) = (events.get(index), captured.get(index)) else { continue };
+        if index > 0 || interrupted(events, index) {
             let literal = literal(Some(event));
-            last = (literal, literal.following(last, Some(event), event.written));
-        }
-        general = general::changed(general, event.general);
-        if event.input {
-            general[General::Rax as usize] = general[General::Rax as usize] & !0xFF | u64::from(seen.input);
+            // The event's own effects on registers came before those of the one that interrupted its handler.
+            let effects = Some(event).filter(|_| !interrupted(events, index));
+            state.last = (literal, literal.following(state.last, effects, event.written));
         }
         let compare = &mut |field, expected, got| compare(index as u32, field, expected, got);
         judge_frame(event, places, machine.delivery, got, compare);
-        judge_registers(&last.1, Some(event), machine, got, compare);
-        // An event that came elsewhere finds other registers there, and so does what comes after it.
-        came_here &= got.frame[1] == places.rip(event.rip, machine.delivery);
-        if came_here {
-            general::compare(&general, (&got.general, &got.xmm), has_xmm(&last.1), compare);
-        }
+        judge_registers(&state.last.1, Some(event), machine, got, compare);
+        state.judge_general(event, places, machine, (got, seen.input), compare);
     }
+    let State { last, came_here, .. } = state;
     if came_here && events.len() == seen.entries as usize {
+        let last_captured = as_captured(events).last();
         left::judge(
             left,
             &left::Before {
-                event: events.last(),
-                captured: captured.last(),
+                event: last_captured.map(|index| &events[index]),
+                captured: last_captured.and_then(|index| captured.get(index)),
                 registers: last,
                 armed: seen.armed,
             },
@@ -177,6 +112,54 @@ pub fn judge(
                 compare(RETURNED, field, expected, got);
             },
         );
+    }
+}
+
+/// The events' places in the order in which they are captured: one that comes before a handler's first instruction is
+/// captured before that handler captures its own.
+fn as_captured(events: &[Event]) -> impl Iterator<Item = usize> {
+    (0..events.len()).map(|index| match index.checked_sub(1) {
+        _ if interrupted(events, index) => index + 1,
+        Some(before) if interrupted(events, before) => before,
+        _ => index,
+    })
+}
+
+/// Whether the next event comes before this one's handler has run.
+fn interrupted(events: &[Event], index: usize) -> bool {
+    events.get(index + 1).is_some_and(|next| matches!(next.rip, Rip::Entry(_) | Rip::UserEntry(_)))
+}
+
+/// What is known after some entries.
+struct State {
+    /// The general registers.
+    general: [u64; 15],
+    /// What the case says of the other registers at the last entry, and what they must have read.
+    last: (Registers, Registers),
+    /// Whether every event so far came where it must.
+    came_here: bool,
+}
+
+impl State {
+    /// Compares the general registers. An event that came elsewhere finds others there, and so does what comes after
+    /// it.
+    fn judge_general(
+        &mut self,
+        event: &Event,
+        places: &Places,
+        machine: Machine,
+        (got, input): (&Delivery, u8),
+        compare: &mut dyn FnMut(Field, u64, u64),
+    ) {
+        self.general = general::changed(self.general, event.general);
+        if event.input {
+            self.general[General::Rax as usize] =
+                self.general[General::Rax as usize] & !0xFF | u64::from(input);
+        }
+        self.came_here &= got.frame[1] == places.rip(event.rip, machine.delivery);
+        if self.came_here {
+            general::compare(&self.general, (&got.general, &got.xmm), has_xmm(&self.last.1), compare);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod later;
 mod open;
 
+use super::event::{Stack, Top};
 use super::*;
 use protocol::compared::{self, FRED_FRAME, IDT_FRAME, REGISTERS as AT_ENTRY, RETURNED as AT_END};
 use protocol::field::GENERAL;

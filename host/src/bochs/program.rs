@@ -115,7 +115,8 @@ impl Program {
             more,
         };
         let configuration = MemoryFile::new(configuration.to_string().as_bytes())?;
-        let go = MemoryFile::new(b"c\n")?;
+        // The debugger stops before the first instruction, and where a triple fault has reset the processor.
+        let go = MemoryFile::new(b"c\nc\n")?;
         let mut command = Command::new(&self.program);
         command.args(["-q", "-f", &configuration.path()]);
         if self.debugger {

@@ -169,6 +169,38 @@ mod tests {
         Used { id, cut, useful }
     }
 
+    /// What is said of a behaviour that failed in `kills` cases, with these counts.
+    fn defect(behaviour: &'static Behaviour, kills: usize, totals: Totals) -> Option<String> {
+        let report = Report::new(&"db/step:fred:cold".parse().unwrap(), "model", None);
+        let kill = Kill { scenarios: 1, first: report };
+        let kills = (0..kills).map(|case| (case.to_string(), kill.clone())).collect();
+        Row { behaviour, totals, kills, errors: Vec::new() }.defect()
+    }
+
+    #[test]
+    fn a_skip_is_a_defect_of_every_behaviour() {
+        let skip =
+            |behaviour, kills| defect(behaviour, kills, Totals { skip: 1, fail: kills, ..Totals::default() });
+        for said in [skip(&behaviour::CORRECT, 0), skip(&behaviour::flaws::NESTED_LOST, KILLS)] {
+            assert!(
+                said.is_some_and(
+                    |said| said.ends_with("1 scenarios were skipped; the model can do everything")
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_correct_behaviour_fails_and_a_wrong_one_passes_is_a_defect() {
+        let [correct, wrong] = [&behaviour::CORRECT, &behaviour::flaws::NESTED_LOST];
+        let none = Totals { pass: 9, ..Totals::default() };
+        assert_eq!(defect(correct, 0, none), None);
+        assert!(defect(correct, 1, Totals { fail: 1, ..none }).is_some());
+        assert!(defect(correct, 0, Totals { error: 1, ..none }).is_some());
+        assert_eq!(defect(wrong, KILLS, Totals { fail: 9, error: 1, ..none }), None);
+        assert!(defect(wrong, KILLS - 1, Totals { fail: 9, ..none }).is_some());
+    }
+
     #[test]
     fn a_case_that_catches_nothing_is_marked_or_a_defect() {
         let controls = [used(false, false), used(false, false)];

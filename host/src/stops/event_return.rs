@@ -12,6 +12,7 @@ use super::how::{Again, CutStop, How, StopFacts, Target, Way};
 use super::number::number;
 use super::probe::guest::ProbeAct;
 use super::probe::{Prober, Support};
+use crate::image::DeliveryMode;
 use crate::session::{Session, Stopped};
 use protocol::disturbance::Phase;
 use protocol::note::CaseFlags;
@@ -54,8 +55,11 @@ impl How for Return {
         // An NMI is blocked until the return of another, or where the host has blocked NMIs. Otherwise it comes
         // before the return, and not where the case expects it.
         let flags = target.case.flags;
-        !flags.contains(CaseFlags::NMI_AT_CUT)
-            || flags.intersects(CaseFlags::NMI_AT_ARMED | CaseFlags::BLOCK_NMI)
+        let nmi_waits = !flags.contains(CaseFlags::NMI_AT_CUT)
+            || flags.intersects(CaseFlags::NMI_AT_ARMED | CaseFlags::BLOCK_NMI);
+        // Under the IDT the return of a software event is as any other's: no hypervisor that is wrong fails it.
+        let soft = target.delivery == DeliveryMode::Idt && flags.contains(CaseFlags::SOFT);
+        nmi_waits && !soft
     }
 
     fn actions(&self, payload: bool) -> &'static [Action] {

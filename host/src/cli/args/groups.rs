@@ -64,7 +64,7 @@ impl BochsArgs {
 /// Which of the scenarios that the filters mean.
 #[derive(Clone, Copy, Args)]
 pub(crate) struct PartArgs {
-    /// Only a selection in which each event meets each stop, and each case meets block@frame:migrate
+    /// Only a selection in which each event meets each stop but storms, and each case meets block@frame:migrate
     #[arg(long)]
     pub(crate) cover: bool,
     /// Only part K of N: a scenario's id decides which part it is in

@@ -29,7 +29,8 @@ pub(super) fn run(
     let parts = parts.map(|part| of_part(arguments, (jobs > 1).then_some(part)));
     let known = KnownIssues::default();
     let again = |_: &_| None;
-    let facts = HostFacts::default();
+    // Those of the kernel under test come with the first part's end.
+    let facts = HostFacts { midflight: env!("CARGO_PKG_VERSION").to_owned(), ..HostFacts::default() };
     let how = Reporting { format: args.format, known: &known, facts, again: &again, times: 1 };
     let mut printer = Printer::new(how, stdout().lock());
     printer.bar = progress_bar("kvm", meant.count);

@@ -59,6 +59,12 @@ impl Case {
         cancel: Cancel::No,
     };
 
+    /// The case as the image keeps it: its rule is in the note already.
+    #[must_use]
+    pub const fn without_rule(self) -> Self {
+        Self { rule: "", ..self }
+    }
+
     /// What the act must bring about.
     #[must_use]
     pub fn expected(&self, delivery: DeliveryMode) -> Expected<'_> {

@@ -166,6 +166,8 @@ pub fn enable_components(components: u32) {
 /// The registers that a judge looks at, as every case finds them at its start.
 ///
 /// `xfd` says whether the XFD MSRs exist. DR7 comes first: a breakpoint may still be armed.
+// Inlined at each call it would make the image larger.
+#[inline(never)]
 pub(crate) fn rest(xfd: bool) {
     set_dr7(0x400);
     set_dr0(0);

@@ -29,6 +29,8 @@ pub const XMM: [u64; 4] =
     [0x0706_0504_0302_0100, 0x0F0E_0D0C_0B0A_0908, 0x1716_1514_1312_1110, 0x1F1E_1D1C_1B1A_1918];
 
 /// `registers` with these changes.
+// Inlined at each call it would make the image larger.
+#[inline(never)]
 pub(super) fn changed(mut registers: [u64; 15], changes: &[(General, u64)]) -> [u64; 15] {
     for (register, value) in changes {
         registers[*register as usize] = *value;
@@ -37,6 +39,8 @@ pub(super) fn changed(mut registers: [u64; 15], changes: &[(General, u64)]) -> [
 }
 
 /// Compares every general register, and XMM0 and XMM1 unless CR0 keeps instructions from them.
+// Inlined at each call it would make the image larger.
+#[inline(never)]
 pub(super) fn compare(
     expected: &[u64; 15],
     got: (&[u64; 15], &[u64; 4]),

@@ -171,6 +171,8 @@ const fn has_xmm(registers: &Registers) -> bool {
     registers.cr0 & 0b1100 == 0
 }
 
+// Inlined at each call it would make the image larger.
+#[inline(never)]
 fn judge_registers(
     registers: &Registers,
     event: Option<&Event>,

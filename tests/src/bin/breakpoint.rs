@@ -175,7 +175,7 @@ mod before_int3 {
 
 mod detect_write {
     use super::*;
-    act! { name: "breakpoint.detect-write", set: [], armed: [], act: ["mov dr7, rbx"], }
+    act! { name: "breakpoint.detect-write", set: ["mov ebx, 0x401"], armed: [], act: ["mov dr7, rbx"], }
     pub(super) const CASE: Case = Case {
         name: "detect-write",
         rule: "A write to DR7 under GD: a fault with BD; GD is clear at entry, and nothing else was written.",

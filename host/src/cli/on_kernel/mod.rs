@@ -64,7 +64,7 @@ fn default_arguments(all: bool) -> Vec<OsString> {
 fn parsed(arguments: &[OsString]) -> Result<Cli, CliError> {
     let program = OsString::from("midflight");
     Cli::try_parse_from(std::iter::once(&program).chain(arguments))
-        .map_err(|error| CliError::Usage(format!("after `--`: {error}")))
+        .map_err(|error| CliError::Usage(format!("after `--`: {}", error.to_string().trim_end())))
 }
 
 /// How many emulators run at a time.

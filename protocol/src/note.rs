@@ -102,7 +102,8 @@ bitflags::bitflags! {
         const NMI_AT_CUT = 1 << 3;
         /// The host blocks NMIs at `Armed`.
         const BLOCK_NMI = 1 << 4;
-        /// The host raises external interrupt [`INTERRUPT`] at `Armed`.
+        /// The host raises an external interrupt at `Armed`: the case's first event, if it is one, or else
+        /// [`INTERRUPT`].
         const INTERRUPT_AT_ARMED = 1 << 5;
         /// The host raises external interrupt [`INTERRUPT`] while the delivery is stopped.
         const INTERRUPT_AT_CUT = 1 << 6;
@@ -120,7 +121,7 @@ bitflags::bitflags! {
         const CONFORMANCE = 1 << 8;
         /// The act waits in HLT, and the host injects an NMI there.
         const NMI_AT_HALT = 1 << 11;
-        /// The act waits in HLT, and the host raises external interrupt [`INTERRUPT`] there.
+        /// The act waits in HLT, and the host raises an external interrupt there, of the same vector as at `Armed`.
         const INTERRUPT_AT_HALT = 1 << 12;
         /// The act ends in a shutdown: there is no verdict, and the host passes the case when no handler was
         /// entered since `Armed`.
@@ -130,7 +131,7 @@ bitflags::bitflags! {
     }
 }
 
-/// The vector of the external interrupts that the host raises.
+/// The vector of an external interrupt that the host raises where it is not the case's first event.
 pub const INTERRUPT: u8 = 31;
 
 /// What the host needs in order to put the case's event into the queue itself, at `Armed`.

@@ -45,7 +45,7 @@ fn stop_at(machine: &ModelMachine, image: &Image, ready: &VmState, index: u16, p
     for _ in 0..3 {
         session.choose_case(index).unwrap();
         assert_eq!(session.advance().unwrap(), Stopped::Doorbell(Doorbell::Armed(index)));
-        inject::at_armed(&mut session, case.flags).unwrap();
+        inject::at_armed(&mut session, case).unwrap();
         session.vcpu.set_page_access(page, PageAccess::Blocked).unwrap();
         match session.advance_past_io().unwrap() {
             Stopped::Exit(Exit::Fault { gpa: Some(gpa) }) => assert_eq!(gpa & !0xFFF, page),

@@ -54,11 +54,11 @@ impl Attempt<'_, '_, '_> {
         self.runner.rang(Doorbell::Armed(self.index), &mut self.session)?;
         match self.scenario.plan {
             Plan::Cold => {
-                inject::at_armed(&mut self.session, self.case.flags)?;
+                inject::at_armed(&mut self.session, self.case)?;
                 self.run_to_done()
             }
             Plan::None => {
-                inject::at_armed(&mut self.session, self.case.flags)?;
+                inject::at_armed(&mut self.session, self.case)?;
                 if !self.runner.path.is_empty() {
                     self.migrate()?;
                 }
@@ -67,7 +67,7 @@ impl Attempt<'_, '_, '_> {
             Plan::Cut(stop, action) => {
                 let way = stop.how().way();
                 way.prepare(&mut self.session)?;
-                inject::at_armed(&mut self.session, self.case.flags)?;
+                inject::at_armed(&mut self.session, self.case)?;
                 match way {
                     Way::Cut(stop) => self.cut_and_judge(stop, action),
                     Way::Unseen(unseen) => self.unseen(unseen),

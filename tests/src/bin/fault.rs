@@ -23,7 +23,7 @@ guest::image! {
     spec: "SDM vol. 3 ch. 6 interrupts 0, 6, 12, 13; ch. 8 FRED",
     cases: [
         divide_overflow::CASE, idiv_minimum::CASE, lock_register::CASE, push_es::CASE, ud1_unmapped::CASE,
-        push_not_canonical::CASE, rbp_not_canonical::CASE, rbp_ring3::CASE, movaps_unaligned::CASE, mov_cr4::CASE,
+        push_not_canonical::CASE, rbp_not_canonical::CASE, rbp_ring3::CASE, movaps_unaligned::CASE, mov_cr8::CASE,
         mov_dr7::CASE, wrmsr::CASE, mov_cr0_ring3::CASE,
     ],
 }
@@ -33,6 +33,14 @@ const DE: Event = Event { vector: 0, ss: ss_slot(HARDWARE_EXCEPTION, 0), ..Event
 /// #SS(0).
 const SS: Event =
     Event { vector: 12, ss: ss_slot(HARDWARE_EXCEPTION, 12), idt_frame_bytes: 48, ..Event::NEW };
+
+/// CR8, which is 0 by default.
+fn cr8() -> u64 {
+    let cr8: u64;
+    // SAFETY: reads a register.
+    unsafe { core::arch::asm!("mov {}, cr8", out(reg) cr8, options(nomem, nostack, preserves_flags)) };
+    cr8
+}
 
 mod divide_overflow {
     use super::*;
@@ -185,15 +193,16 @@ mod movaps_unaligned {
     };
 }
 
-mod mov_cr4 {
+mod mov_cr8 {
     use super::*;
-    act! { name: "fault.mov-cr4", set: ["movabs rcx, 0x8000000000000020"], armed: [], act: ["mov cr4, rcx"], }
+    act! { name: "fault.mov-cr8", set: ["mov ecx, 0x10"], armed: [], act: ["mov cr8, rcx"], }
     pub(super) const CASE: Case = Case {
-        name: "mov-cr4",
-        rule: "MOV to CR4 with bit 63: #GP(0).",
+        name: "mov-cr8",
+        rule: "MOV to CR8 of 16: #GP(0).",
         prepare: || route(13, 1, IST_FRAME),
         act: ACT,
         events: &[GP],
+        results: &[Check { expected: 0, read: cr8 }],
         cancel: Cancel::Payload { payload: 0, rflags: 0 },
         ..Case::NEW
     };

@@ -6,8 +6,9 @@
 //!
 //! Out: MMX, which the model does not offer.
 //!
-//! Known bugs that fail it: #NM decided by the guest's CR0 without EM or MP (KVM's lazy FPU, vmx_update_exception_bitmap
-//! with CR0_TS shadowed); the #PF of the operand before the #NM; CR0.EM, MP or TS lost in a migration.
+//! Known bugs that fail it: CR0.TS of the host instead of the guest's, where ring 3 runs on the processor itself
+//! (seen under kvm_pvm); #NM decided without EM or MP by a hypervisor that owns CR0.TS; the #PF of the operand
+//! before the #NM; CR0.EM, MP or TS lost in a migration.
 #![no_std]
 #![no_main]
 

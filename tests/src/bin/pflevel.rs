@@ -4,8 +4,8 @@
 //! address reported; R/W, U/S and XD count on every level, and one refusal is enough ("Determination of Access
 //! Rights", SDM vol. 3 ch. 5). A fault does not set the dirty flag.
 //!
-//! Out: whether a refused walk sets accessed flags, which the manual leaves open; 5-level paging, as the image
-//! boots with 4 levels.
+//! The last level's rights are the cases of the images `pf` and `pferr`. Out: whether a refused walk sets accessed
+//! flags, which the manual leaves open; 5-level paging, as the image boots with 4 levels.
 //!
 //! Known bugs that fail it: a software walk that takes the access from the last level alone (the accumulated
 //! pte_access of FNAME(walk_addr_generic)), or reports the address of the entry; a shadow page reused with the
@@ -23,9 +23,9 @@ guest::image! {
     spec: "SDM vol. 3 ch. 5 4-level paging, access rights",
     cases: [
         missing_pml4::CASE, missing_pdpt::CASE, missing_pd::CASE, missing_pt::CASE,
-        read_only_pml4::CASE, read_only_pdpt::CASE, read_only_pd::CASE, read_only_pt::CASE,
-        supervisor_pml4::CASE, supervisor_pdpt::CASE, supervisor_pd::CASE, supervisor_pt::CASE,
-        no_execute_pml4::CASE, no_execute_pdpt::CASE, no_execute_pd::CASE, no_execute_pt::CASE,
+        read_only_pml4::CASE, read_only_pdpt::CASE, read_only_pd::CASE,
+        supervisor_pml4::CASE, supervisor_pdpt::CASE, supervisor_pd::CASE,
+        no_execute_pml4::CASE, no_execute_pdpt::CASE, no_execute_pd::CASE,
     ],
 }
 
@@ -174,12 +174,6 @@ read_only! {
     "A write, R/W clear in the page-directory entry alone: 0x3.",
     [TABLE, TABLE, P | U | A, P | W | U | A]
 }
-read_only! {
-    read_only_pt, "pflevel.read-only-pt", "read-only-pt",
-    "A write, R/W clear in the page-table entry alone: 0x3, and the page stays clean.",
-    [TABLE, TABLE, TABLE, P | U | A]
-}
-
 supervisor! {
     supervisor_pml4, "pflevel.supervisor-pml4", "supervisor-pml4",
     "A read in ring 3, U/S clear in the PML4 entry alone: 0x5.",
@@ -195,12 +189,6 @@ supervisor! {
     "A read in ring 3, U/S clear in the page-directory entry alone: 0x5.",
     [TABLE, TABLE, P | W | A, PAGE]
 }
-supervisor! {
-    supervisor_pt, "pflevel.supervisor-pt", "supervisor-pt",
-    "A read in ring 3, U/S clear in the page-table entry alone: 0x5.",
-    [TABLE, TABLE, TABLE, P | W | A | D]
-}
-
 no_execute! {
     no_execute_pml4, "pflevel.no-execute-pml4", "no-execute-pml4",
     "A fetch, XD in the PML4 entry alone: 0x11.",
@@ -215,9 +203,4 @@ no_execute! {
     no_execute_pd, "pflevel.no-execute-pd", "no-execute-pd",
     "A fetch, XD in the page-directory entry alone: 0x11.",
     [TABLE, TABLE, TABLE | XD, PAGE]
-}
-no_execute! {
-    no_execute_pt, "pflevel.no-execute-pt", "no-execute-pt",
-    "A fetch, XD in the page-table entry alone: 0x11.",
-    [TABLE, TABLE, TABLE, PAGE | XD]
 }

@@ -6,9 +6,10 @@
 //! registers as they were, RSP of PUSH and POP too; REP leaves them as of the iteration that faults (SDM vol. 3
 //! ch. 6, "Faults"; vol. 2, REP). A fault at an RSP or RBP address is #PF, as everywhere.
 //!
-//! Known bugs that fail it: the first page's address for the second page's fault (kvm_fixup_and_inject of an emulated
-//! access); RSP or RCX committed before the store (em_push, "KVM: x86: emulator: rep string progress"); event data
-//! of the first fault in the second one's frame; a fault in a handler taken for a double fault.
+//! Known bugs that fail it: half of a straddling write done before its second page faults (emulator_read_write of
+//! KVM, seen under kvm_pvm); the first page's address for the second page's fault; RSP or RCX changed before the
+//! store (em_push); event data of the first fault in the second one's frame; a fault in a handler taken for a
+//! double fault.
 #![no_std]
 #![no_main]
 

@@ -135,29 +135,31 @@ fn a_blocked_page_table_and_a_blocked_data_page_exit_too() {
     );
 }
 
+/// A guest that runs an IRETQ to the instruction after it, with NMIs blocked.
+fn with_iretq() -> Guest {
+    let code = |a: &mut CodeAssembler| {
+        let mut after = a.create_label();
+        a.mov(eax, ss).unwrap();
+        a.push(rax).unwrap();
+        a.push(rsp).unwrap();
+        a.pushfq().unwrap();
+        a.mov(eax, cs).unwrap();
+        a.push(rax).unwrap();
+        a.lea(rax, qword_ptr(after)).unwrap();
+        a.push(rax).unwrap();
+        a.iretq().unwrap();
+        a.set_label(&mut after).unwrap();
+        a.nop().unwrap();
+    };
+    Guest::fred().with(code).but(|g| g.cpu.nmi_blocking = true)
+}
+
 /// IRETQ at each access of its frame: nothing is popped, NMIs are no longer blocked, and the exit says so.
 #[test]
 fn event_return() {
-    let make = || {
-        let code = |a: &mut CodeAssembler| {
-            let mut after = a.create_label();
-            a.mov(eax, ss).unwrap();
-            a.push(rax).unwrap();
-            a.push(rsp).unwrap();
-            a.pushfq().unwrap();
-            a.mov(eax, cs).unwrap();
-            a.push(rax).unwrap();
-            a.lea(rax, qword_ptr(after)).unwrap();
-            a.push(rax).unwrap();
-            a.iretq().unwrap();
-            a.set_label(&mut after).unwrap();
-            a.nop().unwrap();
-        };
-        Guest::fred().with(code).but(|g| g.cpu.nmi_blocking = true)
-    };
     let mut at = None;
     for n in 0.. {
-        let mut g = make();
+        let mut g = with_iretq();
         g.memory.refuse_return_access(n);
         let exit = g.run();
         if exit.reason == ExitReason::Halt {
@@ -170,4 +172,16 @@ fn event_return() {
         assert_eq!((*at.get_or_insert(place), g.cpu.nmi_blocking), (place, false), "access {n}");
         assert_eq!(g.run().reason, ExitReason::Halt, "access {n}");
     }
+}
+
+/// An IRETQ that is #GP(0) before it reads its frame, as with NT set, is not the return whose access is refused.
+#[test]
+fn event_return_without_access() {
+    let mut g = with_iretq();
+    let (start, stack) = (g.cpu.rip, g.cpu.gpr[4]);
+    g.cpu.rflags |= 0x4000;
+    g.memory.refuse_return_access(0);
+    assert_eq!(g.run().reason, ExitReason::Halt, "the handler of the #GP");
+    (g.cpu.rip, g.cpu.gpr[4], g.cpu.rflags, g.cpu.halted) = (start, stack, 0x2, false);
+    assert!(matches!(g.run().reason, ExitReason::EptViolation { .. }));
 }

@@ -92,7 +92,8 @@ impl Memory {
     }
 
     /// Refuses the `n`-th memory access (0-based) of the next event return (ERETS, ERETU, IRET), once: page-walk
-    /// entry reads, accessed updates, frame and descriptor reads.
+    /// entry reads, accessed updates, frame and descriptor reads. A return that faults before it makes any does not
+    /// count.
     pub fn refuse_return_access(&mut self, n: u64) {
         self.second_stage.refuse_return = Some(n);
     }

@@ -129,7 +129,8 @@ impl SecondStage {
     }
 
     pub(super) fn end_return(&mut self) {
-        if self.returning.take().is_some_and(|one| !one.missed) {
+        // One that was refused before it read its frame, as ERETS without FRED, has made no access.
+        if self.returning.take().is_some_and(|one| one.accesses > 0 && !one.missed) {
             self.refuse_return = None;
         }
     }

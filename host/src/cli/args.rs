@@ -168,6 +168,10 @@ pub(crate) struct MutantsArgs {
     /// Print docs/behaviours.md instead of the full matrix
     #[arg(long)]
     pub(crate) markdown: bool,
+    /// Run every scenario with the wrong behaviours too, not only a selection and what no wrong behaviour before has
+    /// failed
+    #[arg(long, conflicts_with = "markdown")]
+    pub(crate) all: bool,
     /// Time limit per scenario, in seconds
     #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
     pub(crate) timeout: Duration,

@@ -47,8 +47,9 @@ pub(crate) extern "sysv64" fn main(magic: u32, information: u32) -> ! {
         Err(wrong) => error(format_args!("{wrong}")),
     };
     let mut met = features::met();
-    // Nobody injects anything into an image that runs alone, nor sees how it ends.
-    met.set(Needs::NMI | Needs::INTERRUPT | Needs::SHUTDOWN, host().contains(HostFlags::PRESENT));
+    // Nobody injects anything into an image that runs alone, nor bounds its cases one by one, nor sees how it ends.
+    let by_host = Needs::NMI | Needs::INTERRUPT | Needs::SHUTDOWN | Needs::HOST;
+    met.set(by_host, host().contains(HostFlags::PRESENT));
     let fred = features::has(&FRED);
     let delivery = match options.delivery {
         Some(DeliveryMode::Fred) if !fred => error(format_args!(

@@ -28,13 +28,16 @@ bitflags::bitflags! {
         const SMEP = 1 << 10;
         /// SMAP: ring 0 does not access pages of ring 3 but with RFLAGS.AC.
         const SMAP = 1 << 11;
+        /// A host beside the image, which bounds the case: where the processor is wrong it waits for ever, and an
+        /// image that runs alone would lose its other cases with it.
+        const HOST = 1 << 12;
     }
 }
 
 impl Needs {
     /// The need's name on command lines and in reasons, lower case.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        const NAMES: [(Needs, &str); 12] = [
+        const NAMES: [(Needs, &str); 13] = [
             (Needs::FRED, "fred"),
             (Needs::XFD, "xfd"),
             (Needs::AMX, "amx"),
@@ -47,6 +50,7 @@ impl Needs {
             (Needs::SHUTDOWN, "shutdown"),
             (Needs::SMEP, "smep"),
             (Needs::SMAP, "smap"),
+            (Needs::HOST, "host"),
         ];
         NAMES.into_iter().filter(move |(need, _)| self.contains(*need)).map(|(_, name)| name)
     }

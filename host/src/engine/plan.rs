@@ -69,7 +69,7 @@ const FEATURES: [(Needs, Feature); 6] = [
 /// The needs that a machine with this CPUID meets.
 pub fn met_needs(machine: &dyn Machine) -> Needs {
     // NMIs and interrupts are the probe's to find out.
-    let mut meets = Needs::USER | Needs::NMI | Needs::INTERRUPT | Needs::SHUTDOWN;
+    let mut meets = Needs::USER | Needs::NMI | Needs::INTERRUPT | Needs::SHUTDOWN | Needs::HOST;
     let cpuid = machine.cpuid();
     for (need, feature) in FEATURES {
         meets.set(need, has(cpuid, feature));

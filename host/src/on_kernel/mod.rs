@@ -118,11 +118,10 @@ pub enum OnKernelError {
         error: std::io::Error,
     },
     /// The emulator failed before anything came from inside.
-    #[error(
-        "the emulator ended with {status} before it sent anything; QEMU 7.2 or later is needed; \
-         it says: {says}"
-    )]
+    #[error("the emulator ended with {status} before it sent anything; {needed} is needed; it says: {says}")]
     EmulatorFailed {
+        /// What works in its place.
+        needed: &'static str,
         /// The process's status.
         status: String,
         /// What it printed last.

@@ -54,13 +54,14 @@ impl Prepared {
         let start = Instant::now();
         let running = self.emulator.start(&self.kernel, &initrd, &self.append)?;
         drop(initrd);
-        watch(running, start, self.timeout, output, progress)
+        watch(running, self.emulator.needed(), start, self.timeout, output, progress)
     }
 }
 
 /// Runs what was started at `start` to its end.
 fn watch(
     Running { child, files: _files }: Running,
+    needed: &'static str,
     start: Instant,
     timeout: Duration,
     output: &mut impl Write,
@@ -68,6 +69,7 @@ fn watch(
 ) -> Result<u8, OnKernelError> {
     let mut host = Host {
         child,
+        needed,
         start,
         console: Console::default(),
         decoder: Decoder::default(),
@@ -96,6 +98,8 @@ pub(super) fn system(what: &'static str) -> impl Fn(std::io::Error) -> OnKernelE
 
 struct Host {
     child: Child,
+    /// [`Ready::needed`].
+    needed: &'static str,
     start: Instant,
     console: Console,
     decoder: Decoder,
@@ -184,7 +188,7 @@ impl Host {
         let (status, says) = (status.to_string(), self.console.last_line());
         match self.console.panic() {
             Some(reason) => OnKernelError::Panic(reason),
-            None if !status_ok => OnKernelError::EmulatorFailed { status, says },
+            None if !status_ok => OnKernelError::EmulatorFailed { needed: self.needed, status, says },
             None => OnKernelError::NoResult { status, says },
         }
     }

@@ -94,7 +94,7 @@ fn an_emulator_without_a_result_is_a_sentence() {
         (
             "fails",
             "echo \"-accel tcg,thread=single: unknown option\" >&2; exit 1",
-            &["the emulator ended with exit status: 1", "QEMU 7.2 or later", "unknown option"][..],
+            &["the emulator ended with exit status: 1", "QEMU 7.2 or later is needed", "unknown option"][..],
         ),
         (
             "panic",

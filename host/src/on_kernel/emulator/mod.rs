@@ -107,6 +107,14 @@ impl Ready {
         }
     }
 
+    /// What is needed, for a program that does not work.
+    pub(super) fn needed(&self) -> &'static str {
+        match self {
+            Self::Qemu(_) => "QEMU 7.2 or later",
+            Self::Bochs(_) => "a Bochs with x86-64, VMX and the display nogui or rfb",
+        }
+    }
+
     /// Boots a kernel with an initrd and `append` on its command line.
     pub(super) fn start(
         &self,

@@ -75,7 +75,7 @@ impl Matrix {
         let selected = scenario::cover(images, &scenarios);
         let mut useful = Useful::default();
         let mut rows = Vec::new();
-        for behaviour in behaviour::all() {
+        for behaviour in in_order() {
             let everything = behaviour.is_correct() || extent == Extent::All;
             let runs = |(one, selected): &(&(usize, Scenario), &bool)| {
                 everything || **selected || useful.is_asked(&one.1)
@@ -95,6 +95,9 @@ impl Matrix {
             progress(&row);
             rows.push(row);
         }
+        rows.sort_by_key(|row: &Row| {
+            behaviour::all().position(|behaviour| behaviour.name == row.behaviour.name)
+        });
         let idle = useful.idle(images, &scenarios);
         Some(Self { rows, scenarios: scenarios.len(), idle })
     }
@@ -104,6 +107,13 @@ impl Matrix {
         let of_rows = self.rows.iter().filter_map(Row::defect);
         of_rows.chain(self.idle.iter().cloned()).collect()
     }
+}
+
+/// The behaviours, the one first that fails most scenarios: it leaves little to the others.
+fn in_order() -> Vec<&'static Behaviour> {
+    let mut behaviours: Vec<&'static Behaviour> = behaviour::all().collect();
+    behaviours.sort_by_key(|behaviour| behaviour.name != behaviour::flaws::DELIVERED_TWICE.name);
+    behaviours
 }
 
 /// What some wrong behaviour fails.

@@ -72,8 +72,9 @@ modes that are listed at the end. With a correct behaviour every scenario must p
 of at least two cases must fail. These results test the tests, not anybody's KVM.
 
 A correct behaviour runs every scenario. A wrong one runs the selection of `--cover`, and what no wrong behaviour
-above it has failed: each scenario with a cut must fail with one of them, but in a case that is marked as a pure
-conformance check. `midflight mutants` names each case; `midflight mutants --all` runs everything with each.
+before it has failed (`delivered-twice` comes first, then the others as they are listed): each scenario with a cut
+must fail with one of them, but in a case that is marked as a pure conformance check. `midflight mutants` names each
+case; `midflight mutants --all` runs everything with each.
 
 ";
 

@@ -57,9 +57,10 @@ impl How for Return {
         let flags = target.case.flags;
         let nmi_waits = !flags.contains(CaseFlags::NMI_AT_CUT)
             || flags.intersects(CaseFlags::NMI_AT_ARMED | CaseFlags::BLOCK_NMI);
-        // Under the IDT the return of a software event is as any other's: no hypervisor that is wrong fails it.
-        let soft = target.delivery == DeliveryMode::Idt && flags.contains(CaseFlags::SOFT);
-        nmi_waits && !soft
+        // A return by IRETQ is as the one before it but for NMI blocking: no hypervisor that is wrong fails the rest.
+        // `explore` has them all.
+        let nmis = CaseFlags::NMI_AT_CUT.union(CaseFlags::NMI_AT_ARMED).union(CaseFlags::BLOCK_NMI);
+        nmi_waits && (target.delivery == DeliveryMode::Fred || flags.intersects(nmis))
     }
 
     fn actions(&self, payload: bool) -> &'static [Action] {

@@ -3,12 +3,6 @@
 
 use super::*;
 
-/// MOV SS, [DATA], which is 0x10 there, and the next instruction at CODE + 7; breakpoint 0 on the load.
-fn watched_mov_ss(next: &[u8]) -> Guest {
-    let mov_ss = [0x8E, 0x14, 0x25, 0, 0, 0x19, 0];
-    ring_0(&[&mov_ss, next].concat()).watching(ACCESS_8, DATA).but(|g| g.put(DATA, 0x10))
-}
-
 /// "Debug Address Registers": the address is aligned to the length, of 1, 2, 4 or 8 bytes.
 #[test]
 fn a_breakpoint_covers_its_length_from_its_aligned_address() {
@@ -247,53 +241,6 @@ fn rep_traps_after_the_iteration_that_hits() {
     }
 }
 
-/// "Masking Exceptions and Interrupts When Switching Stacks": MOV SS holds its trap back. A software exception
-/// takes it along into its handler; a fault ends it.
-#[test]
-fn mov_ss_holds_its_breakpoint_back() {
-    for (next, rip, ss, data) in [(NOP, CODE + 8, DB, 1), (INT3, 0xA100, DB, 1), (UD2, CODE + 7, UD, 0)] {
-        let frame = watched_mov_ss(next).frame();
-        assert_eq!((frame[1], frame[5], frame[6]), (rip, ss, data), "{next:x?}");
-    }
-}
-
-/// The same: it comes with that of the next instruction, MOV [NEXT], EAX.
-#[test]
-fn a_breakpoint_under_mov_ss_is_merged_into_the_next_one() {
-    let mut g = watched_mov_ss(&[0x89, 0x04, 0x25, 0, 0x10, 0x19, 0]);
-    // Breakpoint 0 on reads and writes of 8 bytes, 2 on writes of 4.
-    (g.cpu.dr[2], g.cpu.dr7) = (NEXT, 0xD0B_0422);
-    let frame = g.frame();
-    assert_eq!((frame[1], frame[6], g.cpu.dr6), (CODE + 14, 0b101, 0xFFFF_0FF5));
-}
-
-/// The same: POP SS holds its trap back, too. In compatibility mode, where it is: POP SS from a watched word,
-/// then NOP.
-#[test]
-fn pop_ss_holds_its_breakpoint_back() {
-    // Breakpoint 0 on reads and writes of four bytes.
-    let frame = pop_ss().watching(0xF_0402, DATA).frame();
-    assert_eq!((frame[1], frame[4], frame[6]), (CODE + 2, DATA + 4, 1));
-    assert_eq!(frame[5], 0x0003_0001_0000_0023);
-}
-
-/// The same: LSS loads SS and holds nothing back.
-#[test]
-fn lss_holds_nothing_back() {
-    // LSS EAX, [DATA]; NOP.
-    let mut g = ring_0(&[0x0F, 0xB2, 0x04, 0x25, 0, 0, 0x19, 0, 0x90]).watching(ACCESS_1, DATA);
-    g.put(DATA, 0x10_0000_0000);
-    let frame = g.frame();
-    assert_eq!((frame[1], frame[6]), (CODE + 8, 1));
-}
-
-/// STI (vol. 2): it keeps interrupts out, and no trap. The step comes at once, in the shadow.
-#[test]
-fn sti_holds_no_trap_back() {
-    let frame = ring_0(&[0xFB, 0x90]).stepping().frame();
-    assert_eq!((frame[1], frame[3], frame[5], frame[6]), (CODE + 1, 0x302, 0x0203_0001_0001_0010, 0x4000));
-}
-
 /// A data breakpoint on the frame that a delivery stores: a trap before the handler's first
 /// instruction, which is no nested exception. Under FRED a doubt: docs/open-questions.md.
 #[test]
@@ -338,22 +285,4 @@ fn btf_steps_branches() {
     g.cpu.msrs.debugctl = 2;
     let frame = g.frame();
     assert_eq!((frame[1], frame[6], g.cpu.msrs.debugctl), (CODE + 6, 0x4000, 0));
-}
-
-/// "Alignment check": in ring 3 with CR0.AM and RFLAGS.AC, an access that is not aligned.
-#[test]
-fn alignment_is_checked_in_ring_3_with_am_and_ac() {
-    // MOV EAX, [DATA + offset]; the HLT after it is #GP.
-    for (am, ac, offset, vector) in [(1, 1, 2, 0x11), (0, 1, 2, 0xD), (1, 0, 2, 0xD), (1, 1, 4, 0xD)] {
-        let mut g = ring_3(&[0x8B, 0x04, 0x25, offset, 0, 0x19, 0]);
-        g.cpu.cr0 |= am << 18;
-        g.cpu.rflags |= ac << 18;
-        let frame = g.frame();
-        let rip = if vector == 0x11 { CODE } else { CODE + 7 };
-        assert_eq!(
-            (frame[0], frame[1], frame[5]),
-            (0, rip, 0x0203_0000_0000_0023 | vector << 32),
-            "{am}, {ac}, {offset}"
-        );
-    }
 }

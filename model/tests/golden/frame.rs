@@ -125,3 +125,21 @@ fn a_fault_in_double_fault_delivery_shuts_down() {
     let mut g = ring_0(LOAD).without(DATA).without(STACK - 0x1000);
     assert_eq!(g.run().reason, ExitReason::TripleFault);
 }
+
+/// "Alignment check": in ring 3 with CR0.AM and RFLAGS.AC, an access that is not aligned.
+#[test]
+fn alignment_is_checked_in_ring_3_with_am_and_ac() {
+    // MOV EAX, [DATA + offset]; the HLT after it is #GP.
+    for (am, ac, offset, vector) in [(1, 1, 2, 0x11), (0, 1, 2, 0xD), (1, 0, 2, 0xD), (1, 1, 4, 0xD)] {
+        let mut g = ring_3(&[0x8B, 0x04, 0x25, offset, 0, 0x19, 0]);
+        g.cpu.cr0 |= am << 18;
+        g.cpu.rflags |= ac << 18;
+        let frame = g.frame();
+        let rip = if vector == 0x11 { CODE } else { CODE + 7 };
+        assert_eq!(
+            (frame[0], frame[1], frame[5]),
+            (0, rip, 0x0203_0000_0000_0023 | vector << 32),
+            "{am}, {ac}, {offset}"
+        );
+    }
+}

@@ -44,22 +44,18 @@ build: images
 run-tests: build
 	$(MIDFLIGHT) run
 
-# The same on kvm_amd, on kernels under test: Debian's kernels, fetched and unpacked in target/on-kernel, or
-# the one given with KERNEL=VMLINUZ MODULES=DIR; APPEND="WORDS" for its command line. See docs/on-kernel.md.
-export KERNEL MODULES APPEND
-ON_KERNEL_KERNELS ?= linux-image-cloud-amd64 linux-image-6.12-cloud-amd64
-# One case of each event with every scenario; every other case with its most informative stop and the
-# control. `ON_KERNEL_ARGS="run --machine kvm"` runs all of it, some 3,000 scenarios in ten minutes.
-ON_KERNEL_CASES := pf/read-unmapped pf/insb-unmapped db/single-step db/step-over-in nm/ts-fninit gp/beyond-gdt \
-	ud/ud2 soft/int3 soft/int-n nmi/nmi nmi/interrupt
-ON_KERNEL_ARGS ?= run --machine kvm $(ON_KERNEL_CASES:%='%:idt:*') '*:idt:cold' '*:idt:block@frame:migrate'
+# The same on the KVM of kernels under test, kvm_amd in QEMU: Debian's kernels, fetched and unpacked in
+# target/on-kernel, or the one given with KERNEL=VMLINUZ MODULES=DIR, in Bochs with BOCHS=FILE; APPEND="WORDS" for its
+# command line. In ON_KERNEL_KERNELS bochs:PACKAGE is a package in Bochs. A selection of the scenarios runs;
+# ON_KERNEL_ARGS=--all runs all. See docs/on-kernel.md.
+export KERNEL MODULES APPEND EMULATOR BOCHS
+ON_KERNEL_KERNELS ?= qemu:linux-image-cloud-amd64 qemu:linux-image-6.12-cloud-amd64
+.PHONY: run-tests-on-kernels run-tests-on-kernel run-tests-nested
+run-tests-on-kernels: build
+	scripts/run-tests-on-kernels $(MIDFLIGHT) $(TARGET_DIR)/on-kernel "$(ON_KERNEL_KERNELS)" $(ON_KERNEL_ARGS)
 
-.PHONY: run-tests-on-kernel run-tests-nested
-run-tests-on-kernel: build
-	scripts/run-tests-on-kernel $(MIDFLIGHT) $(TARGET_DIR)/on-kernel "$(ON_KERNEL_KERNELS)" $(ON_KERNEL_ARGS)
-
-run-tests-nested:
-	@echo "run-tests-nested is called run-tests-on-kernel now, and NESTED_ARGS is ON_KERNEL_ARGS" >&2; exit 2
+run-tests-on-kernel run-tests-nested:
+	@echo "$@ is called run-tests-on-kernels now" >&2; exit 2
 
 test: test-style test-unit test-scenarios
 

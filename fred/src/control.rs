@@ -4,6 +4,8 @@
 pub const CR4_FRED: u64 = 1 << 32;
 /// CR4.OSFXSR: without it SSE instructions raise #UD before #NM is looked at.
 pub const CR4_OSFXSR: u64 = 1 << 9;
+/// CR4.OSXMMEXCPT: SSE exceptions raise #XM, without it #UD.
+pub const CR4_OSXMMEXCPT: u64 = 1 << 10;
 /// CR4.OSXSAVE: XGETBV and XSETBV exist.
 pub const CR4_OSXSAVE: u64 = 1 << 18;
 /// CR4.DE: debug extensions, DR4/DR5 raise #UD.

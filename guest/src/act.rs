@@ -1,12 +1,15 @@
 //! Acts: how one is written, and how it is entered and left.
 //!
-//! An act runs on its own stack page, with RFLAGS = 2 and every register but RSP its own. Its last
+//! An act runs on its own stack page, with RFLAGS = 2 and every register but RSP its own. Before it begins each
+//! general register has a value of its own, and XMM0 and XMM1 too. Its last
 //! OUT before the act proper is `Armed`: a host may, at that OUT, move RIP to where the event
 //! comes and put the event into the queue itself, and the frame must be the same.
 
+use crate::general_registers::save_general;
 use crate::layout::{ACT_HEADROOM, ACT_STACK, PAGE};
 use core::arch::{asm, global_asm};
-use core::sync::atomic::{AtomicU8, AtomicU64};
+use core::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use protocol::delivery::Delivery;
 
 /// 1 in FRED mode: how an act gets to ring 3.
 pub static FRED_MODE: AtomicU8 = AtomicU8::new(0);
@@ -21,16 +24,55 @@ unsafe extern "C" {
 /// Where an act in ring 3 comes back to in ring 0.
 pub(crate) const LEAVE: crate::address::Address = crate::address::Address::of(&raw const act_leave);
 
+/// The general registers at `Armed`, in the order of [`GENERAL`](protocol::field::GENERAL).
+static ARMED: [AtomicU64; 15] = [const { AtomicU64::new(0) }; _];
+/// The same when the act has ended, then RFLAGS and RSP.
+static LEFT: [AtomicU64; 17] = [const { AtomicU64::new(0) }; _];
+/// XMM0 and XMM1 then.
+static LEFT_XMM: [AtomicU64; 4] = [const { AtomicU64::new(0) }; _];
+/// Where the act begins.
+static START: AtomicU64 = AtomicU64::new(0);
+
 global_asm!(
-    ".pushsection .text.act_enter, \"ax\", @progbits",
+    ".pushsection .entry.act_enter, \"ax\", @progbits",
     "act_enter:",
     "push rbx",
     "push rbp",
+    "mov [rip + {start}], rcx",
     "mov [rip + {saved}], rsp",
     "lea rsp, [rip + {stack} + {RSP}]",
-    "jmp rcx",
+    // Every register has a value that no other has, so that one that is lost shows.
+    "movabs rcx, 0x9A01760152013101",
+    "movabs rbx, 0x9A03760352033103",
+    "movabs rbp, 0x9A05760552053105",
+    "movabs rsi, 0x9A06760652063106",
+    "movabs rdi, 0x9A07760752073107",
+    "movabs r8, 0x9A08760852083108",
+    "movabs r9, 0x9A09760952093109",
+    "movabs r10, 0x9A0A760A520A310A",
+    "movabs r11, 0x9A0B760B520B310B",
+    "movabs r12, 0x9A0C760C520C310C",
+    "movabs r13, 0x9A0D760D520D310D",
+    "movabs r14, 0x9A0E760E520E310E",
+    "movabs r15, 0x9A0F760F520F310F",
+    "jmp qword ptr [rip + {start}]",
+    // Called by an act just before its doorbell.
+    ".globl act_armed",
+    "act_armed:",
+    save_general!("armed"),
+    "ret",
     ".globl act_leave",
     "act_leave:",
+    save_general!("left"),
+    "mov [rip + {left} + 128], rsp",
+    "mov rsp, [rip + {saved}]",
+    "pushfq",
+    "pop qword ptr [rip + {left} + 120]",
+    "cld",
+    "lea rdi, [rip + {left_xmm}]",
+    "call capture_xmm",
+    "push 2",
+    "popfq",
     "mov edx, {settle}",
     "out dx, al",
     // If the event of DR7.GD was lost, the next access to a debug register raises it. That is this one,
@@ -45,6 +87,10 @@ global_asm!(
     ".popsection",
     settle = const protocol::port::SETTLE,
     saved = sym SAVED_RSP,
+    armed = sym ARMED,
+    left = sym LEFT,
+    left_xmm = sym LEFT_XMM,
+    start = sym START,
     stack = sym ACT_STACK,
     RSP = const PAGE - ACT_HEADROOM,
 );
@@ -52,7 +98,7 @@ global_asm!(
 /// Runs an act from its `start`, with `armed` for the doorbell.
 ///
 /// # Safety
-/// `start` must be an [`Act`](crate::case::Act)'s, and the stubs must know where to go back to.
+/// `start` must be an [`Act`](crate::case::Act)'s, and the handlers must know where to go back to.
 pub(crate) unsafe fn enter(start: u64, armed: u32) {
     // SAFETY: the caller names an act; act_leave restores the stack, RBX and RBP, and every other
     // register is declared lost.
@@ -66,13 +112,28 @@ pub(crate) unsafe fn enter(start: u64, armed: u32) {
     }
 }
 
+/// The general registers at the last act's `Armed`.
+pub(crate) fn armed() -> [u64; 15] {
+    ARMED.each_ref().map(|register| register.load(Relaxed))
+}
+
+/// What the last act left, in a delivery's form: registers that compiled code has changed since.
+pub(crate) fn left() -> Delivery {
+    let mut left = Delivery::EMPTY;
+    let words: [u64; 17] = LEFT.each_ref().map(|register| register.load(Relaxed));
+    left.general.copy_from_slice(&words[..15]);
+    [left.frame[3], left.frame[4]] = [words[15], words[16]];
+    left.xmm = LEFT_XMM.each_ref().map(|half| half.load(Relaxed));
+    left
+}
+
 /// Writes an act in ring 0 and names its places in a constant `ACT`.
 ///
 /// `set` gives registers their values (not RAX and RDX, which hold the doorbell's, nor RSP), then
 /// flags become 2 and the doorbell rings; `armed` is what must come after it (TF, a port in EDX, a
 /// stack); `act` is the instruction that raises the event. `then`, where it is given, is the
-/// instruction that raises the second event: it begins with RSP and flags as `act` did, every
-/// other register lost. Operands follow as in `global_asm!`.
+/// instruction that raises the second event: it begins with RSP and flags as `act` did. Operands follow as in
+/// `global_asm!`.
 #[macro_export]
 macro_rules! act {
     (
@@ -80,10 +141,11 @@ macro_rules! act {
         then: [$($then:expr),*], $($operands:tt)*
     ) => {
         ::core::arch::global_asm!(
-            ".pushsection .text.acts, \"ax\", @progbits",
+            ".pushsection .entry.acts, \"ax\", @progbits",
             $crate::act_names!($name),
             concat!("\"", $name, ".start\":"),
             $($set,)*
+            "call act_armed",
             "push 2",
             "popfq",
             "out dx, eax",
@@ -112,27 +174,39 @@ macro_rules! act {
 
 /// Writes an act in ring 3 and names its places in a constant `ACT`.
 ///
-/// `set` as in [`act!`]; then the doorbell rings in ring 0, and ERETU or IRETQ leads to `act`. An
-/// act that raises nothing falls into a UD2, whose event the judge then finds wrong.
+/// `set` as in [`act!`]; then the doorbell rings in ring 0, and ERETU or IRETQ leads to `act`, with the selectors
+/// and the RFLAGS that `cs`, `ss` and `rflags` give as literals (64-bit mode and 2 where they are left out). With
+/// `cs: "0x1B"` the act runs in compatibility mode, and its first line is `.code32`. An act that raises nothing
+/// falls into a UD2, whose event the judge then finds wrong.
 #[macro_export]
 macro_rules! act_ring3 {
     (name: $name:literal, set: [$($set:expr),*], act: [$($act:expr),*], $($operands:tt)*) => {
+        $crate::act_ring3! {
+            name: $name, cs: "0x2B", ss: "0x23", rflags: "2", set: [$($set),*], act: [$($act),*],
+            $($operands)*
+        }
+    };
+    (
+        name: $name:literal, cs: $cs:literal, ss: $ss:literal, rflags: $rflags:literal,
+        set: [$($set:expr),*], act: [$($act:expr),*], $($operands:tt)*
+    ) => {
         ::core::arch::global_asm!(
-            ".pushsection .text.acts, \"ax\", @progbits",
+            ".pushsection .entry.acts, \"ax\", @progbits",
             $crate::act_names!($name),
             concat!("\"", $name, ".start\":"),
             // ERETU's frame, whose middle is IRETQ's.
             "push 0",
             "push 0",
-            "push 0x23",
+            concat!("push ", $ss),
             "lea rbx, [rip + {act_user_stack} + {act_user_rsp}]",
             "push rbx",
-            "push 2",
-            "push 0x2B",
+            concat!("push ", $rflags),
+            concat!("push ", $cs),
             concat!("lea rbx, [rip + \"", $name, ".act\"]"),
             "push rbx",
             "push 0",
             $($set,)*
+            "call act_armed",
             "out dx, eax",
             "cmp byte ptr [rip + {act_fred}], 0",
             "je 2f",
@@ -144,6 +218,7 @@ macro_rules! act_ring3 {
             ".pushsection .user, \"ax\", @progbits",
             concat!("\"", $name, ".act\":"),
             $($act,)*
+            ".code64",
             concat!("\"", $name, ".after\":"),
             concat!("\"", $name, ".last\":"),
             "ud2",

@@ -3,6 +3,8 @@
 use crate::address::Address;
 use crate::judge::disturbed::{RESTING, Registers};
 use crate::judge::event::Event;
+use crate::judge::{Expected, Left};
+use crate::options::DeliveryMode;
 use protocol::need::Needs;
 use protocol::note::CaseFlags;
 
@@ -27,11 +29,12 @@ pub struct Case {
     /// What must be delivered, in this order; empty when the act must not raise anything. After
     /// an event may come one with its entry point as RIP: see [`Rip::Entry`](crate::judge::event::Rip::Entry).
     pub events: &'static [Event],
-    /// Whether the second event is raised inside the first one's handler, on its stack and stack
-    /// level; otherwise the handler has returned by then.
-    pub in_handler: bool,
-    /// What the registers must read at each entry, or after an act that raises nothing.
+    /// What the registers must read at each entry, and after the act.
     pub registers: Registers,
+    /// What the act leaves.
+    pub left: &'static Left,
+    /// What comes instead under the IDT, where that is not the same without what only FRED has.
+    pub idt: Option<&'static Idt>,
     /// What else must be true after the act, before anything is restored.
     pub results: &'static [Check],
     /// How the host can bring the event about itself.
@@ -49,11 +52,37 @@ impl Case {
         prepare: || {},
         act: Act::NONE,
         events: &[],
-        in_handler: false,
         registers: RESTING,
+        left: &Left::NEW,
+        idt: None,
         results: &[],
         cancel: Cancel::No,
     };
+
+    /// The case as the image keeps it: its rule is in the note already.
+    #[must_use]
+    pub const fn without_rule(self) -> Self {
+        Self { rule: "", ..self }
+    }
+
+    /// What the act must bring about.
+    #[must_use]
+    pub fn expected(&self, delivery: DeliveryMode) -> Expected<'_> {
+        let (events, left) = match (delivery, self.idt) {
+            (DeliveryMode::Idt, Some(idt)) => (idt.events, &idt.left),
+            (DeliveryMode::Fred, _) | (DeliveryMode::Idt, None) => (self.events, self.left),
+        };
+        Expected { events, registers: &self.registers, left }
+    }
+}
+
+/// What an act brings about under the IDT.
+#[derive(Clone, Copy, Debug)]
+pub struct Idt {
+    /// As [`Case::events`].
+    pub events: &'static [Event],
+    /// As [`Case::left`].
+    pub left: Left,
 }
 
 /// A value after an act.

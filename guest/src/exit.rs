@@ -25,6 +25,8 @@ pub(crate) const ENDLESS: u32 = 3;
 
 /// Ends the image by whichever way works here, once what it printed has left the serial port.
 pub(crate) fn exit(how: ImageExit) -> ! {
+    // Not every machine can tell the value of the port.
+    serial::line(format_args!("EXIT: {}", how.name()));
     serial::drain();
     // SAFETY: these ports do nothing or end the machine.
     unsafe {

@@ -1,7 +1,7 @@
 //! What this machine has, from CPUID.
 
 use core::arch::x86_64::__cpuid_count;
-use fred::cpuid::{AMX_TILE, Feature, INTEL, RDTSCP, XFD, XSAVE, vendor};
+use fred::cpuid::{AMX_TILE, Feature, INTEL, RDTSCP, SMAP, SMEP, XFD, XSAVE, vendor};
 use protocol::need::Needs;
 
 /// TILECFG and TILEDATA in XCR0.
@@ -12,6 +12,8 @@ pub const XCR0_TILES: u32 = 1 << 17 | 1 << 18;
 pub(crate) fn met() -> Needs {
     let mut met = Needs::USER;
     met.set(Needs::RDTSCP, has(&RDTSCP));
+    met.set(Needs::SMEP, has(&SMEP));
+    met.set(Needs::SMAP, has(&SMAP));
     met.set(Needs::INTEL, vendor(cpuid(0, 0)) == INTEL);
     let xsave = has(&XSAVE);
     met.set(Needs::XFD, xsave && has(&XFD));

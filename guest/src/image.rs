@@ -33,7 +33,8 @@ macro_rules! image {
         name: $name:literal, rule: $rule:literal, spec: $spec:literal,
         cases: [$($case:path),* $(,)?] $(,)?
     ) => {
-        static CASES: [$crate::case::Case; const { [$(stringify!($case)),*].len() }] = [$($case),*];
+        static CASES: [$crate::case::Case; const { [$(stringify!($case)),*].len() }] =
+            [$($case.without_rule()),*];
 
         #[used]
         #[unsafe(link_section = ".note.midflight")]

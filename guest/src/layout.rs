@@ -34,6 +34,30 @@ impl<const N: usize> Pages<N> {
     }
 }
 
+/// What the stacks that frames land on are filled with before an act, so that a part of a frame that is not
+/// written shows.
+const POISON: u64 = 0xA5A5_A5A5_A5A5_A5A5;
+
+/// Fills every page that a frame can land on with poison. Nothing must be running on these stacks.
+pub(crate) fn poison() {
+    for page in [
+        FRAME_STACK,
+        ACT_STACK.start().value(),
+        OTHER_STACK.start().value(),
+        NMI_STACK.start().value(),
+        DOUBLE_FAULT_STACK.start().value(),
+    ] {
+        // SAFETY: the page is a stack that is not in use, and nothing refers to it.
+        unsafe {
+            core::arch::asm!(
+                "rep stosq",
+                inout("rdi") page => _, inout("rcx") PAGE / 8 => _, in("rax") POISON,
+                options(nostack, preserves_flags),
+            );
+        }
+    }
+}
+
 /// Where the frame of the event under test lands: nothing else uses this page. Its linear address is
 /// [`FRAME_STACK`] and no other.
 pub static FRAME_PAGE: Pages<1> = Pages::zeroed();
@@ -43,6 +67,8 @@ pub static FRAME_TABLES: Pages<3> = Pages::zeroed();
 pub static ACT_STACK: Pages<1> = Pages::zeroed();
 /// The stack that acts run on in ring 3.
 pub static USER_STACK: Pages<1> = Pages::zeroed();
+/// The stack of handlers once their stubs have captured everything.
+pub static HANDLER_STACK: Pages<1> = Pages::zeroed();
 /// The stack of compiled code.
 pub static MAIN_STACK: Pages<4> = Pages::zeroed();
 /// #DF's stack.
@@ -54,6 +80,8 @@ pub static OTHER_STACK: Pages<1> = Pages::zeroed();
 /// PML4, then PDPT, PD and PT of the identity map, then PDPT, PD and PT of the windows. The PML4 is
 /// every address's, the frame stack's too.
 pub static PAGE_TABLES: Pages<7> = Pages::zeroed();
+/// PDPT, PD and PT of the case's own page, [`crate::paging::OWN`]. Nothing else is reached by them.
+pub static OWN_TABLES: Pages<3> = Pages::zeroed();
 /// The GDT.
 pub static GDT: Pages<1> = Pages::zeroed();
 /// The IDT.
@@ -77,11 +105,6 @@ pub const ACT_RSP: Address = ACT_STACK.start().plus(PAGE - ACT_HEADROOM);
 /// RSP while an act runs in ring 3.
 pub const USER_RSP: Address = USER_STACK.start().plus(PAGE - ACT_HEADROOM);
 
-/// IA32_GS_BASE in ring 0; nothing is there.
-pub const GS_BASE: u64 = 0x0000_1111_2222_3000;
-/// IA32_KERNEL_GS_BASE in ring 0; nothing is there.
-pub const KERNEL_GS_BASE: u64 = 0xFFFF_FFFF_8888_9000;
-
 /// The mailbox's page.
 #[derive(Debug)]
 #[repr(C, align(4096))]
@@ -98,6 +121,7 @@ impl MailboxPage {
     }
 }
 
-/// The mailbox. In .data: the host writes into it before the image runs, and boot clears .bss.
-#[unsafe(link_section = ".data.mailbox")]
-pub static MAILBOX: MailboxPage = MailboxPage(UnsafeCell::new(Mailbox::EMPTY));
+/// The mailbox. The host writes into it before the image runs, so boot does not clear it.
+#[unsafe(link_section = ".bss.mailbox")]
+pub static MAILBOX: MailboxPage =
+    MailboxPage(UnsafeCell::new(Mailbox { magic: 0, version: 0, ..Mailbox::EMPTY }));

@@ -26,6 +26,7 @@
 //! | `segments`, `paging`, `layout` | selectors, GDT and TSS; windows for faults; pages and stacks |
 //! | `entry` | FRED and IDT set-up, the entry stubs, the capture |
 //! | `act` | how an act is written and entered |
+//! | `general_registers` | the general registers to and from memory, in assembly |
 //! | `registers`, `features` | control, debug and model-specific registers; CPUID |
 //! | `routes` | which stack an event lands on, for a case that needs another than most |
 //! | `tiles` | a tile configuration, for cases of XFD |
@@ -51,6 +52,8 @@ mod entry;
 mod exit;
 #[cfg(target_os = "none")]
 pub mod features;
+#[cfg(target_os = "none")]
+mod general_registers;
 #[cfg(target_os = "none")]
 pub mod image;
 #[cfg(target_os = "none")]

@@ -3,6 +3,7 @@
 use crate::address::Address;
 use crate::case::{Cancel, Case};
 use crate::judge::event::{Event, Rip};
+use protocol::mailbox::DELIVERIES;
 use protocol::name;
 use protocol::note::{CancelNote, CaseFlags, CaseNote, ImageNote, NAME, NAME_SIZE, Note, TYPE};
 use protocol::text::fixed;
@@ -66,13 +67,21 @@ pub const fn note<const CASES: usize>(
         after: Address::new(0),
         cancel: NO_CANCEL,
         flags: 0,
-        reserved: 0,
+        event_type: 0,
+        vector: 0,
+        idt_entries: 0,
     }; CASES];
     assert!(name::is_valid(image.name), "the image's name breaks protocol::name::RULE");
     let mut index = 0;
     while index < CASES {
         assert!(name::is_valid(cases[index].name), "a case's name breaks protocol::name::RULE");
         assert!(!cases[index].rule.is_empty(), "a case says no rule");
+        let most = if cases[index].events.len() > cases[index].idt_events().len() {
+            cases[index].events.len()
+        } else {
+            cases[index].idt_events().len()
+        };
+        assert!(most <= DELIVERIES, "a case has more events than the mailbox has places");
         let mut other = 0;
         while other < index {
             assert!(!name::is_same(cases[other].name, cases[index].name), "two cases have one name");
@@ -133,8 +142,8 @@ impl Case {
             cancel: match (self.events, self.cancel) {
                 ([event, ..], Cancel::Payload { payload, rflags }) => CancelNote {
                     rip: match event.rip {
-                        Rip::Act => self.act.act,
-                        Rip::After | Rip::Last | Rip::Entry(_) => self.act.after,
+                        Rip::Act | Rip::Plus(_) => self.act.act,
+                        Rip::After | Rip::Last | Rip::Entry(_) | Rip::UserEntry(_) => self.act.after,
                     },
                     payload: Address::new(payload),
                     rflags,
@@ -146,141 +155,66 @@ impl Case {
                 _ => NO_CANCEL,
             },
             flags: self.flags.union(self.implied_flags()).bits(),
-            reserved: 0,
+            event_type: match self.first_event() {
+                Some(event) => (event.ss >> 48 & 0xF) as u8,
+                None => 0,
+            },
+            vector: match self.first_event() {
+                Some(event) => event.vector as u8,
+                None => 0,
+            },
+            idt_entries: self.idt_events().len() as u16,
+        }
+    }
+
+    /// FRED's, or the IDT's where there is none under FRED.
+    const fn first_event(&self) -> Option<&Event> {
+        match (self.events, self.idt_events()) {
+            ([event, ..], _) | ([], [event, ..]) => Some(event),
+            ([], []) => None,
+        }
+    }
+
+    const fn idt_events(&self) -> &'static [Event] {
+        match self.idt {
+            Some(idt) => idt.events,
+            None => self.events,
         }
     }
 
     /// What follows from the rest of the declaration.
     const fn implied_flags(&self) -> CaseFlags {
-        let mut flags = CaseFlags::empty();
-        if let [Event { ss, .. }, ..] = self.events
-            && matches!(*ss >> 48 & 0xF, 4..=7)
-        {
-            flags = flags.union(CaseFlags::SOFT);
-        }
-        // Bit 58 of the SS slot, which a #DF does not have.
-        if let [Event { ss, vector, .. }, ..] = self.events
-            && (*ss >> 58 & 1 != 0 || *vector == 8)
-        {
-            flags = flags.union(CaseFlags::NESTED);
-        }
+        let first = first_event_flags(self.events);
+        let idt = first_event_flags(self.idt_events());
+        let flags = match (self.events, self.idt_events()) {
+            ([], _) => idt,
+            (_, []) => first,
+            _ => {
+                assert!(first.bits() == idt.bits(), "the first events of FRED and the IDT differ in kind");
+                first
+            }
+        };
         if self.flags.contains(CaseFlags::USER) {
             // Under the IDT, IRETQ to ring 3 reads the descriptors of CS and SS.
-            flags = flags.union(CaseFlags::TOUCHES_GDT);
+            return flags.union(CaseFlags::TOUCHES_GDT);
         }
         flags
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::case::Act;
-    use crate::judge::disturbed::RESTING;
-    use protocol::need::Needs;
-
-    const TRAP: Case = Case {
-        name: "step",
-        rule: "A rule.",
-        needs: Needs::XFD,
-        flags: CaseFlags::IO,
-        prepare: || {},
-        act: Act {
-            start: Address::new(1),
-            act: Address::new(2),
-            after: Address::new(3),
-            last: Address::new(3),
-        },
-        events: &[Event {
-            vector: 1,
-            rip: Rip::After,
-            rflags: 0x102,
-            ss: 0x10,
-            event_data: 0x4000,
-            ..Event::NEW
-        }],
-        in_handler: false,
-        registers: RESTING,
-        results: &[],
-        cancel: Cancel::Payload { payload: 0x4000, rflags: 0x100 },
-    };
-    const QUIET: Case = Case { name: "quiet", events: &[], ..TRAP };
-    const TWICE: Case = Case { name: "twice", events: &[Event::NEW, Event::NEW], ..TRAP };
-
-    fn pages() -> Pages {
-        let at = Address::new;
-        Pages {
-            mailbox: at(0x10),
-            frame_page: at(0x20),
-            frame_pdpt: at(0x22),
-            frame_pd: at(0x24),
-            frame_pt: at(0x26),
-            act_stack: at(0x30),
-            page_tables: at(0x40),
-            page_tables_end: at(0x50),
-            entry_page: at(0x60),
-            idt: at(0x70),
-            gdt: at(0x80),
-            tss: at(0x90),
+const fn first_event_flags(events: &[Event]) -> CaseFlags {
+    let mut flags = CaseFlags::empty();
+    if let [Event { ss, vector, .. }, ..] = events {
+        if matches!(*ss >> 48 & 0xF, 4..=7) {
+            flags = flags.union(CaseFlags::SOFT);
+        }
+        // Bit 58 of the SS slot, which a #DF does not have.
+        if *ss >> 58 & 1 != 0 || *vector == 8 {
+            flags = flags.union(CaseFlags::NESTED);
         }
     }
-
-    #[test]
-    fn the_note_says_what_the_cases_say() {
-        let image = Description { name: "db", rule: "r", spec: "s" };
-        let note = note(image, pages(), &[TRAP, QUIET, TWICE]);
-        assert_eq!((note.image.case_count, note.name_size, note.note_type), (3, 10, 1));
-        assert_eq!(note.descriptor_size as usize, size_of_val(&note) - 24);
-        assert_eq!((note.image.mailbox.value(), note.image.tss.value()), (0x10, 0x90));
-        let tables = [note.image.frame_pdpt, note.image.frame_pd, note.image.frame_pt];
-        assert_eq!(tables.map(Address::value), [0x22, 0x24, 0x26]);
-        let [trap, quiet, twice] = note.cases;
-        assert_eq!(protocol::text::read(&trap.name), Some("step"));
-        assert_eq!((trap.entries, quiet.entries, twice.entries), (1, 0, 2));
-        assert_eq!((trap.cancel.present, quiet.cancel.present), (1, 0));
-        assert_eq!((trap.cancel.rip.value(), trap.cancel.payload.value()), (3, 0x4000));
-        assert_eq!((trap.cancel.rflags, trap.cancel.vector, trap.flags, trap.needs), (0x100, 1, 1, 2));
-    }
-
-    #[test]
-    #[should_panic(expected = "two cases have one name")]
-    fn two_cases_of_one_name_stop_the_build() {
-        note(Description { name: "db", rule: "r", spec: "s" }, pages(), &[TRAP, QUIET, TRAP]);
-    }
-
-    #[test]
-    #[should_panic(expected = "the image's name breaks")]
-    fn an_image_without_a_name_stops_the_build() {
-        note(Description { name: "", rule: "r", spec: "s" }, pages(), &[TRAP]);
-    }
-
-    #[test]
-    #[should_panic(expected = "a case's name breaks")]
-    fn a_name_that_ids_cannot_hold_stops_the_build() {
-        note(Description { name: "db", rule: "r", spec: "s" }, pages(), &[Case { name: "-step", ..TRAP }]);
-    }
-
-    #[test]
-    fn flags_that_follow_are_not_written_by_hand() {
-        let flags = |case: Case| CaseFlags::from_bits_retain(case.note().flags);
-        for (event_type, soft) in
-            [(0, false), (2, false), (3, false), (4, true), (5, true), (6, true), (7, true)]
-        {
-            let event = Event { ss: 0x2000_0001_0000_0010 | event_type << 48, ..Event::NEW };
-            for events in [&[event][..], &[event, TRAP.events[0]]] {
-                let case = Case { events: Box::leak(events.into()), ..TRAP };
-                assert_eq!(flags(case).contains(CaseFlags::SOFT), soft, "type {event_type}");
-            }
-        }
-        assert_eq!(flags(QUIET), CaseFlags::IO);
-        assert_eq!(
-            flags(Case { events: &[Event { vector: 14, ss: 0x0603_000E_0000_0010, ..Event::NEW }], ..TRAP }),
-            CaseFlags::IO | CaseFlags::NESTED
-        );
-        let double_fault =
-            Case { events: &[Event { vector: 8, ss: 0x0203_0008_0000_0010, ..Event::NEW }], ..TRAP };
-        assert_eq!(flags(double_fault), CaseFlags::IO | CaseFlags::NESTED);
-        let user = Case { flags: CaseFlags::USER, ..TRAP };
-        assert_eq!(flags(user), CaseFlags::USER | CaseFlags::TOUCHES_GDT);
-    }
+    flags
 }
+
+#[cfg(test)]
+mod tests;

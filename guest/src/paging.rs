@@ -11,12 +11,12 @@
 //! | 5 | 0x80_0000_5000 | not |
 //!
 //! Pages 2, 3 and 4 show the same memory. At 1 TiB is the frame stack, by tables of its own
-//! ([`FRAME_TABLES`]); the identity map leaves its page out. Every other linear address above 2 MiB is
-//! unmapped.
+//! ([`FRAME_TABLES`]); the identity map leaves its page out. At 1.5 TiB is a page whose walk a case makes
+//! as it likes ([`set_own`]). Every other linear address above 2 MiB is unmapped.
 
 use crate::address::Address;
 use crate::layout::{
-    FRAME_PAGE, FRAME_STACK, FRAME_TABLES, PAGE, PAGE_TABLES, Pages, USER_STACK, WINDOW_PAGE,
+    FRAME_PAGE, FRAME_STACK, FRAME_TABLES, OWN_TABLES, PAGE, PAGE_TABLES, Pages, USER_STACK, WINDOW_PAGE,
 };
 use core::arch::asm;
 
@@ -32,6 +32,8 @@ pub const READ_ONLY: u64 = WINDOWS + 0x2000;
 pub const NO_EXECUTE: u64 = WINDOWS + 0x3000;
 /// A writable page; the next one is never mapped.
 pub const WRITABLE: u64 = WINDOWS + 0x4000;
+/// The case's own page; nothing else is mapped in the 512 GiB that it begins.
+pub const OWN: u64 = 0x180_0000_0000;
 /// Where [`NO_EXECUTE`] has a UD2, so that a machine that executes it gets a wrong vector.
 pub const UD2_OFFSET: u64 = 0x40;
 
@@ -45,6 +47,7 @@ const WRITE: u64 = 1 << 1;
 const USER: u64 = 1 << 2;
 /// Accessed and dirty: an update of either would be a write in the middle of something else.
 const USED: u64 = 0b11 << 5;
+const PS: u64 = 1 << 7;
 const NX: u64 = 1 << 63;
 
 /// Which page of [`PAGE_TABLES`] is the PML4, and the last level of the identity map and of the windows.
@@ -93,6 +96,48 @@ fn map_frame_stack() {
     let page = FRAME_PAGE.start().value();
     set(&FRAME_TABLES, PT, FRAME_STACK, page | LEAF | NX);
     set(&PAGE_TABLES, IDENTITY, page, 0);
+}
+
+/// Makes the walk of [`OWN`]: the flags of its entries in PML4, PDPT, PD and PT. The tables are its own, and the
+/// page shows the memory of the windows. An entry with PS set maps a large page at physical address 0.
+pub fn set_own(flags: [u64; 4]) {
+    let index = |level: u32| (OWN >> (39 - 9 * level) & 0x1FF) as usize;
+    let frame = |level: usize| match (flags[level] & PS, level) {
+        (0, 3) => WINDOW_PAGE.start().value(),
+        (0, _) => OWN_TABLES.start().plus(level * PAGE).value(),
+        _ => 0,
+    };
+    write(&PAGE_TABLES, PML4, index(0), flags[0] | frame(0));
+    write(&OWN_TABLES, PDPT, index(1), flags[1] | frame(1));
+    write(&OWN_TABLES, PD, index(2), flags[2] | frame(2));
+    write(&OWN_TABLES, PT, index(3), flags[3] | frame(3));
+    invalidate(OWN);
+}
+
+/// Bits 11:0 of the four entries that lead to [`OWN`], PML4's in the highest 12 bits of 48.
+pub fn own() -> u64 {
+    let entry = |tables: u64, shift: u32| {
+        let entry = (tables + (OWN >> shift & 0x1FF) * 8) as *const u64;
+        // SAFETY: an entry of a page table, which nothing refers to.
+        unsafe { entry.read_volatile() & 0xFFF }
+    };
+    let table = |page: usize| OWN_TABLES.start().plus(page * PAGE).value();
+    entry(PAGE_TABLES.start().value(), 39) << 36
+        | entry(table(PDPT), 30) << 24
+        | entry(table(PD), 21) << 12
+        | entry(table(PT), 12)
+}
+
+/// The quadword at an offset of the memory that the windows show.
+pub fn window(offset: u64) -> u64 {
+    // SAFETY: the callers' offsets are inside the page, whose bytes are only reached through raw pointers.
+    unsafe { ((WINDOW_PAGE.start().value() + offset) as *const u64).read_unaligned() }
+}
+
+/// Writes a quadword at an offset of the memory that the windows show.
+pub fn set_window(offset: u64, value: u64) {
+    // SAFETY: as for reading.
+    unsafe { ((WINDOW_PAGE.start().value() + offset) as *mut u64).write_unaligned(value) }
 }
 
 /// One byte of physical memory, wherever it is.

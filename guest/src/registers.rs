@@ -1,10 +1,13 @@
 //! Control, debug and model-specific registers, where the `x86_64` crate has no accessor or one
 //! that refuses what a test needs.
 
+use crate::entry::capture;
+use crate::judge::disturbed::RESTING;
+use crate::judge::general::XMM;
 use core::arch::asm;
-use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use fred::control::{CR0_TS, CR4_OSXSAVE};
-use fred::msr::{GS_BASE, KERNEL_GS_BASE};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use fred::control::{CR0_TS, CR4_OSFXSR, CR4_OSXSAVE};
+use fred::msr::{FS_BASE, GS_BASE, KERNEL_GS_BASE};
 pub use fred::msr::{XFD, XFD_ERR};
 use x86_64::registers::control::{Cr0, Cr4};
 use x86_64::registers::debug::{DebugAddressRegister, Dr0, Dr1, Dr2, Dr3, Dr6, Dr7};
@@ -59,26 +62,90 @@ pub fn set_dr0(address: u64) {
     Dr0::write(address);
 }
 
-/// IA32_DEBUGCTL.
-const DEBUGCTL: u32 = 0x1D9;
-/// Whether a case has written it: not every machine has one.
-static DEBUGCTL_WRITTEN: AtomicBool = AtomicBool::new(false);
-
-/// Reads IA32_DEBUGCTL.
-pub fn debugctl() -> u64 {
-    read_msr(DEBUGCTL)
+/// Writes DR1.
+pub fn set_dr1(address: u64) {
+    Dr1::write(address);
 }
+
+/// Writes DR2.
+pub fn set_dr2(address: u64) {
+    Dr2::write(address);
+}
+
+/// Writes DR3.
+pub fn set_dr3(address: u64) {
+    Dr3::write(address);
+}
+
+/// IA32_DEBUGCTL.
+pub(crate) const DEBUGCTL: u32 = 0x1D9;
 
 /// Writes IA32_DEBUGCTL.
 pub fn set_debugctl(value: u64) {
-    DEBUGCTL_WRITTEN.store(true, Relaxed);
+    // Not every machine has one.
+    capture::DEBUGCTL.store(1, Relaxed);
     write_msr(DEBUGCTL, value);
+}
+
+/// Reads CR0.
+pub(crate) fn cr0() -> u64 {
+    Cr0::read_raw()
+}
+
+/// Lets instructions at XMM0 to XMM15.
+pub(crate) fn enable_xmm() {
+    set_cr4(CR4_OSFXSR);
+}
+
+/// Loads XMM0 and XMM1. CR0.TS and EM must be clear.
+fn load_xmm(halves: &[u64; 4]) {
+    // SAFETY: compiled code uses no XMM register.
+    unsafe {
+        asm!(
+            "movups xmm0, [{0}]", "movups xmm1, [{0} + 16]",
+            in(reg) halves, options(nostack, readonly, preserves_flags),
+        );
+    }
 }
 
 /// Sets CR0.TS.
 pub fn set_task_switched() {
     // SAFETY: compiled code uses neither x87 nor SSE.
     unsafe { Cr0::write_raw(Cr0::read_raw() | CR0_TS) }
+}
+
+/// Clears CR0.TS.
+pub fn clear_task_switched() {
+    // SAFETY: clears CR0.TS, nothing else.
+    unsafe { asm!("clts", options(nostack, preserves_flags)) }
+}
+
+/// CR0 and CR4 of the run, once a case has changed them; 0 before.
+static CONTROL: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+
+/// Changes CR0 to `cr0(CR0)` and sets bits of CR4, until the case is over.
+///
+/// Paging must stay on, and the code and data of the image must stay accessible.
+pub fn set_control(cr0: fn(u64) -> u64, cr4: u64) {
+    CONTROL[0].store(Cr0::read_raw(), Relaxed);
+    CONTROL[1].store(Cr4::read_raw(), Relaxed);
+    // SAFETY: compiled code uses neither x87 nor SSE, and no page of ring 3.
+    unsafe {
+        Cr0::write_raw(cr0(Cr0::read_raw()));
+        Cr4::write_raw(Cr4::read_raw() | cr4);
+    }
+}
+
+/// Undoes [`set_control`].
+fn rest_control() {
+    let [cr0, cr4] = CONTROL.each_ref().map(|register| register.swap(0, Relaxed));
+    if cr0 != 0 {
+        // SAFETY: what they were before.
+        unsafe {
+            Cr0::write_raw(cr0);
+            Cr4::write_raw(cr4);
+        }
+    }
 }
 
 /// Sets bits of CR4.
@@ -99,23 +166,27 @@ pub fn enable_components(components: u32) {
 /// The registers that a judge looks at, as every case finds them at its start.
 ///
 /// `xfd` says whether the XFD MSRs exist. DR7 comes first: a breakpoint may still be armed.
-pub(crate) fn rest(cr2: u64, dr6: u64, xfd: bool) {
+// Inlined at each call it would make the image larger.
+#[inline(never)]
+pub(crate) fn rest(xfd: bool) {
     set_dr7(0x400);
     set_dr0(0);
     Dr1::write(0);
     Dr2::write(0);
     Dr3::write(0);
-    set_dr6(dr6);
-    if DEBUGCTL_WRITTEN.load(Relaxed) {
+    set_dr6(RESTING.dr6);
+    if capture::DEBUGCTL.load(Relaxed) == 1 {
         set_debugctl(0);
     }
-    set_cr2(cr2);
-    // SAFETY: clears CR0.TS, nothing else.
-    unsafe { asm!("clts", options(nostack, preserves_flags)) }
+    set_cr2(RESTING.cr2);
+    rest_control();
+    clear_task_switched();
+    load_xmm(&XMM);
     if xfd {
         write_msr(XFD, 0);
         write_msr(XFD_ERR, 0);
     }
-    write_msr(GS_BASE, crate::layout::GS_BASE);
-    write_msr(KERNEL_GS_BASE, crate::layout::KERNEL_GS_BASE);
+    write_msr(FS_BASE, RESTING.fs_base);
+    write_msr(GS_BASE, RESTING.gs_base);
+    write_msr(KERNEL_GS_BASE, RESTING.kernel_gs_base);
 }

@@ -5,7 +5,7 @@ use core::sync::atomic::{Ordering::SeqCst, compiler_fence};
 use protocol::delivery::Delivery;
 use protocol::doorbell::Doorbell;
 use protocol::field::Field;
-use protocol::mailbox::{DELIVERIES, HostFlags, MISMATCHES, Mailbox, Mismatch, Verdict};
+use protocol::mailbox::{DELIVERIES, HostFlags, MAGIC, MISMATCHES, Mailbox, Mismatch, RETURNED, Verdict};
 use x86_64::instructions::port::Port;
 
 /// Reads a number of the mailbox.
@@ -45,6 +45,12 @@ pub(crate) fn host() -> HostFlags {
     HostFlags::from_bits_truncate(mail!(host))
 }
 
+/// Says whose mailbox it is.
+pub(crate) fn introduce() {
+    set_mail!(magic = MAGIC);
+    set_mail!(version = protocol::VERSION);
+}
+
 /// Rings the doorbell.
 pub(crate) fn ring(doorbell: Doorbell) {
     // The host reads and writes the mailbox while this OUT lasts; the compiler does not know it.
@@ -54,15 +60,13 @@ pub(crate) fn ring(doorbell: Doorbell) {
     compiler_fence(SeqCst);
 }
 
-/// Forgets the last case. What the host writes (`disturbances`) is its own to clear.
+/// Forgets the last case; deliveries and mismatches count for nothing when their numbers are 0. What the host writes (`disturbances`) is its own to clear.
 pub(crate) fn clear() {
     set_mail!(entries = 0);
     set_mail!(verdict = Verdict::None as u32);
     set_mail!(compared = 0);
     set_mail!(mismatch_count = 0);
     set_mail_array!(reason = Mailbox::EMPTY.reason);
-    set_mail_array!(deliveries = Mailbox::EMPTY.deliveries);
-    set_mail_array!(mismatches = Mailbox::EMPTY.mismatches);
 }
 
 /// Records one comparison of a delivery, counted from 0.
@@ -79,9 +83,11 @@ pub(crate) fn compared(delivery: u32, field: Field, expected: u64, got: u64) {
     }
 }
 
-/// Puts what was captured into another order.
-pub(crate) fn set_deliveries(deliveries: &[Delivery; DELIVERIES]) {
-    set_mail_array!(deliveries = *deliveries);
+/// What was captured, where the mailbox holds it.
+pub(crate) fn deliveries() -> &'static mut [Delivery; DELIVERIES] {
+    // SAFETY: no act is running, so no stub writes there, and the host changes the mailbox only at doorbells;
+    // the other fields are written through pointers to them alone.
+    unsafe { &mut (*crate::layout::MAILBOX.get()).deliveries }
 }
 
 /// Records a verdict without a reason.
@@ -127,10 +133,11 @@ pub(crate) fn print(image: &str, case: &str) {
         Some(Verdict::Fail) => {
             let mismatches = mail_array!(mismatches);
             for mismatch in mismatches.iter().take(mail!(mismatch_count) as usize) {
-                let Mismatch { field, expected, got, .. } = *mismatch;
+                let Mismatch { field, delivery, expected, got } = *mismatch;
                 let field = Field::from_number(field).map_or("?", Field::name);
+                let when = if delivery == RETURNED { protocol::field::RETURNED } else { "" };
                 serial::line(format_args!(
-                    "FAIL: {image}/{case}: {field} expected {expected:#x}, got {got:#x}"
+                    "FAIL: {image}/{case}: {field}{when} expected {expected:#x}, got {got:#x}"
                 ));
             }
         }
@@ -140,7 +147,7 @@ pub(crate) fn print(image: &str, case: &str) {
 
 /// Prints each captured delivery as a FRAME line.
 pub(crate) fn print_frames(image: &str, case: &str, delivery: &str) {
-    for (n, d) in mail_array!(deliveries).iter().enumerate().take(mail!(entries) as usize) {
+    for (n, d) in deliveries().iter().enumerate().take(mail!(entries) as usize) {
         let [q0, q1, q2, q3, q4, q5, q6, q7] = d.frame;
         serial::line(format_args!(
             "FRAME {image}/{case} {n} {delivery} {q0:016x} {q1:016x} {q2:016x} {q3:016x} {q4:016x} {q5:016x} \

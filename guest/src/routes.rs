@@ -15,6 +15,7 @@
 
 use crate::act::FRED_MODE;
 use crate::address::Address;
+use crate::entry::stubs::IDT_STUBS;
 use crate::entry::{fred_setup, idt};
 pub use crate::paging::UNMAPPED_TOP;
 use crate::registers::{read_msr, write_msr};
@@ -52,6 +53,15 @@ pub fn set_config(bits: u64) {
 pub fn set_interrupt_level(level: u64) {
     if FRED_MODE.load(Relaxed) == 1 {
         set_config(level << 9);
+    }
+}
+
+/// Where the handler of a vector below 32 begins that is entered from ring 0, or from another ring.
+pub fn entry_point(vector: u8, from_ring0: bool) -> u64 {
+    if FRED_MODE.load(Relaxed) == 1 {
+        fred_setup::ENTRY_PAGE.value() + if from_ring0 { 0x100 } else { 0 }
+    } else {
+        IDT_STUBS.value() + 16 * u64::from(vector)
     }
 }
 

@@ -1,27 +1,27 @@
 //! The run: set up, take cases one by one, end.
 
 use crate::case::{CHECKS, Case};
-use crate::entry::{capture, stubs::IDT_STUBS};
-use crate::entry::{fred_setup, idt};
+use crate::entry::stubs::IDT_STUBS;
+use crate::entry::{capture, fred_setup, handler, idt};
 use crate::exit::{CURRENT, NO_CASE, error, exit};
 use crate::image::IMAGE;
 use crate::judge::event::{Event, Rip};
-use crate::judge::{Machine, Places, Seen, disturbed::RESTING, judge};
+use crate::judge::{Machine, Places, Seen, judge};
 use crate::options::{DeliveryMode, Options, parse};
 use crate::report::{
-    clear, compared, host, mail, mail_array, print, print_frames, ring, set_deliveries, verdict,
+    clear, compared, deliveries, host, introduce, mail, mail_array, print, print_frames, ring, verdict,
     verdict_because,
 };
 use crate::{act, boot, features, layout, paging, registers, routes, segments, serial};
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use fred::cpuid::FRED;
 use protocol::delivery::Delivery;
 use protocol::doorbell::Doorbell;
 use protocol::exit::ImageExit;
 use protocol::field::Field;
-use protocol::mailbox::{DELIVERIES, DISTURBANCES, HostFlags, Verdict};
+use protocol::mailbox::{DISTURBANCES, HostFlags, Verdict};
 use protocol::need::Needs;
-use protocol::note::CaseFlags;
+use protocol::port::INPUT_BYTE;
 
 /// What holds for the whole run.
 struct Setting<'a> {
@@ -32,6 +32,7 @@ struct Setting<'a> {
 
 /// Compiled code begins here; `magic` and `information` are EAX and EBX at entry.
 pub(crate) extern "sysv64" fn main(magic: u32, information: u32) -> ! {
+    introduce();
     // The stacks first: the IDT leads to them.
     paging::init();
     segments::init();
@@ -46,8 +47,9 @@ pub(crate) extern "sysv64" fn main(magic: u32, information: u32) -> ! {
         Err(wrong) => error(format_args!("{wrong}")),
     };
     let mut met = features::met();
-    // Nobody injects anything into an image that runs alone.
-    met.set(Needs::NMI | Needs::INTERRUPT, host().contains(HostFlags::PRESENT));
+    // Nobody injects anything into an image that runs alone, nor bounds its cases one by one, nor sees how it ends.
+    let by_host = Needs::NMI | Needs::INTERRUPT | Needs::SHUTDOWN | Needs::HOST;
+    met.set(by_host, host().contains(HostFlags::PRESENT));
     let fred = features::has(&FRED);
     let delivery = match options.delivery {
         Some(DeliveryMode::Fred) if !fred => error(format_args!(
@@ -59,12 +61,14 @@ pub(crate) extern "sysv64" fn main(magic: u32, information: u32) -> ! {
     };
     // A case depends on how events are delivered, not on what the processor could do.
     met.set(Needs::FRED, delivery == DeliveryMode::Fred);
-    let machine = Machine { delivery, xfd: met.contains(Needs::XFD) };
+    let machine = Machine { delivery, xfd: met.contains(Needs::XFD), debugctl: false };
+    registers::enable_xmm();
     capture::XFD.store(machine.xfd as u8, Relaxed);
     if delivery == DeliveryMode::Fred {
         act::FRED_MODE.store(1, Relaxed);
         fred_setup::init();
     }
+    layout::poison();
     let setting = Setting { options, machine, met };
     if host().contains(HostFlags::PRESENT) { serve(&setting) } else { run_alone(&setting) }
 }
@@ -134,46 +138,49 @@ fn run_case(index: u32, case: &Case, setting: &Setting<'_>) {
 }
 
 fn act_and_judge(index: u32, case: &Case, machine: Machine) {
-    // From ring 3 there is no way back to the act.
-    let user = case.flags.contains(CaseFlags::USER);
-    let [first, later] = if user { [act::LEAVE; 2] } else { [case.act.after, case.act.last] };
-    capture::RESUME.store(first.value(), Relaxed);
-    capture::RESUME_NEXT.store(later.value(), Relaxed);
-    capture::STAY.store(case.in_handler as u32, Relaxed);
-    capture::THROUGH
-        .store(case.events.iter().any(|event| matches!(event.rip, Rip::Entry(_))) as u32, Relaxed);
-    registers::rest(RESTING.cr2, RESTING.dr6, machine.xfd);
+    registers::rest(machine.xfd);
+    if POISONED.swap(0, Relaxed) == 0 {
+        layout::poison();
+    }
     (case.prepare)();
     paging::forget_frame_stack();
+    handler::begin();
     capture::ACTING.store(1, Relaxed);
-    // SAFETY: a case's act is an act, and RESUME was set above.
+    // SAFETY: a case's act is an act, and the handlers go back to it.
     unsafe { act::enter(case.act.start.value(), Doorbell::Armed(index as u16).encode()) };
     capture::ACTING.store(0, Relaxed);
-    let after = registers_after(machine);
+    let machine = Machine { debugctl: capture::DEBUGCTL.load(Relaxed) == 1, ..machine };
+    let left = left(machine);
     let mut results = [0; CHECKS];
     for (result, check) in results.iter_mut().zip(case.results) {
         *result = (check.read)();
     }
-    registers::rest(RESTING.cr2, RESTING.dr6, machine.xfd);
+    registers::rest(machine.xfd);
     routes::rest();
 
+    let expected = case.expected(machine.delivery);
     let disturbances = mail_array!(disturbances);
     let count = (mail!(disturbance_count) as usize).min(DISTURBANCES);
-    let mut deliveries = mail_array!(deliveries);
-    put_in_order(case.events, mail!(entries), &mut deliveries);
-    set_deliveries(&deliveries);
+    let deliveries = deliveries();
+    put_in_order(expected.events, mail!(entries), deliveries);
     let seen = Seen {
+        armed: act::armed(),
+        // Without a host nothing is at the port.
+        input: if host().contains(HostFlags::PRESENT) { INPUT_BYTE } else { 0xFF },
         entries: mail!(entries),
-        deliveries: &deliveries,
-        after,
+        deliveries,
+        left: &left,
         disturbances: &disturbances[..count],
     };
-    judge(case.events, &case.registers, &places(case), machine, &seen, &mut compared);
+    judge(&expected, &places(case), machine, &seen, &mut compared);
     for (check, got) in case.results.iter().zip(results) {
         compared(0, Field::Result, check.expected, got);
     }
     verdict(if mail!(mismatch_count) == 0 { Verdict::Pass } else { Verdict::Fail });
 }
+
+/// 1 until the first case: the stacks were poisoned before `Ready`, once for all guests that fork from there.
+static POISONED: AtomicU32 = AtomicU32::new(1);
 
 /// What the symbols in the events of a case stand for.
 fn places(case: &Case) -> Places {
@@ -188,35 +195,38 @@ fn places(case: &Case) -> Places {
         act_stack_end: layout::ACT_STACK.end().value(),
         entry_page: fred_setup::ENTRY_PAGE.value(),
         idt_stubs: IDT_STUBS.value(),
-        gs_base: layout::GS_BASE,
-        kernel_gs_base: layout::KERNEL_GS_BASE,
     }
 }
 
 /// An event that came before a handler's first instruction was captured before that handler had
 /// captured its own.
-fn put_in_order(events: &[Event], entries: u32, deliveries: &mut [Delivery; DELIVERIES]) {
-    for (index, event) in events.iter().enumerate().skip(1).take(DELIVERIES - 1) {
-        let came = (index as u32) < entries && deliveries[index - 1].vector == event.vector;
-        if matches!(event.rip, Rip::Entry(_)) && came {
+fn put_in_order(events: &[Event], entries: u32, deliveries: &mut [Delivery]) {
+    let captured = deliveries.len().min(entries as usize);
+    for (index, event) in events.iter().enumerate().take(captured).skip(1) {
+        if matches!(event.rip, Rip::Entry(_) | Rip::UserEntry(_))
+            && deliveries[index - 1].vector == event.vector
+        {
             deliveries.swap(index - 1, index);
         }
     }
 }
 
-/// The registers after an act, in a delivery's form.
-fn registers_after(machine: Machine) -> Delivery {
+/// What the act has left, in a delivery's form.
+fn left(machine: Machine) -> Delivery {
     let msr = |exists: bool, number: u32| if exists { registers::read_msr(number) } else { 0 };
     Delivery {
+        cr0: registers::cr0(),
+        fs_base: msr(true, fred::msr::FS_BASE),
         gs_base: msr(true, fred::msr::GS_BASE),
         kernel_gs_base: msr(true, fred::msr::KERNEL_GS_BASE),
         cr2: registers::cr2(),
         dr6: registers::dr6(),
         dr7: registers::dr7(),
+        debugctl: msr(machine.debugctl, registers::DEBUGCTL),
         fred_config: msr(machine.delivery == DeliveryMode::Fred, fred::msr::FRED_CONFIG),
         xfd: msr(machine.xfd, fred::msr::XFD),
         xfd_err: msr(machine.xfd, fred::msr::XFD_ERR),
-        ..Delivery::default()
+        ..act::left()
     }
 }
 

@@ -9,6 +9,7 @@
 //! | 0x2B | ring-3 code, 64-bit | STAR 63:48 + 16 |
 //! | 0x30 | TSS | |
 //! | 0x40 | ring-0 data, not present | cases of #NP and #SS |
+//! | 0x48, 0x50, 0x58 | the case's own: [`set_descriptor`] | the last is the last inside the limit |
 //!
 //! Interrupt stacks under the IDT:
 //!
@@ -75,12 +76,15 @@ pub(crate) fn init() {
         TSS_LIMIT | (tss & 0xFF_FFFF) << 16 | 0x89 << 40 | (tss >> 24 & 0xFF) << 56,
         tss >> 32,
         0x00CF_1300_0000_FFFF,
+        0,
+        0,
+        0,
     ];
     let gdt = GDT.start().value();
     // SAFETY: the GDT's page is only read by the processor. Its first three descriptors equal
     // those in use, and the TSS descriptor describes the TSS filled in above.
     unsafe {
-        (gdt as *mut [u64; 9]).write_volatile(descriptors);
+        (gdt as *mut [u64; 12]).write_volatile(descriptors);
         lgdt(&DescriptorTablePointer {
             limit: size_of_val(&descriptors) as u16 - 1,
             base: VirtAddr::new(gdt),
@@ -88,4 +92,11 @@ pub(crate) fn init() {
         asm!("mov ss, {:e}", in(reg) 0x10, options(nostack, preserves_flags));
         load_tss(SegmentSelector(0x30));
     }
+}
+
+/// Writes the descriptor of `selector`, one of the case's own, or one beyond the limit of the GDT.
+pub fn set_descriptor(selector: u16, descriptor: u64) {
+    let entry = GDT.start().value() + u64::from(selector & !7);
+    // SAFETY: the page has room for 512 descriptors, is only read by the processor, and the callers' are in no use.
+    unsafe { (entry as *mut u64).write_volatile(descriptor) }
 }

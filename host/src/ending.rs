@@ -4,6 +4,7 @@
 //! one ends the process at once. A command that does not watch is ended by the first. Either way its children end
 //! with it.
 
+use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::{flag, low_level};
 use std::io;
@@ -19,7 +20,7 @@ pub(crate) const LOOK: Duration = Duration::from_millis(20);
 static RECEIVED: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
 
 /// A signal that ends this process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signal(i32);
 
 impl Signal {

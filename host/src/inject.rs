@@ -1,14 +1,17 @@
 //! NMIs and external interrupts that the host injects because a case asks for them.
 
-use crate::session::Session;
+use crate::image::Case;
+use crate::session::{AtHalt, Session};
 use crate::stops::probe::guest::ProbeAct;
 use crate::stops::probe::{Prober, Support};
+use fred::event::EventType;
 use protocol::note::{CaseFlags, INTERRUPT};
 use vm::state::set;
 use vm::{Vcpu, VcpuError, VmKind};
 
 /// What a case asks for at `Armed`. Fails when the machine refuses it.
-pub fn at_armed(session: &mut Session<'_>, flags: CaseFlags) -> Result<(), VcpuError> {
+pub fn at_armed(session: &mut Session<'_>, case: &Case) -> Result<(), VcpuError> {
+    let flags = case.flags;
     if flags.contains(CaseFlags::BLOCK_NMI) {
         session.complete_io()?;
         let mut events = session.vcpu.events()?;
@@ -19,9 +22,23 @@ pub fn at_armed(session: &mut Session<'_>, flags: CaseFlags) -> Result<(), VcpuE
         session.vcpu.nmi()?;
     }
     if flags.contains(CaseFlags::INTERRUPT_AT_ARMED) {
-        session.raise_interrupt(INTERRUPT);
+        session.raise_interrupt(interrupt(case));
+    }
+    if flags.contains(CaseFlags::NMI_AT_HALT) {
+        session.end_halt(AtHalt::Nmi);
+    }
+    if flags.contains(CaseFlags::INTERRUPT_AT_HALT) {
+        session.end_halt(AtHalt::Interrupt(interrupt(case)));
     }
     Ok(())
+}
+
+/// The vector of the interrupt: the case's first event is that interrupt, or [`INTERRUPT`] comes later.
+fn interrupt(case: &Case) -> u8 {
+    match case.event {
+        Some((EventType::ExternalInterrupt, vector)) => vector,
+        Some(_) | None => INTERRUPT,
+    }
 }
 
 /// What a case asks for while its delivery is stopped. Fails when the machine refuses it.

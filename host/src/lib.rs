@@ -14,11 +14,14 @@
 //! | [`on_kernel`] | a Linux kernel with its own KVM inside an emulator, and midflight inside that |
 //! | [`report`] | outcomes, known issues, host facts: reports for people and programs |
 //! | [`kernel_log`] | warnings of this host's kernel during a run |
-//! | `process`, `ending` | child processes; the signals that end this one |
+//! | [`bochs`] | what Bochs is given, and the disk from which its firmware loads a guest |
+//! | `process`, `bounded`, `ending` | child processes; the signals that end this one |
 //! | [`cli`] | the command line |
 
 #![forbid(unsafe_code)]
 
+pub mod bochs;
+mod bounded;
 pub mod cli;
 pub mod compare;
 mod ending;

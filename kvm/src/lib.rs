@@ -30,10 +30,13 @@
 //! | `facts` | what reports and `midflight doctor` say about this host's KVM |
 //! | [`process`] | processes that run a VM, and end with their parent |
 //! | `int1` | whether a hypervisor below this host handles INT1 correctly |
+//! | `closing` | VMs that ended, closed in a thread of its own |
+//! | `standing` | a VM that stays, so that KVM does not begin anew with each |
 //! | `device` | the device's path, why it cannot be opened, and what helps |
 //! | `error` | errno -> a sentence with advice |
 //! | `sys` | the ioctls and system calls that kvm-ioctls lacks |
 
+mod closing;
 mod device;
 mod error;
 mod exit;
@@ -48,6 +51,7 @@ mod registers;
 mod ring;
 mod signal;
 mod slots;
+mod standing;
 mod sys;
 mod userfault;
 mod vcpu;
@@ -69,9 +73,11 @@ use kvm_ioctls::{Kvm, VmFd};
 use mappings::Mappings;
 use ring::Ring;
 use slots::Slots;
+use standing::Standing;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::OnceLock;
 use vcpu::Offered;
 use vm::Machine;
 use vm::state::carries_nested_bit;
@@ -90,6 +96,7 @@ pub struct KvmMachine {
     msr_indices: Vec<u32>,
     offered: Offered,
     nested_flag: NestedFlag,
+    standing: OnceLock<Option<Standing>>,
 }
 
 impl KvmMachine {
@@ -120,7 +127,8 @@ impl KvmMachine {
         let msr_indices = vm::msr::to_save(list.as_slice(), &cpuid);
         let offers = |capability: u32| kvm.check_extension_raw(capability.into()) > 0;
         let offered = Offered { sregs2: offers(KVM_CAP_SREGS2), tsc_khz: offers(KVM_CAP_GET_TSC_KHZ) };
-        let mut machine = Self { kvm, cpuid, msr_indices, offered, nested_flag: NestedFlag::NotOffered };
+        let (nested_flag, standing) = (NestedFlag::NotOffered, OnceLock::new());
+        let mut machine = Self { kvm, cpuid, msr_indices, offered, nested_flag, standing };
         // Without FRED there is no nested bit to carry.
         if vm::cpuid::has(&machine.cpuid, FRED) {
             machine.nested_flag = machine.find_nested_flag();
@@ -174,6 +182,8 @@ impl KvmMachine {
 
     fn create_with(&self, config: &VmConfig, nested_flag: NestedFlag) -> Result<KvmVcpu, VcpuError> {
         check_memory_size(config.memory_size)?;
+        // Without it everything works as well, more slowly.
+        self.standing.get_or_init(|| Standing::new(&self.kvm));
         if config.exception_payload && !self.offers_exception_payload() {
             return Err(refusal(
                 "KVM_ENABLE_CAP(KVM_CAP_EXCEPTION_PAYLOAD)",

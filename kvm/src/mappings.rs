@@ -6,6 +6,7 @@
 use super::error::{call, last};
 use super::sys;
 use memmap2::{MmapOptions, MmapRaw};
+use std::io::IoSlice;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use vm::{MemoryImage, PAGE, VcpuError};
@@ -109,10 +110,12 @@ impl Mappings {
         if !self.fresh {
             sys::punch_all(&self.fd, self.size)?;
         }
-        for (number, page) in image.pages.iter().enumerate() {
-            if let Some(page) = page {
-                self.write((number * PAGE) as u64, page.as_slice())?;
-            }
+        self.fresh = false;
+        let mut number = 0;
+        for run in image.pages.chunk_by(|page, next| page.is_some() == next.is_some()) {
+            let pages: Vec<_> = run.iter().flatten().map(|page| IoSlice::new(page.as_slice())).collect();
+            write_at(&self.fd, &pages, (number * PAGE) as u64)?;
+            number += run.len();
         }
         self.loaded = image.clone();
         Ok(())
@@ -163,6 +166,23 @@ impl Mappings {
 /// A shared mapping of the whole memfd.
 fn map(fd: &OwnedFd, size: u64) -> Result<MmapRaw, VcpuError> {
     MmapOptions::new().len(size as usize).no_reserve_swap().map_raw(fd).map_err(|e| call("mmap", e))
+}
+
+/// Writes `pages` to the file at `offset`, in one call if the kernel takes as many. The copies are not made through a
+/// mapping, where each page would be a fault of its own.
+fn write_at(file: &OwnedFd, mut pages: &[IoSlice<'_>], mut offset: u64) -> Result<(), VcpuError> {
+    while !pages.is_empty() {
+        let some = &pages[..pages.len().min(libc::UIO_MAXIOV as usize)];
+        let written =
+            rustix::io::pwritev(file, some, offset).map_err(|e| call("pwritev to guest memory", e))?;
+        // Whole pages count: the rest is written again.
+        let whole = written / PAGE;
+        if whole == 0 {
+            return Err(call("pwritev to guest memory", rustix::io::Errno::NOSPC));
+        }
+        (pages, offset) = (&pages[whole..], offset + (whole * PAGE) as u64);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

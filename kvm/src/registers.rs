@@ -35,12 +35,12 @@ impl Registers for KvmVcpu {
     }
 
     fn sregs2(&mut self) -> Result<kvm_sregs2, VcpuError> {
-        sys::get_sregs2(&self.fd)
+        sys::get_sregs2(&*self.fd)
     }
 
     fn set_sregs2(&mut self, sregs: &kvm_sregs2) -> Result<(), VcpuError> {
         self.note("KVM_SET_SREGS2");
-        sys::set_sregs2(&self.fd, sregs)?;
+        sys::set_sregs2(&*self.fd, sregs)?;
         self.keep_cr8(sregs.cr8);
         Ok(())
     }
@@ -80,12 +80,12 @@ impl Registers for KvmVcpu {
     }
 
     fn xsave(&self) -> Result<Xsave, VcpuError> {
-        sys::get_xsave(&self.fd, self.xsave_size).map(Xsave)
+        sys::get_xsave(&*self.fd, self.xsave_size).map(Xsave)
     }
 
     fn set_xsave(&mut self, xsave: &Xsave) -> Result<(), VcpuError> {
         self.note("KVM_SET_XSAVE");
-        sys::set_xsave(&self.fd, &xsave.0, self.xsave_size)
+        sys::set_xsave(&*self.fd, &xsave.0, self.xsave_size)
     }
 
     fn xcrs(&self) -> Result<kvm_xcrs, VcpuError> {

@@ -105,7 +105,7 @@ impl Slots {
             userspace_addr: memory.guest_address() + range.start,
         };
         // SAFETY: the region is part of `memory`'s guest mapping, which lives in the same KvmVcpu as
-        // the VM's file descriptors and is unmapped after they are closed (field order).
+        // the VM's file descriptors and is unmapped after they are closed (`Ended`).
         unsafe { vm.set_user_memory_region(region) }.map_err(|e| call("KVM_SET_USER_MEMORY_REGION", e))
     }
 }

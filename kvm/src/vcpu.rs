@@ -1,5 +1,6 @@
 //! [`KvmVcpu`]: KVM_RUN.
 
+use super::closing::Ended;
 use super::error::{call, errno_of, refusal};
 use super::exit::{self, InputArea};
 use super::mappings::Mappings;
@@ -10,6 +11,7 @@ use super::sys;
 use super::userfault::Userfault;
 use kvm_bindings::KVM_EXIT_UNKNOWN;
 use kvm_ioctls::{VcpuFd, VmFd};
+use std::mem::ManuallyDrop;
 use std::time::{Duration, Instant};
 use vm::{Exit, PageAccess, RunMode, Vcpu, VcpuError};
 
@@ -25,11 +27,11 @@ pub(super) struct Offered {
 /// A virtual machine with one vCPU on /dev/kvm.
 #[derive(Debug)]
 pub struct KvmVcpu {
-    // The order is the order of dropping: KVM releases guest memory before it is unmapped. The
-    // mappings of the dirty ring and of the watched page are independent of it.
-    pub(super) fd: VcpuFd,
-    pub(super) vm: VmFd,
-    pub(super) memory: Mappings,
+    // These three are closed together, by `Ended`. The mappings of the dirty ring and of the watched page are
+    // independent of them.
+    pub(super) fd: ManuallyDrop<VcpuFd>,
+    pub(super) vm: ManuallyDrop<VmFd>,
+    pub(super) memory: ManuallyDrop<Mappings>,
     pub(super) slots: Slots,
     pub(super) ring: Option<Ring>,
     /// The page whose access is restricted, and what it allows.
@@ -58,9 +60,9 @@ impl KvmVcpu {
     ) -> Self {
         let (refused, userfault) = (None, None);
         Self {
-            fd,
-            vm,
-            memory,
+            fd: ManuallyDrop::new(fd),
+            vm: ManuallyDrop::new(vm),
+            memory: ManuallyDrop::new(memory),
             slots,
             ring,
             refused,
@@ -93,7 +95,7 @@ impl KvmVcpu {
         let set = std::mem::take(&mut self.set);
         // A failed KVM_RUN may leave the reason of an earlier exit.
         self.fd.get_kvm_run().exit_reason = KVM_EXIT_UNKNOWN;
-        match sys::run(&self.fd) {
+        match sys::run(&*self.fd) {
             Ok(()) => {
                 let (exit, input) = exit::decode(self.fd.get_kvm_run(), self.vm.run_size());
                 self.input = input;
@@ -125,11 +127,25 @@ impl KvmVcpu {
     /// [`enter`](Self::enter) with the cut signal pending and unblocked inside KVM_RUN.
     fn enter_with_signal(&mut self) -> Result<Exit, VcpuError> {
         let cut = Cut::raise()?;
-        sys::set_signal_mask(&self.fd, Some(Cut::mask_inside_run()?))?;
+        sys::set_signal_mask(&*self.fd, Some(Cut::mask_inside_run()?))?;
         let exit = self.enter();
         drop(cut);
-        sys::set_signal_mask(&self.fd, None)?;
+        sys::set_signal_mask(&*self.fd, None)?;
         exit
+    }
+}
+
+impl Drop for KvmVcpu {
+    fn drop(&mut self) {
+        // SAFETY: each is taken once, here, and nothing uses this value afterwards.
+        let (vcpu, vm, memory) = unsafe {
+            (
+                ManuallyDrop::take(&mut self.fd),
+                ManuallyDrop::take(&mut self.vm),
+                ManuallyDrop::take(&mut self.memory),
+            )
+        };
+        Ended { _vcpu: vcpu, _vm: vm, _memory: memory }.close();
     }
 }
 
@@ -185,7 +201,7 @@ impl Vcpu for KvmVcpu {
 
     fn interrupt(&mut self, vector: u8) -> Result<(), VcpuError> {
         self.note("KVM_INTERRUPT");
-        sys::interrupt(&self.fd, vector)
+        sys::interrupt(&*self.fd, vector)
     }
 
     fn request_interrupt_window(&mut self, wanted: bool) {

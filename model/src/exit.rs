@@ -77,6 +77,8 @@ pub enum ExitReason {
         gpa: u64,
         /// Whether it is a write.
         write: bool,
+        /// Whether it was IRET's, which has ended blocking by NMI: it must be blocked again before the entry.
+        unblocked_nmis: bool,
     },
     /// HLT; RIP is already after it.
     Halt,

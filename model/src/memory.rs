@@ -164,6 +164,11 @@ impl Memory {
         Ok(u64::from_le_bytes(self.load_array(gpa)))
     }
 
+    /// Whether walks have read the page that holds `gpa` since translations were last forgotten.
+    pub(crate) fn has_walked(&self, gpa: u64) -> bool {
+        self.walked.get(split(gpa).0).is_some_and(|&walked| walked)
+    }
+
     /// Sets accessed and dirty bits. They change no translation, so the epoch stays.
     pub(crate) fn write_entry(&mut self, gpa: u64, entry: u64) -> Result<(), Refused> {
         self.permit(gpa, true)?;

@@ -8,7 +8,7 @@ use crate::memory::Refused;
 pub(crate) type Step = Result<(), Stop>;
 
 /// Why an instruction did not complete. The architectural state is that before it, except for
-/// IA32_XFD_ERR.
+/// IA32_XFD_ERR and MXCSR.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Stop {
     /// The instruction raises an event: a fault, or INT n, INT1, INT3, SYSCALL and the like.

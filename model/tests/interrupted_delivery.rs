@@ -100,7 +100,7 @@ fn a_blocked_frame_page_is_an_exit_until_it_is_opened() {
     let mut g = Guest::fred().with(|a| a.ud2().unwrap());
     g.memory.block(STACK - 64);
     let exit = g.run();
-    assert_eq!(exit.reason, ExitReason::EptViolation { gpa: STACK - 8, write: true });
+    assert_eq!(exit.reason, ExitReason::EptViolation { gpa: STACK - 8, write: true, unblocked_nmis: false });
     assert_eq!(exit.original, Some(Event::exception(6)));
     let again = g.enter(Entry { injected: exit.original, ..Entry::default() });
     assert_eq!((again.reason, again.original), (exit.reason, exit.original));
@@ -125,9 +125,63 @@ fn a_blocked_page_table_and_a_blocked_data_page_exit_too() {
     let mut g = Guest::fred().with(|a| a.mov(qword_ptr(NEXT), rax).unwrap());
     g.memory.block(NEXT);
     let exit = g.run();
-    assert_eq!(exit.reason, ExitReason::EptViolation { gpa: NEXT, write: true });
+    assert_eq!(exit.reason, ExitReason::EptViolation { gpa: NEXT, write: true, unblocked_nmis: false });
     assert_eq!((exit.original, g.cpu.rip, g.cpu.rflags), (None, CODE, 0x1_0002));
     g.memory.unblock(NEXT);
     g.memory.block(PT);
-    assert_eq!(g.run().reason, ExitReason::EptViolation { gpa: PT + (CODE >> 12) * 8, write: false });
+    assert_eq!(
+        g.run().reason,
+        ExitReason::EptViolation { gpa: PT + (CODE >> 12) * 8, write: false, unblocked_nmis: false }
+    );
+}
+
+/// A guest that runs an IRETQ to the instruction after it, with NMIs blocked.
+fn with_iretq() -> Guest {
+    let code = |a: &mut CodeAssembler| {
+        let mut after = a.create_label();
+        a.mov(eax, ss).unwrap();
+        a.push(rax).unwrap();
+        a.push(rsp).unwrap();
+        a.pushfq().unwrap();
+        a.mov(eax, cs).unwrap();
+        a.push(rax).unwrap();
+        a.lea(rax, qword_ptr(after)).unwrap();
+        a.push(rax).unwrap();
+        a.iretq().unwrap();
+        a.set_label(&mut after).unwrap();
+        a.nop().unwrap();
+    };
+    Guest::fred().with(code).but(|g| g.cpu.nmi_blocking = true)
+}
+
+/// IRETQ at each access of its frame: nothing is popped, NMIs are no longer blocked, and the exit says so.
+#[test]
+fn event_return() {
+    let mut at = None;
+    for n in 0.. {
+        let mut g = with_iretq();
+        g.memory.refuse_return_access(n);
+        let exit = g.run();
+        if exit.reason == ExitReason::Halt {
+            assert!(n >= 25, "five quadwords, each with its walk: {n}");
+            return;
+        }
+        let ExitReason::EptViolation { unblocked_nmis, .. } = exit.reason else { panic!("{exit:x?}") };
+        assert_eq!((unblocked_nmis, exit.original), (true, None), "access {n}");
+        let place = (g.cpu.rip, g.cpu.gpr[4]);
+        assert_eq!((*at.get_or_insert(place), g.cpu.nmi_blocking), (place, false), "access {n}");
+        assert_eq!(g.run().reason, ExitReason::Halt, "access {n}");
+    }
+}
+
+/// An IRETQ that is #GP(0) before it reads its frame, as with NT set, is not the return whose access is refused.
+#[test]
+fn event_return_without_access() {
+    let mut g = with_iretq();
+    let (start, stack) = (g.cpu.rip, g.cpu.gpr[4]);
+    g.cpu.rflags |= 0x4000;
+    g.memory.refuse_return_access(0);
+    assert_eq!(g.run().reason, ExitReason::Halt, "the handler of the #GP");
+    (g.cpu.rip, g.cpu.gpr[4], g.cpu.rflags, g.cpu.halted) = (start, stack, 0x2, false);
+    assert!(matches!(g.run().reason, ExitReason::EptViolation { .. }));
 }

@@ -35,4 +35,38 @@ pub struct Delivery {
     pub xfd_err: u64,
     /// The vector: under FRED from the frame, under the IDT from the gate that was taken.
     pub vector: u64,
+    /// CR0 at entry.
+    pub cr0: u64,
+    /// IA32_FS_BASE at entry.
+    pub fs_base: u64,
+    /// IA32_DEBUGCTL at entry; 0 unless the case has written it.
+    pub debugctl: u64,
+    /// The general registers at entry, RSP left out: see [`crate::field::GENERAL`].
+    pub general: [u64; 15],
+    /// XMM0 and XMM1 at entry, low half first; 0 while CR0 keeps instructions from them.
+    pub xmm: [u64; 4],
+}
+
+impl Delivery {
+    /// Nothing captured.
+    pub const EMPTY: Self = Self {
+        frame: [0; 8],
+        entry_point: 0,
+        entry_rflags: 0,
+        entry_rsp: 0,
+        gs_base: 0,
+        kernel_gs_base: 0,
+        cr2: 0,
+        dr6: 0,
+        dr7: 0,
+        fred_config: 0,
+        xfd: 0,
+        xfd_err: 0,
+        vector: 0,
+        cr0: 0,
+        fs_base: 0,
+        debugctl: 0,
+        general: [0; 15],
+        xmm: [0; 4],
+    };
 }

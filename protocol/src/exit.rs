@@ -29,6 +29,19 @@ impl ImageExit {
         }
     }
 
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Pass, Self::Fail, Self::Error, Self::Skip];
+
+    /// The name in the image's last line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Error => "error",
+            Self::Skip => "skip",
+        }
+    }
+
     /// The exit code of a QEMU process whose guest ended so.
     pub const fn qemu_code(self) -> i32 {
         (self as i32) << 1 | 1

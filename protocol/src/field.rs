@@ -22,13 +22,13 @@ pub enum Field {
     EventData = 6,
     /// Frame, offset 0x38.
     Reserved = 7,
-    /// CR2 at entry.
+    /// CR2.
     Cr2 = 8,
-    /// DR6 at entry.
+    /// DR6.
     Dr6 = 9,
-    /// DR7 at entry.
+    /// DR7.
     Dr7 = 10,
-    /// IA32_XFD_ERR at entry.
+    /// IA32_XFD_ERR.
     XfdErr = 11,
     /// Current stack level at entry.
     Csl = 12,
@@ -38,9 +38,9 @@ pub enum Field {
     EntryRflags = 14,
     /// RSP at entry.
     EntryRsp = 15,
-    /// IA32_GS_BASE at entry.
+    /// IA32_GS_BASE.
     GsBase = 16,
-    /// IA32_KERNEL_GS_BASE at entry.
+    /// IA32_KERNEL_GS_BASE.
     KernelGsBase = 17,
     /// The vector.
     Vector = 18,
@@ -48,10 +48,52 @@ pub enum Field {
     Entries = 19,
     /// A value that the act itself left, for cases that have one.
     Result = 20,
+    /// RAX.
+    Rax = 21,
+    /// RCX.
+    Rcx = 22,
+    /// RDX.
+    Rdx = 23,
+    /// RBX.
+    Rbx = 24,
+    /// RBP.
+    Rbp = 25,
+    /// RSI.
+    Rsi = 26,
+    /// RDI.
+    Rdi = 27,
+    /// R8.
+    R8 = 28,
+    /// R9.
+    R9 = 29,
+    /// R10.
+    R10 = 30,
+    /// R11.
+    R11 = 31,
+    /// R12.
+    R12 = 32,
+    /// R13.
+    R13 = 33,
+    /// R14.
+    R14 = 34,
+    /// R15.
+    R15 = 35,
+    /// XMM0, either half.
+    Xmm0 = 36,
+    /// XMM1, either half.
+    Xmm1 = 37,
+    /// MP, EM and TS of CR0.
+    Cr0 = 38,
+    /// IA32_FS_BASE.
+    FsBase = 39,
+    /// IA32_DEBUGCTL.
+    Debugctl = 40,
+    /// IA32_XFD.
+    Xfd = 41,
 }
 
 /// Every field with its name, in the order of their numbers.
-const NAMES: [(Field, &str); 21] = [
+const NAMES: [(Field, &str); 42] = [
     (Field::ErrorCode, "error code"),
     (Field::Rip, "RIP"),
     (Field::Cs, "CS"),
@@ -73,6 +115,49 @@ const NAMES: [(Field, &str); 21] = [
     (Field::Vector, "vector"),
     (Field::Entries, "entries"),
     (Field::Result, "result"),
+    (Field::Rax, "RAX"),
+    (Field::Rcx, "RCX"),
+    (Field::Rdx, "RDX"),
+    (Field::Rbx, "RBX"),
+    (Field::Rbp, "RBP"),
+    (Field::Rsi, "RSI"),
+    (Field::Rdi, "RDI"),
+    (Field::R8, "R8"),
+    (Field::R9, "R9"),
+    (Field::R10, "R10"),
+    (Field::R11, "R11"),
+    (Field::R12, "R12"),
+    (Field::R13, "R13"),
+    (Field::R14, "R14"),
+    (Field::R15, "R15"),
+    (Field::Xmm0, "XMM0"),
+    (Field::Xmm1, "XMM1"),
+    (Field::Cr0, "CR0"),
+    (Field::FsBase, "FS.base"),
+    (Field::Debugctl, "DEBUGCTL"),
+    (Field::Xfd, "XFD"),
+];
+
+/// What follows a field's name where it was read after the last return.
+pub const RETURNED: &str = " after the return";
+
+/// The general registers, in the order in which instructions number them; RSP has a field of its own.
+pub const GENERAL: [Field; 15] = [
+    Field::Rax,
+    Field::Rcx,
+    Field::Rdx,
+    Field::Rbx,
+    Field::Rbp,
+    Field::Rsi,
+    Field::Rdi,
+    Field::R8,
+    Field::R9,
+    Field::R10,
+    Field::R11,
+    Field::R12,
+    Field::R13,
+    Field::R14,
+    Field::R15,
 ];
 
 impl Field {

@@ -4,16 +4,19 @@ use crate::delivery::Delivery;
 use crate::disturbance::Disturbance;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// `midmail\0`, little-endian: what the image puts at the mailbox's start.
+/// `midmail\0`, little-endian: what the image writes at the mailbox's start when it boots.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"midmail\0");
 /// How many deliveries a mailbox can hold; later ones are counted only.
-pub const DELIVERIES: usize = 4;
+pub const DELIVERIES: usize = 8;
 /// How many disturbances a mailbox can hold.
 pub const DISTURBANCES: usize = 16;
 /// How many mismatches a mailbox can hold; later ones are counted only.
 pub const MISMATCHES: usize = 32;
 
-/// The mailbox. Little-endian, no padding; all zero but magic and version in the image file.
+/// [`Mismatch::delivery`] of what was compared after the last handler had returned.
+pub const RETURNED: u32 = u32::MAX;
+
+/// The mailbox. Little-endian, no padding; all zero before the image runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Mailbox {
@@ -51,7 +54,7 @@ pub struct Mailbox {
 pub struct Mismatch {
     /// A [`crate::field::Field`] as a number.
     pub field: u32,
-    /// Which delivery since `Armed`, from 0.
+    /// Which delivery since `Armed`, from 0, or [`RETURNED`].
     pub delivery: u32,
     /// The judge's expectation.
     pub expected: u64,
@@ -101,7 +104,7 @@ impl Verdict {
 }
 
 impl Mailbox {
-    /// The mailbox as an image file holds it.
+    /// The mailbox of an image that has booted.
     pub const EMPTY: Self = Self {
         magic: MAGIC,
         version: crate::VERSION,
@@ -114,21 +117,7 @@ impl Mailbox {
         disturbance_count: 0,
         reason: [0; 96],
         disturbances: [Disturbance { register: 0, phase: 0, value: 0 }; DISTURBANCES],
-        deliveries: [Delivery {
-            frame: [0; 8],
-            entry_point: 0,
-            entry_rflags: 0,
-            entry_rsp: 0,
-            gs_base: 0,
-            kernel_gs_base: 0,
-            cr2: 0,
-            dr6: 0,
-            dr7: 0,
-            fred_config: 0,
-            xfd: 0,
-            xfd_err: 0,
-            vector: 0,
-        }; DELIVERIES],
+        deliveries: [Delivery::EMPTY; DELIVERIES],
         mismatches: [Mismatch { field: 0, delivery: 0, expected: 0, got: 0 }; MISMATCHES],
     };
 }
@@ -142,7 +131,7 @@ mod tests {
 
     #[test]
     fn an_empty_mailbox_says_who_it_is() {
-        assert_eq!(&Mailbox::EMPTY.as_bytes()[..12], b"midmail\0\x02\0\0\0");
+        assert_eq!(&Mailbox::EMPTY.as_bytes()[..12], b"midmail\0\x03\0\0\0");
     }
 
     #[test]

@@ -22,13 +22,22 @@ bitflags::bitflags! {
         const RDTSCP = 1 << 7;
         /// An Intel processor: where the vendors' manuals differ, it follows Intel's.
         const INTEL = 1 << 8;
+        /// A host that sees the guest's shutdown.
+        const SHUTDOWN = 1 << 9;
+        /// SMEP: ring 0 does not execute pages of ring 3.
+        const SMEP = 1 << 10;
+        /// SMAP: ring 0 does not access pages of ring 3 but with RFLAGS.AC.
+        const SMAP = 1 << 11;
+        /// A host beside the image, which bounds the case: where the processor is wrong it waits for ever, and an
+        /// image that runs alone would lose its other cases with it.
+        const HOST = 1 << 12;
     }
 }
 
 impl Needs {
     /// The need's name on command lines and in reasons, lower case.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        const NAMES: [(Needs, &str); 9] = [
+        const NAMES: [(Needs, &str); 13] = [
             (Needs::FRED, "fred"),
             (Needs::XFD, "xfd"),
             (Needs::AMX, "amx"),
@@ -38,6 +47,10 @@ impl Needs {
             (Needs::INTERRUPT, "interrupt"),
             (Needs::RDTSCP, "rdtscp"),
             (Needs::INTEL, "intel"),
+            (Needs::SHUTDOWN, "shutdown"),
+            (Needs::SMEP, "smep"),
+            (Needs::SMAP, "smap"),
+            (Needs::HOST, "host"),
         ];
         NAMES.into_iter().filter(move |(need, _)| self.contains(*need)).map(|(_, name)| name)
     }

@@ -69,7 +69,7 @@ pub struct CaseNote<A = u64> {
     pub rule: [u8; 160],
     /// [`crate::need::Needs`] as bits.
     pub needs: u32,
-    /// How many deliveries a pass has: 1, or 0 for a case that must raise nothing.
+    /// How many deliveries a pass has under FRED; 0 for a case that must raise nothing.
     pub entries: u32,
     /// The act's first instruction: RIP of a fault.
     pub act: A,
@@ -79,8 +79,12 @@ pub struct CaseNote<A = u64> {
     pub cancel: CancelNote<A>,
     /// [`CaseFlags`] as bits.
     pub flags: u32,
-    /// 0.
-    pub reserved: u32,
+    /// The first event's type, as FRED's SS slot has it; 0 where there is no event.
+    pub event_type: u8,
+    /// The first event's vector; 0 where there is no event.
+    pub vector: u8,
+    /// How many deliveries a pass has under the IDT.
+    pub idt_entries: u16,
 }
 
 bitflags::bitflags! {
@@ -98,7 +102,8 @@ bitflags::bitflags! {
         const NMI_AT_CUT = 1 << 3;
         /// The host blocks NMIs at `Armed`.
         const BLOCK_NMI = 1 << 4;
-        /// The host raises external interrupt [`INTERRUPT`] at `Armed`.
+        /// The host raises an external interrupt at `Armed`: the case's first event, if it is one, or else
+        /// [`INTERRUPT`].
         const INTERRUPT_AT_ARMED = 1 << 5;
         /// The host raises external interrupt [`INTERRUPT`] while the delivery is stopped.
         const INTERRUPT_AT_CUT = 1 << 6;
@@ -114,12 +119,19 @@ bitflags::bitflags! {
         const NESTED = 1 << 10;
         /// A conformance check: no known way of treating events in flight wrongly fails it.
         const CONFORMANCE = 1 << 8;
+        /// The act waits in HLT, and the host injects an NMI there.
+        const NMI_AT_HALT = 1 << 11;
+        /// The act waits in HLT, and the host raises an external interrupt there, of the same vector as at `Armed`.
+        const INTERRUPT_AT_HALT = 1 << 12;
+        /// The act ends in a shutdown: there is no verdict, and the host passes the case when no handler was
+        /// entered since `Armed`.
+        const SHUTDOWN = 1 << 13;
         /// All that the host injects: without a host, or a cut, the case has no event.
-        const INJECTED = 0x7C;
+        const INJECTED = 0x187C;
     }
 }
 
-/// The vector of the external interrupts that the host raises.
+/// The vector of an external interrupt that the host raises where it is not the case's first event.
 pub const INTERRUPT: u8 = 31;
 
 /// What the host needs in order to put the case's event into the queue itself, at `Armed`.

@@ -22,5 +22,7 @@ pub const INPUT_BYTE: u8 = 0xA5;
 pub const EXIT: u16 = 0xF4;
 /// Where Bochs and old QEMUs expect the bytes `Shutdown`.
 pub const SHUTDOWN: u16 = 0x8900;
+/// The debug console of Bochs and QEMU, which reads as its own number where it exists.
+pub const DEBUG_CONSOLE: u16 = 0xE9;
 /// COM1.
 pub const COM1: u16 = 0x3F8;

@@ -22,4 +22,5 @@
 #![no_std]
 
 pub mod event;
+pub mod hand_built;
 pub mod manual;

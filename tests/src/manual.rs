@@ -54,12 +54,42 @@ pub const SS_NESTED: u64 = 1 << 58;
 
 /// RFLAGS with every flag clear: bit 1 is always 1.
 pub const RFLAGS: u64 = 1 << 1;
+/// RFLAGS with every flag set that an act can have without an event of its own: AC, NT, IOPL 3, OF, DF, SF, ZF,
+/// AF, PF, CF. Some of them would be lost by a delivery that computes RFLAGS.
+pub const RICH: u64 = 0x0004_7CD7;
+/// The same in ring 3, to which ERETU returns with an IOPL of 0 only.
+pub const USER_RICH: u64 = 0x0004_4CD7;
+/// What a gate of the IDT makes of [`RICH`]: NT is clear.
+pub const GATED_RICH: u64 = 0x0004_3CD7;
+/// What it makes of [`USER_RICH`].
+pub const GATED_USER_RICH: u64 = 0x0004_0CD7;
 /// RFLAGS.TF.
 pub const TF: u64 = 1 << 8;
 /// RFLAGS.IF.
 pub const IF: u64 = 1 << 9;
 /// RFLAGS.RF.
 pub const RF: u64 = 1 << 16;
+/// RFLAGS.DF.
+pub const DF: u64 = 1 << 10;
+/// RFLAGS.AC.
+pub const AC: u64 = 1 << 18;
+
+/// Page-table entry: present (ch. 5, "4-Level Paging and 5-Level Paging").
+pub const P: u64 = 1 << 0;
+/// Page-table entry: R/W.
+pub const W: u64 = 1 << 1;
+/// Page-table entry: U/S.
+pub const U: u64 = 1 << 2;
+/// Page-table entry: accessed.
+pub const A: u64 = 1 << 5;
+/// Page-table entry: dirty.
+pub const D: u64 = 1 << 6;
+/// Page-table entry: a large page; reserved in a PML4 entry.
+pub const PS: u64 = 1 << 7;
+/// Page-table entry of a large page of 2 MiB or 1 GiB: one of the reserved bits.
+pub const LARGE_RESERVED: u64 = 1 << 13;
+/// Page-table entry: XD.
+pub const XD: u64 = 1 << 63;
 
 /// Error code of #PF: the page was present.
 pub const PFERR_PRESENT: u64 = 1 << 0;
@@ -67,6 +97,8 @@ pub const PFERR_PRESENT: u64 = 1 << 0;
 pub const PFERR_WRITE: u64 = 1 << 1;
 /// Error code of #PF: from ring 3.
 pub const PFERR_USER: u64 = 1 << 2;
+/// Error code of #PF: a reserved bit was set in an entry.
+pub const PFERR_RESERVED: u64 = 1 << 3;
 /// Error code of #PF: an instruction fetch.
 pub const PFERR_FETCH: u64 = 1 << 4;
 
@@ -91,6 +123,22 @@ pub const WRITE_8: u64 = 0b1001 << 16;
 /// IA32_DEBUGCTL.BTF.
 pub const BTF: u64 = 1 << 1;
 
+/// CR0.MP, which is set here (ch. 2).
+pub const MP: u64 = 1 << 1;
+/// CR0.EM.
+pub const EM: u64 = 1 << 2;
+/// CR0.TS.
+pub const TS: u64 = 1 << 3;
+/// CR0.WP.
+pub const WP: u64 = 1 << 16;
+/// CR0.AM.
+pub const AM: u64 = 1 << 18;
+/// CR4.OSXMMEXCPT.
+pub const OSXMMEXCPT: u64 = 1 << 10;
+/// CR4.SMEP.
+pub const SMEP: u64 = 1 << 20;
+/// CR4.SMAP.
+pub const SMAP: u64 = 1 << 21;
 /// IA32_XFD, IA32_XFD_ERR and event data of #NM: state component 18 (vol. 1 ch. 13).
 pub const TILEDATA: u64 = 1 << 18;
 
@@ -106,8 +154,12 @@ const _: () = {
     assert!(user_ss_slot(OTHER_EVENT, 1) | SS_SOFTWARE | ss_length(2) == 0x2207_0001_0002_0023);
     assert!(cs_slot(0) == 0x0000_0008 && cs_slot(2) == 0x0002_0008 && USER_CS == 0x0000_002B);
     assert!(RFLAGS == 0x2 && TF == 0x100 && IF == 0x200 && RF == 0x1_0000);
+    assert!(DF == 0x400 && AC == 0x4_0000 && PFERR_RESERVED == 0x8);
+    assert!(P == 0x1 && W == 0x2 && U == 0x4 && A == 0x20 && D == 0x40 && PS == 0x80 && XD == 1 << 63);
+    assert!(EM == 0x4 && WP == 0x1_0000 && AM == 0x4_0000 && OSXMMEXCPT == 0x400);
+    assert!(SMEP == 0x10_0000 && SMAP == 0x20_0000 && LARGE_RESERVED == 0x2000);
     assert!(PFERR_PRESENT == 0x1 && PFERR_WRITE == 0x2 && PFERR_USER == 0x4 && PFERR_FETCH == 0x10);
     assert!(DR6 == 0xFFFF_0FF0 && B0 == 0x1 && BD == 0x2000 && BS == 0x4000 && BT == 0x8000);
     assert!(DR7 == 0x400 && DR7 | L0 | WRITE_8 == 0x9_0401 && DR7 | GD == 0x2400);
-    assert!(BTF == 0x2 && TILEDATA == 0x4_0000);
+    assert!(BTF == 0x2 && MP == 0x2 && TS == 0x8 && TILEDATA == 0x4_0000);
 };

@@ -80,6 +80,9 @@ pub trait DirtyRing {
 pub trait DeliveryAccesses {
     /// Refuses the `n`-th access (from 0) of the next delivery, once.
     fn refuse(&mut self, n: u64);
+    /// Refuses the `n`-th access (from 0) of the next event return (ERETS, ERETU, IRET), once: page-walk reads,
+    /// accessed updates, frame and descriptor reads.
+    fn refuse_of_return(&mut self, n: u64);
 }
 
 /// Guest memory as pages that several snapshots and machines can share. `None` is a page of zeros.

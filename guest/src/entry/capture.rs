@@ -4,78 +4,71 @@
 //! an event on a sound machine: DR7.GD is clear after a #DB, and RDMSR reads only what CPUID
 //! offers. A counter turns an event inside a stub into a record, and the case into a failure.
 //!
-//! General registers are not preserved: an act has given up all of them but RSP, and where the
-//! stub goes back to, the stack of compiled code is restored from memory.
+//! General registers are saved, and restored when the handler returns; XMM registers no compiled code uses. After
+//! the capture the handler leaves its own stack alone until the return reads the frame there.
 
+use super::handler::{ReturnBy, handle};
 use super::stubs::ERROR_CODES;
-use crate::exit::{ENDLESS, INSIDE_STUB, UNEXPECTED, event_error};
-use crate::layout::{ACT_HEADROOM, ACT_STACK, MAILBOX, MAIN_STACK, PAGE};
+use crate::exit::{ENDLESS, INSIDE_STUB, UNEXPECTED};
+use crate::general_registers::{restore_general, save_general};
+use crate::layout::{HANDLER_STACK, MAILBOX};
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 use protocol::delivery::Delivery;
-use protocol::exit::ImageExit;
 use protocol::mailbox::{DELIVERIES, Mailbox};
-use uart_16550::spec::registers::LSR;
 
 /// 1 where the XFD MSRs exist.
 pub(crate) static XFD: AtomicU8 = AtomicU8::new(0);
 /// 1 while an act runs: an event at any other time is an error.
 pub(crate) static ACTING: AtomicU8 = AtomicU8::new(0);
-/// Where the stub of an act's first event goes back to.
-pub(crate) static RESUME: AtomicU64 = AtomicU64::new(0);
-/// Where the stub of every later one goes back to.
-pub(crate) static RESUME_NEXT: AtomicU64 = AtomicU64::new(0);
-/// 1 when the next stub must not return: [`RESUME`] is part of the handler.
-pub(crate) static STAY: AtomicU32 = AtomicU32::new(0);
-/// 1 when an NMI's stub must return by its frame as it is: it came before a handler's first
-/// instruction, which needs no register but RSP.
-pub(crate) static THROUGH: AtomicU32 = AtomicU32::new(0);
-/// RCX at the last entry.
-static ENTRY_RCX: AtomicU64 = AtomicU64::new(0);
-/// R11 at the last entry.
-static ENTRY_R11: AtomicU64 = AtomicU64::new(0);
+/// 1 when a case has written IA32_DEBUGCTL.
+pub(crate) static DEBUGCTL: AtomicU8 = AtomicU8::new(0);
+/// Where a handler that does not return goes on.
+pub(super) static STAY_AT: AtomicU64 = AtomicU64::new(0);
+/// The general registers at the last entry.
+static GENERAL: [AtomicU64; 15] = [const { AtomicU64::new(0) }; _];
+/// 1 when the last entry was by FRED.
+static BY_FRED: AtomicU32 = AtomicU32::new(0);
+/// Where the last entry's frame is.
+static FRAME: AtomicU64 = AtomicU64::new(0);
+/// The instruction by which the handler ends.
+static EXIT: AtomicU64 = AtomicU64::new(0);
 /// How many stubs are running.
-static RUNNING: AtomicU32 = AtomicU32::new(0);
+pub(super) static RUNNING: AtomicU32 = AtomicU32::new(0);
 /// Where a delivery is captured that has no place in the mailbox.
 static OVERFLOW: [AtomicU64; size_of::<Delivery>() / 8] = [const { AtomicU64::new(0) }; _];
 
 /// More entries than any act can have.
 const MOST_ENTRIES: u32 = 16;
 
-/// RCX at the last entry: SYSCALL without FRED would have put RIP there.
-pub fn rcx_at_entry() -> u64 {
-    ENTRY_RCX.load(Relaxed)
-}
-
-/// R11 at the last entry: SYSCALL without FRED would have put RFLAGS there.
-pub fn r11_at_entry() -> u64 {
-    ENTRY_R11.load(Relaxed)
-}
-
 // From here on: [rsp] RFLAGS at entry, [rsp + 8] return address of the stub's call, [rsp + 16] the
 // frame from its error code on.
-// ebx: bytes from the entry point to that return address; r8d: quadwords of the frame.
+// ebx: bytes from the entry point to that return address; r8d: quadwords of the frame; r9: the frame; r10: the
+// delivery's place; r11d: entries.
 //
 // The stub counts as running before it changes any register but RSP: an event that comes earlier returns to
 // a stub that has lost nothing.
 core::arch::global_asm!(
-    ".pushsection .text.capture, \"ax\", @progbits",
+    ".pushsection .entry.capture, \"ax\", @progbits",
     "fred_event:",
     "pushfq",
     "inc dword ptr [rip + {running}]",
-    "cld",
-    "mov ebx, 5",
-    "mov r8d, 8",
+    "mov dword ptr [rip + {by_fred}], 1",
     "jmp capture",
     "idt_event:",
     "pushfq",
     "inc dword ptr [rip + {running}]",
+    "mov dword ptr [rip + {by_fred}], 0",
+    "capture:",
     "cld",
+    save_general!("general"),
     "mov ebx, 7",
     "mov r8d, 6",
-    "capture:",
-    "mov [rip + {entry_rcx}], rcx",
-    "mov [rip + {entry_r11}], r11",
+    "cmp dword ptr [rip + {by_fred}], 0",
+    "je 1f",
+    "mov ebx, 5",
+    "mov r8d, 8",
+    "1:",
     "lea rsi, [rsp + 16]",
     "mov r9, rsi",
     "mov eax, [rip + {mailbox} + {ENTRIES}]",
@@ -92,6 +85,10 @@ core::arch::global_asm!(
     "mov qword ptr [r10 + 56], 0",
     "mov rdi, r10",
     "mov ecx, r8d",
+    "rep movsq",
+    "lea rsi, [rip + {general}]",
+    "lea rdi, [r10 + {GENERAL}]",
+    "mov ecx, 15",
     "rep movsq",
     "mov rax, [rsp]",
     "mov [r10 + {ENTRY_RFLAGS}], rax",
@@ -120,7 +117,7 @@ core::arch::global_asm!(
     // so that it must not get there again.
     "mov edi, {INSIDE_STUB}",
     "cmp dword ptr [rip + {running}], 1",
-    "ja 6f",
+    "ja no_return",
     "cmp r8d, 8",
     "jne 10f",
     "mov ecx, 0x1D4",
@@ -134,108 +131,107 @@ core::arch::global_asm!(
     "mov [r10 + {DR6}], rax",
     "mov rax, dr7",
     "mov [r10 + {DR7}], rax",
-    "mov ecx, 0xC0000101",
-    "rdmsr",
-    "mov [r10 + {GS_BASE}], eax",
-    "mov [r10 + {GS_BASE} + 4], edx",
-    "mov ecx, 0xC0000102",
-    "rdmsr",
-    "mov [r10 + {KERNEL_GS_BASE}], eax",
-    "mov [r10 + {KERNEL_GS_BASE} + 4], edx",
-    "mov qword ptr [r10 + {XFD}], 0",
-    "mov qword ptr [r10 + {XFD_ERR}], 0",
-    "cmp byte ptr [rip + {xfd}], 0",
-    "je 5f",
+    "lea rdi, [r10 + {FS_BASE}]",
+    "mov ecx, 0xC0000100",
+    "call 20f",
+    "lea rdi, [r10 + {GS_BASE}]",
+    "inc ecx",
+    "call 20f",
+    "lea rdi, [r10 + {KERNEL_GS_BASE}]",
+    "inc ecx",
+    "call 20f",
+    "lea rdi, [r10 + {XFD}]",
     "mov ecx, 0x1C4",
-    "rdmsr",
-    "mov [r10 + {XFD}], eax",
-    "mov [r10 + {XFD} + 4], edx",
-    "mov ecx, 0x1C5",
-    "rdmsr",
-    "mov [r10 + {XFD_ERR}], eax",
-    "mov [r10 + {XFD_ERR} + 4], edx",
-    "5:",
+    "mov bl, [rip + {xfd}]",
+    "call 21f",
+    "lea rdi, [r10 + {XFD_ERR}]",
+    "inc ecx",
+    "call 21f",
+    "lea rdi, [r10 + {DEBUGCTL}]",
+    "mov ecx, 0x1D9",
+    "mov bl, [rip + {debugctl}]",
+    "call 21f",
+    "lea rdi, [r10 + {XMM}]",
+    "call capture_xmm",
+    "mov [r10 + {CR0}], rax",
     // Captured. Is it an event of the act's?
     "mov edi, {UNEXPECTED}",
     "cmp byte ptr [rip + {acting}], 0",
-    "je 6f",
+    "je no_return",
     "mov edi, {ENDLESS}",
     "cmp r11d, {MOST_ENTRIES}",
-    "ja 6f",
-    "mov rsp, r9",
-    "mov r11d, 0x10",
-    "cmp dword ptr [r10 + {VECTOR}], 2",
-    "jne 12f",
-    "cmp dword ptr [rip + {through}], 0",
-    "jne 13f",
-    // Bit 18: the return ends blocking by NMI, as every IRETQ does.
-    "mov r11d, 0x40010",
-    "12:",
-    "mov rax, [rip + {resume}]",
-    "mov rcx, [rip + {resume_next}]",
-    "mov [rip + {resume}], rcx",
-    "btr dword ptr [rip + {stay}], 0",
-    "jc 11f",
-    // Go back through the frame, every field put right: a wrong frame must become a verdict, not
-    // a crash. The saved stack level is 0, so ERETS drops the current one.
-    "mov [rsp + 8], rax",
-    "mov qword ptr [rsp + 16], 0x08",
-    "mov qword ptr [rsp + 24], 0x2",
-    "lea rax, [rip + {act_stack} + {ACT_RSP}]",
-    "mov [rsp + 32], rax",
-    "mov [rsp + 40], r11",
-    // An event that comes before the stub's last instruction would find registers changed in part: it is one
-    // inside a stub. At the last one there are only RSP and the flags of its entry.
-    "13: cmp r8d, 8",
-    "je 7f",
-    "lea rsp, [rsp + 8]",
+    "ja no_return",
+    "mov [rip + {frame}], r9",
+    "lea rsp, [rip + {handler_stack} + {HANDLER_STACK}]",
+    "mov rdi, r9",
+    "mov rsi, [r10 + {VECTOR}]",
+    "call {handle}",
+    "lea rcx, [rip + 11f]",
+    "cmp eax, {BY_ERETU}",
+    "lea rdx, [rip + 12f]",
+    "cmove rcx, rdx",
+    "cmp eax, {BY_IRETQ}",
+    "lea rdx, [rip + 13f]",
+    "cmove rcx, rdx",
+    "cmp eax, {BY_STAYING}",
+    "lea rdx, [rip + 14f]",
+    "cmove rcx, rdx",
+    "mov [rip + {exit}], rcx",
+    restore_general!("general"),
     "push 2",
     "popfq",
+    "mov rsp, [rip + {frame}]",
+    "jmp qword ptr [rip + {exit}]",
+    // An event that comes before a stub's last instruction is one inside a stub. At the last one every register
+    // has its value again, and the flags are those of the entry.
+    "11: mov dword ptr [rip + {running}], 0",
+    ".byte 0xF2, 0x0F, 0x01, 0xCA",
+    "12: mov dword ptr [rip + {running}], 0",
+    ".byte 0xF3, 0x0F, 0x01, 0xCA",
+    "13: lea rsp, [rsp + 8]",
     "mov dword ptr [rip + {running}], 0",
     "iretq",
-    "7: push 2",
-    "popfq",
-    "mov dword ptr [rip + {running}], 0",
-    ".byte 0xF2, 0x0F, 0x01, 0xCA",
-    // Still in the handler, on its stack, with the flags of its entry.
-    "11: push 2",
-    "popfq",
-    "mov dword ptr [rip + {running}], 0",
-    "jmp rax",
-    "6:",
-    "cmp dword ptr [rip + {running}], 2",
-    "ja 8f",
-    "lea rsp, [rip + {main_stack} + {MAIN_STACK}]",
-    "mov rsi, r10",
-    "call {event_error}",
-    // The report itself raised an event: no more reports. What the earlier ones printed leaves the
-    // serial port first, if there is one; otherwise its line status reads as all ones.
-    "8:",
-    "mov edx, {LINE_STATUS}",
-    "mov ecx, {ATTEMPTS}",
-    "14: in al, dx",
-    "test al, {TRANSMITTER_EMPTY}",
-    "loopz 14b",
-    "mov al, {FAIL}",
-    "out 0xF4, al",
-    "9: cli",
-    "hlt",
-    "jmp 9b",
+    "14: mov dword ptr [rip + {running}], 0",
+    "jmp qword ptr [rip + {stay_at}]",
+    // MSR ecx to [rdi]; 0 unless bl is 1.
+    "21:",
+    "mov qword ptr [rdi], 0",
+    "test bl, bl",
+    "jz 22f",
+    "20:",
+    "rdmsr",
+    "mov [rdi], eax",
+    "mov [rdi + 4], edx",
+    "22:",
+    "ret",
+    // XMM0 and XMM1 to [rdi], 0 if CR0.EM or TS keeps instructions from them; CR0 to rax.
+    ".globl capture_xmm",
+    "capture_xmm:",
+    "mov qword ptr [rdi], 0",
+    "mov qword ptr [rdi + 8], 0",
+    "mov qword ptr [rdi + 16], 0",
+    "mov qword ptr [rdi + 24], 0",
+    "mov rax, cr0",
+    "test al, 0xC",
+    "jnz 23f",
+    "movups [rdi], xmm0",
+    "movups [rdi + 16], xmm1",
+    "23:",
+    "ret",
     ".popsection",
     running = sym RUNNING,
     mailbox = sym MAILBOX,
     overflow = sym OVERFLOW,
     xfd = sym XFD,
     acting = sym ACTING,
-    resume = sym RESUME,
-    resume_next = sym RESUME_NEXT,
-    stay = sym STAY,
-    through = sym THROUGH,
-    entry_rcx = sym ENTRY_RCX,
-    entry_r11 = sym ENTRY_R11,
-    act_stack = sym ACT_STACK,
-    main_stack = sym MAIN_STACK,
-    event_error = sym event_error,
+    handler_stack = sym HANDLER_STACK,
+    handle = sym handle,
+    general = sym GENERAL,
+    by_fred = sym BY_FRED,
+    frame = sym FRAME,
+    exit = sym EXIT,
+    stay_at = sym STAY_AT,
+    debugctl = sym DEBUGCTL,
     ERROR_CODES = const ERROR_CODES,
     ENTRIES = const offset_of!(Mailbox, entries),
     SLOTS = const offset_of!(Mailbox, deliveries),
@@ -246,6 +242,15 @@ core::arch::global_asm!(
     ENTRY_RSP = const offset_of!(Delivery, entry_rsp),
     FRED_CONFIG = const offset_of!(Delivery, fred_config),
     VECTOR = const offset_of!(Delivery, vector),
+    CR0 = const offset_of!(Delivery, cr0),
+    FS_BASE = const offset_of!(Delivery, fs_base),
+    DEBUGCTL = const offset_of!(Delivery, debugctl),
+    GENERAL = const offset_of!(Delivery, general),
+    XMM = const offset_of!(Delivery, xmm),
+    BY_ERETU = const ReturnBy::Eretu as u32,
+    BY_IRETQ = const ReturnBy::Iretq as u32,
+    BY_STAYING = const ReturnBy::Staying as u32,
+    HANDLER_STACK = const size_of_val(&HANDLER_STACK),
     CR2 = const offset_of!(Delivery, cr2),
     DR6 = const offset_of!(Delivery, dr6),
     DR7 = const offset_of!(Delivery, dr7),
@@ -257,10 +262,4 @@ core::arch::global_asm!(
     UNEXPECTED = const UNEXPECTED,
     ENDLESS = const ENDLESS,
     MOST_ENTRIES = const MOST_ENTRIES,
-    ACT_RSP = const PAGE - ACT_HEADROOM,
-    MAIN_STACK = const size_of_val(&MAIN_STACK),
-    LINE_STATUS = const protocol::port::COM1 + 5,
-    ATTEMPTS = const crate::serial::ATTEMPTS,
-    TRANSMITTER_EMPTY = const LSR::TRANSMITTER_EMPTY.bits(),
-    FAIL = const ImageExit::Fail as u8,
 );

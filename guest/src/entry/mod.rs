@@ -2,5 +2,7 @@
 
 pub(crate) mod capture;
 pub(crate) mod fred_setup;
+pub(crate) mod handler;
 pub(crate) mod idt;
+mod no_return;
 pub(crate) mod stubs;

@@ -20,7 +20,7 @@ core::arch::global_asm!(
     "fred_entry_ring0:",
     "call fred_event",
     ".popsection",
-    ".pushsection .text.idt_stubs, \"ax\", @progbits",
+    ".pushsection .entry.idt_stubs, \"ax\", @progbits",
     ".balign 16",
     ".globl idt_stubs, idt_stubs_end",
     "idt_stubs:",

@@ -1,4 +1,5 @@
-//! What CR2, DR6 and XFD_ERR must read when the host rewrote them while the delivery was stopped.
+//! What control, debug and model-specific registers must read at an entry, also when the host rewrote CR2, DR6
+//! or XFD_ERR while the first delivery was stopped.
 
 use super::event::Event;
 use protocol::disturbance::{Disturbance, Phase, Register};
@@ -6,6 +7,8 @@ use protocol::disturbance::{Disturbance, Phase, Register};
 /// Registers at entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Registers {
+    /// MP (1), EM (2) and TS (3) of CR0.
+    pub cr0: u64,
     /// CR2.
     pub cr2: u64,
     /// How far above `cr2` the value may lie: the address that is reported when the push of a frame
@@ -17,18 +20,35 @@ pub struct Registers {
     pub dr6_open: u64,
     /// DR7.
     pub dr7: u64,
+    /// IA32_DEBUGCTL, where a case has written it.
+    pub debugctl: u64,
+    /// IA32_XFD, where it exists.
+    pub xfd: u64,
     /// IA32_XFD_ERR, where it exists.
     pub xfd_err: u64,
+    /// IA32_FS_BASE.
+    pub fs_base: u64,
+    /// IA32_GS_BASE.
+    pub gs_base: u64,
+    /// IA32_KERNEL_GS_BASE.
+    pub kernel_gs_base: u64,
 }
 
-/// What every case starts with, and what an event that touches none of these registers leaves.
+/// What every case starts with, and what an event that touches none of these registers leaves. Nothing lies at
+/// the bases.
 pub const RESTING: Registers = Registers {
+    cr0: 0x2,
     cr2: 0x0000_5EED_0000_0C42,
     cr2_span: 0,
     dr6: 0xFFFF_0FF0,
     dr6_open: 0,
     dr7: 0x400,
+    debugctl: 0,
+    xfd: 0,
     xfd_err: 0,
+    fs_base: 0xFFFF_CCCC_3333_5000,
+    gs_base: 0x0000_1111_2222_3000,
+    kernel_gs_base: 0xFFFF_FFFF_8888_9000,
 };
 
 impl Registers {
@@ -48,21 +68,65 @@ impl Registers {
             let value = disturbance.value;
             let before = phase == Phase::Before;
             match (register, event) {
-                (Register::Cr2, Some(Event { vector: 14, .. })) if before => {
+                (Register::Cr2, Some(event)) if before && event.is_exception(14) => {
                     (self.cr2, self.cr2_span) = (undisturbed.cr2, undisturbed.cr2_span);
                 }
                 (Register::Cr2, _) => (self.cr2, self.cr2_span) = (value, 0),
-                (Register::Dr6, Some(Event { vector: 1, event_data, .. })) if before => {
-                    self.dr6 = dr6_after(value, *event_data) | value & self.dr6_open;
+                (Register::Dr6, Some(event)) if before && event.vector == 1 => {
+                    self.dr6 = dr6_after(value, event.event_data) | value & self.dr6_open;
                 }
                 (Register::Dr6, _) => self.dr6 = value,
-                (Register::XfdErr, Some(Event { vector: 7, event_data: 1.., .. })) if before => {
+                (Register::XfdErr, Some(event)) if before && event.is_of_xfd() => {
                     self.xfd_err = undisturbed.xfd_err;
                 }
                 (Register::XfdErr, _) => self.xfd_err = value,
             }
         }
         self
+    }
+
+    /// These registers, literals for a later entry by `event`, or for the time after the last return, when the
+    /// entry before had the literals `before` and must have read `expected`: what the host wrote stays until
+    /// the event or the guest itself (`written`) overwrites it.
+    #[must_use]
+    pub(super) fn following(
+        mut self,
+        (before, expected): (Self, Self),
+        event: Option<&Event>,
+        written: &[Register],
+    ) -> Self {
+        let is_event = |is: fn(&Event) -> bool| event.is_some_and(is);
+        if !written.contains(&Register::Cr2)
+            && !is_event(|event| event.is_exception(14))
+            && (before.cr2, before.cr2_span) != (expected.cr2, expected.cr2_span)
+        {
+            (self.cr2, self.cr2_span) = (expected.cr2, expected.cr2_span);
+        }
+        if !written.contains(&Register::Dr6) && before.dr6 != expected.dr6 {
+            self.dr6 = match event {
+                Some(event) if event.is_exception(1) => dr6_after(expected.dr6, event.event_data),
+                _ => expected.dr6,
+            };
+        }
+        if !written.contains(&Register::XfdErr)
+            && !is_event(Event::is_of_xfd)
+            && before.xfd_err != expected.xfd_err
+        {
+            self.xfd_err = expected.xfd_err;
+        }
+        self
+    }
+}
+
+impl Event {
+    /// Whether it is the hardware exception of this vector.
+    fn is_exception(&self, vector: u64) -> bool {
+        self.vector == vector && self.ss >> 48 & 0xF == 3
+    }
+
+    /// Whether it is an #NM that IA32_XFD causes.
+    fn is_of_xfd(&self) -> bool {
+        self.is_exception(7) && self.event_data != 0
     }
 }
 

@@ -1,4 +1,8 @@
-//! What a delivery must look like.
+//! What a delivery must look like, and what its handler does.
+
+use super::disturbed::Registers;
+use super::general::General;
+use protocol::disturbance::Register;
 
 /// One event as the manual describes its frame, in literals. The values are FRED's; under the IDT
 /// the judge leaves out what the IDT does not have.
@@ -35,6 +39,21 @@ pub struct Event {
     pub idt_top: Top,
     /// What the IDT pushes: 48 bytes with an error code, 40 without.
     pub idt_frame_bytes: u64,
+    /// RFLAGS at entry under the IDT, whose gates clear IF, TF, NT, RF and VM. FRED clears every flag.
+    pub idt_entry_rflags: u64,
+    /// General registers that the act has changed since `Armed`, or since the entry before.
+    pub general: &'static [(General, u64)],
+    /// Whether the act has read [`INPUT`](protocol::port::INPUT) into AL meanwhile.
+    pub input: bool,
+    /// What the registers must read at this entry, where it is not what the case says of all.
+    pub registers: Option<&'static Registers>,
+    /// Registers that the guest itself has written since the entry before: what the host wrote there
+    /// earlier is gone.
+    pub written: &'static [Register],
+    /// What the handler does once everything is captured.
+    pub handler: Option<fn(&mut Frame)>,
+    /// How the handler ends.
+    pub returns: Return,
 }
 
 impl Event {
@@ -56,7 +75,44 @@ impl Event {
         fred_top: Top::Frame(0),
         idt_top: Top::Frame(0),
         idt_frame_bytes: 40,
+        idt_entry_rflags: 0x2,
+        general: &[],
+        input: false,
+        registers: None,
+        written: &[],
+        handler: None,
+        returns: Return::Next,
     };
+}
+
+/// How a handler ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Return {
+    /// It returns to the act's next part (`then`, or the end) with RFLAGS 2, on the act stack, to stack level 0.
+    /// From ring 3 it leaves the act. Nothing of the frame is used.
+    Next,
+    /// It returns by its frame, by ERETS, ERETU or IRETQ: to the interrupted instruction, or to the one after it.
+    Frame,
+    /// It does not return: the act's next part is part of the handler, on its stack and stack level.
+    Stay,
+}
+
+/// What a handler finds on its stack: FRED's frame or the IDT's, without what only FRED has.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Frame {
+    /// Error code; under the IDT a 0 where the vector has none.
+    pub error_code: u64,
+    /// RIP.
+    pub rip: u64,
+    /// CS, and under FRED the stack level.
+    pub cs: u64,
+    /// RFLAGS.
+    pub rflags: u64,
+    /// RSP.
+    pub rsp: u64,
+    /// SS, and under FRED vector, type and flags.
+    pub ss: u64,
 }
 
 /// RIP at an event.
@@ -64,12 +120,16 @@ impl Event {
 pub enum Rip {
     /// The act itself: a fault.
     Act,
+    /// So many bytes after the act's first instruction.
+    Plus(u64),
     /// The instruction after it: a trap, or a fault of the second act.
     After,
     /// The instruction after the second act.
     Last,
     /// The first instruction of this vector's handler, from ring 0: the event came before it ran.
     Entry(u64),
+    /// The first instruction of this vector's handler, from ring 3.
+    UserEntry(u64),
 }
 
 /// RSP at an event.
@@ -77,6 +137,8 @@ pub enum Rip {
 pub enum Stack {
     /// Where acts start in ring 0.
     Act,
+    /// So many bytes below that.
+    ActBelow(u64),
     /// Where they start in ring 3.
     User,
     /// So many bytes below the end of the frame stack.

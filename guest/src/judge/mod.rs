@@ -5,141 +5,177 @@
 
 pub mod disturbed;
 pub mod event;
+pub mod general;
+mod left;
+mod places;
 
 use crate::options::DeliveryMode;
 use disturbed::Registers;
-use event::{Event, Rip, Stack, Top};
+use event::{Event, Rip};
+use general::General;
+pub use left::Left;
+pub use places::Places;
 use protocol::delivery::Delivery;
 use protocol::disturbance::Disturbance;
 use protocol::field::Field;
-
-/// Where things lie in this image: what the symbols in an [`Event`] stand for.
-#[derive(Clone, Copy, Debug)]
-pub struct Places {
-    /// The act's first instruction.
-    pub act: u64,
-    /// The instruction after the act.
-    pub after: u64,
-    /// The instruction after the second act.
-    pub last: u64,
-    /// RSP while an act runs in ring 0.
-    pub act_rsp: u64,
-    /// RSP while an act runs in ring 3.
-    pub user_rsp: u64,
-    /// Just past the frame stack, the linear address of the frame page.
-    pub frame_stack_end: u64,
-    /// Just past the stack of other events.
-    pub other_stack_end: u64,
-    /// Just past the act stack.
-    pub act_stack_end: u64,
-    /// The FRED entry page.
-    pub entry_page: u64,
-    /// The first of the IDT stubs, 16 bytes each.
-    pub idt_stubs: u64,
-    /// IA32_GS_BASE in ring 0.
-    pub gs_base: u64,
-    /// IA32_KERNEL_GS_BASE in ring 0.
-    pub kernel_gs_base: u64,
-}
-
-impl Places {
-    fn rip(&self, rip: Rip, delivery: DeliveryMode) -> u64 {
-        match rip {
-            Rip::Act => self.act,
-            Rip::After => self.after,
-            Rip::Last => self.last,
-            Rip::Entry(vector) => match delivery {
-                DeliveryMode::Fred => self.entry_page + 0x100,
-                DeliveryMode::Idt => self.idt_stubs + 0x10 * vector,
-            },
-        }
-    }
-
-    fn stack(&self, stack: Stack, delivery: DeliveryMode) -> u64 {
-        match stack {
-            Stack::Act => self.act_rsp,
-            Stack::User => self.user_rsp,
-            Stack::Frame(below) => self.frame_stack_end - below,
-            Stack::Handler(idt_frame_bytes) => match delivery {
-                DeliveryMode::Fred => self.frame_stack_end - 0x40,
-                DeliveryMode::Idt => self.frame_stack_end - idt_frame_bytes,
-            },
-            Stack::At(address) => address,
-        }
-    }
-
-    fn top(&self, top: Top) -> u64 {
-        match top {
-            Top::Frame(below) => self.frame_stack_end - below,
-            Top::Other(below) => self.other_stack_end - below,
-            Top::Act(below) => self.act_stack_end - below,
-        }
-    }
-}
+use protocol::mailbox::RETURNED;
 
 /// What the machine is like.
 #[derive(Clone, Copy, Debug)]
 pub struct Machine {
     /// How events are delivered.
     pub delivery: DeliveryMode,
-    /// Whether IA32_XFD_ERR exists.
+    /// Whether IA32_XFD and IA32_XFD_ERR exist.
     pub xfd: bool,
+    /// Whether IA32_DEBUGCTL was captured.
+    pub debugctl: bool,
+}
+
+/// What an act must bring about.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected<'a> {
+    /// What must be delivered, in this order; empty when the act must not raise anything.
+    pub events: &'a [Event],
+    /// What the registers must read at each entry whose event does not say otherwise.
+    pub registers: &'a Registers,
+    /// What the act leaves.
+    pub left: &'a Left,
 }
 
 /// What happened between `Armed` and the judge.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen<'a> {
+    /// The general registers at `Armed`.
+    pub armed: [u64; 15],
+    /// What a byte of [`INPUT`](protocol::port::INPUT) reads.
+    pub input: u8,
     /// How often a handler was entered.
     pub entries: u32,
     /// The first deliveries, oldest first; at least one if `entries` is not 0.
     pub deliveries: &'a [Delivery],
-    /// Registers after the act, in a delivery's form; its frame means nothing.
-    pub after: Delivery,
-    /// What the host rewrote meanwhile, oldest first.
+    /// Registers after the act, in a delivery's form; of its frame only RFLAGS and RSP mean anything.
+    pub left: &'a Delivery,
+    /// What the host rewrote while the first delivery was stopped, oldest first.
     pub disturbances: &'a [Disturbance],
 }
 
 /// Compares, and calls `compare` with every field: the delivery since `Armed`, from 0, the field's
 /// name, the expected value, the value got.
 ///
-/// `events` are what must have happened, in this order; empty means that the act must not raise
-/// anything, and the registers after it are compared instead. A delivery that is missing gives
-/// one comparison, the number of entries, which differs.
-///
-/// `registers` hold at the first delivery and at every later one: an act's second event is one
-/// that leaves them alone.
+/// A delivery that is missing gives no comparison but that of the number of entries, which differs.
 pub fn judge(
-    events: &[Event],
-    registers: &Registers,
+    expected: &Expected<'_>,
     places: &Places,
     machine: Machine,
     seen: &Seen<'_>,
     compare: &mut dyn FnMut(u32, Field, u64, u64),
 ) {
+    let Expected { events, left, .. } = *expected;
     compare(0, Field::Entries, events.len() as u64, seen.entries as u64);
-    let registers = registers.disturbed(events.first(), seen.disturbances);
-    if events.is_empty() {
-        let got = seen.deliveries.first().filter(|_| seen.entries > 0).unwrap_or(&seen.after);
-        judge_registers(&registers, None, places, machine, got, &mut |field, expected, got| {
-            compare(0, field, expected, got);
-        });
-        if machine.delivery == DeliveryMode::Fred {
-            compare(0, Field::Csl, 0, got.fred_config & 3);
+    let captured = &seen.deliveries[..seen.deliveries.len().min(seen.entries as usize)];
+    let literal =
+        |event: Option<&Event>| *event.and_then(|event| event.registers).unwrap_or(expected.registers);
+    let first = literal(events.first());
+    let mut state = State {
+        general: seen.armed,
+        last: (first, first.disturbed(events.first(), seen.disturbances)),
+        came_here: true,
+    };
+    for index in as_captured(events) {
+        let (Some(event), Some(got)) = (events.get(index), captured.get(index)) else { continue };
+        if index > 0 || interrupted(events, index) {
+            let literal = literal(Some(event));
+            // The event's own effects on registers came before those of the one that interrupted its handler.
+            let effects = Some(event).filter(|_| !interrupted(events, index));
+            state.last = (literal, literal.following(state.last, effects, event.written));
         }
-        return;
-    }
-    let captured = seen.deliveries.iter().take(seen.entries as usize);
-    for (index, (event, got)) in events.iter().zip(captured).enumerate() {
         let compare = &mut |field, expected, got| compare(index as u32, field, expected, got);
         judge_frame(event, places, machine.delivery, got, compare);
-        judge_registers(&registers, Some(event), places, machine, got, compare);
+        judge_registers(&state.last.1, Some(event), machine, got, compare);
+        state.judge_general(event, places, machine, (got, seen.input), compare);
+    }
+    let State { last, came_here, .. } = state;
+    if came_here && events.len() == seen.entries as usize {
+        let last_captured = as_captured(events).last();
+        left::judge(
+            left,
+            &left::Before {
+                event: last_captured.map(|index| &events[index]),
+                captured: last_captured.and_then(|index| captured.get(index)),
+                registers: last,
+                armed: seen.armed,
+            },
+            places,
+            machine,
+            seen.left,
+            &mut |field, expected, got| {
+                compare(RETURNED, field, expected, got);
+            },
+        );
     }
 }
 
+/// The events' places in the order in which they are captured: one that comes before a handler's first instruction is
+/// captured before that handler captures its own.
+fn as_captured(events: &[Event]) -> impl Iterator<Item = usize> {
+    (0..events.len()).map(|index| match index.checked_sub(1) {
+        _ if interrupted(events, index) => index + 1,
+        Some(before) if interrupted(events, before) => before,
+        _ => index,
+    })
+}
+
+/// Whether the next event comes before this one's handler has run.
+fn interrupted(events: &[Event], index: usize) -> bool {
+    events.get(index + 1).is_some_and(|next| matches!(next.rip, Rip::Entry(_) | Rip::UserEntry(_)))
+}
+
+/// What is known after some entries.
+struct State {
+    /// The general registers.
+    general: [u64; 15],
+    /// What the case says of the other registers at the last entry, and what they must have read.
+    last: (Registers, Registers),
+    /// Whether every event so far came where it must.
+    came_here: bool,
+}
+
+impl State {
+    /// Compares the general registers. An event that came elsewhere finds others there, and so does what comes after
+    /// it.
+    fn judge_general(
+        &mut self,
+        event: &Event,
+        places: &Places,
+        machine: Machine,
+        (got, input): (&Delivery, u8),
+        compare: &mut dyn FnMut(Field, u64, u64),
+    ) {
+        self.general = general::changed(self.general, event.general);
+        if event.input {
+            self.general[General::Rax as usize] =
+                self.general[General::Rax as usize] & !0xFF | u64::from(input);
+        }
+        self.came_here &= got.frame[1] == places.rip(event.rip, machine.delivery);
+        if self.came_here {
+            general::compare(&self.general, (&got.general, &got.xmm), has_xmm(&self.last.1), compare);
+        }
+    }
+}
+
+/// MP, EM and TS of CR0.
+const CR0_FPU: u64 = 0b1110;
+
+/// Whether CR0 lets instructions at XMM0.
+const fn has_xmm(registers: &Registers) -> bool {
+    registers.cr0 & 0b1100 == 0
+}
+
+// Inlined at each call it would make the image larger.
+#[inline(never)]
 fn judge_registers(
     registers: &Registers,
     event: Option<&Event>,
-    places: &Places,
     machine: Machine,
     got: &Delivery,
     compare: &mut dyn FnMut(Field, u64, u64),
@@ -155,15 +191,21 @@ fn judge_registers(
             cr2 = got.frame[6];
         }
     }
+    compare(Field::Cr0, registers.cr0, got.cr0 & CR0_FPU);
     compare(Field::Cr2, cr2, got.cr2);
     let dr6_open = if matches!(event, Some(Event { vector: 1, .. })) { registers.dr6_open } else { 0 };
     compare(Field::Dr6, kept_or_cleared(registers.dr6, dr6_open, got.dr6), got.dr6);
     compare(Field::Dr7, registers.dr7, got.dr7);
+    if machine.debugctl {
+        compare(Field::Debugctl, registers.debugctl, got.debugctl);
+    }
     if machine.xfd {
+        compare(Field::Xfd, registers.xfd, got.xfd);
         compare(Field::XfdErr, registers.xfd_err, got.xfd_err);
     }
-    compare(Field::GsBase, places.gs_base, got.gs_base);
-    compare(Field::KernelGsBase, places.kernel_gs_base, got.kernel_gs_base);
+    compare(Field::FsBase, registers.fs_base, got.fs_base);
+    compare(Field::GsBase, registers.gs_base, got.gs_base);
+    compare(Field::KernelGsBase, registers.kernel_gs_base, got.kernel_gs_base);
 }
 
 /// The expectation for a value that may lie anywhere from `lowest` to `span` above it.
@@ -213,9 +255,7 @@ fn judge_frame(
         compare(Field::Csl, event.csl, got.fred_config & 3);
     }
     compare(Field::EntryPoint, entry_point, got.entry_point);
-    // FRED sets RFLAGS to 2. An interrupt gate clears IF, TF, NT, VM and RF, and the acts run with every
-    // other flag clear.
-    compare(Field::EntryRflags, 0x2, got.entry_rflags);
+    compare(Field::EntryRflags, if fred { 0x2 } else { event.idt_entry_rflags }, got.entry_rflags);
     compare(Field::EntryRsp, entry_rsp, got.entry_rsp);
     compare(Field::Vector, event.vector, got.vector);
 }

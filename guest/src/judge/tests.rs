@@ -1,9 +1,12 @@
 //! The judge on the host.
 
+mod later;
 mod open;
 
+use super::event::{Stack, Top};
 use super::*;
-use protocol::compared::{self, FRED_FRAME, IDT_FRAME, REGISTERS as AT_ENTRY};
+use protocol::compared::{self, FRED_FRAME, IDT_FRAME, REGISTERS as AT_ENTRY, RETURNED as AT_END};
+use protocol::field::GENERAL;
 use std::vec::Vec;
 
 pub(super) const PF: Event = Event {
@@ -44,10 +47,11 @@ const PLACES: Places = Places {
     act_stack_end: 0x3000,
     entry_page: 0x6000,
     idt_stubs: 0x8000,
-    gs_base: 0xAAAA,
-    kernel_gs_base: 0xBBBB,
 };
-const REGISTERS: Registers = Registers { cr2: 0x7000, ..disturbed::RESTING };
+const REGISTERS: Registers =
+    Registers { cr2: 0x7000, gs_base: 0xAAAA, kernel_gs_base: 0xBBBB, ..disturbed::RESTING };
+/// The general registers at `Armed`.
+const ARMED: [u64; 15] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
 fn fred_delivery() -> Delivery {
     Delivery {
@@ -64,6 +68,11 @@ fn fred_delivery() -> Delivery {
         xfd: 0,
         xfd_err: 0,
         vector: 14,
+        cr0: 0x8001_0033,
+        fs_base: 0xFFFF_CCCC_3333_5000,
+        debugctl: 0,
+        general: ARMED,
+        xmm: general::XMM,
     }
 }
 
@@ -77,6 +86,13 @@ fn idt_delivery() -> Delivery {
     }
 }
 
+/// What an act leaves whose last delivery was `last`.
+fn left_after(last: Delivery) -> Delivery {
+    let mut left = Delivery { fred_config: 0x6000, ..last };
+    (left.frame[3], left.frame[4]) = (0x2, 0x2FD8);
+    left
+}
+
 /// Number of fields compared, and those that differ.
 fn run(
     events: &[Event],
@@ -88,6 +104,10 @@ fn run(
     (compared, differing.into_iter().map(|(_, field, expected, got)| (field, expected, got)).collect())
 }
 
+fn seen<'a>(entries: u32, deliveries: &'a [Delivery], left: &'a Delivery) -> Seen<'a> {
+    Seen { armed: ARMED, input: 0xA5, entries, deliveries, left, disturbances: &[] }
+}
+
 fn run_all(
     events: &[Event],
     registers: &Registers,
@@ -96,50 +116,62 @@ fn run_all(
     got: &[Delivery],
 ) -> (usize, Vec<(u32, Field, u64, u64)>) {
     let (mut compared, mut differing) = (0, Vec::new());
-    let seen = Seen { entries, deliveries: got, after: got[0], disturbances: &[] };
+    let left = left_after(got[got.len() - 1]);
+    let seen = seen(entries, got, &left);
     let mut compare = |index, field, expected, got| {
         compared += 1;
         if expected != got {
             differing.push((index, field, expected, got));
         }
     };
-    judge(events, registers, &PLACES, Machine { delivery, xfd: true }, &seen, &mut compare);
+    let machine = Machine { delivery, xfd: true, debugctl: true };
+    judge(&Expected { events, registers, left: &Left::NEW }, &PLACES, machine, &seen, &mut compare);
     (compared, differing)
 }
 
 #[test]
 fn the_right_frames_pass_with_every_field_compared() {
-    assert_eq!(run(&[PF], DeliveryMode::Fred, 1, fred_delivery()), (20, Vec::new()));
-    assert_eq!(run(&[PF], DeliveryMode::Idt, 1, idt_delivery()), (17, Vec::new()));
+    assert_eq!(run(&[PF], DeliveryMode::Fred, 1, fred_delivery()), (75, Vec::new()));
+    assert_eq!(run(&[PF], DeliveryMode::Idt, 1, idt_delivery()), (71, Vec::new()));
 }
 
 #[test]
 fn a_judge_compares_the_fields_that_a_pass_must_have_compared() {
     let fields = |events: &[Event], delivery, entries| {
-        let seen =
-            Seen { entries, deliveries: &[fred_delivery(); 2], after: fred_delivery(), disturbances: &[] };
+        // RIP is the last one's, so that it came where it must.
+        let mut step = fred_delivery();
+        (step.frame[1], step.cr0) = (0x1003, 0x3B);
         let mut fields = Vec::new();
-        let machine = Machine { delivery, xfd: false };
-        judge(events, &REGISTERS, &PLACES, machine, &seen, &mut |_, field, _, _| fields.push(field));
+        let machine = Machine { delivery, xfd: false, debugctl: false };
+        // CR0.TS: neither XMM0 nor XMM1.
+        let registers = Registers { cr0: 0xA, ..REGISTERS };
+        let expected = Expected { events, registers: &registers, left: &Left::NEW };
+        judge(&expected, &PLACES, machine, &seen(entries, &[step; 2], &step), &mut |_, field, _, _| {
+            fields.push(field);
+        });
         fields
     };
     for (delivery, frame) in [(DeliveryMode::Fred, &FRED_FRAME[..]), (DeliveryMode::Idt, &IDT_FRAME)] {
         let fred = delivery == DeliveryMode::Fred;
         // #DB has no error code under the IDT.
         let one = fields(&[STEP], delivery, 1);
-        assert_eq!(one, [&[Field::Entries], frame, &AT_ENTRY].concat(), "{delivery:?}");
-        assert_eq!(one.len() as u32, compared::least(fred, 1));
-        assert_eq!(fields(&[STEP, STEP], delivery, 2).len() as u32, compared::least(fred, 2));
-        assert!(fields(&[], delivery, 0).starts_with(&[&[Field::Entries][..], &AT_ENTRY].concat()));
-        assert!(fields(&[], delivery, 0).len() as u32 >= compared::least(fred, 0));
+        let csl: &[Field] = if fred { &[Field::Csl] } else { &[] };
+        let end = [&AT_END, csl, &AT_ENTRY, &GENERAL].concat();
+        assert_eq!(one, [&[Field::Entries], frame, &AT_ENTRY, &GENERAL, &end].concat(), "{delivery:?}");
+        assert_eq!(fields(&[], delivery, 0), [&[Field::Entries][..], &end].concat());
+        for (events, entries) in [(&[][..], 0), (&[STEP], 1), (&[STEP, STEP], 2)] {
+            let csl = csl.len() as u32;
+            let so_many = fields(events, delivery, entries).len() as u32;
+            assert_eq!(so_many - csl, compared::least(fred, entries), "{delivery:?} {entries}");
+        }
     }
 }
 
 #[test]
 fn a_wrong_value_in_each_captured_field_is_found_alone() {
-    // fred_config has the CSL in its low bits; xfd is not judged.
+    // fred_config has the CSL in its low bits.
     type Place = fn(&mut Delivery) -> &mut u64;
-    let fields: [(Place, Field); 12] = [
+    let fields: [(Place, Field); 20] = [
         (|d| &mut d.entry_point, Field::EntryPoint),
         (|d| &mut d.entry_rflags, Field::EntryRflags),
         (|d| &mut d.entry_rsp, Field::EntryRsp),
@@ -152,12 +184,22 @@ fn a_wrong_value_in_each_captured_field_is_found_alone() {
         (|d| &mut d.xfd_err, Field::XfdErr),
         (|d| &mut d.vector, Field::Vector),
         (|d| &mut d.frame[7], Field::Reserved),
+        (|d| &mut d.xfd, Field::Xfd),
+        (|d| &mut d.debugctl, Field::Debugctl),
+        (|d| &mut d.fs_base, Field::FsBase),
+        (|d| &mut d.general[0], Field::Rax),
+        (|d| &mut d.general[3], Field::Rbx),
+        (|d| &mut d.general[14], Field::R15),
+        (|d| &mut d.xmm[1], Field::Xmm0),
+        (|d| &mut d.xmm[2], Field::Xmm1),
     ];
     for (place, field) in fields {
         let mut got = fred_delivery();
         *place(&mut got) ^= 1;
         let (_, differing) = run(&[PF], DeliveryMode::Fred, 1, got);
-        assert_eq!(differing.iter().map(|d| d.0).collect::<Vec<_>>(), [field]);
+        // A return changes none of them, so that each is named once; XMM0 and XMM1 never change.
+        let named: Vec<_> = differing.iter().map(|d| d.0).collect();
+        assert!(named == [field] || matches!(field, Field::Xmm0 | Field::Xmm1) && named == [field; 2]);
     }
     for (delivery, right, quadwords) in
         [(DeliveryMode::Fred, fred_delivery(), 8), (DeliveryMode::Idt, idt_delivery(), 6)]
@@ -186,13 +228,11 @@ fn a_second_entry_fails() {
 #[test]
 fn a_case_without_event_compares_the_registers_after_it() {
     let got = Delivery { fred_config: 0, ..fred_delivery() };
-    assert_eq!(run(&[], DeliveryMode::Fred, 0, got), (8, Vec::new()));
+    assert_eq!(run(&[], DeliveryMode::Fred, 0, got), (33, Vec::new()));
     let (_, differing) = run(&[], DeliveryMode::Fred, 0, Delivery { xfd_err: 1 << 18, ..got });
     assert_eq!(differing, [(Field::XfdErr, 0, 0x4_0000)]);
-    assert_eq!(run(&[], DeliveryMode::Idt, 0, got), (7, Vec::new()));
-    let (compared, differing) = run(&[], DeliveryMode::Fred, 1, got);
-    assert!(compared > 1);
-    assert_eq!(differing, [(Field::Entries, 0, 1)]);
+    assert_eq!(run(&[], DeliveryMode::Idt, 0, got), (32, Vec::new()));
+    assert_eq!(run(&[], DeliveryMode::Fred, 1, got), (1, [(Field::Entries, 0, 1)].into()));
 }
 
 const UD: Event = Event {
@@ -219,12 +259,12 @@ fn second_delivery() -> Delivery {
 fn each_of_two_deliveries_is_compared_whole_and_named() {
     let both = [fred_delivery(), second_delivery()];
     let judge = |got: &[Delivery]| run_all(&[PF, UD], &REGISTERS, DeliveryMode::Fred, 2, got);
-    assert_eq!(judge(&both), (39, Vec::new()));
+    assert_eq!(judge(&both), (117, Vec::new()));
     let mut stale = both;
     stale[1].frame[6] = 0x7000;
     assert_eq!(judge(&stale).1, [(1, Field::EventData, 0, 0x7000)]);
     let (compared, differing) = run_all(&[PF, UD], &REGISTERS, DeliveryMode::Fred, 1, &both);
-    assert_eq!((compared, differing), (20, [(0, Field::Entries, 2, 1)].into()), "a missing one");
+    assert_eq!((compared, differing), (43, [(0, Field::Entries, 2, 1)].into()), "a missing one");
 }
 
 #[test]
@@ -236,10 +276,10 @@ fn what_the_stub_stores_for_the_idt_is_not_judged() {
         vector: 1,
         ..idt_delivery()
     };
-    assert_eq!(run(&[STEP], DeliveryMode::Idt, 1, step), (16, Vec::new()), "#DB has no error code");
+    assert_eq!(run(&[STEP], DeliveryMode::Idt, 1, step), (70, Vec::new()), "#DB has no error code");
     let mut stored = step;
     (stored.frame[0], stored.frame[6], stored.frame[7], stored.fred_config) = (7, 7, 7, 3);
-    assert_eq!(run(&[STEP], DeliveryMode::Idt, 1, stored), (16, Vec::new()));
+    assert_eq!(run(&[STEP], DeliveryMode::Idt, 1, stored), (70, Vec::new()));
 }
 
 #[test]

@@ -6,17 +6,18 @@ mod guest;
 mod on_kernel;
 
 pub(super) use compare::CompareArgs;
-pub(super) use groups::{KnownArgs, StormArgs, WatchArgs};
+use groups::BochsArgs;
+pub(super) use groups::{KnownArgs, PartArgs, StormArgs, WatchArgs};
 pub(super) use guest::{ResumeArgs, SaveArgs};
 pub(super) use on_kernel::OnKernelArgs;
 
-use crate::machines::MachineKind;
+use crate::machines::{MachineKind, MachineOptions};
 use crate::report::Format;
 use crate::scenario::DeliveryMode;
 use clap::{Args, Parser, Subcommand};
 use kvm::DEVICE;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Stops FRED event delivery before it completes and checks whether the event data survives.
@@ -100,6 +101,9 @@ pub(crate) struct RunArgs {
     /// A filter that matches nothing is not an error if another one matches
     #[arg(long)]
     pub(crate) allow_empty: bool,
+    /// Which of the scenarios that the filters mean.
+    #[command(flatten)]
+    pub(crate) part: PartArgs,
     /// Run on this machine only; default: every machine that this host has
     #[arg(long)]
     pub(crate) machine: Option<MachineKind>,
@@ -109,11 +113,15 @@ pub(crate) struct RunArgs {
     /// Behaviour of the model; implies `--machine model`
     #[arg(long, value_name = "NAME")]
     pub(crate) behaviour: Option<String>,
-    /// A feature that the host must have, else the run is an error: kvm, qemu, fred, xfd, amx
+    /// Which Bochs.
+    #[command(flatten)]
+    pub(crate) bochs: BochsArgs,
+    /// A feature that the host must have, else the run is an error: kvm, qemu, bochs, fred, xfd, amx
     #[arg(long, value_name = "NEED,…", value_delimiter = ',')]
     pub(crate) require: Vec<String>,
     /// How to report
-    #[arg(long, value_enum, default_value = "human")]
+    // The last one counts: `on-kernel` adds its own.
+    #[arg(long, value_enum, default_value = "human", overrides_with = "format")]
     pub(crate) format: Format,
     /// Report each captured frame
     #[arg(long)]
@@ -130,6 +138,13 @@ pub(crate) struct RunArgs {
     pub(crate) watch: WatchArgs,
 }
 
+impl RunArgs {
+    /// What it says of machines.
+    pub(super) fn machine_options<'a>(&'a self, kvm: &'a Path) -> MachineOptions<'a> {
+        MachineOptions { kvm, behaviour: self.behaviour.as_deref(), bochs: self.bochs.options() }
+    }
+}
+
 /// Options of `list`.
 #[derive(Args)]
 pub(crate) struct ListArgs {
@@ -139,6 +154,9 @@ pub(crate) struct ListArgs {
     /// A filter that matches nothing is not an error if another one matches
     #[arg(long)]
     pub(crate) allow_empty: bool,
+    /// Which of the scenarios that the filters mean.
+    #[command(flatten)]
+    pub(crate) part: PartArgs,
     /// Print cases with their rules instead of scenario ids
     #[arg(long)]
     pub(crate) cases: bool,
@@ -150,6 +168,10 @@ pub(crate) struct MutantsArgs {
     /// Print docs/behaviours.md instead of the full matrix
     #[arg(long)]
     pub(crate) markdown: bool,
+    /// Run every scenario with the wrong behaviours too, not only a selection and what no wrong behaviour before has
+    /// failed
+    #[arg(long, conflicts_with = "markdown")]
+    pub(crate) all: bool,
     /// Time limit per scenario, in seconds
     #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
     pub(crate) timeout: Duration,

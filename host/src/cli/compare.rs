@@ -1,6 +1,7 @@
 //! `midflight compare`.
 
 mod chosen;
+mod printed;
 
 use super::args::CompareArgs;
 use super::host::host_facts;
@@ -42,8 +43,11 @@ pub(super) fn compare(
     let facts = host_facts(kvm, &args.known)?;
     let scenarios_of = if args.migrate { across::scenarios } else { compare::scenarios };
     let scenarios = chosen::scenarios(args, &images, scenarios_of)?;
-    let machines = pair.open()?;
     let options = RunOptions { images: files, ..RunOptions::within(args.timeout) };
+    if pair.any(|quirks| !quirks.stops) {
+        return Comparing { args, given, pair, images: &images, options, facts, known }.printed(&scenarios);
+    }
+    let machines = pair.open()?;
     let run = Comparing { args, given, pair, images: &images, options, facts, known };
     let abilities = run.abilities(&machines, &scenarios)?;
     if args.migrate {
@@ -100,13 +104,8 @@ impl Comparing<'_> {
         machines: &[Narrowed; 2],
     ) -> Result<u8, CliError> {
         let excuses = Excuses { known: &self.known, facts: &self.facts };
-        let bar = progress_bar("compare", scenarios.len());
-        let mut output = BufWriter::new(stdout().lock());
-        let mut comparisons: Vec<Comparison> = Vec::new();
         let mut observers = [0, 1].map(|side| self.observer(machines, side));
-        let mut one = |(index, scenario): &(usize, Scenario)| {
-            bar.inc(1);
-            bar.set_message(scenario.to_string());
+        self.each(scenarios, |(index, scenario)| {
             let image = &self.images[*index];
             if let Some(reason) = compare::skip_reason(abilities, image, scenario) {
                 return Comparison::new(&self.pair, scenario)
@@ -120,8 +119,22 @@ impl Comparing<'_> {
                     Comparison::new(&self.pair, scenario).concluded(Outcome::Error, Finding::program(error))
                 }
             }
-        };
+        })
+    }
+
+    /// Compares each case, and reports.
+    fn each(
+        &self,
+        scenarios: &[(usize, Scenario)],
+        mut one: impl FnMut(&(usize, Scenario)) -> Comparison,
+    ) -> Result<u8, CliError> {
+        let excuses = Excuses { known: &self.known, facts: &self.facts };
+        let bar = progress_bar("compare", scenarios.len());
+        let mut output = BufWriter::new(stdout().lock());
+        let mut comparisons: Vec<Comparison> = Vec::new();
         for scenario in scenarios {
+            bar.inc(1);
+            bar.set_message(scenario.1.to_string());
             let mut comparison = one(scenario);
             if !self.may_skip() {
                 comparison.deny_skip();

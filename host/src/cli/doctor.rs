@@ -4,7 +4,7 @@ use super::{CliError, Given, mounted};
 use crate::engine::asker::Asker;
 use crate::engine::questions::{Question, StopSupport};
 use crate::images;
-use crate::machines::{Described, Description, MachineKind, MachineOptions};
+use crate::machines::{BochsOptions, Described, Description, MachineKind, MachineOptions};
 use kvm::{self, Facts, KvmFacts};
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ pub(super) fn doctor(files: &[PathBuf], device: &Path, given: &Given) -> Result<
     let modules = if facts.modules.is_empty() { "none loaded".to_owned() } else { facts.modules.join(" ") };
     writeln!(output, "kvm        {modules}")?;
     for kind in MachineKind::ALL {
-        let options = MachineOptions { kvm: device, behaviour: None };
+        let options = MachineOptions { kvm: device, behaviour: None, bochs: BochsOptions::default() };
         let machine = kind.described(&options).map_err(CliError::Usage)?;
         match machine.doctor() {
             Some(says) => writeln!(output, "{:10} {says}", machine.to_string())?,
@@ -87,7 +87,7 @@ fn fred(facts: &Facts, given: &Given) -> String {
             let command = given.command("run", &["--require", "kvm,fred"], &[]);
             return format!("KVM offers it to guests: `{command}`");
         }
-        (false, ..) => "this CPU has none; FRED scenarios run on the model only",
+        (false, ..) => "this CPU has none; FRED scenarios run on the model, and on a Bochs that has FRED",
         (true, false, _) => {
             "the CPU has it, the kernel does not use it: boot a kernel with CONFIG_X86_FRED=y and fred=on"
         }

@@ -27,6 +27,9 @@ pub(crate) enum CliError {
     /// The kernel under test gave no result.
     #[error(transparent)]
     OnKernel(#[from] OnKernelError),
+    /// Emulators that shared a run gave no result.
+    #[error("{0}")]
+    Parts(String),
     /// A guest cannot be resumed.
     #[error(transparent)]
     Migration(#[from] MigrationError),

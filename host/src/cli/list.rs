@@ -9,7 +9,8 @@ use std::path::PathBuf;
 
 pub(super) fn list(args: &ListArgs, files: &[PathBuf]) -> Result<u8, CliError> {
     let images = images::load(files)?;
-    let Selection { scenarios, meanings } = select::select(&images, &args.filters, args.allow_empty)?;
+    let Selection { mut scenarios, meanings } = select::select(&images, &args.filters, args.allow_empty)?;
+    args.part.keep(&images, &mut scenarios);
     // What a filter means is not part of the list, which other programs read.
     for meaning in meanings {
         writeln!(stderr(), "{meaning}")?;

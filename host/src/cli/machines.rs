@@ -4,7 +4,6 @@ use super::CliError;
 use crate::engine::plan::met_needs;
 use crate::machines::{Described, Description, MachineKind, MachineOptions, Opened, Unavailable};
 use std::cell::OnceCell;
-use std::path::Path;
 
 /// Every machine, each opened when it is first needed.
 pub(super) struct Machines {
@@ -16,6 +15,8 @@ pub(super) struct Machines {
 /// A machine that may be there.
 pub(super) struct Candidate {
     kind: MachineKind,
+    /// Whether the command line asks for it: then it must be there.
+    pub(super) must: bool,
     pub(super) description: Description,
     opened: OnceCell<Result<Opened, Unavailable>>,
 }
@@ -28,18 +29,15 @@ impl Candidate {
 }
 
 impl Machines {
-    /// Every machine as `--machine`, `--behaviour` and `--kvm` have it.
-    pub(super) fn of(
-        machine: Option<MachineKind>,
-        behaviour: Option<&str>,
-        kvm: &Path,
-    ) -> Result<Self, CliError> {
-        let asked = MachineOptions { kvm, behaviour };
+    /// Every machine as `--machine` and what else is said of machines have it.
+    pub(super) fn of(machine: Option<MachineKind>, asked: MachineOptions<'_>) -> Result<Self, CliError> {
         let chosen = machine.or(MachineKind::implied(&asked));
+        asked.bochs.check(chosen.as_slice()).map_err(CliError::Usage)?;
         let candidate = |kind| -> Result<Candidate, String> {
             let behaviour = asked.behaviour.filter(|_| chosen == Some(kind));
             let description = kind.described(&MachineOptions { behaviour, ..asked })?;
-            Ok(Candidate { kind, description, opened: OnceCell::new() })
+            let must = chosen == Some(kind) || kind == MachineKind::Bochs && asked.bochs.is_given();
+            Ok(Candidate { kind, must, description, opened: OnceCell::new() })
         };
         let all =
             MachineKind::ALL.into_iter().map(candidate).collect::<Result<_, _>>().map_err(CliError::Usage)?;

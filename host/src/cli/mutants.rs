@@ -3,7 +3,7 @@
 use super::CliError;
 use super::args::MutantsArgs;
 use crate::ending::{self, Signal};
-use crate::engine::mutants::Matrix;
+use crate::engine::mutants::{Extent, Matrix};
 use crate::images;
 use crate::report::matrix;
 use std::io::{Write, stderr, stdout};
@@ -13,7 +13,8 @@ pub(super) fn mutants(args: &MutantsArgs, files: &[PathBuf]) -> Result<u8, CliEr
     let images = images::load(files)?;
     let mut output = stdout().lock();
     let mut broken = Ok(());
-    let matrix = Matrix::run(&images, args.timeout, |row| {
+    let extent = if args.all { Extent::All } else { Extent::Selection };
+    let matrix = Matrix::run(&images, extent, args.timeout, |row| {
         if !args.markdown && broken.is_ok() {
             broken = matrix::row(&mut output, row);
         }

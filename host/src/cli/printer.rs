@@ -5,7 +5,7 @@ use crate::ending;
 use crate::engine::repeat::Runs;
 use crate::kernel_log::KernelLog;
 use crate::machines::quirks;
-use crate::report::known::KnownIssues;
+use crate::report::known::{JudgedWarnings, KnownIssues};
 use crate::report::{Early, Ended, Format, HostFacts, Report, Totals};
 use crate::scenario::Scenario;
 use indicatif::ProgressBar;
@@ -57,6 +57,11 @@ impl<'a, W: Write> Printer<'a, W> {
         self.printed.is_empty() && self.runs.is_empty()
     }
 
+    /// How many scenarios were printed.
+    pub(super) fn count(&self) -> usize {
+        self.printed.len()
+    }
+
     fn judge(&self, report: &mut Report) {
         let quirks = quirks(&report.machine);
         if !quirks.may_skip {
@@ -69,9 +74,15 @@ impl<'a, W: Write> Printer<'a, W> {
     }
 
     fn print(&mut self, report: Report) -> Result<()> {
+        let again = (self.how.again)(&report);
+        self.judged(report, again)
+    }
+
+    /// Prints the report of a scenario that was judged, and keeps it for the summary.
+    pub(super) fn judged(&mut self, report: Report, again: Option<String>) -> Result<()> {
         let Self { how, bar, output, .. } = self;
         let mut text = Vec::new();
-        how.format.writer().one(&mut text, &report, &|| (how.again)(&report))?;
+        how.format.writer().one(&mut text, &report, &|| again.clone())?;
         if !text.is_empty() {
             bar.suspend(|| output.write_all(&text).and_then(|()| output.flush()))?;
         }
@@ -92,6 +103,19 @@ impl<'a, W: Write> Printer<'a, W> {
         for report in std::mem::replace(&mut self.runs, Runs::new(1)).rest() {
             self.print(report)?;
         }
+        let not_run = planned.saturating_sub(self.printed.len());
+        let early = cut_short.then(|| Early { signal: ending::signal(), not_run });
+        let kernel = self.how.known.excuse(kernel_log.finish(), &self.how.facts);
+        self.summary(order, &kernel, early)
+    }
+
+    /// As [`finish`](Self::finish), of reports that were all printed.
+    pub(super) fn summary(
+        self,
+        order: &HashMap<Scenario, usize>,
+        kernel: &JudgedWarnings,
+        early: Option<Early>,
+    ) -> std::result::Result<u8, CliError> {
         let Self { how, mut output, printed: mut reports, .. } = self;
         let mut machines: Vec<String> = Vec::new();
         for report in &reports {
@@ -102,10 +126,7 @@ impl<'a, W: Write> Printer<'a, W> {
         reports.sort_by_key(|report| {
             (machines.iter().position(|name| *name == report.machine), order.get(&report.scenario))
         });
-        let not_run = planned.saturating_sub(reports.len());
-        let early = cut_short.then(|| Early { signal: ending::signal(), not_run });
-        let kernel = how.known.excuse(kernel_log.finish(), &how.facts);
-        let run = Ended { reports: &reports, host: &how.facts, kernel: &kernel, early };
+        let run = Ended { reports: &reports, host: &how.facts, kernel, early };
         how.format.writer().end(&mut output, &run)?;
         output.flush()?;
         Ok(Totals::of(&reports).exit_code().max(kernel.exit_code()))

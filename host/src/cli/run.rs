@@ -12,7 +12,7 @@ use super::{CliError, Given, mounted};
 use crate::ending;
 use crate::engine::RunOptions;
 use crate::engine::plan::with_delivery;
-use crate::image::DeliveryMode;
+use crate::image::{DeliveryMode, Image};
 use crate::images;
 use crate::machines::{Described, Description};
 use crate::report::Report;
@@ -23,14 +23,41 @@ use std::collections::HashMap;
 use std::io::stdout;
 use std::path::{Path, PathBuf};
 
+/// The scenarios that `args` mean, and the place of each id in the list.
+pub(super) struct Meant {
+    /// How many are to run, on all machines together.
+    pub(super) count: usize,
+    /// The place of each id in the list.
+    pub(super) order: HashMap<Scenario, usize>,
+}
+
+impl Meant {
+    /// Those of a run with `args`, on this host or on another.
+    ///
+    /// # Errors
+    /// As [`run`], before anything has run.
+    pub(super) fn of(args: &RunArgs, files: &[PathBuf], kvm: &Path) -> Result<Self, CliError> {
+        let machines = Machines::of(args.machine, args.machine_options(kvm))?;
+        let plan = Planned::of(&machines, selected(args, &images::load(files)?)?);
+        plan.check(args, &machines)?;
+        Ok(Self { count: plan.len(), order: plan.order })
+    }
+}
+
+fn selected(args: &RunArgs, images: &[Image]) -> Result<Selected, CliError> {
+    let mut scenarios = select(images, &args.filters, args.allow_empty)?.scenarios;
+    with_delivery(&mut scenarios, args.delivery);
+    args.part.keep(images, &mut scenarios);
+    Ok(scenarios)
+}
+
 pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path, given: &Given) -> Result<u8, CliError> {
     // Before anything that the kernel could object to.
     let kernel_log = kernel_log(args.watch.kernel_log.as_deref())?;
-    let machines = Machines::of(args.machine, args.behaviour.as_deref(), kvm)?;
+    let machines = Machines::of(args.machine, args.machine_options(kvm))?;
     let images = images::load(files)?;
     let known = known_issues(&args.watch.known, files, files.is_empty())?;
-    let mut scenarios = select(&images, &args.filters, args.allow_empty)?.scenarios;
-    with_delivery(&mut scenarios, args.delivery);
+    let scenarios = selected(args, &images)?;
     // The default may be longer: a timeout is often given to scenarios without a storm.
     let storm = args.storm.bounds();
     if storm.time != StormBounds::DEFAULT.time && storm.time >= args.timeout {
@@ -38,10 +65,7 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path, given: &Given) 
         return Err(CliError::Usage(what.to_owned()));
     }
     let plan = Planned::of(&machines, scenarios);
-    if plan.len() == 0 {
-        let on = machines.asked.map_or("any machine", |kind| kind.quirks().name);
-        return Err(CliError::NothingSelected(on.to_owned()));
-    }
+    plan.check(args, &machines)?;
     let on_this_processor =
         |(machine, _): &(&Candidate, Selected)| machine.description.quirks().on_this_processor;
     mounted::check(plan.on.iter().any(on_this_processor) && kvm.exists())?;
@@ -55,7 +79,6 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path, given: &Given) 
         options: RunOptions { images: files.to_vec(), frames: args.frames, storm, ..within },
         repeat: args.repeat,
         images: &images,
-        asked: machines.asked.is_some(),
         kernel_log,
         printer: Printer::new(how, stdout().lock()),
     };
@@ -76,8 +99,8 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path, given: &Given) 
 
 /// What a command that runs one scenario again leaves out: the id has the delivery, the machine is named, and
 /// the command is for a person who has it before them.
-pub(super) const NOT_AGAIN: [&str; 6] =
-    ["machine", "behaviour", "delivery", "require", "allow_empty", "format"];
+pub(super) const NOT_AGAIN: [&str; 8] =
+    ["machine", "behaviour", "delivery", "require", "allow_empty", "format", "cover", "partition"];
 
 /// The command that runs a scenario again by `subcommand`, on its machine alone.
 pub(super) fn again(given: &Given, subcommand: &str, report: &Report, without: &[&str]) -> String {
@@ -104,6 +127,15 @@ impl<'m> Planned<'m> {
         Self { on: on.collect(), order }
     }
 
+    /// A part may be empty, the whole must not.
+    fn check(&self, args: &RunArgs, machines: &Machines) -> Result<(), CliError> {
+        if self.len() > 0 || args.part.partition.is_some() {
+            return Ok(());
+        }
+        let on = machines.asked.map_or("any machine", |kind| kind.quirks().name);
+        Err(CliError::NothingSelected(on.to_owned()))
+    }
+
     /// How many scenarios are to run, on all machines together.
     fn len(&self) -> usize {
         self.on.iter().map(|(_, scenarios)| scenarios.len()).sum()
@@ -111,7 +143,9 @@ impl<'m> Planned<'m> {
 }
 
 /// Whether a scenario is for a machine at all. One that boots each image once, without a host that could stop
-/// it, is for the cold ones under the IDT.
+/// it, is for the cold ones.
 fn takes(machine: &Description, scenario: &Scenario) -> bool {
-    machine.quirks().stops || scenario.plan == Plan::Cold && scenario.delivery == DeliveryMode::Idt
+    let quirks = machine.quirks();
+    let boots = scenario.delivery == DeliveryMode::Idt || quirks.boots_fred;
+    quirks.stops || scenario.plan == Plan::Cold && boots
 }

@@ -4,15 +4,17 @@
 //! - At `Done`, an entry for the case's cold scenario does, where the fields of the captured deliveries
 //!   that differ are just those that the judge on KVM complains of. Its verdict, and the general
 //!   registers, which a judge changes when it finds a difference, may then differ too. What
-//!   the act itself left, the field `result`, is seen by the judge alone.
+//!   the act itself left, the field `result`, is seen by the judge alone, and so is what images do not print
+//!   where only that is compared.
 //! - Such an entry also explains a guest that ends before `Done`.
 //!
-//! Only KVM is excused, and only where the model beside it passes.
+//! Only a machine with known issues is excused, and only where the other one, which has none, passes.
 
-use super::{Comparison, MachineDifference};
+use super::{Comparison, MachineDifference, printed};
 use crate::compare::observe::{Observation, Observations};
 use crate::compare::pair::Pair;
 use crate::machines::{Described, Description};
+use crate::report::QUADWORDS;
 use crate::report::known::{By, Entry, Failure, KnownIssues, Of};
 use crate::report::{Cited, Difference, Field, Finding, HostFacts, Outcome, When, reason};
 use crate::scenario::Scenario;
@@ -112,6 +114,9 @@ impl Judge<'_> {
             failed.differences.iter().map(|one| one.field.of_judge()).collect();
         let mut named = judged?;
         named.remove(&Judged::Result);
+        if self.pair.any(|quirks| !quirks.stops) {
+            named.retain(|field| printed::PRINTED.iter().any(|at| QUADWORDS[*at].0 == Some(*field)));
+        }
         // A delivery that never happened differs in all of its fields; the judge reports one finding.
         let never_came = marks[kvm].deliveries.is_empty();
         let of_event = differences.iter().filter_map(|difference| match difference {

@@ -9,12 +9,13 @@ mod comparison;
 pub(crate) mod excuse;
 pub mod observe;
 pub(crate) mod pair;
+pub(crate) mod printed;
 #[cfg(test)]
 mod tests;
 
 pub use comparison::{Comparison, Decoded, MachineDifference};
 
-use crate::compare::observe::{Observation, Observations, delivery};
+use crate::compare::observe::{DELIVERY_WORDS, Observation, Observations, delivery};
 use crate::compare::pair::Pair;
 use crate::engine::plan::Abilities;
 use crate::image::Image;
@@ -51,9 +52,11 @@ impl Comparison {
         excuses: &Excuses<'_>,
     ) -> Self {
         let mut comparison = Self::new(pair, scenario);
+        let quadwords: &[usize] =
+            if pair.any(|quirks| !quirks.stops) { &printed::PRINTED } else { &printed::ALL };
         let judge = Judge { pair, scenario, seen, excuses };
         for (first, second) in seen[0].observations.iter().zip(&seen[1].observations) {
-            let differences = differences(first, second, &mut comparison.compared);
+            let differences = differences(first, second, quadwords, &mut comparison.compared);
             if !differences.is_empty() {
                 match judge.explain(first, second, &differences) {
                     Some(reason) => comparison.known.push(reason),
@@ -61,7 +64,7 @@ impl Comparison {
                         comparison.outcome = Outcome::Fail;
                         comparison.at = Some(doorbell_text(first.doorbell.into()));
                         comparison.differences = differences;
-                        comparison.deliveries = decoded(first, second, scenario, image);
+                        comparison.deliveries = decoded(first, second, quadwords, scenario, image);
                         return comparison;
                     }
                 }
@@ -97,8 +100,13 @@ pub(crate) fn doorbell_text(value: u64) -> String {
     doorbell.map_or(format!("{value:#x}"), |doorbell| format!("{doorbell:?}"))
 }
 
-/// Everything that differs at a doorbell, captured deliveries first.
-fn differences(first: &Observation, second: &Observation, compared: &mut usize) -> Vec<MachineDifference> {
+/// Everything that differs at a doorbell, captured deliveries first: of them these quadwords.
+fn differences(
+    first: &Observation,
+    second: &Observation,
+    quadwords: &[usize],
+    compared: &mut usize,
+) -> Vec<MachineDifference> {
     let mut list = Vec::new();
     let mut compare = |field: Seen, first: Option<u64>, second: Option<u64>| {
         *compared += 1;
@@ -108,9 +116,8 @@ fn differences(first: &Observation, second: &Observation, compared: &mut usize) 
     };
     compare(Seen::Doorbell, Some(first.doorbell.into()), Some(second.doorbell.into()));
     for delivery in 0..first.deliveries.len().max(second.deliveries.len()) {
-        for quadword in 0..QUADWORDS.len() {
-            let of =
-                |observation: &Observation| observation.deliveries.get(delivery).map(|words| words[quadword]);
+        for &quadword in quadwords {
+            let of = |observation: &Observation| observation.deliveries.get(delivery)?.get(quadword).copied();
             compare(Seen::Captured { delivery, quadword }, of(first), of(second));
         }
     }
@@ -130,6 +137,7 @@ fn scheme_has(delivery: DeliveryMode, field: Option<Field>) -> bool {
 fn decoded(
     first: &Observation,
     second: &Observation,
+    quadwords: &[usize],
     scenario: &Scenario,
     image: &Image,
 ) -> Vec<Vec<Decoded>> {
@@ -140,14 +148,16 @@ fn decoded(
     (0..first.deliveries.len().max(second.deliveries.len()))
         .map(|number| {
             let (one, other) = (words(first, number), words(second, number));
-            let of = |words: &Option<[String; 20]>, index: usize| words.as_ref().map(|w| w[index].clone());
-            let each = |(index, (_, name)): (usize, (Option<Field>, &str))| Decoded {
-                field: name.to_owned(),
+            let of = |words: &Option<[String; DELIVERY_WORDS]>, index: usize| {
+                words.as_ref().map(|w| w[index].clone())
+            };
+            let each = |index: usize| Decoded {
+                field: QUADWORDS[index].1.to_owned(),
                 first: of(&one, index),
                 second: of(&other, index),
             };
             let is_of = |field: Option<Field>| scheme_has(scenario.delivery, field);
-            QUADWORDS.into_iter().enumerate().filter(|(_, (field, _))| is_of(*field)).map(each).collect()
+            quadwords.iter().copied().filter(|index| is_of(QUADWORDS[*index].0)).map(each).collect()
         })
         .collect()
 }

@@ -37,7 +37,7 @@ pub struct Observation {
     /// How often a handler was entered, then what the judge says.
     pub mailbox: Vec<(MailboxField, u64)>,
     /// The captured deliveries: the quadwords of [`Delivery`].
-    pub deliveries: Vec<[u64; DELIVERY_WORDS]>,
+    pub deliveries: Vec<Vec<u64>>,
 }
 
 /// Size of a [`Delivery`] in quadwords.
@@ -96,14 +96,13 @@ impl Observation {
     }
 }
 
-fn to_words(delivery: &Delivery) -> [u64; DELIVERY_WORDS] {
-    let mut words = [0; DELIVERY_WORDS];
-    words.as_mut_bytes().copy_from_slice(delivery.as_bytes());
-    words
+fn to_words(delivery: &Delivery) -> Vec<u64> {
+    let (words, _) = delivery.as_bytes().as_chunks();
+    words.iter().map(|word| u64::from_le_bytes(*word)).collect()
 }
 
 /// The delivery with these quadwords.
-pub fn delivery(words: &[u64; DELIVERY_WORDS]) -> Delivery {
+pub fn delivery(words: &[u64]) -> Delivery {
     Delivery::read_from_bytes(words.as_bytes()).unwrap_or_default()
 }
 

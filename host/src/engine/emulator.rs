@@ -1,25 +1,83 @@
-//! Images under an external emulator: one boot for all cases of an image.
+//! Images under an external emulator: one boot for all cases of an image and a delivery.
 
+use crate::ending;
 use crate::engine::RunOptions;
-use crate::image::Image;
+use crate::image::{DeliveryMode, Image};
 use crate::machines::emulator::{BootError, Emulator};
 use crate::machines::transcript::{CaseOutcome, FailLine, ImageRun};
 use crate::report::{Difference, Disbelief, Field, Finding, Outcome, Report};
 use crate::scenario::Scenario;
 use protocol::exit::ImageExit;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc;
+use std::thread;
 use std::time::Instant;
 
-/// Boots `image` and reports on `scenarios`, cold ones of that image under the IDT, on the machine that
-/// reports call `name`. The timeout is for the whole boot.
-pub(crate) fn run(
+/// What one boot is for.
+#[derive(Debug)]
+pub(crate) struct Boot<'a> {
+    image: &'a Image,
+    delivery: DeliveryMode,
+    /// Cold scenarios of that image and delivery.
+    pub(crate) scenarios: Vec<&'a Scenario>,
+}
+
+/// The boots that cold scenarios take, in the order of the images.
+pub(crate) fn boots<'a>(images: &'a [Image], scenarios: &'a [(usize, Scenario)]) -> Vec<Boot<'a>> {
+    let of = |image: usize, delivery| {
+        let mine = scenarios.iter().filter(move |(index, one)| *index == image && one.delivery == delivery);
+        mine.map(|(_, scenario)| scenario).collect::<Vec<_>>()
+    };
+    let each = images.iter().enumerate().flat_map(|(index, image)| {
+        [DeliveryMode::Fred, DeliveryMode::Idt].map(|delivery| Boot {
+            image,
+            delivery,
+            scenarios: of(index, delivery),
+        })
+    });
+    each.filter(|boot| !boot.scenarios.is_empty()).collect()
+}
+
+/// Boots images on the cores there are, and hands over their reports as they come, until told to stop or a signal
+/// ends this process. `name` is what reports call the machine.
+pub(crate) fn run_all(
     emulator: &dyn Emulator,
     name: &str,
-    image: &Image,
-    scenarios: &[&Scenario],
+    boots: &[Boot<'_>],
     options: &RunOptions,
-) -> Vec<Report> {
+    mut done: impl FnMut(Vec<Report>) -> ControlFlow<()>,
+) {
+    let next = AtomicUsize::new(0);
+    let (send, receive) = mpsc::channel();
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(boots.len());
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            let (send, next) = (send.clone(), &next);
+            scope.spawn(move || {
+                while let Some(boot) = boots.get(next.fetch_add(1, Relaxed)) {
+                    if send.send(run(emulator, name, boot, options)).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(send);
+        // A scenario that was aborted because this process ends has no result.
+        for reports in receive {
+            if ending::signal().is_some() || done(reports).is_break() {
+                next.store(boots.len(), Relaxed);
+                break;
+            }
+        }
+    });
+}
+
+/// Boots an image and reports on its scenarios. The timeout is for the whole boot.
+fn run(emulator: &dyn Emulator, name: &str, boot: &Boot<'_>, options: &RunOptions) -> Vec<Report> {
+    let Boot { image, delivery, scenarios } = boot;
     let start = Instant::now();
-    let ran = emulator.boot(&image.file, "delivery=idt frames=1", start + options.timeout);
+    let ran = emulator.boot(image, &format!("delivery={delivery} frames=1"), start + options.timeout);
     // One boot serves all cases: its time is shared out among them.
     let share = start.elapsed() / u32::try_from(scenarios.len().max(1)).unwrap_or(1);
     scenarios
@@ -30,14 +88,14 @@ pub(crate) fn run(
             match &ran {
                 Ok(run) => {
                     let of_case = |case: &str| case == scenario.case;
+                    let mine = run.frames.iter().filter(|frame| of_case(&frame.case));
+                    report.printed = u32::try_from(mine.clone().count()).unwrap_or(u32::MAX);
                     if options.frames {
-                        let mine = run.frames.iter().filter(|frame| of_case(&frame.case));
                         report.frames = mine.map(|frame| frame.line.clone()).collect();
                     }
                     let verdict = run.cases.iter().find(|verdict| of_case(&verdict.case));
                     let report = conclude(report, verdict.map(|verdict| &verdict.outcome), run);
-                    let captured = run.frames.iter().filter(|frame| of_case(&frame.case)).count();
-                    believe(report, image, captured)
+                    believe(report, image)
                 }
                 Err(error) => {
                     report.concluded(Outcome::Error, Finding::program(explain(error, emulator, image)))
@@ -48,10 +106,11 @@ pub(crate) fn run(
 }
 
 /// A pass is believed only with as many captured frames as the case states deliveries.
-fn believe(report: Report, image: &Image, captured: usize) -> Report {
-    let stated = image.case(&report.scenario.case).map_or(0, |(_, case)| case.entries);
-    if report.outcome == Outcome::Pass && usize::try_from(stated) != Ok(captured) {
-        let why = Disbelief::Frames { captured, stated };
+fn believe(report: Report, image: &Image) -> Report {
+    let stated =
+        image.case(&report.scenario.case).map_or(0, |(_, case)| case.entries(report.scenario.delivery));
+    if report.outcome == Outcome::Pass && stated != report.printed {
+        let why = Disbelief::Frames { captured: report.printed as usize, stated };
         return report.concluded(Outcome::Error, Finding::Verdict { why });
     }
     report
@@ -78,7 +137,7 @@ fn conclude(mut report: Report, verdict: Option<&CaseOutcome>, run: &ImageRun) -
         Some(CaseOutcome::Error(reason)) => report.concluded(Outcome::Error, Finding::guest(reason)),
         Some(CaseOutcome::Fail(lines)) => {
             let difference = |line: &FailLine| Difference {
-                field: Field::judged(line.field, None),
+                field: Field::judged(line.field, line.delivery),
                 expected: line.expected.into(),
                 got: line.got.into(),
             };

@@ -8,8 +8,10 @@ use crate::machines::Description;
 use crate::machines::model::Model;
 use crate::report::{AtCut, Report};
 use crate::scenario::{self, Action, Plan, Scenario, Stop};
-use crate::stops::Access;
 use crate::stops::action::EACH;
+use crate::stops::event_return::ACTIONS;
+use crate::stops::how::{How, Target};
+use crate::stops::{Access, Return};
 use model::ModelMachine;
 use model::hypervisor::behaviour::Behaviour;
 use std::time::{Duration, Instant};
@@ -78,7 +80,8 @@ pub(crate) fn schedules(
     let mut so_many = 0;
     let mut found = Found::default();
     for (index, image) in images.iter().enumerate() {
-        let delivers = |cold: &Scenario| image.case(&cold.case).is_some_and(|(_, case)| case.entries > 0);
+        let delivers =
+            |cold: &Scenario| image.case(&cold.case).is_some_and(|(_, case)| case.entries(cold.delivery) > 0);
         for cold in scenario::cold(image).into_iter().filter(delivers) {
             let name = cold.case_name();
             if !wanted(&name) {
@@ -91,8 +94,10 @@ pub(crate) fn schedules(
             progress(&name);
             let mut runs = |stop| run(&mut runner, image, &cold, stop);
             let accesses = count(|n| runs(access(n, None)).cut.is_some());
+            let mut plans: Vec<Plan> = plans(accesses, &mut runs).collect();
+            plans.extend(returns(image, &cold, &mut runs));
             let scenarios: Vec<Scenario> =
-                plans(accesses, &mut runs).map(|plan| Scenario { plan, ..cold.clone() }).collect();
+                plans.into_iter().map(|plan| Scenario { plan, ..cold.clone() }).collect();
             so_many += scenarios.len();
             found.schedules.push(Schedules { image: index, name, accesses, scenarios });
         }
@@ -129,6 +134,19 @@ fn plans(accesses: u16, mut run: impl FnMut(Stop) -> Report) -> impl Iterator<It
         }
     }
     alone.into_iter().chain(pairs)
+}
+
+/// Each access of the case's first event return, with every action that there is for it.
+fn returns(
+    image: &Image,
+    cold: &Scenario,
+    mut run: impl FnMut(Stop) -> Report,
+) -> impl Iterator<Item = Plan> {
+    let target =
+        image.case(&cold.case).map(|(_, case)| Target { case, delivery: cold.delivery, payload: true });
+    let applies = target.is_some_and(|target| Return(0).applies(&target));
+    let accesses = if applies { count(|n| run(Return(n).into()).cut.is_some()) } else { 0 };
+    (0..accesses).flat_map(|n| ACTIONS.map(|action| Plan::Cut(Return(n).into(), action)))
 }
 
 /// How many accesses a delivery makes: the number of the first one that is never met.

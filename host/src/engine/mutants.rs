@@ -1,4 +1,9 @@
-//! Every behaviour of the model against every scenario: the suite judged.
+//! Every behaviour of the model against the scenarios: the suite judged.
+//!
+//! A correct behaviour runs every scenario. A wrong one runs the [selection](scenario::cover), and of the rest what no
+//! wrong behaviour before it has failed: that a scenario catches something needs to be shown once. So nothing is called
+//! idle that did not run with every behaviour. What this leaves out is how many scenarios each wrong behaviour fails in
+//! all, which [`Extent::All`] counts.
 
 use crate::ending;
 use crate::engine::{Job, RunOptions, pool};
@@ -6,7 +11,7 @@ use crate::image::Image;
 use crate::machines::Description;
 use crate::machines::model::Model;
 use crate::report::{Outcome, Report, Totals};
-use crate::scenario::{self, Plan};
+use crate::scenario::{self, Plan, Scenario};
 use model::hypervisor::behaviour::{self, Behaviour};
 use protocol::note::CaseFlags;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,12 +20,21 @@ use std::time::Duration;
 /// How many different cases must catch a wrong behaviour.
 pub(crate) const KILLS: usize = 2;
 
+/// What the wrong behaviours run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Extent {
+    /// The selection, and what has caught nothing yet.
+    Selection,
+    /// Every scenario.
+    All,
+}
+
 /// What every behaviour did.
 #[derive(Clone)]
 pub(crate) struct Matrix {
     /// A row for each behaviour, the default one first.
     pub rows: Vec<Row>,
-    /// How many scenarios ran with each.
+    /// How many scenarios there are: each correct behaviour ran them all.
     pub scenarios: usize,
     /// What catches no wrong behaviour and is not marked so, or the other way round: a sentence each.
     pub idle: Vec<String>,
@@ -49,44 +63,43 @@ pub(crate) struct Kill {
 }
 
 impl Matrix {
-    /// Runs everything; `progress` is called for each row as it is done. `None` when this process is
+    /// Runs the behaviours; `progress` is called for each row as it is done. `None` when this process is
     /// [ended by a signal](ending::signal) before that.
-    pub(crate) fn run(images: &[Image], timeout: Duration, mut progress: impl FnMut(&Row)) -> Option<Self> {
+    pub(crate) fn run(
+        images: &[Image],
+        extent: Extent,
+        timeout: Duration,
+        mut progress: impl FnMut(&Row),
+    ) -> Option<Self> {
         let scenarios = scenario::indexed(images, scenario::all);
-        let mut useful = BTreeSet::new();
+        let selected = scenario::cover(images, &scenarios);
+        let mut useful = Useful::default();
         let mut rows = Vec::new();
-        for behaviour in behaviour::all() {
-            let job = Job::On(Description::Model(Model(behaviour)));
-            let options = RunOptions { in_memory: true, ..RunOptions::within(timeout) };
-            let reports = pool::all(&job, &options, images, &scenarios, |_| {});
+        for behaviour in in_order() {
+            let everything = behaviour.is_correct() || extent == Extent::All;
+            let (chosen, rest): (Vec<_>, Vec<_>) =
+                scenarios.iter().cloned().zip(&selected).partition(|((_, scenario), selected)| {
+                    everything || **selected || useful.is_asked(scenario)
+                });
+            let mut reports = on(behaviour, images, chosen, timeout);
+            // What the selection does not catch twice may be caught by the rest.
+            if !behaviour.is_correct() && caught(&reports) < KILLS {
+                reports.extend(on(behaviour, images, rest, timeout));
+            }
             if ending::signal().is_some() {
                 return None;
             }
-            let failed = reports.iter().filter(|report| report.outcome == Outcome::Fail);
             if !behaviour.is_correct() {
-                useful.extend(failed.map(|report| report.scenario.clone()));
+                useful.add(&reports);
             }
             let row = Row::of(behaviour, &reports);
             progress(&row);
             rows.push(row);
         }
-        let mut idle = Vec::new();
-        for (index, image) in images.iter().enumerate() {
-            for case in &image.cases {
-                let mine = scenarios.iter().filter(|(i, s)| *i == index && s.case == case.name);
-                let used = mine.map(|(_, scenario)| {
-                    let id = scenario.to_string();
-                    Used {
-                        cut: matches!(scenario.plan, Plan::Cut(..)),
-                        useful: useful.contains(scenario),
-                        id,
-                    }
-                });
-                let marked = case.flags.contains(CaseFlags::CONFORMANCE);
-                let name = format!("{}/{}", image.name, case.name);
-                idle.extend(idle_of(&name, marked, &used.collect::<Vec<_>>()));
-            }
-        }
+        rows.sort_by_key(|row: &Row| {
+            behaviour::all().position(|behaviour| behaviour.name == row.behaviour.name)
+        });
+        let idle = useful.idle(images, &scenarios);
         Some(Self { rows, scenarios: scenarios.len(), idle })
     }
 
@@ -94,6 +107,90 @@ impl Matrix {
     pub(crate) fn defects(&self) -> Vec<String> {
         let of_rows = self.rows.iter().filter_map(Row::defect);
         of_rows.chain(self.idle.iter().cloned()).collect()
+    }
+}
+
+/// Runs scenarios, each with its image's index, with a behaviour.
+fn on(
+    behaviour: &'static Behaviour,
+    images: &[Image],
+    scenarios: Vec<((usize, Scenario), &bool)>,
+    timeout: Duration,
+) -> Vec<Report> {
+    let scenarios: Vec<_> = scenarios.into_iter().map(|(one, _)| one).collect();
+    let job = Job::On(Description::Model(Model(behaviour)));
+    let options = RunOptions { in_memory: true, ..RunOptions::within(timeout) };
+    pool::all(&job, &options, images, &scenarios, |_| {})
+}
+
+/// How many cases fail.
+fn caught(reports: &[Report]) -> usize {
+    let failed = reports.iter().filter(|report| report.outcome == Outcome::Fail);
+    failed.map(|report| case_of(&report.scenario)).collect::<BTreeSet<_>>().len()
+}
+
+/// The behaviours, the one first that fails most scenarios: it leaves little to the others.
+fn in_order() -> Vec<&'static Behaviour> {
+    let mut behaviours: Vec<&'static Behaviour> = behaviour::all().collect();
+    behaviours.sort_by_key(|behaviour| behaviour.name != behaviour::flaws::DELIVERED_TWICE.name);
+    behaviours
+}
+
+/// What some wrong behaviour fails.
+#[derive(Default)]
+struct Useful {
+    scenarios: BTreeSet<Scenario>,
+    /// Their cases, by name.
+    cases: BTreeSet<String>,
+}
+
+/// The name of a case, whatever its delivery.
+fn case_of(scenario: &Scenario) -> String {
+    format!("{}/{}", scenario.image, scenario.case)
+}
+
+fn is_cut(scenario: &Scenario) -> bool {
+    match scenario.plan {
+        Plan::Cut(..) => true,
+        Plan::Cold | Plan::None => false,
+    }
+}
+
+impl Useful {
+    fn add(&mut self, reports: &[Report]) {
+        for report in reports.iter().filter(|report| report.outcome == Outcome::Fail) {
+            self.cases.insert(case_of(&report.scenario));
+            self.scenarios.insert(report.scenario.clone());
+        }
+    }
+
+    /// Whether it is still to be shown that a scenario catches something: as [`idle_of`] asks, one without a cut
+    /// need not where another of its case does.
+    fn is_asked(&self, scenario: &Scenario) -> bool {
+        !self.scenarios.contains(scenario) && (is_cut(scenario) || !self.cases.contains(&case_of(scenario)))
+    }
+
+    /// What catches nothing and is not marked so, or the other way round.
+    fn idle(&self, images: &[Image], scenarios: &[(usize, Scenario)]) -> Vec<String> {
+        let mut of_case: BTreeMap<(usize, &str), Vec<Used>> = BTreeMap::new();
+        for (image, scenario) in scenarios {
+            of_case.entry((*image, &scenario.case)).or_default().push(Used {
+                id: scenario.to_string(),
+                cut: is_cut(scenario),
+                useful: self.scenarios.contains(scenario),
+            });
+        }
+        let cases = images
+            .iter()
+            .enumerate()
+            .flat_map(|(index, image)| image.cases.iter().map(move |case| (index, image, case)));
+        cases
+            .flat_map(|(index, image, case)| {
+                let used = of_case.get(&(index, case.name.as_str())).map_or(&[][..], Vec::as_slice);
+                let name = format!("{}/{}", image.name, case.name);
+                idle_of(&name, case.flags.contains(CaseFlags::CONFORMANCE), used)
+            })
+            .collect()
     }
 }
 
@@ -128,7 +225,7 @@ impl Row {
         let mut kills = BTreeMap::new();
         for report in reports.iter().filter(|report| report.outcome == Outcome::Fail) {
             kills
-                .entry(format!("{}/{}", report.scenario.image, report.scenario.case))
+                .entry(case_of(&report.scenario))
                 .or_insert_with(|| Kill { scenarios: 0, first: report.clone() })
                 .scenarios += 1;
         }
@@ -167,6 +264,54 @@ mod tests {
     fn used(cut: bool, useful: bool) -> Used {
         let id = format!("db/step:fred:{}", if cut { "cancel:resume" } else { "cold" });
         Used { id, cut, useful }
+    }
+
+    /// What is said of a behaviour that failed in `kills` cases, with these counts.
+    fn defect(behaviour: &'static Behaviour, kills: usize, totals: Totals) -> Option<String> {
+        let report = Report::new(&"db/step:fred:cold".parse().unwrap(), "model", None);
+        let kill = Kill { scenarios: 1, first: report };
+        let kills = (0..kills).map(|case| (case.to_string(), kill.clone())).collect();
+        Row { behaviour, totals, kills, errors: Vec::new() }.defect()
+    }
+
+    #[test]
+    fn a_skip_is_a_defect_of_every_behaviour() {
+        let skip =
+            |behaviour, kills| defect(behaviour, kills, Totals { skip: 1, fail: kills, ..Totals::default() });
+        for said in [skip(&behaviour::CORRECT, 0), skip(&behaviour::flaws::NESTED_LOST, KILLS)] {
+            assert!(
+                said.is_some_and(
+                    |said| said.ends_with("1 scenarios were skipped; the model can do everything")
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_correct_behaviour_fails_and_a_wrong_one_passes_is_a_defect() {
+        let [correct, wrong] = [&behaviour::CORRECT, &behaviour::flaws::NESTED_LOST];
+        let none = Totals { pass: 9, ..Totals::default() };
+        assert_eq!(defect(correct, 0, none), None);
+        assert!(defect(correct, 1, Totals { fail: 1, ..none }).is_some());
+        assert!(defect(correct, 0, Totals { error: 1, ..none }).is_some());
+        assert_eq!(defect(wrong, KILLS, Totals { fail: 9, error: 1, ..none }), None);
+        assert!(defect(wrong, KILLS - 1, Totals { fail: 9, ..none }).is_some());
+    }
+
+    #[test]
+    fn what_has_caught_nothing_is_asked_again() {
+        let scenario = |id: &str| -> Scenario { id.parse().unwrap() };
+        let [cold, cut, other] = ["cold", "cancel:resume", "block@frame:resume"]
+            .map(|plan| scenario(&format!("db/step:fred:{plan}")));
+        let mut useful = Useful::default();
+        assert!([&cold, &cut, &other].iter().all(|one| useful.is_asked(one)));
+        let report = |outcome| Report { outcome, ..Report::new(&cut, "model", None) };
+        useful.add(&[report(Outcome::Pass), report(Outcome::Error)]);
+        assert!(useful.is_asked(&cut));
+        useful.add(&[report(Outcome::Fail)]);
+        assert!(!useful.is_asked(&cut) && !useful.is_asked(&cold));
+        // Another cut answers for itself, and so does a case's control where nothing of the case has caught any.
+        assert!(useful.is_asked(&other) && useful.is_asked(&scenario("db/other:fred:cold")));
     }
 
     #[test]

@@ -154,7 +154,12 @@ fn notes<'a>(elf: &Elf<'a>, bytes: &'a [u8]) -> (Option<u32>, Option<&'a [u8]>) 
     (entry, descriptor)
 }
 
-fn file_range(bytes: &[u8], offset: u64, size: u64) -> Result<&[u8], Problem> {
+/// The entry point of the PVH note; `None` where there is none.
+pub(crate) fn pvh_entry<'a>(elf: &Elf<'a>, bytes: &'a [u8]) -> Option<u32> {
+    notes(elf, bytes).0
+}
+
+pub(crate) fn file_range(bytes: &[u8], offset: u64, size: u64) -> Result<&[u8], Problem> {
     let range = || {
         let start = usize::try_from(offset).ok()?;
         bytes.get(start..start.checked_add(usize::try_from(size).ok()?)?)

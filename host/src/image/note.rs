@@ -1,7 +1,9 @@
 //! The image's note, as plain values.
 
+use super::delivery::DeliveryMode;
 use super::error::Problem;
 use super::pages::DeliveryPages;
+use fred::event::EventType;
 use protocol::need::Needs;
 use protocol::note::{CancelNote, CaseFlags, CaseNote, ImageNote};
 use protocol::text;
@@ -16,16 +18,30 @@ pub struct Case {
     pub rule: String,
     /// What it needs of the machine.
     pub needs: Needs,
-    /// How many deliveries a pass has.
-    pub entries: u32,
+    /// How many deliveries a pass has under FRED.
+    pub fred_entries: u32,
+    /// How many it has under the IDT.
+    pub idt_entries: u32,
     /// RIP of the act: a linear address, which is compared and never followed.
     pub act: u64,
     /// RIP after the act.
     pub after: u64,
     /// How the host synthesises its event, if it can.
     pub cancel: Option<Cancel>,
+    /// Type and vector of its first event; none where nothing must be raised.
+    pub event: Option<(EventType, u8)>,
     /// Which stops apply, what the host injects, where the act runs.
     pub flags: CaseFlags,
+}
+
+impl Case {
+    /// How many deliveries a pass has.
+    pub const fn entries(&self, delivery: DeliveryMode) -> u32 {
+        match delivery {
+            DeliveryMode::Fred => self.fred_entries,
+            DeliveryMode::Idt => self.idt_entries,
+        }
+    }
 }
 
 /// What the host puts into the queue for a case.
@@ -98,12 +114,24 @@ fn parse_case(number: u32, case: &CaseNote) -> Result<Case, Problem> {
         name: name(&format!("its case {number}"), &case.name)?,
         rule: sentence(&case.rule)?,
         needs,
-        entries: case.entries,
+        fred_entries: case.entries,
+        idt_entries: case.idt_entries.into(),
         act: case.act,
         after: case.after,
         cancel: (case.cancel.present != 0).then(|| cancel(&case.cancel)),
+        event: event(case)?,
         flags,
     })
+}
+
+fn event(case: &CaseNote) -> Result<Option<(EventType, u8)>, Problem> {
+    if case.entries == 0 && case.idt_entries == 0 {
+        return Ok(None);
+    }
+    match EventType::try_from(case.event_type) {
+        Ok(event_type) => Ok(Some((event_type, case.vector))),
+        Err(_) => Err(Problem::BrokenNote("a case has an unknown event type")),
+    }
 }
 
 fn cancel(note: &CancelNote) -> Cancel {

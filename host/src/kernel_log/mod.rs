@@ -7,6 +7,7 @@
 mod forms;
 
 use forms::{BEGINNINGS, CUT_HERE, LEAST_SEVERE, MOST_LINES, PARTS};
+use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
@@ -24,7 +25,7 @@ const AT_ONCE: usize = 1 << 16;
 const MOST: usize = 50;
 
 /// What the kernel said during a run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KernelSaid {
     /// Its warnings, oldest first, with several lines where the kernel wrote several records. At most
     /// 50, the last of which then says how many more there were.

@@ -12,6 +12,24 @@ pub struct MachineOptions<'a> {
     pub kvm: &'a Path,
     /// The model's behaviour.
     pub behaviour: Option<&'a str>,
+    /// Which Bochs.
+    pub bochs: BochsOptions<'a>,
+}
+
+/// Which Bochs, where a command line says it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BochsOptions<'a> {
+    /// The program.
+    pub program: Option<&'a Path>,
+    /// The CPU model.
+    pub cpu: Option<&'a str>,
+}
+
+impl BochsOptions<'_> {
+    /// Whether it says anything.
+    pub fn is_given(&self) -> bool {
+        self.program.is_some() || self.cpu.is_some()
+    }
 }
 
 /// The properties by which the rest of the program treats kinds of machines differently.
@@ -19,9 +37,11 @@ pub struct MachineOptions<'a> {
 pub struct Quirks {
     /// The name in reports.
     pub name: &'static str,
-    /// Whether its guests can be stopped, saved and restored. If not, it boots an image once, for the cold
-    /// scenarios under the IDT.
+    /// Whether its guests can be stopped, saved and restored. If not, it boots an image once for all its cold
+    /// scenarios.
     pub stops: bool,
+    /// Of one that boots images, whether it can have FRED. If not, it is for the IDT.
+    pub boots_fred: bool,
     /// Whether it may hang where only SIGKILL reaches it: it runs in worker processes then, and else in
     /// threads of this process.
     pub may_hang: bool,
@@ -42,6 +62,7 @@ impl Quirks {
     pub const ORDINARY: Self = Self {
         name: "",
         stops: true,
+        boots_fred: false,
         may_hang: false,
         may_skip: true,
         repeats: false,

@@ -1,22 +1,26 @@
 //! An external emulator: it boots an image by itself, and cannot be stopped during a delivery.
 
 use super::transcript::ImageRun;
+use crate::image::{DeliveryMode, Image};
 use std::time::Instant;
 
 /// A program that boots images.
-pub trait Emulator {
+pub trait Emulator: Sync {
     /// What it is called in sentences.
     fn name(&self) -> &'static str;
 
     /// The program and its version, for host facts.
     fn version(&self) -> &str;
 
-    /// Boots `image`, an ELF file's bytes, with the kernel command line `append`
+    /// Why it cannot deliver events so; `None` where it can.
+    fn lacks(&self, delivery: DeliveryMode) -> Option<String>;
+
+    /// Boots `image` with the kernel command line `append`
     /// (`delivery=idt frames=1`), and reads its verdicts.
     ///
     /// # Errors
     /// When there are no verdicts, or none that can be trusted.
-    fn boot(&self, image: &[u8], append: &str, deadline: Instant) -> Result<ImageRun, BootError>;
+    fn boot(&self, image: &Image, append: &str, deadline: Instant) -> Result<ImageRun, BootError>;
 }
 
 /// An image that was booted has no verdicts.

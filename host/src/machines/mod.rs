@@ -9,11 +9,13 @@
 //! | [`kvm`] | this host's KVM, in worker processes |
 //! | [`model`] | the software machine, in threads |
 //! | [`qemu`] | QEMU, which boots images by itself |
+//! | [`bochs`] | Bochs, which boots them by our firmware, and may have FRED |
 //! | `described` | the properties of each machine: its quirks, and how it is opened |
 //! | [`emulator`] | what an external emulator that boots images does |
 //! | [`transcript`] | the lines that an image prints when it runs alone |
 //! | [`narrowed`] | two machines made alike |
 
+pub mod bochs;
 mod described;
 pub mod emulator;
 pub mod kvm;
@@ -22,7 +24,7 @@ pub mod narrowed;
 pub mod qemu;
 pub mod transcript;
 
-pub use described::{Described, MachineOptions, Opened, Quirks, Unavailable};
+pub use described::{BochsOptions, Described, MachineOptions, Opened, Quirks, Unavailable};
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -39,6 +41,8 @@ pub enum Description {
     Model(model::Model),
     /// QEMU.
     Qemu(qemu::Qemu),
+    /// Bochs.
+    Bochs(bochs::Bochs),
 }
 
 /// A kind of machine, by the name that reports and `--machine` have.
@@ -50,11 +54,13 @@ pub enum MachineKind {
     Model,
     /// QEMU
     Qemu,
+    /// Bochs
+    Bochs,
 }
 
 impl MachineKind {
     /// All of them, in the order of reports.
-    pub const ALL: [Self; 3] = [Self::Model, Self::Kvm, Self::Qemu];
+    pub const ALL: [Self; 4] = [Self::Model, Self::Kvm, Self::Qemu, Self::Bochs];
 
     /// What is peculiar to it.
     pub fn quirks(self) -> &'static Quirks {
@@ -62,6 +68,7 @@ impl MachineKind {
             Self::Kvm => &kvm::QUIRKS,
             Self::Model => &model::QUIRKS,
             Self::Qemu => &qemu::QUIRKS,
+            Self::Bochs => &bochs::QUIRKS,
         }
     }
 
@@ -89,7 +96,25 @@ impl MachineKind {
             Self::Kvm => Description::Kvm(kvm::Kvm::asked(asked)?),
             Self::Model => Description::Model(model::Model::asked(asked)?),
             Self::Qemu => Description::Qemu(qemu::Qemu::asked(asked)?),
+            Self::Bochs => Description::Bochs(bochs::Bochs::asked(asked)?),
         })
+    }
+}
+
+impl BochsOptions<'_> {
+    /// Refuses to be given where other machines were chosen; without any, all are meant.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn check(&self, chosen: &[MachineKind]) -> Result<(), String> {
+        if self.is_given() && !chosen.is_empty() && !chosen.contains(&MachineKind::Bochs) {
+            let names: Vec<_> = chosen.iter().map(|kind| kind.quirks().name).collect();
+            return Err(format!(
+                "--bochs and --bochs-cpu are for bochs, which is not run with {}",
+                names.join(", ")
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -105,6 +130,7 @@ impl Description {
             Self::Kvm(kvm) => kvm,
             Self::Model(model) => model,
             Self::Qemu(qemu) => qemu,
+            Self::Bochs(bochs) => bochs,
         }
     }
 
@@ -152,7 +178,8 @@ mod tests {
     #[test]
     fn every_kind_is_listed_has_a_name_of_its_own_and_travels_as_data() {
         let mut listed = MachineKind::ALL.to_vec();
-        let options = MachineOptions { kvm: Path::new("/dev/kvm"), behaviour: None };
+        let options =
+            MachineOptions { kvm: Path::new("/dev/kvm"), behaviour: None, bochs: BochsOptions::default() };
         for kind in MachineKind::value_variants() {
             assert!(listed.contains(kind), "{kind:?} is not in MachineKind::ALL");
             listed.retain(|one| one != kind);
@@ -169,10 +196,14 @@ mod tests {
 
     #[test]
     fn a_behaviour_is_for_a_machine_that_has_some() {
-        let options = MachineOptions { kvm: Path::new("/dev/kvm"), behaviour: Some("stock") };
+        let options = MachineOptions {
+            kvm: Path::new("/dev/kvm"),
+            behaviour: Some("stock"),
+            bochs: BochsOptions::default(),
+        };
         assert_eq!(MachineKind::implied(&options), Some(MachineKind::Model));
         assert_eq!(MachineKind::Model.described(&options).unwrap().to_string(), "model (stock)");
-        for kind in [MachineKind::Kvm, MachineKind::Qemu] {
+        for kind in [MachineKind::Kvm, MachineKind::Qemu, MachineKind::Bochs] {
             let name = kind.quirks().name;
             let sentence = format!("--behaviour is for the model; {name} behaves as it does");
             assert_eq!(kind.described(&options), Err(sentence));

@@ -2,9 +2,10 @@
 
 use super::modules::Module;
 use super::{KernelUnderTest, OnKernelError, modules};
+use crate::report::facts::EMULATOR;
 use cpio::newc::{Builder, ModeFileType, trailer};
 use goblin::elf::Elf;
-use goblin::elf::program_header::PT_INTERP;
+use goblin::elf::program_header::{PT_INTERP, ProgramHeader};
 use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -19,12 +20,13 @@ const MOUNT_POINTS: [&str; 4] = ["dev", "proc", "sys", "tmp"];
 
 const THIS_EXECUTABLE: &str = "/proc/self/exe";
 
-/// The archive.
+/// The archive, but for the arguments.
 pub(super) fn pack(under_test: &KernelUnderTest) -> Result<Vec<u8>, OnKernelError> {
-    let init = read("this executable", Path::new(THIS_EXECUTABLE))?;
+    let mut init = read("this executable", Path::new(THIS_EXECUTABLE))?;
     if !is_static(&init) {
         return Err(OnKernelError::Dynamic);
     }
+    strip(&mut init);
     let modules = under_test.modules.as_deref().map_or(Ok(Vec::new()), modules::find)?;
     let mut files = Vec::new();
     for file in &under_test.files {
@@ -32,8 +34,31 @@ pub(super) fn pack(under_test: &KernelUnderTest) -> Result<Vec<u8>, OnKernelErro
         let inside = std::path::absolute(file).map_err(unreadable("the file", file))?;
         files.push((inside, read("the file", file)?));
     }
-    archive(&init, &modules, &files, &under_test.arguments)
-        .map_err(|error| OnKernelError::System { what: "packing the initrd", error })
+    archive(&init, &modules, &files).map_err(packing)
+}
+
+/// The archive with arguments: one more is unpacked after it.
+/// `emulator` is for the host facts, where nothing else tells it.
+pub(super) fn with_arguments(
+    archive: &[u8],
+    arguments: &[OsString],
+    emulator: Option<&str>,
+) -> Result<Vec<u8>, OnKernelError> {
+    let mut list = Vec::new();
+    for argument in arguments {
+        list.extend_from_slice(argument.as_bytes());
+        list.push(0);
+    }
+    let mut more = Archive::default();
+    let files = [(ARGUMENTS, Some(&list[..])), (EMULATOR, emulator.map(str::as_bytes))];
+    for (path, bytes) in files {
+        bytes.map_or(Ok(()), |bytes| more.file(Path::new(path), bytes)).map_err(packing)?;
+    }
+    Ok([archive, &trailer(more.bytes).map_err(packing)?].concat())
+}
+
+fn packing(error: std::io::Error) -> OnKernelError {
+    OnKernelError::System { what: "packing the initrd", error }
 }
 
 /// The arguments in the file [`ARGUMENTS`].
@@ -55,12 +80,26 @@ fn is_static(program: &[u8]) -> bool {
     Elf::parse(program).is_ok_and(|elf| elf.program_headers.iter().all(|header| header.p_type != PT_INTERP))
 }
 
-fn archive(
-    init: &[u8],
-    modules: &[Module],
-    files: &[(PathBuf, Vec<u8>)],
-    arguments: &[OsString],
-) -> std::io::Result<Vec<u8>> {
+/// Removes what is not loaded of a program, its debug information, which is most of it: an emulated processor copies
+/// every byte of an initrd twice.
+fn strip(program: &mut Vec<u8>) {
+    let Ok(elf) = Elf::parse(program) else { return };
+    let headers = elf.header.e_phoff + u64::from(elf.header.e_phnum) * u64::from(elf.header.e_phentsize);
+    let end = |header: &ProgramHeader| header.p_offset.saturating_add(header.p_filesz);
+    let loaded = elf.program_headers.iter().map(end).max().unwrap_or_default().max(headers);
+    if !elf.is_64 || loaded > program.len() as u64 {
+        return;
+    }
+    program.truncate(loaded as usize);
+    for field in SECTION_FIELDS {
+        program[field].fill(0);
+    }
+}
+
+/// Of a 64-bit ELF header: e_shoff; e_shentsize, e_shnum and e_shstrndx.
+const SECTION_FIELDS: [std::ops::Range<usize>; 2] = [40..48, 58..64];
+
+fn archive(init: &[u8], modules: &[Module], files: &[(PathBuf, Vec<u8>)]) -> std::io::Result<Vec<u8>> {
     let mut archive = Archive::default();
     for directory in MOUNT_POINTS {
         archive.directory(Path::new(directory))?;
@@ -71,12 +110,6 @@ fn archive(
         let name = format!("{MODULES}/{index:02}-{}.ko", module.name);
         archive.file(Path::new(&name), &module.bytes)?;
     }
-    let mut list = Vec::new();
-    for argument in arguments {
-        list.extend_from_slice(argument.as_bytes());
-        list.push(0);
-    }
-    archive.file(Path::new(ARGUMENTS), &list)?;
     for (path, bytes) in files {
         archive.file(path, bytes)?;
     }
@@ -138,7 +171,11 @@ mod tests {
         loop {
             let mut reader = Reader::new(archive).unwrap();
             if reader.entry().is_trailer() {
-                return entries;
+                archive = reader.finish().unwrap();
+                // One archive may follow another.
+                let Some(next) = archive.iter().position(|byte| *byte != 0) else { return entries };
+                archive = &archive[next..];
+                continue;
             }
             let mut bytes = Vec::new();
             reader.read_to_end(&mut bytes).unwrap();
@@ -153,7 +190,10 @@ mod tests {
             .map(|(name, bytes)| Module { name: name.into(), bytes: bytes.to_vec() });
         let files = [(PathBuf::from("/home/a/list.toml"), b"text".to_vec())];
         let arguments = ["run".into(), "two words".into(), "".into(), OsString::from_vec(vec![0xFF])];
-        let entries = listed(&archive(b"ELF", &modules, &files, &arguments).unwrap());
+        let entries = listed(
+            &with_arguments(&archive(b"ELF", &modules, &files).unwrap(), &arguments, Some("bochs 2.7"))
+                .unwrap(),
+        );
         let names: Vec<_> = entries.iter().map(|(name, ..)| name.as_str()).collect();
         assert_eq!(
             names,
@@ -167,10 +207,12 @@ mod tests {
                 "midflight/modules",
                 "midflight/modules/00-kvm.ko",
                 "midflight/modules/01-kvm_amd.ko",
-                "midflight/arguments",
                 "home",
                 "home/a",
                 "home/a/list.toml",
+                "midflight",
+                "midflight/arguments",
+                "midflight/emulator",
             ]
         );
         let entry = |name: &str| entries.iter().find(|entry| entry.0 == name).unwrap().clone();
@@ -183,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_kernel_without_modules_has_an_empty_directory() {
-        let entries = listed(&archive(b"ELF", &[], &[], &[]).unwrap());
+        let entries = listed(&archive(b"ELF", &[], &[]).unwrap());
         let modules = entries.iter().find(|entry| entry.0 == "midflight/modules").unwrap();
         assert_eq!(modules.1, 0o040755);
         assert!(!entries.iter().any(|entry| entry.0.starts_with("midflight/modules/")));
@@ -192,6 +234,24 @@ mod tests {
     #[test]
     fn no_arguments_are_no_arguments() {
         assert!(arguments(b"").is_empty());
+    }
+
+    #[test]
+    fn a_stripped_program_runs_as_before() {
+        let file = std::env::temp_dir().join(format!("midflight-stripped-{}", std::process::id()));
+        let original = std::fs::read("/proc/self/exe").unwrap();
+        let mut stripped = original.clone();
+        strip(&mut stripped);
+        assert!(stripped.len() < original.len());
+        std::fs::copy("/proc/self/exe", &file).unwrap();
+        std::fs::write(&file, stripped).unwrap();
+        let listed = |program: &Path| {
+            let output = std::process::Command::new(program).arg("--list").output();
+            output.map(|output| (output.status.success(), output.stdout)).unwrap()
+        };
+        let (before, after) = (listed(&std::env::current_exe().unwrap()), listed(&file));
+        std::fs::remove_file(&file).unwrap();
+        assert!(before == after && before.0);
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Process 1 on the kernel under test: prepares it, runs midflight, reports, powers off.
 
 use super::emulator::{INIT_ARGUMENT, RECORD_PORT};
+use super::fred;
 use super::initrd::{self, ARGUMENTS, MODULES};
 use super::modules::VENDOR_MODULES;
 use super::record::{Encoder, Record};
+use super::squeeze::Squeeze;
 use kvm::DEVICE;
 use rustix::mount::{MountFlags, mount};
 use rustix::system::{RebootCommand, init_module, reboot};
@@ -76,6 +78,9 @@ fn work(slot: &mut Option<Port>) -> Result<Record, Failure> {
     let words = arguments.iter().map(|word| word.to_string_lossy());
     let words: Vec<_> = words.filter(|word| !word.starts_with("--called-as=")).collect();
     port.send(&Record::Stage(format!("{}; midflight {}", kvm_description(), words.join(" "))))?;
+    if let Some(lack) = fred::lack() {
+        port.send(&Record::Stage(lack.to_owned()))?;
+    }
     let mut command = Command::new("/proc/self/exe");
     command.args(&arguments);
     let status = run(command, port)?;
@@ -227,8 +232,10 @@ fn run(mut command: Command, port: &mut Port) -> Result<ExitStatus, Failure> {
 fn forward(mut from: impl Read + Send + 'static, record: fn(Vec<u8>) -> Record, to: SyncSender<Record>) {
     std::thread::spawn(move || {
         let mut chunk = [0; CHUNK];
+        let mut squeeze = Squeeze::default();
         while let Ok(length @ 1..) = from.read(&mut chunk) {
-            if to.send(record(chunk[..length].to_vec())).is_err() {
+            let Ok(piece) = squeeze.piece(&chunk[..length]) else { break };
+            if to.send(record(piece)).is_err() {
                 break;
             }
         }

@@ -12,22 +12,27 @@
 //! | `modules` | which modules KVM needs, decompressed, in load order |
 //! | `emulator` | the emulator's command line |
 //! | `console` | the end of the kernel's console, for error messages |
+//! | `fred` | what a processor lacks for FRED in guests |
 //! | `record` | the records on the second serial port, framed, numbered and checksummed |
+//! | `squeeze` | the output in them, made smaller |
 
 mod console;
 mod emulator;
+mod fred;
 mod initrd;
 mod inside;
 mod modules;
 mod outside;
 mod record;
+mod squeeze;
 
-pub use emulator::DEFAULT_EMULATOR;
+pub use emulator::Emulator;
 pub use inside::init_if_asked;
 pub use modules::ModuleError;
-pub use outside::run;
+pub use outside::Prepared;
 
-use std::ffi::OsString;
+use crate::bochs::error::BochsError;
+use crate::bochs::linux::KernelError;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -41,14 +46,12 @@ pub struct KernelUnderTest {
     pub modules: Option<PathBuf>,
     /// More words for the kernel's command line.
     pub append: String,
-    /// The emulator and its arguments, as one would type them: [`DEFAULT_EMULATOR`] is one.
-    pub emulator: String,
+    /// What it boots in.
+    pub emulator: Emulator,
     /// How long all of it may take.
     pub timeout: Duration,
     /// Files to take along, at the same absolute path inside.
     pub files: Vec<PathBuf>,
-    /// Arguments of the midflight inside.
-    pub arguments: Vec<OsString>,
 }
 
 /// the kernel under test gave no result.
@@ -67,9 +70,20 @@ pub enum OnKernelError {
     /// There is no kernel to boot.
     #[error(
         "there is no kernel at {}: give one with --kernel and its modules with --modules \
-         (`make run-tests-on-kernel` fetches Debian's)", .0.display()
+         (`make run-tests-on-kernels` fetches Debian's)", .0.display()
     )]
     NoKernel(PathBuf),
+    /// The kernel cannot be booted.
+    #[error("the kernel {} cannot be booted: {error}", file.display())]
+    Kernel {
+        /// Its name.
+        file: PathBuf,
+        /// What is wrong with it.
+        error: KernelError,
+    },
+    /// Bochs cannot be used.
+    #[error(transparent)]
+    Bochs(BochsError),
     /// The modules are no use.
     #[error(transparent)]
     Modules(#[from] ModuleError),
@@ -104,11 +118,10 @@ pub enum OnKernelError {
         error: std::io::Error,
     },
     /// The emulator failed before anything came from inside.
-    #[error(
-        "the emulator ended with {status} before it sent anything; QEMU 7.2 or later is needed; \
-         it says: {says}"
-    )]
+    #[error("the emulator ended with {status} before it sent anything; {needed} is needed; it says: {says}")]
     EmulatorFailed {
+        /// What works in its place.
+        needed: &'static str,
         /// The process's status.
         status: String,
         /// What it printed last.
@@ -146,6 +159,9 @@ pub enum OnKernelError {
     /// The results cannot be trusted.
     #[error("{0} records arrived damaged or were lost on the serial line: the results are incomplete")]
     Damaged(u64),
+    /// A line is no part of a report.
+    #[error("the midflight on the kernel under test sent what is no part of a report: {0}")]
+    NotARecord(String),
     /// The results cannot be passed on.
     #[error("the results cannot be written: {0}")]
     Output(std::io::Error),

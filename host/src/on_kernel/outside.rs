@@ -1,64 +1,90 @@
 //! Boots the kernel under test and passes its results on.
 
 use super::console::Console;
+use super::emulator::{Kernel, Ready, Running};
 use super::record::{Decoder, Record};
-use super::{KernelUnderTest, OnKernelError, emulator, initrd};
-use crate::process::{Child, ChildEvent, MemoryFile};
+use super::squeeze::Expand;
+use super::{KernelUnderTest, OnKernelError, initrd};
+use crate::process::{Child, ChildEvent};
+use std::ffi::OsString;
 use std::io::Write;
-use std::process::{Command, ExitStatus};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-/// How long the kernel under test may take to power off once midflight has ended there.
-const POWER_OFF: Duration = Duration::from_secs(10);
 /// How much of the console is shown after an unhappy end, in lines.
 const SHOWN: usize = 12;
 
-/// Boots the kernel under test, passes midflight's standard output there to `output` and everything else
-/// to `progress`, and returns midflight's exit code there.
-///
-/// # Errors
-/// When there is no exit code, or results were lost on the way.
-pub fn run(
-    under_test: &KernelUnderTest,
+/// A kernel with all that it is booted with, but for the arguments of the midflight inside.
+#[derive(Debug)]
+pub struct Prepared {
+    emulator: Ready,
+    kernel: Kernel,
+    initrd: Vec<u8>,
+    append: String,
+    timeout: Duration,
+}
+
+impl Prepared {
+    /// Reads and checks what is to be booted, and finds the emulator.
+    ///
+    /// # Errors
+    /// When any of it is missing or no use.
+    pub fn new(under_test: &KernelUnderTest) -> Result<Self, OnKernelError> {
+        Ok(Self {
+            kernel: Kernel::read(&under_test.kernel)?,
+            initrd: initrd::pack(under_test)?,
+            emulator: under_test.emulator.ready()?,
+            append: under_test.append.clone(),
+            timeout: under_test.timeout,
+        })
+    }
+
+    /// Boots the kernel under test, passes midflight's standard output there to `output` and everything else
+    /// to `progress`, and returns midflight's exit code there.
+    ///
+    /// # Errors
+    /// When there is no exit code, or results were lost on the way.
+    pub fn run(
+        &self,
+        arguments: &[OsString],
+        output: &mut impl Write,
+        progress: &mut impl Write,
+    ) -> Result<u8, OnKernelError> {
+        let initrd = initrd::with_arguments(&self.initrd, arguments, self.emulator.fact().as_deref())?;
+        let start = Instant::now();
+        let running = self.emulator.start(&self.kernel, &initrd, &self.append)?;
+        drop(initrd);
+        watch(running, self.emulator.needed(), start, self.timeout, output, progress)
+    }
+}
+
+/// Runs what was started at `start` to its end.
+fn watch(
+    Running { child, files: _files }: Running,
+    needed: &'static str,
+    start: Instant,
+    timeout: Duration,
     output: &mut impl Write,
     progress: &mut impl Write,
 ) -> Result<u8, OnKernelError> {
-    if !under_test.kernel.is_file() {
-        return Err(OnKernelError::NoKernel(under_test.kernel.clone()));
-    }
-    let archive = initrd::pack(under_test)?;
-    let archive = MemoryFile::new(&archive).map_err(system("making the initrd"))?;
-    // The emulator gets a path without surprises, whatever the kernel's is called.
-    let kernel = under_test.kernel.canonicalize().map_err(|error| OnKernelError::File {
-        what: "the kernel",
-        file: under_test.kernel.clone(),
-        error,
-    })?;
-    let line = emulator::command_line(
-        &under_test.emulator,
-        &kernel.to_string_lossy(),
-        &archive.path(),
-        &under_test.append,
-    )?;
-    let mut command = Command::new(&line.program);
-    command.args(&line.arguments);
-    let start = Instant::now();
-    let child = Child::start(command).map_err(system("starting the emulator"))?;
     let mut host = Host {
         child,
+        needed,
         start,
         console: Console::default(),
         decoder: Decoder::default(),
+        output: Expand::default(),
+        errors: Expand::default(),
         stage: "booting the kernel".to_owned(),
     };
-    let result = host.watch(start + under_test.timeout, output, progress);
+    let result = host.watch(start + timeout, output, progress);
     // An error inside has already been reported.
     if !matches!(result, Ok(_) | Err(Trouble::Other(OnKernelError::Inside(_) | OnKernelError::Output(_)))) {
         host.show_console(progress);
     }
     result.map_err(|error| match error {
         Trouble::Late => OnKernelError::Timeout {
-            limit: under_test.timeout.as_secs_f64(),
+            limit: timeout.as_secs_f64(),
             stage: host.stage.clone(),
             says: host.console.last_line(),
         },
@@ -66,15 +92,21 @@ pub fn run(
     })
 }
 
-fn system(what: &'static str) -> impl Fn(std::io::Error) -> OnKernelError {
+pub(super) fn system(what: &'static str) -> impl Fn(std::io::Error) -> OnKernelError {
     move |error| OnKernelError::System { what, error }
 }
 
 struct Host {
     child: Child,
+    /// [`Ready::needed`].
+    needed: &'static str,
     start: Instant,
     console: Console,
     decoder: Decoder,
+    /// Of midflight's standard output.
+    output: Expand,
+    /// Of its standard error.
+    errors: Expand,
     /// The current stage.
     stage: String,
 }
@@ -125,9 +157,15 @@ impl Host {
     ) -> Result<Option<Record>, OnKernelError> {
         match record {
             Record::Stage(stage) => self.say(progress, &stage),
-            Record::Output(bytes) => output.write_all(&bytes).map_err(OnKernelError::Output)?,
-            // A failure to write to standard error cannot be reported.
-            Record::Errors(bytes) => drop(progress.write_all(&bytes)),
+            Record::Output(piece) => {
+                let bytes = self.output.bytes(&piece).map_err(|_| OnKernelError::Damaged(1))?;
+                output.write_all(&bytes).map_err(OnKernelError::Output)?;
+            }
+            Record::Errors(piece) => {
+                let bytes = self.errors.bytes(&piece).map_err(|_| OnKernelError::Damaged(1))?;
+                // A failure to write to standard error cannot be reported.
+                drop(progress.write_all(&bytes));
+            }
             end @ (Record::Ended(_) | Record::Failed(_)) => return Ok(Some(end)),
         }
         Ok(None)
@@ -135,9 +173,7 @@ impl Host {
 
     fn end(&mut self, end: Record, output: &mut impl Write) -> Result<u8, OnKernelError> {
         output.flush().map_err(OnKernelError::Output)?;
-        // One that does not power off is killed: its results are complete.
-        let deadline = Instant::now() + POWER_OFF;
-        while let Ok(ChildEvent::Output(_) | ChildEvent::Errors(_)) = self.child.next(deadline) {}
+        // The emulator is killed: its results are complete, and not every machine can power itself off.
         match (end, self.decoder.lost()) {
             (_, lost @ 1..) => Err(OnKernelError::Damaged(lost)),
             (Record::Ended(code), 0) => Ok(code),
@@ -152,7 +188,7 @@ impl Host {
         let (status, says) = (status.to_string(), self.console.last_line());
         match self.console.panic() {
             Some(reason) => OnKernelError::Panic(reason),
-            None if !status_ok => OnKernelError::EmulatorFailed { status, says },
+            None if !status_ok => OnKernelError::EmulatorFailed { needed: self.needed, status, says },
             None => OnKernelError::NoResult { status, says },
         }
     }

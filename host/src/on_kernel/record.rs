@@ -18,9 +18,9 @@ const LONGEST: usize = 1 << 16;
 pub(super) enum Record {
     /// The current stage, for people.
     Stage(String),
-    /// The next bytes of midflight's standard output.
+    /// The next bytes of midflight's standard output, by [`Squeeze`](super::squeeze::Squeeze).
     Output(Vec<u8>),
-    /// The next bytes of midflight's standard error.
+    /// The next bytes of midflight's standard error, likewise.
     Errors(Vec<u8>),
     /// Midflight ended with this exit code; the last record.
     Ended(u8),

@@ -1,5 +1,6 @@
 //! A captured delivery in words: its frame, and what the entry stub recorded besides it.
 
+use crate::compare::observe::DELIVERY_WORDS;
 use crate::image::Image;
 use crate::scenario::DeliveryMode;
 use fred::config::FredConfig;
@@ -11,7 +12,7 @@ use protocol::delivery::Delivery;
 
 /// Each quadword of `delivery` in words, in the order of [`QUADWORDS`](super::difference::QUADWORDS). The IDT has no event information:
 /// its CS and SS are selectors.
-pub(crate) fn decode(delivery: &Delivery, mode: DeliveryMode, image: &Image) -> [String; 20] {
+pub(crate) fn decode(delivery: &Delivery, mode: DeliveryMode, image: &Image) -> [String; DELIVERY_WORDS] {
     let frame = Frame::from_words(delivery.frame);
     let hex = |value: u64| format!("{value:#x}");
     let (cs, ss) = match mode {
@@ -19,7 +20,7 @@ pub(crate) fn decode(delivery: &Delivery, mode: DeliveryMode, image: &Image) -> 
         DeliveryMode::Idt => (hex(frame.cs.0), hex(frame.ss.0)),
     };
     let number = u8::try_from(delivery.vector).unwrap_or(u8::MAX);
-    [
+    let named = [
         hex(frame.error_code),
         image.describe_address(frame.rip).to_string(),
         cs,
@@ -43,7 +44,13 @@ pub(crate) fn decode(delivery: &Delivery, mode: DeliveryMode, image: &Image) -> 
             Some(name) => format!("{:#x} ({name})", delivery.vector),
             None => hex(delivery.vector),
         },
-    ]
+        hex(delivery.cr0),
+        hex(delivery.fs_base),
+        hex(delivery.debugctl),
+    ];
+    let others = delivery.general.iter().chain(&delivery.xmm).map(|word| hex(*word));
+    let mut words = named.into_iter().chain(others);
+    std::array::from_fn(|_| words.next().unwrap_or_default())
 }
 
 fn event_data(number: u8, data: u64) -> String {

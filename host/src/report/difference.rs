@@ -1,8 +1,10 @@
 //! A field that differed: of the guest's judge, of a restore, or of two machines side by side.
 
+use crate::compare::observe::DELIVERY_WORDS;
 use fred::msr;
 use protocol::doorbell::Doorbell;
-use protocol::field::Field as Judged;
+use protocol::field::{self, Field as Judged};
+use protocol::mailbox::RETURNED;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use vm::state;
@@ -114,9 +116,8 @@ pub enum MailboxField {
     Mismatches,
 }
 
-/// The quadwords of a [`Delivery`](protocol::delivery::Delivery), named as the judge names them. IA32_XFD is
-/// no field of the judge's.
-pub const QUADWORDS: [(Option<Judged>, &str); 20] = [
+/// The quadwords of a [`Delivery`](protocol::delivery::Delivery), named as the judge names them.
+pub const QUADWORDS: [(Option<Judged>, &str); DELIVERY_WORDS] = [
     quadword(Judged::ErrorCode),
     quadword(Judged::Rip),
     quadword(Judged::Cs),
@@ -134,9 +135,31 @@ pub const QUADWORDS: [(Option<Judged>, &str); 20] = [
     quadword(Judged::Dr6),
     quadword(Judged::Dr7),
     quadword(Judged::Csl),
-    (None, "XFD"),
+    quadword(Judged::Xfd),
     quadword(Judged::XfdErr),
     quadword(Judged::Vector),
+    quadword(Judged::Cr0),
+    quadword(Judged::FsBase),
+    quadword(Judged::Debugctl),
+    quadword(Judged::Rax),
+    quadword(Judged::Rcx),
+    quadword(Judged::Rdx),
+    quadword(Judged::Rbx),
+    quadword(Judged::Rbp),
+    quadword(Judged::Rsi),
+    quadword(Judged::Rdi),
+    quadword(Judged::R8),
+    quadword(Judged::R9),
+    quadword(Judged::R10),
+    quadword(Judged::R11),
+    quadword(Judged::R12),
+    quadword(Judged::R13),
+    quadword(Judged::R14),
+    quadword(Judged::R15),
+    quadword(Judged::Xmm0),
+    (None, "XMM0 high"),
+    quadword(Judged::Xmm1),
+    (None, "XMM1 high"),
 ];
 
 const fn quadword(field: Judged) -> (Option<Judged>, &'static str) {
@@ -234,8 +257,9 @@ impl fmt::Display for Seen {
 impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Judged { number, .. } => {
-                f.write_str(Judged::from_number(*number).map_or("unknown field", Judged::name))
+            Self::Judged { number, delivery } => {
+                f.write_str(Judged::from_number(*number).map_or("unknown field", Judged::name))?;
+                f.write_str(if *delivery == Some(RETURNED) { field::RETURNED } else { "" })
             }
             Self::Restored(field) => field.fmt(f),
             Self::Seen(seen, when) => write!(f, "{seen} at {when:?}"),

@@ -18,13 +18,13 @@ pub struct HostFacts {
     pub cpu_fred: bool,
     /// Whether KVM offers FRED to guests.
     pub kvm_fred: bool,
-    /// The hypervisor or emulator that this host runs in: `qemu-tcg 7.2` in QEMU without acceleration, another
-    /// hypervisor's CPUID signature otherwise; empty on hardware, or if it is hidden.
+    /// The hypervisor or emulator that this host runs in: `qemu-tcg 7.2` in QEMU without acceleration, `bochs 2.7` in
+    /// the Bochs of `on-kernel`, another hypervisor's CPUID signature otherwise; empty on hardware, or if it is hidden.
     pub nested: String,
     /// Where a process of this host is when INT1 has trapped: `after` it, as the manual says, or `at`
     /// it; empty where it raises no SIGTRAP.
     pub int1: String,
-    /// The external emulator and its version; empty when there is none.
+    /// The external emulators and their versions, separated by `; `; empty when there is none.
     pub emulator: String,
     /// Which FRED series this KVM was built with, such as `v9`: what no kernel says and the user states
     /// with `--host-fact`. Empty if it was not stated.
@@ -50,6 +50,18 @@ impl HostFacts {
             fred_series: String::new(),
             midflight: env!("CARGO_PKG_VERSION").to_owned(),
         }
+    }
+
+    /// Takes another external emulator.
+    pub fn add_emulator(&mut self, version: &str) {
+        let separator = if self.emulator.is_empty() { "" } else { EMULATORS };
+        self.emulator = [&self.emulator, separator, version].concat();
+    }
+
+    /// The emulator that reports call so, with its version; without one, that name.
+    pub fn emulator_of<'a>(&'a self, machine: &'a str) -> &'a str {
+        let is_it = |version: &&str| version.to_lowercase().starts_with(machine);
+        self.emulator.split(EMULATORS).find(is_it).unwrap_or(machine)
     }
 
     /// The facts that known-issues.toml may name.
@@ -80,7 +92,7 @@ impl HostFacts {
             "kvm_module" => self.kvm_module.split(' ').any(|module| module == value),
             "nested" => !self.nested.is_empty() && self.nested.starts_with(value),
             "int1" => self.int1 == value,
-            "emulator" => self.emulator.starts_with(value),
+            "emulator" => self.emulator.split(EMULATORS).any(|emulator| emulator.starts_with(value)),
             // What was stated of a KVM without FRED is wrong.
             "fred_series" => self.kvm_fred && self.fred_series == value,
             _ => false,
@@ -88,12 +100,20 @@ impl HostFacts {
     }
 }
 
+/// What separates emulators.
+const EMULATORS: &str = "; ";
+
 /// What TCG answers for the hypervisor's CPUID signature.
 const TCG: &str = "TCGTCGTCGTCG";
 /// QEMU's name for the machine, version included: `pc-i440fx-7.2`.
 const MACHINE_VERSION: &str = "/sys/class/dmi/id/product_version";
+/// On a kernel under test: the emulator that `midflight on-kernel` has started, where no CPUID tells it.
+pub(crate) const EMULATOR: &str = "/midflight/emulator";
 
 fn nested() -> String {
+    if let Ok(emulator) = std::fs::read_to_string(EMULATOR) {
+        return emulator;
+    }
     match hypervisor_signature() {
         Some(signature) if signature == TCG => {
             let machine = std::fs::read_to_string(MACHINE_VERSION).unwrap_or_default();
@@ -151,6 +171,12 @@ mod tests {
         let measured = HostFacts { int1: "at".into(), ..facts.clone() };
         assert!(measured.holds("int1", "at") && !measured.holds("int1", "after"));
         assert!(!facts.holds("int1", "at"), "not measured");
+        let mut emulators = HostFacts::default();
+        assert!(!emulators.holds("emulator", "Bochs"));
+        emulators.add_emulator("QEMU emulator version 7.2");
+        emulators.add_emulator("Bochs x86 Emulator 2.7 (tigerlake)");
+        assert!(emulators.holds("emulator", "QEMU") && emulators.holds("emulator", "Bochs x86 Emulator 2."));
+        assert!(!emulators.holds("emulator", "Emulator"));
         assert!(facts.holds("vendor", "AuthenticAMD") && !facts.holds("colour", "blue"));
     }
 }

@@ -3,6 +3,7 @@
 use super::known::JudgedWarnings;
 use crate::ending::Signal;
 use crate::report::{HostFacts, Report};
+use serde::{Deserialize, Serialize};
 use std::io::{Result, Write};
 
 /// Writes the report of a run in one format; each method fails when `output` cannot be written.
@@ -30,7 +31,7 @@ pub(crate) struct Ended<'a> {
 }
 
 /// A run in which not every selected scenario ran.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Early {
     /// The signal that ended it; `None` if an error did, which is on standard error.
     pub signal: Option<Signal>,

@@ -228,23 +228,63 @@ fn conclusion(output: &mut dyn Write, reports: &[Report], host: &HostFacts) -> R
     if totals.nothing_tested() {
         writeln!(output, "nothing tested")?;
     }
-    if fred_on_model_only(reports) {
-        let why = if host.kvm_fred { "FRED was not asked of KVM" } else { "KVM here offers no FRED" };
-        writeln!(output, "FRED ran on the model only ({why}): these results test the tests, not your KVM.")?;
-    }
-    Ok(())
+    fred_without_kvm(reports, host).map_or(Ok(()), |sentence| writeln!(output, "{sentence}"))
 }
 
-fn fred_on_model_only(reports: &[Report]) -> bool {
+/// What FRED results are worth if none of them is of a KVM; `None` if one is, or if there are none.
+fn fred_without_kvm(reports: &[Report], host: &HostFacts) -> Option<String> {
     let ran =
         |report: &&Report| report.scenario.delivery == DeliveryMode::Fred && report.outcome != Outcome::Skip;
-    let mut fred = reports.iter().filter(ran).peekable();
-    fred.peek().is_some() && fred.all(|report| quirks(&report.machine).tests_the_tests)
+    let (ours, others): (Vec<&Report>, Vec<&Report>) =
+        reports.iter().filter(ran).partition(|report| quirks(&report.machine).tests_the_tests);
+    if ours.is_empty() && others.is_empty() || others.iter().any(|report| !quirks(&report.machine).boots_fred)
+    {
+        return None;
+    }
+    let why = if host.kvm_fred { "FRED was not asked of KVM" } else { "KVM here offers no FRED" };
+    let Some(other) = others.first() else {
+        return Some(format!(
+            "FRED ran on the model only ({why}): these results test the tests, not your KVM."
+        ));
+    };
+    let frames = |of: &dyn Fn(&Report) -> bool| -> u32 {
+        others.iter().filter(|report| of(report)).map(|report| report.printed).sum()
+    };
+    let (agree, all) = (frames(&|report| report.outcome == Outcome::Pass), frames(&|_| true));
+    let on = if ours.is_empty() { "" } else { "the model and on " };
+    Some(format!(
+        "FRED ran on {on}{} (cold controls; {why}): an independent implementation agrees on {agree} of {all} frames.",
+        host.emulator_of(&other.machine)
+    ))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_fred_without_a_kvm_is_worth() {
+        let report = |machine: &str, outcome, printed| {
+            let report = Report::new(&"pf/x:fred:cold".parse().unwrap(), machine, None);
+            Report { printed, ..report.concluded(outcome, None) }
+        };
+        let mut host = HostFacts::default();
+        host.add_emulator("Bochs 9 (a_lake)");
+        let said = |reports: &[Report]| fred_without_kvm(reports, &host).unwrap_or_default();
+        let model = report("model", Outcome::Pass, 0);
+        let only = "FRED ran on the model only (KVM here offers no FRED): these results test the tests, not your KVM.";
+        assert_eq!(said(std::slice::from_ref(&model)), only);
+        assert_eq!(said(&[model.clone(), report("bochs", Outcome::Skip, 0)]), only);
+        let bochs = [model.clone(), report("bochs", Outcome::Pass, 3), report("bochs", Outcome::Known, 2)];
+        assert_eq!(
+            said(&bochs),
+            "FRED ran on the model and on Bochs 9 (a_lake) (cold controls; KVM here offers no FRED): an independent \
+             implementation agrees on 3 of 5 frames."
+        );
+        assert!(said(&bochs[1..]).starts_with("FRED ran on Bochs 9 (a_lake) (cold controls;"));
+        assert_eq!(said(&[model, report("kvm", Outcome::Fail, 0)]), "");
+        assert_eq!(said(&[report("qemu", Outcome::Skip, 0)]), "");
+    }
 
     #[test]
     fn a_failure_that_depends_on_time_says_so() {

@@ -14,6 +14,7 @@ pub mod known;
 pub(crate) mod matrix;
 pub mod outcome;
 pub(crate) mod plain;
+pub(crate) mod records;
 pub mod totals;
 pub mod words;
 
@@ -35,4 +36,7 @@ format::formats! {
     Json by json::Json;
     /// JUnit XML
     Junit by junit::Junit;
+    /// For the midflight that merges the reports of several runs
+    #[value(hide = true)]
+    Records by records::Records;
 }

@@ -121,6 +121,8 @@ pub struct Report {
     pub restored: Vec<vm::Difference>,
     /// Captured frames in the form of the guest's FRAME lines, where they were asked for.
     pub frames: Vec<String>,
+    /// How many deliveries an emulator's image has printed; 0 elsewhere.
+    pub printed: u32,
     /// The host that saved the guest, where another command resumed it.
     pub saved_on: Option<HostFacts>,
     /// Wall time in microseconds.
@@ -150,6 +152,7 @@ impl Report {
             event_data_open: false,
             restored: Vec::new(),
             frames: Vec::new(),
+            printed: 0,
             saved_on: None,
             duration_us: 0,
         }

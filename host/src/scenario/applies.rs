@@ -19,7 +19,7 @@ pub fn applies(case: &Case, delivery: DeliveryMode, payload: bool, plan: Plan) -
             // at `Armed` or into a cut, for which there must be one.
             Plan::Cold | Plan::None => payload && !case.flags.intersects(CaseFlags::INJECTED),
             Plan::Cut(stop, action) => {
-                case.entries > 0
+                case.entries(delivery) > 0
                     && stop.how().applies(&Target { case, delivery, payload })
                     && action_applies(case, stop, action)
             }

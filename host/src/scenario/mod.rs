@@ -17,15 +17,19 @@
 //! `pf/read-unmapped:fred:block@frame:migrate+disturb`.
 
 mod applies;
+mod cover;
 pub mod filter;
 mod generate;
 mod id;
+mod partition;
 pub mod pattern;
 mod renamed;
 
 pub use applies::{applies, is_possible};
+pub use cover::{EACH_CASE, cover};
 pub use generate::{all, cold, indexed, needs};
 pub use id::InvalidId;
+pub use partition::Partition;
 
 pub use crate::image::{DeliveryMode, Place};
 pub use crate::stops::{Action, Migration, Stop};

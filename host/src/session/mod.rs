@@ -22,6 +22,17 @@ pub struct Session<'i> {
     devices: Devices,
     /// An external interrupt that waits until the guest can take it: an interrupt controller's line.
     interrupt: Option<u8>,
+    /// What comes when the guest waits in HLT.
+    at_halt: Option<AtHalt>,
+}
+
+/// What the host does, once, when the guest waits in HLT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtHalt {
+    /// It injects an NMI.
+    Nmi,
+    /// It raises an external interrupt of this vector.
+    Interrupt(u8),
 }
 
 /// Why the guest does not run at the moment.
@@ -42,7 +53,7 @@ pub enum Stopped {
 impl<'i> Session<'i> {
     /// A session on a VM that holds `image`.
     pub fn new(vcpu: Box<dyn Vcpu>, image: &'i Image) -> Self {
-        Self { vcpu, image, devices: Devices::default(), interrupt: None }
+        Self { vcpu, image, devices: Devices::default(), interrupt: None, at_halt: None }
     }
 
     /// The image that runs.
@@ -66,6 +77,15 @@ impl<'i> Session<'i> {
                 && let Some(vector) = self.interrupt.take()
             {
                 self.vcpu.interrupt(vector)?;
+                continue;
+            }
+            if exit == Exit::Halt
+                && let Some(at_halt) = self.at_halt.take()
+            {
+                match at_halt {
+                    AtHalt::Nmi => self.vcpu.nmi()?,
+                    AtHalt::Interrupt(vector) => self.raise_interrupt(vector),
+                }
                 continue;
             }
             match self.devices.serve(&exit) {
@@ -95,6 +115,11 @@ impl<'i> Session<'i> {
                 other => return Ok(other),
             }
         }
+    }
+
+    /// When the guest next waits in HLT, this ends it.
+    pub fn end_halt(&mut self, by: AtHalt) {
+        self.at_halt = Some(by);
     }
 
     /// From now on an external interrupt waits, and the guest gets it as soon as it can take it.
@@ -152,6 +177,12 @@ impl<'i> Session<'i> {
     /// A session that continues where another one was stopped.
     /// Fails with a sentence when the devices cannot hold `devices`.
     pub fn resumed(vcpu: Box<dyn Vcpu>, image: &'i Image, devices: &DevicesState) -> Result<Self, String> {
-        Ok(Self { vcpu, image, devices: Devices::from_state(devices)?, interrupt: devices.interrupt })
+        Ok(Self {
+            vcpu,
+            image,
+            devices: Devices::from_state(devices)?,
+            interrupt: devices.interrupt,
+            at_halt: None,
+        })
     }
 }

@@ -42,7 +42,7 @@ impl Action {
 /// One thing of each kind, in the order of severity.
 pub const EACH: [Action; 4] = [Action::RESUME, Action::MIGRATE, Action::DISTURB, Action::MIGRATE_DISTURB];
 /// An entry abandoned, or a page refused, again and again.
-const AGAIN: Action = Action { again: 3, ..Action::MIGRATE };
+pub(super) const AGAIN: Action = Action { again: 3, ..Action::MIGRATE };
 /// The actions at a stop that represents others.
 pub(super) const ALL: [Action; 6] = [EACH[0], EACH[1], EACH[2], EACH[3], Action::MIGRATE_PROCESS, AGAIN];
 /// One thing of each kind at once, where another kind of stop has been through all of it.

@@ -22,6 +22,8 @@ pub enum Proof {
     /// A page that nothing but the delivery touches was missing from the guest's mapping when the act
     /// began, and after it it was there again: the kernel has met its absence.
     Refault,
+    /// The machine has refused an access of an event return, and no event is in flight.
+    Return,
 }
 
 /// A proved cut.

@@ -1,8 +1,8 @@
 //! Stopping a delivery on its way, and proving it.
 //!
 //! ```text
-//! stop   = how "@" place | "ring" | "cancel" | "io" | "storm" [ "=" seed ]
-//!        | "access@" number [ "," number ]
+//! stop   = how "@" place | "ring" | "cancel" | "abandon" | "io" | "storm" [ "=" seed ]
+//!        | "access@" number [ "," number ] | "return@" number
 //! how    = "block" | "private" | "uffd" | "hole" | "read-only" | "evict"
 //! place  = "frame" | "pt" | "pd" | "pdpt" | "idt" | "gdt" | "tss"
 //! action = "resume" | part *( "+" part )
@@ -22,11 +22,13 @@
 //! | `page` | how a page refuses a delivery |
 //! | [`probe`] | how a machine is probed for a stop, and the guest that does it |
 
+mod abandon;
 mod access;
 pub mod action;
 mod block;
 mod cancel;
 pub mod cut;
+pub(crate) mod event_return;
 mod evict;
 mod hole;
 pub mod how;
@@ -40,11 +42,13 @@ mod ring;
 pub mod storm;
 mod uffd;
 
+pub use abandon::Abandon;
 pub use access::Access;
 pub use action::{Action, Migration};
 pub use block::Block;
 pub use cancel::Cancel;
 pub use cut::{Cut, NoCut, Proof, SecondRun};
+pub use event_return::Return;
 pub use evict::Evict;
 pub use hole::Hole;
 pub use how::{How, StopFacts, Way};
@@ -111,7 +115,7 @@ macro_rules! stops {
     };
 }
 
-stops!(Block, Private, Userfault, Hole, ReadOnly, Evict, Ring, Cancel, Io, Storm, Access);
+stops!(Block, Private, Userfault, Hole, ReadOnly, Evict, Ring, Cancel, Abandon, Io, Storm, Access, Return);
 
 /// What is wrong with an id that no kind knows.
 static NO_STOP: LazyLock<String> = LazyLock::new(|| {
@@ -186,8 +190,8 @@ mod tests {
     #[test]
     fn an_id_that_no_kind_knows_is_answered_with_what_there_is() {
         let sentence = "its stop is none of `cold`, `none`, `block@PLACE`, `private@PLACE`, `uffd@PLACE`, \
-                        `hole@PLACE`, `read-only@PLACE`, `evict@PLACE`, `ring`, `cancel`, `io`, `storm`, \
-                        `storm=SEED`, `access@N`, `access@N,M`";
+                        `hole@PLACE`, `read-only@PLACE`, `evict@PLACE`, `ring`, `cancel`, `abandon`, `io`, `storm`, \
+                        `storm=SEED`, `access@N`, `access@N,M`, `return@N`";
         for id in ["", "warp@frame", "block", "ring@frame", "storms", "access"] {
             assert_eq!(id.parse::<Stop>(), Err(sentence), "{id}");
         }
@@ -200,10 +204,12 @@ mod tests {
             ("evict@pt", false, false, true),
             ("ring", true, false, true),
             ("cancel", true, true, true),
+            ("abandon", true, true, true),
             ("io", true, true, true),
             ("storm", true, false, false),
             ("access@1", true, false, true),
             ("access@1,2", true, false, false),
+            ("return@4", true, false, true),
         ] {
             let stop: Stop = id.parse().unwrap();
             let seen = (stop.stands_still(), stop.is_repeatable(), stop.is_last());
@@ -213,7 +219,12 @@ mod tests {
 
     #[test]
     fn a_seed_or_an_access_is_asked_for_like_any_other() {
-        for (id, asked) in [("storm=7", "storm"), ("access@3,4", "access@0"), ("hole@pd", "hole@pd")] {
+        for (id, asked) in [
+            ("storm=7", "storm"),
+            ("access@3,4", "access@0"),
+            ("return@7", "return@0"),
+            ("hole@pd", "hole@pd"),
+        ] {
             assert_eq!(id.parse::<Stop>().map(|stop| stop.asked().to_string()), Ok(asked.to_owned()));
         }
     }

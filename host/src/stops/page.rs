@@ -152,7 +152,12 @@ impl<T: RefusesPage> CutAgain for T {
     }
 }
 
-fn stop<T: RefusesPage>(session: &mut Session<'_>, case: &Case, place: Place) -> Result<(Look, Cut), NoCut> {
+/// The page refuses the delivery, once.
+pub(super) fn stop<T: RefusesPage>(
+    session: &mut Session<'_>,
+    case: &Case,
+    place: Place,
+) -> Result<(Look, Cut), NoCut> {
     let page = session.image().pages.at(place);
     session.vcpu.set_page_access(page, T::ACCESS)?;
     expect::<T>(&session.advance_past_io()?, page)?;

@@ -45,7 +45,7 @@ fn stop_at(machine: &ModelMachine, image: &Image, ready: &VmState, index: u16, p
     for _ in 0..3 {
         session.choose_case(index).unwrap();
         assert_eq!(session.advance().unwrap(), Stopped::Doorbell(Doorbell::Armed(index)));
-        inject::at_armed(&mut session, case.flags).unwrap();
+        inject::at_armed(&mut session, case).unwrap();
         session.vcpu.set_page_access(page, PageAccess::Blocked).unwrap();
         match session.advance_past_io().unwrap() {
             Stopped::Exit(Exit::Fault { gpa: Some(gpa) }) => assert_eq!(gpa & !0xFFF, page),
@@ -75,7 +75,7 @@ fn each_page_stops_the_delivery_of_each_case_and_nothing_else() {
         for delivery in [DeliveryMode::Fred, DeliveryMode::Idt] {
             let ready = ready(&machine, image, delivery);
             for (index, case) in image.cases.iter().enumerate() {
-                if case.entries == 0 || !is_possible(case, delivery) {
+                if case.entries(delivery) == 0 || !is_possible(case, delivery) {
                     continue;
                 }
                 for (name, page) in pages(case, delivery, &image.pages) {

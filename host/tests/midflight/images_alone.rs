@@ -149,9 +149,9 @@ fn transcript(machine: &dyn Machine, image: &Image, delivery: DeliveryMode) -> I
     read(&text, exit).unwrap_or_else(|error| panic!("{}: {error}\n{text}", image.name))
 }
 
-/// What `case` lacks on a processor with everything, where nobody injects anything.
+/// What `case` lacks on a processor with everything, where there is no host.
 fn missing(case: &Case, delivery: DeliveryMode) -> String {
-    let mut lacking = case.needs & (Needs::NMI | Needs::INTERRUPT);
+    let mut lacking = case.needs & (Needs::NMI | Needs::INTERRUPT | Needs::SHUTDOWN | Needs::HOST);
     if delivery == DeliveryMode::Idt {
         lacking |= case.needs & Needs::FRED;
     }

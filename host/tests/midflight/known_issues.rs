@@ -60,7 +60,7 @@ fn a_list_that_names_what_does_not_exist_is_refused_with_its_own_name_and_line()
     assert_eq!(run("sound.toml", LIST, &[]).0.code, 0);
     for (line, from, to, sentence) in [
         (5, "pf/read-unmapped:idt", "pf/read-mapped:idt", "image `pf` has no case `read-mapped`"),
-        (5, "pf/read", "fp/read", "there is no image `fp`"),
+        (5, "pf/read", "fq/read", "there is no image `fq`"),
         (5, "idt:cold", "idt:nopayload:cold", "makes no sense for its case"),
         (7, "single-step", "singel-step", "image `db` has no case `singel-step`"),
         (7, "db/single", "dp/single", "there is no image `dp`"),

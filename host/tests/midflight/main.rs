@@ -7,6 +7,7 @@ mod again;
 mod answers;
 mod asked;
 mod binary;
+mod bochs;
 mod cli;
 mod compare;
 mod damage;

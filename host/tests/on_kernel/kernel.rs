@@ -20,7 +20,7 @@ fn kernel() -> Option<[String; 2]> {
     };
     let qemu = Command::new("qemu-system-x86_64").arg("--version").output().is_ok();
     if found.is_none() || !qemu {
-        eprintln!("skipped, nothing tested: no kernel (`make run-tests-on-kernel` fetches one), or no QEMU");
+        eprintln!("skipped, nothing tested: no kernel (`make run-tests-on-kernels` fetches one), or no QEMU");
         return None;
     }
     found.filter(|_| is_static())

@@ -3,13 +3,16 @@
 //!
 //! Most tests use a shell script for the emulator: it gets the real command line and the real initrd.
 //! Those in `kernel` boot one: `MIDFLIGHT_TEST_KERNEL` and `MIDFLIGHT_TEST_MODULES`, or the one
-//! that `make run-tests-on-kernel` has fetched; without one, or without QEMU, they say so and test nothing.
+//! that `make run-tests-on-kernels` has fetched; without one, or without QEMU, they say so and test nothing.
 #![expect(clippy::unwrap_used, reason = "the helpers belong to tests, which may panic")]
 
+mod bochs;
 mod kernel;
 mod pretended;
 
-use pretended::{MIDFLIGHT, Scratch, ends_with, is_static, pretended, run, sentence, with_emulator};
+use pretended::{
+    MIDFLIGHT, Scratch, ends_with, is_static, kernel_file, pretended, run, sentence, with_emulator,
+};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -25,6 +28,35 @@ fn the_old_name_is_refused_with_the_new_one() {
 fn a_missing_kernel_is_a_sentence() {
     let output = run(&["--kernel", "/nowhere/vmlinuz", "--modules", "/nowhere", "--", "list"]);
     ends_with(&output, &["there is no kernel at /nowhere/vmlinuz: give one with --kernel"]);
+}
+
+#[test]
+fn what_is_no_kernel_is_a_sentence_before_anything_boots() {
+    let scratch = Scratch::new("no-kernel");
+    let whole = kernel_file();
+    let cases: [(&[u8], &str); 4] = [
+        (b"kernel", "cannot be booted: it is neither a bzImage nor an ELF file"),
+        (&whole[..whole.len() - 1], "it ends after 2047 bytes and its header says 2048: it is truncated"),
+        (&fs::read(MIDFLIGHT).unwrap(), "an ELF file without a PVH entry point"),
+        (b"\x7FELF\x02", "as an ELF file it cannot be loaded"),
+    ];
+    for (bytes, why) in cases {
+        let kernel = scratch.file("vmlinuz", bytes).display().to_string();
+        for emulator in ["qemu", "bochs", "/bin/true"] {
+            let said = sentence(&run(&["--kernel", &kernel, "--emulator", emulator, "--", "list"]));
+            assert!(said.contains(why), "{emulator}: {said}");
+        }
+    }
+}
+
+#[test]
+fn wrong_arguments_of_the_midflight_inside_are_found_before_anything_boots() {
+    let wrong = |arguments: &[&str]| sentence(&run(&[&["--kernel", "/nowhere", "--"], arguments].concat()));
+    assert!(wrong(&["run", "no-such-case"]).contains("no scenario matches `no-such-case`"));
+    assert!(wrong(&["run", "--machine", "kvm", "--partition", "3/2"]).contains("--help"));
+    assert!(wrong(&["run", "pf", "--cover"]).contains("there is no kernel at /nowhere"));
+    let both = run(&["--kernel", "/nowhere", "--all", "--", "list"]);
+    assert!(String::from_utf8_lossy(&both.stderr).contains("cannot be used with"));
 }
 
 #[test]
@@ -62,7 +94,7 @@ fn an_emulator_without_a_result_is_a_sentence() {
         (
             "fails",
             "echo \"-accel tcg,thread=single: unknown option\" >&2; exit 1",
-            &["the emulator ended with exit status: 1", "QEMU 7.2 or later", "unknown option"][..],
+            &["the emulator ended with exit status: 1", "QEMU 7.2 or later is needed", "unknown option"][..],
         ),
         (
             "panic",

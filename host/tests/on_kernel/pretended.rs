@@ -100,9 +100,20 @@ fn module(depends: &str) -> Vec<u8> {
     file
 }
 
+/// A bzImage with a setup sector and two more, as far as its header says.
+pub(crate) fn kernel_file() -> Vec<u8> {
+    let mut file = vec![0; 2048];
+    file[0x1F1] = 1;
+    file[0x1F4..0x1F8].copy_from_slice(&(1024_u32 / 16).to_le_bytes());
+    file[0x1FE..0x200].copy_from_slice(&[0x55, 0xAA]);
+    file[0x200..0x208].copy_from_slice(b"\xEB\x6AHdrS\x0F\x02");
+    file[0x22C..0x230].copy_from_slice(&0x7FFF_FFFF_u32.to_le_bytes());
+    file
+}
+
 /// A kernel and modules that suffice as long as nothing boots them.
 pub(crate) fn pretended(scratch: &Scratch) -> [String; 4] {
-    let kernel = scratch.file("vmlinuz", b"kernel");
+    let kernel = scratch.file("vmlinuz", &kernel_file());
     let modules = scratch.0.join("modules");
     fs::create_dir_all(modules.join("kernel/virt")).unwrap();
     fs::write(modules.join("kernel/kvm-amd.ko"), module("kvm")).unwrap();

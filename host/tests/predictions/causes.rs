@@ -42,7 +42,9 @@ const CAUSES: [Cause; 4] = [
                 Value::Number(number) => number >> 32,
                 _ => 0,
             };
-            let is_retyped = (upper(&d.expected), upper(&d.got)) == (0x1205_0001, 0x0203_0001);
+            // The highest digit is the length, in which a prefix counts.
+            let (expected, got) = (upper(&d.expected), upper(&d.got));
+            let is_retyped = expected >> 28 != 0 && (expected & 0xFFF_FFFF, got) == (0x205_0001, 0x203_0001);
             d.field.of_judge() == Some(Field::Ss) && is_retyped
         },
     },

@@ -7,9 +7,9 @@ use vm::Value;
 
 /// What the list begins with.
 pub(crate) const HEAD: &str = "\
-# What is predicted to be wrong with machines that nobody here has measured: what the model's behaviour of a
-# series does, for the reasons that its review gives. On one kernel with the series v9, in an emulator, the
-# behaviour's scenarios failed as they do here. A prediction explains a failure and excuses nothing
+# What is wrong with KVM with a FRED series: what the model's behaviour of that series does, for the reasons
+# that its review gives. The reference of an entry says whether a kernel with the series was measured, in an
+# emulator (docs/fred-series.md); none was on a processor. A prediction explains a failure and excuses nothing
 # (docs/known-issues.md). No kernel says which series it was built with, so that a prediction holds only where
 # the user states it: `--host-fact fred_series=v9`.
 # Written by `make predictions.toml`; a test compares.
@@ -29,9 +29,10 @@ fn written(difference: &Difference) -> String {
         other => format!("{:?}", other.to_string()),
     };
     let (name, more) = match field {
-        Field::Judged { delivery, .. } => {
-            (field.to_string(), delivery.map_or(String::new(), |number| format!(", delivery = {number}")))
-        }
+        Field::Judged { number, delivery } => (
+            Field::Judged { number: *number, delivery: None }.to_string(),
+            delivery.map_or(String::new(), |number| format!(", delivery = {number}")),
+        ),
         Field::Restored(_) => (field.to_string(), ", restored = true".to_owned()),
         Field::Seen(seen @ Seen::Captured { delivery, .. }, when) => {
             let name = seen.to_string();
@@ -45,6 +46,10 @@ fn written(difference: &Difference) -> String {
     }
     format!("{{ name = {name:?}{more}, expected = {}, got = {} }}", value(expected), value(got))
 }
+
+/// What the cases of an entry have in common: the names of the causes, the failure, the limits, and whether a
+/// kernel was measured.
+type Key<'a> = (Vec<&'a str>, String, Limits, bool);
 
 /// The fields that differed, as a list has them.
 fn failure(report: &Report) -> String {
@@ -60,9 +65,9 @@ fn action(report: &Report) -> Option<String> {
     report.scenario.plan.action().map(|action| action.to_string())
 }
 
-/// The predictions that these reports of a series make.
-pub(crate) fn predictions(series: &str, reports: &[Report]) -> String {
-    let mut entries: BTreeMap<(Vec<&str>, String, Limits), Vec<String>> = BTreeMap::new();
+/// The predictions that these reports of a series make; the cases of `unmeasured` ran on no kernel with it.
+pub(crate) fn predictions(series: &str, reports: &[Report], unmeasured: &BTreeSet<String>) -> String {
+    let mut entries: BTreeMap<Key<'_>, Vec<String>> = BTreeMap::new();
     let mut by_case: BTreeMap<String, Vec<&Report>> = BTreeMap::new();
     for report in reports {
         by_case.entry(report.scenario.case_name()).or_default().push(report);
@@ -80,18 +85,31 @@ pub(crate) fn predictions(series: &str, reports: &[Report]) -> String {
             let causes = causes::of(alike[0]);
             assert!(causes.is_some(), "{}: nobody has said why: {failure}", alike[0].scenario);
             let names = causes.unwrap_or_default().iter().map(|cause| cause.name).collect::<Vec<_>>();
+            let measured = !unmeasured.contains(&case);
             for limits in limits(&reports, &alike) {
-                entries.entry((names.clone(), failure.clone(), limits)).or_default().push(case.clone());
+                let key = (names.clone(), failure.clone(), limits, measured);
+                entries.entry(key).or_default().push(case.clone());
             }
         }
     }
-    entries.into_iter().fold(String::new(), |mut text, ((_, failure, limits), cases)| {
+    entries.into_iter().fold(String::new(), |mut text, ((_, failure, limits, measured), cases)| {
         let of_entry =
             |report: &&Report| self::failure(report) == failure && causes::may_be_predicted(report);
         let causes = reports.iter().find(of_entry).and_then(causes::of).unwrap_or_default();
-        text += &entry(series, &causes, &failure, &limits, &cases);
+        let reference =
+            [causes.iter().map(|cause| cause.reference).collect(), vec![evidence(measured)]].concat();
+        text += &entry(series, &causes, &failure, &limits, &cases, &reference.join("; "));
         text
     })
+}
+
+/// What an entry says of its evidence.
+fn evidence(measured: bool) -> &'static str {
+    if measured {
+        "measured on Linux 7.2 with the series, in Bochs (docs/fred-series.md)"
+    } else {
+        "not measured as it is here (docs/fred-series.md)"
+    }
 }
 
 /// The limits that leave just `failed` of `all` the scenarios of a case, in as few sets as come easily.
@@ -194,6 +212,7 @@ fn entry(
     failure: &str,
     (stops, actions, payload): &Limits,
     cases: &[String],
+    reference: &str,
 ) -> String {
     let each = |part: fn(&causes::Cause) -> &str, by: &str| {
         causes.iter().map(|cause| part(cause)).collect::<Vec<_>>().join(by)
@@ -225,6 +244,6 @@ fn entry(
     line("field", failure.to_owned());
     line("host", format!("{{ fred_series = [{}], kvm_module = [\"kvm_intel\"] }}", quoted(series)));
     line("reason", quoted(&each(|cause| cause.reason, "; ")));
-    line("reference", quoted(&each(|cause| cause.reference, "; ")));
+    line("reference", quoted(reference));
     text
 }

@@ -4,15 +4,15 @@ use super::core::Core;
 use super::decoded::{Decoded, Handler};
 use super::features::is_missing;
 use super::{
-    amx, arithmetic, bit, bmi, control_flow, control_register, descriptor_table, far, fpu, fred_return, io,
-    iret, moves, shift, stack, string, system, xsave,
+    amx, arithmetic, bit, bmi, control_flow, control_register, descriptor_table, far, floating_point, fpu,
+    fred_return, io, iret, moves, shift, stack, string, system, xsave,
 };
 use crate::memory::Memory;
 use crate::stop::{Step, Stop, ud};
 use iced_x86::{ConditionCode, EncodingKind, Instruction, Mnemonic};
 
 /// Each family says which mnemonics it executes. Asked once for each decoded instruction.
-const FAMILIES: [fn(Mnemonic) -> Option<Handler>; 18] = [
+const FAMILIES: [fn(Mnemonic) -> Option<Handler>; 19] = [
     moves::handler,
     stack::handler,
     arithmetic::handler,
@@ -29,6 +29,7 @@ const FAMILIES: [fn(Mnemonic) -> Option<Handler>; 18] = [
     far::handler,
     io::handler,
     fpu::handler,
+    floating_point::handler,
     amx::handler,
     xsave::handler,
 ];

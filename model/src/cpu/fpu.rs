@@ -17,7 +17,7 @@ pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
     use Mnemonic as M;
     Some(match mnemonic {
         M::Fninit => fninit,
-        M::Fnop => |p, _, _| p.require_x87(),
+        M::Fnop => |p, _, _| p.require_waiting_x87(),
         M::Wait => wait,
         M::Fnclex => fnclex,
         M::Fnstcw => |p, m, d| store_word(p, m, d, 0),
@@ -47,8 +47,14 @@ impl Core {
         if self.cr0 & (CR0_EM | CR0_TS) != 0 { Err(not_available()) } else { Ok(()) }
     }
 
+    /// What every x87 instruction checks first that is none of the "no-wait" ones.
+    fn require_waiting_x87(&self) -> Step {
+        self.require_x87()?;
+        self.require_no_x87_exception()
+    }
+
     /// What every SSE instruction checks first.
-    fn require_sse(&self) -> Step {
+    pub(super) fn require_sse(&self) -> Step {
         if self.cr0 & CR0_EM != 0 || self.cr4 & CR4_OSFXSR == 0 {
             return Err(ud());
         }
@@ -66,7 +72,12 @@ impl Core {
     pub(super) fn require_extension(&self, d: &Decoded) -> Step {
         for feature in d.instruction.cpuid_features() {
             match feature {
-                CpuidFeature::FPU | CpuidFeature::FPU287 | CpuidFeature::FPU387 => self.require_x87()?,
+                CpuidFeature::FPU | CpuidFeature::FPU287 | CpuidFeature::FPU387 => {
+                    self.require_x87()?;
+                    if !is_no_wait(d.instruction.mnemonic()) {
+                        self.require_no_x87_exception()?;
+                    }
+                }
                 CpuidFeature::MMX => self.require_mmx()?,
                 CpuidFeature::SSE
                 | CpuidFeature::SSE2
@@ -80,7 +91,7 @@ impl Core {
         Ok(())
     }
 
-    fn xmm(&self, index: u8) -> u128 {
+    pub(super) fn xmm(&self, index: u8) -> u128 {
         let at = XState::XMM + 16 * usize::from(index & 15);
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&self.xstate.fxsave[at..at + 16]);
@@ -123,6 +134,11 @@ impl Core {
     }
 }
 
+/// Whether an x87 instruction that no handler executes does not look at pending exceptions.
+fn is_no_wait(mnemonic: Mnemonic) -> bool {
+    matches!(mnemonic, Mnemonic::Fnsave | Mnemonic::Fnstenv)
+}
+
 fn fninit(p: &mut Core, _: &mut Memory, _: &Decoded) -> Step {
     p.require_x87()?;
     // The image counts registers from the top of the stack, which becomes 0; they keep what they hold.
@@ -135,7 +151,10 @@ fn fninit(p: &mut Core, _: &mut Memory, _: &Decoded) -> Step {
 }
 
 fn wait(p: &mut Core, _: &mut Memory, _: &Decoded) -> Step {
-    if p.cr0 & CR0_MP != 0 && p.cr0 & CR0_TS != 0 { Err(not_available()) } else { Ok(()) }
+    if p.cr0 & CR0_MP != 0 && p.cr0 & CR0_TS != 0 {
+        return Err(not_available());
+    }
+    p.require_no_x87_exception()
 }
 
 fn fnclex(p: &mut Core, _: &mut Memory, _: &Decoded) -> Step {
@@ -153,7 +172,7 @@ fn store_word(p: &mut Core, m: &mut Memory, d: &Decoded, at: usize) -> Step {
 }
 
 fn fldcw(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
-    p.require_x87()?;
+    p.require_waiting_x87()?;
     let word = p.read(m, d, 0)? as u16;
     p.xstate.fxsave[0..2].copy_from_slice(&word.to_le_bytes());
     p.xstate.in_use |= component::X87;

@@ -1,7 +1,7 @@
 //! ERETS and ERETU (SDM vol. 2, their operation sections).
 
 use super::core::Core;
-use super::decoded::{Decoded, Handler};
+use super::decoded::Handler;
 use crate::memory::Memory;
 use crate::mmu::Kind;
 use crate::segment::Segment;
@@ -15,10 +15,22 @@ use iced_x86::Mnemonic;
 
 pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
     match mnemonic {
-        Mnemonic::Erets => Some(erets),
-        Mnemonic::Eretu => Some(eretu),
+        Mnemonic::Erets => Some(|p, m, _| counted(p, m, erets)),
+        Mnemonic::Eretu => Some(|p, m, _| counted(p, m, eretu)),
         _ => None,
     }
+}
+
+/// The accesses of an event return are counted by themselves.
+pub(super) fn counted(
+    p: &mut Core,
+    m: &mut Memory,
+    run: impl FnOnce(&mut Core, &mut Memory) -> Step,
+) -> Step {
+    m.begin_return();
+    let step = run(p, m);
+    m.end_return();
+    step
 }
 
 /// What of the RFLAGS slot must be just bit 1: for ERETS.
@@ -46,7 +58,7 @@ fn pop(p: &mut Core, m: &mut Memory) -> Result<Popped, Stop> {
     Ok(Popped { rip, cs: CsSlot(cs), rflags, rsp, ss: SsSlot(ss) })
 }
 
-fn erets(p: &mut Core, m: &mut Memory, _: &Decoded) -> Step {
+fn erets(p: &mut Core, m: &mut Memory) -> Step {
     if !p.fred() || p.cpl() != 0 || !p.is_64_bit() {
         return Err(ud());
     }
@@ -82,7 +94,7 @@ fn finish(p: &mut Core, frame: &Popped, rip: u64) {
     }
 }
 
-fn eretu(p: &mut Core, m: &mut Memory, _: &Decoded) -> Step {
+fn eretu(p: &mut Core, m: &mut Memory) -> Step {
     if !p.fred() || p.cpl() != 0 || !p.is_64_bit() {
         return Err(ud());
     }

@@ -94,7 +94,7 @@ impl Core {
     }
 
     fn count_item(&mut self, item: &Item, register: u8) {
-        self.move_index(register, item);
+        self.move_index(register, item, 1);
         if item.rep {
             let count = self.gpr(1, item.address_size).wrapping_sub(1);
             self.set_gpr(1, item.address_size, count);

@@ -2,6 +2,7 @@
 
 use super::core::Core;
 use super::decoded::{Decoded, Handler};
+use super::fred_return::counted;
 use super::load_segment::selector_fault;
 use super::operand::mask;
 use crate::memory::Memory;
@@ -13,7 +14,7 @@ use iced_x86::{Code, Mnemonic};
 
 pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
     match mnemonic {
-        Mnemonic::Iret | Mnemonic::Iretd | Mnemonic::Iretq => Some(iret),
+        Mnemonic::Iret | Mnemonic::Iretd | Mnemonic::Iretq => Some(iret_unblocks),
         _ => None,
     }
 }
@@ -46,6 +47,16 @@ fn pop(p: &mut Core, m: &mut Memory, size: u8) -> Result<Popped, Stop> {
         None
     };
     Ok(Popped { rip, cs, flags, stack })
+}
+
+/// IRET ends blocking by NMI even where the second-stage page tables refuse its frame: the exit says that it has
+/// (SDM vol. 3, exit qualification of EPT violations, "NMI unblocking due to IRET").
+fn iret_unblocks(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
+    let step = counted(p, m, |p, m| iret(p, m, d));
+    if let Err(Stop::Refused(_)) = step {
+        p.scratch.unblocked_nmis = std::mem::take(&mut p.nmi_blocking);
+    }
+    step
 }
 
 fn iret(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {

@@ -10,7 +10,7 @@
 //! | [`moves`], [`stack`], [`arithmetic`], [`shift`], [`bit`], [`bmi`], [`control_flow`], [`string`] | the integer instructions |
 //! | [`far`], [`call_gate`], [`iret`], [`load_segment`] | segments |
 //! | [`system`], [`descriptor_table`], [`control_register`], [`fred_return`], [`io`] | the system |
-//! | [`fpu`], [`amx`], [`xsave`] | extended state |
+//! | [`fpu`], [`floating_point`], [`amx`], [`xsave`] | extended state |
 
 pub(crate) mod amx;
 pub(crate) mod arithmetic;
@@ -29,6 +29,7 @@ pub(crate) mod far;
 pub(crate) mod features;
 pub(crate) mod fetch;
 pub(crate) mod flags;
+pub(crate) mod floating_point;
 pub(crate) mod fpu;
 pub(crate) mod fred_return;
 pub(crate) mod io;

@@ -141,7 +141,8 @@ impl Core {
             Stop::Refused(refused) => {
                 // What VMX saves for an EPT violation outside delivery.
                 self.rflags |= rflags::RF;
-                ExitReason::EptViolation { gpa: refused.gpa, write: refused.write }
+                let unblocked_nmis = std::mem::take(&mut self.scratch.unblocked_nmis);
+                ExitReason::EptViolation { gpa: refused.gpa, write: refused.write, unblocked_nmis }
             }
             Stop::Exit(reason) => {
                 self.rflags &= !rflags::RF;

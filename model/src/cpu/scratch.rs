@@ -13,7 +13,8 @@ pub(crate) struct Item {
     pub(crate) rep: bool,
 }
 
-/// What an instruction asks for besides its effects. Nothing of it outlives the instruction but `io`.
+/// What an instruction asks for besides its effects. Nothing of it outlives the instruction but `io` and
+/// `unblocked_nmis`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Scratch {
     /// Where RIP goes when the instruction completes.
@@ -38,6 +39,8 @@ pub(crate) struct Scratch {
     pub(crate) single_step: bool,
     /// The INS or OUTS of the last exit, which the hypervisor completes item by item.
     pub(crate) io: Option<Item>,
+    /// IRET, whose frame was refused, has ended blocking by NMI. The exit takes it.
+    pub(crate) unblocked_nmis: bool,
     /// For tests, a defect: no exception met in a delivery becomes #DF.
     #[cfg(test)]
     pub(crate) no_double_fault: bool,

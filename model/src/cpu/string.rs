@@ -6,11 +6,11 @@ use super::flags;
 use super::operand::mask;
 use super::scratch::Item;
 use crate::cpuid::Vendor;
-use crate::memory::Memory;
+use crate::memory::{Memory, PAGE};
 use crate::mmu::Kind;
 use crate::segment::seg;
 use crate::stop::{Step, Stop};
-use fred::control::rflags::{DF, TF, ZF};
+use fred::control::rflags::{AC, DF, TF, ZF};
 use iced_x86::{Instruction, Mnemonic, OpKind};
 
 pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
@@ -27,7 +27,7 @@ pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
 
 /// How many iterations are one step at most, so that no REP runs without a bound: each of them
 /// counts against the entry's budget.
-const CHUNK: u32 = 1 << 16;
+const CHUNK: u64 = 1 << 16;
 
 impl Item {
     pub(crate) fn of(instruction: &Instruction) -> Self {
@@ -46,17 +46,18 @@ impl Item {
 }
 
 impl Core {
-    /// RSI or RDI, advanced by one item as DF says.
-    pub(crate) fn move_index(&mut self, register: u8, item: &Item) {
-        let by = u64::from(item.size);
+    /// RSI or RDI, advanced by `count` items as DF says.
+    pub(crate) fn move_index(&mut self, register: u8, item: &Item, count: u64) {
+        let by = count * u64::from(item.size);
         let old = self.gpr[usize::from(register)];
         let new = if self.flag(DF) { old.wrapping_sub(by) } else { old.wrapping_add(by) };
         self.set_gpr(register, item.address_size, new);
     }
 }
 
-/// One iteration. Registers change only when every access has succeeded.
-type Iteration = fn(&mut Core, &mut Memory, &Item) -> Step;
+/// One iteration, or up to as many as are given where nobody could tell; how many were made. Registers change only
+/// when every access has succeeded.
+type Iteration = fn(&mut Core, &mut Memory, &Item, u64) -> Result<u64, Stop>;
 
 fn repeat(p: &mut Core, m: &mut Memory, d: &Decoded, iteration: Iteration, compares: bool) -> Step {
     let i = &d.instruction;
@@ -66,7 +67,7 @@ fn repeat(p: &mut Core, m: &mut Memory, d: &Decoded, iteration: Iteration, compa
     }
     let item = Item::of(i);
     if !item.rep {
-        return iteration(p, m, &item);
+        return iteration(p, m, &item, 1).map(|_| ());
     }
     let status = p.rflags & flags::STATUS;
     let ended = iterations(p, m, &item, iteration, compares.then_some(i.has_rep_prefix()));
@@ -93,15 +94,19 @@ fn iterations(
     // Traps come after each iteration.
     let trapping = p.flag(TF) || p.has_breakpoints();
     let chunk = if trapping { 1 } else { CHUNK };
-    for done in 0..chunk {
-        p.scratch.iterations = done.into();
+    let mut done = 0;
+    while done < chunk {
+        p.scratch.iterations = done;
         let count = p.gpr(1, item.address_size);
         if count == 0 {
             return Ok(true);
         }
-        iteration(p, m, item)?;
-        p.set_gpr(1, item.address_size, (count - 1) & mask(item.address_size));
-        if count == 1 || while_zero.is_some_and(|zero| p.flag(ZF) != zero) {
+        let made = iteration(p, m, item, count.min(chunk - done))?;
+        done += made;
+        // The instruction itself counts for one.
+        p.scratch.iterations = done - 1;
+        p.set_gpr(1, item.address_size, (count - made) & mask(item.address_size));
+        if count == made || while_zero.is_some_and(|zero| p.flag(ZF) != zero) {
             return Ok(true);
         }
     }
@@ -114,45 +119,77 @@ fn load(p: &mut Core, m: &mut Memory, item: &Item, segment: u8, register: u8) ->
     Ok(m.load_number(&place, item.size.into()))
 }
 
-fn movs(p: &mut Core, m: &mut Memory, item: &Item) -> Step {
-    let value = load(p, m, item, item.segment, 6)?;
-    let offset = p.gpr(7, item.address_size);
-    let place = p.data(m, seg::ES, offset, item.size.into(), Kind::Write)?;
-    m.store_number(&place, item.size.into(), value);
-    p.move_index(6, item);
-    p.move_index(7, item);
-    Ok(())
+/// How many items one access may move without a difference that anyone could tell: those that lie in one page of
+/// each operand.
+fn together(p: &Core, item: &Item, most: u64, registers: &[u8]) -> u64 {
+    let apart = !p.is_64_bit() || item.address_size != 8 || matches!(item.segment, seg::FS | seg::GS);
+    if most == 1 || apart || p.flag(DF) || p.flag(AC) || p.has_breakpoints() {
+        return 1;
+    }
+    let fitting = |&register: &u8| (PAGE as u64 - p.gpr(register, 8) % PAGE as u64) / u64::from(item.size);
+    registers.iter().map(fitting).min().unwrap_or(1).clamp(1, most)
 }
 
-fn stos(p: &mut Core, m: &mut Memory, item: &Item) -> Step {
-    let offset = p.gpr(7, item.address_size);
-    let place = p.data(m, seg::ES, offset, item.size.into(), Kind::Write)?;
-    m.store_number(&place, item.size.into(), p.gpr[0]);
-    p.move_index(7, item);
-    Ok(())
+fn movs(p: &mut Core, m: &mut Memory, item: &Item, most: u64) -> Result<u64, Stop> {
+    let count = together(p, item, most, &[6, 7]);
+    let size = count as usize * usize::from(item.size);
+    let from = p.data(m, item.segment, p.gpr(6, item.address_size), size, Kind::Read)?;
+    let to = p.data(m, seg::ES, p.gpr(7, item.address_size), size, Kind::Write)?;
+    // A store into the source, or into a page table, is seen by the next iteration.
+    let count = if count == 1 || from.shares_page(&to) || m.is_walked(&to) { 1 } else { count };
+    if count == 1 {
+        let value = m.load_number(&from, item.size.into());
+        m.store_number(&to, item.size.into(), value);
+    } else {
+        let mut bytes = [0; PAGE];
+        m.load_place(&from, &mut bytes[..size]);
+        m.store_place(&to, &bytes[..size]);
+    }
+    p.move_index(6, item, count);
+    p.move_index(7, item, count);
+    Ok(count)
 }
 
-fn lods(p: &mut Core, m: &mut Memory, item: &Item) -> Step {
+fn stos(p: &mut Core, m: &mut Memory, item: &Item, most: u64) -> Result<u64, Stop> {
+    let count = together(p, item, most, &[7]);
+    let one = usize::from(item.size);
+    let size = count as usize * one;
+    let to = p.data(m, seg::ES, p.gpr(7, item.address_size), size, Kind::Write)?;
+    let count = if m.is_walked(&to) { 1 } else { count };
+    if count == 1 {
+        m.store_number(&to, one, p.gpr[0]);
+    } else {
+        let mut bytes = [0; PAGE];
+        bytes[..size]
+            .chunks_exact_mut(one)
+            .for_each(|item| item.copy_from_slice(&p.gpr[0].to_le_bytes()[..one]));
+        m.store_place(&to, &bytes[..size]);
+    }
+    p.move_index(7, item, count);
+    Ok(count)
+}
+
+fn lods(p: &mut Core, m: &mut Memory, item: &Item, _: u64) -> Result<u64, Stop> {
     let value = load(p, m, item, item.segment, 6)?;
     p.set_gpr(0, item.size, value);
-    p.move_index(6, item);
-    Ok(())
+    p.move_index(6, item, 1);
+    Ok(1)
 }
 
-fn scas(p: &mut Core, m: &mut Memory, item: &Item) -> Step {
+fn scas(p: &mut Core, m: &mut Memory, item: &Item, _: u64) -> Result<u64, Stop> {
     let value = load(p, m, item, seg::ES, 7)?;
     let (_, status) = flags::subtract(p.gpr(0, item.size), value, false, item.size);
     p.set_status(status);
-    p.move_index(7, item);
-    Ok(())
+    p.move_index(7, item, 1);
+    Ok(1)
 }
 
-fn cmps(p: &mut Core, m: &mut Memory, item: &Item) -> Step {
+fn cmps(p: &mut Core, m: &mut Memory, item: &Item, _: u64) -> Result<u64, Stop> {
     let a = load(p, m, item, item.segment, 6)?;
     let b = load(p, m, item, seg::ES, 7)?;
     let (_, status) = flags::subtract(a, b, false, item.size);
     p.set_status(status);
-    p.move_index(6, item);
-    p.move_index(7, item);
-    Ok(())
+    p.move_index(6, item, 1);
+    p.move_index(7, item, 1);
+    Ok(1)
 }

@@ -164,7 +164,9 @@ impl Core {
 
     fn interrupted(&mut self, stop: Stop) -> ExitReason {
         match stop {
-            Stop::Refused(refused) => ExitReason::EptViolation { gpa: refused.gpa, write: refused.write },
+            Stop::Refused(refused) => {
+                ExitReason::EptViolation { gpa: refused.gpa, write: refused.write, unblocked_nmis: false }
+            }
             Stop::Unsupported(text) => {
                 ExitReason::UnknownInstruction { text: text.to_owned(), rip: self.rip }
             }

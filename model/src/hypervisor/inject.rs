@@ -125,7 +125,9 @@ impl Vm {
         self.queue.clear_injected();
         if let Some(event) = injected {
             let data = (self.behaviour.cancel)(&event, self.last_original_data);
-            self.put_back(event, data);
+            if let Some(event) = (self.behaviour.cancelled)(event) {
+                self.put_back(event, data);
+            }
         }
     }
 

@@ -147,7 +147,10 @@ impl Vm {
                 let io = PendingIo { port, size, input, string, rep, length, data: Vec::new() };
                 return self.exit_for_io(io);
             }
-            ExitReason::EptViolation { gpa, write } => {
+            ExitReason::EptViolation { gpa, write, unblocked_nmis } => {
+                if unblocked_nmis && self.behaviour.blocks_nmis_again {
+                    self.processor.nmi_blocking = true;
+                }
                 return self.second_stage_violation(gpa, write, in_delivery);
             }
             ExitReason::Halt => return Some(Exit::Halt),

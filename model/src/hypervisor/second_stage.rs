@@ -103,6 +103,10 @@ impl DeliveryAccesses for Vm {
     fn refuse(&mut self, n: u64) {
         self.memory.refuse_access(Some(n));
     }
+
+    fn refuse_of_return(&mut self, n: u64) {
+        self.memory.refuse_return_access(n);
+    }
 }
 
 impl Vm {

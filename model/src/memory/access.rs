@@ -91,6 +91,13 @@ impl Memory {
         self.second_stage.refuse = n;
     }
 
+    /// Refuses the `n`-th memory access (0-based) of the next event return (ERETS, ERETU, IRET), once: page-walk
+    /// entry reads, accessed updates, frame and descriptor reads. A return that faults before it makes any does not
+    /// count.
+    pub fn refuse_return_access(&mut self, n: u64) {
+        self.second_stage.refuse_return = Some(n);
+    }
+
     /// How many memory accesses the last event delivery made, the refused one not counted.
     pub fn delivery_accesses(&self) -> u64 {
         self.second_stage.delivery_accesses()
@@ -117,6 +124,16 @@ impl Memory {
     /// Ends the count; a refusal that is still to come is cancelled.
     pub(crate) fn end_delivery(&mut self) {
         self.second_stage.end_delivery();
+    }
+
+    /// An event return begins.
+    pub(crate) fn begin_return(&mut self) {
+        self.second_stage.begin_return();
+    }
+
+    /// It has ended; a refusal that is still to come is cancelled.
+    pub(crate) fn end_return(&mut self) {
+        self.second_stage.end_return();
     }
 
     /// Sets whether every access is the hypervisor's, which the second-stage page tables permit.

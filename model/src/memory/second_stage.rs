@@ -50,6 +50,14 @@ struct Delivery {
     missed: bool,
 }
 
+/// The count of an event return's accesses.
+#[derive(Clone, Copy, Debug, Default)]
+struct Return {
+    accesses: u64,
+    /// It met a page that is not mapped, and will be begun again.
+    missed: bool,
+}
+
 /// The second-stage page tables of a memory.
 #[derive(Clone, Debug)]
 pub(super) struct SecondStage {
@@ -60,6 +68,10 @@ pub(super) struct SecondStage {
     delivery: Delivery,
     /// The access of the next delivery that is refused.
     pub(super) refuse: Option<u64>,
+    /// The event return under way, while one of its accesses is to be refused.
+    returning: Option<Return>,
+    /// The access of the next event return that is refused.
+    pub(super) refuse_return: Option<u64>,
     /// Whether the accesses are the hypervisor's own.
     pub(super) unchecked: bool,
     /// The accesses of the deliveries since they were last taken, while they are recorded.
@@ -74,6 +86,8 @@ impl SecondStage {
             log: Vec::new(),
             delivery: Delivery::default(),
             refuse: None,
+            returning: None,
+            refuse_return: None,
             unchecked: false,
             recorded: None,
         }
@@ -107,7 +121,18 @@ impl SecondStage {
     }
 
     pub(super) fn is_counted(&self) -> bool {
-        self.delivery.active || self.unchecked
+        self.delivery.active || self.returning.is_some() || self.unchecked
+    }
+
+    pub(super) fn begin_return(&mut self) {
+        self.returning = self.refuse_return.map(|_| Return::default());
+    }
+
+    pub(super) fn end_return(&mut self) {
+        // One that was refused before it read its frame, as ERETS without FRED, has made no access.
+        if self.returning.take().is_some_and(|one| one.accesses > 0 && !one.missed) {
+            self.refuse_return = None;
+        }
     }
 
     /// One access at `gpa`, which lies in page number `index`.
@@ -123,6 +148,11 @@ impl SecondStage {
                 recorded.push(Access { gpa, write, refused });
             }
             self.delivery.accesses += u64::from(!refused);
+        }
+        if let Some(returning) = &mut self.returning {
+            returning.missed = state.contains(PageState::MISSING);
+            refused = refused || returning.missed || self.refuse_return == Some(returning.accesses);
+            returning.accesses += 1;
         }
         if refused {
             return Err(Refused { gpa, write });

@@ -3,7 +3,7 @@
 
 use super::{Kind, Privilege};
 use crate::cpu::core::Core;
-use crate::memory::Memory;
+use crate::memory::{Memory, PAGE};
 use crate::stop::Stop;
 
 /// Where up to 4096 bytes of linear memory lie in guest-physical memory.
@@ -19,6 +19,11 @@ impl Place {
     /// A place inside one page.
     pub(crate) fn whole(gpa: u64, size: usize) -> Self {
         Self { first: gpa, split: size, second: 0 }
+    }
+
+    /// Whether both begin in the same page.
+    pub(crate) fn shares_page(&self, other: &Self) -> bool {
+        self.first / PAGE as u64 == other.first / PAGE as u64
     }
 }
 
@@ -61,6 +66,11 @@ impl Core {
 }
 
 impl Memory {
+    /// Whether walks have read the page in which a place begins.
+    pub(crate) fn is_walked(&self, place: &Place) -> bool {
+        self.has_walked(place.first)
+    }
+
     /// Copies a resolved place out.
     pub(crate) fn load_place(&self, place: &Place, bytes: &mut [u8]) {
         let split = place.split.min(bytes.len());

@@ -162,9 +162,10 @@ mod step_over_in {
         rule: "A single step over IN, which a host may have to complete: one trap after it.",
         flags: CaseFlags::IO,
         act: ACT,
-        events: &[SINGLE_STEP],
+        events: &[Event { general: &[(General::Rdx, 0x6D70)], input: true, ..SINGLE_STEP }],
         registers: Registers { dr6: DR6 | BS, ..RESTING },
-        cancel: Cancel::Payload { payload: BS, rflags: TF },
+        // The port comes after `Armed`.
+        cancel: Cancel::No,
         ..Case::NEW
     };
 }

@@ -208,7 +208,7 @@ mod xfd_then_ud {
         prepare: tiles::disable,
         act: ACT,
         events: &[DISABLED_TILES, SECOND_UD],
-        registers: Registers { xfd_err: TILEDATA, ..RESTING },
+        registers: Registers { xfd: TILEDATA, xfd_err: TILEDATA, ..RESTING },
         cancel: Cancel::Payload { payload: TILEDATA, rflags: 0 },
         ..Case::NEW
     };
@@ -230,7 +230,7 @@ mod xfd_then_gp {
         prepare: tiles::disable,
         act: ACT,
         events: &[DISABLED_TILES, SECOND_GP],
-        registers: Registers { xfd_err: TILEDATA, ..RESTING },
+        registers: Registers { xfd: TILEDATA, xfd_err: TILEDATA, ..RESTING },
         cancel: Cancel::Payload { payload: TILEDATA, rflags: 0 },
         ..Case::NEW
     };

@@ -167,7 +167,7 @@ mod higher_in_handler {
         prepare: || set_config(0x080),
         act: ACT,
         events: &[
-            OUTER,
+            Event { returns: Return::Stay, ..OUTER },
             Event {
                 rip: Rip::After,
                 cs: cs_slot(1),
@@ -177,7 +177,6 @@ mod higher_in_handler {
                 ..UD
             },
         ],
-        in_handler: true,
         registers: FAULTED,
         results: &[Check { expected: 0x080, read: config }],
         cancel: Cancel::Payload { payload: UNMAPPED, rflags: 0 },
@@ -205,7 +204,7 @@ mod same_in_handler {
         act: ACT,
         // The first frame ends at 0x1000 and begins at 0xFC0; less 0x80 that is 0xF40.
         events: &[
-            OUTER,
+            Event { returns: Return::Stay, ..OUTER },
             Event {
                 rip: Rip::After,
                 cs: cs_slot(1),
@@ -214,7 +213,6 @@ mod same_in_handler {
                 ..GP
             },
         ],
-        in_handler: true,
         registers: FAULTED,
         results: &[Check { expected: 0x080, read: config }],
         cancel: Cancel::Payload { payload: UNMAPPED, rflags: 0 },
@@ -227,17 +225,15 @@ macro_rules! act_after_erets {
     (name: $name:literal, cs: $cs:literal) => {
         act! {
             name: $name,
-            set: ["movabs rdi, 0x8000001A58"],
+            set: ["movabs rdi, 0x8000001A58", "movabs rbx, {rsp}"],
             armed: [
                 "push 0",
                 "push 0",
                 "push 0x10",
-                "movabs rbx, {rsp}",
                 "push rbx",
                 "push 2",
                 concat!("push ", $cs),
-                concat!("lea rbx, [rip + \"", $name, ".act\"]"),
-                "push rbx",
+                concat!("push offset \"", $name, ".act\""),
                 "push 0",
                 // ERETS
                 ".byte 0xF2, 0x0F, 0x01, 0xCA"

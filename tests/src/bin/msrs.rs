@@ -190,8 +190,7 @@ mod debugctl {
         prepare: || set_debugctl(BTF),
         act: ACT,
         events: &[PAGE_FAULT],
-        registers: Registers { cr2: UNMAPPED, ..RESTING },
-        results: &[Check { expected: BTF, read: debugctl }],
+        registers: Registers { cr2: UNMAPPED, debugctl: BTF, ..RESTING },
         cancel: Cancel::Payload { payload: UNMAPPED, rflags: 0 },
         ..Case::NEW
     };

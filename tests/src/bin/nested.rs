@@ -109,7 +109,7 @@ mod nm_level3 {
         },
         act: ACT,
         events: &[Event { csl: 3, ..NESTED }],
-        registers: FAULTED,
+        registers: Registers { cr0: MP | TS, ..FAULTED },
         ..Case::NEW
     };
 }
@@ -163,7 +163,7 @@ mod xfd_level2 {
         },
         act: ACT,
         events: &[Event { csl: 2, ..NESTED }],
-        registers: Registers { xfd_err: TILEDATA, ..FAULTED },
+        registers: Registers { xfd: TILEDATA, xfd_err: TILEDATA, ..FAULTED },
         ..Case::NEW
     };
 }

@@ -35,6 +35,7 @@ mod ts_movups {
         prepare: set_task_switched,
         act: ACT,
         events: &[NM],
+        registers: Registers { cr0: MP | TS, ..RESTING },
         cancel: Cancel::Payload { payload: 0, rflags: 0 },
         ..Case::NEW
     };
@@ -49,6 +50,7 @@ mod ts_fninit {
         prepare: set_task_switched,
         act: ACT,
         events: &[NM],
+        registers: Registers { cr0: MP | TS, ..RESTING },
         cancel: Cancel::Payload { payload: 0, rflags: 0 },
         ..Case::NEW
     };
@@ -68,7 +70,7 @@ mod ts_stale_xfd_err {
         },
         act: ACT,
         events: &[NM],
-        registers: Registers { xfd_err: TILEDATA, ..RESTING },
+        registers: Registers { cr0: MP | TS, xfd_err: TILEDATA, ..RESTING },
         cancel: Cancel::Payload { payload: 0, rflags: 0 },
         ..Case::NEW
     };
@@ -84,7 +86,7 @@ mod tilezero_xfd {
         prepare: tiles::disable,
         act: ACT,
         events: &[Event { event_data: TILEDATA, ..NM }],
-        registers: Registers { xfd_err: TILEDATA, ..RESTING },
+        registers: Registers { xfd: TILEDATA, xfd_err: TILEDATA, ..RESTING },
         cancel: Cancel::Payload { payload: TILEDATA, rflags: 0 },
         ..Case::NEW
     };
@@ -109,6 +111,7 @@ mod ldtilecfg_xfd {
             write_msr(XFD, TILEDATA);
         },
         act: ACT,
+        registers: Registers { xfd: TILEDATA, ..RESTING },
         ..Case::NEW
     };
 }

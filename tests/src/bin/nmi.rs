@@ -27,6 +27,7 @@ guest::image! {
     cases: [
         nmi::CASE,
         nmi_then_nmi::CASE,
+        nmi_then_nmi_level3::CASE,
         after_pf::CASE,
         after_gp::CASE,
         blocked_after_pf::CASE,
@@ -50,6 +51,7 @@ const NMI_IN_HANDLER: Event = Event {
     csl: 2,
     fred_top: Top::Other(0),
     idt_top: Top::Other(0),
+    returns: Return::Frame,
     ..NMI
 };
 
@@ -88,6 +90,24 @@ mod nmi_then_nmi {
         prepare: || route(2, 1, IST_FRAME),
         act: ACT,
         events: &[NMI, Event { rip: Rip::After, ..NMI }],
+        ..Case::NEW
+    };
+}
+
+mod nmi_then_nmi_level3 {
+    use super::*;
+    act! { name: "nmi.nmi-then-nmi-level3", set: [], armed: [], act: ["nop"], then: ["nop"], }
+    pub(super) const CASE: Case = Case {
+        name: "nmi-then-nmi-level3",
+        rule: "A second NMI while the first is stopped, both on stack level 3: after the first one's return.",
+        needs: Needs::NMI,
+        flags: CaseFlags::NMI_AT_ARMED.union(CaseFlags::NMI_AT_CUT),
+        prepare: || {
+            route(2, 3, IST_FRAME);
+            set_stack(3, FRAME_TOP);
+        },
+        act: ACT,
+        events: &[Event { csl: 3, ..NMI }, Event { rip: Rip::After, csl: 3, ..NMI }],
         ..Case::NEW
     };
 }
@@ -140,12 +160,11 @@ macro_rules! act_then_unblock {
                 "push 0",
                 "push 0",
                 "push 0x40010",
-                "lea rbx, [rsp + 24]",
-                "push rbx",
+                "push rsp",
+                "add qword ptr [rsp], 24",
                 "push 2",
                 "push 0x8",
-                concat!("lea rbx, [rip + \"", $name, ".last\"]"),
-                "push rbx",
+                concat!("push offset \"", $name, ".last\""),
                 "push 0",
                 // ERETS
                 ".byte 0xF2, 0x0F, 0x01, 0xCA"
@@ -155,7 +174,8 @@ macro_rules! act_then_unblock {
 }
 
 /// After the ERETS, on the stack of other events.
-const UNBLOCKED: Event = Event { rip: Rip::Last, cs: cs_slot(0), rsp: Stack::Act, ..NMI_IN_HANDLER };
+const UNBLOCKED: Event =
+    Event { rip: Rip::Last, cs: cs_slot(0), rsp: Stack::Act, returns: Return::Next, ..NMI_IN_HANDLER };
 
 mod blocked_after_pf {
     use super::*;

@@ -155,9 +155,15 @@ mod insb_unmapped {
         rule: "INSB to an unmapped page: error code 2, whether or not the port has been read by then.",
         flags: CaseFlags::IO,
         act: ACT,
-        events: &[Event { error_code: PFERR_WRITE, event_data: 0x0000_0080_0000_1C30, ..PF }],
+        events: &[Event {
+            error_code: PFERR_WRITE,
+            event_data: 0x0000_0080_0000_1C30,
+            general: &[(General::Rdx, 0x6D70)],
+            ..PF
+        }],
         registers: Registers { cr2: 0x0000_0080_0000_1C30, ..RESTING },
-        cancel: Cancel::Payload { payload: 0x0000_0080_0000_1C30, rflags: 0 },
+        // The port comes after `Armed`.
+        cancel: Cancel::No,
         ..Case::NEW
     };
 }
@@ -176,9 +182,15 @@ mod insw_read_only {
         rule: "INSW to a read-only page with CR0.WP: error code 3, whether or not the port has been read by then.",
         flags: CaseFlags::IO,
         act: ACT,
-        events: &[Event { error_code: PFERR_PRESENT | PFERR_WRITE, event_data: 0x0000_0080_0000_2C34, ..PF }],
+        events: &[Event {
+            error_code: PFERR_PRESENT | PFERR_WRITE,
+            event_data: 0x0000_0080_0000_2C34,
+            general: &[(General::Rdx, 0x6D70)],
+            ..PF
+        }],
         registers: Registers { cr2: 0x0000_0080_0000_2C34, ..RESTING },
-        cancel: Cancel::Payload { payload: 0x0000_0080_0000_2C34, rflags: 0 },
+        // The port comes after `Armed`.
+        cancel: Cancel::No,
         ..Case::NEW
     };
 }

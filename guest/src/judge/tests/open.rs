@@ -58,10 +58,12 @@ fn open_bits_of_dr6_are_kept_or_cleared_by_a_debug_exception_and_by_nothing_else
     };
     let differing = |event, dr6, got, disturbances: &[Disturbance]| {
         let registers = Registers { dr6, dr6_open: 0xF, ..REGISTERS };
-        let seen = Seen { entries: 1, deliveries: &[got], after: got, disturbances };
+        let end = left_after(got);
+        let seen = Seen { disturbances, ..seen(1, std::slice::from_ref(&got), &end) };
         let mut differing = Vec::new();
-        let machine = Machine { delivery: DeliveryMode::Fred, xfd: true };
-        judge(&[event], &registers, &PLACES, machine, &seen, &mut |_, field, expected, got| {
+        let machine = Machine { delivery: DeliveryMode::Fred, xfd: true, debugctl: true };
+        let expected = Expected { events: &[event], registers: &registers, left: &Left::NEW };
+        judge(&expected, &PLACES, machine, &seen, &mut |_, field, expected, got| {
             if expected != got {
                 differing.push((field, expected, got));
             }

@@ -1,6 +1,6 @@
 //! Options of `compare`.
 
-use super::groups::KnownArgs;
+use super::groups::{BochsArgs, KnownArgs};
 use super::seconds;
 use crate::machines::MachineKind;
 use crate::report::compare::CompareFormat;
@@ -20,6 +20,9 @@ pub(crate) struct CompareArgs {
     /// Behaviour of the model; of the second one where both machines are the model
     #[arg(long, value_name = "NAME")]
     pub(crate) behaviour: Option<String>,
+    /// Which Bochs.
+    #[command(flatten)]
+    pub(crate) bochs: BochsArgs,
     /// Only this delivery
     #[arg(long)]
     pub(crate) delivery: Option<DeliveryMode>,

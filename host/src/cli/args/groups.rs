@@ -2,7 +2,9 @@
 
 use super::number_of_seconds;
 use crate::cli::error::CliError;
-use crate::machines::{Description, MachineKind, MachineOptions};
+use crate::image::Image;
+use crate::machines::{BochsOptions, Description, MachineKind, MachineOptions};
+use crate::scenario::{self, Partition, Scenario};
 use crate::stops::storm::StormBounds;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -26,7 +28,8 @@ impl OnArgs {
         kvm: &Path,
         otherwise: impl FnOnce() -> MachineKind,
     ) -> Result<Description, CliError> {
-        let asked = MachineOptions { kvm, behaviour: self.behaviour.as_deref() };
+        let bochs = BochsOptions::default();
+        let asked = MachineOptions { kvm, behaviour: self.behaviour.as_deref(), bochs };
         let kind = self.machine.or(MachineKind::implied(&asked)).unwrap_or_else(otherwise);
         if !kind.quirks().stops {
             let names: Vec<_> = MachineKind::names(|quirks| quirks.stops).collect();
@@ -37,6 +40,48 @@ impl OnArgs {
             )));
         }
         kind.described(&asked).map_err(CliError::Usage)
+    }
+}
+
+/// Which Bochs.
+#[derive(Args)]
+pub(crate) struct BochsArgs {
+    /// The Bochs to use, which must be there then; default: the one in PATH, if there is one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bochs: Option<PathBuf>,
+    /// Its CPU model; default: the newest one with FRED, else the newest one
+    #[arg(long, value_name = "NAME")]
+    pub(crate) bochs_cpu: Option<String>,
+}
+
+impl BochsArgs {
+    /// As machines take them.
+    pub(crate) fn options(&self) -> BochsOptions<'_> {
+        BochsOptions { program: self.bochs.as_deref(), cpu: self.bochs_cpu.as_deref() }
+    }
+}
+
+/// Which of the scenarios that the filters mean.
+#[derive(Clone, Copy, Args)]
+pub(crate) struct PartArgs {
+    /// Only a selection in which each event meets each stop but storms, and each case meets block@frame:migrate
+    #[arg(long)]
+    pub(crate) cover: bool,
+    /// Only part K of N: a scenario's id decides which part it is in
+    #[arg(long, value_name = "K/N")]
+    pub(crate) partition: Option<Partition>,
+}
+
+impl PartArgs {
+    /// Keeps these.
+    pub(crate) fn keep(self, images: &[Image], scenarios: &mut Vec<(usize, Scenario)>) {
+        if self.cover {
+            let mut chosen = scenario::cover(images, scenarios).into_iter();
+            scenarios.retain(|_| chosen.next() == Some(true));
+        }
+        if let Some(partition) = self.partition {
+            scenarios.retain(|(_, scenario)| partition.has(scenario));
+        }
     }
 }
 

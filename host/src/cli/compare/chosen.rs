@@ -18,15 +18,19 @@ pub(super) fn pair(args: &CompareArgs, kvm: &Path) -> Result<Pair, CliError> {
         return Err(CliError::Usage(what));
     };
     let behaviour = args.behaviour.as_deref();
-    let implied = MachineKind::implied(&MachineOptions { kvm, behaviour });
+    let bochs = args.bochs.options();
+    bochs.check(&args.machines).map_err(CliError::Usage)?;
+    let implied = MachineKind::implied(&MachineOptions { kvm, behaviour, bochs });
     let describe = |kind: MachineKind, behaviour| {
-        if !kind.quirks().stops {
+        if args.migrate && !kind.quirks().stops {
             let names: Vec<_> = MachineKind::names(|quirks| quirks.stops).collect();
             let (name, names) = (kind.quirks().name, names.join(" and "));
-            let what = format!("--machines: {name} cannot be stopped at its doorbell; there are {names}");
+            let what = format!(
+                "--machines: guests do not migrate to or from {name}, which cannot be stopped; there are {names}"
+            );
             return Err(CliError::Usage(what));
         }
-        kind.described(&MachineOptions { kvm, behaviour }).map_err(CliError::Usage)
+        kind.described(&MachineOptions { kvm, behaviour, bochs }).map_err(CliError::Usage)
     };
     // The behaviour is for the one machine that has some, and for the second one where both have.
     let of = |kind: MachineKind, is_second: bool| {

@@ -23,8 +23,6 @@ pub(super) struct MachineRuns<'a, W: Write> {
     /// How often each scenario runs.
     pub(super) repeat: u32,
     pub(super) images: &'a [Image],
-    /// Whether a machine was asked for: then it must be there.
-    pub(super) asked: bool,
     pub(super) kernel_log: KernelLog,
     pub(super) printer: Printer<'a, W>,
 }
@@ -49,7 +47,7 @@ impl<W: Write> MachineRuns<'_, W> {
             Ok(Opened::Machine(machine)) => self.on_machine(description, machine.as_ref(), scenarios),
             Ok(Opened::Emulator(emulator)) => self.on_emulator(description, emulator.as_ref(), scenarios),
             Err(_) if ending::signal().is_some() => Ok(()),
-            Err(error) if self.asked => Err(error.clone().into()),
+            Err(error) if machine.must => Err(error.clone().into()),
             Err(error) => self.skip_all(scenarios, description.quirks().name, &error.to_string()),
         }
     }
@@ -89,26 +87,30 @@ impl<W: Write> MachineRuns<'_, W> {
         scenarios: &[(usize, Scenario)],
     ) -> Result<(), CliError> {
         let name = description.quirks().name;
-        emulator.version().clone_into(&mut self.printer.how.facts.emulator);
-        self.printer.bar = progress_bar(name, scenarios.len());
-        for (index, image) in self.images.iter().enumerate() {
-            let mine: Vec<&Scenario> =
-                scenarios.iter().filter(|(i, _)| *i == index).map(|(_, scenario)| scenario).collect();
-            if mine.is_empty() {
-                continue;
+        self.printer.how.facts.add_emulator(emulator.version());
+        let mut able = Vec::new();
+        for (index, scenario) in scenarios {
+            match emulator.lacks(scenario.delivery) {
+                None => able.push((*index, scenario.clone())),
+                Some(why) => self.skip(scenario, name, &why)?,
             }
-            for _ in 0..self.repeat {
-                let reports = emulator::run(emulator, name, image, &mine, &self.options);
-                // A scenario that was aborted because this process ends has no result.
-                if ending::signal().is_some() {
-                    return Ok(());
-                }
-                reports.into_iter().try_for_each(|report| self.printer.ran(report))?;
+        }
+        let boots = emulator::boots(self.images, &able);
+        let Self { options, repeat, printer, .. } = self;
+        printer.bar = progress_bar(name, able.len() * *repeat as usize);
+        let mut printed = Ok(());
+        for _ in 0..*repeat {
+            emulator::run_all(emulator, name, &boots, options, |reports| {
+                printer.bar.inc(reports.len() as u64);
+                printed = reports.into_iter().try_for_each(|report| printer.ran(report));
+                if printed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            });
+            if printed.is_err() || ending::signal().is_some() {
+                break;
             }
-            self.printer.bar.inc(mine.len() as u64);
         }
         self.printer.bar.finish_and_clear();
-        Ok(())
+        Ok(printed?)
     }
 
     fn skip_all(
@@ -117,10 +119,11 @@ impl<W: Write> MachineRuns<'_, W> {
         machine: &str,
         reason: &str,
     ) -> Result<(), CliError> {
-        for (_, scenario) in scenarios {
-            self.printer.does_not_run(Report::lacking(scenario, machine, None, reason.to_owned()))?;
-        }
-        Ok(())
+        scenarios.iter().try_for_each(|(_, scenario)| self.skip(scenario, machine, reason))
+    }
+
+    fn skip(&mut self, scenario: &Scenario, machine: &str, reason: &str) -> Result<(), CliError> {
+        Ok(self.printer.does_not_run(Report::lacking(scenario, machine, None, reason.to_owned()))?)
     }
 }
 

@@ -11,7 +11,9 @@ use crate::session::{Session, Stopped};
 use crate::stops::how::Unseen;
 use crate::stops::{Cut, Way};
 use protocol::doorbell::Doorbell;
+use protocol::note::CaseFlags;
 use std::time::Instant;
+use vm::Exit;
 
 /// One scenario under way.
 pub(super) struct Attempt<'r, 'm, 'a> {
@@ -52,11 +54,11 @@ impl Attempt<'_, '_, '_> {
         self.runner.rang(Doorbell::Armed(self.index), &mut self.session)?;
         match self.scenario.plan {
             Plan::Cold => {
-                inject::at_armed(&mut self.session, self.case.flags)?;
+                inject::at_armed(&mut self.session, self.case)?;
                 self.run_to_done()
             }
             Plan::None => {
-                inject::at_armed(&mut self.session, self.case.flags)?;
+                inject::at_armed(&mut self.session, self.case)?;
                 if !self.runner.path.is_empty() {
                     self.migrate()?;
                 }
@@ -65,7 +67,7 @@ impl Attempt<'_, '_, '_> {
             Plan::Cut(stop, action) => {
                 let way = stop.how().way();
                 way.prepare(&mut self.session)?;
-                inject::at_armed(&mut self.session, self.case.flags)?;
+                inject::at_armed(&mut self.session, self.case)?;
                 match way {
                     Way::Cut(stop) => self.cut_and_judge(stop, action),
                     Way::Unseen(unseen) => self.unseen(unseen),
@@ -77,6 +79,9 @@ impl Attempt<'_, '_, '_> {
 
     /// An armed guest that nothing stops any more, to the end of its case.
     pub(super) fn run_to_done(&mut self) -> Result<(), Trouble> {
+        if self.case.flags.contains(CaseFlags::SHUTDOWN) {
+            return self.run_to_shutdown();
+        }
         self.advance_to_done()?;
         self.runner.rang(Doorbell::Done(self.index), &mut self.session)?;
         self.judge()
@@ -121,5 +126,23 @@ impl Attempt<'_, '_, '_> {
             self.report.frames = verdict::frames(&mailbox, self.report);
         }
         Ok(())
+    }
+
+    /// A case that ends in a shutdown has no verdict from its guest: it passes when the guest was shut down before a
+    /// handler was entered.
+    fn run_to_shutdown(&mut self) -> Result<(), Trouble> {
+        let stopped = self.session.advance_past_io()?;
+        let wrong = |words: String| Err(Trouble::machine(Finding::Machine { words }));
+        match (stopped, self.session.entries()?) {
+            (Stopped::Exit(Exit::Shutdown), 0) => {
+                (self.report.outcome, self.report.compared) = (Outcome::Pass, 1);
+                Ok(())
+            }
+            (Stopped::Exit(Exit::Shutdown), entries) => {
+                wrong(format!("the guest was shut down after {entries} deliveries, not at the first"))
+            }
+            (Stopped::Doorbell(_), _) => wrong("the guest goes on where it must be shut down".to_owned()),
+            (other, _) => Err(Trouble::Stopped(other)),
+        }
     }
 }

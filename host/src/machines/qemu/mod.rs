@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `error` | why a run has no verdicts |
 //! | `monitor` | asks a QEMU that is late where its guest is |
-//! | `process` | the child process, with bounded output |
+//! | `process` | the child process |
 //! | `tried` | whether the program that was found is a QEMU that runs guests |
 
 mod error;
@@ -19,6 +19,7 @@ mod tried;
 use super::described::{Described, MachineOptions, Opened, Quirks, Unavailable, no_behaviour};
 use super::emulator::{BootError, Emulator};
 use super::transcript::{self, ImageRun};
+use crate::image::{DeliveryMode, Image};
 use crate::process::MemoryFile;
 pub use error::{PROGRAM, QemuError};
 use monitor::Monitor;
@@ -103,8 +104,12 @@ impl Emulator for TriedQemu {
         &self.version
     }
 
-    fn boot(&self, image: &[u8], append: &str, deadline: Instant) -> Result<ImageRun, BootError> {
-        Ok(self.run(image, append, deadline)?)
+    fn lacks(&self, delivery: DeliveryMode) -> Option<String> {
+        (delivery == DeliveryMode::Fred).then(|| format!("{} has no FRED here", self.version))
+    }
+
+    fn boot(&self, image: &Image, append: &str, deadline: Instant) -> Result<ImageRun, BootError> {
+        Ok(self.run(&image.file, append, deadline)?)
     }
 }
 

@@ -10,7 +10,8 @@
 mod tests;
 
 use protocol::exit::ImageExit;
-use protocol::field::Field;
+use protocol::field::{self, Field};
+use protocol::mailbox::RETURNED;
 
 /// The output of an image is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -74,6 +75,8 @@ pub enum CaseOutcome {
 pub struct FailLine {
     /// The field.
     pub field: Field,
+    /// [`RETURNED`], if it was read then; of which delivery it is, lines do not say.
+    pub delivery: Option<u32>,
     /// What the judge expected.
     pub expected: u64,
     /// What was captured.
@@ -198,7 +201,12 @@ fn fail_line(what: &str) -> Option<FailLine> {
     let (field, values) = what.split_once(" expected ")?;
     let (expected, got) = values.split_once(", got ")?;
     let number = |text: &str| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok();
-    Some(FailLine { field: Field::named(field)?, expected: number(expected)?, got: number(got)? })
+    let (field, delivery) = match field.strip_suffix(field::RETURNED) {
+        Some(field) => (field, Some(RETURNED)),
+        None => (field, None),
+    };
+    let field = Field::named(field)?;
+    Some(FailLine { field, delivery, expected: number(expected)?, got: number(got)? })
 }
 
 /// `vector N came WHERE, RIP X`.
@@ -206,7 +214,8 @@ fn is_event(what: &str) -> bool {
     what.strip_prefix("vector ").is_some_and(|rest| rest.contains(" came ") && rest.contains(", RIP 0x"))
 }
 
-fn frame(rest: &str, line: &str) -> Option<FrameLine> {
+/// What follows `FRAME ` on a line.
+pub(crate) fn frame(rest: &str, line: &str) -> Option<FrameLine> {
     let mut words = rest.split(' ');
     let (image, case) = split_name(words.next()?).ok()?;
     let number = words.next()?.parse().ok()?;

@@ -37,7 +37,7 @@ fn each_wrong_field_is_kept_with_its_case() {
     let run = read(BAD, ImageExit::Fail).unwrap();
     let CaseOutcome::Fail(lines) = outcome(&run, "single-step") else { panic!("{run:?}") };
     assert_eq!(lines.len(), 2);
-    assert_eq!(lines[0], FailLine { field: Field::EventData, expected: 0x4000, got: 0xE000 });
+    assert_eq!(lines[0], FailLine { field: Field::EventData, delivery: None, expected: 0x4000, got: 0xE000 });
     assert!(matches!(outcome(&run, "general-detect"), CaseOutcome::Fail(lines) if lines.len() == 1));
 }
 

@@ -122,7 +122,7 @@ fn a_broken_list_is_refused_with_its_own_name_and_the_line() {
         (3, "\"rf\"", "1", "invalid type: integer `1`, expected a string"),
         (3, "\"rf\"", "\" \"", "`name` is empty"),
         (4, "\"kvm\"", "\"model\"", "the model has no known issues"),
-        (4, "\"kvm\"", "\"kwm\"", "there is no machine `kwm`; there are kvm and qemu"),
+        (4, "\"kvm\"", "\"kwm\"", "there is no machine `kwm`; there are kvm and qemu and bochs"),
         (5, "pf/x:idt", "nmi/behind-pf:idt", "`nmi/behind-pf` is now called `nmi/after-pf`"),
         (5, "io:migrate", "io:fly", "is not a scenario's id: its action is not made of"),
         (3, SCENARIOS, "", "it names neither `scenarios` nor `cases`"),

@@ -5,6 +5,7 @@ use super::error::Problem;
 use crate::kernel_log::KernelSaid;
 use crate::report::HostFacts;
 use crate::scenario::pattern;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A warning that a kernel is known to give while it is tested. Most are given once, so that one that
@@ -24,7 +25,7 @@ pub struct KnownWarning {
 }
 
 /// The kernel's warnings during a run, the known ones apart.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JudgedWarnings {
     /// What the kernel said that nobody knows of.
     pub said: KernelSaid,
@@ -33,6 +34,22 @@ pub struct JudgedWarnings {
 }
 
 impl JudgedWarnings {
+    /// These and those of another run on the same kernel, each once.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        let add = |to: &mut Vec<String>, from: Vec<String>| {
+            for text in from {
+                if !to.contains(&text) {
+                    to.push(text);
+                }
+            }
+        };
+        add(&mut self.said.warnings, other.said.warnings);
+        add(&mut self.known, other.known);
+        self.said.unwatched = self.said.unwatched.or(other.said.unwatched);
+        self
+    }
+
     /// Exit code: 1 when the kernel warned, else 0.
     pub fn exit_code(&self) -> u8 {
         u8::from(!self.said.warnings.is_empty())

@@ -58,7 +58,7 @@ impl How for Storm {
     fn applies(&self, target: &Target<'_>) -> bool {
         // It runs a case many times, knows a cut by the queue, and looks at the first event only.
         let other = CaseFlags::INJECTED | CaseFlags::SOFT | CaseFlags::NESTED;
-        target.case.entries == 1 && !target.case.flags.intersects(other)
+        target.case.entries(target.delivery) == 1 && !target.case.flags.intersects(other)
     }
 
     fn actions(&self, payload: bool) -> &'static [Action] {

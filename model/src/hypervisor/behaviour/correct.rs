@@ -66,6 +66,8 @@ pub struct Behaviour {
     /// An injection was cancelled: the event data that goes back into the queue,
     /// from the injected event and the event data of the last original event.
     pub cancel: fn(injected: &Event, last_original: u64) -> Option<u64>,
+    /// The same: the event itself; `None` where it is lost.
+    pub cancelled: fn(Event) -> Option<Event>,
     /// KVM_GET_VCPU_EVENTS: how it carries an injected exception's event data.
     pub export: fn(data: u64, events: &mut kvm_vcpu_events),
     /// KVM_SET_VCPU_EVENTS: the event data of an injected exception.
@@ -83,6 +85,9 @@ pub struct Behaviour {
     pub rf_when_injected: bool,
     /// Whether blocking by STI outlives an exit that interrupts a delivery.
     pub keeps_sti_blocking: bool,
+    /// Whether NMIs are blocked again where the second-stage page tables have refused the frame of IRET, which had
+    /// ended their blocking: `vmx_recover_nmi_blocking`.
+    pub blocks_nmis_again: bool,
     /// Whether an NMI that is requeued can be injected again: its own blocking is lifted.
     pub unblocks_requeued_nmi: bool,
     /// Whether KVM_GET_VCPU_EVENTS shows pending NMIs.
@@ -140,6 +145,7 @@ pub const CORRECT: Behaviour = Behaviour {
     },
     clears_delivered: true,
     cancel: |injected, _| Some(injected.data),
+    cancelled: Some,
     export: |data, events| {
         events.exception_has_payload = 1;
         events.exception_payload = data;
@@ -154,6 +160,7 @@ pub const CORRECT: Behaviour = Behaviour {
     repeats_side_effects: false,
     rf_when_injected: true,
     keeps_sti_blocking: true,
+    blocks_nmis_again: true,
     unblocks_requeued_nmi: true,
     saves_pending_nmi: true,
     saves_nmi_blocking: true,

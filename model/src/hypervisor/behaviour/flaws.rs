@@ -1,16 +1,18 @@
 //! One behaviour for each failure mode F1..F21 and F23; F24 is in [`injected`](super::injected). F22, nested
 //! virtualization, is not modelled.
 
+mod cancelled;
 mod event_data;
 mod state;
 
+pub use cancelled::*;
 pub use event_data::*;
 pub use state::*;
 
 use super::correct::Behaviour;
 
 /// Every flaw, in the order of the failure modes.
-pub const ALL: [&Behaviour; 31] = [
+pub const ALL: [&Behaviour; 35] = [
     &DATA_FROM_DR6,
     &INVERTED_POLARITY,
     &ENABLED_BREAKPOINT_BIT,
@@ -42,4 +44,8 @@ pub const ALL: [&Behaviour; 31] = [
     &AMD_DR6_PAYLOAD,
     &AMD_CANCEL_FIELD,
     &RF_LOST,
+    &CANCELLED_NESTED_LOST,
+    &CANCELLED_LENGTH_LOST,
+    &CANCELLED_NMI_LOST,
+    &RETURN_UNBLOCKS_NMIS,
 ];

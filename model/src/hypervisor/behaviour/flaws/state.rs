@@ -119,6 +119,16 @@ pub const STI_BLOCKING_LOST: Behaviour = Behaviour {
     ..CORRECT
 };
 
+/// F18, an NMI inside the handler of another.
+pub const RETURN_UNBLOCKS_NMIS: Behaviour = Behaviour {
+    name: "return-unblocks-nmis",
+    summary: "an exit in the middle of IRET leaves NMIs unblocked: the next one comes before the return",
+    origin: "handle_ept_violation without `exit_qualification & INTR_INFO_UNBLOCK_NMI`",
+    plays: &["F18"],
+    blocks_nmis_again: false,
+    ..CORRECT
+};
+
 /// F18, an NMI that blocks itself.
 pub const REQUEUED_NMI_BLOCKED: Behaviour = Behaviour {
     name: "requeued-nmi-blocked",

@@ -1,0 +1,197 @@
+//! A selection that is much smaller than everything: each event meets each stop, and each case meets
+//! [`EACH_CASE`].
+//!
+//! Where a stop has several actions, the events share them. Storms are left out: they need time, and an emulator, for
+//! which this selection is, has little.
+
+use super::{Action, DeliveryMode, Plan, Scenario};
+use crate::image::{Case, Image};
+use fred::event::EventType;
+use protocol::note::CaseFlags;
+use std::collections::BTreeMap;
+
+/// What each case meets; one that cannot meets its first plan.
+pub const EACH_CASE: &str = "block@frame:migrate";
+
+/// What is delivered, as far as a hypervisor handles one otherwise than another: the vector of an exception that the
+/// processor raises, the type alone of an event that an instruction or the host asks for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Kind {
+    event_type: EventType,
+    vector: Option<u8>,
+    /// Whether it is met while another event is delivered.
+    nested: bool,
+}
+
+/// Where it is stopped.
+type StopOf = (DeliveryMode, bool, String);
+
+/// The places in a list of scenarios.
+type Places = Vec<usize>;
+
+/// Which of `scenarios` (image index and scenario) are in the selection.
+pub fn cover(images: &[Image], scenarios: &[(usize, Scenario)]) -> Vec<bool> {
+    let mut chosen = vec![false; scenarios.len()];
+    for place in one_of_each_case(scenarios).chain(one_of_each_event(images, scenarios)) {
+        chosen[place] = true;
+    }
+    chosen
+}
+
+fn one_of_each_case(scenarios: &[(usize, Scenario)]) -> impl Iterator<Item = usize> {
+    let mut cases: BTreeMap<(&str, &str, DeliveryMode), usize> = BTreeMap::new();
+    for (place, (_, scenario)) in scenarios.iter().enumerate() {
+        let case = (scenario.image.as_str(), scenario.case.as_str(), scenario.delivery);
+        let chosen = cases.entry(case).or_insert(place);
+        if scenario.payload && scenario.plan.to_string() == EACH_CASE {
+            *chosen = place;
+        }
+    }
+    cases.into_values()
+}
+
+fn one_of_each_event(images: &[Image], scenarios: &[(usize, Scenario)]) -> impl Iterator<Item = usize> {
+    let mut met: BTreeMap<StopOf, BTreeMap<Kind, Places>> = BTreeMap::new();
+    let timeless = scenarios.iter().enumerate().filter(|(_, (_, scenario))| !scenario.depends_on_time());
+    for (place, (image, scenario)) in timeless {
+        let case = images[*image].case(&scenario.case).map(|(_, case)| case);
+        if let Some(kind) = case.and_then(kind) {
+            let stop = (scenario.delivery, scenario.payload, stop_of(scenario.plan));
+            met.entry(stop).or_default().entry(kind).or_default().push(place);
+        }
+    }
+    met.into_values().flat_map(move |events| {
+        let mut done: Vec<Option<Action>> = Vec::new();
+        let one = |places: Places| of_simplest_case(images, scenarios, &places, &mut done);
+        events.into_values().filter_map(one).collect::<Vec<_>>()
+    })
+}
+
+/// The scenario of the case that needs least, with the action that was `done` least often.
+fn of_simplest_case(
+    images: &[Image],
+    scenarios: &[(usize, Scenario)],
+    places: &[usize],
+    done: &mut Vec<Option<Action>>,
+) -> Option<usize> {
+    let needs = |place: &usize| {
+        let (image, scenario) = &scenarios[*place];
+        images[*image].case(&scenario.case).map_or(0, |(_, case)| case.needs.bits().count_ones())
+    };
+    let simplest = &scenarios[*places.iter().min_by_key(|place| needs(place))?].1;
+    let same = |place: &&usize| {
+        let scenario = &scenarios[**place].1;
+        scenario.image == simplest.image && scenario.case == simplest.case
+    };
+    let action = |place: &usize| scenarios[*place].1.plan.action();
+    let times = |place: &&usize| done.iter().filter(|done| **done == action(place)).count();
+    let chosen = places.iter().filter(same).min_by_key(times).copied()?;
+    done.push(action(&chosen));
+    Some(chosen)
+}
+
+/// A stop with another number is the same stop.
+fn stop_of(plan: Plan) -> String {
+    match plan {
+        Plan::Cut(stop, _) => stop.asked().to_string(),
+        Plan::Cold | Plan::None => plan.to_string(),
+    }
+}
+
+fn kind(case: &Case) -> Option<Kind> {
+    let (event_type, vector) = case.event?;
+    Some(Kind {
+        event_type,
+        vector: (event_type == EventType::HardwareException).then_some(vector),
+        nested: case.flags.contains(CaseFlags::NESTED),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::images;
+    use crate::scenario::all;
+    use std::collections::BTreeSet;
+
+    fn everything() -> (Vec<Image>, Vec<(usize, Scenario)>) {
+        let images = images::load(&[]).unwrap();
+        let of_image = |(index, image)| all(image).into_iter().map(move |scenario| (index, scenario));
+        let scenarios = images.iter().enumerate().flat_map(of_image).collect();
+        (images, scenarios)
+    }
+
+    #[test]
+    fn each_event_meets_each_stop_that_it_can() {
+        let (images, scenarios) = everything();
+        let chosen = cover(&images, &scenarios);
+        let events = [
+            "pf/read-unmapped",
+            "db/single-step",
+            "nm/ts-fninit",
+            "gp/not-canonical",
+            "gp/not-present",
+            "gp/stack-not-present",
+            "ud/ud2",
+            "ud/divide",
+            "soft/int3",
+            "soft/int1",
+            "soft/int-n",
+            "nmi/nmi",
+            "nmi/interrupt",
+            "nested/ud-level1",
+            "nested/pf-df-level2",
+            "syscall/syscall-ring0",
+        ];
+        for event in events {
+            let (image, case) = event.split_once('/').unwrap();
+            let image = images.iter().find(|other| other.name == image).unwrap();
+            let wanted = kind(image.case(case).unwrap().1).unwrap();
+            let met = |only_chosen: bool| -> BTreeSet<StopOf> {
+                let of_event = scenarios.iter().zip(&chosen).filter(|((image, scenario), chosen)| {
+                    let (_, case) = images[*image].case(&scenario.case).unwrap();
+                    !scenario.depends_on_time() && kind(case) == Some(wanted) && (**chosen || !only_chosen)
+                });
+                of_event.map(|((_, s), _)| (s.delivery, s.payload, stop_of(s.plan))).collect()
+            };
+            assert!(met(false).len() > 8, "{event}: {:?}", met(false));
+            assert_eq!(met(true), met(false), "{event}");
+        }
+    }
+
+    #[test]
+    fn each_case_is_there_and_it_is_a_small_part() {
+        let (images, scenarios) = everything();
+        let chosen = cover(&images, &scenarios);
+        let ids: Vec<String> = scenarios.iter().map(|(_, scenario)| scenario.to_string()).collect();
+        let chosen: BTreeSet<&str> =
+            ids.iter().zip(&chosen).filter(|(_, chosen)| **chosen).map(|(id, _)| id.as_str()).collect();
+        for id in ids.iter().filter(|id| id.ends_with(":block@frame:migrate") && !id.contains(":nopayload:"))
+        {
+            assert!(chosen.contains(id.as_str()), "{id}");
+        }
+        for (_, scenario) in &scenarios {
+            let case = format!("{}:", scenario.case_name());
+            assert!(chosen.iter().any(|id| id.starts_with(&case)), "{case}");
+        }
+        assert!(chosen.len() * 3 < ids.len(), "{} of {}", chosen.len(), ids.len());
+    }
+
+    #[test]
+    fn each_action_of_a_stop_is_met() {
+        let (images, scenarios) = everything();
+        let chosen = cover(&images, &scenarios);
+        let plans = |only_chosen: bool| -> BTreeSet<String> {
+            let some = scenarios
+                .iter()
+                .zip(&chosen)
+                .filter(|((_, scenario), chosen)| !scenario.depends_on_time() && (**chosen || !only_chosen));
+            some.map(|((_, scenario), _)| format!("{}:{}", scenario.delivery, scenario.plan)).collect()
+        };
+        let all = plans(false);
+        let met = plans(true);
+        // One event alone meets `io`.
+        let missed: Vec<&String> = all.difference(&met).filter(|plan| !plan.contains(":io:")).collect();
+        assert_eq!(missed, Vec::<&String>::new());
+    }
+}

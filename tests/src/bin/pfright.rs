@@ -1,0 +1,139 @@
+//! Faults of a present page by the control registers: SMEP, SMAP and CR0.WP.
+//!
+//! Rule: with CR4.SMEP ring 0 does not fetch from a page of ring 3, with CR4.SMAP it does not access one unless
+//! RFLAGS.AC is set; both faults have bit 0 of the error code and no bit of their own. With CR0.WP = 0 ring 0 writes
+//! to read-only pages (SDM vol. 3, "Determination of Access Rights"). Event delivery pushes its frame with SMAP on.
+//!
+//! Out: protection keys, which the model does not offer.
+//!
+//! Known bugs that fail it: SMEP's fault without bit 4, or none at all, under a shadow MMU (permission_fault, and
+//! "KVM: x86: MMU: fix smap permission check"); CR4.SMAP or CR0.WP lost in a migration: the fault does not come.
+#![no_std]
+#![no_main]
+
+use guest::prelude::*;
+use tests::event::*;
+use tests::manual::*;
+
+guest::image! {
+    name: "pfright",
+    rule: "SMEP, SMAP and CR0.WP decide about present pages; their page faults have bit 0 of the error code.",
+    spec: "SDM vol. 3 ch. 5 access rights; ch. 6 interrupt 14",
+    cases: [
+        smep::CASE, smap_read::CASE, smap_write::CASE, smap_ac::CASE, write_protect_off::CASE,
+    ],
+}
+
+/// Where data is accessed on the case's own page.
+const DATA: u64 = 0x0000_0180_0000_0A58;
+/// Where code is fetched from.
+const CODE: u64 = 0x0000_0180_0000_0040;
+/// An entry above the last level.
+const TABLE: u64 = P | W | U | A;
+/// A page of ring 3.
+const USER_PAGE: u64 = P | W | U | A | D;
+
+/// A fault at [`DATA`] in ring 0.
+const FAULT: Event = Event { event_data: DATA, ..PF };
+/// CR2 after a fault at [`DATA`].
+const DATA_FAULTED: Registers = Registers { cr2: DATA, ..RESTING };
+/// CR2 after a fault at [`CODE`].
+const CODE_FAULTED: Registers = Registers { cr2: CODE, ..RESTING };
+
+mod smep {
+    use super::*;
+    act! { name: "pfright.smep", set: ["movabs rdi, 0x18000000040"], armed: [], act: ["jmp rdi"], }
+    pub(super) const CASE: Case = Case {
+        name: "smep",
+        rule: "SMEP, a fetch from a page of ring 3 in ring 0: 0x11.",
+        needs: Needs::SMEP,
+        prepare: || {
+            paging::set_own([TABLE, TABLE, TABLE, USER_PAGE]);
+            set_control(|cr0| cr0, SMEP);
+        },
+        act: Act { act: Address::new(CODE), ..ACT },
+        events: &[Event { error_code: PFERR_PRESENT | PFERR_FETCH, event_data: CODE, ..PF }],
+        registers: CODE_FAULTED,
+        cancel: Cancel::Payload { payload: CODE, rflags: 0 },
+        ..Case::NEW
+    };
+}
+
+/// A page of ring 3, and SMAP.
+fn smap_page() {
+    paging::set_own([TABLE, TABLE, TABLE, USER_PAGE]);
+    set_control(|cr0| cr0, SMAP);
+}
+
+mod smap_read {
+    use super::*;
+    act! { name: "pfright.smap-read", set: ["movabs rdi, 0x18000000A58"], armed: [], act: ["mov rbx, [rdi]"], }
+    pub(super) const CASE: Case = Case {
+        name: "smap-read",
+        rule: "SMAP, a read of a page of ring 3 in ring 0: 0x1.",
+        needs: Needs::SMAP,
+        prepare: smap_page,
+        act: ACT,
+        events: &[Event { error_code: PFERR_PRESENT, ..FAULT }],
+        registers: DATA_FAULTED,
+        cancel: Cancel::Payload { payload: DATA, rflags: 0 },
+        ..Case::NEW
+    };
+}
+
+mod smap_write {
+    use super::*;
+    act! { name: "pfright.smap-write", set: ["movabs rdi, 0x18000000A58"], armed: [], act: ["mov [rdi], rbx"], }
+    pub(super) const CASE: Case = Case {
+        name: "smap-write",
+        rule: "SMAP, a write to a page of ring 3 in ring 0: 0x3.",
+        needs: Needs::SMAP,
+        prepare: smap_page,
+        act: ACT,
+        events: &[Event { error_code: PFERR_PRESENT | PFERR_WRITE, ..FAULT }],
+        registers: DATA_FAULTED,
+        cancel: Cancel::Payload { payload: DATA, rflags: 0 },
+        ..Case::NEW
+    };
+}
+
+mod smap_ac {
+    use super::*;
+    act! {
+        name: "pfright.smap-ac",
+        set: ["movabs rdi, 0x18000000A58"],
+        armed: ["push 0x40002", "popfq"],
+        act: ["mov rbx, [rdi]"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "smap-ac",
+        rule: "SMAP, RFLAGS.AC and a read of a page of ring 3 in ring 0: nothing is raised.",
+        needs: Needs::SMAP,
+        flags: CaseFlags::CONFORMANCE,
+        prepare: || {
+            smap_page();
+            paging::set_window(0xA58, 0x5A5A_0A58);
+        },
+        act: ACT,
+        left: &Left { rflags: RFLAGS | AC, general: &[(General::Rbx, 0x5A5A_0A58)], ..Left::NEW },
+        ..Case::NEW
+    };
+}
+
+mod write_protect_off {
+    use super::*;
+    act! { name: "pfright.write-protect-off", set: ["movabs rdi, 0x18000000A58"], armed: [], act: ["mov [rdi], rbx"], }
+    pub(super) const CASE: Case = Case {
+        name: "write-protect-off",
+        rule: "CR0.WP = 0 and a write to a read-only page in ring 0: nothing is raised, and the write is done.",
+        flags: CaseFlags::CONFORMANCE,
+        prepare: || {
+            paging::set_own([TABLE, TABLE, TABLE, P | A | D]);
+            paging::set_window(0xA58, 0);
+            set_control(|cr0| cr0 & !WP, 0);
+        },
+        act: ACT,
+        results: &[Check { expected: 0x9A03_7603_5203_3103, read: || paging::window(0xA58) }],
+        ..Case::NEW
+    };
+}

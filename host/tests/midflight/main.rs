@@ -22,6 +22,7 @@ mod fred_series;
 mod guest_msrs;
 mod hostile;
 mod images_alone;
+mod iso;
 mod kernel_log;
 mod killed;
 mod known_issues;

@@ -7,6 +7,7 @@ mod disbelief;
 pub mod facts;
 pub mod finding;
 mod format;
+pub(crate) mod frame;
 pub(crate) mod human;
 mod json;
 mod junit;

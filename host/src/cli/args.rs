@@ -4,12 +4,14 @@ mod compare;
 mod groups;
 mod guest;
 mod on_kernel;
+mod report;
 
 pub(super) use compare::CompareArgs;
 use groups::BochsArgs;
 pub(super) use groups::{KnownArgs, PartArgs, StormArgs, WatchArgs};
 pub(super) use guest::{ResumeArgs, SaveArgs};
 pub(super) use on_kernel::OnKernelArgs;
+pub(super) use report::ReportArgs;
 
 use crate::machines::{MachineKind, MachineOptions};
 use crate::report::Format;
@@ -49,6 +51,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Print the ids of scenarios
     List(ListArgs),
+    /// Make one page of HTML of the results that `run --format json` wrote
+    Report(ReportArgs),
     /// Run every behaviour of the model and report which cases catch it
     Mutants(MutantsArgs),
     /// Stop every memory access of each delivery, alone and in pairs, on the model
@@ -85,7 +89,7 @@ impl Command {
     pub(super) fn ends_with_a_summary(&self) -> bool {
         match self {
             Self::Run(_) | Self::Mutants(_) | Self::Explore(_) | Self::Compare(_) => true,
-            Self::List(_) | Self::Trace(_) | Self::Save(_) | Self::Resume(_) => false,
+            Self::List(_) | Self::Trace(_) | Self::Report(_) | Self::Save(_) | Self::Resume(_) => false,
             Self::Doctor | Self::OnKernel(_) | Self::Nested(_) | Self::Migrate(_) => false,
             Self::Worker | Self::Destination => false,
         }

@@ -8,6 +8,7 @@ pub mod facts;
 pub mod finding;
 mod format;
 pub(crate) mod frame;
+pub(crate) mod html;
 pub(crate) mod human;
 mod json;
 mod junit;

@@ -11,7 +11,7 @@ use groups::BochsArgs;
 pub(super) use groups::{KnownArgs, PartArgs, StormArgs, WatchArgs};
 pub(super) use guest::{ResumeArgs, SaveArgs};
 pub(super) use on_kernel::OnKernelArgs;
-pub(super) use report::ReportArgs;
+pub(super) use report::{MatrixFormat, ReportArgs};
 
 use crate::machines::{MachineKind, MachineOptions};
 use crate::report::Format;
@@ -169,8 +169,11 @@ pub(crate) struct ListArgs {
 /// Options of `mutants`.
 #[derive(Args)]
 pub(crate) struct MutantsArgs {
-    /// Print docs/behaviours.md instead of the full matrix
-    #[arg(long)]
+    /// How to report
+    #[arg(long, value_enum, default_value = "human")]
+    pub(crate) format: MatrixFormat,
+    /// The same as `--format markdown`
+    #[arg(long, conflicts_with = "format")]
     pub(crate) markdown: bool,
     /// Run every scenario with the wrong behaviours too, not only a selection and what no wrong behaviour before has
     /// failed

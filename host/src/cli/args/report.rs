@@ -13,3 +13,14 @@ pub(crate) struct ReportArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 }
+
+/// How `mutants` reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum MatrixFormat {
+    /// For people, row by row
+    Human,
+    /// docs/behaviours.md
+    Markdown,
+    /// One page of HTML, as `midflight report` makes it of results
+    Html,
+}

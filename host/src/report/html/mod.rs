@@ -6,12 +6,14 @@
 //! | `detail` | what is shown of one result |
 //! | `read` | results read from JSON lines |
 //! | `run` | the page of results |
+//! | `mutants` | the page of the mutants matrix |
 //!
 //! `page.html`, `page.css` and `page.js` are what every page consists of. They put text into the page as text and nothing
 //! else, and the data as JSON in which no `<` stands.
 
 mod detail;
 mod interned;
+pub(crate) mod mutants;
 mod page;
 pub(crate) mod read;
 pub(crate) mod run;

@@ -3,23 +3,36 @@
 //! `target/images` may hold what an older tree built, or somebody's file: what has no source is left out.
 //! The directory that `MIDFLIGHT_IMAGES` names is the user's, who need not have the sources: all that it
 //! holds is embedded, but for hidden files. A warning names each file that is left out, and each source
-//! without an image. Without any image the build succeeds all the same: such a midflight says so.
+//! without an image. Without any image a release build builds them, and another build succeeds all the same: such a
+//! midflight says so.
+
+#[path = "build/images.rs"]
+mod images;
+#[path = "build/version.rs"]
+pub(crate) mod version;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::{env, fs, io};
 
-/// Where the sources of the images are, and where `make images` leaves these, from this crate.
-const SOURCES: &str = "../tests/src/bin";
-const IMAGES: &str = "../target/images";
+/// Where the sources of the images are, and where `make images` leaves these, from the workspace's directory.
+const SOURCES: &str = "tests/src/bin";
+const IMAGES: &str = "target/images";
 
-fn main() -> io::Result<()> {
+fn main() -> ExitCode {
+    match embed_images().and_then(|()| tell_version()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn embed_images() -> io::Result<()> {
     println!("cargo::rerun-if-env-changed=MIDFLIGHT_IMAGES");
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let chosen = match env::var_os("MIDFLIGHT_IMAGES") {
-        Some(directory) => choose(Path::new(&directory), None)?,
-        None => choose(&here.join(IMAGES), Some(&here.join(SOURCES)))?,
-    };
+    let chosen = chosen(&workspace())?;
     let mut table = String::from("&[\n");
     for file in &chosen.images {
         println!("cargo::rerun-if-changed={}", file.display());
@@ -34,6 +47,51 @@ fn main() -> io::Result<()> {
     }
     table.push_str("]\n");
     fs::write(Path::new(&variable("OUT_DIR")?).join("embedded_images.rs"), table)
+}
+
+fn chosen(root: &Path) -> io::Result<Chosen> {
+    if let Some(directory) = env::var_os("MIDFLIGHT_IMAGES") {
+        return choose(Path::new(&directory), None);
+    }
+    let sources = root.join(SOURCES);
+    let chosen = choose(&root.join(IMAGES), Some(&sources))?;
+    if !chosen.images.is_empty() || variable("PROFILE")? != "release" {
+        return Ok(chosen);
+    }
+    let (cargo, rustc) = (variable("CARGO")?, variable("RUSTC")?);
+    let scratch = variable("OUT_DIR")?;
+    let built = images::build(root, Path::new(&scratch), &cargo, &rustc).map_err(io::Error::other)?;
+    let mut built = built_of(&built, &sources)?;
+    // `make images` may follow.
+    built.watched.extend(chosen.watched);
+    Ok(built)
+}
+
+/// The images of all sources, where cargo has put them.
+fn built_of(built: &Path, sources: &Path) -> io::Result<Chosen> {
+    let images = files_of_rust(sources)?
+        .iter()
+        .map(|source| built.join(source.file_stem().unwrap_or_default()))
+        .collect();
+    Ok(Chosen { images, watched: Vec::new(), warnings: Vec::new() })
+}
+
+/// The version with its commit, as `--version` prints it, and the date of the source.
+fn tell_version() -> io::Result<()> {
+    println!("cargo::rerun-if-env-changed=SOURCE_DATE_EPOCH");
+    let source = version::Source::of(&workspace());
+    for file in &source.watched {
+        println!("cargo::rerun-if-changed={}", file.display());
+    }
+    let date =
+        version::date(env::var("SOURCE_DATE_EPOCH").ok().as_deref(), &source).map_err(io::Error::other)?;
+    println!("cargo::rustc-env=MIDFLIGHT_VERSION={}{}", variable("CARGO_PKG_VERSION")?, source.in_brackets());
+    println!("cargo::rustc-env=MIDFLIGHT_DATE={date}");
+    Ok(())
+}
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 /// What is embedded, and what is said about the rest.

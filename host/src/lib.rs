@@ -16,6 +16,7 @@
 //! | [`kernel_log`] | warnings of this host's kernel during a run |
 //! | [`bochs`] | what Bochs is given, and the disk from which its firmware loads a guest |
 //! | `process`, `bounded`, `ending` | child processes; the signals that end this one |
+//! | [`version`] | the version, the commit and the day of the source |
 //! | [`cli`] | the command line |
 
 #![forbid(unsafe_code)]
@@ -39,3 +40,4 @@ pub mod scenario;
 pub mod session;
 pub mod stops;
 pub mod stream;
+pub mod version;

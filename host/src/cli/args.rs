@@ -4,6 +4,7 @@ mod compare;
 mod groups;
 mod guest;
 mod on_kernel;
+mod package;
 mod report;
 
 pub(super) use compare::CompareArgs;
@@ -11,11 +12,13 @@ use groups::BochsArgs;
 pub(super) use groups::{KnownArgs, PartArgs, StormArgs, WatchArgs};
 pub(super) use guest::{ResumeArgs, SaveArgs};
 pub(super) use on_kernel::OnKernelArgs;
+pub(super) use package::{CompletionsArgs, ManArgs};
 pub(super) use report::{MatrixFormat, ReportArgs};
 
 use crate::machines::{MachineKind, MachineOptions};
 use crate::report::Format;
 use crate::scenario::DeliveryMode;
+use crate::version;
 use clap::{Args, Parser, Subcommand};
 use kvm::DEVICE;
 use std::ffi::OsString;
@@ -26,7 +29,8 @@ use std::time::Duration;
 #[derive(Parser)]
 #[command(
     name = "midflight",
-    version,
+    version = version::VERSION,
+    long_version = version::LONG,
     after_help = "Exit codes: 0 nothing failed; 1 a failure, a known issue that did not show, or a warning of this \
                   host's kernel; 2 an error of the harness or of its input."
 )]
@@ -75,6 +79,10 @@ pub(crate) enum Command {
     /// The former name of `on-kernel`
     #[command(hide = true, disable_help_flag = true)]
     Nested(RenamedArgs),
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
+    /// Print a manual page
+    Man(ManArgs),
     /// Run scenarios for a parent process
     #[command(hide = true)]
     Worker,
@@ -91,6 +99,7 @@ impl Command {
             Self::Run(_) | Self::Mutants(_) | Self::Explore(_) | Self::Compare(_) => true,
             Self::List(_) | Self::Trace(_) | Self::Report(_) | Self::Save(_) | Self::Resume(_) => false,
             Self::Doctor | Self::OnKernel(_) | Self::Nested(_) | Self::Migrate(_) => false,
+            Self::Completions(_) | Self::Man(_) => false,
             Self::Worker | Self::Destination => false,
         }
     }

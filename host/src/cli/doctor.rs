@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 pub(super) fn doctor(files: &[PathBuf], device: &Path, given: &Given) -> Result<u8, CliError> {
     let facts = kvm::facts(device);
     let mut output = stdout().lock();
-    writeln!(output, "midflight  {}", env!("CARGO_PKG_VERSION"))?;
+    writeln!(output, "midflight  {}", crate::version::VERSION)?;
     match images::load(files) {
         Ok(images) => {
             let names: Vec<_> = images.iter().map(|image| image.name.as_str()).collect();

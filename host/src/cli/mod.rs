@@ -17,6 +17,7 @@ mod machines;
 mod mounted;
 mod mutants;
 mod on_kernel;
+mod package;
 mod printer;
 mod progress;
 mod report;
@@ -68,6 +69,8 @@ pub fn main() -> ExitCode {
              `midflight save ID | ssh there midflight resume`"
                 .to_owned(),
         )),
+        Command::Completions(args) => package::completions(&args),
+        Command::Man(args) => package::man(&args),
         Command::Destination => guest::destination(),
         Command::Worker => serve(BufReader::new(stdin()), stdout()).map(|()| 0).map_err(CliError::from),
     };

@@ -29,7 +29,7 @@ pub struct HostFacts {
     /// Which FRED series this KVM was built with, such as `v9`: what no kernel says and the user states
     /// with `--host-fact`. Empty if it was not stated.
     pub fred_series: String,
-    /// midflight's version.
+    /// midflight's version, with the commit.
     pub midflight: String,
 }
 
@@ -48,7 +48,7 @@ impl HostFacts {
             int1: kvm::rip_after_int1().to_owned(),
             emulator: String::new(),
             fred_series: String::new(),
-            midflight: env!("CARGO_PKG_VERSION").to_owned(),
+            midflight: crate::version::VERSION.to_owned(),
         }
     }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 
 #[path = "../../build.rs"]
 #[expect(dead_code, clippy::print_stdout, reason = "a build script, whose main is not called here")]
-mod build_script;
+pub(crate) mod build_script;
 
 /// Sources `pf` and `db`, images built of both, and in `images` one of a source that is gone.
 struct Tree(PathBuf);

@@ -30,7 +30,7 @@ pub(super) fn run(
     let known = KnownIssues::default();
     let again = |_: &_| None;
     // Those of the kernel under test come with the first part's end.
-    let facts = HostFacts { midflight: env!("CARGO_PKG_VERSION").to_owned(), ..HostFacts::default() };
+    let facts = HostFacts { midflight: crate::version::VERSION.to_owned(), ..HostFacts::default() };
     let how = Reporting { format: args.format, known: &known, facts, again: &again, times: 1 };
     let mut printer = Printer::new(how, stdout().lock());
     printer.bar = progress_bar("kvm", meant.count);

@@ -110,6 +110,11 @@ test-scenarios: build
 docs/behaviours.md: build
 	$(MIDFLIGHT) mutants --markdown > $@
 
+# The catalogue of the cases, as committed; a test compares.
+.PHONY: docs/catalogue.md
+docs/catalogue.md: build
+	MIDFLIGHT_WRITE_CATALOGUE=1 $(STATIC) cargo test $(HOST_BUILD) -p midflight --test catalogue
+
 # What the behaviours of FRED series predict for hardware, as committed; a test compares.
 .PHONY: predictions.toml
 predictions.toml: build

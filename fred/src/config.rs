@@ -3,7 +3,7 @@
 use core::fmt;
 
 /// IA32_FRED_CONFIG. Its low two bits are not configuration but the *live* current stack level.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(transparent)]
 pub struct FredConfig(pub u64);
 
@@ -41,7 +41,7 @@ impl FredConfig {
     }
 }
 
-impl fmt::Debug for FredConfig {
+impl fmt::Display for FredConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -56,7 +56,7 @@ impl fmt::Debug for FredConfig {
 }
 
 /// IA32_FRED_STKLVLS: two bits for each vector 0..=31.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(transparent)]
 pub struct StackLevels(pub u64);
 
@@ -76,7 +76,7 @@ impl StackLevels {
     }
 }
 
-impl fmt::Debug for StackLevels {
+impl fmt::Display for StackLevels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#018x} (", self.0)?;
         let mut separator = "";
@@ -111,6 +111,6 @@ mod tests {
         assert_eq!((levels.level(14), levels.level(8), levels.level(13), levels.level(40)), (1, 3, 0, 0));
         assert_eq!(levels.with(14, 2).level(14), 2);
         assert_eq!(levels.with(32, 1), levels);
-        assert_eq!(std::format!("{levels:?}"), "0x0000000010030000 (vector 8: 3, vector 14: 1)");
+        assert_eq!(std::format!("{levels}"), "0x0000000010030000 (vector 8: 3, vector 14: 1)");
     }
 }

@@ -6,11 +6,11 @@ use crate::debug::{Dr6, names};
 use core::fmt;
 
 /// Event data of #PF: the faulting linear address, the value that CR2 receives too.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(transparent)]
 pub struct PageFaultData(pub u64);
 
-impl fmt::Debug for PageFaultData {
+impl fmt::Display for PageFaultData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#018x} (linear address)", self.0)
     }
@@ -20,7 +20,7 @@ impl fmt::Debug for PageFaultData {
 ///
 /// The format is that of a #DB exit qualification in VMX. Unlike DR6 it holds nothing of earlier
 /// #DBs, and bit 12 (an enabled breakpoint was hit) and bit 15 (BT) are not part of it.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(transparent)]
 pub struct DebugData(pub u64);
 
@@ -33,7 +33,7 @@ impl DebugData {
     pub const BD: u64 = Dr6::BD;
 }
 
-impl fmt::Debug for DebugData {
+impl fmt::Display for DebugData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#x} (", self.0)?;
         names(f, self.0 & Self::DEFINED, &crate::debug::DB_BITS)?;
@@ -45,7 +45,7 @@ impl fmt::Debug for DebugData {
 }
 
 /// Event data of #NM: what the fault established in IA32_XFD_ERR; 0 when CR0.TS or CR0.EM caused it.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(transparent)]
 pub struct DeviceNotAvailableData(pub u64);
 
@@ -54,7 +54,7 @@ impl DeviceNotAvailableData {
     pub const TILEDATA: u64 = 1 << 18;
 }
 
-impl fmt::Debug for DeviceNotAvailableData {
+impl fmt::Display for DeviceNotAvailableData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             0 => f.write_str("0x0 (CR0.TS or CR0.EM)"),
@@ -71,14 +71,14 @@ mod tests {
     #[test]
     fn debug_data_has_neither_bit_12_nor_bit_15() {
         assert_eq!(DebugData::DEFINED, 0x1_680F);
-        assert_eq!(std::format!("{:?}", DebugData(0x4001)), "0x4001 (B0|BS)");
-        assert_eq!(std::format!("{:?}", DebugData(0xE000)), "0xe000 (BD|BS, undefined 0x8000)");
+        assert_eq!(std::format!("{}", DebugData(0x4001)), "0x4001 (B0|BS)");
+        assert_eq!(std::format!("{}", DebugData(0xE000)), "0xe000 (BD|BS, undefined 0x8000)");
     }
 
     #[test]
     fn device_not_available_data_decodes() {
         assert_eq!(DeviceNotAvailableData::TILEDATA, 0x40000);
-        assert_eq!(std::format!("{:?}", DeviceNotAvailableData(0)), "0x0 (CR0.TS or CR0.EM)");
-        assert_eq!(std::format!("{:?}", PageFaultData(0x1000)), "0x0000000000001000 (linear address)");
+        assert_eq!(std::format!("{}", DeviceNotAvailableData(0)), "0x0 (CR0.TS or CR0.EM)");
+        assert_eq!(std::format!("{}", PageFaultData(0x1000)), "0x0000000000001000 (linear address)");
     }
 }

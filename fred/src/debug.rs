@@ -3,7 +3,7 @@
 use core::fmt;
 
 /// DR6. Two of its bits, [`RTM`](Self::RTM) and [`BLD`](Self::BLD), are active low: 1 means *no*.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(transparent)]
 pub struct Dr6(pub u64);
 
@@ -36,7 +36,7 @@ impl Default for Dr6 {
     }
 }
 
-impl fmt::Debug for Dr6 {
+impl fmt::Display for Dr6 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let happened = self.0 ^ Self::ACTIVE_LOW;
         write!(f, "{:#010x} (", self.0)?;
@@ -84,8 +84,19 @@ pub enum BreakOn {
     ReadWrite = 3,
 }
 
+impl fmt::Display for BreakOn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Execute => "execute",
+            Self::Write => "write",
+            Self::Io => "I/O",
+            Self::ReadWrite => "read or write",
+        })
+    }
+}
+
 /// DR7.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(transparent)]
 pub struct Dr7(pub u64);
 
@@ -129,12 +140,12 @@ impl Default for Dr7 {
     }
 }
 
-impl fmt::Debug for Dr7 {
+impl fmt::Display for Dr7 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#010x} (", self.0)?;
         let mut separator = "";
         for index in (0..4).filter(|index| self.enabled(*index)) {
-            write!(f, "{separator}{index}: {:?} {} bytes", self.break_on(index), self.length(index))?;
+            write!(f, "{separator}{index}: {} {} bytes", self.break_on(index), self.length(index))?;
             separator = ", ";
         }
         if self.0 & Self::GD != 0 {
@@ -153,9 +164,9 @@ mod tests {
     fn dr6_reset_reports_nothing() {
         assert_eq!(Dr6::RESET.0, 0xFFFF_0FF0);
         assert_eq!(Dr6::FIXED_1 | Dr6::ACTIVE_LOW, 0xFFFF_0FF0);
-        assert_eq!(std::format!("{:?}", Dr6::RESET), "0xffff0ff0 (none)");
-        assert_eq!(std::format!("{:?}", Dr6(0xFFFF_EFF1)), "0xffffeff1 (B0|BD|BS|BT)");
-        assert_eq!(std::format!("{:?}", Dr6(0xFFFE_07F0)), "0xfffe07f0 (BLD|RTM)");
+        assert_eq!(std::format!("{}", Dr6::RESET), "0xffff0ff0 (none)");
+        assert_eq!(std::format!("{}", Dr6(0xFFFF_EFF1)), "0xffffeff1 (B0|BD|BS|BT)");
+        assert_eq!(std::format!("{}", Dr6(0xFFFE_07F0)), "0xfffe07f0 (BLD|RTM)");
     }
 
     #[test]
@@ -164,7 +175,7 @@ mod tests {
         assert!(dr7.enabled(0) && dr7.enabled(1) && !dr7.enabled(2));
         assert_eq!((dr7.break_on(0), dr7.length(0)), (BreakOn::Write, 8));
         assert_eq!((dr7.break_on(1), dr7.length(1)), (BreakOn::ReadWrite, 4));
-        assert_eq!(std::format!("{:?}", Dr7(0x2401)), "0x00002401 (0: Execute 1 bytes, GD)");
-        assert_eq!(std::format!("{:?}", Dr7::RESET), "0x00000400 (none)");
+        assert_eq!(std::format!("{}", Dr7(0x2401)), "0x00002401 (0: execute 1 bytes, GD)");
+        assert_eq!(std::format!("{}", Dr7::RESET), "0x00000400 (none)");
     }
 }

@@ -1,5 +1,7 @@
 //! Event types (SDM vol. 3, "FRED event types") and vectors.
 
+use core::fmt;
+
 /// The event type, bits 51:48 of the frame's SS slot and bits 10:8 of VMX interruption information.
 ///
 /// 1 is reserved.
@@ -49,6 +51,20 @@ impl EventType {
             vector::BP | vector::OF => Self::SoftwareException,
             _ => Self::HardwareException,
         }
+    }
+}
+
+impl fmt::Display for EventType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ExternalInterrupt => "external interrupt",
+            Self::Nmi => "NMI",
+            Self::HardwareException => "hardware exception",
+            Self::SoftwareInterrupt => "software interrupt",
+            Self::PrivilegedSoftwareException => "privileged software exception",
+            Self::SoftwareException => "software exception",
+            Self::Other => "other event",
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use crate::event::{EventType, InvalidEventType};
 use core::fmt;
 
 /// The quadword at offset 0x10: CS selector and, above it, the state that ERETS and ERETU restore.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(transparent)]
 pub struct CsSlot(pub u64);
 
@@ -35,7 +35,7 @@ impl CsSlot {
     }
 }
 
-impl fmt::Debug for CsSlot {
+impl fmt::Display for CsSlot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#018x} (selector {:#x}, SL {}", self.0, self.selector(), self.stack_level())?;
         if self.wfe() {
@@ -46,7 +46,7 @@ impl fmt::Debug for CsSlot {
 }
 
 /// The quadword at offset 0x28: SS selector and, above it, what kind of event this is.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(transparent)]
 pub struct SsSlot(pub u64);
 
@@ -116,21 +116,21 @@ impl SsSlot {
     }
 }
 
-impl fmt::Debug for SsSlot {
+impl fmt::Display for SsSlot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#018x} (selector {:#x}, vector {}, ", self.0, self.selector(), self.vector())?;
         match self.event_type() {
-            Ok(event_type) => write!(f, "type {} {event_type:?}", event_type as u8)?,
+            Ok(event_type) => write!(f, "type {} {event_type}", event_type as u8)?,
             Err(InvalidEventType(number)) => write!(f, "type {number} invalid")?,
         }
         write!(f, ", length {}", self.instruction_length())?;
         for (bit, name) in [
             (Self::STI, "STI"),
-            (Self::SOFTWARE, "SOFTWARE"),
+            (Self::SOFTWARE, "software-initiated"),
             (Self::NMI, "NMI"),
-            (Self::ENCLAVE, "ENCLAVE"),
-            (Self::LONG_MODE, "LONG_MODE"),
-            (Self::NESTED, "NESTED"),
+            (Self::ENCLAVE, "enclave"),
+            (Self::LONG_MODE, "64-bit mode"),
+            (Self::NESTED, "nested"),
         ] {
             if self.has(bit) {
                 write!(f, ", {name}")?;
@@ -220,15 +220,15 @@ mod tests {
     }
 
     #[test]
-    fn debug_output_decodes() {
+    fn slots_are_written_in_words() {
         assert_eq!(
-            std::format!("{:?}", SsSlot(0x0203_000E_0000_0010)),
-            "0x0203000e00000010 (selector 0x10, vector 14, type 3 HardwareException, length 0, LONG_MODE)"
+            std::format!("{}", SsSlot(0x0203_000E_0000_0010)),
+            "0x0203000e00000010 (selector 0x10, vector 14, type 3 hardware exception, length 0, 64-bit mode)"
         );
         assert_eq!(
-            std::format!("{:?}", SsSlot(0x0801_0000_0000_0000)),
+            std::format!("{}", SsSlot(0x0801_0000_0000_0000)),
             "0x0801000000000000 (selector 0x0, vector 0, type 1 invalid, length 0, reserved 0x800000000000000)"
         );
-        assert_eq!(std::format!("{:?}", CsSlot(0x0001_0008)), "0x0000000000010008 (selector 0x8, SL 1)");
+        assert_eq!(std::format!("{}", CsSlot(0x0001_0008)), "0x0000000000010008 (selector 0x8, SL 1)");
     }
 }

@@ -5,6 +5,7 @@ mod groups;
 mod guest;
 mod on_kernel;
 mod package;
+mod report;
 
 pub(super) use compare::CompareArgs;
 use groups::BochsArgs;
@@ -12,6 +13,7 @@ pub(super) use groups::{KnownArgs, PartArgs, StormArgs, WatchArgs};
 pub(super) use guest::{ResumeArgs, SaveArgs};
 pub(super) use on_kernel::OnKernelArgs;
 pub(super) use package::{CompletionsArgs, ManArgs};
+pub(super) use report::{MatrixFormat, ReportArgs};
 
 use crate::machines::{MachineKind, MachineOptions};
 use crate::report::Format;
@@ -53,6 +55,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Print the ids of scenarios
     List(ListArgs),
+    /// Make one page of HTML of the results that `run --format json` wrote
+    Report(ReportArgs),
     /// Run every behaviour of the model and report which cases catch it
     Mutants(MutantsArgs),
     /// Stop every memory access of each delivery, alone and in pairs, on the model
@@ -93,7 +97,7 @@ impl Command {
     pub(super) fn ends_with_a_summary(&self) -> bool {
         match self {
             Self::Run(_) | Self::Mutants(_) | Self::Explore(_) | Self::Compare(_) => true,
-            Self::List(_) | Self::Trace(_) | Self::Save(_) | Self::Resume(_) => false,
+            Self::List(_) | Self::Trace(_) | Self::Report(_) | Self::Save(_) | Self::Resume(_) => false,
             Self::Doctor | Self::OnKernel(_) | Self::Nested(_) | Self::Migrate(_) => false,
             Self::Completions(_) | Self::Man(_) => false,
             Self::Worker | Self::Destination => false,
@@ -174,8 +178,11 @@ pub(crate) struct ListArgs {
 /// Options of `mutants`.
 #[derive(Args)]
 pub(crate) struct MutantsArgs {
-    /// Print docs/behaviours.md instead of the full matrix
-    #[arg(long)]
+    /// How to report
+    #[arg(long, value_enum, default_value = "human")]
+    pub(crate) format: MatrixFormat,
+    /// The same as `--format markdown`
+    #[arg(long, conflicts_with = "format")]
     pub(crate) markdown: bool,
     /// Run every scenario with the wrong behaviours too, not only a selection and what no wrong behaviour before has
     /// failed

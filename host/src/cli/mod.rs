@@ -7,6 +7,8 @@ mod again;
 mod args;
 mod compare;
 mod doctor;
+#[cfg(test)]
+mod documented;
 mod error;
 mod explore;
 mod guest;
@@ -20,6 +22,7 @@ mod on_kernel;
 mod package;
 mod printer;
 mod progress;
+mod report;
 mod resume;
 mod run;
 mod save;
@@ -51,6 +54,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Run(args) => run::run(&args, &cli.images, &cli.kvm, &given),
         Command::List(args) => list::list(&args, &cli.images),
+        Command::Report(args) => report::report(&args),
         Command::Mutants(args) => mutants::mutants(&args, &cli.images),
         Command::Explore(args) => explore::run(&args, &cli.images, &given),
         Command::Trace(args) => trace::trace(&args, &cli.images, &given),

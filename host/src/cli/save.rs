@@ -101,7 +101,7 @@ fn write(args: &SaveArgs, stream: &[u8]) -> io::Result<()> {
 }
 
 /// Writes a file atomically: it has no name until it is complete.
-fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
     let mut file = File::from(openat(CWD, directory, flags, Mode::from_raw_mode(0o666))?);

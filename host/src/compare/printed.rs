@@ -11,7 +11,7 @@ use crate::report::outcome::{Outcome, Report};
 use protocol::doorbell::Doorbell;
 
 /// The quadwords of a FRAME line, in its order, as places in [`QUADWORDS`]: the frame, CR2, DR6, IA32_XFD_ERR.
-pub(super) const PRINTED: [usize; 11] = [0, 1, 2, 3, 4, 5, 6, 7, 13, 14, 18];
+pub(crate) const PRINTED: [usize; 11] = [0, 1, 2, 3, 4, 5, 6, 7, 13, 14, 18];
 /// All of them.
 pub(super) const ALL: [usize; QUADWORDS.len()] = {
     let mut all = [0; QUADWORDS.len()];

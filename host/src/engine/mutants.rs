@@ -233,7 +233,8 @@ impl Row {
         Self { behaviour, totals: Totals::of(reports), kills, errors: errors.take(3).cloned().collect() }
     }
 
-    fn defect(&self) -> Option<String> {
+    /// What is wrong with the suite, or with the model, where this behaviour shows it.
+    pub(crate) fn defect(&self) -> Option<String> {
         let Self { behaviour, totals, kills, .. } = self;
         let name = behaviour.name;
         if totals.skip > 0 {

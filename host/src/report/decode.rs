@@ -16,7 +16,7 @@ pub(crate) fn decode(delivery: &Delivery, mode: DeliveryMode, image: &Image) -> 
     let frame = Frame::from_words(delivery.frame);
     let hex = |value: u64| format!("{value:#x}");
     let (cs, ss) = match mode {
-        DeliveryMode::Fred => (format!("{:?}", frame.cs), format!("{:?}", frame.ss)),
+        DeliveryMode::Fred => (frame.cs.to_string(), frame.ss.to_string()),
         DeliveryMode::Idt => (hex(frame.cs.0), hex(frame.ss.0)),
     };
     let number = u8::try_from(delivery.vector).unwrap_or(u8::MAX);
@@ -35,9 +35,9 @@ pub(crate) fn decode(delivery: &Delivery, mode: DeliveryMode, image: &Image) -> 
         hex(delivery.gs_base),
         hex(delivery.kernel_gs_base),
         hex(delivery.cr2),
-        format!("{:?}", Dr6(delivery.dr6)),
-        format!("{:?}", Dr7(delivery.dr7)),
-        format!("{:?}", FredConfig(delivery.fred_config)),
+        Dr6(delivery.dr6).to_string(),
+        Dr7(delivery.dr7).to_string(),
+        FredConfig(delivery.fred_config).to_string(),
         hex(delivery.xfd),
         hex(delivery.xfd_err),
         match vector::name(number) {
@@ -53,11 +53,12 @@ pub(crate) fn decode(delivery: &Delivery, mode: DeliveryMode, image: &Image) -> 
     std::array::from_fn(|_| words.next().unwrap_or_default())
 }
 
-fn event_data(number: u8, data: u64) -> String {
+/// Event data in words, of an event of this vector.
+pub(super) fn event_data(number: u8, data: u64) -> String {
     match number {
-        vector::PF => format!("{:?}", PageFaultData(data)),
-        vector::DB => format!("{:?}", DebugData(data)),
-        vector::NM => format!("{:?}", DeviceNotAvailableData(data)),
+        vector::PF => PageFaultData(data).to_string(),
+        vector::DB => DebugData(data).to_string(),
+        vector::NM => DeviceNotAvailableData(data).to_string(),
         _ => format!("{data:#x}"),
     }
 }

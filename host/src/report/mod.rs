@@ -7,6 +7,8 @@ mod disbelief;
 pub mod facts;
 pub mod finding;
 mod format;
+pub(crate) mod frame;
+pub(crate) mod html;
 pub(crate) mod human;
 mod json;
 mod junit;

@@ -63,8 +63,8 @@ fn the_first_difference_is_told_with_both_frames() {
     let arguments = ["soft", "--case", "int1", "--behaviour", "int1-retyped"];
     let lines = [
         "DIFFERENT: soft/int1:fred at Done",
-        "  ! SS                 model                 0x1205000100000010 (selector 0x10, vector 1, type 5 Privileged",
-        "model (int1-retyped)  0x0203000100000010 (selector 0x10, vector 1, type 3 HardwareException, length 0,",
+        "  ! SS                 model                 0x1205000100000010 (selector 0x10, vector 1, type 5 privileged",
+        "model (int1-retyped)  0x0203000100000010 (selector 0x10, vector 1, type 3 hardware exception, length 0,",
         "        RIP                soft.int1.last",
         "1 the same, 1 different, 0 with known",
         " compare soft --case int1 --delivery fred --machines 'model,model' --behaviour int1-retyped",

@@ -111,8 +111,7 @@ impl Judge<'_> {
             return None;
         }
         let issue = self.known(By::Judge, failed.into())?;
-        let of_deliveries =
-            failed.differences.iter().filter(|one| one.field.delivery() != Some(RETURNED));
+        let of_deliveries = failed.differences.iter().filter(|one| one.field.delivery() != Some(RETURNED));
         let judged: Option<HashSet<Judged>> = of_deliveries.map(|one| one.field.of_judge()).collect();
         let mut named = judged?;
         named.remove(&Judged::Result);
@@ -120,21 +119,25 @@ impl Judge<'_> {
             named.retain(|field| printed::PRINTED.iter().any(|at| QUADWORDS[*at].0 == Some(*field)));
         }
         // A delivery that never happened differs in all of its fields, and in what it writes; the judge reports one
-        // finding. Of a frame of another vector it compares what its own event has.
+        // finding. Of a frame of another vector, or at another instruction, it
+        // compares what its own event has.
         let [came, due] = [kvm, 1 - kvm].map(|side| marks[side].deliveries.len());
         let never_came = |field: Seen| match field {
             Seen::Captured { delivery, .. } => (came..due).contains(&delivery),
             Seen::Register(_) | Seen::Mailbox(_) | Seen::Doorbell => came < due && field.is_of_delivery(),
         };
-        let another_vector = |field: Seen| {
+        let another_event = |field: Seen| {
             let Seen::Captured { delivery, .. } = field else { return false };
-            let vector = Field::judged(Judged::Vector, u32::try_from(delivery).ok());
-            failed.differences.iter().any(|one| one.field == vector)
-                && field.of_judge().is_none_or(|judged| !named.contains(&judged))
+            let is_named = |judged: Judged| {
+                let named = Field::judged(judged, u32::try_from(delivery).ok());
+                failed.differences.iter().any(|one| one.field == named)
+            };
+            let is_another = is_named(Judged::Vector) || is_named(Judged::Rip);
+            is_another && field.of_judge().is_none_or(|judged| !named.contains(&judged))
         };
         let of_event = differences.iter().filter_map(|difference| match difference {
             MachineDifference::Number { field, .. } if field.is_left_by_judges() => None,
-            MachineDifference::Number { field, .. } if never_came(*field) || another_vector(*field) => None,
+            MachineDifference::Number { field, .. } if never_came(*field) || another_event(*field) => None,
             MachineDifference::Number { field, .. } => Some(field.of_judge()),
             MachineDifference::End(_) => Some(None),
         });

@@ -143,7 +143,7 @@ fn a_broken_list_is_refused_with_its_own_name_and_the_line() {
         (6, "expected = 0x10002", "bits = \"RG\", expected = 1", "`RFLAGS` has no bit `RG`"),
         (6, "expected = 0x10002", "bits = \"RF\", expected = 1", "a bit is expected as 0 or 1, and got as"),
         (3, FIELD, "", "it describes no failure"),
-        (7, "}]\n", "}]\nfinding = { kind = \"fred-not-set\" }\n", "either fields that differ or a finding"),
+        (7, "}]\n", "}]\nfinding = { kind = \"fred-not-set\" }\n", "or a finding, or a delivery that comes"),
         (6, FIELD, "failure = \"RFLAGS\"", "`failure` is not read any more: write `field = [{ name = "),
         (7, "{ kernel = [\"6.17.\", \"6.18.\"] }", "{}", "`host` names no fact"),
         (7, "kernel =", "colonel =", "there is no host fact `colonel`; there are vendor, kernel,"),

@@ -6,10 +6,12 @@
 //! comes and put the event into the queue itself, and the frame must be the same.
 
 use crate::general_registers::save_general;
-use crate::layout::{ACT_HEADROOM, ACT_STACK, PAGE};
+use crate::layout::{ACT_HEADROOM, ACT_STACK, MAILBOX, PAGE};
 use core::arch::{asm, global_asm};
+use core::mem::offset_of;
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use protocol::delivery::Delivery;
+use protocol::mailbox::{HostFlags, Mailbox};
 
 /// 1 in FRED mode: how an act gets to ring 3.
 pub static FRED_MODE: AtomicU8 = AtomicU8::new(0);
@@ -60,6 +62,14 @@ global_asm!(
     ".globl act_armed",
     "act_armed:",
     save_general!("armed"),
+    // As `report::ring` waits, with every register but RFLAGS and RSP as it is at the doorbell.
+    "test byte ptr [rip + {mailbox} + {host}], {HOLD}",
+    "jz 3f",
+    "mov [rip + {mailbox} + {waiting}], eax",
+    "2:",
+    "cmp dword ptr [rip + {mailbox} + {waiting}], 0",
+    "jne 2b",
+    "3:",
     "ret",
     ".globl act_leave",
     "act_leave:",
@@ -91,6 +101,10 @@ global_asm!(
     left = sym LEFT,
     left_xmm = sym LEFT_XMM,
     start = sym START,
+    mailbox = sym MAILBOX,
+    host = const offset_of!(Mailbox, host),
+    waiting = const offset_of!(Mailbox, waiting),
+    HOLD = const HostFlags::HOLD.bits(),
     stack = sym ACT_STACK,
     RSP = const PAGE - ACT_HEADROOM,
 );

@@ -2,6 +2,7 @@
 
 use crate::serial;
 use core::arch::asm;
+use core::sync::atomic::{Ordering::SeqCst, compiler_fence};
 use protocol::delivery::Delivery;
 use protocol::doorbell::Doorbell;
 use protocol::field::Field;
@@ -53,6 +54,7 @@ pub(crate) fn introduce() {
 /// Rings the doorbell. The general registers are 0 while it rings, that two machines can be compared there: what the
 /// compiler keeps in them may depend on the processor.
 pub(crate) fn ring(doorbell: Doorbell) {
+    hold(doorbell);
     // SAFETY: nobody but the host listens there; it reads and writes the mailbox while OUT lasts, which this block may
     // do as far as the compiler knows. RBX and RBP, which a block cannot name, are saved and restored.
     unsafe {
@@ -78,6 +80,18 @@ pub(crate) fn ring(doorbell: Doorbell) {
             inout("r14") 0_u64 => _,
             inout("r15") 0_u64 => _,
         );
+    }
+}
+
+/// Waits for a host that has nothing at the doorbell's port.
+fn hold(doorbell: Doorbell) {
+    if host().contains(HostFlags::HOLD) {
+        // The host reads and writes the mailbox while the guest waits.
+        compiler_fence(SeqCst);
+        set_mail!(waiting = doorbell.encode());
+        // No PAUSE: at each TCG takes the lock that QEMU's control channel waits for.
+        while mail!(waiting) != 0 {}
+        compiler_fence(SeqCst);
     }
 }
 

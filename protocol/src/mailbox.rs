@@ -38,6 +38,11 @@ pub struct Mailbox {
     pub mismatch_count: u32,
     /// How many of `disturbances` are filled in; written by the host.
     pub disturbance_count: u32,
+    /// Under [`HostFlags::HOLD`] the value of the doorbell at which the guest waits; 0 where it does not wait, and the
+    /// host writes 0 to let it continue.
+    pub waiting: u32,
+    /// 0.
+    pub reserved: u32,
     /// Why the verdict is skip or error, or why it is fail without a field: NUL-padded text.
     pub reason: [u8; 96],
     /// What the host rewrote, oldest first; written by the host.
@@ -70,6 +75,9 @@ bitflags::bitflags! {
         const PRESENT = 1 << 0;
         /// Print lines on the serial port all the same.
         const SERIAL = 1 << 1;
+        /// The host has nothing at the ports: before it rings, the guest writes the doorbell's value to
+        /// [`Mailbox::waiting`] and waits until that is 0 again. [`crate::port::INPUT`] reads as all ones.
+        const HOLD = 1 << 2;
     }
 }
 
@@ -115,6 +123,8 @@ impl Mailbox {
         compared: 0,
         mismatch_count: 0,
         disturbance_count: 0,
+        waiting: 0,
+        reserved: 0,
         reason: [0; 96],
         disturbances: [Disturbance { register: 0, phase: 0, value: 0 }; DISTURBANCES],
         deliveries: [Delivery::EMPTY; DELIVERIES],
@@ -131,7 +141,7 @@ mod tests {
 
     #[test]
     fn an_empty_mailbox_says_who_it_is() {
-        assert_eq!(&Mailbox::EMPTY.as_bytes()[..12], b"midmail\0\x03\0\0\0");
+        assert_eq!(&Mailbox::EMPTY.as_bytes()[..12], b"midmail\0\x04\0\0\0");
     }
 
     #[test]

@@ -15,6 +15,7 @@
 //! | [`report`] | outcomes, known issues, host facts: reports for people and programs |
 //! | [`kernel_log`] | warnings of this host's kernel during a run |
 //! | [`bochs`] | what Bochs is given, and the disk from which its firmware loads a guest |
+//! | [`qemu`] | a QEMU that is driven: held, saved, loaded again |
 //! | `process`, `bounded`, `ending` | child processes; the signals that end this one |
 //! | [`version`] | the version, the commit and the day of the source |
 //! | [`cli`] | the command line |
@@ -35,6 +36,7 @@ pub mod machines;
 pub mod migration;
 pub mod on_kernel;
 mod process;
+pub mod qemu;
 pub mod report;
 pub mod scenario;
 pub mod session;

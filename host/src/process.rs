@@ -48,6 +48,11 @@ impl MemoryFile {
         Ok(Self(file))
     }
 
+    /// The file itself.
+    pub(crate) fn file(&self) -> &File {
+        &self.0
+    }
+
     /// A path to it, for this process and its children, as long as this value lives.
     pub(crate) fn path(&self) -> String {
         format!("/proc/{}/fd/{}", process::id(), self.0.as_raw_fd())
@@ -90,7 +95,7 @@ pub(crate) enum ChildEvent {
 /// The meaning of a stream's bytes.
 type EventOf = fn(Vec<u8>) -> ChildEvent;
 
-/// A child process without standard input; killed and reaped when dropped.
+/// A child process; killed and reaped when dropped.
 pub(crate) struct Child {
     child: process::Child,
     /// Standard output and error, until closed, and what is made of their bytes.
@@ -106,8 +111,14 @@ impl Drop for Child {
 }
 
 impl Child {
-    pub(crate) fn start(mut command: Command) -> io::Result<Self> {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    /// Starts one without standard input.
+    pub(crate) fn start(command: Command) -> io::Result<Self> {
+        Self::start_with(command, Stdio::null())
+    }
+
+    /// Starts one with a standard input.
+    pub(crate) fn start_with(mut command: Command, input: Stdio) -> io::Result<Self> {
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
         die_with_parent(&mut command);
         let mut child = command.spawn()?;
         let mut streams: Vec<(File, EventOf)> = Vec::new();
@@ -118,6 +129,11 @@ impl Child {
             child.stderr.take().map(|pipe| (File::from(OwnedFd::from(pipe)), ChildEvent::Errors as _)),
         );
         Ok(Self { child, streams })
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Waits for the next event, until `deadline` at most.

@@ -1,5 +1,6 @@
 //! QEMU's monitor: asked where the guest is before a QEMU that is late is killed.
 
+use crate::qemu::vm::rip_in;
 use rustix::io::{FdFlags, fcntl_setfd};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -53,24 +54,9 @@ impl Monitor {
     }
 }
 
-/// The value after `RIP=`, once it is followed by something.
-fn rip_in(answer: &str) -> Option<u64> {
-    let (_, after) = answer.split_once("RIP=")?;
-    let (digits, _) = after.split_once(' ')?;
-    u64::from_str_radix(digits, 16).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_answer_is_read_when_it_is_whole() {
-        let answer = "R15=0000000000000000\r\nRIP=00000000001002f3 RFL=00000002 [-------]";
-        assert_eq!(rip_in(answer), Some(0x10_02F3));
-        assert_eq!(rip_in(&answer[..30]), None);
-        assert_eq!(rip_in("EIP=1 "), None);
-    }
 
     #[test]
     fn a_monitor_that_is_gone_says_nothing() {

@@ -1,0 +1,114 @@
+//! The event that a saved guest has in flight, as QEMU saves it.
+
+use super::saved::{Saved, SavedError};
+use ::vm::explain::{QueuedException, ShownQueue};
+
+/// An event in flight: `env` of `CPUX86State`, target/i386/cpu.h of QEMU. `Default` is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InFlight {
+    /// The vector of an exception: injected, or pending where QEMU saves that it is.
+    pub exception: Option<u8>,
+    /// Whether that exception is saved as pending.
+    pub pending: bool,
+    /// Its error code, if it has one; 0 where QEMU does not save it.
+    pub error_code: Option<u32>,
+    /// The vector of an interrupt.
+    pub interrupt: Option<u8>,
+    /// Whether that is one of INT n.
+    pub soft: bool,
+    /// An NMI whose delivery has begun.
+    pub nmi_injected: bool,
+    /// An NMI that waits: in KVM, or in QEMU, which has not given it to its accelerator yet.
+    pub nmi_pending: bool,
+}
+
+/// `CPU_INTERRUPT_NMI` of target/i386/cpu.h.
+const CPU_INTERRUPT_NMI: u64 = 0x200;
+
+impl InFlight {
+    /// What is in flight in `saved`. Fails where this QEMU does not say.
+    pub fn of(saved: &Saved) -> Result<Self, SavedError> {
+        let field = |name: &'static str| saved.get(name, 0).ok_or(SavedError::NoField(name));
+        // Fields that QEMU saves only where they are not 0, or that this version does not know.
+        let option = |name: &str| saved.get(name, 0).unwrap_or(0);
+        let has_error_code = field("env.has_error_code")? != 0;
+        let exception = vector(field("env.exception_nr")?);
+        Ok(Self {
+            exception,
+            pending: option("env.exception_pending") != 0,
+            error_code: (exception.is_some() && has_error_code).then(|| option(ERROR_CODE) as u32),
+            interrupt: vector(field("env.interrupt_injected")?),
+            soft: field("env.soft_interrupt")? != 0,
+            nmi_injected: field("env.nmi_injected")? != 0,
+            nmi_pending: field("env.nmi_pending")? != 0
+                || field("interrupt_request")? & CPU_INTERRUPT_NMI != 0,
+        })
+    }
+
+    /// Puts an exception into `saved` as injected. Fails where this QEMU has no field for it.
+    pub fn put_exception(saved: &mut Saved, vector: u8, error_code: Option<u32>) -> Result<(), SavedError> {
+        saved.set("env.exception_nr", 0, vector.into())?;
+        saved.set("env.has_error_code", 0, error_code.is_some().into())?;
+        match error_code {
+            Some(code) if saves_error_code(saved) => saved.set(ERROR_CODE, 0, code.into()),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// As the uAPI shows a queue.
+    pub fn queue(&self) -> ShownQueue {
+        ShownQueue {
+            exception: self.exception.map(|vector| QueuedException {
+                vector,
+                pending: self.pending.into(),
+                injected: (!self.pending).into(),
+                error_code: self.error_code,
+                payload: None,
+            }),
+            interrupt: self.interrupt,
+            nmi_injected: self.nmi_injected.into(),
+            nmi_pending: self.nmi_pending.into(),
+            ..ShownQueue::default()
+        }
+    }
+}
+
+const ERROR_CODE: &str = "env.error_code";
+
+/// Whether this QEMU saves an exception's error code: no released one does, as it seems.
+pub fn saves_error_code(saved: &Saved) -> bool {
+    saved.get(ERROR_CODE, 0).is_some()
+}
+
+/// -1 is none.
+fn vector(number: u64) -> Option<u8> {
+    u8::try_from(number).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::saved::tests::stream;
+    use super::*;
+
+    #[test]
+    fn what_is_in_flight_is_found() {
+        let of = |exception, error, request| {
+            InFlight::of(&Saved::read(stream(exception, error, request)).unwrap()).unwrap()
+        };
+        assert_eq!(of(-1, 1, 0), InFlight::default());
+        let fault = InFlight { exception: Some(14), error_code: Some(0), ..InFlight::default() };
+        assert_eq!(of(14, 1, 0), fault);
+        assert_eq!(fault.queue().exception.map(|one| (one.vector, one.injected)), Some((14, 1)));
+        assert_eq!(of(-1, 0, 0x200), InFlight { nmi_pending: true, ..InFlight::default() });
+        assert_eq!(of(-1, 0, 0x2), InFlight::default());
+    }
+
+    #[test]
+    fn an_exception_is_put() {
+        let mut saved = Saved::read(stream(-1, 0, 0)).unwrap();
+        InFlight::put_exception(&mut saved, 13, Some(0x40)).unwrap();
+        let found = InFlight::of(&saved).unwrap();
+        assert_eq!((found.exception, found.error_code), (Some(13), Some(0)), "it has no place for the code");
+        assert!(!saves_error_code(&saved));
+    }
+}

@@ -8,7 +8,7 @@ mod package;
 mod report;
 
 pub(super) use compare::CompareArgs;
-use groups::BochsArgs;
+use groups::{BochsArgs, QemuArgs};
 pub(super) use groups::{KnownArgs, PartArgs, StormArgs, WatchArgs};
 pub(super) use guest::{ResumeArgs, SaveArgs};
 pub(super) use on_kernel::OnKernelArgs;
@@ -129,6 +129,9 @@ pub(crate) struct RunArgs {
     /// Which Bochs.
     #[command(flatten)]
     pub(crate) bochs: BochsArgs,
+    /// Which QEMU.
+    #[command(flatten)]
+    pub(crate) qemu: QemuArgs,
     /// A feature that the host must have, else the run is an error: kvm, qemu, bochs, fred, xfd, amx
     #[arg(long, value_name = "NEED,…", value_delimiter = ',')]
     pub(crate) require: Vec<String>,
@@ -154,7 +157,8 @@ pub(crate) struct RunArgs {
 impl RunArgs {
     /// What it says of machines.
     pub(super) fn machine_options<'a>(&'a self, kvm: &'a Path) -> MachineOptions<'a> {
-        MachineOptions { kvm, behaviour: self.behaviour.as_deref(), bochs: self.bochs.options() }
+        let (bochs, qemu) = (self.bochs.options(), self.qemu.options());
+        MachineOptions { kvm, behaviour: self.behaviour.as_deref(), bochs, qemu }
     }
 }
 

@@ -4,7 +4,7 @@ use super::{CliError, Given, mounted};
 use crate::engine::asker::Asker;
 use crate::engine::questions::{Question, StopSupport};
 use crate::images;
-use crate::machines::{BochsOptions, Described, Description, MachineKind, MachineOptions};
+use crate::machines::{BochsOptions, Described, Description, MachineKind, MachineOptions, QemuOptions};
 use kvm::{self, Facts, KvmFacts};
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
@@ -28,7 +28,8 @@ pub(super) fn doctor(files: &[PathBuf], device: &Path, given: &Given) -> Result<
     let modules = if facts.modules.is_empty() { "none loaded".to_owned() } else { facts.modules.join(" ") };
     writeln!(output, "kvm        {modules}")?;
     for kind in MachineKind::ALL {
-        let options = MachineOptions { kvm: device, behaviour: None, bochs: BochsOptions::default() };
+        let (bochs, qemu) = (BochsOptions::default(), QemuOptions::default());
+        let options = MachineOptions { kvm: device, behaviour: None, bochs, qemu };
         let machine = kind.described(&options).map_err(CliError::Usage)?;
         match machine.doctor() {
             Some(says) => writeln!(output, "{:10} {says}", machine.to_string())?,

@@ -2,7 +2,9 @@
 
 use super::CliError;
 use crate::engine::plan::met_needs;
-use crate::machines::{Described, Description, MachineKind, MachineOptions, Opened, Unavailable};
+use crate::machines::{
+    Described, Description, MachineKind, MachineOptions, Opened, QemuOptions, Unavailable,
+};
 use std::cell::OnceCell;
 
 /// Every machine, each opened when it is first needed.
@@ -32,11 +34,12 @@ impl Machines {
     /// Every machine as `--machine` and what else is said of machines have it.
     pub(super) fn of(machine: Option<MachineKind>, asked: MachineOptions<'_>) -> Result<Self, CliError> {
         let chosen = machine.or(MachineKind::implied(&asked));
-        asked.bochs.check(chosen.as_slice()).map_err(CliError::Usage)?;
+        asked.check(chosen.as_slice()).map_err(CliError::Usage)?;
         let candidate = |kind| -> Result<Candidate, String> {
             let behaviour = asked.behaviour.filter(|_| chosen == Some(kind));
-            let description = kind.described(&MachineOptions { behaviour, ..asked })?;
-            let must = chosen == Some(kind) || kind == MachineKind::Bochs && asked.bochs.is_given();
+            let must = chosen == Some(kind) || asked.names_one(kind);
+            let qemu = if must { asked.qemu } else { QemuOptions::UNASKED };
+            let description = kind.described(&MachineOptions { behaviour, qemu, ..asked })?;
             Ok(Candidate { kind, must, description, opened: OnceCell::new() })
         };
         let all =

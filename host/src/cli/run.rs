@@ -10,8 +10,8 @@ use super::printer::{Printer, Reporting};
 use super::select::{Selected, select};
 use super::{CliError, Given, mounted};
 use crate::ending;
-use crate::engine::RunOptions;
 use crate::engine::plan::with_delivery;
+use crate::engine::{self, RunOptions};
 use crate::image::{DeliveryMode, Image};
 use crate::images;
 use crate::machines::{Described, Description};
@@ -121,7 +121,7 @@ impl<'m> Planned<'m> {
     fn of(machines: &'m Machines, scenarios: Selected) -> Self {
         let order = scenarios.iter().map(|(_, scenario)| scenario.clone()).zip(0..).collect();
         let on = machines.chosen().map(|machine| {
-            let takes = |(_, scenario): &&(usize, Scenario)| takes(&machine.description, scenario);
+            let takes = |(_, scenario): &&(usize, Scenario)| takes(machine, scenario);
             (machine, scenarios.iter().filter(takes).cloned().collect())
         });
         Self { on: on.collect(), order }
@@ -143,9 +143,15 @@ impl<'m> Planned<'m> {
 }
 
 /// Whether a scenario is for a machine at all. One that boots each image once, without a host that could stop
-/// it, is for the cold ones.
-fn takes(machine: &Description, scenario: &Scenario) -> bool {
-    let quirks = machine.quirks();
+/// it, is for the cold ones; so is a QEMU that was not asked for, whose other scenarios take minutes.
+fn takes(machine: &Candidate, scenario: &Scenario) -> bool {
+    let quirks = machine.description.quirks();
     let boots = scenario.delivery == DeliveryMode::Idt || quirks.boots_fred;
-    quirks.stops || scenario.plan == Plan::Cold && boots
+    let boots = boots && scenario.plan == Plan::Cold;
+    match &machine.description {
+        Description::Qemu(_) if machine.must => engine::qemu::plan::takes(scenario),
+        Description::Kvm(_) | Description::Model(_) | Description::Qemu(_) | Description::Bochs(_) => {
+            quirks.stops || boots
+        }
+    }
 }

@@ -17,13 +17,13 @@ use std::time::Instant;
 /// What one boot is for.
 #[derive(Debug)]
 pub(crate) struct Boot<'a> {
-    image: &'a Image,
-    delivery: DeliveryMode,
-    /// Cold scenarios of that image and delivery.
+    pub(crate) image: &'a Image,
+    pub(crate) delivery: DeliveryMode,
+    /// Scenarios of that image and delivery.
     pub(crate) scenarios: Vec<&'a Scenario>,
 }
 
-/// The boots that cold scenarios take, in the order of the images.
+/// The boots that scenarios take, in the order of the images.
 pub(crate) fn boots<'a>(images: &'a [Image], scenarios: &'a [(usize, Scenario)]) -> Vec<Boot<'a>> {
     let of = |image: usize, delivery| {
         let mine = scenarios.iter().filter(move |(index, one)| *index == image && one.delivery == delivery);
@@ -39,13 +39,11 @@ pub(crate) fn boots<'a>(images: &'a [Image], scenarios: &'a [(usize, Scenario)])
     each.filter(|boot| !boot.scenarios.is_empty()).collect()
 }
 
-/// Boots images on the cores there are, and hands over their reports as they come, until told to stop or a signal
-/// ends this process. `name` is what reports call the machine.
+/// Runs what each boot is for on the cores there are, and hands over the reports as they come, until told to stop or
+/// a signal ends this process.
 pub(crate) fn run_all(
-    emulator: &dyn Emulator,
-    name: &str,
     boots: &[Boot<'_>],
-    options: &RunOptions,
+    run: impl Fn(&Boot<'_>) -> Vec<Report> + Sync,
     mut done: impl FnMut(Vec<Report>) -> ControlFlow<()>,
 ) {
     let next = AtomicUsize::new(0);
@@ -53,10 +51,10 @@ pub(crate) fn run_all(
     let threads = thread::available_parallelism().map_or(1, usize::from).min(boots.len());
     thread::scope(|scope| {
         for _ in 0..threads {
-            let (send, next) = (send.clone(), &next);
+            let (send, next, run) = (send.clone(), &next, &run);
             scope.spawn(move || {
                 while let Some(boot) = boots.get(next.fetch_add(1, Relaxed)) {
-                    if send.send(run(emulator, name, boot, options)).is_err() {
+                    if send.send(run(boot)).is_err() {
                         break;
                     }
                 }
@@ -73,8 +71,9 @@ pub(crate) fn run_all(
     });
 }
 
-/// Boots an image and reports on its scenarios. The timeout is for the whole boot.
-fn run(emulator: &dyn Emulator, name: &str, boot: &Boot<'_>, options: &RunOptions) -> Vec<Report> {
+/// Boots an image and reports on its scenarios, which are cold. The timeout is for the whole boot; `name` is what
+/// reports call the machine.
+pub(crate) fn run(emulator: &dyn Emulator, name: &str, boot: &Boot<'_>, options: &RunOptions) -> Vec<Report> {
     let Boot { image, delivery, scenarios } = boot;
     let start = Instant::now();
     let ran = emulator.boot(image, &format!("delivery={delivery} frames=1"), start + options.timeout);

@@ -15,6 +15,7 @@
 //! | `explore` | every memory access of a delivery as a stop |
 //! | `mutants` | every behaviour of the model against every scenario |
 //! | `emulator` | an image under an external emulator, all its cases in one boot |
+//! | [`qemu`] | scenarios in a QEMU that is driven |
 
 pub(crate) mod asker;
 pub(crate) mod disturb;
@@ -25,6 +26,7 @@ pub(crate) mod mutants;
 pub(crate) mod options;
 pub mod plan;
 pub(crate) mod pool;
+pub(crate) mod qemu;
 pub mod questions;
 pub(crate) mod repeat;
 pub mod runner;

@@ -1,6 +1,7 @@
 //! The properties of each machine.
 
 use super::emulator::Emulator;
+use super::qemu::{Accelerator, TriedQemu};
 use std::fmt;
 use std::path::Path;
 use vm::Machine;
@@ -14,6 +15,29 @@ pub struct MachineOptions<'a> {
     pub behaviour: Option<&'a str>,
     /// Which Bochs.
     pub bochs: BochsOptions<'a>,
+    /// Which QEMU.
+    pub qemu: QemuOptions<'a>,
+}
+
+/// Which QEMU, where a command line says it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct QemuOptions<'a> {
+    /// The program.
+    pub program: Option<&'a Path>,
+    /// The program that migrated guests continue in.
+    pub destination: Option<&'a Path>,
+    /// How they run the guest's code.
+    pub accelerator: Option<Accelerator>,
+}
+
+impl QemuOptions<'_> {
+    /// A QEMU that nobody asks for: this host's KVM has a machine of its own.
+    pub const UNASKED: Self = Self { program: None, destination: None, accelerator: Some(Accelerator::Tcg) };
+
+    /// Whether it says anything.
+    pub fn is_given(&self) -> bool {
+        self.program.is_some() || self.destination.is_some() || self.accelerator.is_some()
+    }
 }
 
 /// Which Bochs, where a command line says it.
@@ -83,12 +107,15 @@ pub enum Opened {
     Machine(Box<dyn Machine>),
     /// One that boots images by itself.
     Emulator(Box<dyn Emulator>),
+    /// A QEMU, which also stops guests and migrates them by itself.
+    Qemu(Box<TriedQemu>),
 }
 
 impl fmt::Debug for Opened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Machine(machine) => f.debug_tuple("Machine").field(&machine.name()).finish(),
+            Self::Qemu(qemu) => f.debug_tuple("Qemu").field(&qemu.version).finish(),
             Self::Emulator(emulator) => f.debug_tuple("Emulator").field(&emulator.version()).finish(),
         }
     }

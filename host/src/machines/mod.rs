@@ -24,7 +24,7 @@ pub mod narrowed;
 pub mod qemu;
 pub mod transcript;
 
-pub use described::{BochsOptions, Described, MachineOptions, Opened, Quirks, Unavailable};
+pub use described::{BochsOptions, Described, MachineOptions, Opened, QemuOptions, Quirks, Unavailable};
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -101,20 +101,32 @@ impl MachineKind {
     }
 }
 
-impl BochsOptions<'_> {
-    /// Refuses to be given where other machines were chosen; without any, all are meant.
+impl MachineOptions<'_> {
+    /// The kinds of which it says which one is meant, and by which options.
+    fn given(&self) -> impl Iterator<Item = (MachineKind, &'static str)> {
+        let bochs = (self.bochs.is_given(), MachineKind::Bochs, "--bochs and --bochs-cpu");
+        let qemu = (self.qemu.is_given(), MachineKind::Qemu, "--qemu, --qemu-destination and --accel");
+        [bochs, qemu].into_iter().filter(|(given, _, _)| *given).map(|(_, kind, options)| (kind, options))
+    }
+
+    /// Whether it says of this kind which one is meant: that one must be there.
+    pub fn names_one(&self, kind: MachineKind) -> bool {
+        self.given().any(|(of, _)| of == kind)
+    }
+
+    /// Refuses options for a machine that is not run where others were chosen; without any, all are meant.
     ///
     /// # Errors
     /// A sentence.
     pub fn check(&self, chosen: &[MachineKind]) -> Result<(), String> {
-        if self.is_given() && !chosen.is_empty() && !chosen.contains(&MachineKind::Bochs) {
-            let names: Vec<_> = chosen.iter().map(|kind| kind.quirks().name).collect();
-            return Err(format!(
-                "--bochs and --bochs-cpu are for bochs, which is not run with {}",
-                names.join(", ")
-            ));
+        match self.given().find(|(kind, _)| !chosen.is_empty() && !chosen.contains(kind)) {
+            None => Ok(()),
+            Some((kind, options)) => {
+                let names: Vec<_> = chosen.iter().map(|kind| kind.quirks().name).collect();
+                let (name, names) = (kind.quirks().name, names.join(", "));
+                Err(format!("{options} are for {name}, which is not run with {names}"))
+            }
         }
-        Ok(())
     }
 }
 
@@ -141,7 +153,9 @@ impl Description {
     pub fn machine(&self) -> Result<Box<dyn Machine>, Unavailable> {
         match self.open()? {
             Opened::Machine(machine) => Ok(machine),
-            Opened::Emulator(_) => Err(Unavailable(format!("the guests of {self} cannot be stopped"))),
+            Opened::Emulator(_) | Opened::Qemu(_) => {
+                Err(Unavailable(format!("the guests of {self} cannot be stopped")))
+            }
         }
     }
 }
@@ -178,8 +192,12 @@ mod tests {
     #[test]
     fn every_kind_is_listed_has_a_name_of_its_own_and_travels_as_data() {
         let mut listed = MachineKind::ALL.to_vec();
-        let options =
-            MachineOptions { kvm: Path::new("/dev/kvm"), behaviour: None, bochs: BochsOptions::default() };
+        let options = MachineOptions {
+            kvm: Path::new("/dev/kvm"),
+            behaviour: None,
+            bochs: BochsOptions::default(),
+            qemu: QemuOptions::default(),
+        };
         for kind in MachineKind::value_variants() {
             assert!(listed.contains(kind), "{kind:?} is not in MachineKind::ALL");
             listed.retain(|one| one != kind);
@@ -200,6 +218,7 @@ mod tests {
             kvm: Path::new("/dev/kvm"),
             behaviour: Some("stock"),
             bochs: BochsOptions::default(),
+            qemu: QemuOptions::default(),
         };
         assert_eq!(MachineKind::implied(&options), Some(MachineKind::Model));
         assert_eq!(MachineKind::Model.described(&options).unwrap().to_string(), "model (stock)");

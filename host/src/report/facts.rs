@@ -65,8 +65,8 @@ impl HostFacts {
     }
 
     /// The facts that known-issues.toml may name.
-    pub const NAMES: [&'static str; 7] =
-        ["vendor", "kernel", "kvm_module", "nested", "int1", "emulator", "fred_series"];
+    pub const NAMES: [&'static str; 8] =
+        ["vendor", "kernel", "kvm_module", "nested", "int1", "emulator", "accelerator", "fred_series"];
 
     /// Takes a fact, `NAME=VALUE`, that only the user can know.
     /// Fails with a sentence when it is no such fact.
@@ -93,6 +93,9 @@ impl HostFacts {
             "nested" => !self.nested.is_empty() && self.nested.starts_with(value),
             "int1" => self.int1 == value,
             "emulator" => self.emulator.split(EMULATORS).any(|emulator| emulator.starts_with(value)),
+            "accelerator" => self.emulator.split(EMULATORS).any(|emulator| {
+                emulator.split(", ").any(|part| part.strip_prefix("accelerator ") == Some(value))
+            }),
             // What was stated of a KVM without FRED is wrong.
             "fred_series" => self.kvm_fred && self.fred_series == value,
             _ => false,
@@ -177,6 +180,8 @@ mod tests {
         emulators.add_emulator("Bochs x86 Emulator 2.7 (tigerlake)");
         assert!(emulators.holds("emulator", "QEMU") && emulators.holds("emulator", "Bochs x86 Emulator 2."));
         assert!(!emulators.holds("emulator", "Emulator"));
+        emulators.add_emulator("QEMU emulator version 11.1, accelerator tcg, machine microvm, CPU max");
+        assert!(emulators.holds("accelerator", "tcg") && !emulators.holds("accelerator", "t"));
         assert!(facts.holds("vendor", "AuthenticAMD") && !facts.holds("colour", "blue"));
     }
 }

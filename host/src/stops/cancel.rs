@@ -174,11 +174,15 @@ fn write_side_effects(session: &mut Session<'_>, event: &image::Cancel) -> Resul
         }
         vector::DB => {
             let mut regs = session.vcpu.debug_regs()?;
-            regs.dr6 =
-                (regs.dr6 & !Dr6::B | Dr6::ACTIVE_LOW | event.payload) ^ (event.payload & Dr6::ACTIVE_LOW);
+            regs.dr6 = dr6_with(regs.dr6, event.payload);
             regs.dr7 &= !Dr7::GD;
             set::debug_regs(session.vcpu.as_mut(), &regs)
         }
         _ => Ok(()),
     }
+}
+
+/// DR6 after a #DB with this payload: `kvm_deliver_exception_payload`.
+pub(crate) fn dr6_with(dr6: u64, payload: u64) -> u64 {
+    (dr6 & !Dr6::B | Dr6::ACTIVE_LOW | payload) ^ (payload & Dr6::ACTIVE_LOW)
 }

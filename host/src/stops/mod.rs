@@ -26,7 +26,7 @@ mod abandon;
 mod access;
 pub mod action;
 mod block;
-mod cancel;
+pub(crate) mod cancel;
 pub mod cut;
 pub(crate) mod event_return;
 mod evict;

@@ -3,16 +3,20 @@
 use crate::binary::{directory, files, program};
 use crate::marked::{MARK, marked, number, soon};
 use fastrand::Rng;
+use midflight::machines::qemu::{Qemu, TRY};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
 /// Command lines that are killed: all that start other processes or leave the machine that they began on.
-const VICTIMS: [&[&str]; 2] = [
+const ON_KVM: [&[&str]; 2] = [
     // Probes in a worker, then has a worker for each processor.
     &["run", "*:idt:*", "--machine", "kvm", "--repeat", "10"],
     &["run", "pf/*:idt:storm:migrate", "--machine", "kvm", "--storm-cuts", "100000"],
 ];
+/// The same where a QEMU is driven: it migrates guests to other QEMUs.
+const IN_QEMU: [&[&str]; 1] =
+    [&["run", "*:idt:none", "--machine", "qemu", "--accel", "tcg", "--repeat", "10"]];
 /// How long each lasts at least.
 const LASTS: Duration = Duration::from_secs(2);
 
@@ -29,15 +33,18 @@ fn nothing_is_left_of_a_driver_that_is_killed() {
     let seed = number("MIDFLIGHT_KILL_SEED", 1);
     let kills = number("MIDFLIGHT_KILLS", 100);
     println!("MIDFLIGHT_KILL_SEED={seed} MIDFLIGHT_KILLS={kills}");
-    if !Path::new(kvm::DEVICE).exists() {
-        println!("skipped, nothing tested: there is no KVM here");
+    let mut victims = Vec::new();
+    victims.extend(ON_KVM.iter().filter(|_| Path::new(kvm::DEVICE).exists()));
+    victims.extend(IN_QEMU.iter().filter(|_| Qemu::default().tried(TRY).is_ok()));
+    if victims.is_empty() {
+        println!("skipped, nothing tested: there is neither KVM nor QEMU here");
         return;
     }
     let mut random = Rng::with_seed(seed);
     let directory = directory("killed");
     let (mut running, mut with_children) = (0, 0);
     for kill in 0..kills {
-        let victim = VICTIMS[random.usize(..VICTIMS.len())];
+        let victim = victims[random.usize(..victims.len())];
         let after = Duration::from_micros(random.u64(..LASTS.as_micros() as u64));
         let mark = format!("killed-{}-{kill}", std::process::id());
         let mut child = start(victim, &directory, &mark);

@@ -1,6 +1,6 @@
 //! Options of `compare`.
 
-use super::groups::{BochsArgs, KnownArgs};
+use super::groups::{BochsArgs, KnownArgs, QemuArgs};
 use super::seconds;
 use crate::machines::MachineKind;
 use crate::report::compare::CompareFormat;
@@ -23,6 +23,9 @@ pub(crate) struct CompareArgs {
     /// Which Bochs.
     #[command(flatten)]
     pub(crate) bochs: BochsArgs,
+    /// Which QEMU.
+    #[command(flatten)]
+    pub(crate) qemu: QemuArgs,
     /// Only this delivery
     #[arg(long)]
     pub(crate) delivery: Option<DeliveryMode>,

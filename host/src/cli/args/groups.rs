@@ -3,7 +3,8 @@
 use super::number_of_seconds;
 use crate::cli::error::CliError;
 use crate::image::Image;
-use crate::machines::{BochsOptions, Description, MachineKind, MachineOptions};
+use crate::machines::qemu::Accelerator;
+use crate::machines::{BochsOptions, Description, MachineKind, MachineOptions, QemuOptions};
 use crate::scenario::{self, Partition, Scenario};
 use crate::stops::storm::StormBounds;
 use clap::Args;
@@ -28,8 +29,8 @@ impl OnArgs {
         kvm: &Path,
         otherwise: impl FnOnce() -> MachineKind,
     ) -> Result<Description, CliError> {
-        let bochs = BochsOptions::default();
-        let asked = MachineOptions { kvm, behaviour: self.behaviour.as_deref(), bochs };
+        let (bochs, qemu) = (BochsOptions::default(), QemuOptions::default());
+        let asked = MachineOptions { kvm, behaviour: self.behaviour.as_deref(), bochs, qemu };
         let kind = self.machine.or(MachineKind::implied(&asked)).unwrap_or_else(otherwise);
         if !kind.quirks().stops {
             let names: Vec<_> = MachineKind::names(|quirks| quirks.stops).collect();
@@ -58,6 +59,31 @@ impl BochsArgs {
     /// As machines take them.
     pub(crate) fn options(&self) -> BochsOptions<'_> {
         BochsOptions { program: self.bochs.as_deref(), cpu: self.bochs_cpu.as_deref() }
+    }
+}
+
+/// Which QEMU.
+#[derive(Args)]
+pub(crate) struct QemuArgs {
+    /// The QEMU to use, which must be there then; default: the one in PATH, if there is one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) qemu: Option<PathBuf>,
+    /// The QEMU that migrated guests continue in; default: the same
+    #[arg(long, value_name = "FILE")]
+    pub(crate) qemu_destination: Option<PathBuf>,
+    /// How QEMU runs guests; default: kvm where that works
+    #[arg(long)]
+    pub(crate) accel: Option<Accelerator>,
+}
+
+impl QemuArgs {
+    /// As machines take them.
+    pub(crate) fn options(&self) -> QemuOptions<'_> {
+        QemuOptions {
+            program: self.qemu.as_deref(),
+            destination: self.qemu_destination.as_deref(),
+            accelerator: self.accel,
+        }
     }
 }
 

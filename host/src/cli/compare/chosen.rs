@@ -18,9 +18,9 @@ pub(super) fn pair(args: &CompareArgs, kvm: &Path) -> Result<Pair, CliError> {
         return Err(CliError::Usage(what));
     };
     let behaviour = args.behaviour.as_deref();
-    let bochs = args.bochs.options();
-    bochs.check(&args.machines).map_err(CliError::Usage)?;
-    let implied = MachineKind::implied(&MachineOptions { kvm, behaviour, bochs });
+    let asked = MachineOptions { kvm, behaviour, bochs: args.bochs.options(), qemu: args.qemu.options() };
+    asked.check(&args.machines).map_err(CliError::Usage)?;
+    let implied = MachineKind::implied(&asked);
     let describe = |kind: MachineKind, behaviour| {
         if args.migrate && !kind.quirks().stops {
             let names: Vec<_> = MachineKind::names(|quirks| quirks.stops).collect();
@@ -30,7 +30,7 @@ pub(super) fn pair(args: &CompareArgs, kvm: &Path) -> Result<Pair, CliError> {
             );
             return Err(CliError::Usage(what));
         }
-        kind.described(&MachineOptions { kvm, behaviour, bochs }).map_err(CliError::Usage)
+        kind.described(&MachineOptions { behaviour, ..asked }).map_err(CliError::Usage)
     };
     // The behaviour is for the one machine that has some, and for the second one where both have.
     let of = |kind: MachineKind, is_second: bool| {

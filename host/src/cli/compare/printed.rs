@@ -6,6 +6,7 @@ use crate::compare::Comparison;
 use crate::compare::excuse::Excuses;
 use crate::compare::observe::Observations;
 use crate::compare::printed::observations;
+use crate::engine::emulator::Boot;
 use crate::engine::job::Job;
 use crate::engine::options::RunOptions;
 use crate::engine::plan::met_needs;
@@ -45,6 +46,10 @@ impl Comparing<'_> {
     fn seen_on(&mut self, on: &Description, scenarios: &[(usize, Scenario)]) -> Result<Seen, CliError> {
         let reports = match on.open()? {
             Opened::Machine(machine) => self.on_machine(on, machine.as_ref(), scenarios)?,
+            Opened::Qemu(qemu) => {
+                self.facts.add_emulator(&qemu.version);
+                self.on_emulator(on, qemu.as_ref(), scenarios)
+            }
             Opened::Emulator(emulator) => {
                 self.facts.add_emulator(emulator.version());
                 self.on_emulator(on, emulator.as_ref(), scenarios)
@@ -90,16 +95,12 @@ impl Comparing<'_> {
             Report::new(scenario, name, None).concluded(Outcome::Skip, why)
         };
         let mut reports: Vec<Report> = unable.iter().map(skip).collect();
-        emulator::run_all(
-            emulator,
-            name,
-            &emulator::boots(self.images, &able),
-            &self.with_frames(),
-            |more| {
-                reports.extend(more);
-                ControlFlow::Continue(())
-            },
-        );
+        let (boots, options) = (emulator::boots(self.images, &able), self.with_frames());
+        let run = |boot: &Boot<'_>| emulator::run(emulator, name, boot, &options);
+        emulator::run_all(&boots, run, |more| {
+            reports.extend(more);
+            ControlFlow::Continue(())
+        });
         reports
     }
 

@@ -6,11 +6,13 @@ use crate::cli::printer::Printer;
 use crate::cli::progress::progress_bar;
 use crate::cli::select::Selected;
 use crate::ending;
+use crate::engine::emulator::Boot;
 use crate::engine::plan::met_needs;
-use crate::engine::{Job, RunOptions, asker, emulator, pool};
+use crate::engine::{Job, RunOptions, asker, emulator, pool, qemu};
 use crate::image::Image;
 use crate::kernel_log::KernelLog;
 use crate::machines::emulator::Emulator;
+use crate::machines::qemu::TriedQemu;
 use crate::machines::{Described, Description, Opened};
 use crate::report::Report;
 use crate::scenario::Scenario;
@@ -46,6 +48,7 @@ impl<W: Write> MachineRuns<'_, W> {
         match machine.opened() {
             Ok(Opened::Machine(machine)) => self.on_machine(description, machine.as_ref(), scenarios),
             Ok(Opened::Emulator(emulator)) => self.on_emulator(description, emulator.as_ref(), scenarios),
+            Ok(Opened::Qemu(qemu)) => self.on_qemu(description, qemu, scenarios),
             Err(_) if ending::signal().is_some() => Ok(()),
             Err(error) if machine.must => Err(error.clone().into()),
             Err(error) => self.skip_all(scenarios, description.quirks().name, &error.to_string()),
@@ -88,23 +91,59 @@ impl<W: Write> MachineRuns<'_, W> {
     ) -> Result<(), CliError> {
         let name = description.quirks().name;
         self.printer.how.facts.add_emulator(emulator.version());
+        let able = self.able(name, scenarios, |_, scenario| emulator.lacks(scenario.delivery))?;
+        self.in_boots(name, &able, |boot, options| emulator::run(emulator, name, boot, options))
+    }
+
+    fn on_qemu(
+        &mut self,
+        description: &Description,
+        qemu: &TriedQemu,
+        scenarios: &[(usize, Scenario)],
+    ) -> Result<(), CliError> {
+        let name = description.quirks().name;
+        self.printer.how.facts.add_emulator(&qemu.version);
+        let able = self.able(name, scenarios, |image, scenario| qemu::plan::lacks(qemu, image, scenario))?;
+        self.in_boots(name, &able, |boot, options| qemu::run(qemu, name, boot, options))
+    }
+
+    /// The scenarios that nothing speaks against; the others are skipped.
+    fn able(
+        &mut self,
+        machine: &str,
+        scenarios: &[(usize, Scenario)],
+        lacks: impl Fn(&Image, &Scenario) -> Option<String>,
+    ) -> Result<Selected, CliError> {
         let mut able = Vec::new();
         for (index, scenario) in scenarios {
-            match emulator.lacks(scenario.delivery) {
+            match lacks(&self.images[*index], scenario) {
                 None => able.push((*index, scenario.clone())),
-                Some(why) => self.skip(scenario, name, &why)?,
+                Some(why) => self.skip(scenario, machine, &why)?,
             }
         }
-        let boots = emulator::boots(self.images, &able);
+        Ok(able)
+    }
+
+    fn in_boots(
+        &mut self,
+        machine: &str,
+        scenarios: &[(usize, Scenario)],
+        run: impl Fn(&Boot<'_>, &RunOptions) -> Vec<Report> + Sync,
+    ) -> Result<(), CliError> {
+        let boots = emulator::boots(self.images, scenarios);
         let Self { options, repeat, printer, .. } = self;
-        printer.bar = progress_bar(name, able.len() * *repeat as usize);
+        printer.bar = progress_bar(machine, scenarios.len() * *repeat as usize);
         let mut printed = Ok(());
         for _ in 0..*repeat {
-            emulator::run_all(emulator, name, &boots, options, |reports| {
-                printer.bar.inc(reports.len() as u64);
-                printed = reports.into_iter().try_for_each(|report| printer.ran(report));
-                if printed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-            });
+            emulator::run_all(
+                &boots,
+                |boot| run(boot, options),
+                |reports| {
+                    printer.bar.inc(reports.len() as u64);
+                    printed = reports.into_iter().try_for_each(|report| printer.ran(report));
+                    if printed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+                },
+            );
             if printed.is_err() || ending::signal().is_some() {
                 break;
             }

@@ -1,50 +1,58 @@
-//! QEMU as a machine, in its simplest form: an external process that boots one image.
+//! QEMU as a machine: driven over QMP, it boots images, saves guests and loads them.
 //!
-//! No snapshots and no stops: the image runs alone, judges its cases itself and prints a line for
-//! each. The verdicts are taken from those lines *and* from the process's exit code, and a run in
+//! An image also runs alone in it, as on bare metal: it judges its cases itself and prints a line for
+//! each. The verdicts are taken from those lines *and* from the process's exit code then, and a run in
 //! which the two disagree is an error.
 //!
 //! | module | holds |
 //! |---|---|
+//! | `driven` | a QEMU that is driven |
 //! | `error` | why a run has no verdicts |
 //! | `monitor` | asks a QEMU that is late where its guest is |
 //! | `process` | the child process |
 //! | `tried` | whether the program that was found is a QEMU that runs guests |
 
+mod driven;
 mod error;
 mod monitor;
 mod process;
 mod tried;
 
-use super::described::{Described, MachineOptions, Opened, Quirks, Unavailable, no_behaviour};
+use super::described::{Described, MachineOptions, Opened, QemuOptions, Quirks, Unavailable, no_behaviour};
 use super::emulator::{BootError, Emulator};
 use super::transcript::{self, ImageRun};
 use crate::image::{DeliveryMode, Image};
 use crate::process::MemoryFile;
+use clap::ValueEnum;
+pub use driven::Side;
 pub use error::{PROGRAM, QemuError};
 use monitor::Monitor;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 pub use tried::{TRY, TriedQemu};
 
 /// How QEMU runs the guest's code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum, strum::Display)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Accelerator {
-    /// In software, with every feature it has: `-cpu max`.
+    /// In software
     Tcg,
-    /// On /dev/kvm, with the default CPU model: `-cpu host` and `-cpu max` abort on some KVMs.
+    /// On /dev/kvm
     Kvm,
 }
 
 impl Accelerator {
-    fn arguments(self) -> &'static [&'static str] {
-        match self {
-            Self::Tcg => &["-accel", "tcg", "-cpu", "max"],
-            Self::Kvm => &["-accel", "kvm"],
-        }
+    /// `-cpu max` has every feature. On a KVM it aborts QEMU in some places, so it is asked for where it has FRED.
+    fn cpu(self, fred: bool) -> Option<&'static str> {
+        (self == Self::Tcg || fred).then_some("max")
+    }
+
+    fn arguments(self, fred: bool) -> Vec<String> {
+        let cpu = self.cpu(fred).map(|model| ["-cpu".to_owned(), model.to_owned()]);
+        ["-accel".to_owned(), self.to_string()].into_iter().chain(cpu.into_iter().flatten()).collect()
     }
 }
 
@@ -57,20 +65,32 @@ pub(super) static QUIRKS: Quirks =
 pub struct Qemu {
     /// The program, looked for in PATH.
     pub program: PathBuf,
-    /// How it runs the guest's code.
-    pub accelerator: Accelerator,
+    /// The program that migrated guests continue in, if it is another.
+    pub destination: Option<PathBuf>,
+    /// How both run the guest's code: the first that works.
+    pub accelerators: Vec<Accelerator>,
 }
 
 impl Default for Qemu {
     fn default() -> Self {
-        Self { program: PROGRAM.into(), accelerator: Accelerator::Tcg }
+        Self { program: PROGRAM.into(), destination: None, accelerators: vec![Accelerator::Tcg] }
     }
 }
 
 impl Qemu {
     pub(super) fn asked(asked: &MachineOptions<'_>) -> Result<Self, String> {
         no_behaviour(&QUIRKS, asked)?;
-        Ok(Self::default())
+        let QemuOptions { program, destination, accelerator } = asked.qemu;
+        let accelerators = match accelerator {
+            Some(accelerator) => vec![accelerator],
+            // QEMU knows one KVM device.
+            None if asked.kvm == Path::new(kvm::DEVICE) && asked.kvm.exists() => {
+                vec![Accelerator::Kvm, Accelerator::Tcg]
+            }
+            None => vec![Accelerator::Tcg],
+        };
+        let program = program.unwrap_or(Path::new(PROGRAM)).to_owned();
+        Ok(Self { program, destination: destination.map(Path::to_owned), accelerators })
     }
 }
 
@@ -87,7 +107,7 @@ impl Described for Qemu {
 
     fn open(&self) -> Result<Opened, Unavailable> {
         let tried = self.tried(TRY).map_err(|error| Unavailable(error.to_string()))?;
-        Ok(Opened::Emulator(Box::new(tried)))
+        Ok(Opened::Qemu(Box::new(tried)))
     }
 
     fn doctor(&self) -> Option<String> {
@@ -105,7 +125,8 @@ impl Emulator for TriedQemu {
     }
 
     fn lacks(&self, delivery: DeliveryMode) -> Option<String> {
-        (delivery == DeliveryMode::Fred).then(|| format!("{} has no FRED here", self.version))
+        let lacks = delivery == DeliveryMode::Fred && !self.fred;
+        lacks.then(|| format!("{} has no FRED here", self.version))
     }
 
     fn boot(&self, image: &Image, append: &str, deadline: Instant) -> Result<ImageRun, BootError> {
@@ -117,7 +138,7 @@ impl TriedQemu {
     fn run(&self, image: &[u8], append: &str, deadline: Instant) -> Result<ImageRun, QemuError> {
         let file = MemoryFile::new(image).map_err(process::system("handing the image to QEMU"))?;
         let monitor = Monitor::new().map_err(process::system("making a socket for QEMU's monitor"))?;
-        let mut arguments = arguments(&file.path(), append, self.accelerator);
+        let mut arguments = arguments(&file.path(), append, self.processor());
         arguments.extend(monitor.arguments());
         let ended = process::run(&self.program, &arguments, Some(monitor), deadline)?;
         let Some(exit) = ended.status.code().and_then(transcript::exit_of) else {
@@ -132,11 +153,18 @@ impl TriedQemu {
 }
 
 /// microvm boots fastest, and has nothing that could disturb a test.
-fn arguments(kernel: &str, append: &str, accelerator: Accelerator) -> Vec<String> {
-    let mut arguments = vec!["-machine", "microvm"];
-    arguments.extend(accelerator.arguments());
-    arguments.extend(["-m", "64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]);
-    arguments.extend(["-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]);
+fn arguments(kernel: &str, append: &str, processor: Vec<String>) -> Vec<String> {
+    let mut arguments = vec!["-machine".to_owned(), "microvm".to_owned()];
+    arguments.extend(processor);
+    arguments.extend(["-m", "64", "-serial", "stdio"].map(str::to_owned));
+    arguments.extend(quiet(kernel, append));
+    arguments
+}
+
+/// An image, and nothing that is not needed.
+fn quiet(kernel: &str, append: &str) -> Vec<String> {
+    let mut arguments = vec!["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"];
+    arguments.extend(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]);
     arguments.extend(["-kernel", kernel, "-append", append]);
     arguments.into_iter().map(str::to_owned).collect()
 }
@@ -147,10 +175,11 @@ mod tests {
 
     #[test]
     fn the_command_line_is_the_documented_one() {
-        let line = arguments("IMAGE", "delivery=idt", Accelerator::Tcg).join(" ");
+        let line = arguments("IMAGE", "delivery=idt", Accelerator::Tcg.arguments(false)).join(" ");
         assert!(line.starts_with("-machine microvm -accel tcg -cpu max "), "{line}");
         assert!(line.ends_with("-kernel IMAGE -append delivery=idt"), "{line}");
-        assert!(!arguments("IMAGE", "", Accelerator::Kvm).contains(&"-cpu".to_owned()));
+        assert_eq!(Accelerator::Kvm.arguments(false), ["-accel", "kvm"]);
+        assert_eq!(Accelerator::Kvm.arguments(true), ["-accel", "kvm", "-cpu", "max"]);
     }
 
     #[test]

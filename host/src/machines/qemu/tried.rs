@@ -2,11 +2,11 @@
 //! instructions and ends as that guest says. One that does not is no machine to blame a guest on.
 
 use super::process::run;
-use super::{Accelerator, Qemu, QemuError, arguments, process};
+use super::{Accelerator, PROGRAM, Qemu, QemuError, arguments, process};
 use crate::process::MemoryFile;
 use protocol::exit::ImageExit;
 use protocol::port::EXIT;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How long a QEMU may take for each of the two: a busy host needs a second or two.
@@ -16,8 +16,13 @@ pub const TRY: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TriedQemu {
     pub(super) program: PathBuf,
-    pub(super) accelerator: Accelerator,
-    /// The first line of `--version`.
+    /// What migrated guests continue in.
+    pub(super) destination: PathBuf,
+    /// How it runs the guest's code.
+    pub accelerator: Accelerator,
+    /// Whether its CPU model `max` has FRED.
+    pub fred: bool,
+    /// The first line of `--version`, and what it is run with.
     pub version: String,
 }
 
@@ -27,58 +32,93 @@ impl Qemu {
     /// # Errors
     /// [`QemuError::Missing`], or [`QemuError::Unusable`] with what it did instead.
     pub fn tried(&self, limit: Duration) -> Result<TriedQemu, QemuError> {
-        let program = crate::process::find(&self.program).ok_or(QemuError::Missing)?;
-        let mut qemu = TriedQemu { program, accelerator: self.accelerator, version: String::new() };
-        qemu.version = qemu.says_version(limit)?;
-        qemu.boots(limit)?;
-        Ok(qemu)
+        let mut source = self.tried_one(&self.program, limit)?;
+        let Some(destination) = &self.destination else { return Ok(source) };
+        let like_the_source = Self { accelerators: vec![source.accelerator], ..self.clone() };
+        let destination = like_the_source.tried_one(destination, limit)?;
+        source.fred &= destination.fred;
+        source.version = format!("{}; destination {}", source.version, destination.version);
+        source.destination = destination.program;
+        Ok(source)
+    }
+
+    fn tried_one(&self, program: &Path, limit: Duration) -> Result<TriedQemu, QemuError> {
+        let program = crate::process::find(program).ok_or_else(|| match program == Path::new(PROGRAM) {
+            true => QemuError::Missing,
+            false => unusable_because(program, "it is no program that can be run".to_owned()),
+        })?;
+        let line = says_version(&program, limit)?;
+        let mut first = None;
+        for accelerator in &self.accelerators {
+            let (program, destination, version) = (program.clone(), program.clone(), String::new());
+            let mut qemu =
+                TriedQemu { program, destination, accelerator: *accelerator, fred: false, version };
+            match qemu.boots(limit) {
+                Ok(()) => {
+                    qemu.fred = qemu.offers_fred(limit);
+                    let cpu = accelerator.cpu(qemu.fred).unwrap_or("(default)");
+                    qemu.version = format!("{line}, accelerator {accelerator}, machine microvm, CPU {cpu}");
+                    return Ok(qemu);
+                }
+                Err(error) => first = first.or(Some(error)),
+            }
+        }
+        Err(first.unwrap_or(QemuError::Missing))
     }
 }
 
-impl TriedQemu {
-    /// First line of `--version`.
-    fn says_version(&self, limit: Duration) -> Result<String, QemuError> {
-        let ended = run(&self.program, &["--version".into()], None, Instant::now() + limit);
-        let ended = ended.map_err(|error| self.unusable("--version", &error, limit))?;
-        let line = ended.output.lines().next().unwrap_or_default().trim();
-        if !ended.status.success() || line.is_empty() {
-            let said =
-                if line.is_empty() { "printed nothing".to_owned() } else { format!("printed: {line}") };
-            return Err(self
-                .unusable_because(format!("run with --version it {said}, and ended with {}", ended.status)));
-        }
-        Ok(line.to_owned())
+/// First line of `--version`.
+fn says_version(program: &Path, limit: Duration) -> Result<String, QemuError> {
+    let ended = run(program, &["--version".into()], None, Instant::now() + limit);
+    let ended = ended.map_err(|error| unusable(program, "--version", &error, limit))?;
+    let line = ended.output.lines().next().unwrap_or_default().trim();
+    if !ended.status.success() || line.is_empty() {
+        let said = if line.is_empty() { "printed nothing".to_owned() } else { format!("printed: {line}") };
+        let why = format!("run with --version it {said}, and ended with {}", ended.status);
+        return Err(unusable_because(program, why));
     }
+    Ok(line.to_owned())
+}
 
+impl TriedQemu {
     /// Boots [`guest`], as images are booted.
     fn boots(&self, limit: Duration) -> Result<(), QemuError> {
         let file = MemoryFile::new(&guest()).map_err(process::system("handing a guest to QEMU"))?;
-        let arguments = arguments(&file.path(), "", self.accelerator);
+        let arguments = arguments(&file.path(), "", self.processor());
         let ended = run(&self.program, &arguments, None, Instant::now() + limit);
-        let ended = ended.map_err(|error| self.unusable("a guest that ends at once", &error, limit))?;
+        let ended =
+            ended.map_err(|error| unusable(&self.program, "a guest that ends at once", &error, limit))?;
         if ended.status.code() == Some(ImageExit::Pass.qemu_code()) {
             return Ok(());
         }
         let says = ended.errors.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("(nothing)");
-        Err(self.unusable_because(format!(
-            "given a guest that ends at once it ended with {} instead; it says: {says}",
+        let accelerator = self.accelerator;
+        let why = format!(
+            "given a guest that ends at once it ended with {} instead (accelerator {accelerator}); it says: {says}",
             ended.status
-        )))
+        );
+        Err(unusable_because(&self.program, why))
     }
 
-    fn unusable(&self, given: &str, error: &QemuError, limit: Duration) -> QemuError {
-        self.unusable_because(match error {
-            QemuError::Timeout { .. } => {
-                format!("given {given} it did not end within {} s and was killed", limit.as_secs_f64())
-            }
-            QemuError::TooMuchOutput { limit } => format!("given {given} it printed more than {limit} bytes"),
-            other => other.to_string(),
-        })
+    /// How it is told what runs the guest's code.
+    pub(super) fn processor(&self) -> Vec<String> {
+        self.accelerator.arguments(self.fred)
     }
+}
 
-    fn unusable_because(&self, why: String) -> QemuError {
-        QemuError::Unusable { program: self.program.display().to_string(), why }
-    }
+fn unusable(program: &Path, given: &str, error: &QemuError, limit: Duration) -> QemuError {
+    let why = match error {
+        QemuError::Timeout { .. } => {
+            format!("given {given} it did not end within {} s and was killed", limit.as_secs_f64())
+        }
+        QemuError::TooMuchOutput { limit } => format!("given {given} it printed more than {limit} bytes"),
+        other => other.to_string(),
+    };
+    unusable_because(program, why)
+}
+
+fn unusable_because(program: &Path, why: String) -> QemuError {
+    QemuError::Unusable { program: program.display().to_string(), why }
 }
 
 /// Where the guest is loaded and entered.

@@ -2,6 +2,7 @@
 
 use super::fields::DescribedField;
 use super::late;
+use crate::machines::MachineKind;
 use crate::report::{Cited, Difference, Finding, HostFacts, Report};
 use crate::scenario::{Action, Scenario, pattern};
 use std::collections::BTreeMap;
@@ -110,7 +111,16 @@ impl Entry {
 
     /// Whether it is about this failure, on this host.
     pub(super) fn explains(&self, of: Of<'_>, failure: Failure<'_>, facts: &HostFacts) -> bool {
-        self.concerns(of, facts) && self.describes(failure)
+        (self.concerns(of, facts) || self.concerns_its_kvm(of, facts)) && self.describes(failure)
+    }
+
+    /// Whether it is about the KVM by which QEMU runs guests. It need not show there: another user space, and another
+    /// CPU model.
+    fn concerns_its_kvm(&self, of: Of<'_>, facts: &HostFacts) -> bool {
+        let (qemu, kvm) = (MachineKind::Qemu.quirks().name, MachineKind::Kvm.quirks().name);
+        of.machine == qemu
+            && facts.holds("accelerator", "kvm")
+            && self.concerns(Of { machine: kvm, ..of }, facts)
     }
 
     /// Whether it describes all of a failure, and nothing more.

@@ -1,0 +1,233 @@
+//! One scenario.
+
+use super::guests::{Guests, arm, expect};
+use super::synthesis;
+use super::trouble::Trouble;
+use crate::engine::RunOptions;
+use crate::engine::runner::conclude;
+use crate::engine::verdict;
+use crate::image::Case;
+use crate::machines::qemu::Side;
+use crate::qemu::error::VmError;
+use crate::qemu::in_flight::{InFlight, saves_error_code};
+use crate::qemu::saved::Saved;
+use crate::qemu::vm::QemuVm;
+use crate::report::{AtCut, Finding, Outcome, Report};
+use crate::scenario::{Action, Place, Plan, Scenario};
+use crate::stops::{Proof, Stop};
+use protocol::disturbance::Disturbance;
+use protocol::doorbell::Doorbell;
+use protocol::mailbox::Mailbox;
+use protocol::note::CaseFlags;
+use std::mem::offset_of;
+use std::time::Instant;
+use zerocopy::IntoBytes;
+
+/// Runs one scenario.
+pub(super) fn run(guests: &mut Guests<'_>, name: &str, scenario: &Scenario, options: &RunOptions) -> Report {
+    let start = Instant::now();
+    let mut report = Report::new(scenario, name, None);
+    let Some((index, case)) = guests.image.case(&scenario.case) else {
+        let why = format!("image {} has no case {}", guests.image.name, scenario.case);
+        return report.concluded(Outcome::Error, Finding::program(why));
+    };
+    let deadline = start + options.timeout;
+    let mut attempt = Attempt { guests, case, index, scenario, options, report: &mut report, deadline };
+    match attempt.run() {
+        Ok(()) => {}
+        Err(Trouble::NotArmed(mailbox)) => attempt.judge_unarmed(&mailbox),
+        Err(trouble) => {
+            let (outcome, why) = trouble.meaning(guests.image, options.timeout);
+            (report.outcome, report.why) = (outcome, Some(why));
+        }
+    }
+    conclude(report, start)
+}
+
+struct Attempt<'r, 'g> {
+    guests: &'r mut Guests<'g>,
+    case: &'r Case,
+    index: u16,
+    scenario: &'r Scenario,
+    options: &'r RunOptions,
+    /// What is known of it so far.
+    report: &'r mut Report,
+    deadline: Instant,
+}
+
+impl Attempt<'_, '_> {
+    fn run(&mut self) -> Result<(), Trouble> {
+        match self.scenario.plan {
+            Plan::Cold => {
+                let vm = self.guests.take(self.deadline)?;
+                let vm = self.run_case(vm)?;
+                self.keep(vm);
+                Ok(())
+            }
+            Plan::None => {
+                let saved = self.guests.saved_at_ready(self.deadline)?;
+                let mut vm = self.guests.load(Side::Destination, &saved, self.deadline)?;
+                vm.run(self.deadline)?;
+                self.run_case(vm).map(drop)
+            }
+            Plan::Cut(Stop::Cancel(_), action) => self.cancel(action),
+            Plan::Cut(Stop::Evict(place), _) => self.evict(place.0),
+            Plan::Cut(stop, _) => Err(Trouble::lacks(format!("QEMU does not offer {stop}"))),
+        }
+    }
+
+    /// A guest that waits at `Done` serves the next case; one that has ended does not.
+    fn keep(&mut self, vm: Option<QemuVm>) {
+        if let Some(vm) = vm {
+            self.guests.back(vm);
+        }
+    }
+
+    /// A guest that waits at `Ready` or `Done` runs the case; it waits at its `Done` then, or has ended.
+    fn run_case(&mut self, mut vm: QemuVm) -> Result<Option<QemuVm>, Trouble> {
+        match arm(&mut vm, self.index, self.deadline) {
+            Ok(Doorbell::Armed(index)) if index == self.index => self.run_to_done(vm),
+            Ok(Doorbell::Done(index)) if index == self.index => {
+                let mailbox = vm.read_mailbox()?;
+                self.judge_unarmed(&mailbox);
+                Ok(Some(vm))
+            }
+            Ok(other) => Err(Trouble::OutOfTurn(other)),
+            Err(error) => Err(Trouble::In(Box::new(vm), error)),
+        }
+    }
+
+    /// A guest that waits at `Armed`, to the end of its case.
+    fn run_to_done(&mut self, vm: QemuVm) -> Result<Option<QemuVm>, Trouble> {
+        vm.release()?;
+        self.wait_for_done(vm)
+    }
+
+    /// A guest that runs, to the end of its case.
+    fn wait_for_done(&mut self, mut vm: QemuVm) -> Result<Option<QemuVm>, Trouble> {
+        match vm.next_doorbell(self.deadline) {
+            Ok(doorbell) => {
+                expect(doorbell, Doorbell::Done(self.index))?;
+                let mailbox = vm.read_mailbox()?;
+                self.judge(&mailbox);
+                Ok(Some(vm))
+            }
+            Err(VmError::Ended { code: Some(0), .. }) if self.case.flags.contains(CaseFlags::SHUTDOWN) => {
+                self.judge_shutdown(&*vm.read_mailbox()?)?;
+                Ok(None)
+            }
+            Err(error) => Err(Trouble::In(Box::new(vm), error)),
+        }
+    }
+
+    fn judge(&mut self, mailbox: &Mailbox) {
+        verdict::read(mailbox, self.case, self.scenario.delivery, self.report);
+        if self.options.frames {
+            self.report.frames = verdict::frames(mailbox, self.report);
+        }
+    }
+
+    /// A case that has not armed has nothing to judge: a skip, an error, or an event where none may be.
+    fn judge_unarmed(&mut self, mailbox: &Mailbox) {
+        self.judge(mailbox);
+        if self.report.outcome == Outcome::Pass {
+            (self.report.outcome, self.report.why) = (Outcome::Fail, Some(Finding::NeverArmed));
+        }
+    }
+
+    /// A case that ends in a shutdown has no verdict from its guest: it passes when no handler was entered before.
+    fn judge_shutdown(&mut self, mailbox: &Mailbox) -> Result<(), Trouble> {
+        if mailbox.entries > 0 {
+            let after = mailbox.entries;
+            return Err(Trouble::machine(format!(
+                "the guest was shut down after {after} deliveries, not at the first"
+            )));
+        }
+        (self.report.outcome, self.report.compared) = (Outcome::Pass, 1);
+        Ok(())
+    }
+
+    /// The event is put in flight in what QEMU has saved at `Armed`; QEMU takes it up, and at each migration saves
+    /// it and takes it up again.
+    fn cancel(&mut self, action: Action) -> Result<(), Trouble> {
+        let Some(event) = self.case.cancel else {
+            return Err(Trouble::lacks("the case does not say how its event is synthesised"));
+        };
+        let mut saved = self.guests.saved_at_armed(self.index, self.deadline)?;
+        if action.migrate.is_none() && event.error_code.unwrap_or(0) != 0 && !saves_error_code(&saved) {
+            return Err(Trouble::lacks(
+                "cancel is not offered: QEMU saves no error code, so that the host cannot put this event in flight",
+            ));
+        }
+        synthesis::queue(&mut saved, &event)?;
+        let put = (InFlight::of(&saved)?, saved.get("env.eip", 0));
+        let disturbances = if action.disturb { synthesis::disturb(&mut saved)? } else { Vec::new() };
+        let mut vm = self.guests.load(Side::Source, &saved, self.deadline)?;
+        for _ in 0..=action.again {
+            let seen = vm.save(self.deadline)?;
+            self.record(Proof::Synthetic, &seen)?;
+            let found = (InFlight::of(&seen)?, seen.get("env.eip", 0));
+            if found != put {
+                let queue = found.0.queue();
+                return Err(Trouble::Found(Outcome::Fail, Finding::EventGone { queue }));
+            }
+            if action.migrate.is_some() {
+                vm = self.guests.load(Side::Destination, &seen, self.deadline)?;
+            }
+        }
+        note(&vm, &disturbances)?;
+        // It was at its doorbell when it was saved, and is at its event now.
+        vm.release()?;
+        vm.run(self.deadline)?;
+        self.wait_for_done(vm).map(drop)
+    }
+
+    fn record(&mut self, proof: Proof, seen: &Saved) -> Result<(), Trouble> {
+        let at = self.guests.image.describe_address(seen.get("env.eip", 0).unwrap_or(0));
+        self.report.queue = Some(AtCut { queue: Some(InFlight::of(seen)?.queue()), at });
+        self.report.cut = Some(proof);
+        self.report.cuts += 1;
+        Ok(())
+    }
+
+    /// A page is taken away while the guest is stopped at `Armed`.
+    fn evict(&mut self, place: Place) -> Result<(), Trouble> {
+        let mut vm = self.guests.take(self.deadline)?;
+        match arm(&mut vm, self.index, self.deadline)? {
+            Doorbell::Armed(index) if index == self.index => {}
+            Doorbell::Done(index) if index == self.index => {
+                return Err(Trouble::NotArmed(vm.read_mailbox()?));
+            }
+            other => return Err(Trouble::OutOfTurn(other)),
+        }
+        let page = self.guests.image.pages.at(place);
+        vm.stop(self.deadline)?;
+        let rip = vm.rip(self.deadline).unwrap_or(0);
+        let unknown =
+            |error: std::io::Error| Trouble::lacks(format!("QEMU's mapping cannot be looked at: {error}"));
+        vm.memory
+            .evict(page)
+            .map_err(|error| Trouble::lacks(format!("a page cannot be evicted: {error}")))?;
+        if vm.is_mapped(page).map_err(unknown)? {
+            return Err(Trouble::lacks("the page cannot be taken out of QEMU's mapping"));
+        }
+        vm.run(self.deadline)?;
+        let Some(vm) = self.run_to_done(vm)? else { return Ok(()) };
+        if vm.is_mapped(page).map_err(unknown)? {
+            let at = self.guests.image.describe_address(rip);
+            (self.report.cut, self.report.cuts) = (Some(Proof::Refault), 1);
+            self.report.queue = Some(AtCut { queue: None, at });
+        } else if self.report.outcome == Outcome::Pass {
+            let why = format!("nothing accessed the page {page:#x} while it was evicted");
+            return Err(Trouble::Found(Outcome::Error, Finding::NotCut { why }));
+        }
+        self.keep(Some(vm));
+        Ok(())
+    }
+}
+
+/// Writes for the judge which registers were rewritten.
+fn note(vm: &QemuVm, disturbances: &[Disturbance]) -> Result<(), VmError> {
+    vm.write(offset_of!(Mailbox, disturbances), disturbances.as_bytes())?;
+    vm.write(offset_of!(Mailbox, disturbance_count), &(disturbances.len() as u32).to_le_bytes())
+}

@@ -1,0 +1,63 @@
+//! Which scenarios a QEMU that is driven can run.
+
+use crate::image::Image;
+use crate::machines::emulator::Emulator;
+use crate::machines::qemu::{Accelerator, TriedQemu};
+use crate::scenario::{Migration, Plan, Scenario};
+use crate::stops::Stop;
+use protocol::need::Needs;
+use protocol::note::CaseFlags;
+
+/// Whether a scenario is for QEMU at all: what it leaves out, QEMU has no way to do, or does in another scenario.
+pub(crate) fn takes(scenario: &Scenario) -> bool {
+    // QEMU always has KVM_CAP_EXCEPTION_PAYLOAD on.
+    scenario.payload
+        && match scenario.plan {
+            Plan::Cold | Plan::None => true,
+            // Its destination always is another process.
+            Plan::Cut(Stop::Cancel(_), action) => action.migrate != Some(Migration::Process),
+            Plan::Cut(Stop::Evict(_), _) => true,
+            Plan::Cut(
+                Stop::Block(_)
+                | Stop::Private(_)
+                | Stop::Userfault(_)
+                | Stop::Hole(_)
+                | Stop::ReadOnly(_)
+                | Stop::Ring(_)
+                | Stop::Abandon(_)
+                | Stop::Io(_)
+                | Stop::Storm(_)
+                | Stop::Access(_)
+                | Stop::Return(_),
+                _,
+            ) => false,
+        }
+}
+
+/// Why this QEMU cannot run a scenario; `None` when it can.
+pub(crate) fn lacks(qemu: &TriedQemu, image: &Image, scenario: &Scenario) -> Option<String> {
+    if let Some(lacks) = qemu.lacks(scenario.delivery) {
+        return Some(lacks);
+    }
+    let (_, case) = image.case(&scenario.case)?;
+    if case.flags.intersects(CaseFlags::INJECTED) {
+        let why = "needs nmi, interrupt: QEMU injects them through the local APIC, whose LINT1 the guest leaves masked";
+        return Some(why.to_owned());
+    }
+    if case.needs.contains(Needs::HOST) {
+        return Some("needs host: where the processor is wrong the case waits for ever".to_owned());
+    }
+    let tcg = qemu.accelerator == Accelerator::Tcg;
+    let lacks = |words: &str| tcg.then(|| words.to_owned());
+    match scenario.plan {
+        Plan::Cold | Plan::None => None,
+        Plan::Cut(Stop::Cancel(_), _) => lacks(
+            "cancel is not offered: TCG delivers an exception in one step, never saves one in flight and takes none \
+             from a saved guest",
+        ),
+        Plan::Cut(stop, _) => {
+            let why = "TCG takes no notice of a page that the kernel maps again";
+            lacks(&format!("{stop} is not offered: {why}"))
+        }
+    }
+}

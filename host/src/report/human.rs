@@ -150,9 +150,7 @@ fn kernel_said(output: &mut dyn Write, kernel: &JudgedWarnings) -> Result<()> {
     }
     for warning in &kernel.said.warnings {
         writeln!(output, "KERNEL: this host's kernel warned during the run; `dmesg` has more of it")?;
-        for line in warning.lines() {
-            writeln!(output, "    {line}")?;
-        }
+        warning.to_string().lines().try_for_each(|line| writeln!(output, "    {line}"))?;
     }
     if let Some(why) = &kernel.said.unwatched {
         writeln!(output, "KERNEL: its warnings were not watched, or not all of them: {why}")?;

@@ -50,7 +50,7 @@ fn kernel_status(kernel: &JudgedWarnings) -> TestCaseStatus {
     let (mut status, message) = match (kernel.said.warnings.as_slice(), &kernel.said.unwatched) {
         ([], None) => return TestCaseStatus::success(),
         ([], Some(why)) => (TestCaseStatus::skipped(), format!("not watched, or not all: {why}")),
-        (warnings, _) => (TestCaseStatus::non_success(NonSuccessKind::Failure), warnings.join("\n")),
+        (warnings, _) => (TestCaseStatus::non_success(NonSuccessKind::Failure), warnings.iter().map(|warning| format!("{warning}\n")).collect::<String>()),
     };
     status.set_message(message);
     status

@@ -100,7 +100,7 @@ impl<W: Write> MachineRuns<'_, W> {
         printer.bar = progress_bar(name, able.len() * *repeat as usize);
         let mut printed = Ok(());
         for _ in 0..*repeat {
-            emulator::run_all(emulator, name, &boots, options, |reports| {
+            emulator::run_all(emulator, name, &boots, options, None, |reports| {
                 printer.bar.inc(reports.len() as u64);
                 printed = reports.into_iter().try_for_each(|report| printer.ran(report));
                 if printed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }

@@ -23,10 +23,13 @@ mod package;
 mod printer;
 mod progress;
 mod report;
+mod rerun;
 mod resume;
 mod run;
 mod save;
 mod select;
+mod sink;
+mod terminal;
 mod trace;
 
 use args::Cli;

@@ -76,7 +76,11 @@ pub(super) fn one(images: &[Image], id: &str, what: &str) -> Result<(usize, Scen
 /// A scenario that makes sense and is not among those that run by default: what `midflight explore`
 /// makes, another seed, another action.
 fn ungenerated(images: &[Image], id: &str) -> Option<(usize, Scenario)> {
-    let scenario: Scenario = id.parse().ok()?;
+    existing(images, id.parse().ok()?)
+}
+
+/// A scenario that makes sense, with the index of its image.
+pub(super) fn existing(images: &[Image], scenario: Scenario) -> Option<(usize, Scenario)> {
     let index = images.iter().position(|image| image.name == scenario.image)?;
     let (_, case) = images[index].case(&scenario.case)?;
     scenario::applies(case, scenario.delivery, scenario.payload, scenario.plan).then_some((index, scenario))

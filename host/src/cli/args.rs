@@ -15,6 +15,7 @@ pub(super) use on_kernel::OnKernelArgs;
 pub(super) use package::{CompletionsArgs, ManArgs};
 pub(super) use report::{MatrixFormat, ReportArgs};
 
+use super::doctor::DoctorFormat;
 use super::list::ListFormat;
 use crate::kernel_log::DEVICE as LOG;
 use crate::machines::{MachineKind, MachineOptions};
@@ -75,7 +76,7 @@ pub(crate) enum Command {
     #[command(hide = true, disable_help_flag = true)]
     Migrate(RenamedArgs),
     /// Report what this host can and cannot test
-    Doctor,
+    Doctor(DoctorArgs),
     /// Boot a Linux kernel in an emulator and run midflight there, on that kernel's KVM
     OnKernel(OnKernelArgs),
     /// The former name of `on-kernel`
@@ -100,7 +101,7 @@ impl Command {
         match self {
             Self::Run(_) | Self::Mutants(_) | Self::Explore(_) | Self::Compare(_) => true,
             Self::List(_) | Self::Trace(_) | Self::Report(_) | Self::Save(_) | Self::Resume(_) => false,
-            Self::Doctor | Self::OnKernel(_) | Self::Nested(_) | Self::Migrate(_) => false,
+            Self::Doctor(_) | Self::OnKernel(_) | Self::Nested(_) | Self::Migrate(_) => false,
             Self::Completions(_) | Self::Man(_) => false,
             Self::Worker | Self::Destination => false,
         }
@@ -194,6 +195,18 @@ pub(crate) struct ListArgs {
     /// How to print
     #[arg(long, value_enum, default_value = "human")]
     pub(crate) format: ListFormat,
+}
+
+/// Options of `doctor`.
+#[derive(Args)]
+pub(crate) struct DoctorArgs {
+    /// What must be there, else the exit code is 1: kvm, qemu, bochs, fred, xfd, amx, or what the table has for kvm, as
+    /// in block@frame, storm, nmi
+    #[arg(long, value_name = "NEED,…", value_delimiter = ',')]
+    pub(crate) require: Vec<String>,
+    /// How to report
+    #[arg(long, value_enum, default_value = "human")]
+    pub(crate) format: DoctorFormat,
 }
 
 /// Options of `mutants`.

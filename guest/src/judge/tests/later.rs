@@ -158,6 +158,7 @@ fn a_later_page_fault_and_a_later_debug_exception_have_their_own_effects_on_what
     };
     assert_eq!(judged(UD, 0xFFFF_AFF2), []);
     assert_eq!(judged(UD, 0xFFFF_0FF0), [(1, Field::Dr6, 0xFFFF_AFF2, 0xFFFF_0FF0)]);
+    assert_eq!(judged(Event { written: &[Register::Dr6], ..UD }, 0xFFFF_0FF0), []);
     // BT and BD stay, B1 goes, BS comes.
     assert_eq!(judged(step, 0xFFFF_EFF0), []);
     assert_eq!(judged(step, 0xFFFF_4FF0), [(1, Field::Dr6, 0xFFFF_EFF0, 0xFFFF_4FF0)]);

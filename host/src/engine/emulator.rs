@@ -2,12 +2,14 @@
 
 use crate::ending;
 use crate::engine::RunOptions;
+use crate::engine::pool::threads;
 use crate::image::{DeliveryMode, Image};
 use crate::machines::emulator::{BootError, Emulator};
 use crate::machines::transcript::{CaseOutcome, FailLine, ImageRun};
 use crate::report::{Difference, Disbelief, Field, Finding, Outcome, Report};
 use crate::scenario::Scenario;
 use protocol::exit::ImageExit;
+use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc;
@@ -39,16 +41,17 @@ pub(crate) fn boots<'a>(images: &'a [Image], scenarios: &'a [(usize, Scenario)])
     each.filter(|boot| !boot.scenarios.is_empty()).collect()
 }
 
-/// Runs what each boot is for on the cores there are, and hands over the reports as they come, until told to stop or
-/// a signal ends this process.
+/// Runs what each boot is for, as many at a time as `jobs` says or there are processors, and hands over the reports as
+/// they come, until told to stop or a signal ends this process.
 pub(crate) fn run_all(
     boots: &[Boot<'_>],
     run: impl Fn(&Boot<'_>) -> Vec<Report> + Sync,
+    jobs: Option<NonZeroUsize>,
     mut done: impl FnMut(Vec<Report>) -> ControlFlow<()>,
 ) {
     let next = AtomicUsize::new(0);
     let (send, receive) = mpsc::channel();
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(boots.len());
+    let threads = threads(jobs, boots.len());
     thread::scope(|scope| {
         for _ in 0..threads {
             let (send, next, run) = (send.clone(), &next, &run);

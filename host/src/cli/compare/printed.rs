@@ -97,7 +97,7 @@ impl Comparing<'_> {
         let mut reports: Vec<Report> = unable.iter().map(skip).collect();
         let (boots, options) = (emulator::boots(self.images, &able), self.with_frames());
         let run = |boot: &Boot<'_>| emulator::run(emulator, name, boot, &options);
-        emulator::run_all(&boots, run, |more| {
+        emulator::run_all(&boots, run, None, |more| {
             reports.extend(more);
             ControlFlow::Continue(())
         });

@@ -61,6 +61,8 @@ pub(crate) enum Command {
     Mutants(MutantsArgs),
     /// Stop every memory access of each delivery, alone and in pairs, on the model
     Explore(ExploreArgs),
+    /// Say what a scenario does, which rule it proves, and where the manual has it
+    Show(ShowArgs),
     /// Trace one scenario on the model, step by step
     Trace(TraceArgs),
     /// Run the same guests on two machines and report the first difference
@@ -97,9 +99,14 @@ impl Command {
     pub(super) fn ends_with_a_summary(&self) -> bool {
         match self {
             Self::Run(_) | Self::Mutants(_) | Self::Explore(_) | Self::Compare(_) => true,
-            Self::List(_) | Self::Trace(_) | Self::Report(_) | Self::Save(_) | Self::Resume(_) => false,
+            Self::List(_)
+            | Self::Show(_)
+            | Self::Trace(_)
+            | Self::Report(_)
+            | Self::Save(_)
+            | Self::Resume(_) => false,
             Self::Doctor | Self::OnKernel(_) | Self::Nested(_) | Self::Migrate(_) => false,
-            Self::Completions(_) | Self::Man(_) => false,
+            Self::Completions(_) | Self::Man(_)   => false,
             Self::Worker | Self::Destination => false,
         }
     }
@@ -222,6 +229,13 @@ pub(crate) struct RenamedArgs {
     /// All of them
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) arguments: Vec<OsString>,
+}
+
+/// Options of `show`.
+#[derive(Args)]
+pub(crate) struct ShowArgs {
+    /// The id of a scenario
+    pub(crate) scenario: String,
 }
 
 /// Options of `trace`.

@@ -25,6 +25,7 @@ mod resume;
 mod run;
 mod save;
 mod select;
+mod show;
 mod trace;
 
 use args::Cli;
@@ -55,6 +56,7 @@ pub fn main() -> ExitCode {
         Command::Report(args) => report::report(&args),
         Command::Mutants(args) => mutants::mutants(&args, &cli.images),
         Command::Explore(args) => explore::run(&args, &cli.images, &given),
+        Command::Show(args) => show::show(&args, &cli.images),
         Command::Trace(args) => trace::trace(&args, &cli.images, &given),
         Command::Compare(args) => compare::compare(&args, &cli.images, &cli.kvm, &given),
         Command::Doctor => doctor::doctor(&cli.images, &cli.kvm, &given),

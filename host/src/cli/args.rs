@@ -6,6 +6,7 @@ mod guest;
 mod on_kernel;
 mod package;
 mod report;
+mod repro;
 
 pub(super) use compare::CompareArgs;
 use groups::BochsArgs;
@@ -14,6 +15,7 @@ pub(super) use guest::{ResumeArgs, SaveArgs};
 pub(super) use on_kernel::OnKernelArgs;
 pub(super) use package::{CompletionsArgs, ManArgs};
 pub(super) use report::{MatrixFormat, ReportArgs};
+pub(super) use repro::ReproArgs;
 
 use crate::machines::{MachineKind, MachineOptions};
 use crate::report::Format;
@@ -65,6 +67,8 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Trace one scenario on the model, step by step
     Trace(TraceArgs),
+    /// Make a directory with all that is needed to repeat a scenario elsewhere
+    Repro(ReproArgs),
     /// Run the same guests on two machines and report the first difference
     Compare(CompareArgs),
     /// Run a guest up to its cut, and save it to standard output for `resume`
@@ -106,7 +110,7 @@ impl Command {
             | Self::Save(_)
             | Self::Resume(_) => false,
             Self::Doctor | Self::OnKernel(_) | Self::Nested(_) | Self::Migrate(_) => false,
-            Self::Completions(_) | Self::Man(_)   => false,
+            Self::Completions(_) | Self::Man(_) | Self::Repro(_)  => false,
             Self::Worker | Self::Destination => false,
         }
     }

@@ -21,6 +21,7 @@ mod package;
 mod printer;
 mod progress;
 mod report;
+mod repro;
 mod resume;
 mod run;
 mod save;
@@ -58,6 +59,7 @@ pub fn main() -> ExitCode {
         Command::Explore(args) => explore::run(&args, &cli.images, &given),
         Command::Show(args) => show::show(&args, &cli.images),
         Command::Trace(args) => trace::trace(&args, &cli.images, &given),
+        Command::Repro(args) => repro::repro(&args, &cli.images, &cli.kvm),
         Command::Compare(args) => compare::compare(&args, &cli.images, &cli.kvm, &given),
         Command::Doctor => doctor::doctor(&cli.images, &cli.kvm, &given),
         Command::OnKernel(args) => on_kernel::on_kernel(&args, &cli.images, &given),

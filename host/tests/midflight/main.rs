@@ -38,6 +38,7 @@ mod qemu;
 mod readme;
 mod report_page;
 mod reports;
+mod repro;
 mod restore;
 mod save_kill;
 mod save_resume;

@@ -1,6 +1,7 @@
 //! Options and their meaning.
 
 mod compare;
+mod debug;
 mod groups;
 mod guest;
 mod on_kernel;
@@ -9,6 +10,7 @@ mod report;
 mod repro;
 
 pub(super) use compare::CompareArgs;
+pub(super) use debug::DebugArgs;
 use groups::BochsArgs;
 pub(super) use groups::{KnownArgs, PartArgs, StormArgs, WatchArgs};
 pub(super) use guest::{ResumeArgs, SaveArgs};
@@ -67,6 +69,8 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Trace one scenario on the model, step by step
     Trace(TraceArgs),
+    /// Stop a scenario in its delivery and serve the guest to gdb
+    Debug(DebugArgs),
     /// Make a directory with all that is needed to repeat a scenario elsewhere
     Repro(ReproArgs),
     /// Run the same guests on two machines and report the first difference
@@ -110,7 +114,7 @@ impl Command {
             | Self::Save(_)
             | Self::Resume(_) => false,
             Self::Doctor | Self::OnKernel(_) | Self::Nested(_) | Self::Migrate(_) => false,
-            Self::Completions(_) | Self::Man(_) | Self::Repro(_)  => false,
+            Self::Completions(_) | Self::Man(_) | Self::Repro(_) | Self::Debug(_) => false,
             Self::Worker | Self::Destination => false,
         }
     }

@@ -6,6 +6,7 @@
 mod again;
 mod args;
 mod compare;
+mod debug;
 mod doctor;
 mod error;
 mod explore;
@@ -59,6 +60,7 @@ pub fn main() -> ExitCode {
         Command::Explore(args) => explore::run(&args, &cli.images, &given),
         Command::Show(args) => show::show(&args, &cli.images),
         Command::Trace(args) => trace::trace(&args, &cli.images, &given),
+        Command::Debug(args) => debug::debug(&args, &cli.images, &cli.kvm, &given),
         Command::Repro(args) => repro::repro(&args, &cli.images, &cli.kvm),
         Command::Compare(args) => compare::compare(&args, &cli.images, &cli.kvm, &given),
         Command::Doctor => doctor::doctor(&cli.images, &cli.kvm, &given),

@@ -13,6 +13,7 @@ mod cli;
 mod compare;
 mod damage;
 mod damaged_file;
+mod debugger;
 mod delivery_pages;
 mod dirty_guest;
 mod embedded;

@@ -40,6 +40,29 @@ build: images
 	@cmp -s $(TARGET_DIR)/$(HOST_TARGET)/release/midflight $(MIDFLIGHT) \
 		|| cp $(TARGET_DIR)/$(HOST_TARGET)/release/midflight $(MIDFLIGHT)
 
+# A tarball for a test machine, which needs neither Rust nor this tree: the binary, stripped and static, the images, the
+# documentation, manual pages and completions; and its checksum.
+.PHONY: dist dist-twice
+dist: guest-target
+	@scripts/dist $(TARGET_DIR)
+
+# The same twice, in two copies of the tree, which must give the same bytes.
+dist-twice:
+	@scripts/dist-twice $(TARGET_DIR)/dist-twice
+
+# One file that boots by BIOS and by UEFI, from a CD or a USB stick: a menu of all images, and `all`.
+.PHONY: iso iso-program
+iso: images iso-program
+	@scripts/iso $(TARGET_DIR)/$(GUEST_TARGET)/guest/all $(IMAGES) $(TARGET_DIR)/midflight.iso
+
+iso-program: guest-target
+	cargo build --locked --profile guest --target $(GUEST_TARGET) -p midflight-iso
+
+# The source of a new image, which fails until its expectation is filled in: make new-test NAME=my-rule
+.PHONY: new-test
+new-test:
+	@scripts/new-test "$(NAME)" tests/src/bin
+
 # Every scenario on every machine that this host has.
 run-tests: build
 	$(MIDFLIGHT) run
@@ -66,13 +89,13 @@ CHECK_FUZZ := cargo clippy --locked --manifest-path fuzz/Cargo.toml --target-dir
 test-style: images
 	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- -D warnings
-	cargo clippy --locked --target $(GUEST_TARGET) $(GUEST_CRATES) --lib --bins --examples -- -D warnings
+	cargo clippy --locked --target $(GUEST_TARGET) $(GUEST_CRATES) -p midflight-iso --lib --bins --examples -- -D warnings
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	$(CHECK_FUZZ)
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --target $(GUEST_TARGET) $(GUEST_CRATES) --lib
 
-test-unit: build
+test-unit: build iso-program
 	$(STATIC) cargo test $(HOST_BUILD)
 	$(STATIC) cargo test $(HOST_BUILD) -p midflight-guest --lib
 	$(STATIC) cargo test $(HOST_BUILD) $(GUEST_CRATES) --doc
@@ -86,6 +109,11 @@ test-scenarios: build
 .PHONY: docs/behaviours.md
 docs/behaviours.md: build
 	$(MIDFLIGHT) mutants --markdown > $@
+
+# The catalogue of the cases, as committed; a test compares.
+.PHONY: docs/catalogue.md
+docs/catalogue.md: build
+	MIDFLIGHT_WRITE_CATALOGUE=1 $(STATIC) cargo test $(HOST_BUILD) -p midflight --test catalogue
 
 # What the behaviours of FRED series predict for hardware, as committed; a test compares.
 .PHONY: predictions.toml

@@ -16,6 +16,9 @@ pub(crate) static CURRENT: AtomicU32 = AtomicU32::new(NO_CASE);
 /// No case.
 pub(crate) const NO_CASE: u32 = u32::MAX;
 
+/// Where the image goes when it ends; 0: nowhere, the machine ends.
+pub(crate) static NEXT: AtomicU32 = AtomicU32::new(0);
+
 /// An event came inside a stub.
 pub(crate) const INSIDE_STUB: u32 = 1;
 /// An event came while no act was running.
@@ -23,11 +26,17 @@ pub(crate) const UNEXPECTED: u32 = 2;
 /// Events keep coming from one act.
 pub(crate) const ENDLESS: u32 = 3;
 
-/// Ends the image by whichever way works here, once what it printed has left the serial port.
+/// Ends the image, once what it printed has left the serial port: by going on to what runs the next one, or by
+/// whichever way works here.
 pub(crate) fn exit(how: ImageExit) -> ! {
     // Not every machine can tell the value of the port.
     serial::line(format_args!("EXIT: {}", how.name()));
     serial::drain();
+    let next = u64::from(NEXT.load(Relaxed));
+    if next != 0 {
+        // SAFETY: the command line promises a program there that needs neither memory nor registers of this image.
+        unsafe { core::arch::asm!("jmp {}", in(reg) next, in("edi") how as u32, options(noreturn)) };
+    }
     // SAFETY: these ports do nothing or end the machine.
     unsafe {
         // isa-debug-exit has four bytes of ports and takes the value of any width.

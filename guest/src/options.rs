@@ -28,6 +28,9 @@ pub struct Options<'a> {
     pub case: Option<&'a str>,
     /// `frames=1`: print each captured frame.
     pub frames: bool,
+    /// `next=0xADDRESS`: where the image goes when it ends, in place of ending the machine. A program that runs one
+    /// image after another is there, within the first 2 MiB.
+    pub next: Option<u32>,
 }
 
 /// A word of the command line that cannot be followed.
@@ -37,6 +40,8 @@ pub enum OptionError<'a> {
     Delivery(&'a str),
     /// `frames=` with neither `0` nor `1`.
     Frames(&'a str),
+    /// `next=` with no address, or one that is not mapped.
+    Next(&'a str),
 }
 
 impl core::fmt::Display for OptionError<'_> {
@@ -44,6 +49,7 @@ impl core::fmt::Display for OptionError<'_> {
         let (option, value, choices) = match self {
             Self::Delivery(value) => ("delivery", value, "fred or idt"),
             Self::Frames(value) => ("frames", value, "0 or 1"),
+            Self::Next(value) => ("next", value, "0x and an address below 0x200000 in hexadecimal"),
         };
         for part in [option, "=", value, " is unknown; use ", choices] {
             f.write_str(part)?;
@@ -70,10 +76,17 @@ pub fn parse(line: &str) -> Result<Options<'_>, OptionError<'_>> {
             ("case", _) => options.case = Some(value),
             ("frames", "0" | "1") => options.frames = value == "1",
             ("frames", _) => return Err(OptionError::Frames(value)),
+            ("next", _) => options.next = Some(address(value).ok_or(OptionError::Next(value))?),
             _ => {}
         }
     }
     Ok(options)
+}
+
+/// An address in the first 2 MiB, `0x` and hexadecimal digits.
+fn address(text: &str) -> Option<u32> {
+    let value = u32::from_str_radix(text.strip_prefix("0x")?, 16).ok()?;
+    (value < 0x20_0000).then_some(value)
 }
 
 #[cfg(test)]
@@ -85,9 +98,15 @@ mod tests {
         let line = "/boot/pf delivery=idt  virtio_mmio.device=512@0xfeb00000:5 case=fetch-nx frames=1 quiet";
         assert_eq!(
             parse(line),
-            Ok(Options { delivery: Some(DeliveryMode::Idt), case: Some("fetch-nx"), frames: true })
+            Ok(Options {
+                delivery: Some(DeliveryMode::Idt),
+                case: Some("fetch-nx"),
+                frames: true,
+                next: None
+            })
         );
-        assert_eq!(parse(""), Ok(Options { delivery: None, case: None, frames: false }));
+        assert_eq!(parse(""), Ok(Options { delivery: None, case: None, frames: false, next: None }));
+        assert_eq!(parse("next=0x180000").map(|o| o.next), Ok(Some(0x18_0000)));
         assert_eq!(parse("delivery=fred frames=0").map(|o| o.delivery), Ok(Some(DeliveryMode::Fred)));
     }
 
@@ -99,5 +118,9 @@ mod tests {
             "delivery=lidt is unknown; use fred or idt"
         );
         assert_eq!(parse("frames=yes"), Err(OptionError::Frames("yes")));
+        for wrong in ["", "180000", "0x", "0x200000", "0x100000000", "0x18z"] {
+            let line = std::format!("next={wrong}");
+            assert_eq!(parse(&line), Err(OptionError::Next(wrong)));
+        }
     }
 }

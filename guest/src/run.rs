@@ -3,7 +3,7 @@
 use crate::case::{CHECKS, Case};
 use crate::entry::stubs::IDT_STUBS;
 use crate::entry::{capture, fred_setup, handler, idt};
-use crate::exit::{CURRENT, NO_CASE, error, exit};
+use crate::exit::{CURRENT, NEXT, NO_CASE, error, exit};
 use crate::image::IMAGE;
 use crate::judge::event::{Event, Rip};
 use crate::judge::{Machine, Places, Seen, judge};
@@ -46,6 +46,7 @@ pub(crate) extern "sysv64" fn main(magic: u32, information: u32) -> ! {
         Ok(options) => options,
         Err(wrong) => error(format_args!("{wrong}")),
     };
+    NEXT.store(options.next.unwrap_or(0), Relaxed);
     let mut met = features::met();
     // Nobody injects anything into an image that runs alone, nor bounds its cases one by one, nor sees how it ends.
     let by_host = Needs::NMI | Needs::INTERRUPT | Needs::SHUTDOWN | Needs::HOST;

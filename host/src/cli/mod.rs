@@ -8,6 +8,8 @@ mod args;
 mod compare;
 mod debug;
 mod doctor;
+#[cfg(test)]
+mod documented;
 mod error;
 mod explore;
 mod guest;

@@ -7,8 +7,8 @@
 //! ("Single-stepping on branches").
 //!
 //! Known bugs that fail it: only DR0 looked at, or L0 to L3 and not G0 to G3; #UD before the breakpoint in an emulator
-//! that decodes first; GD checked for reads alone; BTF ignored, as KVM does on Intel ("Seems DEBUGCTL[BTF] is not
-//! supported on Intel", kvm, August 2024), or cleared by every event.
+//! that decodes first; GD checked for reads alone; BTF ignored, as KVM does on Intel (vmx_set_msr drops
+//! DEBUGCTLMSR_BTF), or cleared by every event.
 #![no_std]
 #![no_main]
 

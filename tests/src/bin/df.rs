@@ -8,7 +8,8 @@
 //! every ring and level, and is not nested; CR2 is that of the last #PF.
 //!
 //! Known bugs that fail it: the class taken from the vector of an INT n; CR2 of the wrong one of two faults, or lost
-//! ("KVM: x86: Handle SRCU/CR2 on #PF during vectoring"); #DF that keeps the nested bit, or the first one's error code.
+//! ("KVM: x86: Clean up and document nested #PF workaround"); #DF that keeps the nested bit, or the first one's error
+//! code.
 //!
 //! Not here: a benign exception and #SS, whose error code no manual states for FRED; see docs/open-questions.md.
 #![no_std]

@@ -6,8 +6,8 @@
 //! the frame says, AC, NT and IOPL included. In compatibility mode bit 57 of FRED's SS slot is 0.
 //!
 //! Known bugs that fail it: RFLAGS rebuilt from those flags that a hypervisor has in its own structures; RF set in the
-//! frame of a trap, or kept after the return ("KVM: x86: Fix RFLAGS.RF in emulator and injected events"); flags of the
-//! interrupted code left in the handler under FRED; CS.L taken from EFER.LMA.
+//! frame of a trap, or kept after the return (x86_emulate_insn of KVM's emulator is where it
+//! goes); flags of the interrupted code left in the handler under FRED; CS.L taken from EFER.LMA.
 #![no_std]
 #![no_main]
 

@@ -4,7 +4,7 @@
 //! nothing is blocked any more by an STI before it (SDM vol. 2, "HLT", "STI"; vol. 3 ch. 8, "FRED stack frame").
 //!
 //! Known bugs that fail it: HLT executed again after a migration, so that the guest sleeps for ever; RIP at HLT; blocking
-//! by STI left in the state of a halted processor ("KVM: x86: Clear STI shadow when HLT is emulated"), and so in the
+//! by STI left in the state of a processor that a hypervisor has put to sleep (kvm_emulate_halt), and so in the
 //! frame; an interrupt that ends HLT on the stack level of STKLVLS.
 //!
 //! The host injects when the guest waits: without one these cases are skipped.

@@ -7,7 +7,7 @@
 //! executes what depends on it: a register that only reads back does not pass.
 //!
 //! Known bugs that fail it: DR0 to DR3 saved and not loaded when they are next used; CR8 that KVM_RUN takes from its own
-//! page; a TSC_AUX that is the host's ("KVM: SVM: Fix TSC_AUX virtualization setup"); SYSCALL MSRs switched lazily; a
+//! page; a TSC_AUX that is the host's (kvm_set_user_return_msr of KVM loads it late); SYSCALL MSRs switched lazily; a
 //! null segment that is usable after KVM_SET_SREGS; BTF ignored, as KVM does on Intel.
 //!
 //! Not here: IA32_PAT, whose effect no instruction can feel; the MSRs of SYSENTER, which AMD's 64-bit mode has not.

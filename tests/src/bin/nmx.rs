@@ -7,7 +7,8 @@
 //!
 //! Known bugs that fail it: event data read from IA32_XFD_ERR when the event is injected, after the handler has
 //! cleared it, or from a stale one for an #NM of CR0.TS; XFD_ERR not read before host interrupts are on
-//! ("kvm: x86: Intercept #NM for saving IA32_XFD_ERR"); the first #NM's data in the second one's frame.
+//! (handle_nm_fault_irqoff of KVM), or read for an #NM of CR0.TS ("KVM VMX changes for 6.15": it modified the
+//! guest's XFD_ERR); the first #NM's data in the second one's frame.
 #![no_std]
 #![no_main]
 

@@ -9,7 +9,7 @@
 //!
 //! Known bugs that fail it: a software walk that takes the access from the last level alone (the accumulated
 //! pte_access of FNAME(walk_addr_generic)), or reports the address of the entry; a shadow page reused with the
-//! rights of another parent ("KVM: X86: MMU: Use the correct inherited permissions to get shadow page").
+//! rights of another parent ("KVM: MMU: fix conflict access permissions in direct sp").
 #![no_std]
 #![no_main]
 

@@ -6,8 +6,8 @@
 //!
 //! Out: protection keys, which the model does not offer.
 //!
-//! Known bugs that fail it: SMEP's fault without bit 4, or none at all, under a shadow MMU (permission_fault, and
-//! "KVM: x86: MMU: fix smap permission check"); CR4.SMAP or CR0.WP lost in a migration: the fault does not come.
+//! Known bugs that fail it: SMEP's fault without bit 4, or none at all, under a shadow MMU (permission_fault of
+//! KVM); CR4.SMAP or CR0.WP lost in a migration: the fault does not come.
 #![no_std]
 #![no_main]
 

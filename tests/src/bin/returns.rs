@@ -7,7 +7,7 @@
 //! instruction of a handler comes before the handler has done anything.
 //!
 //! Known bugs that fail it: RF lost by an emulated return, so that a breakpoint comes for ever; a single step lost or
-//! doubled at a return ("KVM: x86: Inject pending single-step #DB after an emulated IRET"); GS bases swapped at an
+//! doubled at a return; GS bases swapped at an
 //! event and not at its return; a fault that is not raised again because a cached translation or CR0.TS is stale.
 #![no_std]
 #![no_main]

@@ -4,8 +4,8 @@
 //! nothing about that. No handler is entered, and no instruction after the act is executed. Only a host can see it.
 //!
 //! Known bugs that fail it: a #DF delivered again and again, or the first exception alone, because a hypervisor forgets
-//! that another was being delivered; a guest that goes on after the triple fault that it was to report ("KVM: x86: Don't
-//! clobber pending triple fault", KVM_CAP_X86_TRIPLE_FAULT_EVENT).
+//! that another was being delivered; a guest that goes on after the triple fault that it was to report ("KVM: x86:
+//! Extend KVM_{G,S}ET_VCPU_EVENTS to support pending triple fault").
 #![no_std]
 #![no_main]
 

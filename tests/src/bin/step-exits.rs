@@ -4,8 +4,8 @@
 //! 3, "Single-Step Exception Condition"). POPF that clears TF still traps: TF counts as it was when the instruction
 //! began. What the instruction does is done by then.
 //!
-//! Known bugs that fail it: an exit whose instruction is skipped and whose single step is forgotten ("KVM: x86: handle
-//! singlestep during emulation", and VMX's and SVM's handlers before it: CPUID, RDMSR, WRMSR, moves to control
+//! Known bugs that fail it: an exit whose instruction is skipped and whose single step is forgotten
+//! (kvm_skip_emulated_instruction of KVM is where it is remembered: CPUID, RDMSR, WRMSR, moves to control
 //! registers); a step reported one instruction late; one that wakes no HLT.
 #![no_std]
 #![no_main]

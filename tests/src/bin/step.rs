@@ -12,7 +12,7 @@
 //! of KVM); an emulator that traps between MOV SS and the next instruction, or only when all iterations
 //! are done; a failed entry because a #DB is injected in a shadow with TF set and no single step pending
 //! ("KVM: VMX: Set vmcs.PENDING_DBG.BS on #DB in STI/MOVSS blocking shadow"); BTF ignored, as KVM does on
-//! Intel ("Seems DEBUGCTL[BTF] is not supported on Intel", kvm, August 2024).
+//! Intel (vmx_set_msr drops DEBUGCTLMSR_BTF).
 #![no_std]
 #![no_main]
 

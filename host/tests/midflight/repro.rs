@@ -45,6 +45,7 @@ fn the_script_repeats_a_failure_elsewhere() {
     assert!(again.stdout.contains("event data expected 0x8000001a58, got 0x0"), "{again:?}");
     // Options are passed on, and one that names a machine takes the place of its own.
     script(&place, &["--machine", "model"]).printed(0, &["1 passed, 0 failed"]);
+    script(&place, &["--machine=model"]).printed(0, &["1 passed, 0 failed"]);
     // The guest continues from its cut.
     let resumed = script(&place, &["resume"]);
     resumed.printed(1, &["event data expected 0x8000001a58, got 0x0"]);

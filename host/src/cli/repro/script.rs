@@ -29,12 +29,12 @@ impl Script<'_> {
         format!(
             "#!/bin/sh\n\
              # Repeats {scenario}.\n\
-             # Options are added, and the last one counts: ./{} --machine kvm\n\
+             # Options are passed on; one that names a machine takes the place of its own: ./{} --machine=kvm\n\
              cd \"$(dirname \"$0\")\" || exit 2\n\
              program=\"${{MIDFLIGHT-./{}}}\"\n\
              {resume}\
              case \" $* \" in\n\
-             *' --machine '* | *' --behaviour '*) set -- \"$@\" ;;\n\
+             *' --machine '* | *' --machine='* | *' --behaviour '* | *' --behaviour='*) ;;\n\
              *) set -- {on} \"$@\" ;;\n\
              esac\n\
              exec \"$program\" run {scenario} --image {image} --frames --timeout {seconds} \"$@\"\n",

@@ -132,14 +132,19 @@ impl Debugger {
 
     /// Shows gdb a guest, until it continues or leaves. Waits for gdb the first time. Fails when nobody comes, or the
     /// connection breaks.
-    pub(crate) fn stopped(&mut self, mut guest: StoppedGuest) -> Result<(), DebugError> {
+    pub(crate) fn stopped(&mut self, guest: StoppedGuest) -> Result<(), DebugError> {
         if self.is_over {
             return Ok(());
         }
+        let shown = self.show(guest);
+        self.is_over |= shown.is_err();
+        shown
+    }
+
+    fn show(&mut self, mut guest: StoppedGuest) -> Result<(), DebugError> {
         let stub = match self.stub.take() {
             None => {
-                let wire = self.listener.accept(self.wait);
-                let wire = wire.inspect_err(|_| self.is_over = true)?;
+                let wire = self.listener.accept(self.wait)?;
                 GdbStub::new(wire).run_state_machine(&mut guest).map_err(protocol)?
             }
             Some(Stub::Running(running)) => {
@@ -175,10 +180,7 @@ impl Debugger {
         loop {
             stub = match stub {
                 Stub::Idle(mut idle) => {
-                    let byte = idle.borrow_conn().read().map_err(|error| {
-                        self.is_over = true;
-                        DebugError::Connection(error)
-                    })?;
+                    let byte = idle.borrow_conn().read().map_err(DebugError::Connection)?;
                     idle.incoming_data(guest, byte).map_err(protocol)?
                 }
                 Stub::CtrlCInterrupt(interrupt) => {

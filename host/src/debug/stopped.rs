@@ -62,6 +62,11 @@ impl Target for StoppedGuest {
         BaseOps::SingleThread(self)
     }
 
+    /// gdb may try to write breakpoints into memory, which refuses them.
+    fn guard_rail_implicit_sw_breakpoints(&self) -> bool {
+        true
+    }
+
     fn support_monitor_cmd(&mut self) -> Option<MonitorCmdOps<'_, Self>> {
         Some(self)
     }

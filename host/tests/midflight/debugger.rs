@@ -78,14 +78,17 @@ fn gdb_looks_at_a_cut_guest_and_lets_it_run_to_its_judge() {
     in_order(
         &said,
         &[
-            "pf.read-unmapped.act in section",
+            // gdb writes the name as one of another language.
+            "pf.read-unmapped",
+            " in section",
             "mov    (%rdi),%rbx",
             "#0 ",
-            "pf.read-unmapped.act",
+            "pf.read-unmapped",
             "rip            0x",
             "rdi            0x8000001a58",
             "cs             0x8 ",
             "Cannot access memory at address 0x8000001a58",
+            "Could not write registers",
             "stopped in the delivery at pf.read-unmapped.act",
             "the queue at the cut: #PF (14) pending=0 injected=1 error_code=0x0",
             "judged at ",
@@ -104,7 +107,7 @@ fn gdb_may_leave_and_the_guest_is_judged_all_the_same() {
     let socket = directory("debug-socket").join("gdb");
     let arguments = [ID, "--machine", "model", "--wait", "120", "--listen", socket.to_str().unwrap()];
     let (said, ran) = debugged(&arguments, &["info registers rip", "detach"]);
-    assert!(said.contains("pf.read-unmapped.act"), "{said}");
+    assert!(said.contains("pf.read-unmapped"), "{said}");
     ran.printed(0, &["PASS: pf/read-unmapped:fred:block@frame:migrate on model"]);
     assert!(!socket.exists(), "the socket goes with its midflight");
 }

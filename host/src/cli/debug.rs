@@ -128,12 +128,10 @@ fn conclude(report: &Report, given: &Given) -> std::io::Result<()> {
             writeln!(output, "  {name:10} {}", frame.in_words(name, *value, address))?;
         }
     }
-    let report = Report { frames: Vec::new(), ..report.clone() };
+    let again = Some(given.command("debug", &[report.scenario.to_string()], &[]));
+    let report = Report { frames: Vec::new(), again, ..report.clone() };
     match report.outcome {
         Outcome::Pass => writeln!(output, "PASS: {} on {}", report.scenario, report.machine),
-        Outcome::Fail | Outcome::Error | Outcome::Skip | Outcome::Known => {
-            let again = || Some(given.command("debug", &[report.scenario.to_string()], &[]));
-            human::one(&mut output, &report, &again)
-        }
+        Outcome::Fail | Outcome::Error | Outcome::Skip | Outcome::Known => human::one(&mut output, &report),
     }
 }

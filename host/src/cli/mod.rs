@@ -25,11 +25,14 @@ mod printer;
 mod progress;
 mod report;
 mod repro;
+mod rerun;
 mod resume;
 mod run;
 mod save;
 mod select;
 mod show;
+mod sink;
+mod terminal;
 mod trace;
 
 use args::Cli;
@@ -65,7 +68,7 @@ pub fn main() -> ExitCode {
         Command::Debug(args) => debug::debug(&args, &cli.images, &cli.kvm, &given),
         Command::Repro(args) => repro::repro(&args, &cli.images, &cli.kvm),
         Command::Compare(args) => compare::compare(&args, &cli.images, &cli.kvm, &given),
-        Command::Doctor => doctor::doctor(&cli.images, &cli.kvm, &given),
+        Command::Doctor(args) => doctor::doctor(&args, &cli.images, &cli.kvm, &given),
         Command::OnKernel(args) => on_kernel::on_kernel(&args, &cli.images, &given),
         Command::Nested(_) => {
             Err(CliError::Usage("`midflight nested` is called `midflight on-kernel` now".to_owned()))

@@ -76,6 +76,19 @@ fn missing_modules_are_sentences() {
 }
 
 #[test]
+fn a_file_where_the_kernel_has_its_own_is_a_sentence() {
+    if !is_static() {
+        return;
+    }
+    let scratch = Scratch::new("hidden");
+    let arguments = pretended(&scratch);
+    for file in ["/proc/self/status", "/dev/null", "/sys/kernel/notes"] {
+        let words: Vec<&str> = arguments.iter().map(String::as_str).chain(["--file", file, "--", "list"]).collect();
+        ends_with(&run(&words), &["--file /", "copy it to another directory first"]);
+    }
+}
+
+#[test]
 fn a_missing_emulator_is_a_sentence() {
     if !is_static() {
         return;

@@ -25,5 +25,8 @@ fn filter() -> Option<BpfProgram> {
     let arch = TargetArch::try_from(std::env::consts::ARCH).ok()?;
     // An "error" of 0 is success.
     let (others, bind) = (SeccompAction::Allow, SeccompAction::Errno(0));
-    SeccompFilter::new(BTreeMap::from([(libc::SYS_bind, Vec::new())]), others, bind, arch).ok()?.try_into().ok()
+    SeccompFilter::new(BTreeMap::from([(libc::SYS_bind, Vec::new())]), others, bind, arch)
+        .ok()?
+        .try_into()
+        .ok()
 }

@@ -70,8 +70,17 @@ fn a_file_in_the_directory_for_temporary_ones_is_there() {
     let list = std::env::temp_dir().join(format!("midflight-list-{}.toml", std::process::id()));
     std::fs::write(&list, "no list\n").unwrap();
     let list_file = list.display().to_string();
-    let mut words = vec!["--kernel", &kernel, "--modules", &modules, "--timeout", "300", "--file", &list_file];
-    words.extend(["--", "run", "pf/read-unmapped:idt:cold", "--machine", "kvm", "--known-issues", &list_file]);
+    let mut words =
+        vec!["--kernel", &kernel, "--modules", &modules, "--timeout", "300", "--file", &list_file];
+    words.extend([
+        "--",
+        "run",
+        "pf/read-unmapped:idt:cold",
+        "--machine",
+        "kvm",
+        "--known-issues",
+        &list_file,
+    ]);
     let output = run(&words);
     std::fs::remove_file(list).unwrap();
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -83,7 +83,8 @@ fn a_file_where_the_kernel_has_its_own_is_a_sentence() {
     let scratch = Scratch::new("hidden");
     let arguments = pretended(&scratch);
     for file in ["/proc/self/status", "/dev/null", "/sys/kernel/notes"] {
-        let words: Vec<&str> = arguments.iter().map(String::as_str).chain(["--file", file, "--", "list"]).collect();
+        let words: Vec<&str> =
+            arguments.iter().map(String::as_str).chain(["--file", file, "--", "list"]).collect();
         ends_with(&run(&words), &["--file /", "copy it to another directory first"]);
     }
 }

@@ -1,12 +1,11 @@
 //! Verdicts in the mailbox, and lines on the serial port.
 
 use crate::serial;
-use core::sync::atomic::{Ordering::SeqCst, compiler_fence};
+use core::arch::asm;
 use protocol::delivery::Delivery;
 use protocol::doorbell::Doorbell;
 use protocol::field::Field;
 use protocol::mailbox::{DELIVERIES, HostFlags, MAGIC, MISMATCHES, Mailbox, Mismatch, RETURNED, Verdict};
-use x86_64::instructions::port::Port;
 
 /// Reads a number of the mailbox.
 macro_rules! mail {
@@ -51,13 +50,35 @@ pub(crate) fn introduce() {
     set_mail!(version = protocol::VERSION);
 }
 
-/// Rings the doorbell.
+/// Rings the doorbell. The general registers are 0 while it rings, that two machines can be compared there: what the
+/// compiler keeps in them may depend on the processor.
 pub(crate) fn ring(doorbell: Doorbell) {
-    // The host reads and writes the mailbox while this OUT lasts; the compiler does not know it.
-    compiler_fence(SeqCst);
-    // SAFETY: nobody but the host listens there.
-    unsafe { Port::<u32>::new(protocol::port::DOORBELL).write(doorbell.encode()) }
-    compiler_fence(SeqCst);
+    // SAFETY: nobody but the host listens there; it reads and writes the mailbox while OUT lasts, which this block may
+    // do as far as the compiler knows. RBX and RBP, which a block cannot name, are saved and restored.
+    unsafe {
+        asm!(
+            "push rbx",
+            "push rbp",
+            "xor ebx, ebx",
+            "xor ebp, ebp",
+            "out dx, eax",
+            "pop rbp",
+            "pop rbx",
+            in("edx") u32::from(protocol::port::DOORBELL),
+            in("eax") doorbell.encode(),
+            inout("rcx") 0_u64 => _,
+            inout("rsi") 0_u64 => _,
+            inout("rdi") 0_u64 => _,
+            inout("r8") 0_u64 => _,
+            inout("r9") 0_u64 => _,
+            inout("r10") 0_u64 => _,
+            inout("r11") 0_u64 => _,
+            inout("r12") 0_u64 => _,
+            inout("r13") 0_u64 => _,
+            inout("r14") 0_u64 => _,
+            inout("r15") 0_u64 => _,
+        );
+    }
 }
 
 /// Forgets the last case; deliveries and mismatches count for nothing when their numbers are 0. What the host writes (`disturbances`) is its own to clear.

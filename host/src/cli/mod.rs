@@ -7,6 +7,8 @@ mod again;
 mod args;
 mod compare;
 mod doctor;
+#[cfg(test)]
+mod documented;
 mod error;
 mod explore;
 mod guest;

@@ -4,8 +4,8 @@
 //! - At `Done`, an entry for the case's cold scenario does, where the fields of the captured deliveries
 //!   that differ are just those that the judge on KVM complains of. Its verdict, and the general
 //!   registers, which a judge changes when it finds a difference, may then differ too. What
-//!   the act itself left, the field `result`, is seen by the judge alone, and so is what images do not print
-//!   where only that is compared.
+//!   the act itself left, the field `result` and those after a return, is seen by the judge alone, and so is what
+//!   images do not print where only that is compared.
 //! - Such an entry also explains a guest that ends before `Done`.
 //!
 //! Only a machine with known issues is excused, and only where the other one, which has none, passes.
@@ -16,10 +16,11 @@ use crate::compare::pair::Pair;
 use crate::machines::{Described, Description};
 use crate::report::QUADWORDS;
 use crate::report::known::{By, Entry, Failure, KnownIssues, Of};
-use crate::report::{Cited, Difference, Field, Finding, HostFacts, Outcome, When, reason};
+use crate::report::{Cited, Difference, Field, Finding, HostFacts, Outcome, Seen, When, reason};
 use crate::scenario::Scenario;
 use protocol::doorbell::Doorbell;
 use protocol::field::Field as Judged;
+use protocol::mailbox::RETURNED;
 use std::collections::{BTreeSet, HashSet};
 use vm::Value;
 
@@ -110,18 +111,33 @@ impl Judge<'_> {
             return None;
         }
         let issue = self.known(By::Judge, failed.into())?;
-        let judged: Option<HashSet<Judged>> =
-            failed.differences.iter().map(|one| one.field.of_judge()).collect();
+        let of_deliveries = failed.differences.iter().filter(|one| one.field.delivery() != Some(RETURNED));
+        let judged: Option<HashSet<Judged>> = of_deliveries.map(|one| one.field.of_judge()).collect();
         let mut named = judged?;
         named.remove(&Judged::Result);
         if self.pair.any(|quirks| !quirks.stops) {
             named.retain(|field| printed::PRINTED.iter().any(|at| QUADWORDS[*at].0 == Some(*field)));
         }
-        // A delivery that never happened differs in all of its fields; the judge reports one finding.
-        let never_came = marks[kvm].deliveries.is_empty();
+        // A delivery that never happened differs in all of its fields, and in what it writes; the judge reports one
+        // finding. Of a frame of another vector, or at another instruction, it
+        // compares what its own event has.
+        let [came, due] = [kvm, 1 - kvm].map(|side| marks[side].deliveries.len());
+        let never_came = |field: Seen| match field {
+            Seen::Captured { delivery, .. } => (came..due).contains(&delivery),
+            Seen::Register(_) | Seen::Mailbox(_) | Seen::Doorbell => came < due && field.is_of_delivery(),
+        };
+        let another_event = |field: Seen| {
+            let Seen::Captured { delivery, .. } = field else { return false };
+            let is_named = |judged: Judged| {
+                let named = Field::judged(judged, u32::try_from(delivery).ok());
+                failed.differences.iter().any(|one| one.field == named)
+            };
+            let is_another = is_named(Judged::Vector) || is_named(Judged::Rip);
+            is_another && field.of_judge().is_none_or(|judged| !named.contains(&judged))
+        };
         let of_event = differences.iter().filter_map(|difference| match difference {
             MachineDifference::Number { field, .. } if field.is_left_by_judges() => None,
-            MachineDifference::Number { field, .. } if never_came && field.is_of_delivery() => None,
+            MachineDifference::Number { field, .. } if never_came(*field) || another_event(*field) => None,
             MachineDifference::Number { field, .. } => Some(field.of_judge()),
             MachineDifference::End(_) => Some(None),
         });
@@ -154,7 +170,7 @@ impl Judge<'_> {
                     return comparison;
                 }
             }
-        } else if !self.seen[0].observations.last().is_some_and(is_done) {
+        } else if !came_to_its_end(self.seen[0]) {
             // Both ended alike before anything was delivered: there is nothing to compare.
             let outcome = if first.outcome == Outcome::Skip { Outcome::Skip } else { Outcome::Error };
             let [reason, _] = ends;
@@ -172,11 +188,17 @@ fn is_done(observation: &Observation) -> bool {
     matches!(observation.when(), Some(Doorbell::Done(_)))
 }
 
-/// How a case ended: at `Done`, or why not.
+/// A case that passes without `Done` is one in which the guest must be shut down.
+fn came_to_its_end(seen: &Observations) -> bool {
+    seen.observations.last().is_some_and(is_done) || seen.report.outcome == Outcome::Pass
+}
+
+/// How a case ended: at `Done`, by a shutdown, or why not.
 fn end(seen: &Observations) -> String {
     match reason(&seen.report) {
         Some(reason) => reason,
         None if seen.observations.last().is_some_and(is_done) => "Done".to_owned(),
+        None if came_to_its_end(seen) => "a shutdown".to_owned(),
         None => "before Done".to_owned(),
     }
 }

@@ -12,6 +12,7 @@
 //! | `warning` | warnings of a kernel under test |
 //! | `read` | the TOML, with lines, and every check that needs no image |
 //! | `fields` | a field that an entry describes, and its values |
+//! | `late` | an event that comes later than its case expects |
 //! | `existing` | the check against images |
 //! | `error` | why a list cannot be used |
 
@@ -19,6 +20,7 @@ mod entry;
 mod error;
 mod existing;
 mod fields;
+mod late;
 mod read;
 mod warning;
 

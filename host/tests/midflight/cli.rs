@@ -134,11 +134,13 @@ fn explore_prints_schedules_that_run_replays() {
     let Some(_) = embedded("pf") else { return };
     let listed = midflight(&["explore", "pf/read-unmapped:fred", "--list"]).stdout;
     let ids: Vec<&str> = listed.lines().collect();
-    assert!(ids.len() > 100 && ids.contains(&"pf/read-unmapped:fred:access@3,2:migrate"), "{listed}");
-    let ran = midflight(&["run", ids[0], ids[ids.len() - 1], "--machine", "model"]);
+    let pair = "pf/read-unmapped:fred:access@3,2:migrate";
+    let of_return = ids[ids.len() - 1];
+    assert!(ids.len() > 100 && ids.contains(&pair) && of_return.contains(":return@"), "{listed}");
+    // One of an access, one of a pair, and one of the event return.
+    let ran = midflight(&["run", ids[0], pair, of_return, "--machine", "model"]);
     assert_eq!(ran.code, 0, "{ran:?}");
-    // One of an access, and one of a pair.
-    assert!(ran.stdout.contains("2 passed, 0 failed") && ran.stdout.contains("3 cuts proved"), "{ran:?}");
+    assert!(ran.stdout.contains("3 passed, 0 failed") && ran.stdout.contains("4 cuts proved"), "{ran:?}");
     let explored = midflight(&["explore", "pf/read-unmapped:fred", "--count", "40"]);
     explored.printed(0, &["40 passed, 0 failed, 0 errors; 40 cuts proved"]);
     // Cases in which the host injects as well: at `Armed`, and into the cut.

@@ -43,8 +43,10 @@ fn two_models_agree_about_every_case() {
     let (comparisons, summary) = models(&["--format", "json"]).objects(0);
     assert!(comparisons.len() > 100 && summary["totals"]["pass"] == comparisons.len(), "{summary}");
     for one in &comparisons {
-        assert_eq!(one["doorbells"], 3, "{one}");
-        assert!(one["compared"].as_u64().is_some_and(|compared| compared > 200), "{one}");
+        // A guest that is shut down never comes to `Done`.
+        let doorbells = if one["image"] == "shutdown" { 2 } else { 3 };
+        assert_eq!(one["doorbells"], doorbells, "{one}");
+        assert!(one["compared"].as_u64().is_some_and(|compared| compared > 180), "{one}");
     }
 }
 

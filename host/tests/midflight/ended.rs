@@ -92,7 +92,10 @@ fn json_has_every_scenario_that_ended_and_says_how_many_did_not() {
     let (scenarios, summary) = ran.objects(143);
     let of = |machine: &str| scenarios.iter().filter(|object| object["machine"] == machine).count();
     assert!(of("model") > 10 && of("kvm") == of("model") && of("qemu") == 0, "{ran:?}");
-    assert_eq!((&summary["ended_by"], &summary["not_run"]), (&"SIGTERM".into(), &of("model").into()));
+    // Those of QEMU, and of a Bochs that this host may have.
+    let not_run = summary["not_run"].as_u64().and_then(|count| usize::try_from(count).ok()).unwrap();
+    assert!(not_run == of("model") || not_run == 2 * of("model"), "{summary}");
+    assert_eq!(summary["ended_by"], "SIGTERM");
     assert_eq!(summary["totals"]["pass"], of("model"));
     assert_eq!(summary["host"]["emulator"], fake_qemu::VERSION);
 }

@@ -42,6 +42,7 @@ mod readme;
 mod report_page;
 mod reports;
 mod restore;
+mod sample;
 mod save_kill;
 mod save_resume;
 mod storm;

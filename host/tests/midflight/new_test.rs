@@ -1,9 +1,12 @@
-//! `make new-test`: in a copy of the tree, a new image builds, runs, and fails until its expectation is filled in.
+//! New images, in a copy of the tree: that of `make new-test` builds, runs, and fails until its expectation is filled
+//! in; that of docs/adding-a-case.md does what the page says.
 
 use crate::binary::{Ran, directory, files, midflight, run};
+use crate::sample::{assert_shows, block_after, page};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 const TARGET: &str = "x86_64-unknown-none";
 const NAME: &str = "fresh-rule";
@@ -21,44 +24,51 @@ fn command(program: &str) -> Command {
     command
 }
 
-/// A copy of the tree without what was built; times are kept, so that a second test run builds less.
-fn copy_of_the_tree() -> PathBuf {
+/// A copy of the tree for all tests, without what was built; times are kept, so that a second test run builds less.
+static TREE: LazyLock<PathBuf> = LazyLock::new(|| {
     let tree = directory("new-test-tree");
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let left_out = [".git", "target", "fuzz"].map(|name| root.join(name));
     let parts = files(&root).into_iter().filter(|path| !left_out.contains(path));
     assert!(Command::new("cp").arg("-pR").args(parts).arg(&tree).status().unwrap().success());
     tree
-}
+});
 
-/// Builds the new image; the file.
-fn build(tree: &Path) -> PathBuf {
+/// Builds a new image; the file.
+fn build(tree: &Path, name: &str) -> PathBuf {
     let built = Path::new(env!("CARGO_TARGET_TMPDIR")).join("new-test-built");
     let mut cargo = command("cargo");
     cargo.args(["build", "--locked", "--profile", "guest", "--target", TARGET, "-p", "midflight-tests"]);
-    cargo.args(["--bin", NAME, "--target-dir"]).arg(&built).current_dir(tree);
+    cargo.args(["--bin", name, "--target-dir"]).arg(&built).current_dir(tree);
     let ran = run(&mut cargo);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    built.join(TARGET).join("guest").join(NAME)
+    built.join(TARGET).join("guest").join(name)
 }
 
 fn judged(image: &Path) -> Ran {
     midflight(&["run", "--machine", "model", "--image", &image.display().to_string()])
 }
 
-#[test]
-fn a_new_image_fails_until_its_expectation_is_filled_in() {
+/// Whether images can be built here; else a line says that nothing was tested.
+fn can_build() -> bool {
     let libraries = command("rustc").args(["--print", "target-libdir", "--target", TARGET]).output();
     let there =
         libraries.is_ok_and(|output| Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir());
     if !there {
         eprintln!("skipped, nothing tested: rustc has no {TARGET} here");
+    }
+    there
+}
+
+#[test]
+fn a_new_image_fails_until_its_expectation_is_filled_in() {
+    if !can_build() {
         return;
     }
-    let tree = copy_of_the_tree();
-    let made = run(command("make").args(["new-test", &format!("NAME={NAME}")]).current_dir(&tree));
+    let tree = TREE.as_path();
+    let made = run(command("make").args(["new-test", &format!("NAME={NAME}")]).current_dir(tree));
     made.printed(0, &["tests/src/bin/fresh-rule.rs is a new image", "run --image target/images/fresh-rule"]);
-    judged(&build(&tree)).printed(1, &["FAIL: fresh-rule/first:", "entries expected 0x0, got 0x1"]);
+    judged(&build(tree, NAME)).printed(1, &["FAIL: fresh-rule/first:", "entries expected 0x0, got 0x1"]);
 
     // As its comment says.
     let source = tree.join("tests/src/bin/fresh-rule.rs");
@@ -67,8 +77,30 @@ fn a_new_image_fails_until_its_expectation_is_filled_in() {
     let filled_in: Vec<&str> = filled_in.collect();
     assert_eq!(filled_in.len(), 2, "{text}");
     fs::write(&source, text.replace("events: &[],", &filled_in.join("\n"))).unwrap();
-    let ran = judged(&build(&tree));
+    let ran = judged(&build(tree, NAME));
     ran.printed(0, &[" 0 failed, 0 known issues, 0 skipped, 0 errors"]);
+}
+
+#[test]
+fn the_example_of_the_documentation_prints_what_it_says() {
+    if !can_build() {
+        return;
+    }
+    let page = page("docs/adding-a-case.md");
+    let tree = TREE.as_path();
+    let source = tree.join("tests/src/bin/de.rs");
+    let example = block_after(&page, "Write `tests/src/bin/de.rs`", "```rust");
+    fs::write(&source, example).unwrap();
+    let ran = judged(&build(tree, "de"));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_shows(&ran.stdout, block_after(&page, "### 5. See it run", "```text"));
+
+    let wrong = example.replace("..Event::NEW }],", "event_data: 0x1, ..Event::NEW }],");
+    assert_ne!(example, wrong);
+    fs::write(&source, wrong).unwrap();
+    let ran = judged(&build(tree, "de"));
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert_shows(&ran.stdout, block_after(&page, "### 6. See it fail once", "```text"));
 }
 
 #[test]

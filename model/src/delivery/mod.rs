@@ -62,6 +62,8 @@ impl Core {
         intercepts: u32,
     ) -> Result<(), Interrupted> {
         let (mut event, mut origin, mut during) = (event, origin, None);
+        // An event ends HLT before its delivery begins, which may then be stopped.
+        self.halted = false;
         for _ in 0..MOST_MET {
             if origin == Origin::Raised {
                 self.raise(&event, during, intercepts)?;
@@ -159,7 +161,6 @@ impl Core {
         }
         self.sti_blocking = false;
         self.mov_ss_blocking = false;
-        self.halted = false;
     }
 
     fn interrupted(&mut self, stop: Stop) -> ExitReason {

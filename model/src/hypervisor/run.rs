@@ -153,7 +153,12 @@ impl Vm {
                 }
                 return self.second_stage_violation(gpa, write, in_delivery);
             }
-            ExitReason::Halt => return Some(Exit::Halt),
+            // Without a LAPIC of KVM's the MP state stays runnable, and the next entry goes on behind HLT
+            // (__kvm_emulate_halt).
+            ExitReason::Halt => {
+                self.processor.halted = false;
+                return Some(Exit::Halt);
+            }
             ExitReason::TripleFault => return Some(Exit::Shutdown),
             ExitReason::UnknownInstruction { text, rip } => {
                 return Some(Exit::UnknownInstruction { text, rip });

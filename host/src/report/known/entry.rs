@@ -1,6 +1,7 @@
 //! An entry of a list: which scenarios it is about, what failed, and on which hosts.
 
 use super::fields::DescribedField;
+use super::late;
 use crate::report::{Cited, Difference, Finding, HostFacts, Report};
 use crate::scenario::{Action, Scenario, pattern};
 use std::collections::BTreeMap;
@@ -34,6 +35,8 @@ pub struct Entry {
     pub fields: Vec<DescribedField>,
     /// Why it failed, where no field differed.
     pub finding: Option<Finding>,
+    /// Which delivery comes late, or never, counted from 0, where that is what failed.
+    pub late: Option<u32>,
     /// Whether it depends on time if it shows: a scenario that passes is then no failure of the list.
     pub intermittent: bool,
     /// Host facts that must hold, by name: one of the values each. See
@@ -112,6 +115,9 @@ impl Entry {
 
     /// Whether it describes all of a failure, and nothing more.
     fn describes(&self, failure: Failure<'_>) -> bool {
+        if let Some(late) = self.late {
+            return late::describes(late, failure);
+        }
         let Failure { differences, why } = failure;
         let all = self.fields.len() == differences.len();
         let each = || self.fields.iter().zip(differences).all(|(field, one)| field.describes(one));

@@ -111,11 +111,14 @@ pub enum Problem {
     #[error("`{0}`: a bit is expected as 0 or 1, and got as the other")]
     BitValue(String),
     /// It describes no failure.
-    #[error("it describes no failure: neither `[[issue.field]]` nor `[issue.finding]`")]
+    #[error("it describes no failure: neither `field` nor `finding` nor `late`")]
     NoFailure,
     /// A failure of two kinds.
-    #[error("a failure is either fields that differ or a finding")]
+    #[error("a failure is either fields that differ, or a finding, or a delivery that comes late")]
     TwoFailures,
+    /// A late delivery whose entry does not say that it depends on time.
+    #[error("where a delivery that comes late comes depends on time: write `intermittent = true`")]
+    LateAlways,
     /// The form of lists before this one.
     #[error(
         "`failure` is not read any more: write `field = [{{ name = \"RFLAGS\", expected = 0x10002, got = 0x2 }}]` \

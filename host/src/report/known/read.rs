@@ -51,6 +51,7 @@ struct Written {
     #[serde(default)]
     field: Vec<Spanned<WrittenField>>,
     finding: Option<Spanned<Finding>>,
+    late: Option<Spanned<u32>>,
     /// What lists had before: one text.
     failure: Option<Spanned<toml::Value>>,
     #[serde(default)]
@@ -151,6 +152,7 @@ impl<'a> Source<'a> {
             intermittent: written.intermittent,
             fields,
             finding: written.finding.map(|finding| finding.into_inner().lasting()),
+            late: written.late.map(Spanned::into_inner),
             host: written.host.into_inner(),
             reason: written.reason.into_inner(),
             reference: written.reference.into_inner(),
@@ -202,11 +204,17 @@ impl Written {
             Ok(_) => Ok(()),
             Err(problem) => Err(Problem::Action { text: action.to_owned(), problem }),
         })?;
-        match (&self.failure, self.field.is_empty(), &self.finding) {
-            (Some(old), _, _) => Err((old.span(), Problem::OldForm)),
-            (None, true, None) => Err((self.name.span(), Problem::NoFailure)),
-            (None, false, Some(finding)) => Err((finding.span(), Problem::TwoFailures)),
-            (None, true, Some(_)) | (None, false, None) => Ok(()),
+        if let Some(old) = &self.failure {
+            return Err((old.span(), Problem::OldForm));
+        }
+        match (self.field.is_empty(), &self.finding, &self.late) {
+            (true, None, None) => Err((self.name.span(), Problem::NoFailure)),
+            (false, Some(finding), _) | (true, Some(finding), Some(_)) => {
+                Err((finding.span(), Problem::TwoFailures))
+            }
+            (false, None, Some(late)) => Err((late.span(), Problem::TwoFailures)),
+            (true, None, Some(late)) if !self.intermittent => Err((late.span(), Problem::LateAlways)),
+            (true, Some(_), None) | (false, None, None) | (true, None, Some(_)) => Ok(()),
         }
     }
 

@@ -1,7 +1,8 @@
 use super::*;
-use crate::report::{Difference, Field, reason};
+use crate::report::{Difference, Field, Finding, reason};
 use crate::scenario::Scenario;
 use protocol::field::Field as Judged;
+use protocol::mailbox::RETURNED;
 use vm::Value;
 
 fn parse(text: &str) -> Result<KnownIssues, KnownIssuesError> {
@@ -142,7 +143,7 @@ fn a_broken_list_is_refused_with_its_own_name_and_the_line() {
         (6, "expected = 0x10002", "bits = \"RG\", expected = 1", "`RFLAGS` has no bit `RG`"),
         (6, "expected = 0x10002", "bits = \"RF\", expected = 1", "a bit is expected as 0 or 1, and got as"),
         (3, FIELD, "", "it describes no failure"),
-        (7, "}]\n", "}]\nfinding = { kind = \"fred-not-set\" }\n", "either fields that differ or a finding"),
+        (7, "}]\n", "}]\nfinding = { kind = \"fred-not-set\" }\n", "or a finding, or a delivery that comes"),
         (6, FIELD, "failure = \"RFLAGS\"", "`failure` is not read any more: write `field = [{ name = "),
         (7, "{ kernel = [\"6.17.\", \"6.18.\"] }", "{}", "`host` names no fact"),
         (7, "kernel =", "colonel =", "there is no host fact `colonel`; there are vendor, kernel,"),
@@ -236,6 +237,41 @@ fn only_the_described_warning_of_the_described_host_is_known() {
     assert_eq!(known.excuse(said.clone(), &HostFacts::default()).said, said);
     assert_eq!(known.excuse(KernelSaid::default(), &here).exit_code(), 0);
     assert!(parse(&list.replace("kvm_module", "colour")).is_err());
+}
+
+#[test]
+fn a_delivery_that_comes_late_differs_in_where_it_comes_and_in_nothing_else() {
+    let late = LIST.lines().filter(|line| !line.contains("field")).collect::<Vec<_>>().join("\n");
+    let late = late.replace("[[issue]]", "[[issue]]\nlate = 1\nintermittent = true");
+    let known = parse(&late).unwrap();
+    let judged = |differences: &[(Judged, u32, u64, u64)], why: Option<Finding>| {
+        let mut report = failed(Outcome::Fail, "0x2");
+        let one = |&(field, delivery, expected, got): &(Judged, u32, u64, u64)| Difference {
+            field: Field::judged(field, Some(delivery)),
+            expected: Value::Number(expected),
+            got: Value::Number(got),
+        };
+        (report.differences, report.why) = (differences.iter().map(one).collect(), why);
+        known.apply(&mut report, &linux("6.18.4"));
+        report.outcome
+    };
+    let rip = (Judged::Rip, 1, 0x1000, 0x1010);
+    assert_eq!(judged(&[rip], None), Outcome::Known);
+    assert_eq!(judged(&[rip, (Judged::EntryRflags, 2, 2, 0x46)], None), Outcome::Known);
+    assert_eq!(judged(&[(Judged::Entries, 0, 2, 1), (Judged::Rsp, 1, 0, 8)], None), Outcome::Known);
+    let words = |words: &str| Some(Finding::guest(words));
+    assert_eq!(judged(&[], words("vector 2 came inside an entry stub, RIP 0x1000")), Outcome::Known);
+    // Not the late one, too few, too many, another field, after the return, other words.
+    assert_eq!(judged(&[rip, (Judged::Rip, 0, 0x1000, 0x1010)], None), Outcome::Fail);
+    assert_eq!(judged(&[(Judged::Entries, 0, 2, 0)], None), Outcome::Fail);
+    assert_eq!(judged(&[(Judged::Entries, 0, 2, 3)], None), Outcome::Fail);
+    assert_eq!(judged(&[rip, (Judged::EventData, 1, 1, 0)], None), Outcome::Fail);
+    assert_eq!(judged(&[(Judged::Rip, RETURNED, 0x1000, 0x1010)], None), Outcome::Fail);
+    assert_eq!(judged(&[], words("vector 2 came again and again, RIP 0x1000")), Outcome::Fail);
+    assert_eq!(judged(&[], None), Outcome::Fail);
+    for wrong in [late.replace("intermittent = true", ""), LIST.replace("[[issue]]", "[[issue]]\nlate = 1")] {
+        assert!(parse(&wrong).is_err(), "{wrong}");
+    }
 }
 
 #[test]

@@ -116,6 +116,7 @@ fn an_emulator_without_a_result_is_a_sentence() {
             &["kernel panic in the kernel under test: VFS: Unable to mount root fs"],
         ),
         ("silence", "exit 0", none),
+        ("killed", "kill -9 $$", &["the emulator ended with signal: 9 (SIGKILL) before it sent anything"]),
         // Text on the port of the records.
         ("text", "echo '{\"totals\":{\"pass\":300}}'; printf 'x\\000y\\000'; exit 0", none),
     ] {

@@ -121,6 +121,12 @@ docs/catalogue.md: build
 predictions.toml: build
 	MIDFLIGHT_WRITE_PREDICTIONS=1 $(STATIC) cargo test $(HOST_BUILD) -p midflight --test predictions
 
+# Faults of one line in the model, the proofs and the judge: which of them nothing notices. Writes docs/mutation.md.
+# Takes an hour. MUTATION has options: areas, --sample N, --seed S.
+.PHONY: mutation
+mutation: images
+	MIDFLIGHT_IMAGES=$(IMAGES) cargo run --locked -p midflight-mutation -- $(MUTATION)
+
 # What takes long, from another start each time: the model against this machine's processor; cuts and
 # migrations by the thousand on this machine's KVM; kills of the driver; a warning in the kernel's log.
 SOAK_EXECUTIONS ?= 1000000

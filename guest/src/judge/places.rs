@@ -3,7 +3,7 @@
 use super::event::{Rip, Stack, Top};
 use crate::options::DeliveryMode;
 
-/// Where things lie in this image: what the symbols in an [`Event`] stand for.
+/// Where things lie in this image: what the symbols in an [`Event`](super::Event) stand for.
 #[derive(Clone, Copy, Debug)]
 pub struct Places {
     /// The act's first instruction.

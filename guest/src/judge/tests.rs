@@ -2,6 +2,8 @@
 
 mod later;
 mod open;
+mod order;
+mod symbols;
 
 use super::event::{Stack, Top};
 use super::*;

@@ -88,3 +88,23 @@ fn open_bits_of_dr6_are_kept_or_cleared_by_a_debug_exception_and_by_nothing_else
         assert_eq!(differing(INT1, 0xFFFF_0FF0, debug(dr6), &before).len(), wrong, "{dr6:#x}");
     }
 }
+
+#[test]
+fn event_data_at_another_address_says_nothing_about_a_cr2_that_has_one_value() {
+    let event = Event { event_data: 0x1FC0, event_data_span: 0x3F, ..PF };
+    let registers = Registers { cr2: 0x5555, ..REGISTERS };
+    let judge = |cr2| {
+        let mut got = Delivery { cr2, ..fred_delivery() };
+        got.frame[6] = 0x1FF8;
+        run_all(&[event], &registers, DeliveryMode::Fred, 1, &[got]).1
+    };
+    assert_eq!(judge(0x5555), []);
+    assert_eq!(judge(0x1FF8), [(0, Field::Cr2, 0x5555, 0x1FF8)]);
+}
+
+#[test]
+fn no_bit_of_dr6_is_open_for_an_event_that_is_no_debug_exception() {
+    let registers = Registers { dr6: 0xFFFF_0FF1, dr6_open: 0xF, ..REGISTERS };
+    let (_, differing) = run_all(&[PF], &registers, DeliveryMode::Fred, 1, &[fred_delivery()]);
+    assert_eq!(differing, [(0, Field::Dr6, 0xFFFF_0FF1, 0xFFFF_0FF0)]);
+}

@@ -1,0 +1,127 @@
+//! Puts faults of one line into a copy of the tree, and says which the suite notices: `make mutation`.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `area` | what is given faults, and what must notice them |
+//! | `fault`, `find`, `held_out` | a fault; those that the syntax offers; those that are written down |
+//! | `schema`, `tree`, `build` | all faults in one text, behind switches; the copy of the tree; its one build |
+//! | `check`, `round` | whether a fault is noticed; the round of an area |
+//! | `survivors`, `page` | what is known of survivors; docs/mutation.md |
+
+#![forbid(unsafe_code)]
+
+mod area;
+mod build;
+mod check;
+mod error;
+mod fault;
+mod find;
+mod held_out;
+mod page;
+mod round;
+mod schema;
+mod survivors;
+mod tree;
+
+use area::{ALL, Area};
+use check::Fate;
+use error::Error;
+use page::Count;
+use round::Results;
+use std::process::ExitCode;
+use survivors::Survivors;
+
+const USAGE: &str = "usage: midflight-mutation [--sample N] [--seed S] [--keep] [--page] [AREA…]\n\
+                     N faults of each area, 0 for every place; --keep: what was noticed last time is not tried again; \
+                     --page: nothing is tried, docs/mutation.md is written from the last rounds";
+
+/// The command line.
+struct Options {
+    sample: usize,
+    seed: u64,
+    keep: bool,
+    page: bool,
+    areas: Vec<Area>,
+}
+
+fn options() -> Result<Options, Error> {
+    let usage = || Error::Usage(USAGE.to_owned());
+    let mut options = Options { sample: 200, seed: 1, keep: false, page: false, areas: Vec::new() };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let mut number = || arguments.next().and_then(|text| text.parse::<u64>().ok()).ok_or_else(usage);
+        match argument.as_str() {
+            "--sample" => options.sample = usize::try_from(number()?).map_err(|_| usage())?,
+            "--seed" => options.seed = number()?,
+            "--keep" => options.keep = true,
+            "--page" => options.page = true,
+            name => options.areas.push(*ALL.iter().find(|area| area.name == name).ok_or_else(usage)?),
+        }
+    }
+    if options.sample == 0 {
+        options.sample = usize::MAX;
+    }
+    if options.areas.is_empty() {
+        options.areas = ALL.to_vec();
+    }
+    Ok(options)
+}
+
+fn run() -> Result<bool, Error> {
+    let options = options()?;
+    let survivors = Survivors::committed()?;
+    if !options.page {
+        for area in &options.areas {
+            round::round(area, options.sample, options.seed, options.keep)?;
+        }
+    }
+    let rounds: Vec<(Area, Results)> = ALL.into_iter().map(|area| (area, round::results(&area))).collect();
+    let file = tree::root().join("docs/mutation.md");
+    std::fs::write(&file, page::page(&rounds, &survivors)).map_err(|error| Error::File(file, error))?;
+    let defects: Vec<String> =
+        rounds.iter().flat_map(|(area, results)| defects(area, results, &survivors)).collect();
+    for defect in &defects {
+        eprintln!("DEFECT: {defect}");
+    }
+    Ok(defects.is_empty())
+}
+
+/// A sentence for each survivor that nobody has examined, each that does not survive, and a share that is too small.
+fn defects(area: &Area, results: &Results, survivors: &Survivors) -> Vec<String> {
+    let mut defects = Vec::new();
+    if results.faults.is_empty() {
+        return defects;
+    }
+    for fault in &results.faults {
+        let known = survivors.equivalent(&fault.key).or_else(|| survivors.gap(&fault.key)).is_some();
+        match (fault.fate == Fate::Survived, known) {
+            (true, false) => {
+                defects.push(format!("{} survives, and mutation/survivors.toml does not say why", fault.key))
+            }
+            (false, true) => {
+                defects.push(format!("{} is noticed: take it out of mutation/survivors.toml", fault.key))
+            }
+            (true, true) | (false, false) => {}
+        }
+    }
+    let (share, least) =
+        (Count::of(results, survivors).share(), survivors.least.get(area.name).copied().unwrap_or(100.0));
+    if share < least {
+        defects.push(format!(
+            "{}: {share:.1} % of the faults are noticed, and at least {least} % must be",
+            area.name
+        ));
+    }
+    defects
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("midflight-mutation: {error}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! One round: an area's faults, built once and checked one by one.
+
+use crate::area::{Area, HELD_OUT};
+use crate::build::build;
+use crate::check::{Checks, Fate};
+use crate::error::Error;
+use crate::fault::Fault;
+use crate::tree::{Tree, read, root};
+use crate::{find, held_out};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::PathBuf;
+
+/// What a round found; kept in `target/mutation`, so that the page can be written from several rounds.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct Results {
+    /// How many places for a fault the area's syntax has.
+    pub(crate) places: usize,
+    /// How many were chosen; with what seed.
+    pub(crate) chosen: usize,
+    pub(crate) seed: u64,
+    /// Those that compile.
+    pub(crate) faults: Vec<Tried>,
+}
+
+/// A fault that was tried.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Tried {
+    pub(crate) key: String,
+    pub(crate) name: String,
+    pub(crate) sentence: String,
+    pub(crate) fate: Fate,
+}
+
+fn directory() -> PathBuf {
+    root().join("target/mutation")
+}
+
+fn kept(area: &Area) -> PathBuf {
+    directory().join(format!("{}.json", area.name))
+}
+
+/// The results of an area's last round; empty if there is none.
+pub(crate) fn results(area: &Area) -> Results {
+    fs::read_to_string(kept(area)).ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+}
+
+/// The faults of an area: all that are written down, or `sample` of those that the syntax offers.
+fn choose(area: &Area, sample: usize, seed: u64) -> Result<(usize, Vec<Fault>), Error> {
+    if area.name == HELD_OUT.name {
+        let faults = held_out::faults()?;
+        return Ok((faults.len(), faults));
+    }
+    let mut all = Vec::new();
+    for file in area.files()? {
+        let source = read(&root().join(&file))?;
+        all.extend(find::faults(&file, &source).map_err(|error| Error::Syntax(file, error))?);
+    }
+    let places = all.len();
+    fastrand::Rng::with_seed(seed).shuffle(&mut all);
+    all.truncate(sample);
+    Ok((places, all))
+}
+
+/// Carries out a round. With `keep`, what an earlier round has found of a fault is taken from it.
+pub(crate) fn round(area: &Area, sample: usize, seed: u64, keep: bool) -> Result<Results, Error> {
+    let earlier = if keep { results(area).faults } else { Vec::new() };
+    let (places, faults) = choose(area, sample, seed)?;
+    let tree = Tree::copy(directory().join(area.name))?;
+    let mut built = build(&tree, &directory().join("build"), area.build, &faults)?;
+    // The next area's build puts its own program there.
+    let own = directory().join(format!("{}-program", area.name));
+    fs::copy(&built.program, &own).map_err(|error| Error::File(own.clone(), error))?;
+    built.program = own;
+    let crate_of_tests = tree.0.join(if area.name == "judge" { "guest" } else { "host" });
+    let checks = Checks::of(area, &built, &crate_of_tests)?;
+    let mut results = Results { places, chosen: faults.len(), seed, faults: Vec::new() };
+    for &number in &built.faults {
+        let Some(fault) = faults.get(number) else { continue };
+        let key = fault.key();
+        let known = earlier.iter().find(|one| one.key == key && one.fate != Fate::Survived);
+        let fate = match known {
+            Some(known) => known.fate.clone(),
+            None => checks.fate(number)?,
+        };
+        eprintln!("{} {key}", word(&fate));
+        let (name, sentence) = (fault.name.clone(), fault.sentence.clone());
+        results.faults.push(Tried { key, name, sentence, fate });
+        save(area, &results)?;
+    }
+    Ok(results)
+}
+
+fn word(fate: &Fate) -> &'static str {
+    match fate {
+        Fate::Killed(_) => "killed  ",
+        Fate::Broken(_) => "broken  ",
+        Fate::Survived => "SURVIVED",
+    }
+}
+
+fn save(area: &Area, results: &Results) -> Result<(), Error> {
+    let file = kept(area);
+    let text = serde_json::to_string_pretty(results).unwrap_or_default();
+    fs::write(&file, text).map_err(|error| Error::File(file, error))
+}

@@ -16,6 +16,7 @@
 //! | `debug` | a stopped guest for gdb |
 //! | [`kernel_log`] | warnings of this host's kernel during a run |
 //! | [`bochs`] | what Bochs is given, and the disk from which its firmware loads a guest |
+//! | `decompress` | compressed kernels and modules |
 //! | `process`, `bounded`, `ending` | child processes; the signals that end this one |
 //! | [`version`] | the version, the commit and the day of the source |
 //! | [`cli`] | the command line |
@@ -27,6 +28,7 @@ mod bounded;
 pub mod cli;
 pub mod compare;
 mod debug;
+mod decompress;
 mod ending;
 pub mod engine;
 pub mod image;

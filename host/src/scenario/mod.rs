@@ -27,7 +27,7 @@ mod renamed;
 
 pub use applies::{applies, is_possible};
 pub use cover::{EACH_CASE, cover};
-pub use generate::{all, cold, indexed, needs};
+pub use generate::{all, cold, indexed, needs, of_case};
 pub use id::InvalidId;
 pub use partition::Partition;
 

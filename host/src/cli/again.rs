@@ -1,7 +1,7 @@
 //! The command line as it was given, for commands that repeat a part of it.
 
 use super::args::Cli;
-use crate::process::{THIS_PROGRAM, find};
+use crate::process::{THIS_PROGRAM, find, quoted};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, CommandFactory};
 use std::ffi::{OsStr, OsString};
@@ -44,16 +44,31 @@ impl Given {
     /// A command with a `subcommand`, `more` words, and those of the options given that `subcommand` has
     /// and `without` does not name.
     pub(super) fn command<W: AsRef<OsStr>>(&self, subcommand: &str, more: &[W], without: &[&str]) -> String {
+        self.repeated(subcommand, without).with(more)
+    }
+
+    /// Commands that differ in some words only.
+    pub(super) fn repeated(&self, subcommand: &str, without: &[&str]) -> Repeated {
         let known: Vec<Arg> = options_of(subcommand).collect();
         let has = |id: &str| known.iter().any(|option| option.get_id() == id);
-        let mut words = vec![self.program.clone(), subcommand.to_owned()];
-        words.extend(more.iter().map(|word| quoted(word.as_ref())));
-        for option in &self.options {
-            if !without.contains(&option.id.as_str()) && has(&option.id) {
-                words.extend(option.words.iter().cloned());
-            }
-        }
-        words.join(" ")
+        let kept = |option: &&GivenOption| !without.contains(&option.id.as_str()) && has(&option.id);
+        let options = self.options.iter().filter(kept).flat_map(|option| option.words.iter().cloned());
+        Repeated { first: format!("{} {subcommand}", self.program), last: options.collect() }
+    }
+}
+
+/// Commands that have the same program, subcommand and options.
+pub(super) struct Repeated {
+    first: String,
+    last: Vec<String>,
+}
+
+impl Repeated {
+    /// The one with `more` words after the subcommand.
+    pub(super) fn with<W: AsRef<OsStr>>(&self, more: &[W]) -> String {
+        let more = more.iter().map(|word| quoted(word.as_ref()));
+        let words = std::iter::once(self.first.clone()).chain(more).chain(self.last.iter().cloned());
+        words.collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -80,21 +95,14 @@ fn words(option: &Arg, matches: &ArgMatches) -> Vec<String> {
     occurrences
         .map(|values| {
             let value = values.collect::<Vec<_>>().join(OsStr::new(&delimiter));
-            // With a sign of equality a value may begin with a dash.
-            if value.as_bytes().starts_with(b"-") {
+            // With a sign of equality a value may begin with a dash; some options take no other.
+            if value.as_bytes().starts_with(b"-") || option.is_require_equals_set() {
                 format!("{name}={}", quoted(&value))
             } else {
                 format!("{name} {}", quoted(&value))
             }
         })
         .collect()
-}
-
-/// One word for a shell.
-fn quoted(word: &OsStr) -> String {
-    // No argument holds the zero byte that cannot be quoted.
-    let bytes = shlex::bytes::try_quote(word.as_bytes()).unwrap_or_default();
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// This program by a name that finds it from the same directory: what was `typed`, if that does.

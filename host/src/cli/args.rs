@@ -9,19 +9,22 @@ mod report;
 
 pub(super) use compare::CompareArgs;
 use groups::BochsArgs;
-pub(super) use groups::{KnownArgs, PartArgs, StormArgs, WatchArgs};
+pub(super) use groups::{EndArgs, KnownArgs, PartArgs, ReportingArgs, StormArgs, WatchArgs};
 pub(super) use guest::{ResumeArgs, SaveArgs};
 pub(super) use on_kernel::OnKernelArgs;
 pub(super) use package::{CompletionsArgs, ManArgs};
 pub(super) use report::{MatrixFormat, ReportArgs};
 
+use super::doctor::DoctorFormat;
+use super::list::ListFormat;
+use crate::kernel_log::DEVICE as LOG;
 use crate::machines::{MachineKind, MachineOptions};
-use crate::report::Format;
 use crate::scenario::DeliveryMode;
 use crate::version;
 use clap::{Args, Parser, Subcommand};
 use kvm::DEVICE;
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -73,7 +76,7 @@ pub(crate) enum Command {
     #[command(hide = true, disable_help_flag = true)]
     Migrate(RenamedArgs),
     /// Report what this host can and cannot test
-    Doctor,
+    Doctor(DoctorArgs),
     /// Boot a Linux kernel in an emulator and run midflight there, on that kernel's KVM
     OnKernel(OnKernelArgs),
     /// The former name of `on-kernel`
@@ -98,7 +101,7 @@ impl Command {
         match self {
             Self::Run(_) | Self::Mutants(_) | Self::Explore(_) | Self::Compare(_) => true,
             Self::List(_) | Self::Trace(_) | Self::Report(_) | Self::Save(_) | Self::Resume(_) => false,
-            Self::Doctor | Self::OnKernel(_) | Self::Nested(_) | Self::Migrate(_) => false,
+            Self::Doctor(_) | Self::OnKernel(_) | Self::Nested(_) | Self::Migrate(_) => false,
             Self::Completions(_) | Self::Man(_) => false,
             Self::Worker | Self::Destination => false,
         }
@@ -132,10 +135,22 @@ pub(crate) struct RunArgs {
     /// A feature that the host must have, else the run is an error: kvm, qemu, bochs, fred, xfd, amx
     #[arg(long, value_name = "NEED,…", value_delimiter = ',')]
     pub(crate) require: Vec<String>,
-    /// How to report
-    // The last one counts: `on-kernel` adds its own.
-    #[arg(long, value_enum, default_value = "human", overrides_with = "format")]
-    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) report: ReportingArgs,
+    #[command(flatten)]
+    pub(crate) end: EndArgs,
+    /// Only what failed in an earlier run, each on its machine: FILE is what `--format json` wrote
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rerun_failed: Option<PathBuf>,
+    /// The seed of the storms, in place of 0; their ids have it
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u32>,
+    /// How many scenarios run at a time; without it, as many as there are processors
+    #[arg(long, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
+    /// Print the ids of the scenarios that would run, as `midflight list` does, and run none
+    #[arg(long)]
+    pub(crate) list: bool,
     /// Report each captured frame
     #[arg(long)]
     pub(crate) frames: bool,
@@ -149,6 +164,10 @@ pub(crate) struct RunArgs {
     pub(crate) storm: StormArgs,
     #[command(flatten)]
     pub(crate) watch: WatchArgs,
+    /// Write the id of each scenario to the kernel's log, or to FILE, before it runs on kvm; without this option, to the
+    /// kernel's log where root runs this with CI=true in the environment
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = LOG)]
+    pub(crate) kmsg: Option<PathBuf>,
 }
 
 impl RunArgs {
@@ -171,8 +190,23 @@ pub(crate) struct ListArgs {
     #[command(flatten)]
     pub(crate) part: PartArgs,
     /// Print cases with their rules instead of scenario ids
-    #[arg(long)]
+    #[arg(long, conflicts_with = "format")]
     pub(crate) cases: bool,
+    /// How to print
+    #[arg(long, value_enum, default_value = "human")]
+    pub(crate) format: ListFormat,
+}
+
+/// Options of `doctor`.
+#[derive(Args)]
+pub(crate) struct DoctorArgs {
+    /// What must be there, else the exit code is 1: kvm, qemu, bochs, fred, xfd, amx, or what the table has for kvm, as
+    /// in block@frame, storm, nmi
+    #[arg(long, value_name = "NEED,…", value_delimiter = ',')]
+    pub(crate) require: Vec<String>,
+    /// How to report
+    #[arg(long, value_enum, default_value = "human")]
+    pub(crate) format: DoctorFormat,
 }
 
 /// Options of `mutants`.

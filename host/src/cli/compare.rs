@@ -23,7 +23,7 @@ use crate::machines::Described;
 use crate::machines::narrowed::Narrowed;
 use crate::report::compare::{Ended, totals};
 use crate::report::known::{By, JudgedWarnings, KnownIssues, Of};
-use crate::report::{self, Early, Finding, HostFacts, Outcome, Report, Totals};
+use crate::report::{self, Begun, Cause, Early, Finding, HostFacts, Outcome, Report, Totals, Verbosity};
 use crate::scenario::Scenario;
 use std::io::{BufWriter, Write, stdout};
 use std::ops::ControlFlow;
@@ -202,15 +202,17 @@ impl Comparing<'_> {
             printed?;
         }
         let early = early(PATHS.len() * scenarios.len() - reports.len());
-        let run = report::Ended { reports: &reports, host: &self.facts, kernel: &unwatched(), early };
+        let (begun, kernel) = (Begun::now(PATHS.len() * scenarios.len(), Verbosity::Normal), unwatched());
+        let run =
+            report::Ended { begun: &begun, reports: &reports, host: &self.facts, kernel: &kernel, early };
         self.args.format.writer().end_migrated(&mut output, &self.pair, &run)?;
         output.flush()?;
         Ok(Totals::of(&reports).exit_code())
     }
 
     fn print_migrated(&self, output: &mut impl Write, report: &Report) -> std::io::Result<()> {
-        let again = || Some(self.command(&report.scenario));
-        self.args.format.writer().one_migrated(output, report, &again)?;
+        let report = Report { again: Some(self.command(&report.scenario)), ..report.clone() };
+        self.args.format.writer().one_migrated(output, &report)?;
         output.flush()
     }
 
@@ -245,7 +247,7 @@ impl Comparing<'_> {
 
 /// Why `not_run` scenarios did not run, where a signal is the reason.
 fn early(not_run: usize) -> Option<Early> {
-    ending::signal().map(|signal| Early { signal: Some(signal), not_run })
+    ending::signal().map(|signal| Early { cause: Cause::Signal(signal), not_run })
 }
 
 /// What a comparison reports about the kernel's warnings: only `run` watches them.

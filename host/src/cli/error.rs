@@ -55,6 +55,17 @@ pub(crate) enum CliError {
         /// What may have been meant, the nearest first.
         near: Vec<String>,
     },
+    /// What is to be excluded is not there.
+    #[error("--exclude {0}: no scenario that was selected matches it")]
+    NothingExcluded(String),
+    /// A file is not the report of a run.
+    #[error("--rerun-failed {file}: {why}")]
+    NoReport {
+        /// Its name.
+        file: String,
+        /// Why not.
+        why: String,
+    },
     /// The selection is empty.
     #[error("no scenario is left to run on {0}")]
     NothingSelected(String),

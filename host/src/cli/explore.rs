@@ -2,7 +2,7 @@
 
 use super::args::ExploreArgs;
 use super::progress::progress_bar;
-use super::run::{NOT_AGAIN, again};
+use super::run::{Again, NOT_AGAIN};
 use super::{CliError, Given, mounted};
 use crate::ending;
 use crate::engine::explore::{Bounds, Found, explore, schedules};
@@ -76,9 +76,11 @@ pub(super) fn run(args: &ExploreArgs, files: &[PathBuf], given: &Given) -> Resul
         reports.extend(one.reports);
     }
     writeln!(output)?;
-    let wrong = reports.iter().filter(|r| matches!(r.outcome, Outcome::Fail | Outcome::Error));
+    let again = Again::new(given, "run", &NOT_AGAIN);
+    let wrong = reports.iter_mut().filter(|r| matches!(r.outcome, Outcome::Fail | Outcome::Error));
     for report in wrong.take(SHOWN) {
-        human::one(&mut output, report, &|| Some(again(given, "run", report, &NOT_AGAIN)))?;
+        report.again = Some(again.of(report));
+        human::one(&mut output, report)?;
     }
     let totals = Totals::of(&reports);
     let Totals { pass, fail, error, cuts, .. } = totals;

@@ -2,8 +2,9 @@
 
 use super::CliError;
 use super::args::KnownArgs;
-use crate::kernel_log::{DEVICE, KernelLog};
+use crate::kernel_log::{DEVICE, KernelLog, Marks};
 use crate::report::HostFacts;
+use rustix::process::geteuid;
 use std::path::Path;
 
 /// The facts read from the host, and those that the user states.
@@ -20,4 +21,17 @@ pub(super) fn kernel_log(file: Option<&Path>) -> Result<KernelLog, CliError> {
     let Some(file) = file else { return Ok(KernelLog::watch_if_readable(Path::new(DEVICE))) };
     KernelLog::watch(file)
         .map_err(|error| CliError::Usage(format!("--kernel-log {}: {error}", file.display())))
+}
+
+/// Where scenarios are marked in the kernel's log: in `file`, which must be writable; without it in the kernel's log,
+/// where this runs as root for a CI.
+pub(super) fn marks(file: Option<&Path>) -> Result<Option<Marks>, CliError> {
+    let ours = || std::env::var_os("CI").is_some_and(|ci| ci == "true" || ci == "1") && geteuid().is_root();
+    match file {
+        Some(file) => Marks::new(file)
+            .map(Some)
+            .map_err(|error| CliError::Usage(format!("--kmsg {}: {error}", file.display()))),
+        None if ours() => Ok(Marks::new(Path::new(DEVICE)).ok()),
+        None => Ok(None),
+    }
 }

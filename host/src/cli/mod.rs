@@ -23,10 +23,13 @@ mod package;
 mod printer;
 mod progress;
 mod report;
+mod rerun;
 mod resume;
 mod run;
 mod save;
 mod select;
+mod sink;
+mod terminal;
 mod trace;
 
 use args::Cli;
@@ -59,7 +62,7 @@ pub fn main() -> ExitCode {
         Command::Explore(args) => explore::run(&args, &cli.images, &given),
         Command::Trace(args) => trace::trace(&args, &cli.images, &given),
         Command::Compare(args) => compare::compare(&args, &cli.images, &cli.kvm, &given),
-        Command::Doctor => doctor::doctor(&cli.images, &cli.kvm, &given),
+        Command::Doctor(args) => doctor::doctor(&args, &cli.images, &cli.kvm, &given),
         Command::OnKernel(args) => on_kernel::on_kernel(&args, &cli.images, &given),
         Command::Nested(_) => {
             Err(CliError::Usage("`midflight nested` is called `midflight on-kernel` now".to_owned()))

@@ -1,11 +1,30 @@
-//! The progress bar on the terminal while scenarios run.
+//! The live line on the terminal while scenarios run.
 
 use indicatif::{ProgressBar, ProgressStyle};
+use std::time::Duration;
 
-/// A bar for so many scenarios on a machine.
+/// A line for so many scenarios on a machine.
 pub(super) fn progress_bar(machine: &str, scenarios: usize) -> ProgressBar {
-    let bar = ProgressBar::new(scenarios as u64);
-    if let Ok(style) = ProgressStyle::with_template("{prefix:>6} [{elapsed}] {pos}/{len} {wide_msg}") {
+    shown(machine, "{prefix:>6} [{elapsed}] {pos}/{len} {per_sec} {wide_msg}", || {
+        ProgressBar::new(scenarios as u64)
+    })
+}
+
+/// A line for what takes time before the first scenario.
+pub(super) fn waiting(machine: &str, what: &'static str) -> ProgressBar {
+    let bar = shown(machine, "{prefix:>6} [{elapsed}] {wide_msg}", ProgressBar::new_spinner);
+    bar.set_message(what);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// A bar of a machine; none on a terminal that cannot move back in a line.
+fn shown(machine: &str, template: &str, bar: impl FnOnce() -> ProgressBar) -> ProgressBar {
+    if std::env::var_os("TERM").is_some_and(|term| term == "dumb") {
+        return ProgressBar::hidden();
+    }
+    let bar = bar();
+    if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
     bar.with_prefix(machine.to_owned())

@@ -5,16 +5,17 @@ use super::guest::within;
 use super::host::{host_facts, kernel_log};
 use super::known::known_issues;
 use super::printer::{Printer, Reporting};
+use super::terminal::standard_output;
 use super::{CliError, Given, mounted};
 use crate::engine::runner::conclude;
 use crate::machines::{Described, MachineKind};
 use crate::migration::timed::Timed;
 use crate::migration::{GRACE, MigrationError, finish, receive};
-use crate::report::Report;
+use crate::report::{Begun, Report};
 use crate::stream::Guest;
 use std::collections::HashMap;
 use std::fs::OpenOptions;
-use std::io::{BufReader, IsTerminal, stdin, stdout};
+use std::io::{BufReader, IsTerminal, stdin};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -44,10 +45,14 @@ pub(super) fn resume(args: &ResumeArgs, kvm: &Path, given: &Given) -> Result<u8,
         Ok(conclude(report, start))
     })?;
     let again = |_: &Report| args.file.as_ref().map(|file| given.command("resume", &[file], &[]));
-    let how = Reporting { format: args.format, known: &known, facts, again: &again, times: 1 };
-    let mut printer = Printer::new(how, stdout().lock());
+    let how = Reporting {
+        begun: Begun::now(1, args.report.verbosity()),
+        files: &args.report.files,
+        ..Reporting::of_one(args.report.format, &known, facts, &again)
+    };
+    let mut printer = Printer::new(how, standard_output(args.report.format))?;
     printer.ran(report)?;
-    printer.finish(kernel_log, &HashMap::new(), 1, false)
+    printer.finish(kernel_log, &HashMap::new(), false)
 }
 
 /// The guest that comes from `file`, or by standard input, within `wait`.

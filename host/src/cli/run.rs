@@ -1,13 +1,18 @@
 //! `midflight run`.
 
 mod on;
+mod watch;
 
+use super::again::Repeated;
 use super::args::RunArgs;
-use super::host::{host_facts, kernel_log};
+use super::host::{host_facts, kernel_log, marks};
 use super::known::known_issues;
+use super::list::{self, ListFormat};
 use super::machines::{Candidate, Machines};
 use super::printer::{Printer, Reporting};
+use super::rerun::Failed;
 use super::select::{Selected, select};
+use super::terminal::standard_output;
 use super::{CliError, Given, mounted};
 use crate::ending;
 use crate::engine::RunOptions;
@@ -15,13 +20,15 @@ use crate::engine::plan::with_delivery;
 use crate::image::{DeliveryMode, Image};
 use crate::images;
 use crate::machines::{Described, Description};
-use crate::report::Report;
+use crate::report::{Begun, Format, Report};
+use crate::scenario::filter::Filter;
 use crate::scenario::{Plan, Scenario};
 use crate::stops::storm::StormBounds;
 use on::MachineRuns;
 use std::collections::HashMap;
-use std::io::stdout;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use watch::Watching;
 
 /// The scenarios that `args` mean, and the place of each id in the list.
 pub(super) struct Meant {
@@ -38,33 +45,53 @@ impl Meant {
     /// As [`run`], before anything has run.
     pub(super) fn of(args: &RunArgs, files: &[PathBuf], kvm: &Path) -> Result<Self, CliError> {
         let machines = Machines::of(args.machine, args.machine_options(kvm))?;
-        let plan = Planned::of(&machines, selected(args, &images::load(files)?)?);
+        let failed = args.rerun_failed.as_deref().map(Failed::read).transpose()?;
+        let plan =
+            Planned::of(&machines, selected(args, &images::load(files)?, failed.as_ref())?, failed.as_ref());
         plan.check(args, &machines)?;
         Ok(Self { count: plan.len(), order: plan.order })
     }
 }
 
-fn selected(args: &RunArgs, images: &[Image]) -> Result<Selected, CliError> {
-    let mut scenarios = select(images, &args.filters, args.allow_empty)?.scenarios;
+fn selected(args: &RunArgs, images: &[Image], failed: Option<&Failed>) -> Result<Selected, CliError> {
+    let mut scenarios = match failed {
+        Some(failed) => {
+            let filters = args.filters.iter().map(|text| Filter::new(text, images));
+            let filters: Vec<Filter> = filters.collect::<Result<_, _>>()?;
+            let meant = |id: &str| filters.is_empty() || filters.iter().any(|filter| filter.matches(id));
+            let mut scenarios = failed.scenarios(images)?;
+            scenarios.retain(|(_, scenario)| meant(&scenario.to_string()));
+            scenarios
+        }
+        None => select(images, &args.filters, args.allow_empty)?.scenarios,
+    };
     with_delivery(&mut scenarios, args.delivery);
-    args.part.keep(images, &mut scenarios);
+    if let Some(seed) = args.seed {
+        scenarios.iter_mut().for_each(|(_, scenario)| scenario.plan = scenario.plan.seeded(seed));
+    }
+    args.part.keep(images, &mut scenarios, args.allow_empty)?;
     Ok(scenarios)
 }
 
 pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path, given: &Given) -> Result<u8, CliError> {
     // Before anything that the kernel could object to.
     let kernel_log = kernel_log(args.watch.kernel_log.as_deref())?;
+    let marks = marks(args.kmsg.as_deref())?;
     let machines = Machines::of(args.machine, args.machine_options(kvm))?;
     let images = images::load(files)?;
     let known = known_issues(&args.watch.known, files, files.is_empty())?;
-    let scenarios = selected(args, &images)?;
+    let failed = args.rerun_failed.as_deref().map(Failed::read).transpose()?;
+    let scenarios = selected(args, &images, failed.as_ref())?;
+    if args.list {
+        return listed(args, &images, &scenarios);
+    }
     // The default may be longer: a timeout is often given to scenarios without a storm.
     let storm = args.storm.bounds();
     if storm.time != StormBounds::DEFAULT.time && storm.time >= args.timeout {
         let what = "--storm-seconds must be less than --timeout, which would end the storm first";
         return Err(CliError::Usage(what.to_owned()));
     }
-    let plan = Planned::of(&machines, scenarios);
+    let plan = Planned::of(&machines, scenarios, failed.as_ref());
     plan.check(args, &machines)?;
     let on_this_processor =
         |(machine, _): &(&Candidate, Selected)| machine.description.quirks().on_this_processor;
@@ -72,42 +99,94 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path, given: &Given) 
     let facts = host_facts(kvm, &args.watch.known)?;
     machines.require(&args.require)?;
 
-    let again = |report: &Report| Some(again(given, "run", report, &NOT_AGAIN));
-    let how = Reporting { format: args.format, known: &known, facts, again: &again, times: args.repeat };
+    let again = Again::new(given, "run", &NOT_AGAIN);
+    let again = |report: &Report| Some(again.of(report));
+    let how = Reporting {
+        format: args.report.format,
+        files: &args.report.files,
+        begun: Begun::now(plan.len(), args.report.verbosity()),
+        known: &known,
+        facts,
+        again: &again,
+        times: args.repeat,
+        max_fail: args.end.max_fail(),
+    };
     let within = RunOptions::within(args.timeout);
     let mut run = MachineRuns {
         options: RunOptions { images: files.to_vec(), frames: args.frames, storm, ..within },
         repeat: args.repeat,
+        jobs: args.jobs,
         images: &images,
-        kernel_log,
-        printer: Printer::new(how, stdout().lock()),
+        watching: Arc::new(Watching::new(kernel_log, marks)),
+        printer: Printer::new(how, standard_output(args.report.format))?,
     };
     let done = run.on_machines(&plan.on);
-    let MachineRuns { kernel_log, printer, .. } = run;
+    let MachineRuns { watching, printer, .. } = run;
     match done {
         // The reader has closed the pipe.
         Err(error @ CliError::Output(_)) => Err(error),
         Err(error) if printer.is_silent() && ending::signal().is_none() => Err(error),
         done => {
-            let cut_short = done.is_err() || ending::signal().is_some();
-            let code = printer.finish(kernel_log, &plan.order, plan.len(), cut_short)?;
+            let cut_short = done.is_err();
+            let code = printer.finish(watching.take_log(), &plan.order, cut_short)?;
             // The results of other machines are still reported if one cannot be used.
             done.map(|()| code)
         }
     }
 }
 
-/// What a command that runs one scenario again leaves out: the id has the delivery, the machine is named, and
-/// the command is for a person who has it before them.
-pub(super) const NOT_AGAIN: [&str; 8] =
-    ["machine", "behaviour", "delivery", "require", "allow_empty", "format", "cover", "partition"];
+/// Prints the ids of what would run.
+fn listed(args: &RunArgs, images: &[Image], scenarios: &Selected) -> Result<u8, CliError> {
+    let format = match args.report.format {
+        Format::Json => ListFormat::Json,
+        Format::Human => ListFormat::Human,
+        Format::Ktap | Format::Tap | Format::Junit | Format::Records => {
+            return Err(CliError::Usage("--list prints ids: --format human or json".to_owned()));
+        }
+    };
+    list::scenarios_as(format, images, scenarios)?;
+    Ok(0)
+}
 
-/// The command that runs a scenario again by `subcommand`, on its machine alone.
-pub(super) fn again(given: &Given, subcommand: &str, report: &Report, without: &[&str]) -> String {
-    let id = report.scenario.to_string();
-    let mut words = vec![id.as_str(), "--machine", &report.machine];
-    words.extend(report.behaviour.iter().flat_map(|name| ["--behaviour", name]));
-    given.command(subcommand, &words, without)
+/// What a command that runs one scenario again leaves out: the id has the delivery and the seed, the machine is
+/// named, and the command is for a person who has it before them.
+pub(super) const NOT_AGAIN: [&str; 18] = [
+    "machine",
+    "behaviour",
+    "delivery",
+    "seed",
+    "require",
+    "allow_empty",
+    "exclude",
+    "cover",
+    "partition",
+    "rerun_failed",
+    "list",
+    "format",
+    "files",
+    "verbose",
+    "quiet",
+    "max_fail",
+    "fail_fast",
+    "jobs",
+];
+
+/// The commands that run single scenarios again, each on its machine alone.
+pub(super) struct Again(Repeated);
+
+impl Again {
+    /// Commands of `subcommand`, with the options that were given but those that `without` names.
+    pub(super) fn new(given: &Given, subcommand: &str, without: &[&str]) -> Self {
+        Self(given.repeated(subcommand, without))
+    }
+
+    /// The one that repeats a report's scenario.
+    pub(super) fn of(&self, report: &Report) -> String {
+        let id = report.scenario.to_string();
+        let mut words = vec![id.as_str(), "--machine", &report.machine];
+        words.extend(report.behaviour.iter().flat_map(|name| ["--behaviour", name]));
+        self.0.with(&words)
+    }
 }
 
 /// Which scenarios run on which machine.
@@ -118,18 +197,22 @@ struct Planned<'m> {
 }
 
 impl<'m> Planned<'m> {
-    fn of(machines: &'m Machines, scenarios: Selected) -> Self {
+    fn of(machines: &'m Machines, scenarios: Selected, failed: Option<&Failed>) -> Self {
         let order = scenarios.iter().map(|(_, scenario)| scenario.clone()).zip(0..).collect();
         let on = machines.chosen().map(|machine| {
-            let takes = |(_, scenario): &&(usize, Scenario)| takes(&machine.description, scenario);
+            let name = machine.description.quirks().name;
+            let takes = |(_, scenario): &&(usize, Scenario)| {
+                takes(&machine.description, scenario)
+                    && failed.is_none_or(|failed| failed.has(name, scenario))
+            };
             (machine, scenarios.iter().filter(takes).cloned().collect())
         });
         Self { on: on.collect(), order }
     }
 
-    /// A part may be empty, the whole must not.
+    /// A part may be empty, and so may what has failed; the whole must not.
     fn check(&self, args: &RunArgs, machines: &Machines) -> Result<(), CliError> {
-        if self.len() > 0 || args.part.partition.is_some() {
+        if self.len() > 0 || args.part.partition.is_some() || args.rerun_failed.is_some() {
             return Ok(());
         }
         let on = machines.asked.map_or("any machine", |kind| kind.quirks().name);

@@ -5,7 +5,7 @@ use super::guest::within;
 use super::host::{host_facts, kernel_log};
 use super::known::known_issues;
 use super::printer::{Printer, Reporting};
-use super::run::again;
+use super::run::Again;
 use super::{CliError, Given, mounted, select};
 use crate::engine::asker;
 use crate::engine::plan::met_needs;
@@ -58,11 +58,12 @@ pub(super) fn save(args: &SaveArgs, files: &[PathBuf], kvm: &Path, given: &Given
         human::saved(&mut stderr().lock(), &report, stream.len(), &kernel)?;
         return Ok(kernel.exit_code());
     }
-    let again = |report: &Report| Some(again(given, "save", report, &["machine", "behaviour"]));
-    let how = Reporting { format: Format::Human, known: &known, facts, again: &again, times: 1 };
-    let mut printer = Printer::new(how, stderr().lock());
+    let again = Again::new(given, "save", &["machine", "behaviour"]);
+    let again = |report: &Report| Some(again.of(report));
+    let how = Reporting::of_one(Format::Human, &known, facts, &again);
+    let mut printer = Printer::new(how, stderr().lock())?;
     printer.ran(report)?;
-    printer.finish(kernel_log, &HashMap::new(), 1, false)
+    printer.finish(kernel_log, &HashMap::new(), false)
 }
 
 /// Runs a scenario up to its cut; the guest's stream, where there was one to be saved.

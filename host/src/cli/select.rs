@@ -21,15 +21,17 @@ pub(super) struct Selection {
 /// names nothing, or matches nothing. With `allow_empty` one that matches nothing is only reported on
 /// standard error if another matches.
 pub(super) fn select(images: &[Image], filters: &[String], allow_empty: bool) -> Result<Selection, CliError> {
-    let all = scenario::indexed(images, scenario::all);
     if filters.is_empty() {
-        return Ok(Selection { scenarios: all, meanings: Vec::new() });
+        return Ok(Selection { scenarios: scenario::indexed(images, scenario::all), meanings: Vec::new() });
     }
-    let ids: Vec<String> = all.iter().map(|(_, scenario)| scenario.to_string()).collect();
+    let filters: Vec<Filter> =
+        filters.iter().map(|text| Filter::new(text, images)).collect::<Result<_, _>>()?;
+    let possible = |image: &Image| filters.iter().any(|filter| filter.may_be_of(&image.name));
+    let all = of_images(images, possible);
+    let ids = ids(&all);
     let mut chosen = vec![false; all.len()];
     let (mut beyond, mut meanings, mut missed) = (Vec::new(), Vec::new(), Vec::new());
-    for text in filters {
-        let filter = Filter::new(text, images)?;
+    for filter in &filters {
         let mut matched: Vec<&Scenario> = Vec::new();
         for (((_, scenario), id), chosen) in all.iter().zip(&ids).zip(&mut chosen) {
             if filter.matches(id) {
@@ -38,21 +40,35 @@ pub(super) fn select(images: &[Image], filters: &[String], allow_empty: bool) ->
             }
         }
         if !matched.is_empty() {
-            meanings.push(meaning(&filter, &matched));
-        } else if let Some(scenario) = ungenerated(images, text) {
-            meanings.push(meaning(&filter, &[&scenario.1]));
+            meanings.push(meaning(filter, &matched));
+        } else if let Some(scenario) = ungenerated(images, filter.text()) {
+            meanings.push(meaning(filter, &[&scenario.1]));
             beyond.push(scenario);
         } else {
-            missed.push(CliError::NoMatch { filter: text.clone(), near: near(text, &ids) });
+            missed.push(filter.text().to_owned());
         }
     }
-    if !allow_empty || meanings.is_empty() {
-        missed.into_iter().try_for_each(Err)?;
-    } else {
-        missed.iter().for_each(|missed| eprintln!("midflight: {missed}"));
+    if !missed.is_empty() {
+        let ids = self::ids(&of_images(images, |_| true));
+        let missed = missed.into_iter().map(|filter| CliError::NoMatch { near: near(&filter, &ids), filter });
+        if !allow_empty || meanings.is_empty() {
+            missed.into_iter().try_for_each(Err)?;
+        } else {
+            missed.for_each(|missed| eprintln!("midflight: {missed}"));
+        }
     }
     let kept = all.into_iter().zip(chosen).filter_map(|(one, chosen)| chosen.then_some(one));
     Ok(Selection { scenarios: kept.chain(beyond).collect(), meanings })
+}
+
+/// Every scenario of those of the images.
+fn of_images(images: &[Image], these: impl Fn(&Image) -> bool) -> Selected {
+    let each = images.iter().enumerate().filter(|(_, image)| these(image));
+    each.flat_map(|(index, image)| scenario::all(image).into_iter().map(move |one| (index, one))).collect()
+}
+
+fn ids(scenarios: &Selected) -> Vec<String> {
+    scenarios.iter().map(|(_, scenario)| scenario.to_string()).collect()
 }
 
 /// How many scenarios a filter means, and of how many cases.
@@ -76,7 +92,11 @@ pub(super) fn one(images: &[Image], id: &str, what: &str) -> Result<(usize, Scen
 /// A scenario that makes sense and is not among those that run by default: what `midflight explore`
 /// makes, another seed, another action.
 fn ungenerated(images: &[Image], id: &str) -> Option<(usize, Scenario)> {
-    let scenario: Scenario = id.parse().ok()?;
+    existing(images, id.parse().ok()?)
+}
+
+/// A scenario that makes sense, with the index of its image.
+pub(super) fn existing(images: &[Image], scenario: Scenario) -> Option<(usize, Scenario)> {
     let index = images.iter().position(|image| image.name == scenario.image)?;
     let (_, case) = images[index].case(&scenario.case)?;
     scenario::applies(case, scenario.delivery, scenario.payload, scenario.plan).then_some((index, scenario))

@@ -47,9 +47,8 @@ pub(super) fn trace(args: &TraceArgs, files: &[PathBuf], given: &Given) -> Resul
     match report.outcome {
         Outcome::Pass => writeln!(output, "PASS: {} on model ({})", report.scenario, behaviour.name)?,
         Outcome::Fail | Outcome::Error | Outcome::Skip | Outcome::Known => {
-            human::one(&mut output, &report, &|| {
-                Some(given.command("trace", &[report.scenario.to_string()], &[]))
-            })?
+            report.again = Some(given.command("trace", &[report.scenario.to_string()], &[]));
+            human::one(&mut output, &report)?
         }
     }
     writeln!(output, "These results test the tests, not your KVM.")?;

@@ -25,7 +25,6 @@ pub(crate) fn abilities(
 }
 
 /// Asks a machine questions: in a worker process where it may hang.
-#[derive(Debug)]
 pub(crate) struct Asker<'d> {
     machine: &'d Description,
     worker: Option<Worker>,

@@ -2,12 +2,14 @@
 
 use crate::ending;
 use crate::engine::RunOptions;
+use crate::engine::pool::threads;
 use crate::image::{DeliveryMode, Image};
 use crate::machines::emulator::{BootError, Emulator};
 use crate::machines::transcript::{CaseOutcome, FailLine, ImageRun};
 use crate::report::{Difference, Disbelief, Field, Finding, Outcome, Report};
 use crate::scenario::Scenario;
 use protocol::exit::ImageExit;
+use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc;
@@ -39,18 +41,19 @@ pub(crate) fn boots<'a>(images: &'a [Image], scenarios: &'a [(usize, Scenario)])
     each.filter(|boot| !boot.scenarios.is_empty()).collect()
 }
 
-/// Boots images on the cores there are, and hands over their reports as they come, until told to stop or a signal
+/// Boots images, as many at a time as `jobs` says or there are processors, and hands over their reports as they come, until told to stop or a signal
 /// ends this process. `name` is what reports call the machine.
 pub(crate) fn run_all(
     emulator: &dyn Emulator,
     name: &str,
     boots: &[Boot<'_>],
     options: &RunOptions,
+    jobs: Option<NonZeroUsize>,
     mut done: impl FnMut(Vec<Report>) -> ControlFlow<()>,
 ) {
     let next = AtomicUsize::new(0);
     let (send, receive) = mpsc::channel();
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(boots.len());
+    let threads = threads(jobs, boots.len());
     thread::scope(|scope| {
         for _ in 0..threads {
             let (send, next) = (send.clone(), &next);

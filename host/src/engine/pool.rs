@@ -1,4 +1,4 @@
-//! Many scenarios, in as many threads as there are processors.
+//! Many scenarios, in as many threads as there are processors, or as was asked for.
 
 use crate::ending::{self, LOOK};
 use crate::engine::worker::{Setup, Worker};
@@ -6,6 +6,7 @@ use crate::engine::{Job, RunOptions};
 use crate::image::Image;
 use crate::report::Report;
 use crate::scenario::Scenario;
+use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,12 +31,7 @@ pub(crate) fn all(
     reports.into_iter().flatten().collect()
 }
 
-/// Runs `scenarios` (image index and scenario) and gives each one's report, with its place in the list,
-/// to `each` as it ends.
-///
-/// It returns when all have ended, when `each` breaks off, or when this process is
-/// ended by a signal. The rest is not waited for: their threads, and the processes that
-/// these have started, end with this process.
+/// Runs `scenarios` as [`watched`] does, in as many threads as there are processors and with nobody watching.
 pub(crate) fn run(
     job: &Job,
     options: &RunOptions,
@@ -43,30 +39,85 @@ pub(crate) fn run(
     scenarios: &[(usize, Scenario)],
     mut each: impl FnMut(usize, Report) -> ControlFlow<()>,
 ) {
+    let how = Watched { jobs: None, watch: Arc::new(Unwatched) };
+    watched(job, options, images, scenarios, &how, |event| match event {
+        Event::Ended(index, report) => each(index, *report),
+        Event::Waiting => ControlFlow::Continue(()),
+    });
+}
+
+/// How many threads a pool has, and who is told what they do.
+pub(crate) struct Watched {
+    /// How many scenarios run at a time; without it, as many as there are processors.
+    pub(crate) jobs: Option<NonZeroUsize>,
+    pub(crate) watch: Arc<dyn Watch>,
+}
+
+/// Is told by each thread of a pool what it does, before and after it does it.
+pub(crate) trait Watch: Send + Sync {
+    /// The thread begins a scenario.
+    fn begins(&self, thread: usize, scenario: &Scenario);
+    /// The guest of its scenario is seen at a place.
+    fn seen(&self, thread: usize, place: &str);
+    /// Its scenario has ended.
+    fn ends(&self, thread: usize);
+}
+
+struct Unwatched;
+
+impl Watch for Unwatched {
+    fn begins(&self, _: usize, _: &Scenario) {}
+    fn seen(&self, _: usize, _: &str) {}
+    fn ends(&self, _: usize) {}
+}
+
+/// What a pool gives to whom it runs for.
+pub(crate) enum Event {
+    /// A scenario, by its place in the list, has ended.
+    Ended(usize, Box<Report>),
+    /// None has for a while.
+    Waiting,
+}
+
+/// How many threads there are for `all` pieces of work.
+pub(super) fn threads(jobs: Option<NonZeroUsize>, all: usize) -> usize {
+    let jobs = jobs.or_else(|| std::thread::available_parallelism().ok());
+    jobs.map_or(1, NonZeroUsize::get).min(all.max(1))
+}
+
+/// Runs `scenarios` (image index and scenario) and gives each one's report, with its place in the list,
+/// to `each` as it ends.
+///
+/// It returns when all have ended, when `each` breaks off, or when this process is
+/// ended by a signal. The rest is not waited for: their threads, and the processes that
+/// these have started, end with this process.
+pub(crate) fn watched(
+    job: &Job,
+    options: &RunOptions,
+    images: &[Image],
+    scenarios: &[(usize, Scenario)],
+    how: &Watched,
+    mut each: impl FnMut(Event) -> ControlFlow<()>,
+) {
     let setup = Setup { job: job.clone(), options: options.clone() };
     let (images, scenarios) = (images.to_vec(), scenarios.to_vec());
     let work = Arc::new(Work { images, scenarios, next: AtomicUsize::new(0) });
-    let all = work.scenarios.len();
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(all.max(1));
     let (sender, results) = channel();
-    let workers: Vec<_> = (0..threads)
-        .map(|_| {
-            let (setup, work, sender) = (setup.clone(), Arc::clone(&work), sender.clone());
-            std::thread::spawn(move || work.with(&setup, &sender))
+    let workers: Vec<_> = (0..threads(how.jobs, work.scenarios.len()))
+        .map(|number| {
+            let (setup, work) = (setup.clone(), Arc::clone(&work));
+            let thread = Thread { number, watch: Arc::clone(&how.watch), sender: sender.clone() };
+            std::thread::spawn(move || work.with(&setup, &thread))
         })
         .collect();
     drop(sender);
     let ended = loop {
-        match results.recv_timeout(LOOK) {
-            Ok((index, report)) => {
-                if each(index, report).is_break() {
-                    break false;
-                }
-            }
-            Err(RecvTimeoutError::Timeout) => {}
+        let event = match results.recv_timeout(LOOK) {
+            Ok((index, report)) => Event::Ended(index, report),
+            Err(RecvTimeoutError::Timeout) => Event::Waiting,
             Err(RecvTimeoutError::Disconnected) => break true,
-        }
-        if ending::signal().is_some() {
+        };
+        if each(event).is_break() || ending::signal().is_some() {
             break false;
         }
     };
@@ -78,6 +129,13 @@ pub(crate) fn run(
     }
 }
 
+/// A thread of a pool, as the rest sees it.
+struct Thread {
+    number: usize,
+    watch: Arc<dyn Watch>,
+    sender: Sender<(usize, Box<Report>)>,
+}
+
 /// The scenarios of a pool and how far they are.
 struct Work {
     images: Vec<Image>,
@@ -87,31 +145,36 @@ struct Work {
 
 impl Work {
     /// Runs scenarios until none is left, nobody wants their reports, or a signal ends this process.
-    fn each(&self, sender: &Sender<(usize, Report)>, mut run: impl FnMut(&Image, &Scenario) -> Report) {
+    fn each(&self, thread: &Thread, mut run: impl FnMut(&Image, &Scenario) -> Report) {
         while ending::signal().is_none() {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
             let Some((image, scenario)) = self.scenarios.get(index) else { return };
+            thread.watch.begins(thread.number, scenario);
             let report = run(&self.images[*image], scenario);
+            thread.watch.ends(thread.number);
             // A scenario that was aborted because this process ends has no result.
-            if ending::signal().is_some() || sender.send((index, report)).is_err() {
+            if ending::signal().is_some() || thread.sender.send((index, Box::new(report))).is_err() {
                 return;
             }
         }
     }
 
-    fn with(&self, setup: &Setup, sender: &Sender<(usize, Report)>) {
+    fn with(&self, setup: &Setup, thread: &Thread) {
         let Setup { job, options } = setup;
         if job.may_hang() {
-            let mut worker = Worker::new(setup.clone());
-            return self.each(sender, |_, scenario| worker.run(scenario));
+            let (watch, number) = (Arc::clone(&thread.watch), thread.number);
+            let seen = move |place: &str| watch.seen(number, place);
+            let mut worker = Worker::new(setup.clone()).told(Box::new(seen));
+            return self.each(thread, |_, scenario| worker.run(scenario));
         }
         let ran = job.open().and_then(|machines| {
             let mut runner = job.runner(&machines, options)?;
-            self.each(sender, |image, scenario| job.run(&mut runner, image, scenario));
+            runner.on_seen = Some(Box::new(|place| thread.watch.seen(thread.number, place)));
+            self.each(thread, |image, scenario| job.run(&mut runner, image, scenario));
             Ok(())
         });
         if let Err(error) = ran {
-            self.each(sender, |_, scenario| job.not_run(scenario, error.to_string()));
+            self.each(thread, |_, scenario| job.not_run(scenario, error.to_string()));
         }
     }
 }

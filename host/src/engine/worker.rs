@@ -59,10 +59,11 @@ pub(crate) enum Answer {
 }
 
 /// A worker process, started when first needed and again after it had to be killed.
-#[derive(Debug)]
 pub(crate) struct Worker {
     setup: Setup,
     process: Option<Process>,
+    /// Told where the guest is seen.
+    seen: Box<dyn Fn(&str) + Send>,
 }
 
 #[derive(Debug)]
@@ -135,7 +136,12 @@ const GRACE: Duration = Duration::from_secs(2);
 impl Worker {
     /// A worker that has not been started yet.
     pub(crate) fn new(setup: Setup) -> Self {
-        Self { setup, process: None }
+        Self { setup, process: None, seen: Box::new(|_| {}) }
+    }
+
+    /// The same, which tells where its guests are seen.
+    pub(crate) fn told(self, seen: Box<dyn Fn(&str) + Send>) -> Self {
+        Self { seen, ..self }
     }
 
     /// Asks each of `questions`, with KVM_CAP_EXCEPTION_PAYLOAD on or off. A stop at which the process
@@ -216,7 +222,10 @@ impl Worker {
             }
             match process.answers.recv_timeout(left.min(LOOK)) {
                 Ok(Answer::Ready) => process.ready = true,
-                Ok(Answer::Seen(place)) => seen = place,
+                Ok(Answer::Seen(place)) => {
+                    (self.seen)(&place);
+                    seen = place;
+                }
                 Ok(answer) => {
                     self.process = Some(process);
                     return Ok(answer);

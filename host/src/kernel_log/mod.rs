@@ -5,9 +5,14 @@
 //! program makes the kernel log in the meantime cannot be distinguished from what this run caused.
 
 mod forms;
+mod marks;
+
+pub use marks::Marks;
 
 use forms::{BEGINNINGS, CUT_HERE, LEAST_SEVERE, MOST_LINES, PARTS};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
@@ -29,9 +34,26 @@ const MOST: usize = 50;
 pub struct KernelSaid {
     /// Its warnings, oldest first, with several lines where the kernel wrote several records. At most
     /// 50, the last of which then says how many more there were.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<KernelWarning>,
     /// Why not everything that it said is known; `None` when it is.
     pub unwatched: Option<String>,
+}
+
+/// A warning of the kernel.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KernelWarning {
+    /// What it says.
+    pub text: String,
+    /// The scenarios that ran when it came: any of them may have caused it.
+    pub during: Vec<String>,
+}
+
+impl fmt::Display for KernelWarning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { text, during } = self;
+        f.write_str(text)?;
+        if during.is_empty() { Ok(()) } else { write!(f, "\nit came while {} ran", during.join(" and ")) }
+    }
 }
 
 /// The kernel's log from some moment on.
@@ -45,6 +67,8 @@ pub struct KernelLog {
     said: KernelSaid,
     /// Warnings that are not kept.
     more: usize,
+    /// The scenario that each thread runs.
+    running: BTreeMap<usize, String>,
 }
 
 impl KernelLog {
@@ -90,12 +114,25 @@ impl KernelLog {
         }
     }
 
+    /// A thread begins a scenario: what comes from now on came while it ran.
+    pub fn begins(&mut self, thread: usize, scenario: String) {
+        self.follow();
+        self.running.insert(thread, scenario);
+    }
+
+    /// The scenario of a thread has ended.
+    pub fn ends(&mut self, thread: usize) {
+        self.follow();
+        self.running.remove(&thread);
+    }
+
     /// Reads the last of it, and says what there was.
     pub fn finish(mut self) -> KernelSaid {
         self.follow();
         self.close();
         if self.more > 0 {
-            self.said.warnings.push(format!("and {} more", self.more));
+            let text = format!("and {} more", self.more);
+            self.said.warnings.push(KernelWarning { text, during: Vec::new() });
         }
         self.said
     }
@@ -141,9 +178,10 @@ impl KernelLog {
         }
     }
 
-    fn keep(&mut self, warning: String) {
+    fn keep(&mut self, text: String) {
         if self.said.warnings.len() < MOST - 1 {
-            self.said.warnings.push(warning);
+            let during = self.running.values().cloned().collect();
+            self.said.warnings.push(KernelWarning { text, during });
         } else {
             self.more += 1;
         }

@@ -49,7 +49,8 @@ fn a_warn_is_one_warning() {
     let said = Written::said("splat", SPLAT);
     let warning = "------------[ cut here ]------------\n\
                    WARNING: CPU: 0 PID: 28254 at virt/kvm/dirty_ring.c:225 kvm_dirty_ring_push+0xe2/0xf0";
-    assert_eq!(said, KernelSaid { warnings: vec![warning.to_owned()], unwatched: None });
+    let warning = KernelWarning { text: warning.to_owned(), during: Vec::new() };
+    assert_eq!(said, KernelSaid { warnings: vec![warning], unwatched: None });
 }
 
 #[test]
@@ -58,13 +59,13 @@ fn a_warn_keeps_its_text() {
                 4,3,1,-;WARNING: CPU: 1 PID: 7 at lib/refcount.c:28 refcount_warn_saturate+0xba/0x110\n";
     let said = Written::said("text", text);
     assert_eq!(said.warnings.len(), 1);
-    assert!(said.warnings[0].contains("\nrefcount_t: underflow; use-after-free.\nWARNING: CPU: 1"));
+    assert!(said.warnings[0].text.contains("\nrefcount_t: underflow; use-after-free.\nWARNING: CPU: 1"));
     // One that is never finished is not lost, and swallows no more than it may.
     let endless =
         format!("{CUT}{}", "4,2,1,-;something\n".repeat(20), CUT = "4,1,1,-;".to_owned() + CUT_HERE + "\n");
-    assert_eq!(Written::said("endless", &endless).warnings[0].lines().count(), MOST_LINES);
+    assert_eq!(Written::said("endless", &endless).warnings[0].text.lines().count(), MOST_LINES);
     let open = format!("4,1,1,-;{CUT_HERE}\n");
-    assert_eq!(Written::said("open", &open).warnings, [CUT_HERE]);
+    assert_eq!(Written::said("open", &open).warnings[0].text, CUT_HERE);
 }
 
 #[test]
@@ -84,7 +85,8 @@ fn what_kernels_write_when_something_is_wrong_is_a_warning() {
         "12,1,1,-;WARNING: midflight test",
     ] {
         let said = Written::said("forms", &format!("{text}\n"));
-        assert_eq!(said.warnings, [text.split_once(';').unwrap().1], "{text}");
+        let said: Vec<&str> = said.warnings.iter().map(|warning| warning.text.as_str()).collect();
+        assert_eq!(said, [text.split_once(';').unwrap().1], "{text}");
     }
 }
 
@@ -117,8 +119,8 @@ fn the_log_is_followed_and_kept_within_bounds() {
         written.write(&format!("ber {number}\n"));
     }
     let said = log.finish();
-    assert_eq!((said.warnings.len(), said.warnings[0].as_str()), (MOST, "BUG: number 0"));
-    assert_eq!(said.warnings[MOST - 1], "and 951 more");
+    assert_eq!((said.warnings.len(), said.warnings[0].text.as_str()), (MOST, "BUG: number 0"));
+    assert_eq!(said.warnings[MOST - 1].text, "and 951 more");
 }
 
 #[test]
@@ -127,4 +129,35 @@ fn a_log_that_cannot_be_read_is_no_silence() {
     assert!(said.unwatched.unwrap().starts_with("/no/such/log: No such file"));
     let said = KernelLog::watch_if_readable(Path::new("/proc")).finish();
     assert!(said.unwatched.unwrap().contains("directory"));
+}
+
+#[test]
+fn a_warning_is_of_the_scenarios_that_ran_when_it_came() {
+    let mut written = Written::new("during");
+    let mut log = KernelLog::watch(&written.path).unwrap();
+    let mut warn = |text: &str| written.write(&format!("4,1,1,-;BUG: {text}\n"));
+    log.begins(0, "pf/a".to_owned());
+    log.begins(1, "pf/b".to_owned());
+    warn("both");
+    log.ends(0);
+    warn("one");
+    log.begins(0, "pf/c".to_owned());
+    log.ends(1);
+    log.ends(0);
+    warn("none");
+    let said = log.finish();
+    let during: Vec<(&str, String)> =
+        said.warnings.iter().map(|one| (one.text.as_str(), one.during.join(" "))).collect();
+    let expected = [("BUG: both", "pf/a pf/b"), ("BUG: one", "pf/b"), ("BUG: none", "")];
+    assert_eq!(during, expected.map(|(text, ids)| (text, ids.to_owned())));
+}
+
+#[test]
+fn a_mark_is_a_record_that_is_no_warning() {
+    let written = Written::new("marks");
+    let log = KernelLog::watch(&written.path).unwrap();
+    Marks::new(&written.path).unwrap().begins("pf/a:idt:cold").unwrap();
+    assert!(std::fs::read_to_string(&written.path).unwrap().ends_with("<6>midflight: pf/a:idt:cold\n"));
+    assert_eq!(log.finish(), KernelSaid::default());
+    assert!(Marks::new(Path::new("/no/such/log")).is_err());
 }

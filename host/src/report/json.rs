@@ -1,6 +1,6 @@
 //! JSON lines: one object per scenario, then one with totals and host facts. See docs/json.md.
 
-use super::format::{Again, Early, Ended, Writer};
+use super::format::{Early, Ended, One, Writer};
 use crate::report::{HostFacts, Outcome, Report, Totals, reason};
 use crate::stops::Proof;
 use serde::Serialize;
@@ -16,7 +16,8 @@ struct Summary<'a> {
     nothing_tested: bool,
     ended_by: Option<&'static str>,
     not_run: usize,
-    kernel_warnings: &'a [String],
+    kernel_warnings: Vec<&'a str>,
+    kernel_warnings_during: Vec<&'a [String]>,
     kernel_warnings_known: &'a [String],
     kernel_unwatched: Option<&'a str>,
     host: &'a HostFacts,
@@ -57,6 +58,7 @@ struct Scenario<'a> {
     frames: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     saved_on: Option<&'a HostFacts>,
+    again: Option<&'a str>,
     duration_us: u64,
 }
 
@@ -105,6 +107,7 @@ impl<'a> Scenario<'a> {
             restored: report.restored.iter().map(|one| Difference::of(one, None)).collect(),
             frames: &report.frames,
             saved_on: report.saved_on.as_ref(),
+            again: report.again.as_deref(),
             duration_us: report.duration_us,
         }
     }
@@ -121,12 +124,12 @@ impl Difference {
 pub(super) struct Json;
 
 impl Writer for Json {
-    fn one(&self, output: &mut dyn Write, report: &Report, _: &Again<'_>) -> Result<()> {
-        line(output, &Scenario::of(report))
+    fn one(&self, output: &mut dyn Write, one: &One<'_>) -> Result<()> {
+        self::one(output, one.report)
     }
 
     fn end(&self, output: &mut dyn Write, run: &Ended<'_>) -> Result<()> {
-        let Ended { reports, host, kernel, early } = run;
+        let Ended { begun: _, reports, host, kernel, early } = run;
         let mut machines = BTreeMap::new();
         for report in *reports {
             let name = report.machine.as_str();
@@ -139,13 +142,25 @@ impl Writer for Json {
             nothing_tested: totals.nothing_tested(),
             ended_by: early.map(Early::by),
             not_run: early.map_or(0, |early| early.not_run),
-            kernel_warnings: &kernel.said.warnings,
+            kernel_warnings: kernel.said.warnings.iter().map(|one| one.text.as_str()).collect(),
+            kernel_warnings_during: kernel.said.warnings.iter().map(|one| one.during.as_slice()).collect(),
             kernel_warnings_known: &kernel.known,
             kernel_unwatched: kernel.said.unwatched.as_deref(),
             host,
         };
         line(output, &summary)
     }
+}
+
+/// Writes the object of one scenario.
+pub(super) fn one(output: &mut dyn Write, report: &Report) -> Result<()> {
+    line(output, &Scenario::of(report))
+}
+
+/// The members of the object of one scenario, in their order.
+pub(super) fn members(report: &Report) -> Result<serde_json::Map<String, serde_json::Value>> {
+    let text = serde_json::to_string(&Scenario::of(report))?;
+    Ok(serde_json::from_str(&text)?)
 }
 
 /// Writes an object, and ends its line.

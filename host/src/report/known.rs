@@ -53,16 +53,18 @@ impl KnownIssues {
     /// The lists that this midflight was built with. Fails when one of them cannot be used, which a test
     /// rules out.
     pub fn built_in() -> Result<Self, KnownIssuesError> {
-        Self::read(BUILT_IN.0, BUILT_IN.1)
+        Ok(Self { predictions: Self::predicted()?, ..Self::listed()? })
     }
 
-    /// Reads a list of known issues in place of the one built in; the predictions are those built in.
-    /// `file` is its name in errors. Fails when it is not one, or says what cannot be.
-    pub fn read(file: &str, text: &str) -> Result<Self, KnownIssuesError> {
-        Ok(Self {
-            predictions: Self::parse_predictions(PREDICTIONS.0, PREDICTIONS.1)?,
-            ..Self::parse(file, text)?
-        })
+    /// The list of known issues that this midflight was built with, without predictions. Fails as
+    /// [`built_in`](Self::built_in).
+    pub fn listed() -> Result<Self, KnownIssuesError> {
+        Self::parse(BUILT_IN.0, BUILT_IN.1)
+    }
+
+    /// The predictions that this midflight was built with. Fails as [`built_in`](Self::built_in).
+    pub fn predicted() -> Result<Vec<Entry>, KnownIssuesError> {
+        Self::parse_predictions(PREDICTIONS.0, PREDICTIONS.1)
     }
 
     /// Turns a described failure into [`Outcome::Known`], and a pass that an issue says is impossible

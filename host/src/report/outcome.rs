@@ -125,6 +125,8 @@ pub struct Report {
     pub printed: u32,
     /// The host that saved the guest, where another command resumed it.
     pub saved_on: Option<HostFacts>,
+    /// The command that repeats it, for a shell; null where there is none.
+    pub again: Option<String>,
     /// Wall time in microseconds.
     pub duration_us: u64,
 }
@@ -154,6 +156,7 @@ impl Report {
             frames: Vec::new(),
             printed: 0,
             saved_on: None,
+            again: None,
             duration_us: 0,
         }
     }

@@ -1,7 +1,7 @@
 //! Lines for another midflight, which merges the reports of several runs: each is a [`Record`] as JSON.
 
 use super::facts::HostFacts;
-use super::format::{Again, Early, Ended, Writer};
+use super::format::{Early, Ended, One, Writer};
 use super::json::line;
 use super::known::JudgedWarnings;
 use super::outcome::Report;
@@ -12,17 +12,9 @@ use std::io::{Result, Write};
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Record {
     /// A scenario has ended, and was judged.
-    Scenario(Box<Judged>),
+    Scenario(Box<Report>),
     /// The run has ended; the last line.
     Ended(Box<RunEnded>),
-}
-
-/// What a scenario came to.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Judged {
-    pub(crate) report: Report,
-    /// The command that repeats it.
-    pub(crate) again: Option<String>,
 }
 
 /// What is to be said of a run besides its scenarios.
@@ -40,8 +32,8 @@ pub(crate) struct RunEnded {
 pub(super) struct Records;
 
 impl Writer for Records {
-    fn one(&self, output: &mut dyn Write, report: &Report, again: &Again<'_>) -> Result<()> {
-        line(output, &Record::Scenario(Box::new(Judged { report: report.clone(), again: again() })))
+    fn one(&self, output: &mut dyn Write, one: &One<'_>) -> Result<()> {
+        line(output, &Record::Scenario(Box::new(one.report.clone())))
     }
 
     fn end(&self, output: &mut dyn Write, run: &Ended<'_>) -> Result<()> {

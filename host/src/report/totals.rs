@@ -25,10 +25,15 @@ impl Totals {
     pub fn of<'r>(reports: impl IntoIterator<Item = &'r Report>) -> Self {
         let mut totals = Self::default();
         for report in reports {
-            totals.add(report.outcome);
-            totals.cuts += report.cuts as usize;
+            totals.count(report);
         }
         totals
+    }
+
+    /// Counts a report.
+    pub fn count(&mut self, report: &Report) {
+        self.add(report.outcome);
+        self.cuts += report.cuts as usize;
     }
 
     /// Counts one more.

@@ -79,6 +79,20 @@ impl Filter {
         }
     }
 
+    /// Whether it can mean a scenario of the image with this name. Only a word with `/` says no: an id has one, after
+    /// its image.
+    pub fn may_be_of(&self, image: &str) -> bool {
+        let named = match self.kind {
+            Kind::Image => Some(self.text.as_str()),
+            Kind::Components => self.text.split_once('/').map(|(image, _)| image),
+            Kind::Pattern => {
+                let certain = self.text.split('*').next().unwrap_or_default();
+                certain.split_once('/').map(|(image, _)| image)
+            }
+        };
+        named.is_none_or(|named| named == image || named.is_empty())
+    }
+
     /// As it was written.
     pub fn text(&self) -> &str {
         &self.text
@@ -132,6 +146,19 @@ mod tests {
             assert!(!matches(part, ID), "{part}");
         }
         assert!(matches("aa", "a/aaa:aa") && !matches("aa", "a/aaa:aaa") && matches("a:a", "x/aa:a:a"));
+    }
+
+    #[test]
+    fn a_filter_that_matches_an_id_may_be_of_its_image() {
+        let filters = "pf/read-unmapped pf/ / /read-unmapped pf/* pf/*:fred:* *disturb p* fred * ".split(' ');
+        for text in filters.filter(|text| !text.is_empty() && *text != "/") {
+            let filter = Filter::new(text, &[]).unwrap();
+            assert!(filter.matches(ID) && filter.may_be_of("pf"), "{text}");
+        }
+        for text in ["pf/read-unmapped", "pf/", "pf/*", ID] {
+            let filter = Filter::new(text, &[]).unwrap();
+            assert!(!filter.may_be_of("db") && !filter.matches(&ID.replacen("pf", "db", 1)), "{text}");
+        }
     }
 
     #[test]

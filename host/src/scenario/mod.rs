@@ -34,6 +34,7 @@ pub use partition::Partition;
 pub use crate::image::{DeliveryMode, Place};
 pub use crate::stops::{Action, Migration, Stop};
 
+use crate::stops::Storm;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -70,6 +71,14 @@ pub struct Scenario {
 }
 
 impl Plan {
+    /// The same with this seed, where the stop is a storm.
+    pub fn seeded(self, seed: u32) -> Self {
+        match self {
+            Self::Cut(Stop::Storm(_), action) => Self::Cut(Storm(seed).into(), action),
+            Self::Cold | Self::None | Self::Cut(..) => self,
+        }
+    }
+
     /// Its stop, or `cold` or `none`, as ids have it.
     pub fn stop_name(self) -> String {
         self.cut().map_or_else(|| self.to_string(), |(stop, _)| stop.to_string())

@@ -1,6 +1,7 @@
 //! What the commands answer that run no suite of the machine's: `list`, `doctor`, `mutants`.
 
 use crate::binary::{embedded, file, midflight};
+use crate::this_host;
 
 #[test]
 fn list_names_cases_with_their_needs_and_rules() {
@@ -31,11 +32,48 @@ fn doctor_says_of_every_stop_whether_it_works_here() {
         eprintln!("skipped, no stop asked for: there is no KVM here, or no image");
         return;
     }
-    let others = ["cancel", "io", "storm", "ring"];
-    let of_a_page = ["block@frame", "evict@tss", "uffd@pt", "hole@idt", "read-only@frame"];
-    for stop in of_a_page.iter().chain(&others) {
-        let answer = ran.stdout.lines().find_map(|line| line.trim_start().strip_prefix(*stop));
-        assert!(answer.is_some_and(|answer| answer.trim().len() >= "works".len()), "{stop}: {ran:?}");
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    assert!(lines.len() <= 50 && lines[4..].iter().any(|line| line.starts_with("on kvm")), "{ran:?}");
+    for stop in ["block", "evict", "uffd", "hole", "read-only", "cancel", "io", "storm", "ring", "nmi"] {
+        let row = lines.iter().find(|line| line.split_whitespace().next() == Some(stop)).unwrap();
+        let answers: Vec<&str> = row.split_whitespace().skip(1).collect();
+        assert!(!answers.is_empty(), "{row}");
+        for answer in answers.into_iter().filter(|answer| *answer != "yes") {
+            let reason = |line: &&&str| line.trim_start().starts_with(&format!("{answer}  "));
+            assert!(lines.iter().find(reason).is_some_and(|line| line.len() > 10), "{answer}: {ran:?}");
+        }
+    }
+}
+
+#[test]
+fn doctor_answers_programs_and_says_whether_something_is_there() {
+    let ran = midflight(&["doctor", "--format", "json", "--kvm", "/no/such/device"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let found: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(found["stops"]["each"].as_array().unwrap().len(), 0);
+    assert!(found["machines"][1]["says"].as_str().unwrap().contains("/no/such/device"), "{found}");
+    for (need, sentence) in [
+        ("kvm", "--require kvm: open /no/such/device failed: No such file"),
+        ("fred", "--require fred: open /no/such/device failed"),
+        ("block@frame", "--require block@frame: there is no KVM here"),
+    ] {
+        let ran = midflight(&["doctor", "--kvm", "/no/such/device", "--require", need]);
+        assert!(ran.code == 1 && ran.stderr.contains(sentence), "{ran:?}");
+        assert!(ran.stdout.starts_with("midflight "), "it answers all the same: {ran:?}");
+    }
+    midflight(&["doctor", "--require", "colour"]).refused("--require colour: unknown feature");
+    if this_host::kvm().is_none() {
+        return;
+    }
+    let ran = midflight(&["doctor", "--format", "json"]);
+    let found: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    for answer in found["stops"]["each"].as_array().unwrap() {
+        let need = answer["name"].as_str().unwrap();
+        assert_ne!(answer["works"].as_bool().unwrap(), answer["why"].is_string(), "{answer}");
+        if ["block@frame", "evict@frame", "nmi"].contains(&need) {
+            let code = i32::from(answer["why"].is_string());
+            assert_eq!(midflight(&["doctor", "--require", &format!("kvm,{need}")]).code, code, "{answer}");
+        }
     }
 }
 

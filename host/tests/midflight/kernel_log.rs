@@ -1,7 +1,8 @@
 //! A kernel that warns while midflight runs.
 
 use crate::binary::{Ran, embedded, file, finish, midflight, program, start};
-use std::io::Write;
+use crate::{patched, this_host};
+use std::io::{BufRead, BufReader, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -49,6 +50,34 @@ fn a_kernel_warning_is_shown_and_fails_a_green_run() {
     let ran = warned(&log, "6,2,2,-;kvm: all is well\n", &[]);
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(!ran.stdout.contains("KERNEL"), "{ran:?}");
+}
+
+/// A guest that never ends: whoever waits is told where it is, and what the kernel says meanwhile is of its scenario.
+#[test]
+fn a_warning_and_a_slow_guest_are_told_with_their_scenario() {
+    let Some(endless) = patched::with_code(&[0xEB, 0xFE, 0x90]) else { return };
+    let (log, image) = (file("kernel-during.log", b""), file("kernel-during-pf", &endless));
+    let id = "pf/read-unmapped:idt:none";
+    let on_kvm = this_host::kvm().is_some();
+    let machine = if on_kvm { "kvm" } else { "model" };
+    let run = ["run", id, "--machine", machine, "--image", &image, "--timeout", "7", "--kernel-log", &log];
+    let mut child = start(program().args(run).args(["--report", &format!("json={log}.json")]));
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    assert!(line.starts_with(&format!("midflight: {id} has been running for ")), "{line}");
+    assert!(line.contains(" s; its guest was last seen ") && line.contains("pf.read-unmapped"), "{line}");
+    std::fs::OpenOptions::new().append(true).open(&log).unwrap().write_all(b"4,1,1,-;BUG: now\n").unwrap();
+    let ran = finish(child);
+    assert_eq!(ran.code, if on_kvm { 1 } else { 2 }, "{ran:?}");
+    let report = std::fs::read_to_string(format!("{log}.json")).unwrap();
+    let summary: serde_json::Value = serde_json::from_str(report.lines().last().unwrap()).unwrap();
+    assert_eq!(summary["kernel_warnings"], serde_json::json!(["BUG: now"]));
+    if on_kvm {
+        assert_eq!(summary["kernel_warnings_during"], serde_json::json!([[id]]));
+        let during = format!("    BUG: now\n    it came while {id} ran\n");
+        assert!(ran.stdout.contains(&during), "{ran:?}");
+    }
 }
 
 #[test]

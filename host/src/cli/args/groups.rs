@@ -2,11 +2,15 @@
 
 use super::number_of_seconds;
 use crate::cli::error::CliError;
+use crate::cli::sink::ReportFile;
 use crate::image::Image;
 use crate::machines::{BochsOptions, Description, MachineKind, MachineOptions};
+use crate::report::{Format, Verbosity};
+use crate::scenario::filter::Filter;
 use crate::scenario::{self, Partition, Scenario};
 use crate::stops::storm::StormBounds;
 use clap::Args;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -62,8 +66,11 @@ impl BochsArgs {
 }
 
 /// Which of the scenarios that the filters mean.
-#[derive(Clone, Copy, Args)]
+#[derive(Args)]
 pub(crate) struct PartArgs {
+    /// None of these: an image, whole components of ids, or a pattern with `*`, as a FILTER (repeatable)
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) exclude: Vec<String>,
     /// Only a selection in which each event meets each stop but storms, and each case meets block@frame:migrate
     #[arg(long)]
     pub(crate) cover: bool,
@@ -73,8 +80,21 @@ pub(crate) struct PartArgs {
 }
 
 impl PartArgs {
-    /// Keeps these.
-    pub(crate) fn keep(self, images: &[Image], scenarios: &mut Vec<(usize, Scenario)>) {
+    /// Keeps these. Fails when what is to be excluded names nothing, or, without `allow_empty`, when there is none of
+    /// it.
+    pub(crate) fn keep(
+        &self,
+        images: &[Image],
+        scenarios: &mut Vec<(usize, Scenario)>,
+        allow_empty: bool,
+    ) -> Result<(), CliError> {
+        for text in &self.exclude {
+            let (excluded, before) = (Filter::new(text, images)?, scenarios.len());
+            scenarios.retain(|(_, scenario)| !excluded.matches(&scenario.to_string()));
+            if scenarios.len() == before && !allow_empty {
+                return Err(CliError::NothingExcluded(text.clone()));
+            }
+        }
         if self.cover {
             let mut chosen = scenario::cover(images, scenarios).into_iter();
             scenarios.retain(|_| chosen.next() == Some(true));
@@ -82,6 +102,54 @@ impl PartArgs {
         if let Some(partition) = self.partition {
             scenarios.retain(|(_, scenario)| partition.has(scenario));
         }
+        Ok(())
+    }
+}
+
+/// How a report for people looks, and where else a report goes.
+#[derive(Args)]
+pub(crate) struct ReportingArgs {
+    /// How to report
+    // The last one counts: `on-kernel` adds its own.
+    #[arg(long, value_enum, default_value = "human", overrides_with = "format")]
+    pub(crate) format: Format,
+    /// Write a report to FILE as well, as results come: human, ktap, tap, json or junit (repeatable)
+    #[arg(long = "report", value_name = "FORMAT=FILE")]
+    pub(crate) files: Vec<ReportFile>,
+    /// For people: each result as it comes, and every id and image in the summary
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+    /// For people: the summary only
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+}
+
+impl ReportingArgs {
+    /// How much a report for people says.
+    pub(crate) fn verbosity(&self) -> Verbosity {
+        match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (false, true) => Verbosity::Verbose,
+            (false, false) => Verbosity::Normal,
+        }
+    }
+}
+
+/// When a run ends before everything has run.
+#[derive(Clone, Copy, Args)]
+pub(crate) struct EndArgs {
+    /// End the run after N failures; what runs at that moment is not reported
+    #[arg(long, value_name = "N")]
+    pub(crate) max_fail: Option<NonZeroUsize>,
+    /// End the run after the first failure
+    #[arg(long, conflicts_with = "max_fail")]
+    pub(crate) fail_fast: bool,
+}
+
+impl EndArgs {
+    /// After how many failures the run ends.
+    pub(crate) fn max_fail(self) -> Option<usize> {
+        if self.fail_fast { Some(1) } else { self.max_fail.map(NonZeroUsize::get) }
     }
 }
 

@@ -1,8 +1,7 @@
 //! Options of the commands that save a guest and resume it.
 
-use super::groups::{OnArgs, WatchArgs};
+use super::groups::{OnArgs, ReportingArgs, WatchArgs};
 use super::seconds;
-use crate::report::Format;
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -36,9 +35,8 @@ pub(crate) struct ResumeArgs {
     pub(crate) file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) on: OnArgs,
-    /// How to report
-    #[arg(long, value_enum, default_value = "human")]
-    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) report: ReportingArgs,
     /// Report each captured frame
     #[arg(long)]
     pub(crate) frames: bool,

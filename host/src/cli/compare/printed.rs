@@ -95,6 +95,7 @@ impl Comparing<'_> {
             name,
             &emulator::boots(self.images, &able),
             &self.with_frames(),
+            None,
             |more| {
                 reports.extend(more);
                 ControlFlow::Continue(())

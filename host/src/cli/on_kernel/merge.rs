@@ -6,14 +6,15 @@ use crate::cli::error::CliError;
 use crate::cli::printer::{Printer, Reporting};
 use crate::cli::progress::progress_bar;
 use crate::cli::run::Meant;
+use crate::cli::terminal::standard_output;
 use crate::on_kernel::{OnKernelError, Prepared};
-use crate::report::Early;
 use crate::report::facts::HostFacts;
 use crate::report::known::{JudgedWarnings, KnownIssues};
 use crate::report::records::{Record, RunEnded};
+use crate::report::{Begun, Cause, Early};
 use crate::scenario::Partition;
 use std::ffi::OsString;
-use std::io::{Write, stderr, stdout};
+use std::io::{Write, stderr};
 
 /// Runs `args`, which are `arguments`, on the kernel under test, in as many emulators as `jobs` says, and reports as one run.
 pub(super) fn run(
@@ -31,8 +32,12 @@ pub(super) fn run(
     let again = |_: &_| None;
     // Those of the kernel under test come with the first part's end.
     let facts = HostFacts { midflight: crate::version::VERSION.to_owned(), ..HostFacts::default() };
-    let how = Reporting { format: args.format, known: &known, facts, again: &again, times: 1 };
-    let mut printer = Printer::new(how, stdout().lock());
+    let how = Reporting {
+        begun: Begun::now(meant.count, args.report.verbosity()),
+        files: &args.report.files,
+        ..Reporting::of_one(args.report.format, &known, facts, &again)
+    };
+    let mut printer = Printer::new(how, standard_output(args.report.format))?;
     printer.bar = progress_bar("kvm", meant.count);
     let mut merged = Merged { printer, lines: vec![Vec::new(); jobs], ended: Vec::new(), errors: Vec::new() };
     parts::run(kernel, parts.collect(), |part, event| merged.take(part, event))?;
@@ -47,11 +52,24 @@ fn of_part(given: &[OsString], partition: Option<Partition>) -> Vec<OsString> {
     if let Some(partition) = partition {
         more.extend(["--partition".to_owned(), partition.to_string()]);
     }
-    options.iter().cloned().chain(more.into_iter().map(OsString::from)).chain(rest.iter().cloned()).collect()
+    let options = without_files(options);
+    options.chain(more.into_iter().map(OsString::from)).chain(rest.iter().cloned()).collect()
 }
 
-struct Merged<'a, W: Write> {
-    printer: Printer<'a, W>,
+/// Options without the reports in files, which are written here.
+fn without_files(options: &[OsString]) -> impl Iterator<Item = OsString> {
+    let named = |word: &&OsString| word.as_encoded_bytes().starts_with(b"--report=");
+    let value = |at: usize| at.checked_sub(1).and_then(|before| options.get(before)).is_some_and(is_report);
+    let kept = move |(at, word): &(usize, &OsString)| !is_report(word) && !named(word) && !value(*at);
+    options.iter().enumerate().filter(kept).map(|(_, word)| word.clone()).collect::<Vec<_>>().into_iter()
+}
+
+fn is_report(word: &OsString) -> bool {
+    word == "--report"
+}
+
+struct Merged<'a> {
+    printer: Printer<'a>,
     /// The beginning of each part's line whose end has not come.
     lines: Vec<Vec<u8>>,
     ended: Vec<RunEnded>,
@@ -59,7 +77,7 @@ struct Merged<'a, W: Write> {
     errors: Vec<String>,
 }
 
-impl<W: Write> Merged<'_, W> {
+impl Merged<'_> {
     fn take(&mut self, part: usize, event: PartEvent) -> Result<(), CliError> {
         match event {
             PartEvent::Output(bytes) => {
@@ -85,9 +103,9 @@ impl<W: Write> Merged<'_, W> {
 
     fn line(&mut self, line: &[u8]) -> Result<(), CliError> {
         match serde_json::from_slice(line) {
-            Ok(Record::Scenario(judged)) => {
+            Ok(Record::Scenario(report)) => {
                 self.printer.bar.inc(1);
-                self.printer.judged(judged.report, judged.again)?;
+                self.printer.judged(*report)?;
             }
             Ok(Record::Ended(ended)) => self.ended.push(*ended),
             Err(error) => self.errors.push(OnKernelError::NotARecord(error.to_string()).to_string()),
@@ -104,8 +122,10 @@ impl<W: Write> Merged<'_, W> {
         } else {
             let missing = meant.count.saturating_sub(self.printer.count());
             let of_parts = self.ended.iter().find_map(|ended| ended.early);
-            let early = (!whole || of_parts.is_some())
-                .then(|| Early { signal: of_parts.and_then(|early| early.signal), not_run: missing });
+            let early = (!whole || of_parts.is_some()).then(|| Early {
+                cause: of_parts.map_or(Cause::Error, |early| early.cause),
+                not_run: missing,
+            });
             let mut kernel = JudgedWarnings::default();
             for ended in self.ended {
                 self.printer.how.facts = ended.host;
@@ -132,5 +152,8 @@ mod tests {
         let words = ["--called-as=x", "run", "pf", "--format", "records", "--partition", "2/2", "--", "-x"];
         assert_eq!(of_part(&given, part), words.map(OsString::from));
         assert_eq!(of_part(&given[..2], None), ["--called-as=x", "run", "--format", "records"]);
+        // The emulator has no such file.
+        let given = ["run", "--report", "json=a", "pf", "--report=tap=b", "--frames"].map(OsString::from);
+        assert_eq!(of_part(&given, None), ["run", "pf", "--frames", "--format", "records"]);
     }
 }

@@ -4,7 +4,7 @@ mod merge;
 mod parts;
 
 use super::args::{Cli, Command, OnKernelArgs};
-use super::run::Meant;
+use super::run::{self, Meant};
 use super::{CliError, Given};
 use crate::on_kernel::{KernelUnderTest, Prepared};
 use clap::Parser;
@@ -29,6 +29,11 @@ pub(super) fn on_kernel(args: &OnKernelArgs, files: &[PathBuf], given: &Given) -
         if args.arguments.is_empty() { default_arguments(args.all) } else { args.arguments.clone() };
     // Before anything boots: what is wrong with them is wrong there as well.
     let inside = parsed(&arguments)?;
+    if let Command::Run(run) = &inside.command
+        && run.list
+    {
+        return run::run(run, &inside.images, &inside.kvm, given);
+    }
     let meant = match &inside.command {
         Command::Run(run) => Some(Meant::of(run, &inside.images, &inside.kvm)?),
         _ => None,

@@ -1,37 +1,41 @@
 //! A run, machine by machine.
 
+use super::watch::Watching;
 use crate::cli::CliError;
 use crate::cli::machines::Candidate;
 use crate::cli::printer::Printer;
-use crate::cli::progress::progress_bar;
+use crate::cli::progress::{progress_bar, waiting};
 use crate::cli::select::Selected;
 use crate::ending;
 use crate::engine::plan::met_needs;
+use crate::engine::pool::{Event, Watched};
 use crate::engine::{Job, RunOptions, asker, emulator, pool};
 use crate::image::Image;
-use crate::kernel_log::KernelLog;
 use crate::machines::emulator::Emulator;
 use crate::machines::{Described, Description, Opened};
 use crate::report::Report;
 use crate::scenario::Scenario;
-use std::io::Write;
+use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use vm::Machine;
 
-pub(super) struct MachineRuns<'a, W: Write> {
+pub(super) struct MachineRuns<'a> {
     pub(super) options: RunOptions,
     /// How often each scenario runs.
     pub(super) repeat: u32,
+    /// How many scenarios run at a time; without it, as many as there are processors.
+    pub(super) jobs: Option<NonZeroUsize>,
     pub(super) images: &'a [Image],
-    pub(super) kernel_log: KernelLog,
-    pub(super) printer: Printer<'a, W>,
+    pub(super) watching: Arc<Watching>,
+    pub(super) printer: Printer<'a>,
 }
 
-impl<W: Write> MachineRuns<'_, W> {
+impl MachineRuns<'_> {
     /// Runs the planned scenarios, machine by machine, until all have run or a signal ends this process.
     pub(super) fn on_machines(&mut self, planned: &[(&Candidate, Selected)]) -> Result<(), CliError> {
         for (machine, scenarios) in planned {
-            if ending::signal().is_some() {
+            if ending::signal().is_some() || self.printer.has_enough() {
                 break;
             }
             if !scenarios.is_empty() {
@@ -59,22 +63,28 @@ impl<W: Write> MachineRuns<'_, W> {
         scenarios: &[(usize, Scenario)],
     ) -> Result<(), CliError> {
         let name = description.quirks().name;
+        self.printer.bar = waiting(name, "finding out which stops work");
         let found = asker::abilities(description, name, met_needs(machine), self.images, scenarios);
+        self.printer.bar.finish_and_clear();
         if ending::signal().is_some() {
             return Ok(());
         }
         let (once, skipped) = found?.split(scenarios.to_vec(), self.images, description.behaviour());
-        let Self { options, repeat, images, kernel_log, printer, .. } = self;
+        let Self { options, repeat, jobs, images, watching, printer } = self;
         skipped.into_iter().try_for_each(|report| printer.does_not_run(report))?;
         let run = repeated(once, *repeat);
         printer.bar = progress_bar(name, run.len());
+        watching.on_this_kernel(description.quirks().on_this_processor);
+        let watched = Watched { jobs: *jobs, watch: watching.clone() };
         let mut printed = Ok(());
-        pool::run(&Job::On(description.clone()), options, images, &run, |_, report| {
-            printer.bar.inc(1);
-            printer.bar.set_message(report.scenario.to_string());
-            kernel_log.follow();
-            printed = printer.ran(report);
-            if printed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        pool::watched(&Job::On(description.clone()), options, images, &run, &watched, |event| {
+            if let Event::Ended(_, report) = event {
+                printer.bar.inc(1);
+                watching.follow();
+                printed = printer.ran(*report);
+            }
+            printer.live(watching.now(), watching.slow());
+            go_on(printer, &printed)
         });
         printer.bar.finish_and_clear();
         Ok(printed?)
@@ -96,16 +106,20 @@ impl<W: Write> MachineRuns<'_, W> {
             }
         }
         let boots = emulator::boots(self.images, &able);
-        let Self { options, repeat, printer, .. } = self;
+        let Self { options, repeat, jobs, printer, .. } = self;
         printer.bar = progress_bar(name, able.len() * *repeat as usize);
         let mut printed = Ok(());
         for _ in 0..*repeat {
-            emulator::run_all(emulator, name, &boots, options, |reports| {
+            emulator::run_all(emulator, name, &boots, options, *jobs, |reports| {
                 printer.bar.inc(reports.len() as u64);
-                printed = reports.into_iter().try_for_each(|report| printer.ran(report));
-                if printed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+                // Those after the last failure that may be were not asked for.
+                printed = reports.into_iter().try_for_each(|report| match printer.has_enough() {
+                    true => Ok(()),
+                    false => printer.ran(report),
+                });
+                go_on(printer, &printed)
             });
-            if printed.is_err() || ending::signal().is_some() {
+            if go_on(printer, &printed).is_break() || ending::signal().is_some() {
                 break;
             }
         }
@@ -125,6 +139,11 @@ impl<W: Write> MachineRuns<'_, W> {
     fn skip(&mut self, scenario: &Scenario, machine: &str, reason: &str) -> Result<(), CliError> {
         Ok(self.printer.does_not_run(Report::lacking(scenario, machine, None, reason.to_owned()))?)
     }
+}
+
+/// Whether more is to run.
+fn go_on(printer: &Printer<'_>, printed: &std::io::Result<()>) -> ControlFlow<()> {
+    if printed.is_ok() && !printer.has_enough() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
 }
 
 /// The whole list is repeated, not each scenario: state that one of them leaves in the host can affect the next.

@@ -2,7 +2,7 @@
 
 use crate::compare::Comparison;
 use crate::compare::pair::Pair;
-use crate::report::format::{self, Again, Early};
+use crate::report::format::{self, Early};
 use crate::report::{Finding, HostFacts, Report, Totals};
 use std::io::{Result, Write};
 
@@ -15,11 +15,14 @@ pub(crate) trait Writer {
     fn end(&self, output: &mut dyn Write, ended: &Ended<'_>) -> Result<()>;
 
     /// Writes what is to be said of one guest that migrated between them.
-    fn one_migrated(&self, output: &mut dyn Write, report: &Report, again: &Again<'_>) -> Result<()>;
+    fn one_migrated(&self, output: &mut dyn Write, report: &Report) -> Result<()>;
 
     /// Writes what is to be said once every guest has migrated between them.
     fn end_migrated(&self, output: &mut dyn Write, pair: &Pair, run: &format::Ended<'_>) -> Result<()>;
 }
+
+/// Gives the command that repeats a case, where there is one.
+pub(crate) type Again<'a> = dyn Fn() -> Option<String> + 'a;
 
 /// A comparison that has ended.
 pub(crate) struct Ended<'a> {

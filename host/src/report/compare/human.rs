@@ -1,10 +1,11 @@
 //! A comparison, for people: what differs and how to repeat it, what is known, a table.
 
-use super::format::{Ended, Writer, totals};
+use super::format::{Again, Ended, Writer, totals};
 use crate::compare::pair::Pair;
 use crate::compare::{Comparison, Decoded, MachineDifference};
-use crate::report::format::{self, Again};
-use crate::report::{Cited, Outcome, Report, Seen, Totals, human};
+use crate::report::format;
+use crate::report::human::{self, summary};
+use crate::report::{Cited, Outcome, Report, Seen, Totals, Verbosity};
 use std::collections::BTreeMap;
 use std::io::{Result, Write};
 
@@ -21,7 +22,7 @@ impl Writer for Human {
             }
             Outcome::Pass | Outcome::Known | Outcome::Skip => return Ok(()),
         }
-        human::again(output, again)
+        human::again(output, again().as_deref())
     }
 
     fn end(&self, output: &mut dyn Write, ended: &Ended<'_>) -> Result<()> {
@@ -43,17 +44,17 @@ impl Writer for Human {
         early.map_or(Ok(()), |early| writeln!(output, "{early}"))
     }
 
-    fn one_migrated(&self, output: &mut dyn Write, report: &Report, again: &Again<'_>) -> Result<()> {
-        human::one(output, report, again)
+    fn one_migrated(&self, output: &mut dyn Write, report: &Report) -> Result<()> {
+        human::one(output, report)
     }
 
     fn end_migrated(&self, output: &mut dyn Write, pair: &Pair, run: &format::Ended<'_>) -> Result<()> {
-        let format::Ended { reports, host: _, kernel: _, early } = run;
-        human::known(output, reports)?;
-        human::skips(output, reports)?;
-        human::table(output, reports)?;
+        let format::Ended { begun: _, reports, host: _, kernel: _, early } = run;
+        summary::known(output, reports, Verbosity::Verbose)?;
+        summary::skips(output, reports, Verbosity::Verbose)?;
+        summary::tables(output, reports)?;
         let totals = Totals::of(*reports);
-        human::counts(output, totals)?;
+        summary::counts(output, totals)?;
         if totals.nothing_tested() {
             writeln!(output, "nothing tested")?;
         }
@@ -170,7 +171,7 @@ fn table(output: &mut dyn Write, pair: &Pair, comparisons: &[Comparison]) -> Res
         "doorbells",
         "values"
     )?;
-    for (name, of_row) in human::rows(comparisons, |one| &one.scenario) {
+    for (name, of_row) in summary::rows(comparisons, |one| &one.scenario) {
         row(output, &name, &of_row)?;
     }
     row(output, "  all", &comparisons.iter().collect::<Vec<_>>())?;

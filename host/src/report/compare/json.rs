@@ -1,9 +1,9 @@
 //! A comparison as JSON lines: an object per case, then one with totals and host facts. See docs/json.md.
 
-use super::format::{Ended, Writer, totals};
+use super::format::{Again, Ended, Writer, totals};
 use crate::compare::pair::Pair;
 use crate::compare::{Comparison, Decoded, MachineDifference};
-use crate::report::format::{self, Again, Early, Writer as _};
+use crate::report::format::{self, Early, Writer as _};
 use crate::report::{HostFacts, Outcome, Report, Totals, json};
 use serde::Serialize;
 use std::io::{Result, Write};
@@ -78,8 +78,8 @@ impl Writer for Json {
         json::line(output, &summary)
     }
 
-    fn one_migrated(&self, output: &mut dyn Write, report: &Report, again: &Again<'_>) -> Result<()> {
-        json::Json.one(output, report, again)
+    fn one_migrated(&self, output: &mut dyn Write, report: &Report) -> Result<()> {
+        json::one(output, report)
     }
 
     fn end_migrated(&self, output: &mut dyn Write, _: &Pair, run: &format::Ended<'_>) -> Result<()> {

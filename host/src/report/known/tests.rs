@@ -1,4 +1,5 @@
 use super::*;
+use crate::kernel_log::KernelWarning;
 use crate::report::{Difference, Field, Finding, reason};
 use crate::scenario::Scenario;
 use protocol::field::Field as Judged;
@@ -229,10 +230,11 @@ fn only_the_described_warning_of_the_described_host_is_known() {
     let ring =
         "cut here\nWARNING: CPU: 0 PID: 9 at x/virt/kvm/dirty_ring.c:225 kvm_dirty_ring_push+0xe2/0xf0";
     let other = ring.replace("225", "226");
-    let said = KernelSaid { warnings: vec![ring.to_owned(), other.clone()], unwatched: None };
+    let warning = |text: &str| KernelWarning { text: text.to_owned(), during: Vec::new() };
+    let said = KernelSaid { warnings: vec![warning(ring), warning(&other)], unwatched: None };
     let here = HostFacts { kvm_module: "kvm kvm_pvm".to_owned(), ..HostFacts::default() };
     let judged = known.excuse(said.clone(), &here);
-    assert_eq!((judged.said.warnings.as_slice(), judged.known.len()), ([other].as_slice(), 1));
+    assert_eq!((judged.said.warnings.as_slice(), judged.known.len()), ([warning(&other)].as_slice(), 1));
     assert_eq!(judged.exit_code(), 1);
     assert_eq!(known.excuse(said.clone(), &HostFacts::default()).said, said);
     assert_eq!(known.excuse(KernelSaid::default(), &here).exit_code(), 0);

@@ -37,13 +37,6 @@ impl JudgedWarnings {
     /// These and those of another run on the same kernel, each once.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
-        let add = |to: &mut Vec<String>, from: Vec<String>| {
-            for text in from {
-                if !to.contains(&text) {
-                    to.push(text);
-                }
-            }
-        };
         add(&mut self.said.warnings, other.said.warnings);
         add(&mut self.known, other.known);
         self.said.unwatched = self.said.unwatched.or(other.said.unwatched);
@@ -56,11 +49,19 @@ impl JudgedWarnings {
     }
 }
 
+fn add<T: PartialEq>(to: &mut Vec<T>, from: Vec<T>) {
+    for one in from {
+        if !to.contains(&one) {
+            to.push(one);
+        }
+    }
+}
+
 /// Sets those of the kernel's warnings apart that are known.
 pub(super) fn excuse(list: &[KnownWarning], mut said: KernelSaid, facts: &HostFacts) -> JudgedWarnings {
     let mut known = Vec::new();
     said.warnings.retain(|warning| {
-        let line = warning.lines().last().unwrap_or_default();
+        let line = warning.text.lines().last().unwrap_or_default();
         let entry = list.iter().find(|entry| hold(&entry.host, facts) && pattern::matches(&entry.text, line));
         if let Some(entry) = entry {
             known.push(format!("{}: {} ({}): {line}", entry.name, entry.reason, entry.reference));

@@ -69,8 +69,8 @@ run-tests: build
 
 # The same on the KVM of kernels under test, kvm_amd in QEMU: Debian's kernels, fetched and unpacked in
 # target/on-kernel, or the one given with KERNEL=VMLINUZ MODULES=DIR, in Bochs with BOCHS=FILE; APPEND="WORDS" for its
-# command line. In ON_KERNEL_KERNELS bochs:PACKAGE is a package in Bochs. A selection of the scenarios runs;
-# ON_KERNEL_ARGS=--all runs all. See docs/on-kernel.md.
+# command line. In ON_KERNEL_KERNELS bochs:PACKAGE is a package in Bochs, with kvm_intel. A selection of the scenarios runs; ON_KERNEL_ARGS=--all runs all. See
+# docs/on-kernel.md.
 export KERNEL MODULES APPEND EMULATOR BOCHS
 ON_KERNEL_KERNELS ?= qemu:linux-image-cloud-amd64 qemu:linux-image-6.12-cloud-amd64
 .PHONY: run-tests-on-kernels run-tests-on-kernel run-tests-nested

@@ -28,6 +28,7 @@
 //! | `needed` | the capabilities without which nothing can be run |
 //! | `nested_flag` | the capability for the nested bit, which has no settled number |
 //! | `facts` | what reports and `midflight doctor` say about this host's KVM |
+//! | [`any_port`] | a server that gets whatever port is free |
 //! | [`process`] | processes that run a VM, and end with their parent |
 //! | `int1` | whether a hypervisor below this host handles INT1 correctly |
 //! | `closing` | VMs that ended, closed in a thread of its own |
@@ -36,6 +37,7 @@
 //! | `error` | errno -> a sentence with advice |
 //! | `sys` | the ioctls and system calls that kvm-ioctls lacks |
 
+pub mod any_port;
 mod closing;
 mod device;
 mod error;

@@ -18,7 +18,7 @@ pub struct Dialect {
 pub enum Display {
     /// None at all.
     NoGui,
-    /// VNC, for which nobody is waited: it takes a free port from 5900 on.
+    /// VNC, for which nobody is waited.
     Rfb,
 }
 

@@ -40,13 +40,15 @@ pub enum KernelError {
     Memory(#[from] MemoryError),
 }
 
+pub(super) const ELF: &[u8] = b"\x7FELF";
+
 /// Where `struct boot_params` and the command line lie.
 const BOOT_PARAMS: u32 = 0x1_0000;
 const COMMAND_LINE: u32 = 0x2_0000;
 /// Where Linux itself is loaded: `code32_start` of every bzImage.
-const CODE: u64 = 0x10_0000;
+pub(super) const CODE: u64 = 0x10_0000;
 const PAGE: u64 = 0x1000;
-const SECTOR: usize = 512;
+pub(super) const SECTOR: usize = 512;
 
 /// The fields of `struct setup_header`, by their offsets in the file and in `struct boot_params`.
 const SETUP_SECTORS: usize = 0x1F1;
@@ -80,7 +82,7 @@ pub(super) fn memory_map(memory_size: u64) -> [Range<u64>; 2] {
 /// # Errors
 /// [`KernelError`], with what is wrong with the file.
 pub fn disk(kernel: &[u8], given: Given<'_>) -> Result<Disk, KernelError> {
-    if kernel.starts_with(b"\x7FELF") { vmlinux::disk(kernel, given) } else { bz_image(kernel, given) }
+    if kernel.starts_with(ELF) { vmlinux::disk(kernel, given) } else { bz_image(kernel, given) }
 }
 
 /// Whether a file is a kernel, whole as far as its header says.
@@ -88,7 +90,7 @@ pub fn disk(kernel: &[u8], given: Given<'_>) -> Result<Disk, KernelError> {
 /// # Errors
 /// [`KernelError`], with what is wrong with the file.
 pub fn check(kernel: &[u8]) -> Result<(), KernelError> {
-    if kernel.starts_with(b"\x7FELF") { vmlinux::check(kernel) } else { Header::of(kernel).map(drop) }
+    if kernel.starts_with(ELF) { vmlinux::check(kernel) } else { Header::of(kernel).map(drop) }
 }
 
 fn bz_image(kernel: &[u8], given: Given<'_>) -> Result<Disk, KernelError> {
@@ -109,9 +111,9 @@ pub(super) fn initrd_address(size: u64, memory_size: u64, highest: u64) -> u64 {
 }
 
 /// What the file says of itself.
-struct Header {
+pub(super) struct Header {
     /// Bytes of the real-mode part, which is not used.
-    setup_size: usize,
+    pub(super) setup_size: usize,
     /// Where the rest ends.
     end: usize,
     /// Where `struct setup_header` ends.
@@ -121,7 +123,7 @@ struct Header {
 }
 
 impl Header {
-    fn of(kernel: &[u8]) -> Result<Self, KernelError> {
+    pub(super) fn of(kernel: &[u8]) -> Result<Self, KernelError> {
         let is_kernel = kernel.get(BOOT_FLAG..BOOT_FLAG + 2) == Some(&[0x55, 0xAA])
             && kernel.get(SIGNATURE..SIGNATURE + 4) == Some(b"HdrS");
         if !is_kernel || kernel.len() < E820 {
@@ -147,7 +149,7 @@ impl Header {
     }
 }
 
-fn word(bytes: &[u8], at: usize) -> u32 {
+pub(super) fn word(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..).and_then(|bytes| bytes.first_chunk()).map_or(0, |bytes| u32::from_le_bytes(*bytes))
 }
 
@@ -176,13 +178,13 @@ fn boot_params(kernel: &[u8], header: &Header, initrd: u64, given: Given<'_>) ->
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     const MEMORY: u64 = 512 << 20;
 
     /// One setup sector, and `size` bytes of code.
-    fn kernel(size: usize) -> Vec<u8> {
+    pub(in crate::bochs) fn kernel(size: usize) -> Vec<u8> {
         let mut kernel = vec![0; 2 * SECTOR];
         kernel[SETUP_SECTORS] = 1;
         kernel[BOOT_FLAG..BOOT_FLAG + 2].copy_from_slice(&[0x55, 0xAA]);

@@ -9,6 +9,7 @@
 //! | [`memory`] | what the firmware loads, as a disk |
 //! | [`pvh`] | an image and its command line by the PVH boot ABI |
 //! | [`linux`] | a Linux kernel with initrd and command line: a bzImage |
+//! | `payload` | the vmlinux in a bzImage |
 //! | `vmlinux` | the same of an ELF file, by the PVH boot ABI |
 //! | [`configuration`] | the file with Bochs' options |
 //! | [`program`] | which Bochs it is, and a guest in it |
@@ -18,6 +19,7 @@ pub mod configuration;
 pub mod error;
 pub mod linux;
 pub mod memory;
+pub(crate) mod payload;
 pub mod program;
 pub mod pvh;
 mod vmlinux;

@@ -1,10 +1,11 @@
 //! The program: which Bochs it is, and a guest in it.
 
-use super::configuration::{Configuration, Dialect};
+use super::configuration::{Configuration, Dialect, Display};
 use super::error::BochsError;
 use super::memory::Disk;
 use crate::bounded::{self, Ended};
 use crate::process::{Child, MemoryFile, find};
+use kvm::any_port::any_port;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -121,6 +122,11 @@ impl Program {
         command.args(["-q", "-f", &configuration.path()]);
         if self.debugger {
             command.args(["-rc", &go.path()]);
+        }
+        match dialect.display {
+            Display::NoGui => {}
+            // Two that start at the same time bind one port; listening then fails for one of them, and it ends.
+            Display::Rfb => any_port(&mut command),
         }
         Ok(Running { child: Child::start(command)?, files: vec![rom, vga, disk_file, configuration, go] })
     }

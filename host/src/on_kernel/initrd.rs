@@ -15,8 +15,13 @@ use std::path::{Path, PathBuf};
 pub(super) const MODULES: &str = "/midflight/modules";
 /// The arguments, each ended by a zero byte, which none can hold.
 pub(super) const ARGUMENTS: &str = "/midflight/arguments";
-/// Directories that process 1 mounts over.
-const MOUNT_POINTS: [&str; 4] = ["dev", "proc", "sys", "tmp"];
+/// What process 1 mounts: the file system and where. Files of the archive there would be hidden.
+pub(super) const MOUNTS: [(&str, &str); 3] = [("devtmpfs", "/dev"), ("proc", "/proc"), ("sysfs", "/sys")];
+/// For temporary files; the root itself is in memory.
+const TEMPORARY: &str = "/tmp";
+/// What else is no place for somebody's files.
+const OURS: [&str; 2] = [INIT, "/midflight"];
+const INIT: &str = "/init";
 
 const THIS_EXECUTABLE: &str = "/proc/self/exe";
 
@@ -32,6 +37,9 @@ pub(super) fn pack(under_test: &KernelUnderTest) -> Result<Vec<u8>, OnKernelErro
     for file in &under_test.files {
         // As the arguments inside name them: nothing is resolved but the working directory.
         let inside = std::path::absolute(file).map_err(unreadable("the file", file))?;
+        if MOUNTS.iter().map(|(_, target)| target).chain(&OURS).any(|taken| inside.starts_with(taken)) {
+            return Err(OnKernelError::Hidden(inside));
+        }
         files.push((inside, read("the file", file)?));
     }
     archive(&init, &modules, &files).map_err(packing)
@@ -101,10 +109,10 @@ const SECTION_FIELDS: [std::ops::Range<usize>; 2] = [40..48, 58..64];
 
 fn archive(init: &[u8], modules: &[Module], files: &[(PathBuf, Vec<u8>)]) -> std::io::Result<Vec<u8>> {
     let mut archive = Archive::default();
-    for directory in MOUNT_POINTS {
+    for directory in MOUNTS.into_iter().map(|(_, target)| target).chain([TEMPORARY]) {
         archive.directory(Path::new(directory))?;
     }
-    archive.file(Path::new("/init"), init)?;
+    archive.file(Path::new(INIT), init)?;
     archive.directory(Path::new(MODULES))?;
     for (index, module) in modules.iter().enumerate() {
         let name = format!("{MODULES}/{index:02}-{}.ko", module.name);

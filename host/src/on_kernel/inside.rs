@@ -2,7 +2,7 @@
 
 use super::emulator::{INIT_ARGUMENT, RECORD_PORT};
 use super::fred;
-use super::initrd::{self, ARGUMENTS, MODULES};
+use super::initrd::{self, ARGUMENTS, MODULES, MOUNTS};
 use super::modules::VENDOR_MODULES;
 use super::record::{Encoder, Record};
 use super::squeeze::Squeeze;
@@ -59,7 +59,11 @@ fn init() {
             let _ = tcdrain(&port.file);
         }
         // Standard error is the kernel's console, which is shown when no record comes.
-        None => eprintln!("midflight: {last:?}"),
+        None => match &last {
+            Record::Failed(why) => eprintln!("midflight: {why}"),
+            Record::Ended(code) => eprintln!("midflight: the run ended with exit code {code}"),
+            Record::Stage(_) | Record::Output(_) | Record::Errors(_) => {}
+        },
     }
     let _ = reboot(RebootCommand::PowerOff);
     // A machine that cannot: with -no-reboot a restart ends the emulator, too.
@@ -67,7 +71,7 @@ fn init() {
 }
 
 fn work(slot: &mut Option<Port>) -> Result<Record, Failure> {
-    for (kind, target) in [("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev"), ("tmpfs", "/tmp")] {
+    for (kind, target) in MOUNTS {
         mount(kind, target, kind, MountFlags::empty(), None).map_err(failed(format!("mounting {target}")))?;
     }
     let port = slot.insert(Port::open().map_err(failed(format!("opening {RECORD_PORT}")))?);

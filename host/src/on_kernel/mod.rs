@@ -67,6 +67,12 @@ pub enum OnKernelError {
         /// What happened.
         error: std::io::Error,
     },
+    /// A file would lie where the kernel under test has its own.
+    #[error(
+        "--file {}: the kernel under test has files of its own there, and would not show this one: copy it to another \
+         directory first", .0.display()
+    )]
+    Hidden(PathBuf),
     /// There is no kernel to boot.
     #[error(
         "there is no kernel at {}: give one with --kernel and its modules with --modules \

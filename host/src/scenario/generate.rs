@@ -27,22 +27,19 @@ pub fn indexed(images: &[Image], of_image: fn(&Image) -> Vec<Scenario>) -> Vec<(
 
 /// Every scenario of an image, in a fixed order: by case, delivery, payload, plan.
 pub fn all(image: &Image) -> Vec<Scenario> {
+    image.cases.iter().flat_map(|case| of_case(image, case)).collect()
+}
+
+/// Those of one of its cases, in the same order.
+pub fn of_case(image: &Image, case: &Case) -> Vec<Scenario> {
     let mut scenarios = Vec::new();
-    for case in &image.cases {
-        for delivery in [DeliveryMode::Fred, DeliveryMode::Idt] {
-            for payload in [true, false] {
-                for plan in
-                    plans(case, payload).into_iter().filter(|plan| applies(case, delivery, payload, *plan))
-                {
-                    scenarios.push(Scenario {
-                        image: image.name.clone(),
-                        case: case.name.clone(),
-                        delivery,
-                        payload,
-                        plan,
-                    });
-                }
-            }
+    for delivery in [DeliveryMode::Fred, DeliveryMode::Idt] {
+        for payload in [true, false] {
+            let plans = plans(case, payload).into_iter();
+            scenarios.extend(plans.filter(|plan| applies(case, delivery, payload, *plan)).map(|plan| {
+                let (image, case) = (image.name.clone(), case.name.clone());
+                Scenario { image, case, delivery, payload, plan }
+            }));
         }
     }
     scenarios

@@ -24,10 +24,11 @@ mod id;
 mod partition;
 pub mod pattern;
 mod renamed;
+pub(crate) mod words;
 
 pub use applies::{applies, is_possible};
 pub use cover::{EACH_CASE, cover};
-pub use generate::{all, cold, indexed, needs};
+pub use generate::{all, cold, indexed, needs, of_case};
 pub use id::InvalidId;
 pub use partition::Partition;
 

@@ -63,3 +63,27 @@ fn a_kernel_whose_kvm_is_neither_built_in_nor_a_module_is_a_sentence() {
     let missing = "on the kernel under test: kvm_amd is not in this kernel, nor among";
     ends_with(&output, &[missing, "give the directory of its modules with --modules"]);
 }
+
+#[test]
+fn a_file_in_the_directory_for_temporary_ones_is_there() {
+    let Some([kernel, modules]) = kernel() else { return };
+    let list = std::env::temp_dir().join(format!("midflight-list-{}.toml", std::process::id()));
+    std::fs::write(&list, "no list\n").unwrap();
+    let list_file = list.display().to_string();
+    let mut words =
+        vec!["--kernel", &kernel, "--modules", &modules, "--timeout", "300", "--file", &list_file];
+    words.extend([
+        "--",
+        "run",
+        "pf/read-unmapped:idt:cold",
+        "--machine",
+        "kvm",
+        "--known-issues",
+        &list_file,
+    ]);
+    let output = run(&words);
+    std::fs::remove_file(list).unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(errors.contains(&format!("{list_file}:1: ")), "{errors}");
+}

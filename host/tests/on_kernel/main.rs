@@ -76,6 +76,20 @@ fn missing_modules_are_sentences() {
 }
 
 #[test]
+fn a_file_where_the_kernel_has_its_own_is_a_sentence() {
+    if !is_static() {
+        return;
+    }
+    let scratch = Scratch::new("hidden");
+    let arguments = pretended(&scratch);
+    for file in ["/proc/self/status", "/dev/null", "/sys/kernel/notes"] {
+        let words: Vec<&str> =
+            arguments.iter().map(String::as_str).chain(["--file", file, "--", "list"]).collect();
+        ends_with(&run(&words), &["--file /", "copy it to another directory first"]);
+    }
+}
+
+#[test]
 fn a_missing_emulator_is_a_sentence() {
     if !is_static() {
         return;
@@ -102,6 +116,7 @@ fn an_emulator_without_a_result_is_a_sentence() {
             &["kernel panic in the kernel under test: VFS: Unable to mount root fs"],
         ),
         ("silence", "exit 0", none),
+        ("killed", "kill -9 $$", &["the emulator ended with signal: 9 (SIGKILL) before it sent anything"]),
         // Text on the port of the records.
         ("text", "echo '{\"totals\":{\"pass\":300}}'; printf 'x\\000y\\000'; exit 0", none),
     ] {

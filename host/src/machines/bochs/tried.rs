@@ -186,6 +186,15 @@ mod tests {
         Some(bochs.run(&disk, Instant::now() + TRY).unwrap().output)
     }
 
+    /// Of its VNC display, which listens on one of the ports.
+    #[test]
+    fn it_runs_although_all_its_ports_are_taken() {
+        let listeners: Vec<_> =
+            (5900..5950).filter_map(|port| std::net::TcpListener::bind(("0.0.0.0", port)).ok()).collect();
+        let Some(output) = run(&[0x0F, 0x0B], |_| {}) else { return };
+        assert!(output.lines().any(|line| line == firmware::RESET), "{output}, {listeners:?}");
+    }
+
     #[test]
     fn a_triple_fault_ends_the_machine_with_a_line() {
         // UD2, without an IDT.

@@ -53,7 +53,7 @@ impl ReadyBochs {
         command_line: &str,
     ) -> Result<Running, OnKernelError> {
         let memory_size = u64::from(MEGABYTES) << 20;
-        let disk = linux::disk(&kernel.bytes, Given { initrd, command_line, memory_size })
+        let disk = linux::disk(kernel.unpacked(), Given { initrd, command_line, memory_size })
             .map_err(|error| OnKernelError::Kernel { file: kernel.path.clone(), error })?;
         let running = self.0.start(&MACHINE, &disk).map_err(system("starting Bochs"))?;
         Ok(Running { child: running.child, files: running.files })

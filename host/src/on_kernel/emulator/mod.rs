@@ -9,11 +9,12 @@ mod bochs;
 mod qemu;
 
 use super::OnKernelError;
-use crate::bochs::linux;
+use crate::bochs::{linux, payload};
 use crate::process::{Child, MemoryFile};
 use bochs::ReadyBochs;
 use qemu::ReadyQemu;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// The kernel's command line, before and after what the user adds. Messages go to the first serial port and records to the second.
 /// Words after `--` are arguments of `/init`, and so are those that the kernel does not know, like
@@ -74,6 +75,8 @@ pub(super) struct Kernel {
     /// A path without surprises, whatever it was called.
     path: PathBuf,
     bytes: Vec<u8>,
+    /// [`payload::unpacked`], once it was asked for.
+    unpacked: OnceLock<Option<Vec<u8>>>,
 }
 
 /// An emulator that runs. It is killed when this is dropped.
@@ -94,7 +97,12 @@ impl Kernel {
         let path = file.canonicalize().map_err(unreadable)?;
         let bytes = std::fs::read(file).map_err(unreadable)?;
         linux::check(&bytes).map_err(|error| OnKernelError::Kernel { file: file.to_owned(), error })?;
-        Ok(Self { path, bytes })
+        Ok(Self { path, bytes, unpacked: OnceLock::new() })
+    }
+
+    /// What a boot loader in memory enters.
+    fn unpacked(&self) -> &[u8] {
+        self.unpacked.get_or_init(|| payload::unpacked(&self.bytes)).as_ref().unwrap_or(&self.bytes)
     }
 }
 

@@ -59,18 +59,17 @@ impl Loaded<'_> {
             let any = self
                 .images
                 .iter()
-                .flat_map(scenario::all)
+                .flat_map(scenario::cold)
                 .any(|scenario| pattern::matches(text, &scenario.case_name()));
             return if any || !self.all { Ok(None) } else { Err(Problem::NoneOfCase(text.to_owned())) };
         }
         let first: Scenario = format!("{text}:cold").parse()?;
-        let Some((image, _)) = self.find(&first)? else { return Ok(Some(first.image)) };
+        let Some((image, case)) = self.find(&first)? else { return Ok(Some(first.image)) };
         let allowed = |scenario: &Scenario| {
-            let same = (&scenario.case, scenario.delivery) == (&first.case, first.delivery);
             let of = Of { machine: &entry.machine, scenario, by: By::Judge };
-            same && (entry.is_for_compare() || entry.limits_allow(of))
+            scenario.delivery == first.delivery && (entry.is_for_compare() || entry.limits_allow(of))
         };
-        match scenario::all(image).iter().any(allowed) {
+        match scenario::of_case(image, case).iter().any(allowed) {
             true => Ok(None),
             false => Err(Problem::NoneOfCase(text.to_owned())),
         }

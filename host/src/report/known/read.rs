@@ -75,6 +75,8 @@ struct WrittenWarning {
 struct Source<'a> {
     file: &'a str,
     text: &'a str,
+    /// Where its lines end, in bytes.
+    line_ends: Vec<usize>,
 }
 
 /// What is wrong, and where in the text.
@@ -84,7 +86,7 @@ impl KnownIssues {
     /// Reads a list of known issues, without any prediction. Fails when it is not one, or says what cannot
     /// be.
     pub fn parse(file: &str, text: &str) -> Result<Self, KnownIssuesError> {
-        let source = Source { file, text };
+        let source = Source::new(file, text);
         let list: Issues = source.read()?;
         Ok(Self {
             issues: list.issue.into_iter().map(|one| source.entry(one, false)).collect::<Result<_, _>>()?,
@@ -99,13 +101,17 @@ impl KnownIssues {
 
     /// Reads a list of predictions. Fails when it is not one, or says what cannot be.
     pub fn parse_predictions(file: &str, text: &str) -> Result<Vec<Entry>, KnownIssuesError> {
-        let source = Source { file, text };
+        let source = Source::new(file, text);
         let list: Predictions = source.read()?;
         list.prediction.into_iter().map(|one| source.entry(one, true)).collect()
     }
 }
 
-impl Source<'_> {
+impl<'a> Source<'a> {
+    fn new(file: &'a str, text: &'a str) -> Self {
+        Self { file, text, line_ends: text.match_indices('\n').map(|(end, _)| end).collect() }
+    }
+
     fn read<'de, T: Deserialize<'de>>(&'de self) -> Result<T, KnownIssuesError> {
         toml::from_str(self.text).map_err(|error| {
             let problem = Problem::Syntax(error.message().to_owned());
@@ -114,7 +120,7 @@ impl Source<'_> {
     }
 
     fn line(&self, at: &Range<usize>) -> usize {
-        1 + self.text.bytes().take(at.start).filter(|byte| *byte == b'\n').count()
+        1 + self.line_ends.partition_point(|end| *end < at.start)
     }
 
     fn error(&self, at: Range<usize>, entry: Option<&str>, problem: Problem) -> KnownIssuesError {

@@ -69,7 +69,9 @@ fn begun(test: &str, machine: &str) -> Option<(Child, std::path::PathBuf)> {
     }
     command.args(["--timeout", "5000"]).env(MARK, test).stdin(Stdio::null());
     let child = bounded(binary::start(&mut command));
-    soon("the first result is not on disk", || !objects(&place.join("json")).is_empty());
+    let has =
+        |format: &str| std::fs::read_to_string(place.join(format)).is_ok_and(|text| text.contains(ENDS));
+    soon("the first result is not on disk", || ["json", "ktap", "junit"].into_iter().all(has));
     Some((child, place))
 }
 

@@ -12,6 +12,8 @@ pub const CR4_OSXSAVE: u64 = 1 << 18;
 pub const CR4_DE: u64 = 1 << 3;
 /// CR4.PAE.
 pub const CR4_PAE: u64 = 1 << 5;
+/// CR4.LA57: page tables have five levels.
+pub const CR4_LA57: u64 = 1 << 12;
 /// CR4.SMEP.
 pub const CR4_SMEP: u64 = 1 << 20;
 /// CR4.SMAP.

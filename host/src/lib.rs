@@ -13,6 +13,7 @@
 //! | [`migration`] | a guest continues in another process, or on another host |
 //! | [`on_kernel`] | a Linux kernel with its own KVM inside an emulator, and midflight inside that |
 //! | [`report`] | outcomes, known issues, host facts: reports for people and programs |
+//! | `debug` | a stopped guest for gdb |
 //! | [`kernel_log`] | warnings of this host's kernel during a run |
 //! | [`bochs`] | what Bochs is given, and the disk from which its firmware loads a guest |
 //! | `decompress` | compressed kernels and modules |
@@ -26,6 +27,7 @@ pub mod bochs;
 mod bounded;
 pub mod cli;
 pub mod compare;
+mod debug;
 mod decompress;
 mod ending;
 pub mod engine;

@@ -1,5 +1,7 @@
 //! The doorbell's values.
 
+use core::fmt;
+
 /// What a 32-bit write to [`crate::port::DOORBELL`] says. Cases are indices into the image's note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Doorbell {
@@ -9,6 +11,16 @@ pub enum Doorbell {
     Armed(u16),
     /// The verdict is in the mailbox.
     Done(u16),
+}
+
+impl fmt::Display for Doorbell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ready => f.write_str("Ready"),
+            Self::Armed(case) => write!(f, "Armed({case})"),
+            Self::Done(case) => write!(f, "Done({case})"),
+        }
+    }
 }
 
 impl Doorbell {

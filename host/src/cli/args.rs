@@ -1,19 +1,23 @@
 //! Options and their meaning.
 
 mod compare;
+mod debug;
 mod groups;
 mod guest;
 mod on_kernel;
 mod package;
 mod report;
+mod repro;
 
 pub(super) use compare::CompareArgs;
+pub(super) use debug::DebugArgs;
 use groups::BochsArgs;
 pub(super) use groups::{EndArgs, KnownArgs, PartArgs, ReportingArgs, StormArgs, WatchArgs};
 pub(super) use guest::{ResumeArgs, SaveArgs};
 pub(super) use on_kernel::OnKernelArgs;
 pub(super) use package::{CompletionsArgs, ManArgs};
 pub(super) use report::{MatrixFormat, ReportArgs};
+pub(super) use repro::ReproArgs;
 
 use super::doctor::DoctorFormat;
 use super::list::ListFormat;
@@ -64,8 +68,14 @@ pub(crate) enum Command {
     Mutants(MutantsArgs),
     /// Stop every memory access of each delivery, alone and in pairs, on the model
     Explore(ExploreArgs),
+    /// Say what a scenario does, which rule it proves, and where the manual has it
+    Show(ShowArgs),
     /// Trace one scenario on the model, step by step
     Trace(TraceArgs),
+    /// Stop a scenario in its delivery and serve the guest to gdb
+    Debug(DebugArgs),
+    /// Make a directory with all that is needed to repeat a scenario elsewhere
+    Repro(ReproArgs),
     /// Run the same guests on two machines and report the first difference
     Compare(CompareArgs),
     /// Run a guest up to its cut, and save it to standard output for `resume`
@@ -100,7 +110,8 @@ impl Command {
     pub(super) fn ends_with_a_summary(&self) -> bool {
         match self {
             Self::Run(_) | Self::Mutants(_) | Self::Explore(_) | Self::Compare(_) => true,
-            Self::List(_) | Self::Trace(_) | Self::Report(_) | Self::Save(_) | Self::Resume(_) => false,
+            Self::List(_) | Self::Show(_) | Self::Trace(_) | Self::Report(_) => false,
+            Self::Save(_) | Self::Resume(_) | Self::Repro(_) | Self::Debug(_) => false,
             Self::Doctor(_) | Self::OnKernel(_) | Self::Nested(_) | Self::Migrate(_) => false,
             Self::Completions(_) | Self::Man(_) => false,
             Self::Worker | Self::Destination => false,
@@ -256,6 +267,13 @@ pub(crate) struct RenamedArgs {
     /// All of them
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) arguments: Vec<OsString>,
+}
+
+/// Options of `show`.
+#[derive(Args)]
+pub(crate) struct ShowArgs {
+    /// The id of a scenario
+    pub(crate) scenario: String,
 }
 
 /// Options of `trace`.

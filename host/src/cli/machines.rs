@@ -2,8 +2,10 @@
 
 use super::CliError;
 use crate::engine::plan::met_needs;
+use crate::machines::kvm::Kvm;
 use crate::machines::{Described, Description, MachineKind, MachineOptions, Opened, Unavailable};
 use std::cell::OnceCell;
+use std::path::Path;
 
 /// Every machine, each opened when it is first needed.
 pub(super) struct Machines {
@@ -80,6 +82,11 @@ impl Machines {
         }
         Ok(())
     }
+}
+
+/// Whether there is a KVM at `device`.
+pub(super) fn is_kvm_here(device: &Path) -> bool {
+    Description::Kvm(Kvm { device: device.to_owned() }).open().is_ok()
 }
 
 /// CPUID features that guests must be offered, if required.

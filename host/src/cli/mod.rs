@@ -6,6 +6,7 @@
 mod again;
 mod args;
 mod compare;
+mod debug;
 mod doctor;
 #[cfg(test)]
 mod documented;
@@ -23,11 +24,13 @@ mod package;
 mod printer;
 mod progress;
 mod report;
+mod repro;
 mod rerun;
 mod resume;
 mod run;
 mod save;
 mod select;
+mod show;
 mod sink;
 mod terminal;
 mod trace;
@@ -60,7 +63,10 @@ pub fn main() -> ExitCode {
         Command::Report(args) => report::report(&args),
         Command::Mutants(args) => mutants::mutants(&args, &cli.images),
         Command::Explore(args) => explore::run(&args, &cli.images, &given),
+        Command::Show(args) => show::show(&args, &cli.images),
         Command::Trace(args) => trace::trace(&args, &cli.images, &given),
+        Command::Debug(args) => debug::debug(&args, &cli.images, &cli.kvm, &given),
+        Command::Repro(args) => repro::repro(&args, &cli.images, &cli.kvm),
         Command::Compare(args) => compare::compare(&args, &cli.images, &cli.kvm, &given),
         Command::Doctor(args) => doctor::doctor(&args, &cli.images, &cli.kvm, &given),
         Command::OnKernel(args) => on_kernel::on_kernel(&args, &cli.images, &given),

@@ -4,6 +4,7 @@ use super::args::SaveArgs;
 use super::guest::within;
 use super::host::{host_facts, kernel_log};
 use super::known::known_issues;
+use super::machines::is_kvm_here;
 use super::printer::{Printer, Reporting};
 use super::run::Again;
 use super::{CliError, Given, mounted, select};
@@ -12,7 +13,6 @@ use crate::engine::plan::met_needs;
 use crate::engine::runner::Runner;
 use crate::image::Image;
 use crate::images;
-use crate::machines::kvm::Kvm;
 use crate::machines::{Described, Description, MachineKind};
 use crate::migration::timed::Timed;
 use crate::migration::{GRACE, Migrated};
@@ -38,8 +38,7 @@ pub(super) fn save(args: &SaveArgs, files: &[PathBuf], kvm: &Path, given: &Given
     // Before anything that the kernel could object to.
     let kernel_log = kernel_log(args.watch.kernel_log.as_deref())?;
     let known = known_issues(&args.watch.known, files, files.is_empty())?;
-    let is_kvm_here = || Description::Kvm(Kvm { device: kvm.to_owned() }).open().is_ok();
-    let here = || if is_kvm_here() { MachineKind::Kvm } else { MachineKind::Model };
+    let here = || if is_kvm_here(kvm) { MachineKind::Kvm } else { MachineKind::Model };
     let description = args.on.machine(kvm, here)?;
     mounted::check(description.quirks().on_this_processor && kvm.exists())?;
     let facts = host_facts(kvm, &args.watch.known)?;
@@ -137,7 +136,7 @@ fn leaves_for_good(scenario: &Scenario) -> Result<(), CliError> {
 }
 
 /// What the machine lacks for a scenario, probed as by `run`.
-fn lack(
+pub(super) fn lack(
     description: &Description,
     machine: &dyn Machine,
     image: &Image,

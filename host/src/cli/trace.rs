@@ -3,10 +3,12 @@
 use super::args::TraceArgs;
 use super::{CliError, Given, select};
 use crate::engine::runner::Runner;
+use crate::image::Image;
 use crate::images;
 use crate::machines::model::Model;
 use crate::migration::channel::migrate_in_memory;
-use crate::report::{Outcome, Totals, human};
+use crate::report::frame::PrintedFrame;
+use crate::report::{Outcome, Report, Totals, human};
 use model::ModelMachine;
 use model::hypervisor::trace::Trace;
 use std::io::{BufWriter, Write, stdout};
@@ -38,8 +40,9 @@ pub(super) fn trace(args: &TraceArgs, files: &[PathBuf], given: &Given) -> Resul
     for line in trace.lines() {
         writeln!(output, "{line}")?;
     }
-    for frame in &report.frames {
-        writeln!(output, "{frame}")?;
+    let image = &images[image];
+    for frame in std::mem::take(&mut report.frames).iter().filter_map(|line| PrintedFrame::read(line)) {
+        write_frame(&mut output, &frame, image, &report)?;
     }
     for loss in &report.losses {
         writeln!(output, "lost         {loss}: the uAPI does not carry it")?;
@@ -54,4 +57,26 @@ pub(super) fn trace(args: &TraceArgs, files: &[PathBuf], given: &Given) -> Resul
     writeln!(output, "These results test the tests, not your KVM.")?;
     output.flush()?;
     Ok(Totals::of([&report]).exit_code())
+}
+
+/// Writes a frame, field by field, with what was expected where that differs.
+fn write_frame(
+    output: &mut impl Write,
+    frame: &PrintedFrame,
+    image: &Image,
+    report: &Report,
+) -> std::io::Result<()> {
+    writeln!(output, "frame        of delivery {}, {}", frame.number, frame.mode.to_string().to_uppercase())?;
+    let address = |value| image.describe_address(value).to_string();
+    for (name, value) in &frame.words {
+        write!(output, "  {name:10} {}", frame.in_words(name, *value, address))?;
+        let differs = report.differences.iter().find(|one| {
+            one.field.delivery().unwrap_or_default() == frame.number && one.field.to_string() == *name
+        });
+        if let Some(difference) = differs {
+            write!(output, "; expected {}", difference.expected)?;
+        }
+        writeln!(output)?;
+    }
+    Ok(())
 }

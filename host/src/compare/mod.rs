@@ -97,7 +97,7 @@ impl MachineDifference {
 /// A doorbell in words: `Ready`, `Armed(2)`, `Done(2)`.
 pub(crate) fn doorbell_text(value: u64) -> String {
     let doorbell = u32::try_from(value).ok().and_then(Doorbell::decode);
-    doorbell.map_or(format!("{value:#x}"), |doorbell| format!("{doorbell:?}"))
+    doorbell.map_or(format!("{value:#x}"), |doorbell| doorbell.to_string())
 }
 
 /// Everything that differs at a doorbell, captured deliveries first: of them these quadwords.

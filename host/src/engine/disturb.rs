@@ -18,8 +18,8 @@ pub(crate) const DR6: u64 = 0xFFFF_AFF4;
 
 /// Rewrites the registers and reports that to the judge. `phase` is the event's in flight; a debug exception that
 /// MOV SS holds back has its effect on DR6 still before it. IA32_XFD_ERR is left alone where `has_xfd`
-/// is false. Fails when a register cannot be read or written.
-pub(crate) fn disturb(session: &mut Session<'_>, phase: Phase, has_xfd: bool) -> Result<(), VcpuError> {
+/// is false. Says what was rewritten. Fails when a register cannot be read or written.
+pub(crate) fn disturb(session: &mut Session<'_>, phase: Phase, has_xfd: bool) -> Result<String, VcpuError> {
     let mut sregs = session.vcpu.sregs()?;
     sregs.cr2 = CR2;
     set::sregs(session.vcpu.as_mut(), &sregs)?;
@@ -36,7 +36,13 @@ pub(crate) fn disturb(session: &mut Session<'_>, phase: Phase, has_xfd: bool) ->
         // #NM's effect on XFD_ERR precedes every way to stop it.
         done.push(Disturbance::new(Register::XfdErr, Phase::After, value));
     }
-    session.note_disturbances(&done)
+    session.note_disturbances(&done)?;
+    let written: Vec<String> = ["CR2", "DR6", "IA32_XFD_ERR"]
+        .into_iter()
+        .zip(&done)
+        .map(|(name, one)| format!("{name} = {:#x}", one.value))
+        .collect();
+    Ok(format!("rewritten: {}", written.join(", ")))
 }
 
 /// The phase of DR6 where the event in flight is in `phase`.

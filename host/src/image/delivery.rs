@@ -37,6 +37,19 @@ impl Place {
     /// Every place.
     pub const ALL: [Self; 7] = [Self::Frame, Self::Pt, Self::Pd, Self::Pdpt, Self::Idt, Self::Gdt, Self::Tss];
 
+    /// What it is, in words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Frame => "the page that the frame is pushed to",
+            Self::Pt => "the page table that maps the frame's page",
+            Self::Pd => "the page directory that leads to the frame's page",
+            Self::Pdpt => "the page-directory-pointer table that leads to the frame's page",
+            Self::Idt => "the page of the IDT",
+            Self::Gdt => "the page of the GDT",
+            Self::Tss => "the page of the TSS",
+        }
+    }
+
     /// Whether a delivery of that kind touches it.
     pub fn is_touched(self, delivery: DeliveryMode) -> bool {
         delivery == DeliveryMode::Idt || !self.is_table()

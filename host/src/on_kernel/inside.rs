@@ -59,7 +59,11 @@ fn init() {
             let _ = tcdrain(&port.file);
         }
         // Standard error is the kernel's console, which is shown when no record comes.
-        None => eprintln!("midflight: {last:?}"),
+        None => match &last {
+            Record::Failed(why) => eprintln!("midflight: {why}"),
+            Record::Ended(code) => eprintln!("midflight: the run ended with exit code {code}"),
+            Record::Stage(_) | Record::Output(_) | Record::Errors(_) => {}
+        },
     }
     let _ = reboot(RebootCommand::PowerOff);
     // A machine that cannot: with -no-reboot a restart ends the emulator, too.

@@ -178,7 +178,9 @@ impl Host {
             (_, lost @ 1..) => Err(OnKernelError::Damaged(lost)),
             (Record::Ended(code), 0) => Ok(code),
             (Record::Failed(why), 0) => Err(OnKernelError::Inside(why)),
-            (other, 0) => Err(OnKernelError::Inside(format!("it ended with {other:?}"))),
+            (Record::Stage(_) | Record::Output(_) | Record::Errors(_), 0) => {
+                Err(OnKernelError::Inside("its last record is not the end of a run".to_owned()))
+            }
         }
     }
 

@@ -167,7 +167,9 @@ const fn quadword(field: Judged) -> (Option<Judged>, &'static str) {
 }
 
 /// The kind of a doorbell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::Display,
+)]
 pub enum When {
     /// The image has booted.
     Ready,
@@ -262,7 +264,7 @@ impl fmt::Display for Field {
                 f.write_str(if *delivery == Some(RETURNED) { field::RETURNED } else { "" })
             }
             Self::Restored(field) => field.fmt(f),
-            Self::Seen(seen, when) => write!(f, "{seen} at {when:?}"),
+            Self::Seen(seen, when) => write!(f, "{seen} at {when}"),
         }
     }
 }

@@ -24,6 +24,7 @@ mod id;
 mod partition;
 pub mod pattern;
 mod renamed;
+pub(crate) mod words;
 
 pub use applies::{applies, is_possible};
 pub use cover::{EACH_CASE, cover};

@@ -28,6 +28,12 @@ impl How for Abandon {
         StopFacts { place: Some(Place::Frame), ..StopFacts::ORDINARY }
     }
 
+    fn words(&self) -> String {
+        "The page that the frame is pushed to refuses the delivery. Then the page is opened, and the VM entry that is to \
+         inject the event again is abandoned because of a pending signal."
+            .to_owned()
+    }
+
     fn applies(&self, target: &Target<'_>) -> bool {
         page::applies(Place::Frame, target)
     }

@@ -58,6 +58,18 @@ impl How for Access {
         StopFacts::ORDINARY
     }
 
+    fn words(&self) -> String {
+        let first = format!("Memory access {} of the delivery is refused, counted from 0", self.first);
+        match self.second {
+            None => format!("{first}. The model alone can do that."),
+            Some(second) => {
+                format!(
+                    "{first}, and access {second} of the second attempt as well. The model alone can do that."
+                )
+            }
+        }
+    }
+
     fn applies(&self, _: &Target<'_>) -> bool {
         true
     }

@@ -39,6 +39,25 @@ impl Action {
     pub const MIGRATE_DISTURB: Self = Self { disturb: true, ..Self::MIGRATE };
 }
 
+impl Action {
+    /// What is done, in a sentence for people.
+    pub fn words(self) -> String {
+        let rewritten = "CR2, DR6 and IA32_XFD_ERR are rewritten so that they disagree with the event";
+        let migrated = self.migrate.map(|to| match to {
+            Migration::Here => "the guest migrates to a fresh VM in this process",
+            Migration::Process => "the guest migrates to a fresh VM in another process",
+        });
+        let parts: Vec<&str> = self.disturb.then_some(rewritten).into_iter().chain(migrated).collect();
+        let done = if parts.is_empty() { "nothing is done".to_owned() } else { parts.join(", and ") };
+        match self.again {
+            0 => format!("There {done}; then the guest continues."),
+            times => format!(
+                "There {done}; the same delivery is then stopped {times} more times, with the same done."
+            ),
+        }
+    }
+}
+
 /// One thing of each kind, in the order of severity.
 pub const EACH: [Action; 4] = [Action::RESUME, Action::MIGRATE, Action::DISTURB, Action::MIGRATE_DISTURB];
 /// An entry abandoned, or a page refused, again and again.

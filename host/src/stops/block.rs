@@ -18,6 +18,7 @@ impl RefusesPage for Block {
     const VM: VmKind = VmKind::Plain;
     const FAILS_TWICE: bool = true;
     const MIGRATES_BETWEEN_MACHINES: bool = true;
+    const BY: &'static str = "its mapping on the host is PROT_NONE, and KVM_RUN fails with EFAULT";
     const WHAT: &'static str = "with the page blocked";
 
     at_place!();

@@ -34,6 +34,12 @@ impl How for Cancel {
         StopFacts::ORDINARY
     }
 
+    fn words(&self) -> String {
+        "The host queues the case's event itself with KVM_SET_VCPU_EVENTS, and the VM entry that is to inject it is \
+         abandoned because of a pending signal."
+            .to_owned()
+    }
+
     fn applies(&self, target: &Target<'_>) -> bool {
         // Without the capability no payload can be queued, and under FRED an exception without its
         // payload has no event data to expect.

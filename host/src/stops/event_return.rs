@@ -51,6 +51,14 @@ impl How for Return {
         StopFacts::ORDINARY
     }
 
+    fn words(&self) -> String {
+        format!(
+            "Memory access {} of the next event return (ERETS, ERETU or IRETQ) is refused, counted from 0. No event is in \
+             flight then; the guest is still in its handler.",
+            self.0
+        )
+    }
+
     fn applies(&self, target: &Target<'_>) -> bool {
         // An NMI is blocked until the return of another, or where the host has blocked NMIs. Otherwise it comes
         // before the return, and not where the case expects it.

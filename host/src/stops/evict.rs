@@ -42,6 +42,14 @@ impl How for Evict {
         StopFacts { place: Some(self.0), migrates_between_machines: false, ..StopFacts::ORDINARY }
     }
 
+    fn words(&self) -> String {
+        format!(
+            "Before the event {} is taken out of the guest's mapping: the delivery exits to the kernel, which maps the page again \
+             and injects the event again. User space sees nothing of it.",
+            self.0.words()
+        )
+    }
+
     fn applies(&self, target: &Target<'_>) -> bool {
         // There is no cut at which the host could inject anything.
         let injected = target.case.flags.intersects(CaseFlags::NMI_AT_CUT | CaseFlags::INTERRUPT_AT_CUT);

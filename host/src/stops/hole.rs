@@ -20,6 +20,7 @@ impl RefusesPage for Hole {
     const VM: VmKind = VmKind::Plain;
     const FAILS_TWICE: bool = false;
     const MIGRATES_BETWEEN_MACHINES: bool = true;
+    const BY: &'static str = "it has no memory slot, and KVM_RUN ends with KVM_EXIT_INTERNAL_ERROR";
     const WHAT: &'static str = "with no memory slot for the page";
 
     at_place!();

@@ -74,6 +74,9 @@ pub trait How {
     /// Its properties.
     fn facts(&self) -> StopFacts;
 
+    /// What it does, in a sentence for people.
+    fn words(&self) -> String;
+
     /// Whether it can stop a delivery.
     fn applies(&self, target: &Target<'_>) -> bool;
 

@@ -29,6 +29,12 @@ impl How for Io {
         StopFacts::ORDINARY
     }
 
+    fn words(&self) -> String {
+        "The case's instruction reads a port, and raises its event when the host completes the read with immediate_exit: the \
+         guest has not been entered since."
+            .to_owned()
+    }
+
     fn applies(&self, target: &Target<'_>) -> bool {
         target.case.flags.contains(CaseFlags::IO)
     }

@@ -28,6 +28,8 @@ pub(super) trait RefusesPage: Copy {
     const FAILS_TWICE: bool;
     /// As [`StopFacts::migrates_between_machines`].
     const MIGRATES_BETWEEN_MACHINES: bool;
+    /// How the page refuses, for people, after "it refuses access: ".
+    const BY: &'static str;
     /// What was done to the page, for people.
     const WHAT: &'static str;
 
@@ -92,6 +94,14 @@ impl<T: RefusesPage> How for T {
     fn facts(&self) -> StopFacts {
         let migrates_between_machines = T::MIGRATES_BETWEEN_MACHINES;
         StopFacts { place: Some(self.page()), vm: T::VM, migrates_between_machines, ..StopFacts::ORDINARY }
+    }
+
+    fn words(&self) -> String {
+        format!(
+            "The delivery is stopped at {}, which refuses access: {}. Nothing but the delivery touches that page.",
+            self.page().words(),
+            T::BY
+        )
     }
 
     fn applies(&self, target: &Target<'_>) -> bool {

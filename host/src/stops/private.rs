@@ -19,6 +19,8 @@ impl RefusesPage for Private {
     const VM: VmKind = VmKind::Protected;
     const FAILS_TWICE: bool = true;
     const MIGRATES_BETWEEN_MACHINES: bool = false;
+    const BY: &'static str =
+        "it has the private attribute and no private memory, and KVM_RUN fails with KVM_EXIT_MEMORY_FAULT";
     const WHAT: &'static str = "with the page blocked";
 
     at_place!();

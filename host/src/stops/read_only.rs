@@ -19,6 +19,8 @@ impl RefusesPage for ReadOnly {
     const VM: VmKind = VmKind::Plain;
     const FAILS_TWICE: bool = false;
     const MIGRATES_BETWEEN_MACHINES: bool = true;
+    const BY: &'static str =
+        "it is in a read-only memory slot, and KVM_RUN ends with KVM_EXIT_INTERNAL_ERROR";
     const WHAT: &'static str = "with the page in a read-only memory slot";
 
     at_place!();

@@ -19,6 +19,7 @@ impl RefusesPage for Userfault {
     const VM: VmKind = VmKind::Plain;
     const FAILS_TWICE: bool = false;
     const MIGRATES_BETWEEN_MACHINES: bool = true;
+    const BY: &'static str = "it is not mapped, userfaultfd watches it, and a signal ends KVM_RUN";
     const WHAT: &'static str = "with the page missing and a signal pending";
 
     at_place!();

@@ -1,7 +1,7 @@
 //! What is traced: entries, exits, the queue, and `kvm_vcpu_events`.
 
 use super::Vm;
-use super::queue::Queue;
+use super::queue::{Queue, Stage};
 use super::trace::Trace;
 use crate::event::Event;
 use crate::memory::{Memory, PAGE};
@@ -10,7 +10,7 @@ use crate::processor::{Exit, ExitReason, Processor};
 use fred::control::{CR4_SMAP, CR4_SMEP};
 use fred::event::vector;
 use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter};
-use kvm_bindings::kvm_vcpu_events;
+use kvm_bindings::{KVM_X86_SHADOW_INT_MOV_SS, KVM_X86_SHADOW_INT_STI, kvm_vcpu_events};
 use std::fmt::Write as _;
 
 impl Vm {
@@ -80,7 +80,7 @@ impl Vm {
         match &exit.reason {
             ExitReason::Budget => {}
             ExitReason::Exception(event) => lines.push(format!("intercept    {}", describe(event))),
-            other => lines.push(format!("exit         {other:x?}")),
+            other => lines.push(format!("exit         {}", words(other))),
         }
         if let Some(event) = &exit.original {
             lines.push(format!("interrupted  {}", describe(event)));
@@ -117,10 +117,51 @@ impl Vm {
         }
         let _ = write!(
             line,
-            ", interrupt shadow {:#x}, NMI pending={} injected={} masked={}",
-            events.interrupt.shadow, events.nmi.pending, events.nmi.injected, events.nmi.masked
+            ", interrupt shadow {}, NMI pending={} injected={} masked={}",
+            shadow(events.interrupt.shadow),
+            events.nmi.pending,
+            events.nmi.injected,
+            events.nmi.masked
         );
         trace.line(line);
+    }
+}
+
+/// The interrupt shadow in `kvm_vcpu_events`, in words.
+fn shadow(bits: u8) -> String {
+    let of = [(KVM_X86_SHADOW_INT_MOV_SS, "MOV SS"), (KVM_X86_SHADOW_INT_STI, "STI")];
+    let names: Vec<&str> =
+        of.into_iter().filter(|(bit, _)| u32::from(bits) & bit != 0).map(|(_, name)| name).collect();
+    if names.is_empty() { format!("{bits:#x}") } else { format!("{bits:#x} ({})", names.join(", ")) }
+}
+
+/// Why the processor left the guest, in words.
+fn words(reason: &ExitReason) -> String {
+    match reason {
+        ExitReason::Exception(event) => format!("exception: {}", describe(event)),
+        ExitReason::Io { port, size, input, string, rep, .. } => {
+            let instruction = match (input, string) {
+                (true, false) => "IN",
+                (true, true) => "INS",
+                (false, false) => "OUT",
+                (false, true) => "OUTS",
+            };
+            let rep = if *rep { "REP " } else { "" };
+            format!("I/O: {rep}{instruction}, port {port:#x}, {size} bytes")
+        }
+        ExitReason::EptViolation { gpa, write, unblocked_nmis } => {
+            let access = if *write { "write" } else { "read" };
+            let nmis = if *unblocked_nmis { "; the IRET had ended NMI blocking" } else { "" };
+            format!("EPT violation: {access} of guest-physical address {gpa:#x}{nmis}")
+        }
+        ExitReason::Halt => "HLT".to_owned(),
+        ExitReason::TripleFault => "triple fault".to_owned(),
+        ExitReason::InterruptWindow => "interrupt window".to_owned(),
+        ExitReason::NmiWindow => "NMI window".to_owned(),
+        ExitReason::UnknownInstruction { text, rip } => {
+            format!("an instruction that the model does not know: {text} at {rip:#x}")
+        }
+        ExitReason::Budget => "the instructions of this entry are used up".to_owned(),
     }
 }
 
@@ -137,7 +178,7 @@ fn blocking(cpu: &Processor) -> String {
 /// An event with everything that travels with it.
 fn describe(event: &Event) -> String {
     let name = vector::name(event.vector).unwrap_or("vector");
-    let mut text = format!("{name} ({}) {:?}", event.vector, event.event_type);
+    let mut text = format!("{name} ({}) {}", event.vector, event.event_type);
     if let Some(code) = event.error_code {
         let _ = write!(text, ", error code {code:#x}");
     }
@@ -155,7 +196,11 @@ fn queue(queue: &Queue) -> String {
     let mut parts = Vec::new();
     if let Some(e) = &queue.exception {
         let name = vector::name(e.vector).unwrap_or("vector");
-        let mut text = format!("{name} {:?}", e.stage);
+        let stage = match e.stage {
+            Stage::Pending => "pending",
+            Stage::Injected => "injected",
+        };
+        let mut text = format!("{name} {stage}");
         if let Some(payload) = e.payload {
             let _ = write!(text, ", payload {payload:#x}");
         }
@@ -171,7 +216,8 @@ fn queue(queue: &Queue) -> String {
         parts.push(format!("interrupt {number:#x}"));
     }
     if queue.nmi_injected || queue.nmi_pending > 0 {
-        parts.push(format!("NMI injected {} pending {}", queue.nmi_injected, queue.nmi_pending));
+        let injected = if queue.nmi_injected { "injected" } else { "not injected" };
+        parts.push(format!("NMI {injected}, {} pending", queue.nmi_pending));
     }
     if parts.is_empty() { "empty".to_owned() } else { parts.join("; ") }
 }

@@ -1,6 +1,6 @@
 //! From `Armed` to the verdict.
 
-use super::fork::Runner;
+use super::fork::{Runner, StoppedAt};
 use super::trouble::{Trouble, expect};
 use crate::engine::verdict;
 use crate::image::Case;
@@ -52,6 +52,7 @@ impl Attempt<'_, '_, '_> {
         expect(armed, Doorbell::Armed(self.index))?;
         self.seen("armed", self.case.act);
         self.runner.rang(Doorbell::Armed(self.index), &mut self.session)?;
+        self.stands_still(StoppedAt::Armed);
         match self.scenario.plan {
             Plan::Cold => {
                 inject::at_armed(&mut self.session, self.case)?;
@@ -84,6 +85,7 @@ impl Attempt<'_, '_, '_> {
         }
         self.advance_to_done()?;
         self.runner.rang(Doorbell::Done(self.index), &mut self.session)?;
+        self.stands_still(StoppedAt::Done);
         self.judge()
     }
 
@@ -111,9 +113,20 @@ impl Attempt<'_, '_, '_> {
         let at = self.session.image().describe_address(cut.rip);
         self.report.queue = Some(AtCut { queue: cut.queue, at });
         self.seen("cut", cut.rip);
+        self.stands_still(StoppedAt::Cut);
     }
 
-    fn seen(&self, state: &str, rip: u64) {
+    /// Shows the guest to whoever wants to look at it, in time of its own.
+    fn stands_still(&mut self, at: StoppedAt) {
+        if let Some(look) = &self.runner.on_stopped {
+            let start = Instant::now();
+            look(at, &mut self.session);
+            self.deadline += start.elapsed();
+            self.session.vcpu.set_deadline(self.deadline);
+        }
+    }
+
+    pub(super) fn seen(&self, state: &str, rip: u64) {
         if let Some(on_seen) = &self.runner.on_seen {
             on_seen(&format!("{state} at {}", self.session.image().describe_address(rip)));
         }

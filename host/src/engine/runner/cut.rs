@@ -71,7 +71,8 @@ impl Attempt<'_, '_, '_> {
     /// Rewrites registers, where the action says so.
     pub(super) fn disturb(&mut self, action: Action, cut: &Cut) -> Result<(), Trouble> {
         if action.disturb {
-            disturb(&mut self.session, cut.phase, has_xfd(self.runner.machine))?;
+            let rewritten = disturb(&mut self.session, cut.phase, has_xfd(self.runner.machine))?;
+            self.seen(&rewritten, cut.rip);
         }
         Ok(())
     }

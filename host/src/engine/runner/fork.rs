@@ -34,6 +34,8 @@ pub struct Runner<'m> {
     pub to_process: Option<ToProcess<'m>>,
     /// Shown the guest whenever its doorbell has rung.
     pub on_doorbell: Option<OnDoorbell<'m>>,
+    /// Shown the guest wherever it stands still; the time that it takes is not the guest's.
+    pub on_stopped: Option<OnStopped<'m>>,
     /// The machines that a migration takes the guest to, one after the other; without any, a fresh VM
     /// of its own machine. With some, a guest that nothing cuts migrates at `Armed`.
     pub path: Vec<&'m dyn Machine>,
@@ -48,6 +50,20 @@ pub type ToProcess<'m> =
 
 /// Called with a guest's position at each stop.
 pub type OnSeen<'m> = Box<dyn Fn(&str) + 'm>;
+/// Called with a guest that stands still.
+pub type OnStopped<'m> = Box<dyn Fn(StoppedAt, &mut Session<'_>) + 'm>;
+
+/// Where a guest stands still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoppedAt {
+    /// Its act is about to begin.
+    Armed,
+    /// Its delivery was cut.
+    Cut,
+    /// Its judge has judged.
+    Done,
+}
+
 /// Called with a guest whose doorbell has rung, before anything else happens.
 pub type OnDoorbell<'m> = Box<dyn Fn(Doorbell, &mut Session<'_>) -> Result<(), VcpuError> + 'm>;
 
@@ -64,6 +80,7 @@ impl<'m> Runner<'m> {
             on_seen: None,
             to_process: None,
             on_doorbell: None,
+            on_stopped: None,
             path: Vec::new(),
         }
     }

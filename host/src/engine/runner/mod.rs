@@ -16,7 +16,7 @@ mod migrate;
 mod storm;
 mod trouble;
 
-pub use fork::{OnDoorbell, OnSeen, Runner, ToProcess};
+pub use fork::{OnDoorbell, OnSeen, OnStopped, Runner, StoppedAt, ToProcess};
 
 use crate::image::Image;
 use crate::report::{Disbelief, Finding, Outcome, Report};

@@ -267,8 +267,8 @@ fn check(run: &ImageRun, summary: Option<[usize; 3]>) -> Result<(), TranscriptEr
     };
     if !agrees {
         return contradiction(format!(
-            "it ended with {:?} after {passed} passed, {failed} failed, {skipped} skipped, {errors} errors",
-            run.exit
+            "it ended as `{}` after {passed} passed, {failed} failed, {skipped} skipped, {errors} errors",
+            run.exit.name()
         ));
     }
     Ok(())

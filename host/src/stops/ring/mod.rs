@@ -29,6 +29,12 @@ impl How for Ring {
         StopFacts { vm: VmKind::DirtyRing, ..StopFacts::ORDINARY }
     }
 
+    fn words(&self) -> String {
+        "The frame's page takes the last place in the dirty ring, so KVM_RUN returns after the delivery was interrupted and before \
+         the event is injected again."
+            .to_owned()
+    }
+
     fn applies(&self, _: &Target<'_>) -> bool {
         true
     }

@@ -55,6 +55,12 @@ impl How for Storm {
         StopFacts { depends_on_time: true, migrates_between_machines: false, ..StopFacts::ORDINARY }
     }
 
+    fn words(&self) -> String {
+        "The case runs again and again, and signals end KVM_RUN at random times, until enough of them have found the event in \
+         flight."
+            .to_owned()
+    }
+
     fn applies(&self, target: &Target<'_>) -> bool {
         // It runs a case many times, knows a cut by the queue, and looks at the first event only.
         let other = CaseFlags::INJECTED | CaseFlags::SOFT | CaseFlags::NESTED;

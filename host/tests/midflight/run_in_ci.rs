@@ -44,6 +44,7 @@ fn a_red_run_leaves_every_report_and_its_exit_code() {
     assert!(read("results.jsonl").contains(r#""fred_series":"v9""#), "{}", read("results.jsonl"));
     assert!(read("results.ktap").contains("not ok 1"), "{}", read("results.ktap"));
     assert!(read("results.xml").contains("event data"), "{}", read("results.xml"));
+    assert!(read("report.html").contains("kernel-only-event-data"), "there is no page of the results");
 }
 
 /// With a `lava-test-case` that prints what it gets.

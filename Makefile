@@ -126,6 +126,11 @@ predictions.toml: build
 mutation: images
 	MIDFLIGHT_IMAGES=$(IMAGES) cargo run --locked -p midflight-mutation -- $(MUTATION)
 
+# The samples of output in README.md and docs that show everything, as midflight prints them now; a test compares.
+.PHONY: samples
+samples: build
+	MIDFLIGHT_WRITE_SAMPLES=1 $(STATIC) cargo test $(HOST_BUILD) -p midflight --test midflight documented::
+
 # What takes long, from another start each time: the model against this machine's processor; cuts and
 # migrations by the thousand on this machine's KVM; kills of the driver; a warning in the kernel's log.
 SOAK_EXECUTIONS ?= 1000000
@@ -159,7 +164,7 @@ SPEED_IMAGE := $(TARGET_DIR)/$(GUEST_TARGET)/guest/examples/speed
 speed-image: guest-target
 	cargo build --locked --profile guest --target $(GUEST_TARGET) -p midflight-tests --example speed
 
-# Sizes and speed: the figures of README.md.
+# Sizes and speed: the figures of docs/figures.md.
 bench: build speed-image
 	MIDFLIGHT_SPEED_IMAGE=$(SPEED_IMAGE) $(STATIC) cargo bench --locked --target $(HOST_TARGET) -p midflight
 	cargo bench --locked -p midflight-model

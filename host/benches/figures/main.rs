@@ -1,4 +1,4 @@
-//! The figures of README.md: sizes of the images, and what a scenario costs.
+//! The figures of docs/figures.md: sizes of the images, and what a scenario costs.
 //!
 //! Each figure is printed beside its bound, and a bound that does not hold makes the run fail. The
 //! machines that this runs on are shared, so the times are medians of one run.

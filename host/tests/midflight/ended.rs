@@ -26,7 +26,7 @@ const NO_KVM: [&str; 2] = ["--kvm", "/no/such/device"];
 
 /// A child inherits the signals that are ignored, as a shell ignores SIGINT for what it runs in the
 /// background, but not a handler.
-static NO_SIGNAL_IS_IGNORED: LazyLock<()> = LazyLock::new(|| {
+pub(crate) static NO_SIGNAL_IS_IGNORED: LazyLock<()> = LazyLock::new(|| {
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         register_conditional_default(signal, Arc::new(AtomicBool::new(true))).unwrap();
     }

@@ -69,7 +69,7 @@ fn a_warning_and_a_slow_guest_are_told_with_their_scenario() {
     assert!(line.contains(" s; its guest was last seen ") && line.contains("pf.read-unmapped"), "{line}");
     std::fs::OpenOptions::new().append(true).open(&log).unwrap().write_all(b"4,1,1,-;BUG: now\n").unwrap();
     let ran = finish(child);
-    assert_eq!(ran.code, if on_kvm { 1 } else { 2 }, "{ran:?}");
+    assert_eq!(ran.code, 2, "it never ends: {ran:?}");
     let report = std::fs::read_to_string(format!("{log}.json")).unwrap();
     let summary: serde_json::Value = serde_json::from_str(report.lines().last().unwrap()).unwrap();
     assert_eq!(summary["kernel_warnings"], serde_json::json!(["BUG: now"]));

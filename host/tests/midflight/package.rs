@@ -46,8 +46,11 @@ fn each_command_has_a_page_with_all_its_options() {
         let page = midflight(&["man", command]);
         page.printed(0, &[&format!(".TH midflight-{command} 1 "), ".SH NAME", ".SH SYNOPSIS", ".SH OPTIONS"]);
         let help = midflight(&[command.as_str(), "--help"]).stdout;
-        let options = help.split_whitespace().filter(|word| word.starts_with("--"));
-        for option in options.map(|word| word.trim_matches(|at: char| !at.is_ascii_alphanumeric())) {
+        let options = help.split_whitespace().filter_map(|word| word.strip_prefix("--"));
+        // What follows a name may be `,`, `[=<FILE>]`.
+        for option in options
+            .map(|word| word.split(|at: char| !(at.is_ascii_alphanumeric() || at == '-')).next().unwrap())
+        {
             assert!(page.stdout.contains(&option.replace('-', "\\-")), "{command}: {option}");
         }
     }

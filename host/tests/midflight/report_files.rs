@@ -1,6 +1,7 @@
 //! Reports in files: beside what the terminal shows, and on disk as results come.
 
 use crate::binary::{self, directory, embedded, file, files, finish, midflight, program};
+use crate::ended::NO_SIGNAL_IS_IGNORED;
 use crate::marked::{MARK, bounded, marked, soon};
 use crate::{patched, this_host};
 use rustix::process::{Pid, Signal, kill_process};
@@ -56,6 +57,7 @@ fn a_report_that_cannot_be_written_is_an_error_before_anything_runs() {
 
 /// A run of a scenario that ends and of one that never does, with reports in files.
 fn begun(test: &str, machine: &str) -> Option<(Child, std::path::PathBuf)> {
+    *NO_SIGNAL_IS_IGNORED;
     let endless = patched::with_code(&[0xEB, 0xFE, 0x90])?;
     let [db, pf] = [("db", embedded("db")?), ("pf", endless)]
         .map(|(name, image)| file(&format!("{test}-{name}"), &image));
@@ -67,7 +69,9 @@ fn begun(test: &str, machine: &str) -> Option<(Child, std::path::PathBuf)> {
     }
     command.args(["--timeout", "5000"]).env(MARK, test).stdin(Stdio::null());
     let child = bounded(binary::start(&mut command));
-    soon("the first result is not on disk", || !objects(&place.join("json")).is_empty());
+    let has =
+        |format: &str| std::fs::read_to_string(place.join(format)).is_ok_and(|text| text.contains(ENDS));
+    soon("the first result is not on disk", || ["json", "ktap", "junit"].into_iter().all(has));
     Some((child, place))
 }
 
@@ -75,7 +79,7 @@ fn begun(test: &str, machine: &str) -> Option<(Child, std::path::PathBuf)> {
 fn has_the_first_result(place: &Path) {
     let text = |name: &str| std::fs::read_to_string(place.join(name)).unwrap();
     assert_eq!(objects(&place.join("json"))[0]["id"], ENDS);
-    assert!(text("ktap").contains(&format!("ok 1 model/{ENDS}\n")) || text("ktap").contains(" kvm/"));
+    assert!(text("ktap").lines().any(|line| line.starts_with("ok 1 ") && line.ends_with(ENDS)));
     let junit = text("junit");
     assert!(junit.trim_end().ends_with("</testsuites>") && junit.contains(ENDS), "{junit}");
     assert!(junit.contains("errors=\"1\""), "it is not green: {junit}");
@@ -128,7 +132,7 @@ fn the_scenarios_on_kvm_are_marked_in_the_kernel_s_log() {
     let kmsg = format!("--kmsg={log}");
     let run = ["run", "pf/read-unmapped:idt:cold", "pf/read-unmapped:idt:none", kmsg.as_str()];
     let ran = midflight(&[&run[..], &["--jobs", "1"]].concat());
-    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_ne!(ran.code, 2, "{ran:?}");
     let marks = std::fs::read_to_string(&log).unwrap();
     let expected = "<6>midflight: pf/read-unmapped:idt:cold\n<6>midflight: pf/read-unmapped:idt:none\n";
     assert_eq!(marks, expected, "those on kvm, and no others");

@@ -1,4 +1,4 @@
-//! The lines of README.md for one image under plain QEMU do what they say.
+//! The lines of docs/images.md for one image under plain QEMU do what they say.
 
 use crate::binary::{file, images};
 use kvm::{DEVICE, KvmMachine};
@@ -6,17 +6,17 @@ use midflight::machines::qemu::{Qemu, TRY};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// README.md's lines for one image under QEMU, as they stand there.
-fn readme_lines() -> Vec<String> {
-    let readme = include_str!("../../../README.md");
-    let blocks = readme.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
-    blocks.filter(|block| block.contains("qemu-system")).map(str::to_owned).collect()
+/// The lines of docs/images.md for one image under QEMU, as they stand there.
+fn documented_lines() -> Vec<String> {
+    let page = include_str!("../../../docs/images.md");
+    let blocks = page.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
+    blocks.filter(|block| block.contains("-kernel target/images/pf")).map(str::to_owned).collect()
 }
 
 /// `soft` has instructions that some KVMs do not know: QEMU says so then, and stays paused.
 #[test]
-fn the_lines_of_the_readme_end() {
-    let lines = readme_lines();
+fn the_lines_for_plain_qemu_end() {
+    let lines = documented_lines();
     assert_eq!(lines.len(), 2);
     for line in lines {
         assert!(line.starts_with("timeout --foreground -k 5 60 "), "{line}");

@@ -23,7 +23,8 @@ struct Sample {
 fn is_of_the_model(command: &[String]) -> bool {
     let has = |word: &str| command.iter().any(|other| other == word);
     let model = has("--behaviour") || has("model") || has("model,model");
-    model && !has("--image") || ["show", "trace", "list"].contains(&command[1].as_str())
+    // The guest that `debug` stops waits for gdb: debugger.rs.
+    model && !has("--image") && !has("debug") || ["show", "trace", "list"].contains(&command[1].as_str())
 }
 
 /// The samples of a page.
@@ -110,7 +111,7 @@ fn every_sample_of_the_model_is_what_it_prints() {
     }
     assert!(here.iter().any(|sample| sample.page == "README.md"), "{all:?}");
     // Those of docs/adding-a-case.md are new_test.rs's.
-    for sample in elsewhere {
+    for sample in elsewhere.iter().filter(|sample| sample.command[1] != "debug") {
         assert_eq!(sample.page, "docs/adding-a-case.md", "a sample that nothing compares: {sample:?}");
     }
 }

@@ -12,7 +12,8 @@ fn each_shell_gets_completions_and_no_hidden_command() {
         ran.printed(0, &COMMANDS);
         ran.printed(0, &["behaviour", "storm-cuts"]);
         for hidden in ["destination", "worker", "nested", "called-as"] {
-            assert!(!ran.stdout.contains(hidden), "{shell}: {hidden}");
+            let text = ran.stdout.replace("qemu-destination", "");
+            assert!(!text.contains(hidden), "{shell}: {hidden}");
         }
     }
     midflight(&["completions", "tcsh"]).refused("invalid value 'tcsh'");

@@ -53,7 +53,7 @@ fn a_qemu_that_is_no_use_costs_a_sentence_and_no_run() {
         (
             "boots-not",
             tried("echo 'no firmware' >&2; exit 1"),
-            "ended with exit status: 1 instead; it says: no firmware",
+            "ended with exit status: 1 instead (accelerator tcg); it says: no firmware",
         ),
         (
             "hangs-later",

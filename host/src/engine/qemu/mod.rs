@@ -59,21 +59,24 @@ mod tests {
 
     #[test]
     fn a_bit_that_is_flipped_on_the_way_is_red() {
-        const ID: &str = "ud/ud2:idt:cancel:migrate";
-        let Some(sound) = filtered(ID, |_| {}) else { return };
-        assert_eq!(sound, (Outcome::Pass, 1));
-        let flipped: [fn(&mut Saved); 4] = [
+        const FAULT: &str = "ud/ud2:idt:cancel:migrate";
+        const TRAP: &str = "db/single-step:idt:cancel:migrate";
+        for id in [FAULT, TRAP] {
+            let Some(sound) = filtered(id, |_| {}) else { return };
+            assert_eq!(sound, (Outcome::Pass, 1), "{id}");
+        }
+        let flipped: [(&str, fn(&mut Saved)); 4] = [
             // Another vector.
-            |saved| flip(saved, "env.exception_nr", 0),
-            // None.
-            |saved| saved.set("env.exception_nr", 0, u64::MAX).unwrap(),
+            (FAULT, |saved| flip(saved, "env.exception_nr", 0)),
+            // None: the instruction of a fault would raise it again.
+            (TRAP, |saved| saved.set("env.exception_nr", 0, u64::MAX).unwrap()),
             // An error code that the event has not.
-            |saved| flip(saved, "env.has_error_code", 0),
+            (FAULT, |saved| flip(saved, "env.has_error_code", 0)),
             // RF.
-            |saved| flip(saved, "env.eflags", 16),
+            (FAULT, |saved| flip(saved, "env.eflags", 16)),
         ];
-        for (number, filter) in flipped.into_iter().enumerate() {
-            let (outcome, _) = filtered(ID, filter).unwrap();
+        for (number, (id, filter)) in flipped.into_iter().enumerate() {
+            let (outcome, _) = filtered(id, filter).unwrap();
             assert_ne!(outcome, Outcome::Pass, "{number}");
         }
     }

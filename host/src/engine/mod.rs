@@ -15,7 +15,7 @@
 //! | `explore` | every memory access of a delivery as a stop |
 //! | `mutants` | every behaviour of the model against every scenario |
 //! | `emulator` | an image under an external emulator, all its cases in one boot |
-//! | [`qemu`] | scenarios in a QEMU that is driven |
+//! | `qemu` | scenarios in a QEMU that is driven |
 
 pub(crate) mod asker;
 pub(crate) mod disturb;

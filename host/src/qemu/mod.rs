@@ -6,8 +6,8 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`vm`] | one QEMU with its guest |
-//! | [`qmp`] | its control channel |
+//! | `vm` | one QEMU with its guest |
+//! | `qmp` | its control channel |
 //! | [`memory`] | the guest's memory |
 //! | [`saved`] | a migration stream, and the fields of its sections by the names that QEMU gives them |
 //! | [`in_flight`] | the event that a saved guest has in flight |

@@ -1,6 +1,7 @@
 //! `run-in-ci`: what a CI keeps is there, however the run ended.
 
-use crate::binary::{Ran, directory, embedded, files, run};
+use crate::binary::{Ran, directory, embedded, file, files, run};
+use crate::patched;
 use std::path::Path;
 use std::process::Command;
 
@@ -75,9 +76,13 @@ fn a_green_run_is_green() {
 
 #[test]
 fn a_run_that_takes_too_long_is_red_and_leaves_what_it_had() {
-    let Some(_) = embedded("pf") else { return };
+    // A scenario that ends, and one that never does.
+    let (Some(db), Some(endless)) = (embedded("db"), patched::with_code(&[0xEB, 0xFE, 0x90])) else { return };
+    let [db, pf] = [("late-db", db), ("late-pf", endless)].map(|(name, image)| file(name, &image));
     let results = directory("run-in-ci-late");
-    let ran = run_in_ci(&results, &["--machine", "model", "--repeat", "20"], &[("RUN_SECONDS", "6")]);
+    let run = ["db/single-step:fred:none", "pf/read-unmapped:fred:none", "--machine", "model"];
+    let words = [&run[..], &["--image", &db, "--image", &pf, "--timeout", "5000"]].concat();
+    let ran = run_in_ci(&results, &words, &[("RUN_SECONDS", "5")]);
     assert_eq!(ran.code, 124, "{ran:?}");
     all_results_are_in(&results);
 }

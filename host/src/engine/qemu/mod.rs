@@ -65,7 +65,8 @@ mod tests {
             let Some(sound) = filtered(id, |_| {}) else { return };
             assert_eq!(sound, (Outcome::Pass, 1), "{id}");
         }
-        let flipped: [(&str, fn(&mut Saved)); 4] = [
+        type Filter = fn(&mut Saved);
+        let flipped: [(&str, Filter); 4] = [
             // Another vector.
             (FAULT, |saved| flip(saved, "env.exception_nr", 0)),
             // None: the instruction of a fault would raise it again.

@@ -4,8 +4,10 @@
 
 use super::entry::Failure;
 use crate::report::{Difference, Finding};
+use fred::event::vector;
 use protocol::field::Field;
 use protocol::mailbox::RETURNED;
+use protocol::note::INTERRUPT;
 use vm::Value;
 
 /// Whether all of a failure is that delivery `late`, counted from 0, comes late, or never: it and those behind it have
@@ -32,9 +34,12 @@ fn is_late(late: u32, difference: &Difference) -> bool {
     }
 }
 
+/// An exception that comes outside an act is not late: nothing has raised it.
 fn came_outside_an_act(words: &str) -> bool {
-    words.starts_with("vector ")
-        && [" came inside an entry stub", " came while no act was running"]
-            .iter()
-            .any(|end| words.ends_with(end))
+    let said = words.strip_prefix("vector ").and_then(|rest| rest.split_once(' '));
+    let Some((Ok(vector), place)) = said.map(|(vector, place)| (vector.parse::<u8>(), place)) else {
+        return false;
+    };
+    let comes_of_itself = vector == vector::NMI || vector >= INTERRUPT;
+    comes_of_itself && ["came inside an entry stub", "came while no act was running"].contains(&place)
 }

@@ -270,6 +270,7 @@ fn a_delivery_that_comes_late_differs_in_where_it_comes_and_in_nothing_else() {
     assert_eq!(judged(&[rip, (Judged::EventData, 1, 1, 0)], None), Outcome::Fail);
     assert_eq!(judged(&[(Judged::Rip, RETURNED, 0x1000, 0x1010)], None), Outcome::Fail);
     assert_eq!(judged(&[], words("vector 2 came again and again, RIP 0x1000")), Outcome::Fail);
+    assert_eq!(judged(&[], words("vector 14 came inside an entry stub, RIP 0x1000")), Outcome::Fail);
     assert_eq!(judged(&[], None), Outcome::Fail);
     for wrong in [late.replace("intermittent = true", ""), LIST.replace("[[issue]]", "[[issue]]\nlate = 1")] {
         assert!(parse(&wrong).is_err(), "{wrong}");

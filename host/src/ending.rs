@@ -1,20 +1,26 @@
 //! The signals that end this process: SIGINT, SIGTERM, SIGHUP.
 //!
-//! A command that watches for them ends by itself at the first one, and reports what it has; the second
-//! one ends the process at once. A command that does not watch is ended by the first. Either way its children end
-//! with it.
+//! A command that watches for them ends by itself at the first one, and reports what it has; one that comes later
+//! than [`ONE`] ends the process at once. A command that does not watch is ended by the first. Either way its
+//! children end with it.
 
 use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::{flag, low_level};
-use std::io;
+use std::io::{self, Read};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
 /// The longest interval at which a wait for something else checks for a signal.
 pub(crate) const LOOK: Duration = Duration::from_millis(20);
+
+/// Signals that come within this time are one request: timeout(1) signals the process and then its group, and a
+/// terminal that closes sends what a shell sends too.
+const ONE: Duration = Duration::from_secs(1);
 
 /// The number of the signal that was received, or 0.
 static RECEIVED: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
@@ -39,20 +45,28 @@ impl Signal {
 const SHELL: i32 = 128;
 
 /// Watches for the signals from now on, those excepted that this process was started to ignore:
-/// `nohup`, and a shell's background commands. Fails when a handler cannot be installed.
+/// `nohup`, and a shell's background commands. Fails when a handler cannot be installed, or no socket and no thread
+/// can be had.
 pub(crate) fn watch() -> io::Result<()> {
     let received = Arc::clone(RECEIVED.get_or_init(Arc::default));
     let before = Arc::new(AtomicBool::new(false));
+    let (mut first, came) = UnixStream::pair()?;
     let ignored = ignored();
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         if ignored & 1 << (signal - 1) != 0 {
             continue;
         }
-        // In this order: the first signal must not be taken for a second one.
         flag::register_conditional_shutdown(signal, SHELL + signal, Arc::clone(&before))?;
-        flag::register(signal, Arc::clone(&before))?;
         flag::register_usize(signal, Arc::clone(&received), usize::try_from(signal).unwrap_or_default())?;
+        low_level::pipe::register(signal, came.try_clone()?)?;
     }
+    // The signal handlers hold the other end as long as this process lives.
+    thread::Builder::new().spawn(move || {
+        if first.read(&mut [0]).is_ok() {
+            thread::sleep(ONE);
+            before.store(true, Ordering::Relaxed);
+        }
+    })?;
     Ok(())
 }
 

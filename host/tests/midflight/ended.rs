@@ -6,16 +6,17 @@ use crate::fake_qemu;
 use crate::fake_qemu::{Script, calls, path};
 use crate::marked::{MARK, bounded, marked, soon};
 use crate::{patched, this_host};
-use rustix::io::ioctl_fionread;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag::register_conditional_default;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, PipeReader, Read, pipe};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 /// A guest that loops for ever has this long, in seconds: more than a test has.
 const FOR_EVER: &str = "5000";
@@ -157,24 +158,53 @@ fn a_result_is_told_at_once_and_nobody_waits_for_a_guest_that_hangs() {
     assert!(said.contains("SIGINT ended the run: 1 scenarios"), "{said}");
 }
 
-#[test]
-fn a_second_signal_ends_at_once() {
-    let Some([db, pf]) = images("ended-twice") else { return };
-    let mark = mark("ended-twice");
-    // Its output is not read: it blocks in a write when the signal arrives.
-    let run = ["run", "--machine", "model", "--image", &db, "--image", &pf, "--format", "json"];
-    let mut child = start(&mark, None, &[&run[..], &["db/*"]].concat());
+/// A run whose output is not read, and which waits in a write for its pipe: how full a pipe is when the next line
+/// does not fit depends on how its pages are used, so its other end is asked.
+fn blocked_in_a_write(test: &str) -> Option<(Child, String, PipeReader)> {
+    let [db, pf] = images(test)?;
+    let mark = mark(test);
+    let (output, input) = pipe().unwrap();
+    let mut command = program();
+    command.args(["run", "--machine", "model", "--image", &db, "--image", &pf, "--format", "json", "db/*"]);
+    command.env(MARK, &mark).stdin(Stdio::null()).stdout(input.try_clone().unwrap());
+    *NO_SIGNAL_IS_IGNORED;
+    let child = bounded(command.spawn().unwrap());
     let stat = format!("/proc/{}/stat", child.id());
     let full = || {
-        ioctl_fionread(child.stdout.as_ref().unwrap()).unwrap() > 60_000
+        poll(&mut [PollFd::new(&input, PollFlags::OUT)], Some(&Timespec::default())) == Ok(0)
             && std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") S "))
     };
     soon("the pipe does not fill", full);
+    Some((child, mark, output))
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let Some((mut child, mark, _output)) = blocked_in_a_write("ended-twice") else { return };
     signal(&child, Signal::INT);
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    std::thread::sleep(Duration::from_millis(300));
     assert!(child.try_wait().unwrap().is_none(), "the first one is for who has something left to say");
-    signal(&child, Signal::TERM);
+    soon("a second signal ends nothing", || {
+        signal(&child, Signal::TERM);
+        child.try_wait().unwrap().is_some()
+    });
     assert_eq!(child.wait().unwrap().code(), Some(143));
+    nothing_is_left(&mark);
+}
+
+/// As timeout(1) does: to the process, and to its group at once.
+#[test]
+fn a_signal_that_is_sent_twice_is_one() {
+    let Some((mut child, mark, mut output)) = blocked_in_a_write("ended-both") else { return };
+    for _ in 0..3 {
+        signal(&child, Signal::TERM);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let mut said = String::new();
+    output.read_to_string(&mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    let summary: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    assert_eq!(summary["ended_by"], "SIGTERM", "{summary}");
     nothing_is_left(&mark);
 }
 

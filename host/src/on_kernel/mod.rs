@@ -14,6 +14,7 @@
 //! | `console` | the end of the kernel's console, for error messages |
 //! | `fred` | what a processor lacks for FRED in guests |
 //! | `record` | the records on the second serial port, framed, numbered and checksummed |
+//! | `signature` | what a signed module has at its end |
 //! | `squeeze` | the output in them, made smaller |
 
 mod console;
@@ -24,6 +25,7 @@ mod inside;
 mod modules;
 mod outside;
 mod record;
+mod signature;
 mod squeeze;
 
 pub use emulator::Emulator;

@@ -17,7 +17,7 @@ const WITHOUT_FRED: &str = "broadwell_ult";
 
 const MEGABYTES: u32 = 512;
 /// The machine, but for the CPU model. Its clocks are about as fast as Bochs is on an idle host.
-const MACHINE: Machine<'_> = Machine { cpu: "", ips: 50_000_000, megabytes: MEGABYTES, more: CONFIGURATION };
+const MACHINE: Machine<'_> = Machine { cpu: "", ips: 100_000_000, megabytes: MEGABYTES, more: CONFIGURATION };
 /// The first serial port to standard error, the second to standard output, which has port 0xE9, too. What Bochs calls
 /// errors are MSRs that Linux tries.
 const CONFIGURATION: &str = "com1: enabled=1, mode=file, dev=/dev/stderr\n\

@@ -92,6 +92,12 @@ pub enum OnKernelError {
     /// Bochs cannot be used.
     #[error(transparent)]
     Bochs(BochsError),
+    /// No KVM can run on its processor.
+    #[error(
+        "{0} has no VMX, so there is no kvm_intel in it: use a Bochs that was built with --enable-vmx=2, or another CPU \
+         model with --bochs-cpu"
+    )]
+    NoVmx(String),
     /// The modules are no use.
     #[error(transparent)]
     Modules(#[from] ModuleError),

@@ -34,11 +34,11 @@ impl ReadyBochs {
             program: program.unwrap_or(Path::new(PROGRAM)).to_owned(),
             cpu: cpu.map(str::to_owned),
         };
-        let tried = bochs(cpu).tried(TRY)?;
-        if cpu.is_some() || tried.has_fred() || !tried.lists(WITHOUT_FRED) {
-            return Ok(Self(tried));
+        let mut tried = bochs(cpu).tried(TRY)?;
+        if cpu.is_none() && !tried.has_fred() && tried.lists(WITHOUT_FRED) {
+            tried = bochs(Some(WITHOUT_FRED)).tried(TRY)?;
         }
-        Ok(Self(bochs(Some(WITHOUT_FRED)).tried(TRY)?))
+        if tried.has_vmx() { Ok(Self(tried)) } else { Err(OnKernelError::NoVmx(tried.version)) }
     }
 
     /// `bochs 2.7 (tigerlake)`.

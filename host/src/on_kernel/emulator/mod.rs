@@ -55,6 +55,17 @@ pub enum Emulator {
 }
 
 impl Emulator {
+    /// Its name, of a Bochs its version and CPU model, if it is one in which a KVM can run.
+    ///
+    /// # Errors
+    /// When it is not there, or cannot be used.
+    pub fn found(&self) -> Result<String, OnKernelError> {
+        Ok(match self.ready()? {
+            Ready::Qemu(qemu) => qemu.program(),
+            Ready::Bochs(bochs) => bochs.fact(),
+        })
+    }
+
     /// Finds the program.
     ///
     /// # Errors

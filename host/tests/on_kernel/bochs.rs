@@ -51,7 +51,7 @@ fn a_bochs_without_vmx_is_a_sentence_before_anything_boots() {
     let scratch = Scratch::new("no-vmx");
     let old = offering(&scratch, 1, "exit 0");
     let why =
-        "bochs 9.9 (newest) has no VMX, so there is no kvm_intel in it: use a Bochs that was built with";
+        "Bochs x86 Emulator 9.9 (newest) has no VMX, so there is no kvm_intel in it: use a Bochs that was";
     assert!(said(&scratch, &old, &[]).contains(why), "{}", said(&scratch, &old, &[]));
     let tried = |bochs: &str| run(&["--bochs", bochs, "--try-emulator"]);
     assert!(sentence(&tried(&old)).contains(why));
@@ -112,7 +112,7 @@ fn a_bochs_of_no_use_is_skipped_with_a_sentence() {
     for (path, why) in [
         (
             path.as_str(),
-            "SKIPPED: kernel under test: no-such-kernel: bochs 9.9 (newest) has no VMX, so there is",
+            "SKIPPED: kernel under test: no-such-kernel: Bochs x86 Emulator 9.9 (newest) has no VMX",
         ),
         ("/nowhere", "SKIPPED: kernel under test: no-such-kernel: bochs is not here (Debian: apt install"),
     ] {

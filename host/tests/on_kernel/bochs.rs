@@ -67,14 +67,14 @@ fn a_bochs_that_gives_no_result_is_a_sentence() {
     let scratch = Scratch::new("bochs-fails");
     let cases = [
         ("exit 0", "the kernel under test ended without a result"),
-        ("echo 'x [CPU0 ] >>PANIC<< no' >&2; exit 1", "x [CPU0 ] >>PANIC<< no"),
+        ("echo 'x [CPU0 ] >>PANIC<< no'; exit 1", "x [CPU0 ] >>PANIC<< no"),
         ("kill -9 $$", "signal: 9"),
         (
             "exit 3",
             "before it sent anything; a Bochs with x86-64, VMX and the display nogui or rfb is needed",
         ),
         (
-            "echo '[1.0] Kernel panic - not syncing: no init' >&2",
+            "echo '[1.0] Kernel panic - not syncing: no init'",
             "kernel panic in the kernel under test: no init",
         ),
         ("echo 'FIRMWARE: the disk cannot be read'", "ended without a result"),
@@ -92,7 +92,7 @@ fn a_bochs_that_hangs_is_ended_and_nothing_is_left() {
     }
     let scratch = Scratch::new("bochs-hangs");
     let start = Instant::now();
-    let said = said(&scratch, &bochs(&scratch, "echo $$ >&2; exec sleep 600"), &["--timeout", "1"]);
+    let said = said(&scratch, &bochs(&scratch, "echo $$; exec sleep 600"), &["--timeout", "1"]);
     assert!(said.contains("timeout: the kernel under test did not finish within 1 s"), "{said}");
     assert!(start.elapsed() < Duration::from_secs(60));
     let pid = said.rsplit(' ').next().unwrap();

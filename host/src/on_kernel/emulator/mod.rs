@@ -98,7 +98,8 @@ pub(super) struct Kernel {
 
 /// An emulator that runs. It is killed when this is dropped.
 pub(super) struct Running {
-    /// The kernel's console is on its standard error, records are on its standard output.
+    /// The kernel's console is what it writes to standard error, records are what it writes to standard output, or
+    /// else it is [`swapped`](Child::swapped).
     pub(super) child: Child,
     /// What it reads.
     pub(super) files: Vec<MemoryFile>,

@@ -73,7 +73,7 @@ fn cut(
     timeout: Duration,
     facts: HostFacts,
 ) -> Result<(Report, Option<Vec<u8>>), CliError> {
-    within(timeout + 2 * GRACE, move || {
+    within(timeout + 2 * GRACE, move |_| {
         let (machine, saved) = (description.machine()?, RefCell::new(None));
         let mut runner = Runner::new(machine.as_ref(), description.behaviour().map(str::to_owned), timeout);
         runner.to_process = Some(Box::new(|guest, image, _| {

@@ -1,9 +1,9 @@
 //! `midflight debug`.
 
 use super::args::DebugArgs;
-use super::guest::{Clock, within};
 use super::machines::is_kvm_here;
 use super::save::lack;
+use super::within::{Clock, within};
 use super::{CliError, Given, mounted, select};
 use crate::debug::{Debugger, Listener, StoppedGuest};
 use crate::engine::runner::{Runner, StoppedAt};

@@ -1,11 +1,11 @@
 //! `midflight resume`.
 
 use super::args::ResumeArgs;
-use super::guest::within;
 use super::host::{host_facts, kernel_log};
 use super::known::known_issues;
 use super::printer::{Printer, Reporting};
 use super::terminal::standard_output;
+use super::within::within;
 use super::{CliError, Given, mounted};
 use crate::engine::runner::conclude;
 use crate::machines::{Described, MachineKind};

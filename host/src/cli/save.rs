@@ -1,12 +1,12 @@
 //! `midflight save`.
 
 use super::args::SaveArgs;
-use super::guest::within;
 use super::host::{host_facts, kernel_log};
 use super::known::known_issues;
 use super::machines::is_kvm_here;
 use super::printer::{Printer, Reporting};
 use super::run::Again;
+use super::within::within;
 use super::{CliError, Given, mounted, select};
 use crate::engine::asker;
 use crate::engine::plan::met_needs;

@@ -18,4 +18,17 @@ impl<C: FnMut(u32, Field, u64, u64)> Comparisons<C> {
     pub(super) fn field(&mut self, field: Field, expected: u64, got: u64) {
         (self.each)(self.delivery, field, expected, got);
     }
+
+    /// Compares fields one after the other, in a loop of its own: it is where most comparisons are made.
+    #[inline]
+    pub(super) fn fields<const N: usize>(
+        &mut self,
+        fields: &[Field; N],
+        expected: &[u64; N],
+        got: &[u64; N],
+    ) {
+        for index in 0..N {
+            (self.each)(self.delivery, fields[index], expected[index], got[index]);
+        }
+    }
 }

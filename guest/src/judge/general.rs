@@ -48,11 +48,8 @@ pub(super) fn compare(
     xmm: bool,
     compare: &mut Comparisons<impl FnMut(u32, Field, u64, u64)>,
 ) {
-    for ((field, expected), got) in GENERAL.into_iter().zip(expected).zip(got.0) {
-        compare.field(field, *expected, *got);
-    }
-    let fields = [Field::Xmm0, Field::Xmm0, Field::Xmm1, Field::Xmm1];
-    for ((field, expected), got) in fields.into_iter().zip(XMM).zip(got.1).filter(|_| xmm) {
-        compare.field(field, expected, *got);
+    compare.fields(&GENERAL, expected, got.0);
+    if xmm {
+        compare.fields(&[Field::Xmm0, Field::Xmm0, Field::Xmm1, Field::Xmm1], &XMM, got.1);
     }
 }

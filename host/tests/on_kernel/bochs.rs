@@ -1,17 +1,23 @@
 //! Bochs that is missing, is none, or does not do what it should: scripts that stand for it.
 
-use crate::pretended::{Scratch, is_static, pretended, run, sentence};
+use crate::pretended::{MIDFLIGHT, Scratch, is_static, pretended, run, sentence};
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// A Bochs that answers what it is asked, and does `with_kernel` when it is given the machine of a kernel.
 fn bochs(scratch: &Scratch, with_kernel: &str) -> String {
+    offering(scratch, 5, with_kernel)
+}
+
+/// The same, with a processor that offers the sum of 1, 64-bit mode, and 4, VMX.
+fn offering(scratch: &Scratch, features: u8, with_kernel: &str) -> String {
     scratch.emulator(&format!(
         "case \"$*\" in\n\
          '--help cpu') printf 'Supported CPU models:\\n\\nnewest\\n\\nBochs x86 Emulator 9.9\\n' ;;\n\
          --help) echo '-q' ;;\n\
-         *) if grep -q 'megs: 512' \"$3\"; then {with_kernel}\nelse echo 'CPUID: 1'; fi ;;\n\
+         *) if grep -q 'megs: 512' \"$3\"; then {with_kernel}\nelse echo 'CPUID: {features}'; fi ;;\n\
          esac"
     ))
 }
@@ -35,6 +41,22 @@ fn a_bochs_that_is_missing_or_none_is_a_sentence() {
     assert!(other.contains("it has no CPU model z80; for --bochs-cpu there are newest"), "{other}");
     let both = said(&scratch, "bochs", &["--emulator", "qemu"]);
     assert!(both.contains("--bochs and --bochs-cpu are for Bochs, and --emulator is `qemu`"), "{both}");
+}
+
+#[test]
+fn a_bochs_without_vmx_is_a_sentence_before_anything_boots() {
+    if !is_static() {
+        return;
+    }
+    let scratch = Scratch::new("no-vmx");
+    let old = offering(&scratch, 1, "exit 0");
+    let why =
+        "Bochs x86 Emulator 9.9 (newest) has no VMX, so there is no kvm_intel in it: use a Bochs that was";
+    assert!(said(&scratch, &old, &[]).contains(why), "{}", said(&scratch, &old, &[]));
+    let tried = |bochs: &str| run(&["--bochs", bochs, "--try-emulator"]);
+    assert!(sentence(&tried(&old)).contains(why));
+    let good = tried(&bochs(&scratch, "exit 1"));
+    assert_eq!((good.status.code(), &*good.stdout), (Some(0), &b"bochs 9.9 (newest)\n"[..]));
 }
 
 #[test]
@@ -77,4 +99,26 @@ fn a_bochs_that_hangs_is_ended_and_nothing_is_left() {
     assert!(!Path::new("/proc").join(pid).exists(), "process {pid} is left");
     let left: Vec<_> = fs::read_dir(&scratch.0).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), 3, "emulator, kernel and modules: {left:?}");
+}
+
+/// `make run-tests-on-kernels` where the Bochs in PATH is none in which a KVM runs.
+#[test]
+fn a_bochs_of_no_use_is_skipped_with_a_sentence() {
+    let scratch = Scratch::new("skipped");
+    fs::rename(offering(&scratch, 1, "exit 0"), scratch.0.join("bochs")).unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/run-tests-on-kernels");
+    let path = format!("{}:{}", scratch.0.display(), std::env::var("PATH").unwrap());
+    let arguments = [MIDFLIGHT.as_ref(), scratch.0.as_os_str(), "bochs:no-such-kernel".as_ref()];
+    for (path, why) in [
+        (
+            path.as_str(),
+            "SKIPPED: kernel under test: no-such-kernel: Bochs x86 Emulator 9.9 (newest) has no VMX",
+        ),
+        ("/nowhere", "SKIPPED: kernel under test: no-such-kernel: bochs is not here (Debian: apt install"),
+    ] {
+        let skipped = Command::new(&script).args(arguments).env("PATH", path).output().unwrap();
+        let said = String::from_utf8_lossy(&skipped.stdout).into_owned();
+        assert_eq!(skipped.status.code(), Some(3), "{said}");
+        assert!(said.starts_with(why), "{said}");
+    }
 }

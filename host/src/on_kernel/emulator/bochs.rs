@@ -17,7 +17,7 @@ const WITHOUT_FRED: &str = "broadwell_ult";
 
 const MEGABYTES: u32 = 512;
 /// The machine, but for the CPU model. Its clocks are about as fast as Bochs is on an idle host.
-const MACHINE: Machine<'_> = Machine { cpu: "", ips: 50_000_000, megabytes: MEGABYTES, more: CONFIGURATION };
+const MACHINE: Machine<'_> = Machine { cpu: "", ips: 100_000_000, megabytes: MEGABYTES, more: CONFIGURATION };
 /// The first serial port to standard error, the second to standard output, which has port 0xE9, too. What Bochs calls
 /// errors are MSRs that Linux tries.
 const CONFIGURATION: &str = "com1: enabled=1, mode=file, dev=/dev/stderr\n\
@@ -34,11 +34,11 @@ impl ReadyBochs {
             program: program.unwrap_or(Path::new(PROGRAM)).to_owned(),
             cpu: cpu.map(str::to_owned),
         };
-        let tried = bochs(cpu).tried(TRY)?;
-        if cpu.is_some() || tried.has_fred() || !tried.lists(WITHOUT_FRED) {
-            return Ok(Self(tried));
+        let mut tried = bochs(cpu).tried(TRY)?;
+        if cpu.is_none() && !tried.has_fred() && tried.lists(WITHOUT_FRED) {
+            tried = bochs(Some(WITHOUT_FRED)).tried(TRY)?;
         }
-        Ok(Self(bochs(Some(WITHOUT_FRED)).tried(TRY)?))
+        if tried.has_vmx() { Ok(Self(tried)) } else { Err(OnKernelError::NoVmx(tried.version)) }
     }
 
     /// `bochs 2.7 (tigerlake)`.

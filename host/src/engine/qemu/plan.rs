@@ -3,9 +3,8 @@
 use crate::image::Image;
 use crate::machines::emulator::Emulator;
 use crate::machines::qemu::{Accelerator, TriedQemu};
-use crate::scenario::{Migration, Plan, Scenario};
+use crate::scenario::{Plan, Scenario};
 use crate::stops::Stop;
-use protocol::need::Needs;
 use protocol::note::CaseFlags;
 
 /// Whether a scenario is for QEMU at all: what it leaves out, QEMU has no way to do, or does in another scenario.
@@ -14,9 +13,7 @@ pub(crate) fn takes(scenario: &Scenario) -> bool {
     scenario.payload
         && match scenario.plan {
             Plan::Cold | Plan::None => true,
-            // Its destination always is another process.
-            Plan::Cut(Stop::Cancel(_), action) => action.migrate != Some(Migration::Process),
-            Plan::Cut(Stop::Evict(_), _) => true,
+            Plan::Cut(Stop::Cancel(_) | Stop::Evict(_), _) => true,
             Plan::Cut(
                 Stop::Block(_)
                 | Stop::Private(_)
@@ -43,9 +40,6 @@ pub(crate) fn lacks(qemu: &TriedQemu, image: &Image, scenario: &Scenario) -> Opt
     if case.flags.intersects(CaseFlags::INJECTED) {
         let why = "needs nmi, interrupt: QEMU injects them through the local APIC, whose LINT1 the guest leaves masked";
         return Some(why.to_owned());
-    }
-    if case.needs.contains(Needs::HOST) {
-        return Some("needs host: where the processor is wrong the case waits for ever".to_owned());
     }
     let tcg = qemu.accelerator == Accelerator::Tcg;
     let lacks = |words: &str| tcg.then(|| words.to_owned());

@@ -47,8 +47,7 @@ pub(crate) fn build(
 ) -> Result<Built, Error> {
     let mut left: Vec<usize> = (0..faults.len()).collect();
     loop {
-        let chosen: Vec<(usize, &Fault)> = left.iter().filter_map(|&n| Some((n, faults.get(n)?))).collect();
-        tree.write(&chosen)?;
+        tree.write(faults, &left)?;
         let (program, errors) = cargo(tree, target, arguments)?;
         if let (Some(program), []) = (program, &errors[..]) {
             return Ok(Built { program, faults: left });
@@ -64,7 +63,11 @@ pub(crate) fn build(
             return Err(Error::Build(words));
         }
         eprintln!("{} faults do not compile and are left out", blamed.len());
+        let before = left.len();
         left.retain(|number| !blamed.contains(number));
+        if left.len() == before {
+            return Err(Error::Build("a fault is to blame that is not there".to_owned()));
+        }
     }
 }
 

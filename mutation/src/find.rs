@@ -234,6 +234,11 @@ impl<'ast> Visit<'ast> for Finder<'_> {
         }
     }
 
+    /// The length of an array is a constant.
+    fn visit_expr_repeat(&mut self, node: &'ast syn::ExprRepeat) {
+        self.visit_expr(&node.expr);
+    }
+
     fn visit_impl_item_const(&mut self, _: &'ast syn::ImplItemConst) {}
     fn visit_expr_const(&mut self, _: &'ast syn::ExprConst) {}
     fn visit_pat(&mut self, _: &'ast Pat) {}
@@ -274,7 +279,7 @@ mod tests {
     #[test]
     fn what_no_switch_can_change_is_left_out() {
         let source = "const A: u8 = 1; const fn f() -> u8 { 2 } #[test] fn t() { g(1); } #[cfg(test)] mod tests { fn h() { g(1); } } \
-                      static S: u8 = 3; enum E { A = 4 } fn p(x: [u8; 2]) { if let Some(1) = y && z {} }";
+                      static S: u8 = 3; enum E { A = 4 } fn p(x: [u8; 2]) { let a = [b; 2]; if let Some(1) = y && z {} }";
         assert_eq!(edits(source), ["p: at once return;"]);
     }
 }

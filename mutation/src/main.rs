@@ -2,7 +2,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `area` | what is given faults, and what must notice them |
+//! | `area`, `without` | what is given faults, and what must notice them; what is left out, and why |
 //! | `fault`, `find`, `held_out` | a fault; those that the syntax offers; those that are written down |
 //! | `schema`, `tree`, `build` | all faults in one text, behind switches; the copy of the tree; its one build |
 //! | `check`, `round` | whether a fault is noticed; the round of an area |
@@ -22,6 +22,7 @@ mod round;
 mod schema;
 mod survivors;
 mod tree;
+mod without;
 
 use area::{ALL, Area};
 use check::Fate;

@@ -1,15 +1,19 @@
 //! One round: an area's faults, built once and checked one by one.
 
 use crate::area::{Area, HELD_OUT};
-use crate::build::build;
+use crate::build::{Built, build};
 use crate::check::{Checks, Fate};
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::tree::{Tree, read, root};
 use crate::{find, held_out};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// What a round found; kept in `target/mutation`, so that the page can be written from several rounds.
 #[derive(Default, Serialize, Deserialize)]
@@ -56,6 +60,7 @@ fn choose(area: &Area, sample: usize, seed: u64) -> Result<(usize, Vec<Fault>), 
         let source = read(&root().join(&file))?;
         all.extend(find::faults(&file, &source).map_err(|error| Error::Syntax(file, error))?);
     }
+    all.retain(|fault| !area.leaves_out(&format!("{} {}", fault.file, fault.name)));
     let places = all.len();
     fastrand::Rng::with_seed(seed).shuffle(&mut all);
     all.truncate(sample);
@@ -74,21 +79,49 @@ pub(crate) fn round(area: &Area, sample: usize, seed: u64, keep: bool) -> Result
     built.program = own;
     let crate_of_tests = tree.0.join(if area.name == "judge" { "guest" } else { "host" });
     let checks = Checks::of(area, &built, &crate_of_tests)?;
-    let mut results = Results { places, chosen: faults.len(), seed, faults: Vec::new() };
-    for &number in &built.faults {
-        let Some(fault) = faults.get(number) else { continue };
-        let key = fault.key();
-        let known = earlier.iter().find(|one| one.key == key && one.fate != Fate::Survived);
-        let fate = match known {
-            Some(known) => known.fate.clone(),
-            None => checks.fate(number)?,
-        };
-        eprintln!("{} {key}", word(&fate));
-        let (name, sentence) = (fault.name.clone(), fault.sentence.clone());
-        results.faults.push(Tried { key, name, sentence, fate });
-        save(area, &results)?;
-    }
-    Ok(results)
+    let results = Results { places, chosen: faults.len(), seed, faults: Vec::new() };
+    try_all(area, &checks, &built, &faults, &earlier, results)
+}
+
+/// Tries the faults, as many at a time as there are processors. The results are in the order of the faults.
+fn try_all(
+    area: &Area,
+    checks: &Checks,
+    built: &Built,
+    faults: &[Fault],
+    earlier: &[Tried],
+    results: Results,
+) -> Result<Results, Error> {
+    let (next, results) = (AtomicUsize::new(0), Mutex::new((BTreeMap::new(), results)));
+    let work = || -> Result<(), Error> {
+        while let Some(&number) = built.faults.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let Some(fault) = faults.get(number) else { continue };
+            let tried = one(checks, number, fault, earlier)?;
+            eprintln!("{} {}", word(&tried.fate), tried.key);
+            let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
+            results.0.insert(number, tried);
+            results.1.faults = results.0.values().cloned().collect();
+            save(area, &results.1)?;
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let workers: Vec<_> = (0..processors).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().try_for_each(|worker| worker.join().unwrap_or(Ok(())))
+    })?;
+    Ok(results.into_inner().unwrap_or_else(PoisonError::into_inner).1)
+}
+
+fn one(checks: &Checks, number: usize, fault: &Fault, earlier: &[Tried]) -> Result<Tried, Error> {
+    let key = fault.key();
+    let known = earlier.iter().find(|one| one.key == key && one.fate != Fate::Survived);
+    let fate = match known {
+        Some(known) => known.fate.clone(),
+        None => checks.fate(number)?,
+    };
+    let (name, sentence) = (fault.name.clone(), fault.sentence.clone());
+    Ok(Tried { key, name, sentence, fate })
 }
 
 fn word(fate: &Fate) -> &'static str {

@@ -33,11 +33,15 @@ impl Tree {
         Ok(Self(to))
     }
 
-    /// Writes the faults, all at once: every other file is as it is in the workspace.
-    pub(crate) fn write(&self, faults: &[(usize, &Fault)]) -> Result<(), Error> {
+    /// Writes the `chosen` ones of the faults, all at once. A file of which none is chosen any more is as it is in the
+    /// workspace again.
+    pub(crate) fn write(&self, faults: &[Fault], chosen: &[usize]) -> Result<(), Error> {
         let mut of_file: BTreeMap<&str, Vec<(usize, &Fault)>> = BTreeMap::new();
-        for (number, fault) in faults {
-            of_file.entry(&fault.file).or_default().push((*number, fault));
+        for (number, fault) in faults.iter().enumerate() {
+            let of_file = of_file.entry(&fault.file).or_default();
+            if chosen.contains(&number) {
+                of_file.push((number, fault));
+            }
         }
         let crates: BTreeSet<String> = of_file.keys().map(|file| library(file)).collect();
         let files: BTreeSet<String> =

@@ -32,6 +32,8 @@ pub(crate) fn write(output: &mut dyn Write, matrix: &Matrix) -> Result<()> {
         ],
         outcomes: KINDS.to_vec(),
         heads: "image and case",
+        cells_say: "A number says how many scenarios fail, in the row of all cases how many cases. Where a cell is empty, nothing \
+                    fails.",
         attention: "Defects of the suite",
         none: "No defect: every wrong behaviour is caught, every correct one passes",
         everything: "all cases",

@@ -139,7 +139,8 @@ function renderLegend() {
   const kinds = data.outcomes.flatMap(({ name, tone }) => [
     element("span", { className: "sign " + tone, ariaHidden: "true" }, SYMBOLS[tone]), ` ${name}  `,
   ]);
-  byId("legend").replaceChildren(...kinds, "A cell shows the worst of its results, and how many are so. Empty: there is no such scenario.");
+  byId("legend").replaceChildren(...kinds);
+  byId("cells").textContent = data.cells_say;
 }
 
 function renderMatrix(cells) {

@@ -30,6 +30,8 @@ pub(super) struct Words {
     pub(super) outcomes: Vec<Kind>,
     /// What stands over the names of rows.
     pub(super) heads: &'static str,
+    /// What the number in a cell says, and an empty one.
+    pub(super) cells_say: &'static str,
     /// What the list of what needs attention is called.
     pub(super) attention: &'static str,
     /// The same where it is empty.

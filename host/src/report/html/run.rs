@@ -26,6 +26,7 @@ pub(crate) fn write(output: &mut dyn Write, runs: Vec<(String, Results)>) -> Res
         sentences: Vec::new(),
         outcomes: OUTCOMES.map(|(_, kind)| kind).to_vec(),
         heads: "image and case",
+        cells_say: "A cell shows the worst of its results, and how many are so. An empty one has no scenario.",
         attention: "Failed, or came to no verdict",
         none: "Nothing failed",
         everything: "no image",

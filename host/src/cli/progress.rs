@@ -24,11 +24,8 @@ fn rate(state: &ProgressState, output: &mut dyn Write) {
     let _ = write!(output, "{:.0}/s", state.per_sec());
 }
 
-/// A bar of a machine; none on a terminal that cannot move back in a line.
+/// A bar of a machine. On a terminal that cannot move back in a line, and on none, indicatif shows nothing.
 fn shown(machine: &str, template: &str, bar: impl FnOnce() -> ProgressBar) -> ProgressBar {
-    if std::env::var_os("TERM").is_some_and(|term| term == "dumb") {
-        return ProgressBar::hidden();
-    }
     let bar = bar();
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style.with_key("rate", rate));

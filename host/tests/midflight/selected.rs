@@ -144,6 +144,10 @@ fn a_list_in_json_has_what_an_id_consists_of() {
         assert_eq!(cut[member], value);
     }
     assert_eq!(cut["needs"][0], "fred");
+    for object in &objects {
+        let without = object["id"].as_str().unwrap().contains(":nopayload:");
+        assert_eq!(object["payload"], !without, "{object}");
+    }
     assert!(cut["rule"].as_str().unwrap().len() > 10);
     let run = midflight(&["run", "pf/read-unmapped:fred:*", "--list", "--format", "json"]);
     assert_eq!(run.stdout, listed.stdout);

@@ -73,6 +73,7 @@ impl Attempt<'_, '_> {
                 self.run_case(vm).map(drop)
             }
             Plan::Cut(Stop::Cancel(_), action) => self.cancel(action),
+            Plan::Cut(Stop::Storm(storm), action) => self.storm(storm.0, action),
             Plan::Cut(Stop::Evict(place), _) => self.evict(place.0),
             Plan::Cut(stop, _) => Err(Trouble::lacks(format!("QEMU does not offer {stop}"))),
         }

@@ -13,7 +13,7 @@ pub(crate) fn takes(scenario: &Scenario) -> bool {
     scenario.payload
         && match scenario.plan {
             Plan::Cold | Plan::None => true,
-            Plan::Cut(Stop::Cancel(_) | Stop::Evict(_), _) => true,
+            Plan::Cut(Stop::Cancel(_) | Stop::Evict(_) | Stop::Storm(_), _) => true,
             Plan::Cut(
                 Stop::Block(_)
                 | Stop::Private(_)
@@ -23,7 +23,6 @@ pub(crate) fn takes(scenario: &Scenario) -> bool {
                 | Stop::Ring(_)
                 | Stop::Abandon(_)
                 | Stop::Io(_)
-                | Stop::Storm(_)
                 | Stop::Access(_)
                 | Stop::Return(_),
                 _,
@@ -48,6 +47,9 @@ pub(crate) fn lacks(qemu: &TriedQemu, image: &Image, scenario: &Scenario) -> Opt
         Plan::Cut(Stop::Cancel(_), _) => lacks(
             "cancel is not offered: TCG delivers an exception in one step, never saves one in flight and takes none \
              from a saved guest",
+        ),
+        Plan::Cut(Stop::Storm(_), _) => lacks(
+            "storm is not offered: TCG delivers an exception in one step, under the lock for which a stop waits",
         ),
         Plan::Cut(stop, _) => {
             let why = "TCG takes no notice of a page that the kernel maps again";

@@ -65,6 +65,12 @@ impl TriedQemu {
         arguments
     }
 
+    /// Whether a stream without an error code may be of a QEMU that saves one where it is not 0, as 11.1 does. What a
+    /// QEMU could save its stream does not say; none that takes files by `fd:` is known to.
+    pub(crate) fn may_save_error_codes(&self) -> bool {
+        self.program.file_address == FileAddress::Path
+    }
+
     /// Finds out whether its CPU model `max` has FRED, `query-cpu-model-expansion`, and how it takes files for guests. One
     /// that does not say has none, and takes them as old ones do.
     pub(super) fn ask(&mut self, limit: Duration) {

@@ -70,6 +70,7 @@ pub struct RefusedWrite {
 }
 
 /// Whether bits 63:47 of `address` are all equal: canonical with 48-bit linear addresses.
+#[inline]
 pub const fn is_canonical(address: u64) -> bool {
     ((address << 16) as i64 >> 16) as u64 == address
 }

@@ -128,16 +128,26 @@ pub(crate) unsafe fn enter(start: u64, armed: u32) {
 
 /// The general registers at the last act's `Armed`.
 pub(crate) fn armed() -> [u64; 15] {
-    ARMED.each_ref().map(|register| register.load(Relaxed))
+    loaded(&ARMED)
+}
+
+/// What assembly has stored there. In one loop: `each_ref` makes an array of references first, and an emulated guest
+/// pays for each.
+fn loaded<const N: usize>(from: &[AtomicU64; N]) -> [u64; N] {
+    let mut to = [0; N];
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = from.load(Relaxed);
+    }
+    to
 }
 
 /// What the last act left, in a delivery's form: registers that compiled code has changed since.
 pub(crate) fn left() -> Delivery {
     let mut left = Delivery::EMPTY;
-    let words: [u64; 17] = LEFT.each_ref().map(|register| register.load(Relaxed));
+    let words: [u64; 17] = loaded(&LEFT);
     left.general.copy_from_slice(&words[..15]);
     [left.frame[3], left.frame[4]] = [words[15], words[16]];
-    left.xmm = LEFT_XMM.each_ref().map(|half| half.load(Relaxed));
+    left.xmm = loaded(&LEFT_XMM);
     left
 }
 

@@ -38,8 +38,12 @@ impl<const N: usize> Pages<N> {
 /// written shows.
 const POISON: u64 = 0xA5A5_A5A5_A5A5_A5A5;
 
-/// Fills every page that a frame can land on with poison. Nothing must be running on these stacks.
-pub(crate) fn poison() {
+/// Of a stack, what an act's frames reach: a redzone, and a frame for each of a few events.
+pub(crate) const REACHED: usize = 0x400;
+
+/// Fills the upper `bytes` of every page that a frame can land on with poison. Nothing must be running on these
+/// stacks.
+pub(crate) fn poison(bytes: usize) {
     for page in [
         FRAME_STACK,
         ACT_STACK.start().value(),
@@ -51,7 +55,7 @@ pub(crate) fn poison() {
         unsafe {
             core::arch::asm!(
                 "rep stosq",
-                inout("rdi") page => _, inout("rcx") PAGE / 8 => _, in("rax") POISON,
+                inout("rdi") page + (PAGE - bytes) as u64 => _, inout("rcx") bytes / 8 => _, in("rax") POISON,
                 options(nostack, preserves_flags),
             );
         }
@@ -121,7 +125,6 @@ impl MailboxPage {
     }
 }
 
-/// The mailbox. The host writes into it before the image runs, so boot does not clear it.
-#[unsafe(link_section = ".bss.mailbox")]
+/// The mailbox. The host writes into it before the image runs.
 pub static MAILBOX: MailboxPage =
     MailboxPage(UnsafeCell::new(Mailbox { magic: 0, version: 0, ..Mailbox::EMPTY }));

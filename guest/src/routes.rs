@@ -67,11 +67,10 @@ pub fn entry_point(vector: u8, from_ring0: bool) -> u64 {
 
 /// Restores what it is by default.
 pub(crate) fn rest() {
-    let gates = GATES.swap(0, Relaxed);
-    for vector in 0..32 {
-        if gates >> vector & 1 != 0 {
-            idt::set_usual_gate(vector);
-        }
+    let mut gates = GATES.swap(0, Relaxed);
+    while gates != 0 {
+        idt::set_usual_gate(gates.trailing_zeros() as u8);
+        gates &= gates - 1;
     }
     if FRED_MODE.load(Relaxed) == 1 {
         fred_setup::set_stacks();

@@ -69,7 +69,7 @@ pub(crate) extern "sysv64" fn main(magic: u32, information: u32) -> ! {
         act::FRED_MODE.store(1, Relaxed);
         fred_setup::init();
     }
-    layout::poison();
+    layout::poison(layout::PAGE);
     let setting = Setting { options, machine, met };
     if host().contains(HostFlags::PRESENT) { serve(&setting) } else { run_alone(&setting) }
 }
@@ -141,7 +141,7 @@ fn run_case(index: u32, case: &Case, setting: &Setting<'_>) {
 fn act_and_judge(index: u32, case: &Case, machine: Machine) {
     registers::rest(machine.xfd);
     if POISONED.swap(0, Relaxed) == 0 {
-        layout::poison();
+        layout::poison(layout::REACHED);
     }
     (case.prepare)();
     paging::forget_frame_stack();
@@ -177,14 +177,14 @@ fn act_and_judge(index: u32, case: &Case, machine: Machine) {
         left: &left,
         disturbances: &disturbances[..count],
     };
-    judge(&expected, &places(case), machine, &seen, &mut compared);
+    judge(&expected, &places(case), machine, &seen, compared);
     for (check, got) in case.results.iter().zip(results) {
         compared(0, Field::Result, check.expected, got);
     }
     verdict(if mail!(mismatch_count) == 0 { Verdict::Pass } else { Verdict::Fail });
 }
 
-/// 1 until the first case: the stacks were poisoned before `Ready`, once for all guests that fork from there.
+/// 1 until the first case: the whole stacks were poisoned before `Ready`, once for all guests that fork from there.
 static POISONED: AtomicU32 = AtomicU32::new(1);
 
 /// What the symbols in the events of a case stand for.

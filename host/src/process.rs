@@ -2,7 +2,7 @@
 //! deadline, or until this process is told to end.
 
 use crate::ending;
-use kvm::process::{die_with_parent, end};
+use kvm::process::{die_with_parent, end, will_end_with_parent};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
@@ -75,10 +75,10 @@ pub(crate) fn put_line(to: &mut impl Write, value: &impl Serialize) -> io::Resul
     to.write_all(&line).and_then(|()| to.flush())
 }
 
-/// Starts a child that ends with its parent; its input and its output.
+/// Starts a child of this program, which ends with its parent; its input and its output.
 pub(crate) fn start_piped(mut command: Command) -> io::Result<(process::Child, ChildStdin, ChildStdout)> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-    die_with_parent(&mut command);
+    will_end_with_parent(&mut command);
     let mut child = command.spawn()?;
     match (child.stdin.take(), child.stdout.take()) {
         (Some(input), Some(output)) => Ok((child, input, output)),

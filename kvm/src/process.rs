@@ -4,7 +4,7 @@
 //! which is killed when its parent ends. A child that cannot be killed is left to the kernel.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, getppid, pidfd_open, set_parent_process_death_signal};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus};
@@ -33,6 +33,28 @@ pub fn die_with_parent(command: &mut Command) {
             Ok(())
         });
     }
+}
+
+/// The variable that names the parent to a child of this program.
+const PARENT: &str = "MIDFLIGHT_PARENT";
+
+/// As [`die_with_parent`], for a child that runs this program and calls [`end_with_parent`] first: nothing is to be
+/// done between fork and exec, so that the pages of a large parent need not be shared out for that moment.
+pub fn will_end_with_parent(command: &mut Command) {
+    command.process_group(0).env(PARENT, std::process::id().to_string());
+}
+
+/// From now on the kernel kills this process when the thread that started it ends. Fails where that cannot be had, or
+/// when the parent that called [`will_end_with_parent`] has ended.
+pub fn end_with_parent() -> io::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // The parent may have died before the call took effect.
+    let parent = std::env::var(PARENT).ok();
+    let now = getppid().map(|pid| pid.as_raw_nonzero().to_string());
+    if parent.is_some() && parent != now {
+        return Err(io::Error::new(io::ErrorKind::BrokenPipe, "the process that started this one has ended"));
+    }
+    Ok(())
 }
 
 /// How long a child that has nothing left to do may take to end. A slower one is killed, which loses nothing:

@@ -1,5 +1,10 @@
 //! Extended state: what XSAVE saves.
 
+use std::sync::{Arc, LazyLock};
+
+/// TILEDATA of a processor that has not used it.
+static NO_TILES: LazyLock<Arc<[u8; 8192]>> = LazyLock::new(|| Arc::new([0; 8192]));
+
 /// State components, by their number in XCR0 and in XSAVE's XSTATE_BV.
 pub mod component {
     /// x87.
@@ -19,8 +24,8 @@ pub struct XState {
     pub fxsave: [u8; 512],
     /// TILECFG in LDTILECFG's format; all zeros when tiles are not configured.
     pub tile_config: [u8; 64],
-    /// Eight tiles of 16 rows of 64 bytes.
-    pub tile_data: Box<[u8; 8192]>,
+    /// Eight tiles of 16 rows of 64 bytes. Most guests have none: those share the zeros.
+    pub tile_data: Arc<[u8; 8192]>,
     /// Components that are in use: XINUSE. See [`component`].
     pub in_use: u64,
 }
@@ -48,7 +53,7 @@ impl Default for XState {
         fxsave[0..2].copy_from_slice(&0x037Fu16.to_le_bytes());
         fxsave[Self::MXCSR..Self::MXCSR + 4].copy_from_slice(&0x1F80u32.to_le_bytes());
         fxsave[28..32].copy_from_slice(&0xFFFFu32.to_le_bytes());
-        Self { fxsave, tile_config: [0; 64], tile_data: Box::new([0; 8192]), in_use: 0 }
+        Self { fxsave, tile_config: [0; 64], tile_data: Arc::clone(&NO_TILES), in_use: 0 }
     }
 }
 

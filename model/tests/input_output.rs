@@ -61,6 +61,27 @@ fn ports_are_checked_before_the_exit() {
     assert!(matches!(g.run().reason, ExitReason::Io { port: 0x60, size: 1, input: true, .. }));
 }
 
+/// Each item is read after the ones before it were written: of a source and a destination that overlap, what was
+/// written is read again, and of those that do not, in one page or two, nothing is.
+#[test]
+fn rep_movs_reads_what_it_has_written() {
+    let moved = |to: u64, count: u64| {
+        let mut g = Guest::fred().with(|a| a.rep().movsq().unwrap());
+        (g.cpu.gpr[1], g.cpu.gpr[6], g.cpu.gpr[7]) = (count, DATA, to);
+        for item in 0..8 {
+            g.put(DATA + 8 * item, 0x10 + item);
+        }
+        assert_eq!(g.run().reason, ExitReason::Halt);
+        assert_eq!((g.cpu.gpr[1], g.cpu.gpr[6], g.cpu.gpr[7]), (0, DATA + 8 * count, to + 8 * count));
+        [0, 1, 2, 3].map(|item| g.get(to + 8 * item))
+    };
+    assert_eq!(moved(DATA + 8, 4), [0x10; 4]);
+    assert_eq!(moved(DATA + 24, 4), [0x10, 0x11, 0x12, 0x10]);
+    assert_eq!(moved(DATA + 32, 4), [0x10, 0x11, 0x12, 0x13]);
+    assert_eq!(moved(DATA - 8, 4), [0x10, 0x11, 0x12, 0x13]);
+    assert_eq!(moved(DATA + 0x800, 200)[..], [0x10, 0x11, 0x12, 0x13]);
+}
+
 #[test]
 fn rep_faults_between_iterations_and_goes_on() {
     let mut g = Guest::fred().with(|a| a.rep().movsb().unwrap());

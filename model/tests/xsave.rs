@@ -7,6 +7,7 @@ mod guest;
 use guest::{CODE, DATA, GP, Guest, NM, UD};
 use iced_x86::code_asm::*;
 use model::processor::ExitReason;
+use std::sync::Arc;
 
 const TILEDATA: u64 = 1 << 18;
 
@@ -16,7 +17,7 @@ fn guest(program: fn(&mut CodeAssembler) -> Result<(), iced_x86::IcedError>) -> 
     (g.cpu.gpr[0], g.cpu.gpr[2]) = (u64::MAX, u64::MAX);
     g.cpu.xstate.fxsave[160] = 0x77;
     g.cpu.xstate.tile_config[0] = 1;
-    g.cpu.xstate.tile_data[8191] = 0x99;
+    Arc::make_mut(&mut g.cpu.xstate.tile_data)[8191] = 0x99;
     g.cpu.xstate.in_use = 0x6_0003;
     g
 }

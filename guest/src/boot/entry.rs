@@ -1,7 +1,9 @@
 //! The boot headers and the 32-bit entry that PVH and Multiboot2 share.
 //!
 //! Both enter in flat 32-bit protected mode without paging. EAX = 0x36D76289 means Multiboot2 with
-//! EBX at its information; otherwise EBX is at PVH's `start_info`. The page tables map the first
+//! EBX at its information; otherwise EBX is at PVH's `start_info`. Whoever loads the image has zeroed what the file
+//! does not hold, as ELF says; to do it again would be half of the boot where instructions are emulated one by one.
+//! The page tables map the first
 //! 2 MiB one to one, 4 KiB a page; [`crate::paging`] adds what the cases need.
 
 use crate::layout::{MAIN_STACK, PAGE_TABLES};
@@ -36,12 +38,6 @@ core::arch::global_asm!(
     "cld",
     "mov ebp, eax",
     "mov esi, ebx",
-    "mov edi, offset bss_start",
-    "mov ecx, offset bss_end",
-    "sub ecx, edi",
-    "shr ecx, 2",
-    "xor eax, eax",
-    "rep stosd",
     "mov esp, offset {stack} + {stack_size}",
     // PML4[0] -> PDPT -> PD -> PT, PT[n] = page n; PML4[1] -> PDPT -> PD -> PT, empty.
     "mov ebx, offset {tables}",

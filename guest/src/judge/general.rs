@@ -1,5 +1,6 @@
 //! The general registers, and XMM0 and XMM1, as an act left them.
 
+use super::comparisons::Comparisons;
 use protocol::field::{Field, GENERAL};
 
 /// A general register other than RSP, in the order in which instructions number them.
@@ -45,13 +46,10 @@ pub(super) fn compare(
     expected: &[u64; 15],
     got: (&[u64; 15], &[u64; 4]),
     xmm: bool,
-    compare: &mut dyn FnMut(Field, u64, u64),
+    compare: &mut Comparisons<impl FnMut(u32, Field, u64, u64)>,
 ) {
-    for ((field, expected), got) in GENERAL.into_iter().zip(expected).zip(got.0) {
-        compare(field, *expected, *got);
-    }
-    let fields = [Field::Xmm0, Field::Xmm0, Field::Xmm1, Field::Xmm1];
-    for ((field, expected), got) in fields.into_iter().zip(XMM).zip(got.1).filter(|_| xmm) {
-        compare(field, expected, *got);
+    compare.fields(&GENERAL, expected, got.0);
+    if xmm {
+        compare.fields(&[Field::Xmm0, Field::Xmm0, Field::Xmm1, Field::Xmm1], &XMM, got.1);
     }
 }

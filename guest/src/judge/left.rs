@@ -1,5 +1,6 @@
 //! What an act must have left when its last handler has returned.
 
+use super::comparisons::Comparisons;
 use super::disturbed::Registers;
 use super::event::{Event, Stack};
 use super::general::{self, General};
@@ -52,7 +53,7 @@ pub(super) fn judge(
     places: &Places,
     machine: Machine,
     got: &Delivery,
-    compare: &mut dyn FnMut(Field, u64, u64),
+    compare: &mut Comparisons<impl FnMut(u32, Field, u64, u64)>,
 ) {
     let registers = match (left.registers, before.captured) {
         (Some(registers), _) => registers.following(before.registers, None, left.written),
@@ -60,10 +61,10 @@ pub(super) fn judge(
         (None, None) => before.registers.1,
     };
     let general = before.captured.map_or(before.armed, |captured| captured.general);
-    compare(Field::Rflags, left.rflags, got.frame[3]);
-    compare(Field::Rsp, places.stack(left.rsp, machine.delivery), got.frame[4]);
+    compare.field(Field::Rflags, left.rflags, got.frame[3]);
+    compare.field(Field::Rsp, places.stack(left.rsp, machine.delivery), got.frame[4]);
     if machine.delivery == DeliveryMode::Fred {
-        compare(Field::Csl, left.csl, got.fred_config & 3);
+        compare.field(Field::Csl, left.csl, got.fred_config & 3);
     }
     judge_registers(&registers, before.event, machine, got, compare);
     general::compare(

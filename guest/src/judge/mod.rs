@@ -3,6 +3,7 @@
 //! Expectations are literals, written per case; nothing here is shared with what delivers events
 //! anywhere. Portable, so that its own tests run on the host.
 
+mod comparisons;
 pub mod disturbed;
 pub mod event;
 pub mod general;
@@ -10,6 +11,7 @@ mod left;
 mod places;
 
 use crate::options::DeliveryMode;
+use comparisons::Comparisons;
 use disturbed::Registers;
 use event::{Event, Rip};
 use general::General;
@@ -68,10 +70,11 @@ pub fn judge(
     places: &Places,
     machine: Machine,
     seen: &Seen<'_>,
-    compare: &mut dyn FnMut(u32, Field, u64, u64),
+    compare: impl FnMut(u32, Field, u64, u64),
 ) {
     let Expected { events, left, .. } = *expected;
-    compare(0, Field::Entries, events.len() as u64, seen.entries as u64);
+    let compare = &mut Comparisons { delivery: 0, each: compare };
+    compare.field(Field::Entries, events.len() as u64, seen.entries as u64);
     let captured = &seen.deliveries[..seen.deliveries.len().min(seen.entries as usize)];
     let literal =
         |event: Option<&Event>| *event.and_then(|event| event.registers).unwrap_or(expected.registers);
@@ -89,7 +92,7 @@ pub fn judge(
             let effects = Some(event).filter(|_| !interrupted(events, index));
             state.last = (literal, literal.following(state.last, effects, event.written));
         }
-        let compare = &mut |field, expected, got| compare(index as u32, field, expected, got);
+        compare.delivery = index as u32;
         judge_frame(event, places, machine.delivery, got, compare);
         judge_registers(&state.last.1, Some(event), machine, got, compare);
         state.judge_general(event, places, machine, (got, seen.input), compare);
@@ -97,6 +100,7 @@ pub fn judge(
     let State { last, came_here, .. } = state;
     if came_here && events.len() == seen.entries as usize {
         let last_captured = as_captured(events).last();
+        compare.delivery = RETURNED;
         left::judge(
             left,
             &left::Before {
@@ -108,9 +112,7 @@ pub fn judge(
             places,
             machine,
             seen.left,
-            &mut |field, expected, got| {
-                compare(RETURNED, field, expected, got);
-            },
+            compare,
         );
     }
 }
@@ -149,7 +151,7 @@ impl State {
         places: &Places,
         machine: Machine,
         (got, input): (&Delivery, u8),
-        compare: &mut dyn FnMut(Field, u64, u64),
+        compare: &mut Comparisons<impl FnMut(u32, Field, u64, u64)>,
     ) {
         self.general = general::changed(self.general, event.general);
         if event.input {
@@ -178,7 +180,7 @@ fn judge_registers(
     event: Option<&Event>,
     machine: Machine,
     got: &Delivery,
-    compare: &mut dyn FnMut(Field, u64, u64),
+    compare: &mut Comparisons<impl FnMut(u32, Field, u64, u64)>,
 ) {
     let mut cr2 = within(registers.cr2, registers.cr2_span, got.cr2);
     if let Some(Event { vector: 14, event_data, event_data_span: span @ 1.., .. }) = event
@@ -191,21 +193,21 @@ fn judge_registers(
             cr2 = got.frame[6];
         }
     }
-    compare(Field::Cr0, registers.cr0, got.cr0 & CR0_FPU);
-    compare(Field::Cr2, cr2, got.cr2);
+    compare.field(Field::Cr0, registers.cr0, got.cr0 & CR0_FPU);
+    compare.field(Field::Cr2, cr2, got.cr2);
     let dr6_open = if matches!(event, Some(Event { vector: 1, .. })) { registers.dr6_open } else { 0 };
-    compare(Field::Dr6, kept_or_cleared(registers.dr6, dr6_open, got.dr6), got.dr6);
-    compare(Field::Dr7, registers.dr7, got.dr7);
+    compare.field(Field::Dr6, kept_or_cleared(registers.dr6, dr6_open, got.dr6), got.dr6);
+    compare.field(Field::Dr7, registers.dr7, got.dr7);
     if machine.debugctl {
-        compare(Field::Debugctl, registers.debugctl, got.debugctl);
+        compare.field(Field::Debugctl, registers.debugctl, got.debugctl);
     }
     if machine.xfd {
-        compare(Field::Xfd, registers.xfd, got.xfd);
-        compare(Field::XfdErr, registers.xfd_err, got.xfd_err);
+        compare.field(Field::Xfd, registers.xfd, got.xfd);
+        compare.field(Field::XfdErr, registers.xfd_err, got.xfd_err);
     }
-    compare(Field::FsBase, registers.fs_base, got.fs_base);
-    compare(Field::GsBase, registers.gs_base, got.gs_base);
-    compare(Field::KernelGsBase, registers.kernel_gs_base, got.kernel_gs_base);
+    compare.field(Field::FsBase, registers.fs_base, got.fs_base);
+    compare.field(Field::GsBase, registers.gs_base, got.gs_base);
+    compare.field(Field::KernelGsBase, registers.kernel_gs_base, got.kernel_gs_base);
 }
 
 /// The expectation for a value that may lie anywhere from `lowest` to `span` above it.
@@ -225,7 +227,7 @@ fn judge_frame(
     places: &Places,
     delivery: DeliveryMode,
     got: &Delivery,
-    compare: &mut dyn FnMut(Field, u64, u64),
+    compare: &mut Comparisons<impl FnMut(u32, Field, u64, u64)>,
 ) {
     let (cs, ss, entry_point, entry_rsp) = match delivery {
         DeliveryMode::Fred => {
@@ -241,23 +243,27 @@ fn judge_frame(
     };
     let fred = delivery == DeliveryMode::Fred;
     if fred || event.idt_frame_bytes == 48 {
-        compare(Field::ErrorCode, event.error_code, got.frame[0]);
+        compare.field(Field::ErrorCode, event.error_code, got.frame[0]);
     }
-    compare(Field::Rip, places.rip(event.rip, delivery), got.frame[1]);
-    compare(Field::Cs, cs, got.frame[2]);
-    compare(Field::Rflags, kept_or_cleared(event.rflags, event.rflags_open, got.frame[3]), got.frame[3]);
-    compare(Field::Rsp, places.stack(event.rsp, delivery), got.frame[4]);
-    compare(Field::Ss, ss, got.frame[5]);
+    compare.field(Field::Rip, places.rip(event.rip, delivery), got.frame[1]);
+    compare.field(Field::Cs, cs, got.frame[2]);
+    compare.field(
+        Field::Rflags,
+        kept_or_cleared(event.rflags, event.rflags_open, got.frame[3]),
+        got.frame[3],
+    );
+    compare.field(Field::Rsp, places.stack(event.rsp, delivery), got.frame[4]);
+    compare.field(Field::Ss, ss, got.frame[5]);
     if fred {
         let event_data = within(event.event_data, event.event_data_span, got.frame[6]);
-        compare(Field::EventData, event_data, got.frame[6]);
-        compare(Field::Reserved, 0, got.frame[7]);
-        compare(Field::Csl, event.csl, got.fred_config & 3);
+        compare.field(Field::EventData, event_data, got.frame[6]);
+        compare.field(Field::Reserved, 0, got.frame[7]);
+        compare.field(Field::Csl, event.csl, got.fred_config & 3);
     }
-    compare(Field::EntryPoint, entry_point, got.entry_point);
-    compare(Field::EntryRflags, if fred { 0x2 } else { event.idt_entry_rflags }, got.entry_rflags);
-    compare(Field::EntryRsp, entry_rsp, got.entry_rsp);
-    compare(Field::Vector, event.vector, got.vector);
+    compare.field(Field::EntryPoint, entry_point, got.entry_point);
+    compare.field(Field::EntryRflags, if fred { 0x2 } else { event.idt_entry_rflags }, got.entry_rflags);
+    compare.field(Field::EntryRsp, entry_rsp, got.entry_rsp);
+    compare.field(Field::Vector, event.vector, got.vector);
 }
 
 #[cfg(test)]

@@ -38,12 +38,10 @@ mod trace;
 use args::Cli;
 
 use crate::ending::{self, Signal};
-use crate::engine::serve::serve;
 use again::Given;
 use args::Command;
 use clap::{CommandFactory, FromArgMatches};
 use error::CliError;
-use std::io::{BufReader, stdin, stdout};
 use std::process::ExitCode;
 
 /// Carries out the command line of this process.
@@ -83,7 +81,7 @@ pub fn main() -> ExitCode {
         Command::Completions(args) => package::completions(&args),
         Command::Man(args) => package::man(&args),
         Command::Destination => guest::destination(),
-        Command::Worker => serve(BufReader::new(stdin()), stdout()).map(|()| 0).map_err(CliError::from),
+        Command::Worker => guest::worker(),
     };
     let code = match done {
         Ok(code) => code,

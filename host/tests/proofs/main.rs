@@ -10,24 +10,30 @@
 //! | `case_script` | the steps of a sound run, of which each row changes one |
 //! | `verdict` | the guest's verdict |
 //! | `ended` | guests and machines that stop where they should not |
-//! | `page` | a page refuses the delivery: `block`, `private`, `uffd`, `hole`, `read-only` |
+//! | `page`, `again` | a page refuses the delivery, and once more: `block`, `private`, `uffd`, `hole`, `read-only` |
 //! | `kernel` | stops that the kernel makes: `evict`, `ring` |
-//! | `queue` | an event in the queue: `cancel`, `io`, `access` |
+//! | `cancel`, `abandon`, `io` | an event in the queue |
+//! | `access` | accesses of a delivery and of an event return, by their number |
 //! | `storm` | signals |
-//! | `host` | what the host does to the guest, and migrations |
+//! | `host`, `migration` | what the host does to the guest, and where it takes it |
 //! | `probes` | probes of stops |
 //!
 //! Without embedded images there is nothing to run.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers belong to tests, which may panic")]
 
+mod abandon;
+mod access;
+mod again;
+mod cancel;
 mod case_script;
 mod ended;
 mod fake;
 mod host;
+mod io;
 mod kernel;
+mod migration;
 mod page;
 mod probes;
-mod queue;
 mod scene;
 mod storm;
 mod verdict;
@@ -55,6 +61,13 @@ struct Row {
     outcome: Outcome,
     /// A part of the reason; of a pass, nothing.
     words: &'static str,
+}
+
+/// A case that has begun, and then these.
+fn after<const N: usize>(of: &CaseScript<'_>, steps: [Step; N]) -> Vec<Step> {
+    let mut all = of.begun();
+    all.extend(steps);
+    all
 }
 
 /// How a row is run, where that is not the usual way.

@@ -12,6 +12,7 @@ use crate::xstate::component::{TILECFG, TILEDATA};
 use fred::control::{CR0_TS, CR4_OSXSAVE};
 use fred::event::vector;
 use iced_x86::Mnemonic;
+use std::sync::Arc;
 
 pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
     use Mnemonic as M;
@@ -108,7 +109,7 @@ fn ldtilecfg(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
         return Err(gp0());
     }
     p.xstate.tile_config = config;
-    p.xstate.tile_data.fill(0);
+    Arc::make_mut(&mut p.xstate.tile_data).fill(0);
     p.xstate.in_use = p.xstate.in_use & !TILEDATA | TILECFG;
     Ok(())
 }
@@ -122,7 +123,7 @@ fn sttilecfg(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
 
 fn release(p: &mut Core) {
     p.xstate.tile_config = [0; 64];
-    p.xstate.tile_data.fill(0);
+    Arc::make_mut(&mut p.xstate.tile_data).fill(0);
     p.xstate.in_use &= !(TILECFG | TILEDATA);
 }
 
@@ -134,7 +135,7 @@ fn tilerelease(p: &mut Core, _: &mut Memory, _: &Decoded) -> Step {
 
 fn tilezero(p: &mut Core, _: &mut Memory, d: &Decoded) -> Step {
     let tile = p.require_tile(d)?;
-    p.xstate.tile_data[tile * TILE_BYTES..(tile + 1) * TILE_BYTES].fill(0);
+    Arc::make_mut(&mut p.xstate.tile_data)[tile * TILE_BYTES..(tile + 1) * TILE_BYTES].fill(0);
     p.xstate.tile_config[1] = 0;
     p.xstate.in_use |= TILEDATA;
     Ok(())

@@ -119,6 +119,9 @@ fn load(p: &mut Core, m: &mut Memory, item: &Item, segment: u8, register: u8) ->
     Ok(m.load_number(&place, item.size.into()))
 }
 
+/// The most bytes that one access moves: most strings are short, and what holds them is cleared first.
+const BATCH: usize = 512;
+
 /// How many items one access may move without a difference that anyone could tell: those that lie in one page of
 /// each operand.
 fn together(p: &Core, item: &Item, most: u64, registers: &[u8]) -> u64 {
@@ -127,7 +130,8 @@ fn together(p: &Core, item: &Item, most: u64, registers: &[u8]) -> u64 {
         return 1;
     }
     let fitting = |&register: &u8| (PAGE as u64 - p.gpr(register, 8) % PAGE as u64) / u64::from(item.size);
-    registers.iter().map(fitting).min().unwrap_or(1).clamp(1, most)
+    let batch = BATCH as u64 / u64::from(item.size);
+    registers.iter().map(fitting).min().unwrap_or(1).clamp(1, most.min(batch))
 }
 
 fn movs(p: &mut Core, m: &mut Memory, item: &Item, most: u64) -> Result<u64, Stop> {
@@ -136,12 +140,12 @@ fn movs(p: &mut Core, m: &mut Memory, item: &Item, most: u64) -> Result<u64, Sto
     let from = p.data(m, item.segment, p.gpr(6, item.address_size), size, Kind::Read)?;
     let to = p.data(m, seg::ES, p.gpr(7, item.address_size), size, Kind::Write)?;
     // A store into the source, or into a page table, is seen by the next iteration.
-    let count = if count == 1 || from.shares_page(&to) || m.is_walked(&to) { 1 } else { count };
+    let count = if count == 1 || from.overlaps(&to, size) || m.is_walked(&to) { 1 } else { count };
     if count == 1 {
         let value = m.load_number(&from, item.size.into());
         m.store_number(&to, item.size.into(), value);
     } else {
-        let mut bytes = [0; PAGE];
+        let mut bytes = [0; BATCH];
         m.load_place(&from, &mut bytes[..size]);
         m.store_place(&to, &bytes[..size]);
     }
@@ -159,7 +163,7 @@ fn stos(p: &mut Core, m: &mut Memory, item: &Item, most: u64) -> Result<u64, Sto
     if count == 1 {
         m.store_number(&to, one, p.gpr[0]);
     } else {
-        let mut bytes = [0; PAGE];
+        let mut bytes = [0; BATCH];
         bytes[..size]
             .chunks_exact_mut(one)
             .for_each(|item| item.copy_from_slice(&p.gpr[0].to_le_bytes()[..one]));

@@ -12,6 +12,7 @@ use crate::xstate::{XState, component};
 use fred::control::{CR0_TS, CR4_OSXSAVE};
 use fred::cpuid::{Feature, Register};
 use iced_x86::Mnemonic;
+use std::sync::Arc;
 
 pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
     use Mnemonic as M;
@@ -82,7 +83,7 @@ impl Core {
     fn component(&mut self, bit: u64) -> Option<&mut [u8]> {
         match bit {
             component::TILECFG => Some(&mut self.xstate.tile_config[..]),
-            component::TILEDATA => Some(&mut self.xstate.tile_data[..]),
+            component::TILEDATA => Some(&mut Arc::make_mut(&mut self.xstate.tile_data)[..]),
             _ => None,
         }
     }

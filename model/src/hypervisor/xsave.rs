@@ -2,6 +2,7 @@
 
 use super::Vm;
 use crate::xstate::{XState, component};
+use std::sync::Arc;
 
 /// Size of the area: x87 and SSE, the header, and AMX at the offsets of CPUID leaf 0xD.
 pub(super) const SIZE: usize = 0x2B00;
@@ -42,7 +43,7 @@ impl Vm {
             state.tile_config.copy_from_slice(&area[TILE_CONFIG..TILE_DATA]);
         }
         if present & component::TILEDATA != 0 {
-            state.tile_data.copy_from_slice(&area[TILE_DATA..SIZE]);
+            Arc::make_mut(&mut state.tile_data).copy_from_slice(&area[TILE_DATA..SIZE]);
         }
         self.processor.xstate = state;
         true

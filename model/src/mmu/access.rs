@@ -3,7 +3,7 @@
 
 use super::{Kind, Privilege};
 use crate::cpu::core::Core;
-use crate::memory::{Memory, PAGE};
+use crate::memory::Memory;
 use crate::stop::Stop;
 
 /// Where up to 4096 bytes of linear memory lie in guest-physical memory.
@@ -21,9 +21,9 @@ impl Place {
         Self { first: gpa, split: size, second: 0 }
     }
 
-    /// Whether both begin in the same page.
-    pub(crate) fn shares_page(&self, other: &Self) -> bool {
-        self.first / PAGE as u64 == other.first / PAGE as u64
+    /// Whether two places of `size` bytes, each in one page, have a byte in common.
+    pub(crate) fn overlaps(&self, other: &Self, size: usize) -> bool {
+        self.first.abs_diff(other.first) < size as u64
     }
 }
 

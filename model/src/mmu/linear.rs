@@ -2,6 +2,7 @@
 
 use crate::cpu::core::Core;
 use crate::event::Event;
+use crate::memory::PAGE;
 use crate::segment::{Segment, seg};
 use crate::stop::Stop;
 use fred::event::vector;
@@ -21,7 +22,8 @@ impl Core {
             let base = if index >= seg::FS { self.segment(index).base } else { 0 };
             let linear = base.wrapping_add(offset);
             let last = linear.wrapping_add(size as u64 - 1);
-            if is_canonical(linear) && is_canonical(last) {
+            // What lies in one page is canonical or not as a whole.
+            if is_canonical(linear) && (linear ^ last < PAGE as u64 || is_canonical(last)) {
                 return Ok(linear);
             }
             return Err(segment_fault(index));

@@ -26,7 +26,7 @@ struct Slot {
     translation: Translation,
 }
 
-const SLOTS: usize = 256;
+const SLOTS: usize = 64;
 
 /// A direct-mapped translation cache.
 #[derive(Clone)]

@@ -24,8 +24,8 @@ pub struct Entry {
     /// entry for `midflight compare` alone, `*` stands for any text.
     pub cases: Vec<Named>,
     /// Where it is not empty, [`cases`](Self::cases) means only scenarios with these stops, as reports
-    /// name them: `cold`, `none`, `block@frame`, or with `*` for any place: `evict@*`. `compare` is what
-    /// `midflight compare` does.
+    /// name them: `cold`, `none`, `block@frame`, or with `*` for any place: `evict@*`; `storm` is one of any seed.
+    /// `compare` is what `midflight compare` does.
     pub stops: Vec<String>,
     /// Where it is not empty, [`cases`](Self::cases) means only scenarios with these actions.
     pub actions: Vec<String>,
@@ -150,8 +150,15 @@ impl Entry {
             By::Judge => plan.stop_name(),
             By::Compare => COMPARE.to_owned(),
         };
-        let with_stop =
-            self.stops.is_empty() || self.stops.iter().any(|pattern| pattern::matches(pattern, &stop()));
+        let with_stop = self.stops.is_empty() || {
+            let stop = stop();
+            // Whatever its seed is, a storm is one stop.
+            let of_any_seed = stop.split_once('=').map(|(name, _)| name);
+            let is = |pattern: &String| {
+                pattern::matches(pattern, &stop) || of_any_seed.is_some_and(|name| name == pattern)
+            };
+            self.stops.iter().any(is)
+        };
         let of_action = |action: Action| self.actions.contains(&action.to_string());
         let with_action = self.actions.is_empty() || plan.action().is_some_and(of_action);
         with_stop && with_action && self.payload.is_none_or(|with| with == *payload)

@@ -96,6 +96,9 @@ fn a_case_stands_for_all_its_scenarios() {
     check(&list, &["pf/x:idt:cold", "pf/x:idt:nopayload:block@frame:migrate"], &others);
     let any_place = list.replace("block@frame", "block@*");
     check(&any_place, &["pf/x:idt:block@pt:resume"], &["pf/x:idt:evict@pt:resume"]);
+    let storms = ["pf/x:idt:storm:resume", "pf/x:idt:storm=7:resume"];
+    check(&list.replace("block@frame", "storm"), &storms, &["pf/x:idt:cancel:resume"]);
+    check(&list.replace("block@frame", "storm=7"), &storms[1..], &storms[..1]);
 
     let list = with(&list, "actions = [\"migrate\"]");
     let (on, off) = ("pf/x:idt:block@frame:migrate", "pf/x:idt:nopayload:block@frame:migrate");

@@ -67,12 +67,13 @@ new-test:
 run-tests: build
 	$(MIDFLIGHT) run
 
-# The same on the KVM of kernels under test, kvm_amd in QEMU: Debian's kernels, fetched and unpacked in
-# target/on-kernel, or the one given with KERNEL=VMLINUZ MODULES=DIR, in Bochs with BOCHS=FILE; APPEND="WORDS" for its
-# command line. In ON_KERNEL_KERNELS bochs:PACKAGE is a package in Bochs, with kvm_intel. A selection of the scenarios runs; ON_KERNEL_ARGS=--all runs all. See
+# The same on the KVM of kernels under test, kvm_amd in QEMU and kvm_intel in Bochs: Debian's kernels, fetched and
+# unpacked in target/on-kernel, or the one given with KERNEL=VMLINUZ MODULES=DIR, in Bochs with BOCHS=FILE;
+# APPEND="WORDS" for its command line. A selection of the scenarios runs; ON_KERNEL_ARGS=--all runs all. See
 # docs/on-kernel.md.
 export KERNEL MODULES APPEND EMULATOR BOCHS
-ON_KERNEL_KERNELS ?= qemu:linux-image-cloud-amd64 qemu:linux-image-6.12-cloud-amd64
+ON_KERNEL_KERNELS ?= qemu:linux-image-cloud-amd64 qemu:linux-image-6.12-cloud-amd64 \
+	bochs:linux-image-6.12-cloud-amd64
 .PHONY: run-tests-on-kernels run-tests-on-kernel run-tests-nested
 run-tests-on-kernels: build
 	scripts/run-tests-on-kernels $(MIDFLIGHT) $(TARGET_DIR)/on-kernel "$(ON_KERNEL_KERNELS)" $(ON_KERNEL_ARGS)

@@ -2,12 +2,14 @@
 
 /// Where it is loaded and entered, in flat 32-bit protected mode.
 pub const ENTRY: u32 = 0x10_0000;
-/// What its line on port 0xE9 begins with; a digit follows, the sum of [`LONG_MODE`] and [`FRED`].
+/// What its line on port 0xE9 begins with; a digit follows, the sum of [`LONG_MODE`], [`FRED`] and [`VMX`].
 pub const LINE: &str = "CPUID: ";
 /// CPUID.80000001H:EDX.LM.
 pub const LONG_MODE: u8 = 1;
 /// CPUID.(EAX=07H,ECX=1):EAX.FRED.
 pub const FRED: u8 = 2;
+/// CPUID.01H:ECX.VMX.
+pub const VMX: u8 = 4;
 
 /// Bytes of the guest.
 const SIZE: usize = 160;
@@ -28,7 +30,12 @@ core::arch::global_asm!(
     "bt edx, 29",
     "jnc 2f",
     "or ebp, {LONG_MODE}",
-    "2: xor eax, eax",
+    "2: mov eax, 1",
+    "cpuid",
+    "bt ecx, 5",
+    "jnc 5f",
+    "or ebp, {VMX}",
+    "5: xor eax, eax",
     "cpuid",
     "cmp eax, 7",
     "jb 3f",
@@ -63,6 +70,7 @@ core::arch::global_asm!(
     ENTRY = const ENTRY,
     LONG_MODE = const LONG_MODE,
     FRED = const FRED,
+    VMX = const VMX,
     SIZE = const SIZE,
 );
 

@@ -1,5 +1,7 @@
 //! A child process run to its end, with bounded output.
 
+use crate::deadline::Deadline;
+use crate::ending::LOOK;
 use crate::process::{Child, ChildEvent};
 use std::io;
 use std::process::ExitStatus;
@@ -33,12 +35,23 @@ pub(crate) enum NotEnded {
 
 /// Reads a child's outputs to its end, or until `deadline`. It ends when it is dropped.
 pub(crate) fn run(child: &mut Child, deadline: Instant) -> Result<Ended, NotEnded> {
+    run_until(child, || Instant::now() >= deadline)
+}
+
+/// The same, until a deadline that comes no sooner on a busy host.
+pub(crate) fn run_within(child: &mut Child, deadline: &Deadline) -> Result<Ended, NotEnded> {
+    let pid = child.id();
+    run_until(child, || deadline.has_passed(pid))
+}
+
+fn run_until(child: &mut Child, is_over: impl Fn() -> bool) -> Result<Ended, NotEnded> {
     let (mut output, mut errors) = (Vec::new(), Vec::new());
     loop {
-        match child.next(deadline).map_err(NotEnded::Unread)? {
+        match child.next(Instant::now() + LOOK).map_err(NotEnded::Unread)? {
             ChildEvent::Output(bytes) => output.extend(bytes),
             ChildEvent::Errors(bytes) => errors.extend(bytes),
             ChildEvent::EndRequested => return Err(NotEnded::EndRequested),
+            ChildEvent::Late if !is_over() => {}
             ChildEvent::Late => return Err(NotEnded::Late { last_line: last_line(&text(output)) }),
             ChildEvent::Ended(status) => {
                 return Ok(Ended { status, output: text(output), errors: text(errors) });

@@ -28,6 +28,7 @@ pub mod bochs;
 mod bounded;
 pub mod cli;
 pub mod compare;
+mod deadline;
 mod debug;
 mod decompress;
 mod ending;

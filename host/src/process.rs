@@ -101,14 +101,27 @@ pub(crate) enum ChildEvent {
     EndRequested,
 }
 
-/// The meaning of a stream's bytes.
-type EventOf = fn(Vec<u8>) -> ChildEvent;
+/// What a stream's bytes are.
+#[derive(Clone, Copy)]
+enum Stream {
+    Output,
+    Errors,
+}
+
+impl Stream {
+    fn event(self, bytes: Vec<u8>) -> ChildEvent {
+        match self {
+            Self::Output => ChildEvent::Output(bytes),
+            Self::Errors => ChildEvent::Errors(bytes),
+        }
+    }
+}
 
 /// A child process; killed and reaped when dropped.
 pub(crate) struct Child {
     child: process::Child,
     /// Standard output and error, until closed, and what is made of their bytes.
-    streams: Vec<(File, EventOf)>,
+    streams: Vec<(File, Stream)>,
 }
 
 impl Drop for Child {
@@ -130,14 +143,21 @@ impl Child {
         command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
         die_with_parent(&mut command);
         let mut child = command.spawn()?;
-        let mut streams: Vec<(File, EventOf)> = Vec::new();
-        streams.extend(
-            child.stdout.take().map(|pipe| (File::from(OwnedFd::from(pipe)), ChildEvent::Output as _)),
-        );
-        streams.extend(
-            child.stderr.take().map(|pipe| (File::from(OwnedFd::from(pipe)), ChildEvent::Errors as _)),
-        );
+        let mut streams: Vec<(File, Stream)> = Vec::new();
+        streams.extend(child.stdout.take().map(|pipe| (File::from(OwnedFd::from(pipe)), Stream::Output)));
+        streams.extend(child.stderr.take().map(|pipe| (File::from(OwnedFd::from(pipe)), Stream::Errors)));
         Ok(Self { child, streams })
+    }
+
+    /// From now on what it writes to standard output is [`ChildEvent::Errors`], and the other way round.
+    pub(crate) fn swapped(mut self) -> Self {
+        for (_, stream) in &mut self.streams {
+            *stream = match stream {
+                Stream::Output => Stream::Errors,
+                Stream::Errors => Stream::Output,
+            };
+        }
+        self
     }
 
     /// Its process id.
@@ -185,12 +205,12 @@ impl Child {
         let Some(index) = polled.iter().position(|polled| !polled.revents().is_empty()) else {
             return Ok(None);
         };
-        let (stream, event) = &mut self.streams[index];
+        let (stream, kind) = &mut self.streams[index];
         let mut chunk = vec![0; CHUNK];
         let length = stream.read(&mut chunk)?;
         chunk.truncate(length);
         if length > 0 {
-            return Ok(Some(event(chunk)));
+            return Ok(Some(kind.event(chunk)));
         }
         self.streams.remove(index);
         Ok(None)

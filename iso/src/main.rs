@@ -24,6 +24,6 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     }
 }
 
-/// It is a program for bare metal, and nothing elsewhere.
+/// It is a program for bare metal, and does nothing anywhere else.
 #[cfg(not(target_os = "none"))]
 fn main() {}

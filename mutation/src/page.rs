@@ -16,14 +16,14 @@ drawn with a seed from every place that the syntax offers (`mutation/src/find.rs
 `MUTATION=\"--sample 0 model\" make mutation` tries every place of an area.
 
 - `model`: the processor and the hypervisor layer of the model, without what integer instructions compute
-  (`mutation/src/area.rs` lists the files). *Scenarios* must notice, no unit test counts: those without a stop, then the
+  (`mutation/src/without.rs` says what else is left out, and why). *Scenarios* must notice, no unit test counts: those without a stop, then the
   selection of `--cover`, then a quarter of all.
 - `proofs`: the stops, the proofs of a cut, the verdict. The scripted VM of `host/tests/proofs` must notice.
 - `judge`: the guest's judge. The tables of `guest/src/judge/tests` must notice.
 - `held-out`: `mutation/held-out.toml`, faults that somebody wrote down without looking at the cases. Scenarios must notice.
 
-The committed round of `model` has ten faults, which is too few to say how many would be noticed; of its survivors most are in
-instructions that no guest executes. A round of hundreds takes hours on a small host.
+Of the committed round's survivors in `model` most are in instructions that no guest executes. The round took twenty minutes
+on two processors that had other work to do.
 
 A case that ends in an error has noticed a fault too, and so has a run that does not come to an end.
 

@@ -143,7 +143,7 @@ struct State {
 }
 
 impl State {
-    /// Compares the general registers. An event that came elsewhere finds others there, and so does what comes after
+    /// Compares the general registers. An event that came at another place finds others there, and so does what comes after
     /// it.
     fn judge_general(
         &mut self,

@@ -6,6 +6,7 @@
 
 mod bare;
 mod bare_vm;
+mod qemu;
 
 use kvm::{DEVICE, KvmMachine};
 use midflight::engine::runner::Runner;
@@ -97,8 +98,20 @@ fn figures() -> Result<Figures> {
         }
         Err(error) => println!("no figures for KVM: {error}"),
     }
+    migrated_by_qemu(&mut figures, first)?;
     figures.at_most("the whole default run", default_run()?.as_secs_f64(), 10.0, "s");
     Ok(figures)
+}
+
+fn migrated_by_qemu(figures: &mut Figures, image: &Image) -> Result<()> {
+    let Some([ours, bare]) = qemu::against_bare(image)? else {
+        println!("no figures for QEMU: it is not here, or runs no guests");
+        return Ok(());
+    };
+    println!("a migrated scenario on TCG: {ours:.1} ms, QEMU's own migration of the same guest {bare:.1} ms");
+    figures.at_most("one migrated scenario, QEMU, TCG", ours, 80.0, "ms");
+    figures.at_most("the same against QEMU's own migration", ours / bare, 1.5, "times");
+    Ok(())
 }
 
 fn sizes(figures: &mut Figures, image: &Image) -> Result<()> {

@@ -72,7 +72,7 @@ pub(crate) enum Command {
     Trace(TraceArgs),
     /// Stop a scenario in its delivery and serve the guest to gdb
     Debug(DebugArgs),
-    /// Make a directory with all that is needed to repeat a scenario elsewhere
+    /// Make a directory with all that is needed to repeat a scenario on another machine
     Repro(ReproArgs),
     /// Run the same guests on two machines and report the first difference
     Compare(CompareArgs),

@@ -3,12 +3,14 @@
 use super::args::DebugArgs;
 use super::machines::is_kvm_here;
 use super::save::lack;
+use super::within::{Clock, within};
 use super::{CliError, Given, mounted, select};
 use crate::debug::{Debugger, Listener, StoppedGuest};
 use crate::engine::runner::{Runner, StoppedAt};
 use crate::image::Image;
 use crate::images;
-use crate::machines::{Described, MachineKind};
+use crate::machines::{Described, Description, MachineKind};
+use crate::migration::GRACE;
 use crate::migration::channel::migrate_in_memory;
 use crate::report::frame::PrintedFrame;
 use crate::report::{Outcome, Report, Totals, human};
@@ -17,6 +19,7 @@ use crate::session::Session;
 use std::cell::RefCell;
 use std::io::{Write, stderr, stdout};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use vm::explain::ShownQueue;
 
 pub(super) fn debug(args: &DebugArgs, files: &[PathBuf], kvm: &Path, given: &Given) -> Result<u8, CliError> {
@@ -26,16 +29,35 @@ pub(super) fn debug(args: &DebugArgs, files: &[PathBuf], kvm: &Path, given: &Giv
     let description = args.on.machine(kvm, here)?;
     mounted::check(description.quirks().on_this_processor && kvm.exists())?;
     let machine = description.machine()?;
-    let image = &images[index];
+    let image = images[index].clone();
     let listener = Listener::at(&args.listen)
         .map_err(|error| CliError::File { file: format!("--listen {}", args.listen), error })?;
-    if let Some(lack) = lack(&description, machine.as_ref(), image, &scenario)? {
+    if let Some(lack) = lack(&description, machine.as_ref(), &image, &scenario)? {
         return Err(CliError::Usage(format!("{} cannot run {scenario}: {lack}", machine.name())));
     }
-    let debugger = RefCell::new(Debugger::new(listener, args.wait));
+    drop(machine);
+    let (timeout, wait) = (args.timeout, args.wait);
+    let (report, code) = within(timeout + 2 * GRACE, move |clock| {
+        debugged(&description, &image, &scenario, timeout, Debugger::new(listener, wait), clock)
+    })?;
+    conclude(&report, given)?;
+    Ok(code)
+}
+
+/// Runs a scenario whose guest gdb looks at; its report, and the exit code that gdb is told.
+fn debugged(
+    description: &Description,
+    image: &Image,
+    scenario: &Scenario,
+    timeout: Duration,
+    debugger: Debugger,
+    clock: &Clock,
+) -> Result<(Report, u8), CliError> {
+    let machine = description.machine()?;
+    let debugger = RefCell::new(debugger);
     let failed = RefCell::new(None);
     let behaviour = description.behaviour();
-    let mut runner = Runner::new(machine.as_ref(), behaviour.map(str::to_owned), args.timeout);
+    let mut runner = Runner::new(machine.as_ref(), behaviour.map(str::to_owned), timeout);
     let destination = machine.as_ref();
     runner.to_process = Some(Box::new(move |guest, image, request| {
         // Another process is out of gdb's reach.
@@ -44,13 +66,13 @@ pub(super) fn debug(args: &DebugArgs, files: &[PathBuf], kvm: &Path, given: &Giv
     let plan = scenario.plan;
     runner.on_stopped = Some(Box::new(|at, session| {
         if is_shown(at, plan)
-            && let Err(error) = show(at, session, &scenario, &debugger)
+            && let Err(error) = clock.stopped(|| show(at, session, scenario, &debugger))
         {
             failed.borrow_mut().get_or_insert(error);
         }
     }));
     runner.frames = true;
-    let mut report = runner.run(image, &scenario);
+    let mut report = runner.run(image, scenario);
     drop(runner);
     if let Some(error) = failed.into_inner() {
         return Err(CliError::Usage(error));
@@ -59,9 +81,9 @@ pub(super) fn debug(args: &DebugArgs, files: &[PathBuf], kvm: &Path, given: &Giv
         report.deny_skip();
     }
     let code = Totals::of([&report]).exit_code();
-    debugger.borrow_mut().ended(code).map_err(|error| CliError::Usage(error.to_string()))?;
-    conclude(&report, given)?;
-    Ok(code)
+    let ended = clock.stopped(|| debugger.borrow_mut().ended(code));
+    ended.map_err(|error| CliError::Usage(error.to_string()))?;
+    Ok((report, code))
 }
 
 /// Whether gdb is shown the guest there: where its delivery is cut, and before it is judged. A guest that nothing cuts

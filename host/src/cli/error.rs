@@ -48,7 +48,7 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Filter(#[from] InvalidFilter),
     /// A filter matches nothing.
-    #[error("no scenario matches `{filter}`{}; `midflight list` prints every id", meant(.near))]
+    #[error("no scenario matches `{filter}`; {}`midflight list` prints every id", meant(.near))]
     NoMatch {
         /// The filter.
         filter: String,
@@ -102,5 +102,5 @@ fn meant(near: &[String]) -> String {
     if near.is_empty() {
         return String::new();
     }
-    format!("; did you mean `{}`?", near.join("`, `"))
+    format!("did you mean `{}`? ", near.join("`, `"))
 }

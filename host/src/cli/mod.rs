@@ -34,6 +34,7 @@ mod show;
 mod sink;
 mod terminal;
 mod trace;
+mod within;
 
 use args::Cli;
 

@@ -103,11 +103,8 @@ impl<'a> Printer<'a> {
     /// Shows what runs at the moment, and says what has become slow.
     pub(super) fn live(&self, now: Option<String>, slow: Vec<String>) {
         if !self.bar.is_hidden() {
-            let now = now.unwrap_or_default();
-            self.bar.set_message(match self.failed {
-                0 => now,
-                failed => format!("{failed} failed; {now}"),
-            });
+            let failed = (self.failed > 0).then(|| format!("{} failed", self.failed));
+            self.bar.set_message(failed.into_iter().chain(now).collect::<Vec<_>>().join("; "));
         }
         let wanted = self.how.format == Format::Human && self.how.begun.verbosity != Verbosity::Quiet;
         for sentence in slow.iter().filter(|_| wanted) {

@@ -1,11 +1,11 @@
 //! `midflight resume`.
 
 use super::args::ResumeArgs;
-use super::guest::within;
 use super::host::{host_facts, kernel_log};
 use super::known::known_issues;
 use super::printer::{Printer, Reporting};
 use super::terminal::standard_output;
+use super::within::within;
 use super::{CliError, Given, mounted};
 use crate::engine::runner::conclude;
 use crate::machines::{Described, MachineKind};
@@ -38,7 +38,7 @@ pub(super) fn resume(args: &ResumeArgs, kvm: &Path, given: &Given) -> Result<u8,
     mounted::check(description.quirks().on_this_processor && kvm.exists())?;
     let facts = host_facts(kvm, &args.watch.known)?;
     let (timeout, frames) = (args.timeout, args.frames);
-    let report = within(timeout + 2 * GRACE, move || {
+    let report = within(timeout + 2 * GRACE, move |_| {
         let machine = description.machine()?;
         let start = Instant::now();
         let report = finish(machine.as_ref(), description.behaviour(), guest, timeout, frames)?;

@@ -1,12 +1,12 @@
 //! `midflight save`.
 
 use super::args::SaveArgs;
-use super::guest::within;
 use super::host::{host_facts, kernel_log};
 use super::known::known_issues;
 use super::machines::is_kvm_here;
 use super::printer::{Printer, Reporting};
 use super::run::Again;
+use super::within::within;
 use super::{CliError, Given, mounted, select};
 use crate::engine::asker;
 use crate::engine::plan::met_needs;
@@ -73,7 +73,7 @@ fn cut(
     timeout: Duration,
     facts: HostFacts,
 ) -> Result<(Report, Option<Vec<u8>>), CliError> {
-    within(timeout + 2 * GRACE, move || {
+    within(timeout + 2 * GRACE, move |_| {
         let (machine, saved) = (description.machine()?, RefCell::new(None));
         let mut runner = Runner::new(machine.as_ref(), description.behaviour().map(str::to_owned), timeout);
         runner.to_process = Some(Box::new(|guest, image, _| {

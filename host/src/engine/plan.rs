@@ -111,9 +111,10 @@ impl Abilities {
         let question = question_of_plan(scenario.plan)?;
         match self.support(scenario).to(question) {
             Some(Support::Works) => None,
-            Some(Support::Silent) => {
-                Some(format!("{question} is resolved silently by this {}", self.machine))
-            }
+            Some(Support::Silent) => Some(format!(
+                "{question} does not stop this {}: it delivers the event all the same",
+                self.machine
+            )),
             Some(Support::NotOffered(why)) => Some(format!("{question} is not offered: {why}")),
             Some(Support::Wrong(why)) => {
                 Some(format!("{question} does not work on this {}: {why}", self.machine))

@@ -4,7 +4,7 @@ use goblin::elf::Elf;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Code symbols, sorted by address.
+/// Code symbols, sorted by address, with their names as the compiler writes them: few are ever shown.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Symbols(Vec<(u64, String)>);
 
@@ -19,7 +19,7 @@ impl Symbols {
             .filter(|symbol| symbol.st_value != 0 && symbol.st_shndx != 0)
             .filter_map(|symbol| Some((symbol.st_value, elf.strtab.get_at(symbol.st_name)?)))
             .filter(|(_, name)| !name.is_empty() && !name.starts_with(".L"))
-            .map(|(address, name)| (address, format!("{:#}", rustc_demangle::demangle(name))))
+            .map(|(address, name)| (address, name.to_owned()))
             .collect();
         symbols.sort();
         Self(symbols)
@@ -29,7 +29,8 @@ impl Symbols {
         let after = self.0.partition_point(|(at, _)| *at <= address);
         let before = after.checked_sub(1).map(|index| &self.0[index]);
         let symbol = before.filter(|(at, _)| address - at < REACH);
-        Address { value: address, symbol: symbol.map(|(at, name)| (name.clone(), address - at)) }
+        let shown = |name: &str| format!("{:#}", rustc_demangle::demangle(name));
+        Address { value: address, symbol: symbol.map(|(at, name)| (shown(name), address - at)) }
     }
 }
 

@@ -5,12 +5,14 @@ use super::fred;
 use super::initrd::{self, ARGUMENTS, MODULES, MOUNTS};
 use super::modules::VENDOR_MODULES;
 use super::record::{Encoder, Record};
+use super::signature;
 use super::squeeze::Squeeze;
 use kvm::DEVICE;
+use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount};
 use rustix::system::{RebootCommand, init_module, reboot};
 use rustix::termios::{OptionalActions, tcdrain, tcgetattr, tcsetattr};
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -144,7 +146,7 @@ fn load_kvm() -> Result<(), Failure> {
         }
         let bytes = fs::read(&file).map_err(failed(format!("reading the module {name}")))?;
         let parameters = CString::new(parameters(&command_line, &name)).unwrap_or_default();
-        init_module(&bytes, &parameters).map_err(|error| {
+        load(&bytes, &parameters).map_err(|error| {
             let advice = "do kernel and modules belong together?";
             Failure(format!("the kernel refused the module {name}: {error}; {advice}{}", kernel_says()))
         })?;
@@ -161,6 +163,17 @@ fn load_kvm() -> Result<(), Failure> {
             vendor_module.0,
             kernel_says()
         )))
+    }
+}
+
+/// What the kernel says of the first module that has no signature ([`load`]).
+const UNSIGNED: &str = "module verification failed: signature";
+
+/// Loads a module, with its signature only where the kernel insists on one (`module_sig_check`).
+fn load(module: &[u8], parameters: &CStr) -> Result<(), Errno> {
+    match init_module(signature::without(module), parameters) {
+        Err(Errno::KEYREJECTED | Errno::PERM) => init_module(module, parameters),
+        other => other,
     }
 }
 
@@ -259,10 +272,8 @@ fn kernel_says() -> String {
         let text = String::from_utf8_lossy(&record[..length]).into_owned();
         let message =
             text.split_once(';').map_or("", |(_, message)| message).lines().next().unwrap_or_default();
-        if ["kvm", "module", "SVM", "VMX", "midflight", "Oops", "BUG"]
-            .iter()
-            .any(|word| message.contains(word))
-        {
+        let about = ["kvm", "module", "SVM", "VMX", "midflight", "Oops", "BUG"];
+        if about.iter().any(|word| message.contains(word)) && !message.contains(UNSIGNED) {
             lines.push(message.to_owned());
         }
     }

@@ -14,6 +14,7 @@
 //! | `console` | the end of the kernel's console, for error messages |
 //! | `fred` | what a processor lacks for FRED in guests |
 //! | `record` | the records on the second serial port, framed, numbered and checksummed |
+//! | `signature` | what a signed module has at its end |
 //! | `squeeze` | the output in them, made smaller |
 
 mod console;
@@ -24,6 +25,7 @@ mod inside;
 mod modules;
 mod outside;
 mod record;
+mod signature;
 mod squeeze;
 
 pub use emulator::Emulator;
@@ -90,6 +92,12 @@ pub enum OnKernelError {
     /// Bochs cannot be used.
     #[error(transparent)]
     Bochs(BochsError),
+    /// No KVM can run on its processor.
+    #[error(
+        "{0} has no VMX, so there is no kvm_intel in it: use a Bochs that was built with --enable-vmx=2, or another CPU \
+         model with --bochs-cpu"
+    )]
+    NoVmx(String),
     /// The modules are no use.
     #[error(transparent)]
     Modules(#[from] ModuleError),

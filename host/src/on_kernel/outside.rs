@@ -134,7 +134,12 @@ impl Host {
             match self.child.next(deadline).map_err(system("reading from the emulator"))? {
                 ChildEvent::Errors(bytes) => self.console.add(&bytes),
                 ChildEvent::Output(bytes) => {
-                    for record in self.decoder.feed(&bytes) {
+                    let records = self.decoder.feed(&bytes);
+                    // What comes after a lost one cannot be made out: [`Expand`].
+                    if let lost @ 1.. = self.decoder.lost() {
+                        return Err(OnKernelError::Damaged(lost).into());
+                    }
+                    for record in records {
                         if let Some(end) = self.record(record, output, progress)? {
                             return Ok(self.end(end, output)?);
                         }
@@ -174,11 +179,10 @@ impl Host {
     fn end(&mut self, end: Record, output: &mut impl Write) -> Result<u8, OnKernelError> {
         output.flush().map_err(OnKernelError::Output)?;
         // The emulator is killed: its results are complete, and not every machine can power itself off.
-        match (end, self.decoder.lost()) {
-            (_, lost @ 1..) => Err(OnKernelError::Damaged(lost)),
-            (Record::Ended(code), 0) => Ok(code),
-            (Record::Failed(why), 0) => Err(OnKernelError::Inside(why)),
-            (Record::Stage(_) | Record::Output(_) | Record::Errors(_), 0) => {
+        match end {
+            Record::Ended(code) => Ok(code),
+            Record::Failed(why) => Err(OnKernelError::Inside(why)),
+            Record::Stage(_) | Record::Output(_) | Record::Errors(_) => {
                 Err(OnKernelError::Inside("its last record is not the end of a run".to_owned()))
             }
         }

@@ -26,6 +26,12 @@ pub enum VmError {
         /// What it printed last, or nothing.
         says: String,
     },
+    /// Its guest is in HLT, and nothing will wake it.
+    #[error("the guest halted for good at {rip:#x}")]
+    Halted {
+        /// Where.
+        rip: u64,
+    },
     /// It refused a command.
     #[error("QEMU refused {command}: {why}")]
     Refused {

@@ -47,8 +47,8 @@ impl Memory {
     }
 
     /// Takes a page out of the guest's mapping and keeps its contents: a hole is punched into the file, which
-    /// unmaps the page from QEMU and from its KVM, and filled again. The guest must be stopped: in between the page
-    /// reads as zeros. Fails where the file can have no holes.
+    /// unmaps the page from QEMU and from its KVM, and filled again. The guest must be stopped, or at a doorbell and its
+    /// processor away from the page: in between the page reads as zeros. Fails where the file can have no holes.
     pub fn evict(&self, page: u64) -> io::Result<()> {
         let mut contents = [0; PAGE as usize];
         self.read(page, &mut contents)?;

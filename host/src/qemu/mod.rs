@@ -7,7 +7,10 @@
 //! | module | holds |
 //! |---|---|
 //! | `vm` | one QEMU with its guest |
+//! | `process` | its process |
 //! | `qmp` | its control channel |
+//! | `registers` | what its monitor says of the processor |
+//! | [`migration`] | how a guest is saved, loaded, and sent to another QEMU |
 //! | [`memory`] | the guest's memory |
 //! | [`saved`] | a migration stream, and the fields of its sections by the names that QEMU gives them |
 //! | [`in_flight`] | the event that a saved guest has in flight |
@@ -16,6 +19,9 @@
 pub mod error;
 pub mod in_flight;
 pub mod memory;
+pub mod migration;
+mod process;
 pub(crate) mod qmp;
+pub(crate) mod registers;
 pub mod saved;
 pub(crate) mod vm;

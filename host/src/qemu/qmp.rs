@@ -3,6 +3,7 @@
 //! docs/interop/qmp-spec of QEMU.
 
 use super::error::{VmError, system};
+use crate::deadline::Deadline;
 use crate::ending::{self, LOOK};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use serde_json::{Value, json};
@@ -10,7 +11,6 @@ use std::io::{ErrorKind, IoSlice, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
-use std::time::Instant;
 
 /// The longest line that is read, in bytes.
 const LONGEST: usize = 1 << 20;
@@ -18,13 +18,15 @@ const LONGEST: usize = 1 << 20;
 /// A control channel.
 pub(crate) struct Qmp {
     stream: UnixStream,
+    /// The process at its other end.
+    pid: u32,
     unread: Vec<u8>,
 }
 
 impl Qmp {
-    /// Takes the greeting of a QEMU at the other end of `stream`. Fails when none comes.
-    pub(crate) fn greeted(stream: UnixStream, deadline: Instant) -> Result<Self, VmError> {
-        let mut qmp = Self { stream, unread: Vec::new() };
+    /// Takes the greeting of the QEMU `pid` at the other end of `stream`. Fails when none comes.
+    pub(crate) fn greeted(stream: UnixStream, pid: u32, deadline: &Deadline) -> Result<Self, VmError> {
+        let mut qmp = Self { stream, pid, unread: Vec::new() };
         let greeting = qmp.line(deadline)?;
         if greeting.get("QMP").is_none() {
             return Err(VmError::Garbled(greeting.to_string()));
@@ -39,13 +41,28 @@ impl Qmp {
         command: &'static str,
         arguments: Value,
         file: Option<BorrowedFd<'_>>,
-        deadline: Instant,
+        deadline: &Deadline,
     ) -> Result<Value, VmError> {
+        self.begin(command, &arguments, file)?;
+        self.answer(command, deadline)
+    }
+
+    /// Gives a command and waits for nothing.
+    pub(crate) fn begin(
+        &mut self,
+        command: &'static str,
+        arguments: &Value,
+        file: Option<BorrowedFd<'_>>,
+    ) -> Result<(), VmError> {
         let line = json!({ "execute": command, "arguments": arguments }).to_string() + "\n";
         self.send(line.as_bytes(), file).map_err(|error| match error {
             rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET => VmError::Closed,
             other => system("writing to QEMU's control channel")(other),
-        })?;
+        })
+    }
+
+    /// Waits for the answer to a command that was given.
+    pub(crate) fn answer(&mut self, command: &'static str, deadline: &Deadline) -> Result<Value, VmError> {
         loop {
             let mut answer = self.line(deadline)?;
             if let Some(value) = answer.get_mut("return") {
@@ -72,7 +89,7 @@ impl Qmp {
         sendmsg(&self.stream, &[IoSlice::new(line)], &mut control, SendFlags::NOSIGNAL).map(drop)
     }
 
-    fn line(&mut self, deadline: Instant) -> Result<Value, VmError> {
+    fn line(&mut self, deadline: &Deadline) -> Result<Value, VmError> {
         loop {
             if let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.unread.drain(..=end).collect();
@@ -86,16 +103,15 @@ impl Qmp {
         }
     }
 
-    fn read(&mut self, deadline: Instant) -> Result<(), VmError> {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+    fn read(&mut self, deadline: &Deadline) -> Result<(), VmError> {
+        if deadline.has_passed(self.pid) {
             return Err(VmError::Late("no answer on its control channel"));
         }
         if ending::signal().is_some() {
             return Err(VmError::EndRequested);
         }
         let failed = system("reading QEMU's control channel");
-        self.stream.set_read_timeout(Some(left.min(LOOK))).map_err(&failed)?;
+        self.stream.set_read_timeout(Some(LOOK)).map_err(&failed)?;
         let mut bytes = [0; 4096];
         match self.stream.read(&mut bytes) {
             Ok(0) => Err(VmError::Closed),
@@ -121,8 +137,8 @@ mod tests {
     fn answered(lines: &str) -> Result<Value, VmError> {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         theirs.write_all(lines.as_bytes()).unwrap();
-        let deadline = Instant::now() + Duration::from_millis(200);
-        Qmp::greeted(ours, deadline)?.command("cont", json!({}), None, deadline)
+        let deadline = Deadline::after(Duration::from_millis(200));
+        Qmp::greeted(ours, std::process::id(), &deadline)?.command("cont", json!({}), None, &deadline)
     }
 
     #[test]
@@ -145,6 +161,7 @@ mod tests {
     fn a_channel_that_is_closed_is_noticed() {
         let (ours, theirs) = UnixStream::pair().unwrap();
         drop(theirs);
-        assert!(matches!(Qmp::greeted(ours, Instant::now() + Duration::from_secs(5)), Err(VmError::Closed)));
+        let deadline = Deadline::after(Duration::from_secs(5));
+        assert!(matches!(Qmp::greeted(ours, std::process::id(), &deadline), Err(VmError::Closed)));
     }
 }

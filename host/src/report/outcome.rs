@@ -121,7 +121,7 @@ pub struct Report {
     pub restored: Vec<vm::Difference>,
     /// Captured frames in the form of the guest's FRAME lines, where they were asked for.
     pub frames: Vec<String>,
-    /// How many deliveries an emulator's image has printed; 0 elsewhere.
+    /// How many deliveries an emulator's image has printed; 0 on other machines.
     pub printed: u32,
     /// The host that saved the guest, where another command resumed it.
     pub saved_on: Option<HostFacts>,

@@ -4,7 +4,7 @@
 //! Where a stop has several actions, the events share them. Storms are left out: they need time, and an emulator, for
 //! which this selection is, has little.
 
-use super::{Action, DeliveryMode, Plan, Scenario};
+use super::{Action, DeliveryMode, Plan, Scenario, Stop};
 use crate::image::{Case, Image};
 use fred::event::EventType;
 use protocol::note::CaseFlags;
@@ -23,8 +23,17 @@ struct Kind {
     nested: bool,
 }
 
-/// Where it is stopped.
-type StopOf = (DeliveryMode, bool, String);
+/// Where it is stopped: with FRED or the IDT, with KVM_CAP_EXCEPTION_PAYLOAD or without.
+type StopOf = (DeliveryMode, bool, Met);
+
+/// A plan without its action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Met {
+    Cold,
+    None,
+    /// A stop with another number is the same stop.
+    Stop(Stop),
+}
 
 /// The places in a list of scenarios.
 type Places = Vec<usize>;
@@ -39,28 +48,34 @@ pub fn cover(images: &[Image], scenarios: &[(usize, Scenario)]) -> Vec<bool> {
 }
 
 fn one_of_each_case(scenarios: &[(usize, Scenario)]) -> impl Iterator<Item = usize> {
+    let each_case = each_case();
     let mut cases: BTreeMap<(&str, &str, DeliveryMode), usize> = BTreeMap::new();
     for (place, (_, scenario)) in scenarios.iter().enumerate() {
         let case = (scenario.image.as_str(), scenario.case.as_str(), scenario.delivery);
         let chosen = cases.entry(case).or_insert(place);
-        if scenario.payload && scenario.plan.to_string() == EACH_CASE {
+        if scenario.payload && Some(scenario.plan) == each_case {
             *chosen = place;
         }
     }
     cases.into_values()
 }
 
+fn each_case() -> Option<Plan> {
+    let (stop, action) = EACH_CASE.split_once(':')?;
+    Some(Plan::Cut(stop.parse().ok()?, action.parse().ok()?))
+}
+
 fn one_of_each_event(images: &[Image], scenarios: &[(usize, Scenario)]) -> impl Iterator<Item = usize> {
-    let mut met: BTreeMap<StopOf, BTreeMap<Kind, Places>> = BTreeMap::new();
+    let mut events: BTreeMap<StopOf, BTreeMap<Kind, Places>> = BTreeMap::new();
     let timeless = scenarios.iter().enumerate().filter(|(_, (_, scenario))| !scenario.depends_on_time());
     for (place, (image, scenario)) in timeless {
         let case = images[*image].case(&scenario.case).map(|(_, case)| case);
         if let Some(kind) = case.and_then(kind) {
-            let stop = (scenario.delivery, scenario.payload, stop_of(scenario.plan));
-            met.entry(stop).or_default().entry(kind).or_default().push(place);
+            let stop = (scenario.delivery, scenario.payload, met(scenario.plan));
+            events.entry(stop).or_default().entry(kind).or_default().push(place);
         }
     }
-    met.into_values().flat_map(move |events| of_stop(images, scenarios, &events))
+    events.into_values().flat_map(move |events| of_stop(images, scenarios, &events))
 }
 
 /// One scenario of each event that meets a stop, and one of each action that these leave out: where there are fewer
@@ -102,11 +117,11 @@ fn of_simplest_case(
     Some(chosen)
 }
 
-/// A stop with another number is the same stop.
-fn stop_of(plan: Plan) -> String {
+fn met(plan: Plan) -> Met {
     match plan {
-        Plan::Cut(stop, _) => stop.asked().to_string(),
-        Plan::Cold | Plan::None => plan.to_string(),
+        Plan::Cut(stop, _) => Met::Stop(stop.asked()),
+        Plan::Cold => Met::Cold,
+        Plan::None => Met::None,
     }
 }
 
@@ -164,7 +179,7 @@ mod tests {
                     let (_, case) = images[*image].case(&scenario.case).unwrap();
                     !scenario.depends_on_time() && kind(case) == Some(wanted) && (**chosen || !only_chosen)
                 });
-                of_event.map(|((_, s), _)| (s.delivery, s.payload, stop_of(s.plan))).collect()
+                of_event.map(|((_, s), _)| (s.delivery, s.payload, super::met(s.plan))).collect()
             };
             assert!(met(false).len() > 8, "{event}: {:?}", met(false));
             assert_eq!(met(true), met(false), "{event}");

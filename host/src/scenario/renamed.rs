@@ -25,6 +25,8 @@ const RENAMED: &[Renamed] = renamed! {
         "blocked-behind-ud" => "blocked-after-ud",
         "interrupt-behind-sti" => "interrupt-after-sti",
         "interrupt-behind-pf" => "interrupt-after-pf";
+    "window":
+        "interrupt-behind-fault" => "interrupt-after-fault";
 };
 
 /// What is wrong with `text`, an id or a filter, if it names a case by its earlier name: of the case's image, or

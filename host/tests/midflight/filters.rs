@@ -61,6 +61,8 @@ fn an_earlier_name_of_a_case_is_refused_with_the_one_of_now() {
         let sentence = "the case `nmi/behind-pf` is now called `nmi/after-pf`";
         ran.refused(sentence);
     }
+    let sentence = "the case `window/interrupt-behind-fault` is now called `window/interrupt-after-fault`";
+    midflight(&["list", "window/interrupt-behind-fault:idt:cold"]).refused(sentence);
 }
 
 #[test]

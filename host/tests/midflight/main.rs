@@ -54,6 +54,7 @@ mod save_kill;
 mod save_resume;
 mod selected;
 mod storm;
+mod terminal;
 mod this_host;
 mod trace;
 mod version;

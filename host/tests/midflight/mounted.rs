@@ -1,6 +1,6 @@
 //! Hosts on which a file system that everything depends on is not mounted.
 
-use crate::binary::{Ran, embedded, run};
+use crate::binary::{Ran, embedded, file, run};
 use crate::this_host;
 use std::process::Command;
 
@@ -8,17 +8,23 @@ const COLD: [&str; 2] = ["run", "pf/read-unmapped:idt:*"];
 
 /// Runs midflight where an empty file system hides what is at `at`; `None` where that cannot be arranged.
 fn without(at: &str, arguments: &[&str]) -> Option<Ran> {
-    let script = "mount -t tmpfs none \"$0\" || exit 77; exec \"$@\"";
+    mounted("mount -t tmpfs none \"$0\"", at, &[], arguments)
+}
+
+/// Runs midflight with these variables, as root, after the command `mount` has mounted `what`, its `$0`, for
+/// midflight alone; `None` where that cannot be arranged.
+fn mounted(mount: &str, what: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Option<Ran> {
+    let script = format!("{mount} || exit 77; exec \"$@\"");
     let root = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) == 0;
     let namespace = if root { "-m" } else { "-rm" };
-    let shell = [namespace, "sh", "-c", script, at, env!("CARGO_BIN_EXE_midflight")];
+    let shell = [namespace, "sh", "-c", &script, what, env!("CARGO_BIN_EXE_midflight")];
     if Command::new("unshare").arg("--version").output().is_err() {
         eprintln!("skipped, nothing tested: there is no unshare here");
         return None;
     }
-    let ran = run(Command::new("unshare").args(shell).args(arguments));
+    let ran = run(Command::new("unshare").args(shell).args(arguments).envs(variables.iter().copied()));
     if ran.code == 77 || ran.stderr.starts_with("unshare: ") {
-        eprintln!("skipped, nothing tested: {at} cannot be hidden here: {}", ran.stderr);
+        eprintln!("skipped, nothing tested: nothing can be mounted here: {}", ran.stderr);
         return None;
     }
     Some(ran)
@@ -77,4 +83,21 @@ fn a_log_of_the_kernel_that_nobody_named_and_nobody_can_read_is_said_and_no_fail
     assert_eq!(summary["kernel_warnings"], serde_json::Value::Array(Vec::new()));
     let ran = without("/dev", &[&arguments[..], &["--format", "junit"]].concat()).unwrap();
     assert!(ran.stdout.contains("<skipped"), "{ran:?}");
+}
+
+#[test]
+fn root_marks_scenarios_on_kvm_in_the_kernel_s_log_by_itself_in_a_ci_and_nowhere_else() {
+    let (Some(_), Some(_)) = (embedded("pf"), this_host::kvm()) else { return };
+    let mark = "<6>midflight: pf/read-unmapped:idt:cold\n";
+    for (ci, machine, expected) in
+        [("true", "kvm", mark), ("1", "kvm", mark), ("false", "kvm", ""), ("true", "model", "")]
+    {
+        // It takes the place of the kernel's log.
+        let log = file(&format!("kmsg-{ci}-{machine}"), b"");
+        let watched = file("kmsg-watched", b"");
+        let run = ["run", "pf/read-unmapped:idt:cold", "--machine", machine, "--kernel-log", &watched];
+        let Some(ran) = mounted("mount --bind \"$0\" /dev/kmsg", &log, &[("CI", ci)], &run) else { return };
+        assert_ne!(ran.code, 2, "{ran:?}");
+        assert_eq!(std::fs::read_to_string(&log).unwrap(), expected, "CI={ci} on {machine}");
+    }
 }

@@ -58,6 +58,10 @@ fn a_failing_cell_opens_what_was_expected_and_what_came() {
     ] {
         assert!(text.as_str().unwrap().contains(part), "{part}: {text}");
     }
+    let legend = browser.value("document.getElementById('legend').textContent");
+    for part in ["✓ pass", "≈ known", "✗ fail", "A cell shows the worst"] {
+        assert!(legend.as_str().unwrap().contains(part), "{part}: {legend}");
+    }
     browser.picture("wide-light-detail");
     browser.key("Escape");
     assert_eq!(browser.value("document.getElementById('detail').open"), false);

@@ -96,3 +96,20 @@ fn a_run_that_cannot_start_is_red() {
         2
     );
 }
+
+/// Otherwise the job ends first, and what it uploads lacks the summaries and the page.
+#[test]
+fn the_jobs_that_use_it_wait_longer_than_it_runs() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let read = |name: &str| std::fs::read_to_string(root.join(name)).unwrap();
+    let script = read("scripts/run-in-ci");
+    let (_, rest) = script.split_once("${RUN_SECONDS:-").unwrap();
+    let seconds: u64 = rest.split_once('}').unwrap().0.parse().unwrap();
+    for workflow in ["ci.yml", "fred.yml"] {
+        let text = read(&format!(".github/workflows/{workflow}"));
+        let (job, _) = text.split_once("./run-in-ci ").unwrap();
+        let (_, limit) = job.rsplit_once("timeout-minutes: ").unwrap();
+        let minutes: u64 = limit.lines().next().unwrap().parse().unwrap();
+        assert!(minutes * 60 >= seconds + 300, "{workflow}: {minutes} min for {seconds} s");
+    }
+}

@@ -9,7 +9,7 @@ fn kernel() -> Option<[String; 2]> {
     let from_environment = ["MIDFLIGHT_TEST_KERNEL", "MIDFLIGHT_TEST_MODULES"].map(std::env::var);
     let fetched = Path::new(MIDFLIGHT)
         .ancestors()
-        .map(|directory| directory.join("midflight/linux-image-cloud-amd64"))
+        .map(|directory| directory.join("on-kernel/linux-image-cloud-amd64"))
         .find(|directory| directory.join("kernel").exists());
     let found = match (from_environment, fetched) {
         ([Ok(kernel), Ok(modules)], _) => Some([kernel, modules]),

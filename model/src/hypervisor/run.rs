@@ -153,7 +153,7 @@ impl Vm {
                 }
                 return self.second_stage_violation(gpa, write, in_delivery);
             }
-            // Without a LAPIC of KVM's the MP state stays runnable, and the next entry goes on behind HLT
+            // Without a LAPIC of KVM's the MP state stays runnable, and the next entry continues after HLT
             // (__kvm_emulate_halt).
             ExitReason::Halt => {
                 self.processor.halted = false;
@@ -181,7 +181,7 @@ impl Vm {
         if skipped {
             self.processor.skip_instruction(event.length);
         }
-        self.queue_behind_injected(QueuedException {
+        self.queue_after_injected(QueuedException {
             event_type: event.event_type,
             nested: event.nested,
             length: if skipped { 0 } else { event.length },
@@ -191,7 +191,7 @@ impl Vm {
 
     /// Combines the exception in the queue with one that was met in its delivery:
     /// `kvm_multiple_exception`.
-    fn queue_behind_injected(&mut self, met: QueuedException) -> Option<Exit> {
+    fn queue_after_injected(&mut self, met: QueuedException) -> Option<Exit> {
         let escalation = self.queue.exception.map(|first| escalate(&first.event(), &met.event()));
         self.queue.exception = match escalation {
             None | Some(Escalation::Nested) => Some(met),

@@ -151,7 +151,7 @@ mod both_meanwhile {
             Event {
                 rflags: RFLAGS | RF | IF,
                 event_data: UNMAPPED,
-                // It returns behind the MOV, with IF as it was.
+                // It returns to the instruction after the MOV, with IF as it was.
                 handler: Some(|frame| {
                     frame.rip += 3;
                     frame.rflags &= !RF;

@@ -176,7 +176,7 @@ mod int1_step {
     };
 }
 
-/// UD2 in ring 3, whose handler returns behind it: the event at which a host stops the guest.
+/// UD2 in ring 3, whose handler returns after it: the event at which a host stops the guest.
 const SKIPPED: Event = Event {
     vector: 6,
     rip: Rip::Act,

@@ -132,7 +132,7 @@ mod fault_skipped {
     }
     pub(super) const CASE: Case = Case {
         name: "fault-skipped",
-        rule: "#UD with TF set, whose handler returns behind it: the next single step is the next instruction's.",
+        rule: "#UD with TF set, whose handler returns after it: the next single step is the next instruction's.",
         prepare: || route(6, 1, IST_FRAME),
         act: ACT,
         events: &[

@@ -1,4 +1,4 @@
-//! When an interrupt that waits may come: behind STI's shadow, and behind what happens in it.
+//! When an interrupt that waits may come: after STI's shadow, and after what happens in it.
 //!
 //! Rule: STI holds back interrupts until the next instruction has completed, and CLI there holds them back further. When
 //! that instruction faults, its event comes with bit 16 of the SS slot, and the interrupt does not come in the handler,
@@ -21,7 +21,7 @@ guest::image! {
     name: "window",
     rule: "An interrupt that waits comes when IF is 1 and the shadow of STI is over.",
     spec: "SDM vol. 2 STI, ERETS; vol. 3 ch. 8 FRED stack frame",
-    cases: [interrupt_behind_fault::CASE, sti_cli::CASE, returned_into::CASE],
+    cases: [interrupt_after_fault::CASE, sti_cli::CASE, returned_into::CASE],
 }
 
 /// External interrupt 31, on the stack of other events.
@@ -36,17 +36,17 @@ const INTERRUPT: Event = Event {
     ..Event::NEW
 };
 
-mod interrupt_behind_fault {
+mod interrupt_after_fault {
     use super::*;
     act! {
-        name: "window.interrupt-behind-fault",
+        name: "window.interrupt-after-fault",
         set: ["movabs rdi, 0x8000001A58"],
         armed: ["sti"],
         act: ["mov rbx, [rdi]"],
         then: ["sti", "nop"],
     }
     pub(super) const CASE: Case = Case {
-        name: "interrupt-behind-fault",
+        name: "interrupt-after-fault",
         rule: "An interrupt waits while #PF comes in STI's shadow: #PF with bit 16, then the interrupt without it.",
         needs: Needs::INTERRUPT,
         flags: CaseFlags::INTERRUPT_AT_ARMED,
@@ -98,7 +98,7 @@ mod sti_cli {
 mod returned_into {
     use super::*;
     act! { name: "window.returned-into", set: [], armed: ["sti"], act: ["ud2"], then: ["nop"], }
-    /// #UD, whose handler returns behind it with RF clear.
+    /// #UD, whose handler returns to the next instruction with RF clear.
     const SKIPPED: Event = Event {
         rflags: RFLAGS | RF | IF,
         ss: ss_slot(HARDWARE_EXCEPTION, 6) | SS_STI,

@@ -29,6 +29,9 @@ pub(crate) struct OnKernelArgs {
     /// Which Bochs.
     #[command(flatten)]
     pub(crate) bochs: BochsArgs,
+    /// Only try whether a KVM can run in the emulator, and print which one it is
+    #[arg(long, conflicts_with_all = ["kernel", "all", "arguments"])]
+    pub(crate) try_emulator: bool,
     /// Time limit for the whole run, in seconds
     #[arg(long, value_name = "S", default_value = "600", value_parser = seconds)]
     pub(crate) timeout: Duration,

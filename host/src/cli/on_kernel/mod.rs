@@ -6,10 +6,10 @@ mod parts;
 use super::args::{Cli, Command, OnKernelArgs};
 use super::run::{self, Meant};
 use super::{CliError, Given};
-use crate::on_kernel::{KernelUnderTest, Prepared};
+use crate::on_kernel::{KernelUnderTest, OnKernelError, Prepared};
 use clap::Parser;
 use std::ffi::OsString;
-use std::io::{stderr, stdout};
+use std::io::{Write, stderr, stdout};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +20,10 @@ pub(super) fn on_kernel(args: &OnKernelArgs, files: &[PathBuf], given: &Given) -
              midflight on-kernel --file FILE -- run --image FILE"
                 .to_owned(),
         ));
+    }
+    if args.try_emulator {
+        writeln!(stdout(), "{}", args.emulator()?.found()?).map_err(OnKernelError::Output)?;
+        return Ok(0);
     }
     let (kernel, modules) = match &args.kernel {
         Some(kernel) => (kernel.clone(), args.modules.clone()),

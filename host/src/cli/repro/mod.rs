@@ -1,4 +1,4 @@
-//! `midflight repro`: a directory with all that is needed to repeat one scenario elsewhere.
+//! `midflight repro`: a directory with all that is needed to repeat one scenario on another machine.
 
 mod part;
 mod script;

@@ -10,6 +10,7 @@ use crate::ending;
 use crate::engine::emulator::Boot;
 use crate::engine::plan::met_needs;
 use crate::engine::pool::{Event, Watched};
+use crate::engine::qemu::probe::StormProbe;
 use crate::engine::{Job, RunOptions, asker, emulator, pool, qemu};
 use crate::image::Image;
 use crate::machines::emulator::Emulator;
@@ -113,7 +114,10 @@ impl MachineRuns<'_> {
     ) -> Result<(), CliError> {
         let name = description.quirks().name;
         self.printer.how.facts.add_emulator(&qemu.version);
-        let able = self.able(name, scenarios, |image, scenario| qemu::plan::lacks(qemu, image, scenario))?;
+        let storms = StormProbe::new(qemu, self.images, &self.options);
+        let able = self.able(name, scenarios, |image, scenario| {
+            qemu::plan::lacks(qemu, image, scenario).or_else(|| storms.lacks(image, scenario))
+        })?;
         self.in_boots(name, &able, |boot, options| qemu::run(qemu, name, boot, options))
     }
 

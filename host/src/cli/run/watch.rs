@@ -62,9 +62,12 @@ impl Watching {
         let slow = running.values_mut().filter(|one| !one.told && one.since.elapsed() >= SLOW);
         slow.map(|one| {
             one.told = true;
-            let seen = one.seen.as_deref().unwrap_or("nowhere yet");
             let (id, seconds) = (&one.scenario, one.since.elapsed().as_secs());
-            format!("{id} has been running for {seconds} s; its guest was last seen {seen}")
+            let seen = match &one.seen {
+                Some(place) => format!("was last seen {place}"),
+                None => "has not stopped anywhere yet".to_owned(),
+            };
+            format!("{id} has been running for {seconds} s; its guest {seen}")
         })
         .collect()
     }

@@ -3,6 +3,7 @@
 use super::guests::{Guests, arm, expect};
 use super::synthesis;
 use super::trouble::Trouble;
+use crate::deadline::Deadline;
 use crate::engine::RunOptions;
 use crate::engine::runner::conclude;
 use crate::engine::verdict;
@@ -13,7 +14,7 @@ use crate::qemu::in_flight::{InFlight, saves_error_code};
 use crate::qemu::saved::Saved;
 use crate::qemu::vm::QemuVm;
 use crate::report::{AtCut, Finding, Outcome, Report};
-use crate::scenario::{Action, Place, Plan, Scenario};
+use crate::scenario::{Action, Migration, Place, Plan, Scenario};
 use crate::stops::{Proof, Stop};
 use protocol::disturbance::Disturbance;
 use protocol::doorbell::Doorbell;
@@ -31,7 +32,7 @@ pub(super) fn run(guests: &mut Guests<'_>, name: &str, scenario: &Scenario, opti
         let why = format!("image {} has no case {}", guests.image.name, scenario.case);
         return report.concluded(Outcome::Error, Finding::program(why));
     };
-    let deadline = start + options.timeout;
+    let deadline = Deadline::after(options.timeout);
     let mut attempt = Attempt { guests, case, index, scenario, options, report: &mut report, deadline };
     match attempt.run() {
         Ok(()) => {}
@@ -44,40 +45,42 @@ pub(super) fn run(guests: &mut Guests<'_>, name: &str, scenario: &Scenario, opti
     conclude(report, start)
 }
 
-struct Attempt<'r, 'g> {
-    guests: &'r mut Guests<'g>,
-    case: &'r Case,
-    index: u16,
-    scenario: &'r Scenario,
-    options: &'r RunOptions,
+/// A scenario that runs.
+pub(super) struct Attempt<'r, 'g> {
+    pub(super) guests: &'r mut Guests<'g>,
+    pub(super) case: &'r Case,
+    pub(super) index: u16,
+    pub(super) scenario: &'r Scenario,
+    pub(super) options: &'r RunOptions,
     /// What is known of it so far.
-    report: &'r mut Report,
-    deadline: Instant,
+    pub(super) report: &'r mut Report,
+    pub(super) deadline: Deadline,
 }
 
 impl Attempt<'_, '_> {
     fn run(&mut self) -> Result<(), Trouble> {
         match self.scenario.plan {
             Plan::Cold => {
-                let vm = self.guests.take(self.deadline)?;
+                let vm = self.guests.take(&self.deadline)?;
                 let vm = self.run_case(vm)?;
                 self.keep(vm);
                 Ok(())
             }
             Plan::None => {
-                let saved = self.guests.saved_at_ready(self.deadline)?;
-                let mut vm = self.guests.load(Side::Destination, &saved, self.deadline)?;
-                vm.run(self.deadline)?;
+                let saved = self.guests.saved_at_ready(&self.deadline)?;
+                let mut vm = self.guests.load(Side::Destination, &saved, &self.deadline)?;
+                vm.run(&self.deadline)?;
                 self.run_case(vm).map(drop)
             }
             Plan::Cut(Stop::Cancel(_), action) => self.cancel(action),
+            Plan::Cut(Stop::Storm(storm), action) => self.storm(storm.0, action),
             Plan::Cut(Stop::Evict(place), _) => self.evict(place.0),
             Plan::Cut(stop, _) => Err(Trouble::lacks(format!("QEMU does not offer {stop}"))),
         }
     }
 
     /// A guest that waits at `Done` serves the next case; one that has ended does not.
-    fn keep(&mut self, vm: Option<QemuVm>) {
+    pub(super) fn keep(&mut self, vm: Option<QemuVm>) {
         if let Some(vm) = vm {
             self.guests.back(vm);
         }
@@ -85,7 +88,7 @@ impl Attempt<'_, '_> {
 
     /// A guest that waits at `Ready` or `Done` runs the case; it waits at its `Done` then, or has ended.
     fn run_case(&mut self, mut vm: QemuVm) -> Result<Option<QemuVm>, Trouble> {
-        match arm(&mut vm, self.index, self.deadline) {
+        match arm(&mut vm, self.index, &self.deadline) {
             Ok(Doorbell::Armed(index)) if index == self.index => self.run_to_done(vm),
             Ok(Doorbell::Done(index)) if index == self.index => {
                 let mailbox = vm.read_mailbox()?;
@@ -104,8 +107,8 @@ impl Attempt<'_, '_> {
     }
 
     /// A guest that runs, to the end of its case.
-    fn wait_for_done(&mut self, mut vm: QemuVm) -> Result<Option<QemuVm>, Trouble> {
-        match vm.next_doorbell(self.deadline) {
+    pub(super) fn wait_for_done(&mut self, mut vm: QemuVm) -> Result<Option<QemuVm>, Trouble> {
+        match vm.next_doorbell(&self.deadline) {
             Ok(doorbell) => {
                 expect(doorbell, Doorbell::Done(self.index))?;
                 let mailbox = vm.read_mailbox()?;
@@ -153,7 +156,7 @@ impl Attempt<'_, '_> {
         let Some(event) = self.case.cancel else {
             return Err(Trouble::lacks("the case does not say how its event is synthesised"));
         };
-        let mut saved = self.guests.saved_at_armed(self.index, self.deadline)?;
+        let mut saved = self.guests.saved_at_armed(self.index, &self.deadline)?;
         if action.migrate.is_none() && event.error_code.unwrap_or(0) != 0 && !saves_error_code(&saved) {
             return Err(Trouble::lacks(
                 "cancel is not offered: QEMU saves no error code, so that the host cannot put this event in flight",
@@ -162,27 +165,40 @@ impl Attempt<'_, '_> {
         synthesis::queue(&mut saved, &event)?;
         let put = (InFlight::of(&saved)?, saved.get("env.eip", 0));
         let disturbances = if action.disturb { synthesis::disturb(&mut saved)? } else { Vec::new() };
-        let mut vm = self.guests.load(Side::Source, &saved, self.deadline)?;
-        for _ in 0..=action.again {
-            let seen = vm.save(self.deadline)?;
+        let mut vm = self.guests.load(Side::Source, &saved, &self.deadline)?;
+        for round in 0..=action.again {
+            if action.migrate == Some(Migration::Process) {
+                vm = self.sent(vm, round, &saved)?;
+            }
+            let seen = vm.save(&self.deadline)?;
             self.record(Proof::Synthetic, &seen)?;
             let found = (InFlight::of(&seen)?, seen.get("env.eip", 0));
             if found != put {
                 let queue = found.0.queue();
                 return Err(Trouble::Found(Outcome::Fail, Finding::EventGone { queue }));
             }
-            if action.migrate.is_some() {
-                vm = self.guests.load(Side::Destination, &seen, self.deadline)?;
+            if action.migrate == Some(Migration::Here) {
+                vm = self.guests.load(Side::Destination, &seen, &self.deadline)?;
             }
+            saved = seen;
         }
         note(&vm, &disturbances)?;
         // It was at its doorbell when it was saved, and is at its event now.
         vm.release()?;
-        vm.run(self.deadline)?;
+        vm.run(&self.deadline)?;
         self.wait_for_done(vm).map(drop)
     }
 
-    fn record(&mut self, proof: Proof, seen: &Saved) -> Result<(), Trouble> {
+    /// The guest in another QEMU, to which its QEMU has sent it. One that was saved is not sent: it is loaded before.
+    fn sent(&mut self, vm: QemuVm, round: u8, saved: &Saved) -> Result<QemuVm, Trouble> {
+        let mut source = match round {
+            0 => vm,
+            _ => self.guests.load(Side::Source, saved, &self.deadline)?,
+        };
+        Ok(self.guests.send(&mut source, &self.deadline)?)
+    }
+
+    pub(super) fn record(&mut self, proof: Proof, seen: &Saved) -> Result<(), Trouble> {
         let at = self.guests.image.describe_address(seen.get("env.eip", 0).unwrap_or(0));
         self.report.queue = Some(AtCut { queue: Some(InFlight::of(seen)?.queue()), at });
         self.report.cut = Some(proof);
@@ -192,8 +208,8 @@ impl Attempt<'_, '_> {
 
     /// A page is taken away while the guest is stopped at `Armed`.
     fn evict(&mut self, place: Place) -> Result<(), Trouble> {
-        let mut vm = self.guests.take(self.deadline)?;
-        match arm(&mut vm, self.index, self.deadline)? {
+        let mut vm = self.guests.take(&self.deadline)?;
+        match arm(&mut vm, self.index, &self.deadline)? {
             Doorbell::Armed(index) if index == self.index => {}
             Doorbell::Done(index) if index == self.index => {
                 return Err(Trouble::NotArmed(vm.read_mailbox()?));
@@ -201,8 +217,8 @@ impl Attempt<'_, '_> {
             other => return Err(Trouble::OutOfTurn(other)),
         }
         let page = self.guests.image.pages.at(place);
-        vm.stop(self.deadline)?;
-        let rip = vm.rip(self.deadline).unwrap_or(0);
+        vm.stop(&self.deadline)?;
+        let rip = vm.registers(&self.deadline).map_or(0, |registers| registers.rip);
         let unknown =
             |error: std::io::Error| Trouble::lacks(format!("QEMU's mapping cannot be looked at: {error}"));
         vm.memory
@@ -211,7 +227,7 @@ impl Attempt<'_, '_> {
         if vm.is_mapped(page).map_err(unknown)? {
             return Err(Trouble::lacks("the page cannot be taken out of QEMU's mapping"));
         }
-        vm.run(self.deadline)?;
+        vm.run(&self.deadline)?;
         let Some(vm) = self.run_to_done(vm)? else { return Ok(()) };
         if vm.is_mapped(page).map_err(unknown)? {
             let at = self.guests.image.describe_address(rip);

@@ -1,6 +1,7 @@
 //! The guest that was booted, which waits at a doorbell, and those that were loaded from what QEMU saved.
 
 use super::trouble::Trouble;
+use crate::deadline::Deadline;
 use crate::image::{DeliveryMode, Image};
 use crate::machines::qemu::{Side, TriedQemu};
 use crate::qemu::error::VmError;
@@ -9,7 +10,6 @@ use crate::qemu::vm::QemuVm;
 use protocol::doorbell::Doorbell;
 use protocol::mailbox::Mailbox;
 use std::mem::offset_of;
-use std::time::Instant;
 
 /// The guests of an image under one delivery.
 pub(super) struct Guests<'a> {
@@ -45,10 +45,11 @@ impl<'a> Guests<'a> {
         }
     }
 
-    /// Takes the guest that was booted, or boots one. Whoever takes it gives it [`back`](Self::back) when it waits
-    /// at a `Done`.
-    pub(super) fn take(&mut self, deadline: Instant) -> Result<QemuVm, Trouble> {
-        if let Some(booted) = self.booted.take() {
+    /// Takes the guest that was booted, which runs, or boots one. Whoever takes it gives it [`back`](Self::back) when
+    /// it waits at a `Done`.
+    pub(super) fn take(&mut self, deadline: &Deadline) -> Result<QemuVm, Trouble> {
+        if let Some(mut booted) = self.booted.take() {
+            booted.run(deadline)?;
             return Ok(booted);
         }
         if let Some(error) = &self.not_booted {
@@ -62,7 +63,7 @@ impl<'a> Guests<'a> {
     }
 
     /// Boots a guest up to its first doorbell.
-    fn boot(&self, deadline: Instant) -> Result<(QemuVm, Doorbell), VmError> {
+    fn boot(&self, deadline: &Deadline) -> Result<(QemuVm, Doorbell), VmError> {
         let mut vm = self.qemu.boot_held(self.image, self.delivery, deadline)?;
         vm.introduce_host()?;
         vm.run(deadline)?;
@@ -76,7 +77,7 @@ impl<'a> Guests<'a> {
     }
 
     /// What QEMU saves of a guest at `Ready`.
-    pub(super) fn saved_at_ready(&mut self, deadline: Instant) -> Result<Saved, Trouble> {
+    pub(super) fn saved_at_ready(&mut self, deadline: &Deadline) -> Result<Saved, Trouble> {
         if let Some(saved) = &self.ready {
             return Ok(saved.clone());
         }
@@ -90,7 +91,7 @@ impl<'a> Guests<'a> {
 
     /// What QEMU saves of a guest at the `Armed` of a case. Fails with [`Trouble::NotArmed`] where the case has
     /// nothing to judge.
-    pub(super) fn saved_at_armed(&mut self, index: u16, deadline: Instant) -> Result<Saved, Trouble> {
+    pub(super) fn saved_at_armed(&mut self, index: u16, deadline: &Deadline) -> Result<Saved, Trouble> {
         if let Some((_, saved)) = self.armed.as_ref().filter(|(of, _)| *of == index) {
             return Ok(saved.clone());
         }
@@ -112,8 +113,12 @@ impl<'a> Guests<'a> {
         Ok(saved)
     }
 
-    /// A guest that was saved, paused in another QEMU.
-    pub(super) fn load(&self, side: Side, saved: &Saved, deadline: Instant) -> Result<QemuVm, VmError> {
+    /// A guest that was saved, paused in another QEMU. The one that was booted is paused too: it does not keep a
+    /// processor of the host busy while others need it.
+    pub(super) fn load(&mut self, side: Side, saved: &Saved, deadline: &Deadline) -> Result<QemuVm, VmError> {
+        if self.booted.as_mut().is_some_and(|booted| booted.stop(deadline).is_err()) {
+            self.booted = None;
+        }
         let mut vm = self.qemu.incoming(side, self.image, self.delivery, deadline)?;
         #[cfg(test)]
         let saved = &{
@@ -126,10 +131,17 @@ impl<'a> Guests<'a> {
         vm.load(saved, deadline)?;
         Ok(vm)
     }
+
+    /// The guest of `source` in a QEMU to which it has migrated, paused there.
+    pub(super) fn send(&self, source: &mut QemuVm, deadline: &Deadline) -> Result<QemuVm, VmError> {
+        let mut destination = self.qemu.incoming(Side::Destination, self.image, self.delivery, deadline)?;
+        source.migrate_to(&mut destination, deadline)?;
+        Ok(destination)
+    }
 }
 
 /// Has a guest that waits at `Ready` or `Done` begin a case; the doorbell that comes next.
-pub(super) fn arm(vm: &mut QemuVm, index: u16, deadline: Instant) -> Result<Doorbell, VmError> {
+pub(super) fn arm(vm: &mut QemuVm, index: u16, deadline: &Deadline) -> Result<Doorbell, VmError> {
     vm.write(offset_of!(Mailbox, disturbance_count), &[0; 4])?;
     vm.write(offset_of!(Mailbox, case), &u32::from(index).to_le_bytes())?;
     vm.release()?;
@@ -137,7 +149,7 @@ pub(super) fn arm(vm: &mut QemuVm, index: u16, deadline: Instant) -> Result<Door
 }
 
 /// Saves a guest that waits at a doorbell; it waits there still.
-fn save_and_run(vm: &mut QemuVm, deadline: Instant) -> Result<Saved, VmError> {
+fn save_and_run(vm: &mut QemuVm, deadline: &Deadline) -> Result<Saved, VmError> {
     vm.stop(deadline)?;
     let saved = vm.save(deadline)?;
     vm.run(deadline)?;

@@ -2,19 +2,23 @@
 //!
 //! A guest is booted once and waits at its doorbells. `cold` runs there; `none` continues from what QEMU saved at
 //! `Ready`; `cancel` from what it saved at `Armed`, with the case's event put in flight; `evict` takes a page away at
-//! `Armed`. Every migration is QEMU's own, from one process to another.
+//! `Armed`; `storm` stops the processor at random times. Every migration is QEMU's own, from one process to another.
 //!
 //! | module | holds |
 //! |---|---|
 //! | `plan` | which scenarios a QEMU can run, and why not |
 //! | `guests` | the guest that was booted, and those that were loaded |
+//! | `probe` | whether a stop can meet an event in flight |
 //! | `attempt` | one scenario |
+//! | `storm` | one with a storm |
 //! | `synthesis` | the event that is put in flight, and registers that disagree with it |
 //! | `trouble` | what it means that a guest has no verdict |
 
 mod attempt;
 mod guests;
 pub(crate) mod plan;
+pub(crate) mod probe;
+mod storm;
 mod synthesis;
 mod trouble;
 

@@ -3,9 +3,8 @@
 use crate::image::Image;
 use crate::machines::emulator::Emulator;
 use crate::machines::qemu::{Accelerator, TriedQemu};
-use crate::scenario::{Migration, Plan, Scenario};
+use crate::scenario::{Plan, Scenario};
 use crate::stops::Stop;
-use protocol::need::Needs;
 use protocol::note::CaseFlags;
 
 /// Whether a scenario is for QEMU at all: what it leaves out, QEMU has no way to do, or does in another scenario.
@@ -14,9 +13,7 @@ pub(crate) fn takes(scenario: &Scenario) -> bool {
     scenario.payload
         && match scenario.plan {
             Plan::Cold | Plan::None => true,
-            // Its destination always is another process.
-            Plan::Cut(Stop::Cancel(_), action) => action.migrate != Some(Migration::Process),
-            Plan::Cut(Stop::Evict(_), _) => true,
+            Plan::Cut(Stop::Cancel(_) | Stop::Evict(_) | Stop::Storm(_), _) => true,
             Plan::Cut(
                 Stop::Block(_)
                 | Stop::Private(_)
@@ -26,7 +23,6 @@ pub(crate) fn takes(scenario: &Scenario) -> bool {
                 | Stop::Ring(_)
                 | Stop::Abandon(_)
                 | Stop::Io(_)
-                | Stop::Storm(_)
                 | Stop::Access(_)
                 | Stop::Return(_),
                 _,
@@ -44,9 +40,6 @@ pub(crate) fn lacks(qemu: &TriedQemu, image: &Image, scenario: &Scenario) -> Opt
         let why = "needs nmi, interrupt: QEMU injects them through the local APIC, whose LINT1 the guest leaves masked";
         return Some(why.to_owned());
     }
-    if case.needs.contains(Needs::HOST) {
-        return Some("needs host: where the processor is wrong the case waits for ever".to_owned());
-    }
     let tcg = qemu.accelerator == Accelerator::Tcg;
     let lacks = |words: &str| tcg.then(|| words.to_owned());
     match scenario.plan {
@@ -54,6 +47,9 @@ pub(crate) fn lacks(qemu: &TriedQemu, image: &Image, scenario: &Scenario) -> Opt
         Plan::Cut(Stop::Cancel(_), _) => lacks(
             "cancel is not offered: TCG delivers an exception in one step, never saves one in flight and takes none \
              from a saved guest",
+        ),
+        Plan::Cut(Stop::Storm(_), _) => lacks(
+            "storm is not offered: TCG delivers an exception in one step, under the lock for which a stop waits",
         ),
         Plan::Cut(stop, _) => {
             let why = "TCG takes no notice of a page that the kernel maps again";

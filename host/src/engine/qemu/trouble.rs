@@ -1,5 +1,6 @@
 //! What it means that a guest in QEMU has no verdict.
 
+use crate::deadline::Deadline;
 use crate::image::Image;
 use crate::machines::transcript::exit_of;
 use crate::qemu::error::VmError;
@@ -10,7 +11,7 @@ use protocol::doorbell::Doorbell;
 use protocol::exit::ImageExit;
 use protocol::mailbox::Mailbox;
 use protocol::text;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use vm::{Exit, explain};
 
 /// Why a scenario has no verdict from its guest.
@@ -60,15 +61,30 @@ impl Trouble {
             Self::NotArmed(_) => (Outcome::Fail, Finding::NeverArmed),
             Self::Vm(error) => of_error(error, None, timeout),
             Self::In(mut vm, error) => {
-                let late = matches!(error, VmError::Late(_));
-                let rip = late.then(|| vm.rip(Instant::now() + ANSWER)).flatten();
+                let rip = where_it_is(&mut vm, &error);
                 let (outcome, mut finding) = of_error(error, vm.read_mailbox().ok().as_deref(), timeout);
-                if let Finding::Deadline { at, .. } = &mut finding {
+                if let Finding::Deadline { at, .. } | Finding::Exit { at, .. } = &mut finding {
                     *at = rip.map(|rip| image.describe_address(rip));
                 }
                 (outcome, finding)
             }
         }
+    }
+}
+
+/// Where a guest is that its QEMU still has, where that says something of the error.
+fn where_it_is(vm: &mut QemuVm, error: &VmError) -> Option<u64> {
+    match error {
+        VmError::Late(_) => vm.registers(&Deadline::after(ANSWER)).map(|registers| registers.rip),
+        VmError::Halted { rip } => Some(*rip),
+        VmError::Ended { .. }
+        | VmError::Stopped { .. }
+        | VmError::Refused { .. }
+        | VmError::Closed
+        | VmError::Garbled(_)
+        | VmError::Saved(_)
+        | VmError::System { .. }
+        | VmError::EndRequested => None,
     }
 }
 
@@ -93,6 +109,10 @@ fn of_error(error: VmError, mailbox: Option<&Mailbox>, timeout: Duration) -> (Ou
             Some(exit) => (explain::blame(&exit).into(), Finding::Exit { exit, at: None, entered: None }),
             None => (Outcome::Fail, Finding::Machine { words }),
         },
+        VmError::Halted { .. } => {
+            let exit = Exit::Halt;
+            (explain::blame(&exit).into(), Finding::Exit { exit, at: None, entered: None })
+        }
         VmError::Refused { command: "migrate" | "migrate-incoming", .. } => {
             (Outcome::Fail, Finding::Machine { words })
         }
@@ -151,6 +171,12 @@ mod tests {
         ] {
             assert_eq!(outcome(error.clone()).0, Outcome::Fail, "{error}");
         }
+    }
+
+    #[test]
+    fn a_guest_that_nothing_wakes_is_a_failure_with_the_exit_of_kvm() {
+        let found = Finding::Exit { exit: Exit::Halt, at: None, entered: None };
+        assert_eq!(outcome(VmError::Halted { rip: 0x10_0000 }), (Outcome::Fail, found));
     }
 
     #[test]

@@ -80,6 +80,10 @@ impl TriedBochs {
         self.offers & probe::FRED != 0
     }
 
+    pub(crate) fn has_vmx(&self) -> bool {
+        self.offers & probe::VMX != 0
+    }
+
     /// Whether it has a CPU model of this name.
     pub(crate) fn lists(&self, model: &str) -> bool {
         self.program.models.iter().any(|listed| listed == model)

@@ -1,12 +1,13 @@
 //! A QEMU that is driven: with an image in it that is held at its doorbells, or waiting for a saved guest.
 
-use super::{TriedQemu, quiet};
+use super::{Program, TriedQemu, quiet};
+use crate::deadline::Deadline;
 use crate::image::{DeliveryMode, Image};
 use crate::process::MemoryFile;
 use crate::qemu::error::{VmError, system};
+use crate::qemu::migration::FileAddress;
 use crate::qemu::vm::QemuVm;
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Which of the two programs, where the destination of migrations is another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +24,7 @@ impl TriedQemu {
         &self,
         image: &Image,
         delivery: DeliveryMode,
-        deadline: Instant,
+        deadline: &Deadline,
     ) -> Result<QemuVm, VmError> {
         self.start(&self.program, image, delivery, &[], deadline)
     }
@@ -34,7 +35,7 @@ impl TriedQemu {
         side: Side,
         image: &Image,
         delivery: DeliveryMode,
-        deadline: Instant,
+        deadline: &Deadline,
     ) -> Result<QemuVm, VmError> {
         let program = match side {
             Side::Source => &self.program,
@@ -45,17 +46,17 @@ impl TriedQemu {
 
     fn start(
         &self,
-        program: &Path,
+        program: &Program,
         image: &Image,
         delivery: DeliveryMode,
         more: &[&str],
-        deadline: Instant,
+        deadline: &Deadline,
     ) -> Result<QemuVm, VmError> {
         let file = MemoryFile::new(&image.file).map_err(system("handing the image to QEMU"))?;
         let mut arguments = self.machine();
         arguments.extend(quiet(&file.path(), &format!("delivery={delivery}")));
         arguments.extend(more.iter().map(|word| (*word).to_owned()));
-        QemuVm::start(program, &arguments, image.mailbox, deadline)
+        QemuVm::start(&program.file, &arguments, image.mailbox, program.file_address, deadline)
     }
 
     fn machine(&self) -> Vec<String> {
@@ -64,12 +65,18 @@ impl TriedQemu {
         arguments
     }
 
-    /// Whether its CPU model `max` has FRED: `query-cpu-model-expansion`. A QEMU that does not say has none.
-    pub(super) fn offers_fred(&self, limit: Duration) -> bool {
-        let deadline = Instant::now() + limit;
+    /// Finds out whether its CPU model `max` has FRED, `query-cpu-model-expansion`, and how it takes files for guests. One
+    /// that does not say has none, and takes them as old ones do.
+    pub(super) fn ask(&mut self, limit: Duration) {
+        let deadline = Deadline::after(limit);
         let mut arguments = self.machine();
         arguments.extend(["-nodefaults", "-display", "none"].map(str::to_owned));
-        let vm = QemuVm::start(&self.program, &arguments, 0, deadline);
-        vm.and_then(|mut vm| vm.cpu_offers("max", "fred", deadline)).unwrap_or(false)
+        let file = &self.program.file;
+        let Ok(mut vm) = QemuVm::start(file, &arguments, 0, FileAddress::Descriptor, &deadline) else {
+            return;
+        };
+        self.fred = vm.cpu_offers("max", "fred", &deadline).unwrap_or(false);
+        self.program.file_address = vm.takes_files(&deadline).unwrap_or(FileAddress::Descriptor);
+        self.destination.file_address = self.program.file_address;
     }
 }

@@ -21,6 +21,7 @@ mod tried;
 use super::described::{Described, MachineOptions, Opened, QemuOptions, Quirks, Unavailable, no_behaviour};
 use super::emulator::{BootError, Emulator};
 use super::transcript::{self, ImageRun};
+use crate::deadline::Deadline;
 use crate::image::{DeliveryMode, Image};
 use crate::process::MemoryFile;
 use clap::ValueEnum;
@@ -31,6 +32,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+use tried::Program;
 pub use tried::{TRY, TriedQemu};
 
 /// How QEMU runs the guest's code.
@@ -140,7 +142,8 @@ impl TriedQemu {
         let monitor = Monitor::new().map_err(process::system("making a socket for QEMU's monitor"))?;
         let mut arguments = arguments(&file.path(), append, self.processor());
         arguments.extend(monitor.arguments());
-        let ended = process::run(&self.program, &arguments, Some(monitor), deadline)?;
+        let deadline = Deadline::after(deadline.saturating_duration_since(Instant::now()));
+        let ended = process::run(&self.program.file, &arguments, Some(monitor), &deadline)?;
         let Some(exit) = ended.status.code().and_then(transcript::exit_of) else {
             let says = ended.errors.trim();
             return Err(QemuError::UnexpectedExit {

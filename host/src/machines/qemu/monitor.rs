@@ -1,6 +1,6 @@
 //! QEMU's monitor: asked where the guest is before a QEMU that is late is killed.
 
-use crate::qemu::vm::rip_in;
+use crate::qemu::registers::rip_in;
 use rustix::io::{FdFlags, fcntl_setfd};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};

@@ -3,21 +3,30 @@
 
 use super::process::run;
 use super::{Accelerator, PROGRAM, Qemu, QemuError, arguments, process};
+use crate::deadline::Deadline;
 use crate::process::MemoryFile;
+use crate::qemu::migration::FileAddress;
 use protocol::exit::ImageExit;
 use protocol::port::EXIT;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long a QEMU may take for each of the two: a busy host needs a second or two.
 pub const TRY: Duration = Duration::from_secs(10);
 
+/// A QEMU's program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Program {
+    pub(super) file: PathBuf,
+    pub(super) file_address: FileAddress,
+}
+
 /// A QEMU that was found and tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TriedQemu {
-    pub(super) program: PathBuf,
+    pub(super) program: Program,
     /// What migrated guests continue in.
-    pub(super) destination: PathBuf,
+    pub(super) destination: Program,
     /// How it runs the guest's code.
     pub accelerator: Accelerator,
     /// Whether its CPU model `max` has FRED.
@@ -50,12 +59,13 @@ impl Qemu {
         let line = says_version(&program, limit)?;
         let mut first = None;
         for accelerator in &self.accelerators {
-            let (program, destination, version) = (program.clone(), program.clone(), String::new());
+            let program = Program { file: program.clone(), file_address: FileAddress::Descriptor };
+            let (destination, version) = (program.clone(), String::new());
             let mut qemu =
                 TriedQemu { program, destination, accelerator: *accelerator, fred: false, version };
             match qemu.boots(limit) {
                 Ok(()) => {
-                    qemu.fred = qemu.offers_fred(limit);
+                    qemu.ask(limit);
                     let cpu = accelerator.cpu(qemu.fred).unwrap_or("(default)");
                     qemu.version = format!("{line}, accelerator {accelerator}, machine microvm, CPU {cpu}");
                     return Ok(qemu);
@@ -69,7 +79,7 @@ impl Qemu {
 
 /// First line of `--version`.
 fn says_version(program: &Path, limit: Duration) -> Result<String, QemuError> {
-    let ended = run(program, &["--version".into()], None, Instant::now() + limit);
+    let ended = run(program, &["--version".into()], None, &Deadline::after(limit));
     let ended = ended.map_err(|error| unusable(program, "--version", &error, limit))?;
     let line = ended.output.lines().next().unwrap_or_default().trim();
     if !ended.status.success() || line.is_empty() {
@@ -85,9 +95,9 @@ impl TriedQemu {
     fn boots(&self, limit: Duration) -> Result<(), QemuError> {
         let file = MemoryFile::new(&guest()).map_err(process::system("handing a guest to QEMU"))?;
         let arguments = arguments(&file.path(), "", self.processor());
-        let ended = run(&self.program, &arguments, None, Instant::now() + limit);
-        let ended =
-            ended.map_err(|error| unusable(&self.program, "a guest that ends at once", &error, limit))?;
+        let ended = run(&self.program.file, &arguments, None, &Deadline::after(limit));
+        let ended = ended
+            .map_err(|error| unusable(&self.program.file, "a guest that ends at once", &error, limit))?;
         if ended.status.code() == Some(ImageExit::Pass.qemu_code()) {
             return Ok(());
         }
@@ -97,7 +107,7 @@ impl TriedQemu {
             "given a guest that ends at once it ended with {} instead (accelerator {accelerator}); it says: {says}",
             ended.status
         );
-        Err(unusable_because(&self.program, why))
+        Err(unusable_because(&self.program.file, why))
     }
 
     /// How it is told what runs the guest's code.

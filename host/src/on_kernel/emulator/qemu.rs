@@ -32,6 +32,10 @@ impl ReadyQemu {
         Ok(Self { program: found, given: given.to_vec() })
     }
 
+    pub(super) fn program(&self) -> String {
+        self.program.display().to_string()
+    }
+
     pub(super) fn start(&self, kernel: &Kernel, initrd: &[u8], line: &str) -> Result<Running, OnKernelError> {
         let initrd = MemoryFile::new(initrd).map_err(system("making the initrd"))?;
         let mut command = Command::new(&self.program);

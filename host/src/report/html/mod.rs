@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `page` | what a page shows, made small: 50,000 results are a few megabytes |
 //! | `detail` | what is shown of one result |
+//! | `fact` | a fact about the host, in words |
 //! | `read` | results read from JSON lines |
 //! | `run` | the page of results |
 //! | `mutants` | the page of the mutants matrix |
@@ -12,6 +13,7 @@
 //! else, and the data as JSON in which no `<` stands.
 
 mod detail;
+mod fact;
 mod interned;
 pub(crate) mod mutants;
 mod page;

@@ -134,6 +134,14 @@ function listed(cells, cell, count) {
 
 const SYMBOLS = { pass: "✓", skip: "–", known: "≈", fail: "✗", error: "!", caught: "✗" };
 
+/** What the colours and the signs of the matrix mean. */
+function renderLegend() {
+  const kinds = data.outcomes.flatMap(({ name, tone }) => [
+    element("span", { className: "sign " + tone, ariaHidden: "true" }, SYMBOLS[tone]), ` ${name}  `,
+  ]);
+  byId("legend").replaceChildren(...kinds, "A cell shows the worst of its results, and how many are so. Empty: there is no such scenario.");
+}
+
 function renderMatrix(cells) {
   const used = new Set(cells.map((cell) => at(cell, COLUMN)));
   const columns = data.order.filter((column) => used.has(column));
@@ -348,6 +356,7 @@ function start() {
   byId("sentences").replaceChildren(...data.sentences.map((sentence) => element("p", {}, sentence)));
   options(byId("section"), data.sections.map((section, index) => [index, section.name]));
   renderGroups();
+  renderLegend();
   // The first machine on which something needs attention.
   for (let cell = 0, found = false; cell < COUNT && !found; cell += 1) {
     found = outcomeOf(cell).attention;

@@ -1,12 +1,12 @@
 //! The page of results.
 
 use super::detail::{Delivery, Detail, Row};
+use super::fact::fact;
 use super::page::{Cell, Kind, Page, Section, Words};
 use super::read::{DifferenceLine, Results, ScenarioLine, SummaryLine};
 use crate::report::Outcome;
 use crate::report::frame::PrintedFrame;
 use crate::stops::Stop;
-use serde_json::Value;
 use std::collections::HashMap;
 use std::io::{Result, Write};
 
@@ -106,33 +106,13 @@ fn section(name: String, line: &ScenarioLine, summary: Option<&SummaryLine>) -> 
     Section { name, options, facts, notes: notes.into_iter().collect() }
 }
 
-/// A fact about the host, in words where it is known; nothing if it is empty.
-fn fact(name: &str, value: &Value) -> Option<(String, String)> {
-    let words = match name {
-        "cpu" => "processor",
-        "kvm_module" => "KVM modules",
-        "cpu_fred" => "FRED in the processor",
-        "kvm_fred" => "FRED in KVM",
-        "nested" => "runs inside",
-        "int1" => "RIP after INT1",
-        "fred_series" => "FRED series",
-        other => other,
-    };
-    let text = match value {
-        Value::String(text) => text.clone(),
-        Value::Bool(true) => "yes".to_owned(),
-        Value::Bool(false) => "no".to_owned(),
-        other => other.to_string(),
-    };
-    (!text.is_empty()).then(|| (words.to_owned(), text))
-}
-
 fn add(page: &mut Page, section: usize, line: ScenarioLine) {
     let id = line.id.clone();
     let (row, stop, action) = parts(&id);
     let image = row.split_once('/').map_or("", |(image, _)| image);
     let outcome = OUTCOMES.iter().position(|(outcome, _)| *outcome == line.outcome).unwrap_or_default();
-    let microseconds = line.duration_us;
+    // What did not run took no time.
+    let microseconds = line.duration_us.filter(|_| line.outcome != Outcome::Skip);
     let cell = Cell {
         section,
         row: (image, row),
@@ -158,6 +138,7 @@ fn parts(id: &str) -> (&str, &str, &str) {
 }
 
 fn detail(line: ScenarioLine) -> Detail {
+    let ran = line.outcome != Outcome::Skip;
     let differences = line.differences.unwrap_or_default();
     let summary = match (differences.first(), &line.reason) {
         _ if line.outcome == Outcome::Pass => None,
@@ -169,6 +150,7 @@ fn detail(line: ScenarioLine) -> Detail {
     };
     let frames = line.frames.unwrap_or_default();
     let printed: Vec<PrintedFrame> = frames.iter().filter_map(|frame| PrintedFrame::read(frame)).collect();
+    let no_frames = printed.is_empty() && !differences.is_empty();
     let in_none = |one: &&DifferenceLine| !printed.iter().any(|frame| is_of(one, frame));
     let others = differences.iter().filter(in_none).map(row).collect();
     let deliveries = printed.iter().map(|frame| delivery(frame, &differences)).collect();
@@ -195,7 +177,8 @@ fn detail(line: ScenarioLine) -> Detail {
         list("not as saved", restored),
         one("proof of the cut", cut),
         one("runs", runs),
-        one("fields compared", line.compared.map(|compared| compared.to_string())),
+        one("frames", no_frames.then(|| "not in these results: `run --frames` adds them".to_owned())),
+        one("fields compared", line.compared.filter(|_| ran).map(|compared| compared.to_string())),
     ];
     Detail {
         summary,

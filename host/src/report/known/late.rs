@@ -10,7 +10,7 @@ use protocol::mailbox::RETURNED;
 use protocol::note::INTERRUPT;
 use vm::Value;
 
-/// Whether all of a failure is that delivery `late`, counted from 0, comes late, or never: it and those behind it have
+/// Whether all of a failure is that delivery `late`, counted from 0, comes late, or never: it and those after it have
 /// another RIP, RSP and RFLAGS, or there are fewer deliveries, but not fewer than came before it. Where it comes when no
 /// act runs any more, the guest says just that.
 pub(super) fn describes(late: u32, failure: Failure<'_>) -> bool {

@@ -1,7 +1,11 @@
 //! What a processor under a kernel under test lacks for FRED in guests.
 
+use fred::cpuid::FRED;
+use kvm::{DEVICE, KvmMachine};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
+use vm::Machine;
 
 /// The MSRs with the allowed controls of VMX (SDM vol. 3, appendix A), and how a kernel lets them be read.
 const MSRS: &str = "/dev/cpu/0/msr";
@@ -23,13 +27,26 @@ pub(super) fn lack() -> Option<&'static str> {
         // Where the kernel was told not to use it, it does not show it.
         return Some("no FRED: the emulated processor has none, or the kernel does not use it (fred=on)");
     }
+    has("vmx").then(lack_of_emulator).flatten().or_else(lack_of_kvm)
+}
+
+/// What the MSRs tell, where the kernel has a driver for them.
+fn lack_of_emulator() -> Option<&'static str> {
     let file = File::open(MSRS).ok()?;
     let msr = |number: u64| {
         let mut bytes = [0; 8];
         file.read_exact_at(&mut bytes, number).ok().map(|()| u64::from_le_bytes(bytes))
     };
-    let controls = [IA32_VMX_EXIT_CTLS, IA32_VMX_ENTRY_CTLS].map(msr);
-    has("vmx").then(|| lack_of_vmx(controls, msr(IA32_VMX_EXIT_CTLS2))).flatten()
+    lack_of_vmx([IA32_VMX_EXIT_CTLS, IA32_VMX_ENTRY_CTLS].map(msr), msr(IA32_VMX_EXIT_CTLS2))
+}
+
+/// What KVM tells, which does not say why.
+fn lack_of_kvm() -> Option<&'static str> {
+    let machine = KvmMachine::open(Path::new(DEVICE)).ok()?;
+    (!vm::cpuid::has(machine.cpuid(), FRED)).then_some(
+        "no FRED in guests: the processor has it and KVM does not offer it: the kernel lacks the FRED series, or the \
+         emulator's VMX lacks the controls that load and save FRED's MSRs",
+    )
 }
 
 /// Of the allowed VM-exit and VM-entry controls, and the secondary VM-exit controls where they can be read.

@@ -25,6 +25,6 @@ pub use crate::{
         IST_FRAME, IST_OTHER, IST_UNMAPPED, UNMAPPED_TOP, entry_point, route, set_config,
         set_interrupt_level, set_stack,
     },
-    segments::set_descriptor,
+    segments::{descriptor, set_descriptor},
     tiles,
 };

@@ -100,3 +100,10 @@ pub fn set_descriptor(selector: u16, descriptor: u64) {
     // SAFETY: the page has room for 512 descriptors, is only read by the processor, and the callers' are in no use.
     unsafe { (entry as *mut u64).write_volatile(descriptor) }
 }
+
+/// The descriptor of `selector`, as it lies in the GDT now.
+pub fn descriptor(selector: u16) -> u64 {
+    let entry = GDT.start().value() + u64::from(selector & !7);
+    // SAFETY: as for writing.
+    unsafe { (entry as *const u64).read_volatile() }
+}

@@ -186,6 +186,11 @@ pub(crate) fn rest(xfd: bool) {
         write_msr(XFD, 0);
         write_msr(XFD_ERR, 0);
     }
+    // What a case has loaded would be taken away, base and all, by a return to ring 3.
+    // SAFETY: nobody uses these segments; FS and GS get their bases below.
+    unsafe {
+        asm!("mov ds, {0:e}", "mov es, {0:e}", "mov fs, {0:e}", "mov gs, {0:e}", in(reg) 0, options(nostack, preserves_flags));
+    }
     write_msr(FS_BASE, RESTING.fs_base);
     write_msr(GS_BASE, RESTING.gs_base);
     write_msr(KERNEL_GS_BASE, RESTING.kernel_gs_base);

@@ -26,6 +26,21 @@ use zerocopy::IntoBytes;
 
 /// Runs one scenario.
 pub(super) fn run(guests: &mut Guests<'_>, name: &str, scenario: &Scenario, options: &RunOptions) -> Report {
+    attempted(guests, name, scenario, options, false)
+}
+
+/// Runs one to find out what its stop meets, whatever the guest's verdict is.
+pub(super) fn probe(guests: &mut Guests<'_>, scenario: &Scenario, options: &RunOptions) -> Report {
+    attempted(guests, "qemu", scenario, options, true)
+}
+
+fn attempted(
+    guests: &mut Guests<'_>,
+    name: &str,
+    scenario: &Scenario,
+    options: &RunOptions,
+    probing: bool,
+) -> Report {
     let start = Instant::now();
     let mut report = Report::new(scenario, name, None);
     let Some((index, case)) = guests.image.case(&scenario.case) else {
@@ -33,7 +48,8 @@ pub(super) fn run(guests: &mut Guests<'_>, name: &str, scenario: &Scenario, opti
         return report.concluded(Outcome::Error, Finding::program(why));
     };
     let deadline = Deadline::after(options.timeout);
-    let mut attempt = Attempt { guests, case, index, scenario, options, report: &mut report, deadline };
+    let mut attempt =
+        Attempt { guests, case, index, scenario, options, probing, report: &mut report, deadline };
     match attempt.run() {
         Ok(()) => {}
         Err(Trouble::NotArmed(mailbox)) => attempt.judge_unarmed(&mailbox),
@@ -52,6 +68,8 @@ pub(super) struct Attempt<'r, 'g> {
     pub(super) index: u16,
     pub(super) scenario: &'r Scenario,
     pub(super) options: &'r RunOptions,
+    /// Whether the guest's verdict says nothing.
+    pub(super) probing: bool,
     /// What is known of it so far.
     pub(super) report: &'r mut Report,
     pub(super) deadline: Deadline,

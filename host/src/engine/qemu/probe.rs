@@ -53,7 +53,7 @@ impl<'a> StormProbe<'a> {
         });
         let (image, scenario) = with_image.unwrap_or((image, scenario));
         let mut guests = Guests::new(self.qemu, image, scenario.delivery);
-        let report = attempt::run(&mut guests, "qemu", &scenario, &self.options);
+        let report = attempt::probe(&mut guests, &scenario, &self.options);
         // What else is wrong, the scenarios show.
         let Some(Finding::NotCut { why }) = report.why else { return None };
         Some(format!("storm is not offered: too few stops meet the event of {scenario} in flight: {why}"))

@@ -94,6 +94,9 @@ impl Attempt<'_, '_> {
         loop {
             let Some(ran) = self.run_in_storm(vm, &mut stops, action)? else { return Ok(()) };
             vm = ran;
+            if self.probing {
+                (self.report.outcome, self.report.why) = (Outcome::Pass, None);
+            }
             if self.report.outcome != Outcome::Pass {
                 self.report.why.get_or_insert(Finding::InStorm { run: stops.runs });
                 return Ok(());

@@ -13,6 +13,7 @@ use crate::machines::{Described, Description, MachineKind};
 use crate::migration::GRACE;
 use crate::migration::channel::migrate_in_memory;
 use crate::report::frame::PrintedFrame;
+use crate::report::outcome::Frames;
 use crate::report::{Outcome, Report, Totals, human};
 use crate::scenario::{Plan, Scenario};
 use crate::session::Session;
@@ -71,7 +72,7 @@ fn debugged(
             failed.borrow_mut().get_or_insert(error);
         }
     }));
-    runner.frames = true;
+    runner.frames = Frames::OfAll;
     let mut report = runner.run(image, scenario);
     drop(runner);
     if let Some(error) = failed.into_inner() {
@@ -151,9 +152,11 @@ fn conclude(report: &Report, given: &Given) -> std::io::Result<()> {
         }
     }
     let again = Some(given.command("debug", &[report.scenario.to_string()], &[]));
-    let report = Report { frames: Vec::new(), again, ..report.clone() };
+    let report = Report { again, ..report.clone() };
     match report.outcome {
         Outcome::Pass => writeln!(output, "PASS: {} on {}", report.scenario, report.machine),
-        Outcome::Fail | Outcome::Error | Outcome::Skip | Outcome::Known => human::one(&mut output, &report),
+        Outcome::Fail | Outcome::Error | Outcome::Skip | Outcome::Known => {
+            human::one(&mut output, &report, false)
+        }
     }
 }

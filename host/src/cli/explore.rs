@@ -80,7 +80,7 @@ pub(super) fn run(args: &ExploreArgs, files: &[PathBuf], given: &Given) -> Resul
     let wrong = reports.iter_mut().filter(|r| matches!(r.outcome, Outcome::Fail | Outcome::Error));
     for report in wrong.take(SHOWN) {
         report.again = Some(again.of(report));
-        human::one(&mut output, report)?;
+        human::one(&mut output, report, false)?;
     }
     let totals = Totals::of(&reports);
     let Totals { pass, fail, error, cuts, .. } = totals;

@@ -11,6 +11,7 @@ use crate::engine::runner::conclude;
 use crate::machines::{Described, MachineKind};
 use crate::migration::timed::Timed;
 use crate::migration::{GRACE, MigrationError, finish, receive};
+use crate::report::outcome::Frames;
 use crate::report::{Begun, Report};
 use crate::stream::Guest;
 use std::collections::HashMap;
@@ -37,7 +38,7 @@ pub(super) fn resume(args: &ResumeArgs, kvm: &Path, given: &Given) -> Result<u8,
     let description = args.on.machine(kvm, its_own)?;
     mounted::check(description.quirks().on_this_processor && kvm.exists())?;
     let facts = host_facts(kvm, &args.watch.known)?;
-    let (timeout, frames) = (args.timeout, args.frames);
+    let (timeout, frames) = (args.timeout, if args.frames { Frames::OfAll } else { Frames::OfFailures });
     let report = within(timeout + 2 * GRACE, move |_| {
         let machine = description.machine()?;
         let start = Instant::now();
@@ -46,7 +47,7 @@ pub(super) fn resume(args: &ResumeArgs, kvm: &Path, given: &Given) -> Result<u8,
     })?;
     let again = |_: &Report| args.file.as_ref().map(|file| given.command("resume", &[file], &[]));
     let how = Reporting {
-        begun: Begun::now(1, args.report.verbosity()),
+        begun: Begun { frames: args.frames, ..Begun::now(1, args.report.verbosity()) },
         files: &args.report.files,
         ..Reporting::of_one(args.report.format, &known, facts, &again)
     };

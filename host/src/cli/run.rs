@@ -20,6 +20,7 @@ use crate::engine::{self, RunOptions};
 use crate::image::{DeliveryMode, Image};
 use crate::images;
 use crate::machines::{Described, Description};
+use crate::report::outcome::Frames;
 use crate::report::{Begun, Format, Report};
 use crate::scenario::filter::Filter;
 use crate::scenario::{Plan, Scenario};
@@ -104,7 +105,7 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path, given: &Given) 
     let how = Reporting {
         format: args.report.format,
         files: &args.report.files,
-        begun: Begun::now(plan.len(), args.report.verbosity()),
+        begun: Begun { frames: args.frames, ..Begun::now(plan.len(), args.report.verbosity()) },
         known: &known,
         facts,
         again: &again,
@@ -113,7 +114,7 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path, given: &Given) 
     };
     let within = RunOptions::within(args.timeout);
     let mut run = MachineRuns {
-        options: RunOptions { images: files.to_vec(), frames: args.frames, storm, ..within },
+        options: RunOptions { images: files.to_vec(), frames: wanted(args), storm, ..within },
         repeat: args.repeat,
         jobs: args.jobs,
         images: &images,
@@ -131,6 +132,18 @@ pub(super) fn run(args: &RunArgs, files: &[PathBuf], kvm: &Path, given: &Given) 
             let code = printer.finish(watching.take_log(), &plan.order, cut_short)?;
             // The results of other machines are still reported if one cannot be used.
             done.map(|()| code)
+        }
+    }
+}
+
+/// The frames that reports carry: those of failures too where nobody asks, but for records on a serial line, where each
+/// character counts.
+fn wanted(args: &RunArgs) -> Frames {
+    match (args.frames, args.report.format) {
+        (true, _) => Frames::OfAll,
+        (false, Format::Records) => Frames::OfNone,
+        (false, Format::Human | Format::Ktap | Format::Tap | Format::Junit | Format::Json) => {
+            Frames::OfFailures
         }
     }
 }

@@ -80,7 +80,8 @@ impl<'a> Sink<'a> {
             To::Lines { .. } | To::Document { .. } => Verbosity::Normal,
         };
         let mut text = Vec::new();
-        self.format.writer().one(&mut text, &One { number: so_far.reports.len(), report, verbosity })?;
+        let one = One { number: so_far.reports.len(), report, verbosity, frames: so_far.begun.frames };
+        self.format.writer().one(&mut text, &one)?;
         self.write(bar, &text)?;
         match &mut self.to {
             To::Document { file, pace } => pace.now_and_then(|| document(self.format, file, so_far)),

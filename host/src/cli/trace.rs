@@ -8,6 +8,7 @@ use crate::images;
 use crate::machines::model::Model;
 use crate::migration::channel::migrate_in_memory;
 use crate::report::frame::PrintedFrame;
+use crate::report::outcome::Frames;
 use crate::report::{Outcome, Report, Totals, human};
 use model::ModelMachine;
 use model::hypervisor::trace::Trace;
@@ -33,7 +34,7 @@ pub(super) fn trace(args: &TraceArgs, files: &[PathBuf], given: &Given) -> Resul
         migrated.line("driver       the guest is sent through a stream, as to another process".to_owned());
         migrate_in_memory(destination, Some(behaviour.name), guest, image, request)
     }));
-    runner.frames = true;
+    runner.frames = Frames::OfAll;
     let mut report = runner.run(&images[image], &scenario);
     report.deny_skip();
     let mut output = BufWriter::new(stdout().lock());
@@ -51,7 +52,7 @@ pub(super) fn trace(args: &TraceArgs, files: &[PathBuf], given: &Given) -> Resul
         Outcome::Pass => writeln!(output, "PASS: {} on model ({})", report.scenario, behaviour.name)?,
         Outcome::Fail | Outcome::Error | Outcome::Skip | Outcome::Known => {
             report.again = Some(given.command("trace", &[report.scenario.to_string()], &[]));
-            human::one(&mut output, &report)?
+            human::one(&mut output, &report, false)?
         }
     }
     writeln!(output, "These results test the tests, not your KVM.")?;

@@ -92,12 +92,14 @@ pub(crate) fn run(emulator: &dyn Emulator, name: &str, boot: &Boot<'_>, options:
                     let of_case = |case: &str| case == scenario.case;
                     let mine = run.frames.iter().filter(|frame| of_case(&frame.case));
                     report.printed = u32::try_from(mine.clone().count()).unwrap_or(u32::MAX);
-                    if options.frames {
-                        report.frames = mine.map(|frame| frame.line.clone()).collect();
-                    }
+                    let lines = mine.map(|frame| frame.line.clone());
                     let verdict = run.cases.iter().find(|verdict| of_case(&verdict.case));
                     let report = conclude(report, verdict.map(|verdict| &verdict.outcome), run);
-                    believe(report, image)
+                    let mut report = believe(report, image);
+                    if options.frames.wanted(report.outcome) {
+                        report.frames = lines.collect();
+                    }
+                    report
                 }
                 Err(error) => {
                     report.concluded(Outcome::Error, Finding::program(explain(error, emulator, image)))

@@ -1,5 +1,6 @@
 //! How scenarios are run: one struct, which travels to worker processes as it is.
 
+use crate::report::outcome::Frames;
 use crate::stops::storm::StormBounds;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -12,8 +13,8 @@ pub(crate) struct RunOptions {
     pub images: Vec<PathBuf>,
     /// How long a scenario may take.
     pub timeout: Duration,
-    /// Whether reports carry captured frames.
-    pub frames: bool,
+    /// Which reports carry captured frames.
+    pub frames: Frames,
     /// How long storms last.
     pub storm: StormBounds,
     /// Whether a guest that migrates to another process goes through the same conversation in memory
@@ -24,6 +25,12 @@ pub(crate) struct RunOptions {
 impl RunOptions {
     /// The embedded images and what else there is by default; each scenario may take `timeout`.
     pub(crate) const fn within(timeout: Duration) -> Self {
-        Self { images: Vec::new(), timeout, frames: false, storm: StormBounds::DEFAULT, in_memory: false }
+        Self {
+            images: Vec::new(),
+            timeout,
+            frames: Frames::OfNone,
+            storm: StormBounds::DEFAULT,
+            in_memory: false,
+        }
     }
 }

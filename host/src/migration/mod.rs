@@ -20,6 +20,7 @@ pub use request::{GRACE, Migrated, MigrationError, MigrationRequest, Task};
 
 use crate::engine::runner::Runner;
 use crate::image::Image;
+use crate::report::outcome::Frames;
 use crate::report::{Finding, Outcome, Report};
 use crate::scenario::Scenario;
 use crate::stream::{Guest, base_of};
@@ -39,7 +40,7 @@ pub fn finish(
     behaviour: Option<&str>,
     mut guest: Guest,
     timeout: Duration,
-    frames: bool,
+    frames: Frames,
 ) -> Result<Report, MigrationError> {
     let Some(Arrived { image, scenario, vcpu }) = restore(machine, &mut guest)? else {
         return Ok(guest.report);

@@ -1,6 +1,7 @@
 //! The request to the process that receives a guest, and its result.
 
 use crate::report::Report;
+use crate::report::outcome::Frames;
 use crate::stream::{Guest, StreamError};
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -22,8 +23,8 @@ pub struct MigrationRequest {
     pub task: Task,
     /// How long it may take.
     pub time_left: Duration,
-    /// Whether captured frames are wanted.
-    pub frames: bool,
+    /// When captured frames are wanted.
+    pub frames: Frames,
 }
 
 /// The result of a migration to another process.

@@ -39,13 +39,15 @@ pub(crate) struct Begun {
     pub(crate) at: SystemTime,
     /// How much a report for people says.
     pub(crate) verbosity: Verbosity,
+    /// Whether it has the captured frames.
+    pub(crate) frames: bool,
 }
 
 impl Begun {
     /// A run of this process that begins now.
     pub(crate) fn now(planned: usize, verbosity: Verbosity) -> Self {
         let words: Vec<_> = std::env::args_os().map(|word| crate::process::quoted(&word)).collect();
-        Self { planned, command: words.join(" "), at: SystemTime::now(), verbosity }
+        Self { planned, command: words.join(" "), at: SystemTime::now(), verbosity, frames: false }
     }
 }
 
@@ -70,6 +72,8 @@ pub(crate) struct One<'a> {
     pub(crate) report: &'a Report,
     /// How much a report for people says.
     pub(crate) verbosity: Verbosity,
+    /// Whether it has the captured frames.
+    pub(crate) frames: bool,
 }
 
 /// A run that has ended.

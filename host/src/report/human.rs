@@ -19,10 +19,10 @@ impl Writer for Human {
     fn one(&self, output: &mut dyn Write, one: &One<'_>) -> Result<()> {
         match one.verbosity {
             Verbosity::Quiet => Ok(()),
-            Verbosity::Normal => self::one(output, one.report),
+            Verbosity::Normal => self::one(output, one.report, one.frames),
             Verbosity::Verbose => {
                 in_a_line(&mut Plain(&mut *output), one.report)?;
-                self::one(output, one.report)
+                self::one(output, one.report, one.frames)
             }
         }
     }
@@ -33,13 +33,13 @@ impl Writer for Human {
 }
 
 /// Writes one scenario, if it needs attention: its failure, with the command that repeats it
-/// where there is one, and its frames. Fails when `output` cannot be written.
-pub(crate) fn one(output: &mut dyn Write, report: &Report) -> Result<()> {
+/// where there is one, and its frames where they are asked for. Fails when `output` cannot be written.
+pub(crate) fn one(output: &mut dyn Write, report: &Report, frames: bool) -> Result<()> {
     let output = &mut Plain(output);
     if is_wrong(report) {
         failure(output, report)?;
     }
-    report.frames.iter().try_for_each(|frame| writeln!(output, "{frame}"))
+    report.frames.iter().filter(|_| frames).try_for_each(|frame| writeln!(output, "{frame}"))
 }
 
 /// Whether it needs attention.

@@ -208,7 +208,7 @@ fn case(report: &Report) -> Case {
 fn body(report: &Report) -> String {
     let mut text = Vec::new();
     // Nothing can fail in memory.
-    let _ = human::one(&mut text, report);
+    let _ = human::one(&mut text, report, true);
     String::from_utf8_lossy(&text).into_owned()
 }
 

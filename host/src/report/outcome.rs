@@ -60,6 +60,29 @@ impl fmt::Display for Cited {
     }
 }
 
+/// Of which scenarios captured frames are reported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Frames {
+    /// Of none.
+    #[default]
+    OfNone,
+    /// Of those that failed.
+    OfFailures,
+    /// Of each.
+    OfAll,
+}
+
+impl Frames {
+    /// Whether those of a scenario that has come to this are.
+    pub(crate) fn wanted(self, outcome: Outcome) -> bool {
+        match self {
+            Self::OfNone => false,
+            Self::OfFailures => outcome == Outcome::Fail,
+            Self::OfAll => true,
+        }
+    }
+}
+
 /// What was seen at a cut.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AtCut {
@@ -119,7 +142,7 @@ pub struct Report {
     pub event_data_open: bool,
     /// Fields that read back different after a restore: `expected` was saved, `got` was read back.
     pub restored: Vec<vm::Difference>,
-    /// Captured frames in the form of the guest's FRAME lines, where they were asked for.
+    /// Captured frames in the form of the guest's FRAME lines, where they were wanted: [`Frames`].
     pub frames: Vec<String>,
     /// How many deliveries an emulator's image has printed; 0 on other machines.
     pub printed: u32,

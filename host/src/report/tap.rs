@@ -34,12 +34,12 @@ impl Writer for Tap {
 
     fn one(&self, output: &mut dyn Write, one: &One<'_>) -> Result<()> {
         let output = &mut Plain(output);
-        let One { number, report, verbosity: _ } = *one;
+        let One { number, report, verbosity: _, frames } = *one;
         let name = format!("{}/{}", report.machine, report.scenario);
         match self.0 {
             Dialect::Ktap => {
                 // A diagnostic belongs to the test point after it.
-                said(output, report)?;
+                said(output, report, frames)?;
                 self.point(output, number, &name, report.outcome, &because(report))
             }
             Dialect::Tap14 => {
@@ -116,9 +116,9 @@ fn kernel(kernel: &JudgedWarnings) -> (Outcome, String) {
 }
 
 /// Writes a failure as diagnostic lines.
-fn said(output: &mut dyn Write, report: &Report) -> Result<()> {
+fn said(output: &mut dyn Write, report: &Report, frames: bool) -> Result<()> {
     let mut text = Vec::new();
-    human::one(&mut text, report)?;
+    human::one(&mut text, report, frames)?;
     String::from_utf8_lossy(&text).lines().try_for_each(|line| writeln!(output, "# {line}"))
 }
 

@@ -5,6 +5,7 @@ use crate::head::Head;
 use crate::rules::Rules;
 use midflight::engine::runner::Runner;
 use midflight::image::{Case, Image};
+use midflight::report::outcome::Frames;
 use model::ModelMachine;
 use model::hypervisor::behaviour::CORRECT;
 use std::fmt::Write as _;
@@ -30,7 +31,7 @@ pub(crate) fn catalogue(images: &[Image], rules: &Rules) -> String {
     let _ = writeln!(text, "\n## Images");
     let machine = ModelMachine::new(&CORRECT);
     let mut runner = Runner::new(&machine, None, Duration::from_secs(60));
-    runner.frames = true;
+    runner.frames = Frames::OfAll;
     for image in images {
         of_image(&mut text, &mut runner, image);
     }

@@ -38,6 +38,28 @@ fn json_is_one_object_per_scenario_and_one_more() {
     assert!(summary["host"]["kernel"].is_string());
 }
 
+/// So that the page made of it shows what was expected and what came, field by field.
+#[test]
+fn a_failure_has_its_frames_unasked_and_people_are_spared_them() {
+    let Some(_) = embedded("pf") else { return };
+    let at = |action| format!("pf/read-unmapped:fred:block@frame:{action}");
+    let [resume, migrate, process] = ["resume", "migrate", "migrate-process"].map(at);
+    let run = ["run", &resume, &migrate, &process, "--machine", "model"];
+    let run = [&run[..], &["--behaviour", "kernel-only-event-data"]].concat();
+    let (reports, _) = midflight(&[&run[..], &["--format", "json"]].concat()).objects(1);
+    let frames = |report: &Value| (report["outcome"].clone(), report["frames"][0].is_string());
+    let mut seen: Vec<_> =
+        reports.iter().map(frames).map(|(outcome, has)| (outcome.to_string(), has)).collect();
+    seen.sort();
+    assert_eq!(
+        seen,
+        [("\"fail\"", true), ("\"fail\"", true), ("\"pass\"", false)].map(|(o, h)| (o.to_owned(), h))
+    );
+    let ran = midflight(&run);
+    assert!(ran.code == 1 && !ran.stdout.contains("FRAME"), "{ran:?}");
+    assert!(midflight(&[&run[..], &["--frames"]].concat()).stdout.contains("FRAME pf/read-unmapped"));
+}
+
 #[test]
 fn a_repeated_scenario_is_one_report_with_the_cuts_of_all_runs() {
     let Some(_) = embedded("pf") else { return };

@@ -14,7 +14,7 @@ use crate::engine::{asker, emulator, pool};
 use crate::machines::emulator::Emulator;
 use crate::machines::{Described, Description, Opened};
 use crate::report::finding::Finding;
-use crate::report::outcome::{Outcome, Report};
+use crate::report::outcome::{Frames, Outcome, Report};
 use crate::scenario::Scenario;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -105,6 +105,6 @@ impl Comparing<'_> {
     }
 
     fn with_frames(&self) -> RunOptions {
-        RunOptions { frames: true, ..self.options.clone() }
+        RunOptions { frames: Frames::OfAll, ..self.options.clone() }
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn run(
     // Those of the kernel under test come with the first part's end.
     let facts = HostFacts { midflight: crate::version::VERSION.to_owned(), ..HostFacts::default() };
     let how = Reporting {
-        begun: Begun::now(meant.count, args.report.verbosity()),
+        begun: Begun { frames: args.frames, ..Begun::now(meant.count, args.report.verbosity()) },
         files: &args.report.files,
         ..Reporting::of_one(args.report.format, &known, facts, &again)
     };

@@ -143,7 +143,7 @@ impl Attempt<'_, '_> {
 
     fn judge(&mut self, mailbox: &Mailbox) {
         verdict::read(mailbox, self.case, self.scenario.delivery, self.report);
-        if self.options.frames {
+        if self.options.frames.wanted(self.report.outcome) {
             self.report.frames = verdict::frames(mailbox, self.report);
         }
     }

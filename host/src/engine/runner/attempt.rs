@@ -135,7 +135,7 @@ impl Attempt<'_, '_, '_> {
     pub(super) fn judge(&mut self) -> Result<(), Trouble> {
         let mailbox = self.session.mailbox()?;
         verdict::read(&mailbox, self.case, self.scenario.delivery, self.report);
-        if self.runner.frames {
+        if self.runner.frames.wanted(self.report.outcome) {
             self.report.frames = verdict::frames(&mailbox, self.report);
         }
         Ok(())

@@ -4,6 +4,7 @@ use super::trouble::Trouble;
 use crate::image::Image;
 use crate::migration::{Migrated, MigrationError, MigrationRequest};
 use crate::report::Finding;
+use crate::report::outcome::Frames;
 use crate::scenario::{DeliveryMode, Plan, Scenario};
 use crate::session::boot::boot;
 use crate::session::{Session, Stopped};
@@ -24,8 +25,8 @@ pub struct Runner<'m> {
     pub(super) behaviour: Option<String>,
     pub(super) timeout: Duration,
     snapshots: HashMap<SnapshotKey, VmState>,
-    /// Whether reports carry captured frames.
-    pub frames: bool,
+    /// Which reports carry captured frames.
+    pub frames: Frames,
     /// How long storms last.
     pub storm: StormBounds,
     /// Called with the guest's position at each stop, for the report of a guest that then hangs.
@@ -75,7 +76,7 @@ impl<'m> Runner<'m> {
             behaviour,
             timeout,
             snapshots: HashMap::new(),
-            frames: false,
+            frames: Frames::OfNone,
             storm: StormBounds::DEFAULT,
             on_seen: None,
             to_process: None,

@@ -45,7 +45,7 @@ impl Writer for Human {
     }
 
     fn one_migrated(&self, output: &mut dyn Write, report: &Report) -> Result<()> {
-        human::one(output, report)
+        human::one(output, report, false)
     }
 
     fn end_migrated(&self, output: &mut dyn Write, pair: &Pair, run: &format::Ended<'_>) -> Result<()> {

@@ -99,7 +99,7 @@ fn write(sample: &Sample, output: &str) {
 fn every_sample_of_the_model_is_what_it_prints() {
     let Some(_) = embedded("pf") else { return };
     let all: Vec<Sample> = pages().iter().flat_map(|name| samples(name)).collect();
-    let (here, elsewhere): (Vec<&Sample>, Vec<&Sample>) =
+    let (here, others): (Vec<&Sample>, Vec<&Sample>) =
         all.iter().partition(|sample| is_of_the_model(&sample.command));
     for sample in &here {
         let Sample { page, command, kind, text } = sample;
@@ -116,7 +116,7 @@ fn every_sample_of_the_model_is_what_it_prints() {
     }
     assert!(here.iter().any(|sample| sample.page == "README.md"), "{all:?}");
     // Those of docs/adding-a-case.md are new_test.rs's.
-    for sample in elsewhere.iter().filter(|sample| sample.command[1] != "debug") {
+    for sample in others.iter().filter(|sample| sample.command[1] != "debug") {
         assert_eq!(sample.page, "docs/adding-a-case.md", "a sample that nothing compares: {sample:?}");
     }
 }

@@ -34,14 +34,14 @@ fn an_access_that_is_refused_is_one_of_the_case_s_delivery() {
             words: "the delivery was not cut: the access was refused only after a handler was entered",
         },
         Row {
-            name: "the queue is empty, and RIP elsewhere",
+            name: "the queue is empty, and RIP at another place",
             id: ACCESS,
             script: |of| {
-                let elsewhere = refused(of, 3).with(|state| {
+                let moved = refused(of, 3).with(|state| {
                     state.events = kvm_vcpu_events::default();
                     state.regs.rip += 1;
                 });
-                after(of, [elsewhere, of.passed()])
+                after(of, [moved, of.passed()])
             },
             outcome: Error,
             words: "the delivery was not cut: the queue is empty and RIP is at",

@@ -75,10 +75,10 @@ struct Conditions {
     fresh: fn(&mut State),
     storm: StormBounds,
     /// What another process makes of a guest that migrates there.
-    to_process: Option<Elsewhere>,
+    to_process: Option<Answers>,
 }
 
-type Elsewhere = fn(&Guest) -> Result<Migrated, MigrationError>;
+type Answers = fn(&Guest) -> Result<Migrated, MigrationError>;
 
 impl Default for Conditions {
     fn default() -> Self {
@@ -119,8 +119,8 @@ fn run(
     machine.fresh = conditions.fresh;
     let mut runner = Runner::new(&machine, None, Duration::from_secs(600));
     runner.storm = conditions.storm;
-    if let Some(elsewhere) = conditions.to_process {
-        runner.to_process = Some(Box::new(move |guest, _, _| elsewhere(guest)));
+    if let Some(answers) = conditions.to_process {
+        runner.to_process = Some(Box::new(move |guest, _, _| answers(guest)));
     }
     let report = runner.run(image, &scenario);
     Some((report, machine.left()))

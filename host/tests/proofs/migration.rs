@@ -63,7 +63,7 @@ fn cut(of: &CaseScript<'_>) -> Vec<Step> {
 
 #[test]
 fn another_process_answers_about_this_guest() {
-    let answers: [(&str, crate::Elsewhere, _, &str); 5] = [
+    let answers: [(&str, crate::Answers, _, &str); 5] = [
         (
             "it judges the guest",
             |guest| Ok(Migrated::Judged(guest.report.clone().concluded(Pass, None))),
@@ -98,8 +98,8 @@ fn another_process_answers_about_this_guest() {
         ),
         ("it saves the guest", |_| Ok(Migrated::Saved), Error, ""),
     ];
-    for (name, elsewhere, outcome, words) in answers {
-        let conditions = Conditions { to_process: Some(elsewhere), ..Conditions::default() };
+    for (name, answer, outcome, words) in answers {
+        let conditions = Conditions { to_process: Some(answer), ..Conditions::default() };
         check(&[Row { name, id: TO_PROCESS, script: cut, outcome, words }], &conditions);
     }
     let nowhere = [Row {

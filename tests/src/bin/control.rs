@@ -27,7 +27,7 @@ guest::image! {
     ],
 }
 
-/// #GP(0) so many bytes after the act's first instruction, which is 3 bytes long; its handler returns behind it.
+/// #GP(0) so many bytes after the act's first instruction, which is 3 bytes long; its handler returns after it.
 const fn refused(bytes: u64) -> Event {
     Event {
         rip: Rip::Plus(bytes),

@@ -21,7 +21,7 @@ guest::image! {
     cases: [flags::CASE, ports::CASE, tables::CASE, control::CASE, access_check::CASE, map::CASE, iretq_flags::CASE],
 }
 
-/// #GP(0) in ring 3, so many bytes after the act's first instruction; its handler returns behind the instruction, which
+/// #GP(0) in ring 3, so many bytes after the act's first instruction; its handler returns after the instruction, which
 /// has `LENGTH` bytes.
 const fn refused<const LENGTH: u64>(bytes: u64) -> Event {
     Event {

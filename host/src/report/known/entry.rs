@@ -146,17 +146,14 @@ impl Entry {
     /// Whether its stops, actions and payload capability leave this scenario.
     pub(super) fn limits_allow(&self, of: Of<'_>) -> bool {
         let Scenario { plan, payload, .. } = of.scenario;
-        let stop = || match of.by {
-            By::Judge => plan.stop_name(),
-            By::Compare => COMPARE.to_owned(),
+        // Whatever its seed is, a storm is one stop.
+        let names = || match of.by {
+            By::Judge => [plan.stop_name(), plan.seeded(0).stop_name()],
+            By::Compare => [COMPARE.to_owned(), COMPARE.to_owned()],
         };
         let with_stop = self.stops.is_empty() || {
-            let stop = stop();
-            // Whatever its seed is, a storm is one stop.
-            let of_any_seed = stop.split_once('=').map(|(name, _)| name);
-            let is = |pattern: &String| {
-                pattern::matches(pattern, &stop) || of_any_seed.is_some_and(|name| name == pattern)
-            };
+            let names = names();
+            let is = |pattern: &String| names.iter().any(|name| pattern::matches(pattern, name));
             self.stops.iter().any(is)
         };
         let of_action = |action: Action| self.actions.contains(&action.to_string());

@@ -6,10 +6,14 @@ use anstyle::{AnsiColor, Style};
 use std::io::{Result, Write, stdout};
 
 /// Standard output for a report: with colours where it is for people, on a terminal, and neither `NO_COLOR` nor
-/// `TERM=dumb` forbids them.
+/// `TERM=dumb` forbids them. Where `CI` is set anstream takes any terminal for one with colours; here a dumb one has
+/// none there either.
 pub(super) fn standard_output(format: Format) -> Box<dyn Write> {
     let coloured = match format {
-        Format::Human => anstream::AutoStream::choice(&stdout()) != ColorChoice::Never,
+        Format::Human => {
+            anstream::AutoStream::choice(&stdout()) != ColorChoice::Never
+                && std::env::var_os("TERM").is_none_or(|kind| kind != "dumb")
+        }
         Format::Ktap | Format::Tap | Format::Json | Format::Junit | Format::Records => false,
     };
     if coloured { Box::new(Coloured(stdout().lock())) } else { Box::new(stdout().lock()) }

@@ -17,7 +17,10 @@ fn on_a_terminal(kind: &str, variable: (&str, &str)) -> Option<String> {
     let line = shlex::try_join(words).unwrap();
     let mut command = Command::new("script");
     command.args(["-q", "-e", "-c", &line, "/dev/null"]).stdin(Stdio::null());
-    command.env_remove("NO_COLOR").env_remove("CLICOLOR").env("TERM", kind).env(variable.0, variable.1);
+    for theirs in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "CI"] {
+        command.env_remove(theirs);
+    }
+    command.env("TERM", kind).env(variable.0, variable.1);
     if Command::new("script").arg("--version").output().is_err() {
         eprintln!("skipped, nothing tested: there is no script(1) here");
         return None;
@@ -38,8 +41,11 @@ fn a_terminal_shows_a_live_line_and_colours_as_far_as_it_may() {
     );
     let seen = on_a_terminal("xterm-256color", ("NO_COLOR", "1")).unwrap();
     assert!(seen.contains("FAIL: ") && seen.contains(LIVE) && !seen.contains("\x1b[3"), "{seen:?}");
-    let seen = on_a_terminal("dumb", plain).unwrap();
-    assert!(seen.contains("FAIL: ") && !seen.contains(LIVE) && !seen.contains('\x1b'), "{seen:?}");
+    // Some value that no CI has: "true" would have the run write to the kernel's log.
+    for variable in [plain, ("CI", "ours")] {
+        let seen = on_a_terminal("dumb", variable).unwrap();
+        assert!(seen.contains("FAIL: ") && !seen.contains(LIVE) && !seen.contains('\x1b'), "{seen:?}");
+    }
     let ran = midflight(&RUN);
     ran.printed(1, &["FAIL: "]);
     assert!(!ran.stdout.contains('\x1b') && ran.stderr.is_empty(), "{ran:?}");

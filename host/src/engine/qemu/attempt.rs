@@ -91,9 +91,14 @@ impl Attempt<'_, '_> {
         }
     }
 
-    /// A guest that waits at `Done` serves the next case; one that has ended does not.
+    /// A guest that waits at `Done` serves the next case; one that has ended does not, nor one that has met an event
+    /// where none may be: what it has left, such as DR7.GD, would be the next case's.
     pub(super) fn keep(&mut self, vm: Option<QemuVm>) {
-        if let Some(vm) = vm {
+        let is_as_before = match self.report.outcome {
+            Outcome::Pass | Outcome::Skip | Outcome::Known => true,
+            Outcome::Fail | Outcome::Error => self.report.why.is_none(),
+        };
+        if let Some(vm) = vm.filter(|_| is_as_before) {
             self.guests.back(vm);
         }
     }

@@ -87,7 +87,7 @@ mod tests {
             ("the payload of #PF", PAGE_FAULT, |saved| flip(saved, "env.cr[2]", 12)),
             ("the payload of #DB", TRAP, |saved| flip_in(saved, "env.dr", 6, 14)),
             ("DR7", TRAP, |saved| flip_in(saved, "env.dr", 7, 0)),
-            ("an interrupt", FAULT, |saved| saved.set("env.interrupt_injected", 0, 0x20).unwrap()),
+            ("an interrupt", AGAIN, |saved| saved.set("env.interrupt_injected", 0, 0x20).unwrap()),
             ("an NMI injected", AGAIN, |saved| flip(saved, "env.nmi_injected", 0)),
             ("an NMI pending", AGAIN, |saved| flip(saved, "env.nmi_pending", 0)),
             ("NMIs blocked", AGAIN, |saved| flip(saved, "env.hflags2", 2)),

@@ -1,9 +1,9 @@
 //! What a scenario costs on KVM against the ioctls that it cannot do without.
 //!
-//! The reference creates, restores, runs and drops the same VMs by kvm-ioctls alone: no deadline, no
-//! devices, no proof, nothing read back. Both sides take turns, so that what else runs on the machine
-//! slows both. What counts is processor time: the kernel's waits for its own grace periods, of several
-//! milliseconds on either side, would hide what midflight adds.
+//! The reference creates, restores and runs the same VMs by kvm-ioctls alone: no deadline, no devices, no proof, nothing
+//! read back. Both sides take turns, so that what else runs on the machine slows both. What counts is the processor
+//! time of this thread. Both close their VMs in another one: that takes longer than all the rest, and would hide what
+//! midflight adds.
 
 use super::bare_vm::{State, Vm};
 use super::{Result, at_ready, median, on_processor};
@@ -17,6 +17,7 @@ use midflight::scenario::{Plan, Scenario};
 use protocol::doorbell::Doorbell;
 use protocol::mailbox::{Mailbox, Verdict};
 use std::mem::offset_of;
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 use vm::{VmConfig, state};
 
@@ -28,7 +29,9 @@ pub(super) fn against_bare(machine: &KvmMachine, image: &Image, id: &str, runs: 
     let config = VmConfig::plain(machine, MEMORY_SIZE, scenario.payload);
     let mut session = at_ready(machine, image, scenario.delivery, scenario.payload)?;
     let ready = State::of(&state::save(session.vcpu.as_mut(), machine, &config)?)?;
-    let bare = Bare { kvm: &kvm, ready: &ready, image, case, index };
+    let (closer, ended) = channel();
+    let closing = std::thread::spawn(move || ended.into_iter().for_each(drop));
+    let bare = Bare { kvm: &kvm, ready: &ready, image, case, index, closer };
     let migrates = scenario.plan != Plan::None;
     let mut runner = Runner::new(machine, None, Duration::from_secs(10));
     // The first run boots and takes the snapshot.
@@ -48,6 +51,8 @@ pub(super) fn against_bare(machine: &KvmMachine, image: &Image, id: &str, runs: 
             return Err(format!("{id} by bare ioctls: verdict {verdict}").into());
         }
     }
+    drop(bare);
+    closing.join().map_err(|_| "the thread that closes VMs has panicked")?;
     Ok(times.map(median))
 }
 
@@ -57,6 +62,8 @@ struct Bare<'a> {
     image: &'a Image,
     case: &'a Case,
     index: u16,
+    /// Takes VMs that are done with.
+    closer: Sender<Vm>,
 }
 
 impl Bare<'_> {
@@ -71,11 +78,13 @@ impl Bare<'_> {
         vm.run_to(Doorbell::Armed(self.index))?;
         if migrates {
             self.queue(&mut vm)?;
-            vm = Vm::restored(self.kvm, &vm.save(self.ready)?)?;
+            let fresh = Vm::restored(self.kvm, &vm.save(self.ready)?)?;
+            self.closer.send(std::mem::replace(&mut vm, fresh))?;
         }
         vm.run_to(Doorbell::Done(self.index))?;
         let mut verdict = [0; 4];
         vm.read(self.image.mailbox + offset_of!(Mailbox, verdict) as u64, &mut verdict)?;
+        self.closer.send(vm)?;
         Ok(u32::from_le_bytes(verdict))
     }
 

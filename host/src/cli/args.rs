@@ -107,10 +107,10 @@ impl Command {
     /// signal itself.
     pub(super) fn ends_with_a_summary(&self) -> bool {
         match self {
-            Self::Run(_) | Self::Mutants(_) | Self::Explore(_) | Self::Compare(_) => true,
+            Self::Run(_) | Self::Mutants(_) | Self::Explore(_) | Self::Compare(_) | Self::OnKernel(_) => true,
             Self::List(_) | Self::Show(_) | Self::Trace(_) | Self::Report(_) => false,
             Self::Save(_) | Self::Resume(_) | Self::Repro(_) | Self::Debug(_) => false,
-            Self::Doctor(_) | Self::OnKernel(_) | Self::Nested(_) | Self::Migrate(_) => false,
+            Self::Doctor(_) | Self::Nested(_) | Self::Migrate(_) => false,
             Self::Completions(_) | Self::Man(_) => false,
             Self::Worker | Self::Destination => false,
         }

@@ -146,7 +146,6 @@ impl Host {
                     }
                 }
                 ChildEvent::Late => return Err(Trouble::Late),
-                // Signals are not watched here: they end this process directly.
                 ChildEvent::EndRequested => return Err(OnKernelError::EndRequested.into()),
                 ChildEvent::Ended(status) => return Err(self.without_result(status).into()),
             }

@@ -18,6 +18,7 @@ mod delivery_pages;
 mod dirty_guest;
 mod dist;
 mod documented;
+mod documented_commands;
 mod embedded;
 mod ended;
 mod fake_qemu;

@@ -9,7 +9,8 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 const TARGET: &str = "x86_64-unknown-none";
-const NAME: &str = "fresh-rule";
+/// As README.md names it.
+const NAME: &str = "my-rule";
 
 /// A command that knows nothing of the cargo that runs this test.
 fn command(program: &str) -> Command {
@@ -67,18 +68,22 @@ fn a_new_image_fails_until_its_expectation_is_filled_in() {
     }
     let tree = TREE.as_path();
     let made = run(command("make").args(["new-test", &format!("NAME={NAME}")]).current_dir(tree));
-    made.printed(0, &["tests/src/bin/fresh-rule.rs is a new image", "run --image target/images/fresh-rule"]);
-    judged(&build(tree, NAME)).printed(1, &["FAIL: fresh-rule/first:", "entries expected 0x0, got 0x1"]);
+    made.printed(0, &["tests/src/bin/my-rule.rs is a new image", "run --image target/images/my-rule"]);
+    let readme = page("README.md");
+    let ran = judged(&build(tree, NAME));
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert_shows(&ran.stdout, block_after(&readme, "So the run fails:", "```text"));
 
     // As its comment says.
-    let source = tree.join("tests/src/bin/fresh-rule.rs");
+    let source = tree.join("tests/src/bin/my-rule.rs");
     let text = fs::read_to_string(&source).unwrap();
     let filled_in = text.lines().filter_map(|line| line.strip_prefix("        //     "));
     let filled_in: Vec<&str> = filled_in.collect();
     assert_eq!(filled_in.len(), 2, "{text}");
     fs::write(&source, text.replace("events: &[],", &filled_in.join("\n"))).unwrap();
     let ran = judged(&build(tree, NAME));
-    ran.printed(0, &[" 0 failed, 0 known issues, 0 skipped, 0 errors"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_shows(&ran.stdout, block_after(&readme, "is cut at each access", "```text"));
 }
 
 #[test]

@@ -13,9 +13,10 @@ mod pretended;
 use pretended::{
     MIDFLIGHT, Scratch, ends_with, is_static, kernel_file, pretended, run, sentence, with_emulator,
 };
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -137,19 +138,17 @@ fn a_hang_is_ended_and_nothing_is_left() {
     assert!(!Path::new("/proc").join(pid).exists(), "process {pid} is left");
 }
 
-#[test]
-fn the_emulator_dies_with_midflight() {
-    if !is_static() {
-        return;
-    }
-    let scratch = Scratch::new("killed");
+/// A run of the midflight inside with these arguments, in an emulator that does nothing; its process.
+fn in_an_idle_emulator(scratch: &Scratch, arguments: &[&str]) -> (Child, PathBuf) {
     let pid_file = scratch.0.join("pid");
     let emulator = scratch.emulator(&format!("echo $$ > {}; exec sleep 600", pid_file.display()));
-    let mut child = Command::new(MIDFLIGHT)
+    let child = Command::new(MIDFLIGHT)
         .arg("on-kernel")
-        .args(pretended(&scratch))
-        .args(["--emulator", &emulator, "--", "list"])
-        .stderr(Stdio::null())
+        .args(pretended(scratch))
+        .args(["--emulator", &emulator, "--jobs", "1", "--"])
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
@@ -161,14 +160,44 @@ fn the_emulator_dies_with_midflight() {
         assert!(Instant::now() < deadline, "the emulator was not started");
         std::thread::sleep(Duration::from_millis(10));
     };
-    let process = Path::new("/proc").join(&pid);
+    let process = Path::new("/proc").join(pid);
     assert!(process.exists());
-    child.kill().unwrap();
-    child.wait().unwrap();
-    while !is_gone(&process) {
-        assert!(Instant::now() < deadline, "process {pid} is left");
+    (child, process)
+}
+
+fn goes_away(process: &Path) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_gone(process) {
+        assert!(Instant::now() < deadline, "{} is left", process.display());
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+#[test]
+fn the_emulator_dies_with_midflight() {
+    if !is_static() {
+        return;
+    }
+    let (mut child, emulator) = in_an_idle_emulator(&Scratch::new("killed"), &["list"]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    goes_away(&emulator);
+}
+
+#[test]
+fn a_run_that_a_signal_ends_has_a_summary() {
+    if !is_static() {
+        return;
+    }
+    let scratch = Scratch::new("ended");
+    let (child, emulator) = in_an_idle_emulator(&scratch, &["run", "pf", "--machine", "kvm"]);
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(143), "{output:?}");
+    assert!(text.contains("SIGTERM ended the run: ") && text.contains("0 passed, 0 failed"), "{text}");
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("midflight: "), "{output:?}");
+    goes_away(&emulator);
 }
 
 /// Ended: nobody may have come to reap it.

@@ -9,13 +9,25 @@ use super::decoded::Decoded;
 use crate::memory::{PAGE, Page};
 use std::sync::Arc;
 
-struct CodePage {
+/// The instructions of a page.
+pub(crate) struct CodePage {
     source: Page,
     /// Code size in bits that it was decoded for.
     bits: u32,
     /// For each byte one more than the index into `decoded`, or 0.
     slots: Box<[u16; PAGE]>,
     decoded: Vec<Decoded>,
+}
+
+impl CodePage {
+    /// The instruction at `offset`, if memory still has the very page that it was decoded from.
+    #[inline]
+    pub(crate) fn at(&self, page: Option<&Page>, offset: usize) -> Option<&Decoded> {
+        if !Arc::ptr_eq(&self.source, page?) {
+            return None;
+        }
+        self.decoded.get(usize::from(self.slots[offset % PAGE]).wrapping_sub(1))
+    }
 }
 
 /// The cache.
@@ -27,7 +39,7 @@ pub(crate) struct DecodeCache {
 }
 
 /// The page that instructions were last fetched from, and the conditions under which the next fetch
-/// from it needs no translation: see `Core::fetch_again`.
+/// from it needs no translation: see `Core::window`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Window {
     /// Linear page number.
@@ -49,14 +61,10 @@ pub(crate) struct Place {
 }
 
 impl DecodeCache {
-    /// The 64-bit instruction at `offset` of the window's page, whose memory is now `page`.
+    /// The window's page, if it has instructions of 64-bit mode.
     #[inline]
-    pub(crate) fn in_window(&self, page: &Page, offset: usize) -> Option<&Decoded> {
-        let code = self.pages.get(self.window.index)?.as_ref()?;
-        if !Arc::ptr_eq(&code.source, page) || code.bits != 64 {
-            return None;
-        }
-        code.decoded.get(usize::from(code.slots[offset % PAGE]).wrapping_sub(1))
+    pub(crate) fn in_window(&self) -> Option<&CodePage> {
+        self.pages.get(self.window.index)?.as_ref().filter(|code| code.bits == 64)
     }
 
     /// Where the instruction at `offset` of the page at `index`, whose memory is now `page`, is kept.

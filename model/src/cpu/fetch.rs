@@ -1,6 +1,6 @@
 //! Instruction fetch.
 
-use super::cache::{DecodeCache, Window};
+use super::cache::{CodePage, DecodeCache, Window};
 use super::core::Core;
 use super::decode::{LONGEST, Undecodable};
 use super::decoded::Decoded;
@@ -53,19 +53,16 @@ impl Core {
         Ok(cache.hold(decoded))
     }
 
-    /// The instruction at RIP when it was decoded before and nothing can have changed since: the same
-    /// page by the same translation with the same right, and the same bytes in it.
+    /// The page of code that RIP is in, when the last fetch was from it and nothing can have changed since: the same
+    /// page by the same translation with the same right, in 64-bit mode.
     #[inline]
-    pub(crate) fn fetch_again<'c>(&self, memory: &Memory, cache: &'c DecodeCache) -> Option<&'c Decoded> {
+    pub(crate) fn window<'c>(&self, memory: &Memory, cache: &'c DecodeCache) -> Option<&'c CodePage> {
         let window = &cache.window;
         let same = self.rip >> 12 == window.page
             && memory.epoch() == window.epoch
             && self.tlb.generation() == window.generation
             && self.cpl() == window.cpl;
-        if !same || !self.is_64_bit() {
-            return None;
-        }
-        cache.in_window(memory.page(window.index)?, self.rip as usize % PAGE)
+        if same && self.is_64_bit() { cache.in_window() } else { None }
     }
 
     /// Decodes the instruction at RIP, whose first byte is at `gpa`. The flag says whether all of it

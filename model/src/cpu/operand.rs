@@ -102,7 +102,24 @@ impl Core {
     }
 
     /// Resolves `size` bytes at `offset` of a segment for an instruction's data access.
+    #[inline]
     pub(crate) fn data(
+        &mut self,
+        memory: &mut Memory,
+        segment: u8,
+        offset: u64,
+        size: usize,
+        kind: Kind,
+    ) -> Result<Place, Stop> {
+        match self.known(memory, segment, offset, size, kind) {
+            Some(gpa) => Ok(Place::whole(gpa, size)),
+            None => self.data_in_full(memory, segment, offset, size, kind),
+        }
+    }
+
+    /// The same for an access whose page is not [`known`](Self::known), or that something watches.
+    #[inline(never)]
+    fn data_in_full(
         &mut self,
         memory: &mut Memory,
         segment: u8,
@@ -139,6 +156,7 @@ impl Core {
     }
 
     /// Resolves the memory operand, `size` bytes, for an access.
+    #[inline]
     pub(crate) fn memory_operand(
         &mut self,
         memory: &mut Memory,

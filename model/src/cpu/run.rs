@@ -1,13 +1,13 @@
 //! One VM entry: instruction boundaries, and one instruction between two of them.
 
-use super::cache::DecodeCache;
+use super::cache::{DecodeCache, Window};
 use super::core::Core;
 use super::decoded::Decoded;
 use super::features::Features;
 use crate::delivery::{Interrupted, Origin};
 use crate::event::Event;
 use crate::exit::{Entry, Exit, ExitReason};
-use crate::memory::Memory;
+use crate::memory::{Memory, PAGE};
 use crate::msr::BTF;
 use crate::stop::{Step, Stop};
 use fred::control::rflags;
@@ -180,14 +180,19 @@ impl Core {
         entry: &Entry,
         left: u64,
     ) -> (u64, Step) {
-        if !self.is_quiet(entry) {
+        let Some(code) = self.window(memory, cache).filter(|_| self.is_quiet(entry)) else {
             return (0, Ok(()));
-        }
+        };
+        let Window { page, index, epoch, .. } = cache.window;
         self.scratch.begin();
         let mut done = 0;
         let mut outcome = Ok(());
+        // A plain instruction changes neither the mode nor the rights; it may leave the page, write to it, or
+        // write to the page tables.
         while done < left
-            && let Some(decoded) = self.fetch_again(memory, cache)
+            && self.rip >> 12 == page
+            && memory.epoch() == epoch
+            && let Some(decoded) = code.at(memory.page(index), self.rip as usize % PAGE)
             && decoded.plain
         {
             self.scratch.next_rip = self.rip.wrapping_add(decoded.length.into());

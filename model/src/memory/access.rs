@@ -143,6 +143,7 @@ impl Memory {
 
     /// Whether every access must be made in full: a delivery is being counted, or the
     /// hypervisor makes it.
+    #[inline]
     pub(crate) fn is_counted(&self) -> bool {
         self.second_stage.is_counted()
     }

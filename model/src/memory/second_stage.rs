@@ -120,6 +120,7 @@ impl SecondStage {
         self.delivery.accesses
     }
 
+    #[inline]
     pub(super) fn is_counted(&self) -> bool {
         self.delivery.active || self.returning.is_some() || self.unchecked
     }

@@ -3,6 +3,37 @@
 //! An entry holds only in the memory epoch it was made in, and the whole is flushed at every entry
 //! and whenever a control register changes: a stale entry cannot be found.
 
+use super::Kind;
+
+bitflags::bitflags! {
+    /// What the data accesses of an instruction may do in a page without another walk, while RFLAGS.AC is clear.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub(crate) struct Rights: u8 {
+        /// Read at CPL 0 to 2.
+        const READ = 1 << 0;
+        /// Write at CPL 0 to 2: the dirty bit is set already.
+        const WRITE = 1 << 1;
+        /// Read at CPL 3.
+        const USER_READ = 1 << 2;
+        /// Write at CPL 3.
+        const USER_WRITE = 1 << 3;
+    }
+}
+
+impl Rights {
+    /// What an access needs. Instructions are never fetched by it.
+    #[inline]
+    pub(crate) fn of(kind: Kind, cpl: u8) -> Self {
+        match (kind, cpl) {
+            (Kind::Read, 3) => Self::USER_READ,
+            (Kind::Write, 3) => Self::USER_WRITE,
+            (Kind::Read, _) => Self::READ,
+            (Kind::Write, _) => Self::WRITE,
+            (Kind::Execute, _) => Self::all(),
+        }
+    }
+}
+
 /// The outcome of a walk.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Translation {
@@ -24,6 +55,7 @@ struct Slot {
     epoch: u64,
     generation: u64,
     translation: Translation,
+    rights: Rights,
 }
 
 const SLOTS: usize = 64;
@@ -54,9 +86,22 @@ impl Tlb {
             .then_some(slot.translation)
     }
 
-    pub(crate) fn insert(&mut self, linear: u64, epoch: u64, translation: Translation) {
+    /// The guest-physical address of `linear`, if its page is known and has these rights.
+    #[inline]
+    pub(crate) fn permitted(&self, linear: u64, epoch: u64, rights: Rights) -> Option<u64> {
         let page = linear >> 12;
-        self.slots[page as usize % SLOTS] = Slot { page, epoch, generation: self.generation, translation };
+        let slot = &self.slots[page as usize % SLOTS];
+        (slot.page == page
+            && slot.epoch == epoch
+            && slot.generation == self.generation
+            && slot.rights.contains(rights))
+        .then_some(slot.translation.frame | linear & 0xFFF)
+    }
+
+    pub(crate) fn insert(&mut self, linear: u64, epoch: u64, translation: Translation, rights: Rights) {
+        let page = linear >> 12;
+        self.slots[page as usize % SLOTS] =
+            Slot { page, epoch, generation: self.generation, translation, rights };
     }
 }
 

@@ -1,5 +1,6 @@
 //! From a linear to a guest-physical address.
 
+use super::tlb::{Rights, Translation};
 use super::{Kind, Privilege};
 use crate::cpu::core::Core;
 use crate::memory::Memory;
@@ -7,6 +8,19 @@ use crate::stop::Stop;
 use fred::control::CR0_PG;
 
 impl Core {
+    /// What a page's translation permits to instructions while RFLAGS.AC is clear, as SMAP is for
+    /// [`Privilege::Implicit`] whatever that flag.
+    fn rights(&self, page: &Translation) -> Rights {
+        let permits =
+            |kind, privilege| (kind != Kind::Write || page.dirty) && !self.refuses(page, kind, privilege);
+        let mut rights = Rights::empty();
+        rights.set(Rights::READ, permits(Kind::Read, Privilege::Implicit));
+        rights.set(Rights::WRITE, permits(Kind::Write, Privilege::Implicit));
+        rights.set(Rights::USER_READ, permits(Kind::Read, Privilege::User));
+        rights.set(Rights::USER_WRITE, permits(Kind::Write, Privilege::User));
+        rights
+    }
+
     /// The privilege of an instruction's data accesses and fetches.
     pub(crate) fn privilege(&self) -> Privilege {
         if self.cpl() == 3 { Privilege::User } else { Privilege::Supervisor }
@@ -39,7 +53,7 @@ impl Core {
         let gpa = translation.frame | linear & 0xFFF;
         memory.permit(gpa, kind == Kind::Write)?;
         if cached && !memory.watches_writes(gpa) {
-            self.tlb.insert(linear, memory.epoch(), translation);
+            self.tlb.insert(linear, memory.epoch(), translation, self.rights(&translation));
         }
         Ok(gpa)
     }

@@ -7,6 +7,7 @@ use crate::cli::printer::{Printer, Reporting};
 use crate::cli::progress::progress_bar;
 use crate::cli::run::Meant;
 use crate::cli::terminal::standard_output;
+use crate::ending;
 use crate::on_kernel::{OnKernelError, Prepared};
 use crate::report::facts::HostFacts;
 use crate::report::known::{JudgedWarnings, KnownIssues};
@@ -89,8 +90,8 @@ impl Merged<'_> {
             }
             // A failure to write to standard error cannot be reported.
             PartEvent::Progress(bytes) => self.printer.bar.suspend(|| drop(stderr().write_all(&bytes))),
-            // A code of 2 without a report has its reason on standard error.
-            PartEvent::Ended(Ok(_)) => {}
+            // A code of 2 without a report has its reason on standard error, and a signal is named by the summary.
+            PartEvent::Ended(Ok(_) | Err(OnKernelError::EndRequested)) => {}
             PartEvent::Ended(Err(error)) => {
                 let error = error.to_string();
                 if !self.errors.contains(&error) {
@@ -117,15 +118,14 @@ impl Merged<'_> {
     fn finish(mut self, meant: &Meant) -> Result<u8, CliError> {
         self.printer.bar.finish_and_clear();
         let whole = self.ended.len() == self.lines.len();
-        let code = if self.ended.is_empty() && self.printer.is_silent() {
+        let ended_by = ending::signal().map(Cause::Signal);
+        let code = if self.ended.is_empty() && self.printer.is_silent() && ended_by.is_none() {
             2
         } else {
             let missing = meant.count.saturating_sub(self.printer.count());
             let of_parts = self.ended.iter().find_map(|ended| ended.early);
-            let early = (!whole || of_parts.is_some()).then(|| Early {
-                cause: of_parts.map_or(Cause::Error, |early| early.cause),
-                not_run: missing,
-            });
+            let cause = ended_by.or(of_parts.map(|early| early.cause)).or((!whole).then_some(Cause::Error));
+            let early = cause.map(|cause| Early { cause, not_run: missing });
             let mut kernel = JudgedWarnings::default();
             for ended in self.ended {
                 self.printer.how.facts = ended.host;

@@ -9,8 +9,9 @@
 //! | `run` | the page of results |
 //! | `mutants` | the page of the mutants matrix |
 //!
-//! `page.html`, `page.css` and `page.js` are what every page consists of. They put text into the page as text and nothing
-//! else, and the data as JSON in which no `<` stands.
+//! `page.html`, `page.css` and one script are what every page consists of: `cells.js` reads the data, `matrix.js` and
+//! `dialog.js` show it, `page.js` filters and starts. They put text into the page as text and nothing else, and the data as
+//! JSON in which no `<` stands.
 
 mod detail;
 mod fact;

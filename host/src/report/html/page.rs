@@ -7,7 +7,15 @@ use std::io::{Error, Result, Write};
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
+const SCRIPT: &str = concat!(
+    include_str!("cells.js"),
+    "\n",
+    include_str!("matrix.js"),
+    "\n",
+    include_str!("dialog.js"),
+    "\n",
+    include_str!("page.js")
+);
 
 /// A page of results: for each machine a matrix, whose cells open what is known of one result.
 #[derive(Debug)]
@@ -80,7 +88,7 @@ pub(super) struct Cell<'a> {
     pub(super) detail: Detail,
 }
 
-/// What `page.js` reads.
+/// What `cells.js` reads.
 #[derive(Serialize)]
 struct Data<'a> {
     #[serde(flatten)]

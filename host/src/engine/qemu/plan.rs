@@ -24,7 +24,8 @@ pub(crate) fn takes(scenario: &Scenario) -> bool {
                 | Stop::Abandon(_)
                 | Stop::Io(_)
                 | Stop::Access(_)
-                | Stop::Return(_),
+                | Stop::Return(_)
+                | Stop::Act(_),
                 _,
             ) => false,
         }

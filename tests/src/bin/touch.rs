@@ -11,7 +11,8 @@
 //! early; a shadow set again after the instruction; a push, or a trap, that comes twice; a single step lost or early because an
 //! exit has interrupted it (kvm_vcpu_do_singlestep, pending debug exceptions).
 //!
-//! Not here: an NMI in the shadow of STI, for which the manual leaves both.
+//! Not here: an NMI in the shadow of STI, for which the manual leaves both; a data breakpoint that MOV SS holds back at the
+//! access, which no uAPI carries to another VM.
 #![no_std]
 #![no_main]
 

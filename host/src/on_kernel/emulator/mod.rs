@@ -20,7 +20,7 @@ use std::sync::OnceLock;
 /// Words after `--` are arguments of `/init`, and so are those that the kernel does not know, like
 /// nokaslr, which is for its decompressor.
 ///
-/// After a panic the kernel restarts at once, and that is the emulator's end. With no_timer_check the kernel takes it for
+/// After a panic the kernel restarts at once, and that is the emulator's end. With `no_timer_check` the kernel takes it for
 /// granted that the timer's interrupt works: it waits for ten ticks by the processor's clock, and on a busy host the
 /// emulator may come too late with them ("IO-APIC + timer doesn't work!").
 const KERNEL_COMMAND_LINE: [&str; 2] =

@@ -126,6 +126,10 @@ bitflags::bitflags! {
         /// The act ends in a shutdown: there is no verdict, and the host passes the case when no handler was
         /// entered since `Armed`.
         const SHUTDOWN = 1 << 13;
+        /// Between `Armed` and its first event the act itself accesses the page that frames are pushed to: the stop
+        /// `act` applies, and none that needs that page to be the delivery's alone. With `NMI_AT_CUT` or
+        /// `INTERRUPT_AT_CUT` the host injects while that access is refused, and no other stop applies.
+        const TOUCHES_FRAME = 1 << 14;
         /// All that the host injects: without a host, or a cut, the case has no event.
         const INJECTED = 0x187C;
     }

@@ -20,10 +20,17 @@ pub fn applies(case: &Case, delivery: DeliveryMode, payload: bool, plan: Plan) -
             Plan::Cold | Plan::None => payload && !case.flags.intersects(CaseFlags::INJECTED),
             Plan::Cut(stop, action) => {
                 case.entries(delivery) > 0
+                    && (matches!(stop, Stop::Act(_)) || !is_injected_into_the_act(case))
                     && stop.how().applies(&Target { case, delivery, payload })
                     && action_applies(case, stop, action)
             }
         }
+}
+
+/// Whether the case's events come while an access of its act is refused, so that nothing is delivered before.
+fn is_injected_into_the_act(case: &Case) -> bool {
+    let at_cut = CaseFlags::NMI_AT_CUT | CaseFlags::INTERRUPT_AT_CUT;
+    case.flags.contains(CaseFlags::TOUCHES_FRAME) && case.flags.intersects(at_cut)
 }
 
 fn action_applies(case: &Case, stop: Stop, action: Action) -> bool {

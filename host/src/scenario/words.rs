@@ -61,10 +61,13 @@ fn named(event_type: EventType, number: u8) -> String {
 fn injected(flags: CaseFlags) -> impl Iterator<Item = String> {
     const SAID: [(CaseFlags, &str); 7] = [
         (CaseFlags::NMI_AT_ARMED, "The host injects an NMI before the act."),
-        (CaseFlags::NMI_AT_CUT, "The host injects an NMI while the delivery is stopped."),
+        (CaseFlags::NMI_AT_CUT, "The host injects an NMI while the guest is stopped there."),
         (CaseFlags::BLOCK_NMI, "The host blocks NMIs before the act."),
         (CaseFlags::INTERRUPT_AT_ARMED, "The host raises an external interrupt before the act."),
-        (CaseFlags::INTERRUPT_AT_CUT, "The host raises an external interrupt while the delivery is stopped."),
+        (
+            CaseFlags::INTERRUPT_AT_CUT,
+            "The host raises an external interrupt while the guest is stopped there.",
+        ),
         (CaseFlags::NMI_AT_HALT, "The act waits in HLT, where the host injects an NMI."),
         (CaseFlags::INTERRUPT_AT_HALT, "The act waits in HLT, where the host raises an external interrupt."),
     ];

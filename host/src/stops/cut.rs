@@ -24,6 +24,8 @@ pub enum Proof {
     Refault,
     /// The machine has refused an access of an event return, and no event is in flight.
     Return,
+    /// The page has refused an access while RIP was in the act, and no event is in flight.
+    Act,
 }
 
 /// A proved cut.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! stop   = how "@" place | "ring" | "cancel" | "abandon" | "io" | "storm" [ "=" seed ]
-//!        | "access@" number [ "," number ] | "return@" number
+//!        | "access@" number [ "," number ] | "return@" number | "act"
 //! how    = "block" | "private" | "uffd" | "hole" | "read-only" | "evict"
 //! place  = "frame" | "pt" | "pd" | "pdpt" | "idt" | "gdt" | "tss"
 //! action = "resume" | part *( "+" part )
@@ -24,6 +24,7 @@
 
 mod abandon;
 mod access;
+mod act;
 pub mod action;
 mod block;
 pub(crate) mod cancel;
@@ -44,6 +45,7 @@ mod uffd;
 
 pub use abandon::Abandon;
 pub use access::Access;
+pub use act::Act;
 pub use action::{Action, Migration};
 pub use block::Block;
 pub use cancel::Cancel;
@@ -115,7 +117,9 @@ macro_rules! stops {
     };
 }
 
-stops!(Block, Private, Userfault, Hole, ReadOnly, Evict, Ring, Cancel, Abandon, Io, Storm, Access, Return);
+stops!(
+    Block, Private, Userfault, Hole, ReadOnly, Evict, Ring, Cancel, Abandon, Io, Storm, Access, Return, Act
+);
 
 /// What is wrong with an id that no kind knows.
 static NO_STOP: LazyLock<String> = LazyLock::new(|| {
@@ -191,7 +195,7 @@ mod tests {
     fn an_id_that_no_kind_knows_is_answered_with_what_there_is() {
         let sentence = "its stop is none of `cold`, `none`, `block@PLACE`, `private@PLACE`, `uffd@PLACE`, \
                         `hole@PLACE`, `read-only@PLACE`, `evict@PLACE`, `ring`, `cancel`, `abandon`, `io`, `storm`, \
-                        `storm=SEED`, `access@N`, `access@N,M`, `return@N`";
+                        `storm=SEED`, `access@N`, `access@N,M`, `return@N`, `act`";
         for id in ["", "warp@frame", "block", "ring@frame", "storms", "access"] {
             assert_eq!(id.parse::<Stop>(), Err(sentence), "{id}");
         }
@@ -210,6 +214,7 @@ mod tests {
             ("access@1", true, false, true),
             ("access@1,2", true, false, false),
             ("return@4", true, false, true),
+            ("act", true, false, true),
         ] {
             let stop: Stop = id.parse().unwrap();
             let seen = (stop.stands_still(), stop.is_repeatable(), stop.is_last());

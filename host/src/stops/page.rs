@@ -69,9 +69,13 @@ pub(super) fn parse(name: &str, id: &str) -> Option<Result<Place, &'static str>>
 
 /// Whether the delivery, and nothing else, touches the page at `place`.
 pub(super) fn applies(place: Place, target: &Target<'_>) -> bool {
-    // An act may read a descriptor of its own.
-    place.is_touched(target.delivery)
-        && !(place == Place::Gdt && target.case.flags.contains(CaseFlags::TOUCHES_GDT))
+    // An act may read a descriptor of its own, or access the frame's page through that page's tables.
+    let of_the_act = match place {
+        Place::Gdt => CaseFlags::TOUCHES_GDT,
+        Place::Frame | Place::Pt | Place::Pd | Place::Pdpt => CaseFlags::TOUCHES_FRAME,
+        Place::Idt | Place::Tss => CaseFlags::empty(),
+    };
+    place.is_touched(target.delivery) && !target.case.flags.intersects(of_the_act)
 }
 
 impl<T: RefusesPage> How for T {

@@ -14,6 +14,7 @@
 //! | `kernel` | stops that the kernel makes: `evict`, `ring` |
 //! | `cancel`, `abandon`, `io` | an event in the queue |
 //! | `access` | accesses of a delivery and of an event return, by their number |
+//! | `act` | an access of the act itself |
 //! | `storm` | signals |
 //! | `host`, `migration` | what the host does to the guest, and where it takes it |
 //! | `probes` | probes of stops |
@@ -23,6 +24,7 @@
 
 mod abandon;
 mod access;
+mod act;
 mod again;
 mod cancel;
 mod case_script;

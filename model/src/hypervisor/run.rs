@@ -151,6 +151,10 @@ impl Vm {
                 if unblocked_nmis && self.behaviour.blocks_nmis_again {
                     self.processor.nmi_blocking = true;
                 }
+                if !in_delivery && !self.behaviour.keeps_shadow {
+                    self.processor.sti_blocking = false;
+                    self.processor.mov_ss_blocking = false;
+                }
                 return self.second_stage_violation(gpa, write, in_delivery);
             }
             // Without a LAPIC of KVM's the MP state stays runnable, and the next entry continues after HLT

@@ -42,6 +42,7 @@ pub(crate) const INPUT: u16 = 0x20;
 
 const UNDEFINED: u64 = CODE;
 const INPUT_ACT: u64 = CODE + 0x10;
+const READ: u64 = CODE + 0x20;
 const LED: u64 = CODE + 0x30;
 /// The place of [`ProbeAct::Led`]'s UD2, after its first instruction.
 pub(crate) const EVENT: u64 = LED + 1;
@@ -53,6 +54,23 @@ const END: u64 = CODE + 0x80;
 const UNDEFINED_CODE: [u8; 4] = [0x0F, 0x0B, 0xEB, 0xFE];
 /// IN AL, [`INPUT`]; NOP; then a loop that a lost event reaches.
 const INPUT_CODE: [u8; 5] = [0xE4, INPUT as u8, 0x90, 0xEB, 0xFE];
+/// MOV RAX, [[`FRAME_LINEAR`]]; UD2; then a loop that nothing reaches.
+const READ_CODE: [u8; 14] = [
+    0x48,
+    0xA1,
+    0,
+    0,
+    0,
+    0,
+    (FRAME_LINEAR >> 32) as u8,
+    (FRAME_LINEAR >> 40) as u8,
+    0,
+    0,
+    0x0F,
+    0x0B,
+    0xEB,
+    0xFE,
+];
 /// NOP; UD2; then a loop that nothing reaches.
 const LED_CODE: [u8; 5] = [0x90, 0x0F, 0x0B, 0xEB, 0xFE];
 /// OUT [`ENTERED`], AL; a loop.
@@ -69,6 +87,8 @@ pub(crate) enum ProbeAct {
     Led,
     /// IN with RFLAGS.TF set: a #DB once it is complete.
     InputUnderTrap,
+    /// A read of the page that frames go to, and then UD2.
+    Read,
 }
 
 impl ProbeAct {
@@ -77,12 +97,13 @@ impl ProbeAct {
             Self::Undefined => UNDEFINED,
             Self::Led => LED,
             Self::InputUnderTrap => INPUT_ACT,
+            Self::Read => READ,
         }
     }
 
     fn rflags(self) -> u64 {
         match self {
-            Self::Undefined | Self::Led => rflags::FIXED,
+            Self::Undefined | Self::Led | Self::Read => rflags::FIXED,
             Self::InputUnderTrap => rflags::FIXED | rflags::TF,
         }
     }
@@ -189,6 +210,7 @@ fn load(vcpu: &mut dyn Vcpu) -> Result<(), VcpuError> {
     vcpu.write_memory(TSS + 0x2C, &DOUBLE_FAULT_STACK_TOP.to_le_bytes())?;
     vcpu.write_memory(UNDEFINED, &UNDEFINED_CODE)?;
     vcpu.write_memory(INPUT_ACT, &INPUT_CODE)?;
+    vcpu.write_memory(READ, &READ_CODE)?;
     vcpu.write_memory(LED, &LED_CODE)?;
     vcpu.write_memory(HANDLER, &HANDLER_CODE)?;
     vcpu.write_memory(DOUBLE_FAULT_HANDLER, &DOUBLE_FAULT_CODE)

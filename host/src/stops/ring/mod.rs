@@ -10,6 +10,7 @@ mod fill;
 use super::action::{Action, FEWER};
 use super::cut::{Cut, Look, NoCut};
 use super::how::{Again, CutStop, How, StopFacts, Target, Way, one_id};
+use super::page;
 use super::probe::guest::{ProbeAct, ProbeGuest, Progress};
 use super::probe::{Prober, Support, sentence};
 use crate::image::Place;
@@ -35,8 +36,8 @@ impl How for Ring {
             .to_owned()
     }
 
-    fn applies(&self, _: &Target<'_>) -> bool {
-        true
+    fn applies(&self, target: &Target<'_>) -> bool {
+        page::applies(Place::Frame, target)
     }
 
     fn actions(&self, payload: bool) -> &'static [Action] {

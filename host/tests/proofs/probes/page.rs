@@ -141,3 +141,37 @@ fn a_page_must_leave_the_mapping() {
     }];
     check(&stays, true, |state| state.pinned = true);
 }
+
+#[test]
+fn a_page_must_refuse_what_an_instruction_reads() {
+    /// The place of the probe's read.
+    const READ: u64 = 0x7020;
+    let probes = [
+        Probe {
+            name: "it does",
+            stop: "act",
+            script: || {
+                let refused = refused(PageAccess::Blocked, Exit::Fault { gpa: None });
+                measured([refused.with(|state| state.regs.rip = READ)])
+            },
+            answer: "works",
+        },
+        Probe {
+            name: "it refuses something later",
+            stop: "act",
+            script: || {
+                let refused = refused(PageAccess::Blocked, Exit::Fault { gpa: None });
+                measured([refused.with(|state| state.regs.rip = HANDLER)])
+            },
+            answer: "KVM_RUN failed with EFAULT and named no address at a read of a page that is blocked",
+        },
+        Probe { name: "it is read", stop: "act", script: || measured([delivered()]), answer: SILENT },
+        Probe {
+            name: "a double fault",
+            stop: "act",
+            script: || measured([out(DOUBLE_FAULT)]),
+            answer: "a read of a page that is blocked became a double fault in the guest",
+        },
+    ];
+    check(&probes, true, |_| {});
+}

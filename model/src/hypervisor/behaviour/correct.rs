@@ -85,6 +85,8 @@ pub struct Behaviour {
     pub rf_when_injected: bool,
     /// Whether blocking by STI outlives an exit that interrupts a delivery.
     pub keeps_sti_blocking: bool,
+    /// Whether the interrupt shadow outlives an exit for an access of an instruction, which is then executed again.
+    pub keeps_shadow: bool,
     /// Whether NMIs are blocked again where the second-stage page tables have refused the frame of IRET, which had
     /// ended their blocking: `vmx_recover_nmi_blocking`.
     pub blocks_nmis_again: bool,
@@ -160,6 +162,7 @@ pub const CORRECT: Behaviour = Behaviour {
     repeats_side_effects: false,
     rf_when_injected: true,
     keeps_sti_blocking: true,
+    keeps_shadow: true,
     blocks_nmis_again: true,
     unblocks_requeued_nmi: true,
     saves_pending_nmi: true,

@@ -12,7 +12,7 @@ pub use state::*;
 use super::correct::Behaviour;
 
 /// Every flaw, in the order of the failure modes.
-pub const ALL: [&Behaviour; 35] = [
+pub const ALL: [&Behaviour; 36] = [
     &DATA_FROM_DR6,
     &INVERTED_POLARITY,
     &ENABLED_BREAKPOINT_BIT,
@@ -35,6 +35,7 @@ pub const ALL: [&Behaviour; 35] = [
     &SYSCALL_LOST,
     &ERROR_CODE_LOST,
     &STI_BLOCKING_LOST,
+    &SHADOW_LOST,
     &REQUEUED_NMI_BLOCKED,
     &PENDING_NMI_LOST,
     &NMI_BLOCKING_LOST,

@@ -119,6 +119,16 @@ pub const STI_BLOCKING_LOST: Behaviour = Behaviour {
     ..CORRECT
 };
 
+/// F18, outside a delivery.
+pub const SHADOW_LOST: Behaviour = Behaviour {
+    name: "shadow-lost",
+    summary: "an exit for an access of an instruction ends the interrupt shadow that the instruction is in",
+    origin: "vmx_set_interrupt_shadow(vcpu, 0), as for an instruction that is skipped, where it is executed again",
+    plays: &["F18"],
+    keeps_shadow: false,
+    ..CORRECT
+};
+
 /// F18, an NMI inside the handler of another.
 pub const RETURN_UNBLOCKS_NMIS: Behaviour = Behaviour {
     name: "return-unblocks-nmis",

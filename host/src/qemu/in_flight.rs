@@ -20,10 +20,18 @@ pub struct InFlight {
     pub nmi_injected: bool,
     /// An NMI that waits: in KVM, or in QEMU, which has not given it to its accelerator yet.
     pub nmi_pending: bool,
+    /// Whether NMIs are blocked.
+    pub nmis_blocked: bool,
+    /// Whether interrupts are held back for an instruction, by STI or MOV SS: QEMU does not tell the two apart.
+    pub shadow: bool,
 }
 
 /// `CPU_INTERRUPT_NMI` of target/i386/cpu.h.
 const CPU_INTERRUPT_NMI: u64 = 0x200;
+/// `HF_INHIBIT_IRQ_MASK` of `env.hflags`.
+const HF_INHIBIT_IRQ: u64 = 1 << 3;
+/// `HF2_NMI_MASK` of `env.hflags2`.
+const HF2_NMI: u64 = 1 << 2;
 
 impl InFlight {
     /// What is in flight in `saved`. Fails where this QEMU does not say.
@@ -42,7 +50,14 @@ impl InFlight {
             nmi_injected: field("env.nmi_injected")? != 0,
             nmi_pending: field("env.nmi_pending")? != 0
                 || field("interrupt_request")? & CPU_INTERRUPT_NMI != 0,
+            nmis_blocked: option("env.hflags2") & HF2_NMI != 0,
+            shadow: option("env.hflags") & HF_INHIBIT_IRQ != 0,
         })
+    }
+
+    /// Whether there is any event: what holds others back is none.
+    pub fn is_any(&self) -> bool {
+        Self { nmis_blocked: false, shadow: false, ..*self } != Self::default()
     }
 
     /// Puts an exception into `saved` as injected. Fails where this QEMU has no field for it.
@@ -53,6 +68,11 @@ impl InFlight {
             Some(code) if saves_error_code(saved) => saved.set(ERROR_CODE, 0, code.into()),
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// Puts an NMI into `saved` that waits. Fails where this QEMU has no field for it.
+    pub fn put_nmi(saved: &mut Saved) -> Result<(), SavedError> {
+        saved.set("env.nmi_pending", 0, 1)
     }
 
     /// As the uAPI shows a queue.
@@ -68,14 +88,15 @@ impl InFlight {
             interrupt: self.interrupt,
             nmi_injected: self.nmi_injected.into(),
             nmi_pending: self.nmi_pending.into(),
-            ..ShownQueue::default()
+            nmis_blocked: self.nmis_blocked,
+            shadow: self.shadow.into(),
         }
     }
 }
 
 const ERROR_CODE: &str = "env.error_code";
 
-/// Whether this QEMU saves an exception's error code: no released one does, as it seems.
+/// Whether an exception's error code is in a stream.
 pub fn saves_error_code(saved: &Saved) -> bool {
     saved.get(ERROR_CODE, 0).is_some()
 }
@@ -110,5 +131,7 @@ mod tests {
         let found = InFlight::of(&saved).unwrap();
         assert_eq!((found.exception, found.error_code), (Some(13), Some(0)), "it has no place for the code");
         assert!(!saves_error_code(&saved));
+        InFlight::put_nmi(&mut saved).unwrap();
+        assert_eq!(InFlight::of(&saved).unwrap(), InFlight { nmi_pending: true, ..found });
     }
 }

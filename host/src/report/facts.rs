@@ -1,5 +1,6 @@
 //! Facts about the host, as reports carry them and known-issues.toml names them.
 
+use crate::machines::qemu::Side;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -26,6 +27,9 @@ pub struct HostFacts {
     pub int1: String,
     /// The external emulators and their versions, separated by `; `; empty when there is none.
     pub emulator: String,
+    /// The emulator that migrated guests continue in, where it is another.
+    #[serde(default)]
+    pub emulator_destination: String,
     /// Which FRED series this KVM was built with, such as `v9`: what no kernel says and the user states
     /// with `--host-fact`. Empty if it was not stated.
     pub fred_series: String,
@@ -47,6 +51,7 @@ impl HostFacts {
             nested: nested(),
             int1: kvm::rip_after_int1().to_owned(),
             emulator: String::new(),
+            emulator_destination: String::new(),
             fred_series: String::new(),
             midflight: crate::version::VERSION.to_owned(),
         }
@@ -65,8 +70,17 @@ impl HostFacts {
     }
 
     /// The facts that known-issues.toml may name.
-    pub const NAMES: [&'static str; 8] =
-        ["vendor", "kernel", "kvm_module", "nested", "int1", "emulator", "accelerator", "fred_series"];
+    pub const NAMES: [&'static str; 9] = [
+        "vendor",
+        "kernel",
+        "kvm_module",
+        "nested",
+        "int1",
+        "emulator",
+        "saved_by",
+        "accelerator",
+        "fred_series",
+    ];
 
     /// Takes a fact, `NAME=VALUE`, that only the user can know.
     /// Fails with a sentence when it is no such fact.
@@ -83,7 +97,18 @@ impl HostFacts {
         }
     }
 
-    /// Whether a fact named in known-issues.toml holds. `kernel`, `nested` and `emulator` are
+    /// Whether a fact named in known-issues.toml holds for what ends in `side`: `emulator` is the one of that side,
+    /// `saved_by` the one of the source. The rest is as in [`holds`](Self::holds).
+    pub fn holds_in(&self, side: Side, name: &str, value: &str) -> bool {
+        match (name, side) {
+            ("emulator", Side::Destination) if !self.emulator_destination.is_empty() => {
+                self.emulator_destination.starts_with(value)
+            }
+            _ => self.holds(name, value),
+        }
+    }
+
+    /// Whether a fact named in known-issues.toml holds. `kernel`, `nested`, `emulator` and `saved_by` are
     /// compared as prefixes, `kvm_module` as one of the loaded modules; an unknown name never holds.
     pub fn holds(&self, name: &str, value: &str) -> bool {
         match name {
@@ -92,7 +117,9 @@ impl HostFacts {
             "kvm_module" => self.kvm_module.split(' ').any(|module| module == value),
             "nested" => !self.nested.is_empty() && self.nested.starts_with(value),
             "int1" => self.int1 == value,
-            "emulator" => self.emulator.split(EMULATORS).any(|emulator| emulator.starts_with(value)),
+            "emulator" | "saved_by" => {
+                self.emulator.split(EMULATORS).any(|emulator| emulator.starts_with(value))
+            }
             "accelerator" => self.emulator.split(EMULATORS).any(|emulator| {
                 emulator.split(", ").any(|part| part.strip_prefix("accelerator ") == Some(value))
             }),
@@ -183,5 +210,24 @@ mod tests {
         emulators.add_emulator("QEMU emulator version 11.1, accelerator tcg, machine microvm, CPU max");
         assert!(emulators.holds("accelerator", "tcg") && !emulators.holds("accelerator", "t"));
         assert!(facts.holds("vendor", "AuthenticAMD") && !facts.holds("colour", "blue"));
+    }
+
+    #[test]
+    fn of_two_emulators_the_one_counts_in_which_the_case_ends() {
+        let mut facts = HostFacts::default();
+        facts.add_emulator("QEMU emulator version 7.2, accelerator tcg");
+        for side in [Side::Source, Side::Destination] {
+            assert!(facts.holds_in(side, "emulator", "QEMU emulator version 7."), "there is one");
+        }
+        facts.emulator_destination = "QEMU emulator version 11.1, accelerator tcg".into();
+        let holds = |side, name, version: &str| {
+            facts.holds_in(side, name, &format!("QEMU emulator version {version}"))
+        };
+        assert!(holds(Side::Source, "emulator", "7.") && !holds(Side::Source, "emulator", "11."));
+        assert!(holds(Side::Destination, "emulator", "11.") && !holds(Side::Destination, "emulator", "7."));
+        for side in [Side::Source, Side::Destination] {
+            assert!(holds(side, "saved_by", "7.") && !holds(side, "saved_by", "11."), "{side:?}");
+        }
+        assert!(facts.holds_in(Side::Destination, "accelerator", "tcg"), "both have it");
     }
 }

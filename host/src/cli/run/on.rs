@@ -114,7 +114,8 @@ impl MachineRuns<'_> {
     ) -> Result<(), CliError> {
         let name = description.quirks().name;
         self.printer.how.facts.add_emulator(&qemu.version);
-        let storms = StormProbe::new(qemu, self.images, &self.options);
+        self.printer.how.facts.emulator_destination = qemu.destination_version.clone().unwrap_or_default();
+        let storms = StormProbe::new(qemu, name, self.images, &self.options);
         let able = self.able(name, scenarios, |image, scenario| {
             qemu::plan::lacks(qemu, image, scenario).or_else(|| storms.lacks(image, scenario))
         })?;

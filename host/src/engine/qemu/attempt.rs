@@ -26,30 +26,12 @@ use zerocopy::IntoBytes;
 
 /// Runs one scenario.
 pub(super) fn run(guests: &mut Guests<'_>, name: &str, scenario: &Scenario, options: &RunOptions) -> Report {
-    attempted(guests, name, scenario, options, false)
-}
-
-/// Runs one to find out what its stop meets, whatever the guest's verdict is.
-pub(super) fn probe(guests: &mut Guests<'_>, scenario: &Scenario, options: &RunOptions) -> Report {
-    attempted(guests, "qemu", scenario, options, true)
-}
-
-fn attempted(
-    guests: &mut Guests<'_>,
-    name: &str,
-    scenario: &Scenario,
-    options: &RunOptions,
-    probing: bool,
-) -> Report {
     let start = Instant::now();
     let mut report = Report::new(scenario, name, None);
-    let Some((index, case)) = guests.image.case(&scenario.case) else {
-        let why = format!("image {} has no case {}", guests.image.name, scenario.case);
+    let Some(mut attempt) = Attempt::new(guests, scenario, options, &mut report) else {
+        let why = format!("image {} has no case {}", scenario.image, scenario.case);
         return report.concluded(Outcome::Error, Finding::program(why));
     };
-    let deadline = Deadline::after(options.timeout);
-    let mut attempt =
-        Attempt { guests, case, index, scenario, options, probing, report: &mut report, deadline };
     match attempt.run() {
         Ok(()) => {}
         Err(Trouble::NotArmed(mailbox)) => attempt.judge_unarmed(&mailbox),
@@ -68,11 +50,23 @@ pub(super) struct Attempt<'r, 'g> {
     pub(super) index: u16,
     pub(super) scenario: &'r Scenario,
     pub(super) options: &'r RunOptions,
-    /// Whether the guest's verdict says nothing.
-    pub(super) probing: bool,
     /// What is known of it so far.
     pub(super) report: &'r mut Report,
     pub(super) deadline: Deadline,
+}
+
+impl<'r, 'g> Attempt<'r, 'g> {
+    /// Nothing has run yet. `None` if the image has no such case.
+    pub(super) fn new(
+        guests: &'r mut Guests<'g>,
+        scenario: &'r Scenario,
+        options: &'r RunOptions,
+        report: &'r mut Report,
+    ) -> Option<Self> {
+        let (index, case) = guests.image.case(&scenario.case)?;
+        let deadline = Deadline::after(options.timeout);
+        Some(Self { guests, case, index, scenario, options, report, deadline })
+    }
 }
 
 impl Attempt<'_, '_> {
@@ -97,9 +91,14 @@ impl Attempt<'_, '_> {
         }
     }
 
-    /// A guest that waits at `Done` serves the next case; one that has ended does not.
+    /// A guest that waits at `Done` serves the next case; one that has ended does not, nor one that has met an event
+    /// where none may be: what it has left, such as DR7.GD, would be the next case's.
     pub(super) fn keep(&mut self, vm: Option<QemuVm>) {
-        if let Some(vm) = vm {
+        let is_as_before = match self.report.outcome {
+            Outcome::Pass | Outcome::Skip | Outcome::Known => true,
+            Outcome::Fail | Outcome::Error => self.report.why.is_none(),
+        };
+        if let Some(vm) = vm.filter(|_| is_as_before) {
             self.guests.back(vm);
         }
     }
@@ -183,6 +182,9 @@ impl Attempt<'_, '_> {
             ));
         }
         synthesis::queue(&mut saved, &event)?;
+        if self.case.flags.contains(CaseFlags::NMI_AT_CUT) {
+            InFlight::put_nmi(&mut saved)?;
+        }
         let put = (InFlight::of(&saved)?, saved.get("env.eip", 0));
         let disturbances = if action.disturb { synthesis::disturb(&mut saved)? } else { Vec::new() };
         let mut vm = self.guests.load(Side::Source, &saved, &self.deadline)?;
@@ -194,8 +196,12 @@ impl Attempt<'_, '_> {
             self.record(Proof::Synthetic, &seen)?;
             let found = (InFlight::of(&seen)?, seen.get("env.eip", 0));
             if found != put {
-                let queue = found.0.queue();
-                return Err(Trouble::Found(Outcome::Fail, Finding::EventGone { queue }));
+                let words = |(event, rip): (InFlight, Option<u64>)| match rip {
+                    Some(rip) => format!("{} at {}", event.queue(), self.guests.image.describe_address(rip)),
+                    None => event.queue().to_string(),
+                };
+                let (found, put) = (words(found), words(put));
+                return Err(Trouble::machine(format!("QEMU has loaded {put}, and saves {found}")));
             }
             if action.migrate == Some(Migration::Here) {
                 vm = self.guests.load(Side::Destination, &seen, &self.deadline)?;

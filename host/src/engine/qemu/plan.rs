@@ -37,8 +37,12 @@ pub(crate) fn lacks(qemu: &TriedQemu, image: &Image, scenario: &Scenario) -> Opt
         return Some(lacks);
     }
     let (_, case) = image.case(&scenario.case)?;
-    if case.flags.intersects(CaseFlags::INJECTED) {
-        let why = "needs nmi, interrupt: QEMU injects them through the local APIC, whose LINT1 the guest leaves masked";
+    let injected = case.flags & CaseFlags::INJECTED;
+    let beside_an_exception =
+        matches!(scenario.plan, Plan::Cut(Stop::Cancel(_), _)) && injected == CaseFlags::NMI_AT_CUT;
+    if !injected.is_empty() && !beside_an_exception {
+        let why =
+            "needs nmi, interrupt: QEMU takes an NMI in a saved guest, beside an exception, and nothing else";
         return Some(why.to_owned());
     }
     let tcg = qemu.accelerator == Accelerator::Tcg;

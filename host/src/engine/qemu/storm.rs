@@ -13,49 +13,59 @@ use crate::qemu::in_flight::InFlight;
 use crate::qemu::saved::Saved;
 use crate::qemu::vm::QemuVm;
 use crate::report::{Finding, Outcome};
-use crate::scenario::{Action, Place};
+use crate::scenario::{Action, Place, Scenario};
 use crate::stops::Proof;
 use crate::stops::storm::StormBounds;
 use fastrand::Rng;
 use protocol::doorbell::Doorbell;
-use std::collections::VecDeque;
 
 /// How much later than QEMU is told to stop it the guest continues, in microseconds; below 0 it continues before that.
 ///
 /// How long QEMU takes to stop a processor differs by host and load, and on a busy host the guest may have no processor
-/// for longer. So a lead of any order of magnitude is tried, and half of them near one that has met the guest at its act.
+/// for longer. So each stop says how to aim the next one: the lead goes to where as many stops come before the act as
+/// after it, in steps that become shorter where they turn, and longer where they do not.
 struct Aim {
     random: Rng,
-    /// The leads that have.
-    good: VecDeque<f64>,
+    lead: f64,
+    step: f64,
+    last: Option<Missed>,
 }
 
-/// The longest lead in microseconds, as a power of 2: 8 ms.
-const FURTHEST: f64 = 13.0;
-/// How many good leads count.
-const KEPT: usize = 16;
+/// How a stop has missed the event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Missed {
+    /// The guest was before its act.
+    Early,
+    /// Its handler was entered.
+    Late,
+}
+
+/// The first step, the shortest and the longest, in microseconds.
+const STEPS: [f64; 3] = [64.0, 0.5, 1024.0];
+/// The longest lead in microseconds.
+const FURTHEST: f64 = 16_000.0;
 
 impl Aim {
     fn new(seed: u32, id: &str) -> Self {
         let of_id = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(id.as_bytes());
-        Self { random: Rng::with_seed(u64::from(seed) << 32 | u64::from(of_id)), good: VecDeque::new() }
+        let random = Rng::with_seed(u64::from(seed) << 32 | u64::from(of_id));
+        Self { random, lead: 0.0, step: STEPS[0], last: None }
     }
 
+    /// The next one: a random one within a step.
     fn lead(&mut self) -> f64 {
-        if self.random.bool() && !self.good.is_empty() {
-            let near = self.good[self.random.usize(..self.good.len())];
-            return near * (0.5 + self.random.f64());
-        }
-        let lead = (self.random.f64() * FURTHEST).exp2();
-        if self.random.bool() { lead } else { -lead }
+        self.lead + self.step * (self.random.f64() - 0.5)
     }
 
-    /// This lead has met the guest at its act.
-    fn is_good(&mut self, lead: f64) {
-        self.good.push_back(lead);
-        if self.good.len() > KEPT {
-            self.good.pop_front();
-        }
+    fn missed(&mut self, missed: Missed) {
+        let turned = self.last.replace(missed).is_some_and(|last| last != missed);
+        let [_, shortest, longest] = STEPS;
+        self.step = (self.step * if turned { 0.5 } else { 1.25 }).clamp(shortest, longest);
+        let towards = match missed {
+            Missed::Early => -self.step,
+            Missed::Late => self.step,
+        };
+        self.lead = (self.lead + towards).clamp(-FURTHEST, FURTHEST);
     }
 }
 
@@ -73,41 +83,57 @@ enum Found {
     Handler,
 }
 
-/// A storm of stops.
-struct Stops {
+/// The stops of a storm.
+pub(super) struct Stops {
     aim: Aim,
     runs: u32,
+    /// How many have met the event in flight.
+    pub(super) met: u32,
     /// How many have found the guest at its act, or just after it.
     at_act: u32,
     /// How many have found it before that.
     before: u32,
 }
 
+impl Stops {
+    /// None yet. The seed and the scenario decide when they come.
+    pub(super) fn new(seed: u32, scenario: &Scenario) -> Self {
+        Self { aim: Aim::new(seed, &scenario.to_string()), runs: 0, met: 0, at_act: 0, before: 0 }
+    }
+
+    /// That so many were to meet the event, and these have not in their time.
+    pub(super) fn too_few(&self, wanted: u32) -> String {
+        let Self { runs, met, at_act, before, .. } = self;
+        format!(
+            "{met} of {runs} runs were cut in time, {wanted} were required; {before} stops found the guest before its \
+             act, {at_act} at the act or just after it"
+        )
+    }
+}
+
 impl Attempt<'_, '_> {
     /// The case runs again and again, and is stopped at random times, until enough stops have met its event in flight.
     pub(super) fn storm(&mut self, seed: u32, action: Action) -> Result<(), Trouble> {
         let StormBounds { cuts: wanted, time } = self.options.storm;
-        let aim = Aim::new(seed, &self.scenario.to_string());
-        let mut stops = Stops { aim, runs: 0, at_act: 0, before: 0 };
+        let mut stops = Stops::new(seed, self.scenario);
         let end = Deadline::after(time);
         let mut vm = self.guests.take(&self.deadline)?;
         loop {
             let Some(ran) = self.run_in_storm(vm, &mut stops, action)? else { return Ok(()) };
             vm = ran;
-            if self.probing {
-                (self.report.outcome, self.report.why) = (Outcome::Pass, None);
-            }
             if self.report.outcome != Outcome::Pass {
                 self.report.why.get_or_insert(Finding::InStorm { run: stops.runs });
                 return Ok(());
             }
-            if self.report.cuts >= wanted {
+            if stops.met >= wanted {
                 self.keep_source(vm, action);
                 return Ok(());
             }
             if vm.has_passed(&end) {
                 self.keep_source(vm, action);
-                return Err(self.too_few(&stops));
+                self.report.cut = None;
+                let why = stops.too_few(wanted);
+                return Err(Trouble::Found(Outcome::Error, Finding::NotCut { why }));
             }
         }
     }
@@ -120,7 +146,7 @@ impl Attempt<'_, '_> {
     }
 
     /// The case once, with one stop.
-    fn run_in_storm(
+    pub(super) fn run_in_storm(
         &mut self,
         mut vm: QemuVm,
         stops: &mut Stops,
@@ -140,7 +166,8 @@ impl Attempt<'_, '_> {
         }
         let lead = stops.aim.lead();
         vm.stop_near_release(lead, &self.deadline)?;
-        if let Found::Event(saved) = self.found(&mut vm, lead, stops)? {
+        if let Found::Event(saved) = self.found(&mut vm, stops)? {
+            stops.met += 1;
             self.record(Proof::Queue, &saved)?;
             if action.migrate.is_some() {
                 vm = self.guests.load(Side::Destination, &saved, &self.deadline)?;
@@ -151,33 +178,21 @@ impl Attempt<'_, '_> {
     }
 
     /// Where the stop has found the guest.
-    fn found(&self, vm: &mut QemuVm, lead: f64, stops: &mut Stops) -> Result<Found, Trouble> {
+    fn found(&self, vm: &mut QemuVm, stops: &mut Stops) -> Result<Found, Trouble> {
         let mailbox = vm.read_mailbox()?;
         if mailbox.entries > 0 || mailbox.waiting != 0 {
+            stops.aim.missed(Missed::Late);
             return Ok(Found::Handler);
         }
         let registers = vm.registers(&self.deadline);
         if !registers.is_some_and(|registers| (self.case.act..=self.case.after).contains(&registers.rip)) {
             stops.before += 1;
+            stops.aim.missed(Missed::Early);
             return Ok(Found::OnTheWay);
         }
         stops.at_act += 1;
-        stops.aim.is_good(lead);
         let saved = vm.save(&self.deadline)?;
-        Ok(if InFlight::of(&saved)? == InFlight::default() { Found::OnTheWay } else { Found::Event(saved) })
-    }
-
-    /// A storm that is over before it had its cuts.
-    fn too_few(&mut self, stops: &Stops) -> Trouble {
-        let Stops { runs, at_act, before, .. } = stops;
-        let StormBounds { cuts: wanted, .. } = self.options.storm;
-        let cuts = self.report.cuts;
-        self.report.cut = None;
-        let why = format!(
-            "{cuts} of {runs} runs were cut in time, {wanted} were required; {before} stops found the guest before its \
-             act, {at_act} at the act or just after it"
-        );
-        Trouble::Found(Outcome::Error, Finding::NotCut { why })
+        Ok(if InFlight::of(&saved)?.is_any() { Found::Event(saved) } else { Found::OnTheWay })
     }
 }
 
@@ -186,18 +201,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_good_lead_is_found_of_any_order_of_magnitude() {
+    fn a_lead_of_any_order_of_magnitude_is_found() {
         for takes in [-3000.0, -40.0, 3.0, 80.0, 400.0, 5000.0_f64] {
             let mut aim = Aim::new(1, "pf/read-unmapped:idt:storm:resume");
             let mut met = 0;
             for _ in 0..1000 {
                 let lead = aim.lead();
-                if (lead - takes).abs() < takes.abs() / 20.0 {
+                if (lead - takes).abs() < 2.0 {
                     met += 1;
-                    aim.is_good(lead);
+                } else {
+                    aim.missed(if lead > takes { Missed::Early } else { Missed::Late });
                 }
             }
-            assert!(met > 20, "{takes}: {met}");
+            assert!(met > 500, "{takes}: {met}");
+        }
+    }
+
+    #[test]
+    fn a_lead_that_changes_is_found_again() {
+        let mut aim = Aim::new(1, "x");
+        for takes in [0.0, 2000.0, -300.0] {
+            for _ in 0..200 {
+                let lead = aim.lead();
+                aim.missed(if lead > takes { Missed::Early } else { Missed::Late });
+            }
+            assert!((aim.lead() - takes).abs() < 10.0, "{takes}");
         }
     }
 

@@ -7,6 +7,7 @@ use crate::process::MemoryFile;
 use crate::qemu::error::{VmError, system};
 use crate::qemu::migration::FileAddress;
 use crate::qemu::vm::QemuVm;
+use crate::scenario::Plan;
 use std::time::Duration;
 
 /// Which of the two programs, where the destination of migrations is another.
@@ -16,6 +17,18 @@ pub enum Side {
     Source,
     /// The one that they migrate to.
     Destination,
+}
+
+impl Side {
+    /// Where a case ends.
+    pub fn of_the_end(plan: Plan) -> Self {
+        match plan {
+            Plan::Cold => Self::Source,
+            Plan::None => Self::Destination,
+            Plan::Cut(_, action) if action.migrate.is_some() => Self::Destination,
+            Plan::Cut(..) => Self::Source,
+        }
+    }
 }
 
 impl TriedQemu {

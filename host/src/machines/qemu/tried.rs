@@ -33,6 +33,8 @@ pub struct TriedQemu {
     pub fred: bool,
     /// The first line of `--version`, and what it is run with.
     pub version: String,
+    /// The same of the destination, if it is another.
+    pub destination_version: Option<String>,
 }
 
 impl Qemu {
@@ -46,7 +48,7 @@ impl Qemu {
         let like_the_source = Self { accelerators: vec![source.accelerator], ..self.clone() };
         let destination = like_the_source.tried_one(destination, limit)?;
         source.fred &= destination.fred;
-        source.version = format!("{}; destination {}", source.version, destination.version);
+        source.destination_version = Some(destination.version);
         source.destination = destination.program;
         Ok(source)
     }
@@ -61,8 +63,14 @@ impl Qemu {
         for accelerator in &self.accelerators {
             let program = Program { file: program.clone(), file_address: FileAddress::Descriptor };
             let (destination, version) = (program.clone(), String::new());
-            let mut qemu =
-                TriedQemu { program, destination, accelerator: *accelerator, fred: false, version };
+            let mut qemu = TriedQemu {
+                program,
+                destination,
+                accelerator: *accelerator,
+                fred: false,
+                version,
+                destination_version: None,
+            };
             match qemu.boots(limit) {
                 Ok(()) => {
                     qemu.ask(limit);

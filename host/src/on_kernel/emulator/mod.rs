@@ -20,8 +20,11 @@ use std::sync::OnceLock;
 /// Words after `--` are arguments of `/init`, and so are those that the kernel does not know, like
 /// nokaslr, which is for its decompressor.
 ///
-/// After a panic the kernel restarts at once, and that is the emulator's end.
-const KERNEL_COMMAND_LINE: [&str; 2] = ["console=ttyS0 panic=-1 nokaslr quiet", "-- midflight-init"];
+/// After a panic the kernel restarts at once, and that is the emulator's end. With `no_timer_check` the kernel takes it for
+/// granted that the timer's interrupt works: it waits for ten ticks by the processor's clock, and on a busy host the
+/// emulator may come too late with them ("IO-APIC + timer doesn't work!").
+const KERNEL_COMMAND_LINE: [&str; 2] =
+    ["console=ttyS0 panic=-1 nokaslr no_timer_check quiet", "-- midflight-init"];
 /// What takes an emulated processor longer than the tests do and changes nothing that KVM does for a guest: mitigations
 /// and hardening, the kernel's tests of its cryptography (`cryptomgr_test`, `jent_entropy_init`), names for tracers,
 /// statistics (KVM makes some 50 files in debugfs for each VM), accounting, security modules. A kernel passes over what it

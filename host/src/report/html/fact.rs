@@ -11,6 +11,7 @@ pub(super) fn fact(name: &str, value: &Value) -> Option<(String, String)> {
         "kvm_fred" => "FRED in KVM",
         "nested" => "hypervisor under this host",
         "int1" => "RIP when INT1 has trapped",
+        "emulator_destination" => "emulator of migrated guests",
         "fred_series" => "FRED series",
         other => other,
     };

@@ -3,6 +3,7 @@
 use super::fields::DescribedField;
 use super::late;
 use crate::machines::MachineKind;
+use crate::machines::qemu::Side;
 use crate::report::{Cited, Difference, Finding, HostFacts, Report};
 use crate::scenario::{Action, Scenario, pattern};
 use std::collections::BTreeMap;
@@ -106,7 +107,9 @@ impl Entry {
     pub fn concerns(&self, of: Of<'_>, facts: &HostFacts) -> bool {
         let by_id =
             || of.by == By::Judge && self.scenarios.iter().any(|id| id.text == of.scenario.to_string());
-        self.machine == of.machine && hold(&self.host, facts) && (by_id() || self.concerns_case(of))
+        let side = Side::of_the_end(of.scenario.plan);
+        let holds = |name: &str, value: &str| facts.holds_in(side, name, value);
+        self.machine == of.machine && hold(&self.host, holds) && (by_id() || self.concerns_case(of))
     }
 
     /// Whether it is about this failure, on this host.
@@ -180,6 +183,6 @@ impl Entry {
 /// The fact that a prediction must name.
 pub(super) const SERIES: &str = "fred_series";
 
-pub(super) fn hold(host: &BTreeMap<String, Vec<String>>, facts: &HostFacts) -> bool {
-    host.iter().all(|(name, values)| values.iter().any(|value| facts.holds(name, value)))
+pub(super) fn hold(host: &BTreeMap<String, Vec<String>>, holds: impl Fn(&str, &str) -> bool) -> bool {
+    host.iter().all(|(name, values)| values.iter().any(|value| holds(name, value)))
 }

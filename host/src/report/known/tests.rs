@@ -108,6 +108,35 @@ fn a_case_stands_for_all_its_scenarios() {
 }
 
 #[test]
+fn an_issue_of_an_emulator_is_of_the_one_in_which_the_case_ends() {
+    let facts = HostFacts {
+        emulator: "QEMU emulator version 7.2".into(),
+        emulator_destination: "QEMU emulator version 11.1".into(),
+        ..HostFacts::default()
+    };
+    let concerned = |fact: &str, id: &str| {
+        let list = LIST.replace(SCENARIOS, "cases = [\"pf/x:idt\"]").replace("\"kvm\"", "\"qemu\"");
+        let host = format!("host = {{ {fact} = [\"QEMU emulator version 7.\"] }}");
+        let list = list.lines().map(|line| if line.trim_start().starts_with("host") { &host } else { line });
+        let list = parse(&list.collect::<Vec<_>>().join("\n")).unwrap();
+        let scenario = id.parse().unwrap();
+        list.issues[0].concerns(Of { machine: "qemu", scenario: &scenario, by: By::Judge }, &facts)
+    };
+    for (id, ends_in_the_source) in [
+        ("pf/x:idt:cold", true),
+        ("pf/x:idt:cancel:resume", true),
+        ("pf/x:idt:evict@frame:resume", true),
+        ("pf/x:idt:none", false),
+        ("pf/x:idt:cancel:migrate", false),
+        ("pf/x:idt:cancel:migrate-process", false),
+        ("pf/x:idt:storm:migrate", false),
+    ] {
+        assert_eq!(concerned("emulator", id), ends_in_the_source, "{id}");
+        assert!(concerned("saved_by", id), "{id}");
+    }
+}
+
+#[test]
 fn any_case_may_be_meant_for_comparisons_only() {
     let with = |stops: &str| LIST.replace(SCENARIOS, &format!("cases = [\"*/*:idt\"]\n{stops}"));
     let list = parse(&with("stops = [\"compare\"]")).unwrap();

@@ -62,7 +62,8 @@ pub(super) fn excuse(list: &[KnownWarning], mut said: KernelSaid, facts: &HostFa
     let mut known = Vec::new();
     said.warnings.retain(|warning| {
         let line = warning.text.lines().last().unwrap_or_default();
-        let entry = list.iter().find(|entry| hold(&entry.host, facts) && pattern::matches(&entry.text, line));
+        let of_host = |entry: &KnownWarning| hold(&entry.host, |name, value| facts.holds(name, value));
+        let entry = list.iter().find(|entry| of_host(entry) && pattern::matches(&entry.text, line));
         if let Some(entry) = entry {
             known.push(format!("{}: {} ({}): {line}", entry.name, entry.reason, entry.reference));
         }

@@ -35,6 +35,13 @@ pub(crate) fn find(program: &Path) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|directory| directory.join(program)).find(|file| is_executable(file))
 }
 
+/// A program that [`find`] does not find, and why: the beginning of a sentence.
+pub(crate) fn not_found(program: &Path) -> String {
+    let is_path = program.components().count() > 1 || program.is_absolute();
+    let why = if is_path && program.exists() { "cannot be executed" } else { "is not here" };
+    format!("{} {why}", program.display())
+}
+
 /// One word for a shell.
 pub(crate) fn quoted(word: &OsStr) -> String {
     // No argument holds the zero byte that cannot be quoted.
@@ -236,5 +243,10 @@ mod tests {
         assert_eq!(find(Path::new("/bin/sh")), Some("/bin/sh".into()));
         assert_eq!(find(Path::new("/etc/passwd")), None);
         assert_eq!(find(Path::new("no-such-program-anywhere")), None);
+        assert_eq!(not_found(Path::new("/etc/passwd")), "/etc/passwd cannot be executed");
+        assert_eq!(not_found(Path::new("/etc")), "/etc cannot be executed");
+        assert_eq!(not_found(Path::new("/no/such/program")), "/no/such/program is not here");
+        // There is such a directory where tests run, but it is not in PATH.
+        assert_eq!(not_found(Path::new("src")), "src is not here");
     }
 }

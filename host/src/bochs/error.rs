@@ -6,9 +6,9 @@ use crate::bounded::{NotEnded, OUTPUT_LIMIT};
 /// Why there is no Bochs, or no result from it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BochsError {
-    /// The program is not there; a reason to skip.
+    /// There is no such program, which the words begin with; a reason to skip.
     #[error(
-        "{0} is not here: install Bochs to run the images on an independent processor too (Debian: apt install bochs), or name one with --bochs FILE"
+        "{0}: install Bochs to run the images on an independent processor too (Debian: apt install bochs), or name one with --bochs FILE"
     )]
     Missing(String),
     /// The program is there and is no Bochs that runs guests; a reason to skip.

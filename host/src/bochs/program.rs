@@ -4,7 +4,7 @@ use super::configuration::{Configuration, Dialect, Display};
 use super::error::BochsError;
 use super::memory::Disk;
 use crate::bounded::{self, Ended};
-use crate::process::{Child, MemoryFile, find};
+use crate::process::{Child, MemoryFile, find, not_found};
 use kvm::any_port::any_port;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -54,7 +54,7 @@ impl Program {
     /// # Errors
     /// [`BochsError::Missing`]; [`BochsError::Unusable`] with what it did instead.
     pub fn find(program: &Path, limit: Duration) -> Result<Self, BochsError> {
-        let found = find(program).ok_or_else(|| BochsError::Missing(program.display().to_string()))?;
+        let found = find(program).ok_or_else(|| BochsError::Missing(not_found(program)))?;
         let mut this = Self { program: found, version: String::new(), models: Vec::new(), debugger: false };
         let said = this.asked(&["--help", "cpu"], limit)?;
         this.version =
@@ -188,7 +188,7 @@ mod tests {
             Program::find(Path::new(program), Duration::from_secs(5)).unwrap_err().to_string()
         };
         assert!(found("no-such-bochs").starts_with("no-such-bochs is not here: install Bochs"));
-        assert!(found("/etc/passwd").starts_with("/etc/passwd is not here"));
+        assert!(found("/etc/passwd").starts_with("/etc/passwd cannot be executed: install"));
         assert_eq!(
             found("true"),
             format!(

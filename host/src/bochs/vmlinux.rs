@@ -6,6 +6,7 @@ use crate::image::{file_range, pvh_entry};
 use firmware::disk::Registers;
 use goblin::elf::Elf;
 use goblin::elf::program_header::PT_LOAD;
+use goblin::error::Error;
 
 /// Where `hvm_start_info`, the list of modules, the memory map and the command line lie.
 const START_INFO: u32 = 0x1_0000;
@@ -24,7 +25,15 @@ pub(super) fn check(kernel: &[u8]) -> Result<(), KernelError> {
 }
 
 pub(super) fn disk(kernel: &[u8], given: Given<'_>) -> Result<Disk, KernelError> {
-    let elf = Elf::parse(kernel).map_err(|error| KernelError::Elf(error.to_string()))?;
+    let no_elf = |error: Error| KernelError::Elf(error.to_string());
+    let header = Elf::parse_header(kernel).map_err(no_elf)?;
+    // The section headers come last in what a linker writes.
+    let sections = u64::from(header.e_shnum) * u64::from(header.e_shentsize);
+    let end = usize::try_from(header.e_shoff.saturating_add(sections)).unwrap_or(usize::MAX);
+    if kernel.len() < end {
+        return Err(KernelError::Truncated(kernel.len(), end));
+    }
+    let elf = Elf::parse(kernel).map_err(no_elf)?;
     let unreadable = |problem: crate::image::Problem| KernelError::Elf(problem.to_string());
     let entry = pvh_entry(&elf, kernel).ok_or(KernelError::NoEntry)?;
     let mut memory = Memory::default();

@@ -118,10 +118,8 @@ pub enum OnKernelError {
     /// The kernel would cut its command line.
     #[error("--append is too long: with it the kernel's command line has {0} bytes, and Linux reads {1}")]
     AppendTooLong(usize, usize),
-    /// The emulator is not there.
-    #[error(
-        "{0} is not here: install QEMU 7.2 or later (Debian: apt install qemu-system-x86) or use --emulator"
-    )]
+    /// There is no such emulator, which the words begin with.
+    #[error("{0}: install QEMU 7.2 or later (Debian: apt install qemu-system-x86) or use --emulator")]
     NoEmulator(String),
     /// A system call failed.
     #[error("{what} failed: {error}")]

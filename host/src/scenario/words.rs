@@ -61,13 +61,10 @@ fn named(event_type: EventType, number: u8) -> String {
 fn injected(flags: CaseFlags) -> impl Iterator<Item = String> {
     const SAID: [(CaseFlags, &str); 7] = [
         (CaseFlags::NMI_AT_ARMED, "The host injects an NMI before the act."),
-        (CaseFlags::NMI_AT_CUT, "The host injects an NMI while the guest is stopped there."),
+        (CaseFlags::NMI_AT_CUT, "While the guest is stopped the host injects an NMI."),
         (CaseFlags::BLOCK_NMI, "The host blocks NMIs before the act."),
         (CaseFlags::INTERRUPT_AT_ARMED, "The host raises an external interrupt before the act."),
-        (
-            CaseFlags::INTERRUPT_AT_CUT,
-            "The host raises an external interrupt while the guest is stopped there.",
-        ),
+        (CaseFlags::INTERRUPT_AT_CUT, "While the guest is stopped the host raises an external interrupt."),
         (CaseFlags::NMI_AT_HALT, "The act waits in HLT, where the host injects an NMI."),
         (CaseFlags::INTERRUPT_AT_HALT, "The act waits in HLT, where the host raises an external interrupt."),
     ];

@@ -36,6 +36,7 @@ fn a_bochs_that_is_missing_or_none_is_a_sentence() {
     }
     let scratch = Scratch::new("no-bochs");
     assert!(said(&scratch, "/no/such/bochs", &[]).contains("/no/such/bochs is not here: install Bochs"));
+    assert!(said(&scratch, "/etc/passwd", &[]).contains("/etc/passwd cannot be executed: install Bochs"));
     assert!(said(&scratch, "/bin/true", &[]).contains("it says no version of Bochs"));
     let other = said(&scratch, &bochs(&scratch, "exit 1"), &["--bochs-cpu", "z80"]);
     assert!(other.contains("it has no CPU model z80; for --bochs-cpu there are newest"), "{other}");

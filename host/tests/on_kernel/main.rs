@@ -35,10 +35,12 @@ fn a_missing_kernel_is_a_sentence() {
 fn what_is_no_kernel_is_a_sentence_before_anything_boots() {
     let scratch = Scratch::new("no-kernel");
     let whole = kernel_file();
-    let cases: [(&[u8], &str); 4] = [
+    let program = fs::read(MIDFLIGHT).unwrap();
+    let cases: [(&[u8], &str); 5] = [
         (b"kernel", "cannot be booted: it is neither a bzImage nor an ELF file"),
         (&whole[..whole.len() - 1], "it ends after 2047 bytes and its header says 2048: it is truncated"),
-        (&fs::read(MIDFLIGHT).unwrap(), "an ELF file without a PVH entry point"),
+        (&program, "an ELF file without a PVH entry point"),
+        (&program[..program.len() / 2], "its header says "),
         (b"\x7FELF\x02", "as an ELF file it cannot be loaded"),
     ];
     for (bytes, why) in cases {
@@ -100,6 +102,9 @@ fn a_missing_emulator_is_a_sentence() {
     let mut words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     words.extend(["--emulator", "no-such-emulator -m 1", "--", "list"]);
     ends_with(&run(&words), &["no-such-emulator is not here: install QEMU 7.2 or later"]);
+    let kernel = arguments[1].as_str();
+    *words.iter_mut().rfind(|word| word.starts_with("no-such")).unwrap() = kernel;
+    ends_with(&run(&words), &["vmlinuz cannot be executed: install QEMU 7.2 or later"]);
 }
 
 #[test]

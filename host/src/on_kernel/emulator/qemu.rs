@@ -3,7 +3,7 @@
 use super::{Kernel, Running};
 use crate::on_kernel::OnKernelError;
 use crate::on_kernel::outside::system;
-use crate::process::{Child, MemoryFile, find};
+use crate::process::{Child, MemoryFile, find, not_found};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -28,7 +28,8 @@ impl ReadyQemu {
         let Some((program, given)) = words.split_first() else {
             return Err(OnKernelError::EmulatorCommand(line.to_owned()));
         };
-        let found = find(Path::new(program)).ok_or_else(|| OnKernelError::NoEmulator(program.clone()))?;
+        let found = find(Path::new(program))
+            .ok_or_else(|| OnKernelError::NoEmulator(not_found(Path::new(program))))?;
         Ok(Self { program: found, given: given.to_vec() })
     }
 

@@ -20,7 +20,14 @@ use vm::{Exit, PageAccess, VmConfig};
 /// The pages that a delivery of `case` must touch, and nothing else between `Armed` and its handler.
 fn pages(case: &Case, delivery: DeliveryMode, pages: &DeliveryPages) -> Vec<(Place, u64)> {
     let at = |place| (place, pages.at(place));
-    let mut touched = [Place::Frame, Place::Pdpt, Place::Pd, Place::Pt].map(at).to_vec();
+    let of_the_act = case.flags.contains(CaseFlags::TOUCHES_FRAME);
+    if of_the_act && case.flags.intersects(CaseFlags::INTERRUPT_AT_CUT | CaseFlags::NMI_AT_CUT) {
+        return Vec::new();
+    }
+    let mut touched = Vec::new();
+    if !of_the_act {
+        touched.extend([Place::Frame, Place::Pdpt, Place::Pd, Place::Pt].map(at));
+    }
     if delivery == DeliveryMode::Idt {
         touched.extend([Place::Idt, Place::Tss].map(at));
         if !case.flags.contains(CaseFlags::TOUCHES_GDT) {

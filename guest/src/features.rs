@@ -16,6 +16,7 @@ pub(crate) fn met() -> Needs {
     met.set(Needs::SMAP, has(&SMAP));
     met.set(Needs::INTEL, vendor(cpuid(0, 0)) == INTEL);
     let xsave = has(&XSAVE);
+    met.set(Needs::XSAVE, xsave);
     met.set(Needs::XFD, xsave && has(&XFD));
     met.set(Needs::AMX, xsave && has(&AMX_TILE) && cpuid(0xD, 0)[0] & XCR0_TILES == XCR0_TILES);
     met

@@ -142,7 +142,7 @@ impl Case {
             cancel: match (self.events, self.cancel) {
                 ([event, ..], Cancel::Payload { payload, rflags }) => CancelNote {
                     rip: match event.rip {
-                        Rip::Act | Rip::Plus(_) => self.act.act,
+                        Rip::Act | Rip::Plus(_) | Rip::At(_) => self.act.act,
                         Rip::After | Rip::Last | Rip::Entry(_) | Rip::UserEntry(_) => self.act.after,
                     },
                     payload: Address::new(payload),

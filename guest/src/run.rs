@@ -62,6 +62,7 @@ pub(crate) extern "sysv64" fn main(magic: u32, information: u32) -> ! {
     };
     // A case depends on how events are delivered, not on what the processor could do.
     met.set(Needs::FRED, delivery == DeliveryMode::Fred);
+    met.set(Needs::IDT, delivery == DeliveryMode::Idt);
     let machine = Machine { delivery, xfd: met.contains(Needs::XFD), debugctl: false };
     registers::enable_xmm();
     capture::XFD.store(machine.xfd as u8, Relaxed);

@@ -76,8 +76,8 @@ pub fn default_table() -> CpuidTable {
         }
         value
     }
-    // FPU DE PSE TSC MSR PAE CX8 SEP PGE CMOV PAT CLFSH FXSR SSE SSE2.
-    let features = bits([0, 2, 3, 4, 5, 6, 8, 11, 13, 15, 16, 19, 24, 25, 26]);
+    // FPU DE PSE TSC MSR PAE CX8 SEP PGE CMOV PAT CLFSH MMX FXSR SSE SSE2.
+    let features = bits([0, 2, 3, 4, 5, 6, 8, 11, 13, 15, 16, 19, 23, 24, 25, 26]);
     // CX16 MOVBE POPCNT XSAVE HYPERVISOR.
     let more_features = bits([13, 22, 23, 26, 31]);
     // SYSCALL NX PDPE1GB RDTSCP LM.

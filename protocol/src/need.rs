@@ -31,13 +31,17 @@ bitflags::bitflags! {
         /// A host beside the image, which bounds the case: where the processor is wrong it waits for ever, and an
         /// image that runs alone would lose its other cases with it.
         const HOST = 1 << 12;
+        /// The IDT: FRED does not have what the case is about, or nobody says what it does with it.
+        const IDT = 1 << 13;
+        /// XSAVE, XRSTOR and XCR0.
+        const XSAVE = 1 << 14;
     }
 }
 
 impl Needs {
     /// The need's name on command lines and in reasons, lower case.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        const NAMES: [(Needs, &str); 13] = [
+        const NAMES: [(Needs, &str); 15] = [
             (Needs::FRED, "fred"),
             (Needs::XFD, "xfd"),
             (Needs::AMX, "amx"),
@@ -51,6 +55,8 @@ impl Needs {
             (Needs::SMEP, "smep"),
             (Needs::SMAP, "smap"),
             (Needs::HOST, "host"),
+            (Needs::IDT, "idt"),
+            (Needs::XSAVE, "xsave"),
         ];
         NAMES.into_iter().filter(move |(need, _)| self.contains(*need)).map(|(_, name)| name)
     }

@@ -130,6 +130,8 @@ pub enum Rip {
     Entry(u64),
     /// The first instruction of this vector's handler, from ring 3.
     UserEntry(u64),
+    /// This offset in a code segment with a base of its own.
+    At(u64),
 }
 
 /// RSP at an event.

@@ -37,6 +37,7 @@ impl Places {
             Rip::Last => self.last,
             Rip::Entry(vector) => self.entry(vector, 0x100, delivery),
             Rip::UserEntry(vector) => self.entry(vector, 0, delivery),
+            Rip::At(offset) => offset,
         }
     }
 

@@ -4,7 +4,7 @@ use crate::engine::questions::{Question, StopSupport, Support};
 use crate::image::{Case, Image};
 use crate::report::Report;
 use crate::scenario::{self, DeliveryMode, Plan, Scenario};
-use fred::cpuid::{AMX_TILE, FRED, Feature, INTEL, RDTSCP, SMAP, SMEP, XFD, vendor};
+use fred::cpuid::{AMX_TILE, FRED, Feature, INTEL, RDTSCP, SMAP, SMEP, XFD, XSAVE, vendor};
 use protocol::need::Needs;
 use vm::Machine;
 use vm::cpuid::{has, output};
@@ -57,19 +57,20 @@ fn questions<'a>(
 }
 
 /// The CPUID feature that meets a need; `None` where every machine here meets it.
-const FEATURES: [(Needs, Feature); 6] = [
+const FEATURES: [(Needs, Feature); 7] = [
     (Needs::FRED, FRED),
     (Needs::XFD, XFD),
     (Needs::AMX, AMX_TILE),
     (Needs::RDTSCP, RDTSCP),
     (Needs::SMEP, SMEP),
     (Needs::SMAP, SMAP),
+    (Needs::XSAVE, XSAVE),
 ];
 
 /// The needs that a machine with this CPUID meets.
 pub fn met_needs(machine: &dyn Machine) -> Needs {
     // NMIs and interrupts are the probe's to find out.
-    let mut meets = Needs::USER | Needs::NMI | Needs::INTERRUPT | Needs::SHUTDOWN | Needs::HOST;
+    let mut meets = Needs::USER | Needs::NMI | Needs::INTERRUPT | Needs::SHUTDOWN | Needs::HOST | Needs::IDT;
     let cpuid = machine.cpuid();
     for (need, feature) in FEATURES {
         meets.set(need, has(cpuid, feature));

@@ -8,7 +8,10 @@ use protocol::note::CaseFlags;
 
 /// Whether a case can be delivered so at all.
 pub fn is_possible(case: &Case, delivery: DeliveryMode) -> bool {
-    delivery == DeliveryMode::Fred || !case.needs.contains(Needs::FRED)
+    !case.needs.contains(match delivery {
+        DeliveryMode::Fred => Needs::IDT,
+        DeliveryMode::Idt => Needs::FRED,
+    })
 }
 
 /// Whether a plan makes sense for a case, delivered so, with or without KVM_CAP_EXCEPTION_PAYLOAD.

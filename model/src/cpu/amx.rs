@@ -36,11 +36,11 @@ const ROW_BYTES: u16 = 64;
 const ROWS: u8 = 16;
 
 impl Core {
-    /// What every AMX instruction checks first.
+    /// What every AMX instruction checks first. Outside 64-bit mode none is decoded.
     fn require_amx(&self) -> Step {
         let enabled = self.xcr0 & (TILECFG | TILEDATA) == TILECFG | TILEDATA;
         let offered = self.cpuid.has(fred::cpuid::AMX_TILE);
-        if !offered || !self.is_64_bit() || self.cr4 & CR4_OSXSAVE == 0 || !enabled {
+        if !offered || self.cr4 & CR4_OSXSAVE == 0 || !enabled {
             return Err(ud());
         }
         if self.cr0 & CR0_TS != 0 { Err(not_available()) } else { Ok(()) }

@@ -207,7 +207,6 @@ fn xgetbv(p: &mut Core, _: &mut Memory, _: &Decoded) -> Step {
     }
     match p.gpr(1, 4) {
         0 => p.set_pair(p.xcr0),
-        1 => p.set_pair(p.xcr0 & p.xstate.in_use),
         _ => return Err(gp0()),
     }
     Ok(())

@@ -2,7 +2,7 @@
 //!
 //! Rule: ERETU is #GP(0) if the stack level is not 0, before it pops anything; if CS bits 63:16 and RPL are not 0 and
 //! 3; if RFLAGS have a bit that cannot be, or an IOPL; if SS bits 31:19 and RPL are not 0 and 3; and for 64-bit mode if
-//! RIP is not canonical. Selectors other than those of IA32_STAR are loaded from their descriptors, with the faults of
+//! RIP is not canonical, else if it is beyond the limit of CS. Selectors other than those of IA32_STAR are loaded from their descriptors, with the faults of
 //! IRET. #UD without CR4.FRED (SDM vol. 2, "ERETU", operation). A refusal leaves everything as it was.
 //!
 //! Known bugs that fail it: GS exchanged before the last check, so that the handler of the #GP has the user's base;
@@ -29,6 +29,7 @@ guest::image! {
         descriptors::CASE,
         stack_descriptors::CASE,
         without_fred::CASE,
+        limit::CASE,
     ],
 }
 
@@ -206,6 +207,27 @@ mod without_fred {
         act: ACT,
         events: &[REFUSED],
         idt: Some(&Idt { events: &[Event { rsp: FRAME, ..UD }], left: Left::NEW }),
+        ..Case::NEW
+    };
+}
+
+mod limit {
+    use super::*;
+    act_hand_built! {
+        name: "eretu.limit", rip: ["push 0x2000"], cs: "0x4B", rflags: "2", ss: "0x23",
+        armed: [], act: [".byte 0xF3, 0x0F, 0x01, 0xCA"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "limit",
+        rule: "A RIP beyond the limit of the code segment of compatibility mode: #GP(0) at ERETU, in ring 0.",
+        needs: Needs::FRED,
+        flags: CaseFlags::TOUCHES_GDT,
+        prepare: || {
+            set_descriptor(0x48, 0x0040_FB00_0000_1FFF);
+            route(13, 1, IST_FRAME);
+        },
+        act: ACT,
+        events: &[REFUSED],
         ..Case::NEW
     };
 }

@@ -23,6 +23,8 @@ guest::image! {
         ts_stale_xfd_err::CASE,
         tilezero_xfd::CASE,
         ldtilecfg_xfd::CASE,
+        mmx_ts::CASE,
+        mmx_em::CASE,
     ],
 }
 
@@ -112,6 +114,39 @@ mod ldtilecfg_xfd {
         },
         act: ACT,
         registers: Registers { xfd: TILEDATA, ..RESTING },
+        ..Case::NEW
+    };
+}
+
+mod mmx_ts {
+    use super::*;
+    act! { name: "nm.mmx-ts", set: [], armed: [], act: ["movq mm0, mm1"], }
+    pub(super) const CASE: Case = Case {
+        name: "mmx-ts",
+        rule: "CR0.TS and an MMX instruction: data 0.",
+        prepare: set_task_switched,
+        act: ACT,
+        events: &[NM],
+        registers: Registers { cr0: MP | TS, ..RESTING },
+        cancel: Cancel::Payload { payload: 0, rflags: 0 },
+        ..Case::NEW
+    };
+}
+
+mod mmx_em {
+    use super::*;
+    act! { name: "nm.mmx-em", set: [], armed: [], act: ["pxor mm0, mm1"], }
+    pub(super) const CASE: Case = Case {
+        name: "mmx-em",
+        rule: "CR0.EM and an MMX instruction: #UD, not #NM.",
+        prepare: || {
+            route(6, 1, IST_FRAME);
+            set_control(|cr0| cr0 | EM, 0);
+        },
+        act: ACT,
+        events: &[UD],
+        registers: Registers { cr0: MP | EM, ..RESTING },
+        cancel: Cancel::Payload { payload: 0, rflags: 0 },
         ..Case::NEW
     };
 }

@@ -4,7 +4,7 @@
 //! x87 instructions and FXSAVE are #NM, SSE instructions #UD, and WAIT executes (SDM vol. 3, "Control Registers",
 //! the table of EM, MP and TS). The check precedes the memory access. No event data, and CR2 stays.
 //!
-//! Out: MMX, which the model does not offer.
+//! Not here: MMX (image nm).
 //!
 //! Known bugs that fail it: CR0.TS of the host instead of the guest's, where ring 3 runs on the processor itself
 //! (seen under kvm_pvm); #NM decided without EM or MP by a hypervisor that owns CR0.TS; the #PF of the operand

@@ -1,8 +1,9 @@
-//! Faults of a present page by the control registers: SMEP, SMAP and CR0.WP.
+//! Faults of a present page by the control registers, SMEP, SMAP and CR0.WP, and by the ring.
 //!
 //! Rule: with CR4.SMEP ring 0 does not fetch from a page of ring 3, with CR4.SMAP it does not access one unless
 //! RFLAGS.AC is set; both faults have bit 0 of the error code and no bit of their own. With CR0.WP = 0 ring 0 writes
-//! to read-only pages (SDM vol. 3, "Determination of Access Rights"). Event delivery pushes its frame with SMAP on.
+//! to read-only pages. What ring 0 has just accessed ring 3 must not (SDM vol. 3, "Determination of Access Rights"). Event
+//! delivery pushes its frame with SMAP on.
 //!
 //! Out: protection keys, which the model does not offer.
 //!
@@ -20,7 +21,7 @@ guest::image! {
     rule: "SMEP, SMAP and CR0.WP decide about present pages; their page faults have bit 0 of the error code.",
     spec: "SDM vol. 3 ch. 5 access rights; ch. 6 interrupt 14",
     cases: [
-        smep::CASE, smap_read::CASE, smap_write::CASE, smap_ac::CASE, write_protect_off::CASE,
+        smep::CASE, smap_read::CASE, smap_write::CASE, smap_ac::CASE, smap_clac::CASE, write_protect_off::CASE, touched::CASE,
     ],
 }
 
@@ -134,6 +135,70 @@ mod write_protect_off {
         },
         act: ACT,
         results: &[Check { expected: 0x9A03_7603_5203_3103, read: || paging::window(0xA58) }],
+        ..Case::NEW
+    };
+}
+
+mod smap_clac {
+    use super::*;
+    act! {
+        name: "pfright.smap-clac",
+        set: ["movabs rdi, 0x18000000A58"],
+        armed: [],
+        // 3 bytes each.
+        act: ["stac", "mov rbx, [rdi]", "clac", "mov rcx, [rdi]"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "smap-clac",
+        rule: "SMAP, a read of a page of ring 3 after STAC, and one after CLAC: the second is 0x1.",
+        needs: Needs::SMAP,
+        prepare: || {
+            smap_page();
+            paging::set_window(0xA58, 0x5A5A_0A58);
+        },
+        act: ACT,
+        events: &[Event {
+            error_code: PFERR_PRESENT,
+            rip: Rip::Plus(9),
+            general: &[(General::Rbx, 0x5A5A_0A58)],
+            ..FAULT
+        }],
+        registers: DATA_FAULTED,
+        // The read comes after `Armed`.
+        cancel: Cancel::No,
+        ..Case::NEW
+    };
+}
+
+mod touched {
+    use super::*;
+    // The return's frame, of 8 quadwords, is moved to the page, where RSP then is.
+    act_ring3! {
+        name: "pfright.touched",
+        set: [
+            "movabs rdi, 0x8000004F00", "mov rsi, rsp", "mov ecx, 8", "rep movsq", "movabs rdi, 0x8000004F00", "mov rsp, rdi"
+        ],
+        act: ["mov rbx, [rdi]"],
+    }
+    /// The page, which is ring 0's.
+    const TOUCHED: u64 = 0x0000_0080_0000_4F00;
+    pub(super) const CASE: Case = Case {
+        name: "touched",
+        rule: "Ring 3's read of ring 0's page from which the return to ring 3 has just read its frame: 0x5.",
+        needs: Needs::USER,
+        flags: CaseFlags::USER,
+        act: ACT,
+        events: &[Event {
+            error_code: PFERR_PRESENT | PFERR_USER,
+            cs: USER_CS,
+            rsp: Stack::User,
+            ss: user_ss_slot(HARDWARE_EXCEPTION, 14),
+            csl: 0,
+            entry: 0,
+            event_data: TOUCHED,
+            ..PF
+        }],
+        registers: Registers { cr2: TOUCHED, ..RESTING },
         ..Case::NEW
     };
 }

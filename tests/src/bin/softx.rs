@@ -3,7 +3,7 @@
 //! Rule: what INT n delivers is decided by the instruction and not by the vector: event type 4, no error code, no
 //! event data, stack level 0, and neither an NMI for INT 2 nor an abort for INT 8 or INT 18. The instruction length in
 //! the SS slot counts prefixes, for INT3 (66 CC) and INT1 (66 F1) as well, up to 15 (SDM vol. 3 ch. 8, "FRED stack
-//! frame").
+//! frame"). INTO in compatibility mode is of type 6, as INT3.
 //!
 //! Known bugs that fail it: INT n with the vector of an exception treated as that exception, as a hypervisor does that
 //! queues it by its vector alone, so that INT 2 blocks NMIs and has bit 18; a length rebuilt from the event type
@@ -29,6 +29,7 @@ guest::image! {
         longest::CASE,
         int3_prefixed::CASE,
         int1_prefixed::CASE,
+        into::CASE,
     ],
 }
 
@@ -170,6 +171,29 @@ mod int1_prefixed {
         events: &[Event { vector: 1, ss: ss_slot(PRIVILEGED_SOFTWARE_EXCEPTION, 1) | ss_length(3), ..TRAP }],
         // INT1 sets no bit of DR6; whether it clears B0-B3, as a #DB may, no manual says.
         registers: Registers { dr6_open: 0xF, ..RESTING },
+        ..Case::NEW
+    };
+}
+
+mod into {
+    use super::*;
+    act_ring3! { name: "softx.into", cs: "0x1B", ss: "0x23", rflags: "0x802", set: [], act: [".byte 0xCE"], }
+    pub(super) const CASE: Case = Case {
+        name: "into",
+        rule: "INTO with OF in compatibility mode: a trap, type 6, vector 4, length 1; RF is not set.",
+        needs: Needs::USER,
+        flags: CaseFlags::USER,
+        prepare: || route(4, 1, IST_FRAME),
+        act: ACT,
+        events: &[Event {
+            vector: 4,
+            cs: 0x1B,
+            rflags: RFLAGS | 0x800,
+            // Bit 57 is 0.
+            ss: 0x1006_0004_0000_0023,
+            idt_entry_rflags: RFLAGS | 0x800,
+            ..RING3
+        }],
         ..Case::NEW
     };
 }

@@ -2,7 +2,7 @@
 //!
 //! Rule: the frame's first quadword is 0 under FRED and missing under the IDT, event data is 0, RF
 //! is set in the saved RFLAGS (SDM vol. 3 ch. 6, interrupts 0 and 6; ch. 8, "FRED stack frame").
-//! SWAPGS is #UD with CR4.FRED = 1 (SDM vol. 2, "SWAPGS").
+//! SWAPGS is #UD with CR4.FRED = 1, SYSCALL on Intel's processors outside 64-bit mode (SDM vol. 2, "SWAPGS", "SYSCALL").
 //!
 //! Known bugs that fail it: an error code or event data where there is none, left over
 //! or invented; RF lost, when the event is migrated while it is pending.
@@ -17,7 +17,7 @@ guest::image! {
     name: "ud",
     rule: "Faults without error code: 0 in its slot, no event data, RF set.",
     spec: "SDM vol. 3 ch. 6 interrupts 0, 6; ch. 8 FRED stack frame",
-    cases: [ud2::CASE, ud2_ring3::CASE, swapgs::CASE, divide::CASE, divide_ring3::CASE, lkgs_ring3::CASE],
+    cases: [ud2::CASE, ud2_ring3::CASE, swapgs::CASE, divide::CASE, divide_ring3::CASE, lkgs_ring3::CASE, syscall_compat::CASE],
 }
 
 /// From ring 3, on level 0 and its stack.
@@ -113,6 +113,22 @@ mod lkgs_ring3 {
         prepare: || route(6, 1, IST_FRAME),
         act: ACT,
         events: &[Event { ss: user_ss_slot(HARDWARE_EXCEPTION, 6), ..RING3 }],
+        ..Case::NEW
+    };
+}
+
+mod syscall_compat {
+    use super::*;
+    act_ring3! { name: "ud.syscall-compat", cs: "0x1B", ss: "0x23", rflags: "2", set: [], act: [".code32", "syscall"], }
+    pub(super) const CASE: Case = Case {
+        name: "syscall-compat",
+        rule: "SYSCALL in compatibility mode: #UD, with and without FRED. (AMD's processors have it there.)",
+        needs: Needs::USER.union(Needs::INTEL),
+        flags: CaseFlags::USER,
+        prepare: || route(6, 1, IST_FRAME),
+        act: ACT,
+        // Bit 57 is 0.
+        events: &[Event { cs: 0x1B, ss: 0x0003_0006_0000_0023, ..RING3 }],
         ..Case::NEW
     };
 }

@@ -118,13 +118,13 @@ impl Judge<'_> {
         if self.pair.any(|quirks| !quirks.stops) {
             named.retain(|field| printed::PRINTED.iter().any(|at| QUADWORDS[*at].0 == Some(*field)));
         }
-        // A delivery that never happened differs in all of its fields, and in what it writes; the judge reports one
+        // A delivery that only one machine has differs in all of its fields, and in what it writes; the judge reports one
         // finding. Of a frame of another vector, or at another instruction, it
         // compares what its own event has.
         let [came, due] = [kvm, 1 - kvm].map(|side| marks[side].deliveries.len());
-        let never_came = |field: Seen| match field {
-            Seen::Captured { delivery, .. } => (came..due).contains(&delivery),
-            Seen::Register(_) | Seen::Mailbox(_) | Seen::Doorbell => came < due && field.is_of_delivery(),
+        let of_one_machine = |field: Seen| match field {
+            Seen::Captured { delivery, .. } => (came.min(due)..came.max(due)).contains(&delivery),
+            Seen::Register(_) | Seen::Mailbox(_) | Seen::Doorbell => came != due && field.is_of_delivery(),
         };
         let another_event = |field: Seen| {
             let Seen::Captured { delivery, .. } = field else { return false };
@@ -137,7 +137,9 @@ impl Judge<'_> {
         };
         let of_event = differences.iter().filter_map(|difference| match difference {
             MachineDifference::Number { field, .. } if field.is_left_by_judges() => None,
-            MachineDifference::Number { field, .. } if never_came(*field) || another_event(*field) => None,
+            MachineDifference::Number { field, .. } if of_one_machine(*field) || another_event(*field) => {
+                None
+            }
             MachineDifference::Number { field, .. } => Some(field.of_judge()),
             MachineDifference::End(_) => Some(None),
         });

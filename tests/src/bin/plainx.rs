@@ -22,7 +22,7 @@ guest::image! {
     rule: "Descriptor tables, strings, frames, the time-stamp counter and caches: what the instructions read and write.",
     spec: "SDM vol. 2 SGDT, LGDT, LODS, SCAS, CMPS, ENTER, RDTSC, CLFLUSH",
     cases: [
-        tables::CASE, strings::CASE, frame::CASE, time::CASE, time_ring3::CASE, flush::CASE, caches::CASE, ldt::CASE, ldt_segment::CASE,
+        tables::CASE, strings::CASE, enter::CASE, time::CASE, time_ring3::CASE, flush::CASE, caches::CASE, ldt::CASE, ldt_segment::CASE,
     ],
 }
 
@@ -106,14 +106,14 @@ mod strings {
     };
 }
 
-mod frame {
+mod enter {
     use super::*;
     act! {
-        name: "plainx.frame", set: [], armed: [],
+        name: "plainx.enter", set: [], armed: [],
         act: ["enter 0x20, 1", "mov rbx, rsp", "sub rbx, rbp", "mov rcx, [rbp - 8]", "sub rcx, rbp", "leave", "push 2", "popfq"],
     }
     pub(super) const CASE: Case = Case {
-        name: "frame",
+        name: "enter",
         rule: "ENTER of 32 bytes at level 1, and LEAVE: RSP is 40 bytes below the frame, which lies there; RBP is back.",
         flags: CaseFlags::CONFORMANCE,
         act: ACT,

@@ -1,6 +1,6 @@
 //! Tile configuration and tile data: LDTILECFG, TILERELEASE, XSAVE and XRSTOR of both, and what is #UD without them.
 //!
-//! Rule: LDTILECFG takes palette 1 with at most 16 rows of at most 64 bytes for tiles 0 to 7 and zeros elsewhere; palette 0
+//! Rule: LDTILECFG takes palette 1 with at most 16 rows of at most 64 bytes for tiles 0 to 7 and zeros in the rest; palette 0
 //! makes both components initial, as TILERELEASE does. TILEZERO of a tile that is not configured is #UD, before any #NM, and so
 //! is every instruction of AMX unless XCR0 has both components. XSAVEC puts the components one after the other, aligned, and
 //! leaves out those that are initial; XRSTOR takes both formats, and makes a configuration that cannot be initial (SDM vol. 1
@@ -144,7 +144,7 @@ tiles! {
 }
 tiles! {
     restored, "restored", "tiles.restored",
-    "XRSTOR of configuration and data, and XSAVEC elsewhere: both have come through; MXCSR is not looked at.",
+    "XRSTOR of configuration and data, and XSAVEC to another area: both have come through; MXCSR is not looked at.",
     || {
         fill();
         set(AREA + 3, POISON);

@@ -69,7 +69,7 @@ mod sti {
     }
     pub(super) const CASE: Case = Case {
         name: "sti",
-        rule: "The access after STI: the shadow ends with it, so that #UD behind it comes without bit 16.",
+        rule: "The access after STI: the shadow ends with it, so that #UD after it comes without bit 16.",
         flags: CaseFlags::TOUCHES_FRAME,
         prepare: || route(6, 1, IST_FRAME),
         act: ACT,

@@ -147,7 +147,7 @@ xsave! {
 // The registers of the beginning are kept in the first area.
 xsave! {
     restore, "restore", "xsave.restore",
-    "XRSTOR of x87 and SSE, and XSAVE elsewhere: control words and the first and last register of each have come through.",
+    "XRSTOR of x87 and SSE, and XSAVE to another area: control words and the first and last register of each have come through.",
     fill,
     act: ["mov qword ptr [rdi + 512], 0", "xsave64 [rdi]", "xrstor64 [rdi + 1024]", "xsave64 [rdi + 2048]", "xrstor64 [rdi]"],
     [
@@ -194,7 +194,7 @@ xsave! {
 }
 xsave! {
     fxsave, "fxsave", "xsave.fxsave",
-    "FXRSTOR of the same image, and FXSAVE elsewhere: control words and the first and last register of each; no byte more.",
+    "FXRSTOR of the same image, and FXSAVE to another area: control words and the first and last register of each; no byte more.",
     fill,
     act: [
         "fxsave64 [rdi]", "fxrstor64 [rdi + 1024]", "fxsave64 [rdi + 2048]", "fxrstor64 [rdi]"

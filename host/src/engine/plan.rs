@@ -128,10 +128,11 @@ impl Abilities {
     pub fn lacks(&self, image: &Image, scenario: &Scenario) -> Option<String> {
         let (_, case) = image.case(&scenario.case)?;
         let mut meets = self.meets;
-        if scenario.delivery == DeliveryMode::Idt {
-            // A case depends on how its events are delivered, not on what the processor supports.
-            meets.remove(Needs::FRED);
-        }
+        // A case depends on how its events are delivered, not on what the processor supports.
+        meets.remove(match scenario.delivery {
+            DeliveryMode::Fred => Needs::IDT,
+            DeliveryMode::Idt => Needs::FRED,
+        });
         let missing = scenario::needs(case, scenario.delivery) - meets;
         if !missing.is_empty() {
             let names: Vec<_> = missing.names().collect();

@@ -23,7 +23,7 @@ pub fn applies(case: &Case, delivery: DeliveryMode, payload: bool, plan: Plan) -
             Plan::Cold | Plan::None => payload && !case.flags.intersects(CaseFlags::INJECTED),
             Plan::Cut(stop, action) => {
                 case.entries(delivery) > 0
-                    && (matches!(stop, Stop::Act(_)) || !is_injected_into_the_act(case))
+                    && (stop.facts().of_the_act || !is_injected_into_the_act(case))
                     && stop.how().applies(&Target { case, delivery, payload })
                     && action_applies(case, stop, action)
             }

@@ -24,7 +24,7 @@ impl How for Act {
     one_id!("act");
 
     fn facts(&self) -> StopFacts {
-        StopFacts { place: Some(Place::Frame), ..StopFacts::ORDINARY }
+        StopFacts { of_the_act: true, place: Some(Place::Frame), ..StopFacts::ORDINARY }
     }
 
     fn words(&self) -> String {

@@ -24,6 +24,8 @@ pub struct Target<'c> {
 /// Properties of a stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StopFacts {
+    /// Whether the act is stopped and no delivery: the host may inject an event there that comes afterwards.
+    pub of_the_act: bool,
     /// The page that is refused or taken away.
     pub place: Option<Place>,
     /// The kind of VM that can be stopped so.
@@ -37,8 +39,13 @@ pub struct StopFacts {
 
 impl StopFacts {
     /// A stop that needs nothing, depends on nothing, and can be anywhere.
-    pub const ORDINARY: Self =
-        Self { place: None, vm: VmKind::Plain, depends_on_time: false, migrates_between_machines: true };
+    pub const ORDINARY: Self = Self {
+        of_the_act: false,
+        place: None,
+        vm: VmKind::Plain,
+        depends_on_time: false,
+        migrates_between_machines: true,
+    };
 }
 
 /// One kind of stop. Methods with a default need no override where the stop needs nothing.

@@ -57,7 +57,7 @@ fn samples(name: &str) -> Vec<Sample> {
 }
 
 /// README.md and each page of docs.
-fn pages() -> Vec<String> {
+pub(crate) fn pages() -> Vec<String> {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
     let files = crate::binary::files(&docs)
         .into_iter()

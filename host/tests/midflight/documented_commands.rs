@@ -1,6 +1,7 @@
 //! Every command that the documentation shows is run: here, in a shell, as a person would, or where the table says.
 
-use crate::binary::{Ran, directory, files, images, run};
+use crate::binary::{Ran, directory, images, run};
+use crate::documented;
 use crate::sample::{blocks, page};
 use crate::this_host;
 use midflight::images::EMBEDDED;
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// How lines begin that are not run here, and which file of the tree runs them, or the same with a smaller selection.
-const ELSEWHERE: [(&str, &str); 27] = [
+const RUN_BY: [(&str, &str); 27] = [
     ("make build", "Makefile"),
     ("make test", ".ci/run"),
     ("make run-tests-on-kernels", ".ci/run"),
@@ -59,19 +60,10 @@ fn commands(page: &str) -> Vec<String> {
     words.filter(|line| !line.is_empty()).collect()
 }
 
-/// README.md, CONTRIBUTING.md and each page of docs: name and text.
-fn pages() -> Vec<(String, String)> {
-    let docs = files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs"));
-    let docs = docs.iter().filter(|file| file.extension().is_some_and(|end| end == "md"));
-    let docs = docs.map(|file| format!("docs/{}", file.file_name().unwrap().to_string_lossy()));
-    let names = ["README.md", "CONTRIBUTING.md"].map(String::from).into_iter().chain(docs);
-    names.map(|name| (name.clone(), page(&name))).collect()
-}
-
 /// Where a line is run if not here.
-fn elsewhere(line: &str) -> Option<usize> {
+fn run_by(line: &str) -> Option<usize> {
     let line = format!("{line}\n");
-    ELSEWHERE.iter().position(|(start, _)| line.starts_with(start))
+    RUN_BY.iter().position(|(start, _)| line.starts_with(start))
 }
 
 /// A directory like a clone after `make build`, and like the unpacked tarball: the program, and the images.
@@ -114,12 +106,12 @@ fn every_command_is_run() {
         return;
     }
     let has_kvm = this_host::kvm().is_some();
-    let mut used = [false; ELSEWHERE.len()];
+    let mut used = [false; RUN_BY.len()];
     let mut ran_here = 0;
-    for (name, text) in pages() {
+    for name in documented::pages().into_iter().chain(["CONTRIBUTING.md".to_owned()]) {
         let root = built(&format!("documented-{}", name.replace('/', "-")));
-        for line in commands(&text) {
-            if let Some(other) = elsewhere(&line) {
+        for line in commands(&page(&name)) {
+            if let Some(other) = run_by(&line) {
                 used[other] = true;
                 continue;
             }
@@ -130,7 +122,7 @@ fn every_command_is_run() {
         }
     }
     assert!(ran_here >= 10, "{ran_here} commands were run");
-    for ((start, place), used) in ELSEWHERE.iter().zip(used) {
+    for ((start, place), used) in RUN_BY.iter().zip(used) {
         assert!(used, "no page has a line that begins with `{start}`");
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(place);
         assert!(file.exists(), "there is no {place}");

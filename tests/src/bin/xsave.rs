@@ -5,7 +5,7 @@
 //! but takes MXCSR from the area with SSE in any case. CPUID's OSXSAVE and the size of the area follow CR4 and XCR0 (SDM
 //! vol. 1 ch. 13, "Operation of XSAVE", "Operation of XRSTOR"; vol. 2, "CPUID").
 //!
-//! Known bugs that fail it: CPUID's OSXSAVE that lags behind CR4 (kvm_update_cpuid_runtime of KVM); an area of KVM_SET_XSAVE
+//! Known bugs that fail it: CPUID's OSXSAVE that does not follow CR4 (kvm_update_cpuid_runtime of KVM); an area of KVM_SET_XSAVE
 //! whose XSTATE_BV is not the guest's.
 #![no_std]
 #![no_main]

@@ -1,4 +1,4 @@
-// The dialog: the cells behind one of the matrix, and one of them in detail.
+// The dialog: the cells that one of the matrix stands for, and one of them in detail.
 
 const dialog = byId("detail");
 let list = null;

@@ -11,6 +11,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::Duration;
 
 /// Runs `scenarios` (image index and scenario) and returns their reports in the same order; `progress`
 /// is called for each as it ends. When a signal ends this process, those that have not
@@ -112,12 +113,16 @@ pub(crate) fn watched(
         .collect();
     drop(sender);
     let ended = loop {
-        let event = match results.recv_timeout(LOOK) {
-            Ok((index, report)) => Event::Ended(index, report),
-            Err(RecvTimeoutError::Timeout) => Event::Waiting,
+        let broken_off = match results.recv_timeout(LOOK) {
+            Ok(first) => {
+                std::thread::sleep(GATHER);
+                let mut ended = std::iter::once(first).chain(results.try_iter());
+                ended.any(|(index, report)| each(Event::Ended(index, report)).is_break())
+            }
+            Err(RecvTimeoutError::Timeout) => each(Event::Waiting).is_break(),
             Err(RecvTimeoutError::Disconnected) => break true,
         };
-        if each(event).is_break() || ending::signal().is_some() {
+        if broken_off || ending::signal().is_some() {
             break false;
         }
     };
@@ -128,6 +133,9 @@ pub(crate) fn watched(
         }
     }
 }
+
+/// How long results gather after the first. To wake a thread for each would take a tenth of a quick scenario's time.
+const GATHER: Duration = Duration::from_millis(2);
 
 /// A thread of a pool, as the rest sees it.
 struct Thread {

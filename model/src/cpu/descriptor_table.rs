@@ -68,7 +68,7 @@ fn system_segment(
     m: &mut Memory,
     selector: u16,
     types: &[u8],
-) -> Result<(Descriptor, Segment), Stop> {
+) -> Result<(Descriptor, Segment), Box<Stop>> {
     let gp = || selector_fault(vector::GP, selector);
     let size = if p.is_long_mode_active() { 16 } else { 8 };
     if selector & 4 != 0 {

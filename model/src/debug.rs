@@ -23,7 +23,7 @@ impl CpuState {
         let hits = self.hits(|index, dr7| {
             dr7.break_on(index) == BreakOn::Execute && self.dr[usize::from(index)] == linear
         });
-        if hits == 0 { Ok(()) } else { Err(Stop::Fault(Event::debug(hits))) }
+        if hits == 0 { Ok(()) } else { Err(Stop::Fault(Event::debug(hits)).into()) }
     }
 
     /// Whether any breakpoint is enabled.

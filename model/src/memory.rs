@@ -36,10 +36,21 @@ pub struct OutsideMemory {
 pub struct Memory {
     pages: Vec<Option<Page>>,
     second_stage: SecondStage,
-    /// Whether a page walk read the page since [`Self::epoch`] began.
-    walked: Vec<bool>,
+    /// What depends on each page since [`Self::epoch`] began.
+    uses: Vec<Uses>,
     /// A number that no other state of any memory's translations has: see [`Self::epoch`].
     epoch: u64,
+}
+
+bitflags::bitflags! {
+    /// What a processor has taken from a page and keeps.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    struct Uses: u8 {
+        /// A page walk has read it.
+        const WALKED = 1 << 0;
+        /// Decoded instructions from it are executed without looking at it again.
+        const EXECUTED = 1 << 1;
+    }
 }
 
 /// No value is used twice, so that two memories cannot be mistaken for each other.
@@ -54,7 +65,7 @@ impl Clone for Memory {
         Self {
             pages: self.pages.clone(),
             second_stage: self.second_stage.fork(),
-            walked: vec![false; self.pages.len()],
+            uses: vec![Uses::empty(); self.pages.len()],
             epoch: next_epoch(),
         }
     }
@@ -70,7 +81,12 @@ impl Memory {
     /// blocked, and everything is mapped.
     pub fn from_pages(pages: Vec<Option<Page>>) -> Self {
         let count = pages.len();
-        Self { pages, second_stage: SecondStage::new(count), walked: vec![false; count], epoch: next_epoch() }
+        Self {
+            pages,
+            second_stage: SecondStage::new(count),
+            uses: vec![Uses::empty(); count],
+            epoch: next_epoch(),
+        }
     }
 
     /// Size in bytes.
@@ -113,8 +129,8 @@ impl Memory {
         while done < bytes.len() {
             let (index, offset) = split(gpa + done as u64);
             let count = (PAGE - offset).min(bytes.len() - done);
-            if self.walked[index] {
-                self.forget_translations();
+            if !self.uses[index].is_empty() {
+                self.forget();
             }
             self.store(index, offset, &bytes[done..done + count]);
             done += count;
@@ -135,16 +151,17 @@ impl Memory {
         Arc::make_mut(page)[offset..offset + bytes.len()].copy_from_slice(bytes);
     }
 
-    fn forget_translations(&mut self) {
+    /// What was taken from pages may no longer hold.
+    fn forget(&mut self) {
         self.epoch = next_epoch();
-        self.walked.fill(false);
+        self.uses.fill(Uses::empty());
     }
 }
 
 /// What the processor uses.
 impl Memory {
-    /// A number that changes whenever a translation read from this memory may no longer hold: a
-    /// write to a page that a walk read, a change of the second-stage page tables. No two memories share one.
+    /// A number that changes whenever what was taken from this memory may no longer hold: a write to a page that a walk
+    /// has read or that is [executed](Self::note_executed), a change of the second-stage page tables. No two memories share one.
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch
     }
@@ -155,25 +172,35 @@ impl Memory {
         self.pages.get(index)?.as_ref()
     }
 
+    /// From now on a write to the page at `index` changes the [epoch](Self::epoch).
+    pub(crate) fn note_executed(&mut self, index: usize) {
+        if let Some(uses) = self.uses.get_mut(index) {
+            *uses |= Uses::EXECUTED;
+        }
+    }
+
     /// Reads a page-table entry and remembers that its page is one that walks read.
     pub(crate) fn read_entry(&mut self, gpa: u64) -> Result<u64, Refused> {
         self.permit(gpa, false)?;
-        if let Some(walked) = self.walked.get_mut(split(gpa).0) {
-            *walked = true;
+        if let Some(uses) = self.uses.get_mut(split(gpa).0) {
+            *uses |= Uses::WALKED;
         }
         Ok(u64::from_le_bytes(self.load_array(gpa)))
     }
 
-    /// Whether walks have read the page that holds `gpa` since translations were last forgotten.
-    pub(crate) fn has_walked(&self, gpa: u64) -> bool {
-        self.walked.get(split(gpa).0).is_some_and(|&walked| walked)
+    /// Whether a write to the page that holds `gpa` changes the [epoch](Self::epoch).
+    pub(crate) fn is_used(&self, gpa: u64) -> bool {
+        self.uses.get(split(gpa).0).is_some_and(|uses| !uses.is_empty())
     }
 
-    /// Sets accessed and dirty bits. They change no translation, so the epoch stays.
+    /// Sets accessed and dirty bits. They change no translation, so the epoch stays unless the page is executed.
     pub(crate) fn write_entry(&mut self, gpa: u64, entry: u64) -> Result<(), Refused> {
         self.permit(gpa, true)?;
         let (index, offset) = split(gpa);
         if index < self.pages.len() {
+            if self.uses[index].contains(Uses::EXECUTED) {
+                self.forget();
+            }
             self.store(index, offset, &entry.to_le_bytes());
         }
         Ok(())
@@ -206,8 +233,8 @@ impl Memory {
     pub(crate) fn save(&mut self, gpa: u64, bytes: &[u8]) {
         let (index, offset) = split(gpa);
         if index < self.pages.len() {
-            if self.walked[index] {
-                self.forget_translations();
+            if !self.uses[index].is_empty() {
+                self.forget();
             }
             self.store(index, offset, bytes);
         }

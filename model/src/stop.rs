@@ -4,8 +4,8 @@ use crate::event::Event;
 use crate::exit::ExitReason;
 use crate::memory::Refused;
 
-/// The outcome of a step.
-pub(crate) type Step = Result<(), Stop>;
+/// The outcome of a step. The reason is in a box, because most steps have none: what they return stays in a register.
+pub(crate) type Step = Result<(), Box<Stop>>;
 
 /// Why an instruction did not complete. The architectural state is that before it, except for
 /// IA32_XFD_ERR and MXCSR.
@@ -23,18 +23,18 @@ pub(crate) enum Stop {
     Unsupported(&'static str),
 }
 
-impl From<Refused> for Stop {
+impl From<Refused> for Box<Stop> {
     fn from(refused: Refused) -> Self {
-        Self::Refused(refused)
+        Self::new(Stop::Refused(refused))
     }
 }
 
 /// #GP(0).
-pub(crate) fn gp0() -> Stop {
-    Stop::Fault(Event::gp(0))
+pub(crate) fn gp0() -> Box<Stop> {
+    Stop::Fault(Event::gp(0)).into()
 }
 
 /// #UD.
-pub(crate) fn ud() -> Stop {
-    Stop::Fault(Event::ud())
+pub(crate) fn ud() -> Box<Stop> {
+    Stop::Fault(Event::ud()).into()
 }

@@ -54,6 +54,46 @@ fn code_that_changes_the_instruction_after_it() {
 }
 
 #[test]
+fn code_that_changes_the_instruction_after_it_when_all_of_it_was_executed() {
+    // Each round stores DEC's second byte (FF C8) somewhere; the last one where INC's (FF C0) is.
+    let mut g = rounds(3, |a| {
+        a.mov(rsi, qword_ptr(rbx + rcx * 8)).unwrap();
+        a.mov(byte_ptr(rsi), dl).unwrap();
+        a.inc(eax).unwrap();
+    });
+    (g.cpu.gpr[3], g.cpu.gpr[2]) = (NEXT, 0xC8);
+    assert_eq!(g.get(CODE + 11) & 0xFFFF, 0xC0FF);
+    for (round, target) in [(3, DATA), (2, DATA), (1, CODE + 12)] {
+        g.put(NEXT + 8 * round, target);
+    }
+    assert_eq!(g.run().reason, ExitReason::Halt);
+    assert_eq!(g.cpu.gpr[0], 1, "up, up, down");
+}
+
+#[test]
+fn code_that_a_page_walk_changes() {
+    // The code is in the page table: the entry of the page at 0x1F1000 is the immediate of its MOV RDX. The store of the
+    // last round sets that entry's dirty bit, after all of it was executed.
+    const TARGET: u64 = 0x1F_1000;
+    const ENTRY: u64 = NEXT | 0x27;
+    const DIRTY: u64 = 0x40;
+    let mut g = Guest::fred();
+    g.put(PT + (CODE >> 12) * 8, PT | 7);
+    let at = PT + (TARGET >> 12) * 8 - 8;
+    // mov rsi, [rbx+rcx*8]; mov [rsi], al; mov rdx, ENTRY; dec ecx; jnz -20; hlt
+    g.memory.write(at, &[0x48, 0x8B, 0x34, 0xCB, 0x88, 0x06, 0x48, 0xBA]).unwrap();
+    g.put(at + 8, ENTRY);
+    g.memory.write(at + 16, &[0xFF, 0xC9, 0x75, 0xEC, 0xF4]).unwrap();
+    for (round, target) in [(3, DATA), (2, DATA), (1, TARGET)] {
+        g.put(NEXT + 8 * round, target);
+    }
+    (g.cpu.gpr[1], g.cpu.gpr[3], g.cpu.rip) = (3, NEXT, CODE + at % 0x1000);
+    assert_eq!(g.run().reason, ExitReason::Halt);
+    assert_eq!(g.get(at + 8), ENTRY | DIRTY);
+    assert_eq!(g.cpu.gpr[2], ENTRY | DIRTY);
+}
+
+#[test]
 fn a_page_table_that_changes_under_running_code() {
     // Each round stores to the code page's entry; the second one maps another page there, with DEC
     // instead of INC. Everything was executed in the round before.

@@ -6,16 +6,19 @@ use crate::engine::serve::serve;
 use crate::machines::{Described, Description};
 use crate::migration::channel;
 use kvm::process::end_with_parent;
-use std::io::{BufReader, stdin, stdout};
+use std::io::{BufRead, BufReader, stdin, stdout};
 
-/// The child's side of `migrate-process`: a machine and a guest on standard input, the answer on standard
-/// output.
+/// The child's side of `migrate-process`: a machine and guests on standard input, an answer to each on standard output.
 pub(super) fn destination() -> Result<u8, CliError> {
     end_with_parent().map_err(CliError::Output)?;
     let mut input = BufReader::new(stdin());
     let description: Description = channel::take_line(&mut input)?;
     let machine = description.machine()?;
-    channel::serve(machine.as_ref(), description.behaviour(), input, stdout())?;
+    while !input.fill_buf().map_err(CliError::Output)?.is_empty() {
+        if !channel::serve(machine.as_ref(), description.behaviour(), &mut input, stdout())? {
+            break;
+        }
+    }
     Ok(0)
 }
 

@@ -8,10 +8,11 @@ use crate::compare::pair::Pair;
 use crate::image::Image;
 use crate::machines::{Described, Description, Unavailable};
 use crate::migration::channel::migrate_in_memory;
-use crate::migration::process::{Destination, migrate_to_process};
+use crate::migration::process::{Destination, OtherProcess};
 use crate::report::{Finding, Outcome, Report};
 use crate::scenario::Scenario;
 use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
 use vm::Machine;
 
 /// What runs guests.
@@ -96,10 +97,10 @@ impl Job {
         runner.storm = options.storm;
         match self {
             Self::On(machine) => {
-                let destination = Destination::of(machine);
+                let other = RefCell::new(OtherProcess::new(Destination::of(machine)));
                 runner.to_process = Some(Box::new(move |guest, image, request| match options.in_memory {
                     true => migrate_in_memory(source, self.behaviour(), guest, image, request),
-                    false => migrate_to_process(&destination, guest, image, request),
+                    false => other.borrow_mut().migrate(guest, image, request),
                 }));
             }
             Self::Across { .. } => runner.path = self.visited(machines).skip(1).collect(),

@@ -1,8 +1,8 @@
 //! The conversation of two processes about one guest.
 //!
-//! There: the machine as a line of JSON, for a process that has none yet; the [`MigrationRequest`] as another,
-//! then the guest's [stream](crate::stream). Back: an
-//! answer as a line of JSON, and after it the guest's stream if the guest returns.
+//! There: the machine as a line of JSON, for a process that has none yet; the [`MigrationRequest`] as another, with the
+//! length of the guest's [stream](crate::stream), which follows. Back: an answer as a line of JSON, and after it the guest's
+//! stream if the guest returns.
 
 use super::{Migrated, MigrationError, MigrationRequest, Task, finish, image_of, receive, send_back};
 use crate::image::Image;
@@ -14,13 +14,21 @@ use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use vm::Machine;
 
+/// What precedes a guest.
+#[derive(Serialize, Deserialize)]
+struct Sent {
+    request: MigrationRequest,
+    /// Bytes of the stream that follows.
+    length: u64,
+}
+
 /// What a process says of the guest that it was sent.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Answer {
     Judged(Box<Report>),
-    /// The guest's stream follows.
-    Returned,
+    /// The guest's stream follows, so many bytes.
+    Returned(u64),
     /// Why there is neither.
     Refused(String),
 }
@@ -28,36 +36,39 @@ enum Answer {
 /// The longest line, in bytes: a report with its frames and differences.
 const LONGEST: u64 = 4 << 20;
 
-/// The other process: receives one guest, does what is asked, and answers. Any error is the answer. Fails
-/// when the channel cannot be read or written.
+/// The other process: receives one guest, does what is asked, and answers. Any error is the answer, and the last one: how
+/// much of the stream was read is not known then. Returns whether another guest can follow. Fails when the channel cannot be
+/// read or written.
 pub fn serve(
     machine: &dyn Machine,
     behaviour: Option<&str>,
-    mut from: impl BufRead,
+    from: &mut impl BufRead,
     mut to: impl Write,
-) -> Result<(), MigrationError> {
-    let request: MigrationRequest = take_line(&mut from)?;
-    let done = receive(from).and_then(|guest| match request.task {
+) -> Result<bool, MigrationError> {
+    let Sent { request, length } = take_line(from)?;
+    let done = receive(from.take(length)).and_then(|guest| match request.task {
         Task::Finish => {
             finish(machine, behaviour, guest, request.time_left, request.frames).map(Migrated::Judged)
         }
         Task::Return => send_back(machine, guest),
     });
-    let mut answer = |answer: &Answer| put_line(&mut to, answer).map_err(StreamError::Io);
-    match done {
-        Ok(Migrated::Judged(report)) => answer(&Answer::Judged(Box::new(report)))?,
+    let (answer, stream) = match done {
+        Ok(Migrated::Judged(report)) => (Answer::Judged(Box::new(report)), Vec::new()),
         Ok(Migrated::Returned(guest)) => {
-            answer(&Answer::Returned)?;
-            guest.write(&base_of(&image_of(&guest.image).map_err(MigrationError::Refused)?), &mut to)?;
+            let image = image_of(&guest.image).map_err(MigrationError::Refused)?;
+            let stream = stream(&guest, &image)?;
+            (Answer::Returned(stream.len() as u64), stream)
         }
-        Ok(Migrated::Saved) => answer(&Answer::Refused("no request was made to save it".to_owned()))?,
-        Err(MigrationError::Refused(why)) => answer(&Answer::Refused(why))?,
-        Err(error) => answer(&Answer::Refused(error.to_string()))?,
-    }
-    Ok(())
+        Ok(Migrated::Saved) => (Answer::Refused("no request was made to save it".to_owned()), Vec::new()),
+        Err(MigrationError::Refused(why)) => (Answer::Refused(why), Vec::new()),
+        Err(error) => (Answer::Refused(error.to_string()), Vec::new()),
+    };
+    put_line(&mut to, &answer).and_then(|()| to.write_all(&stream)).map_err(StreamError::Io)?;
+    to.flush().map_err(StreamError::Io)?;
+    Ok(!matches!(answer, Answer::Refused(_)))
 }
 
-/// Sends a guest, closes `to`, and reads the result.
+/// Sends a guest and reads the result.
 pub(super) fn send(
     from: impl Read,
     to: impl Write,
@@ -84,20 +95,27 @@ pub fn migrate_in_memory(
 ) -> Result<Migrated, MigrationError> {
     let (mut there, mut back) = (Vec::new(), Vec::new());
     write(&mut there, guest, image, request)?;
-    serve(machine, behaviour, there.as_slice(), &mut back)?;
+    serve(machine, behaviour, &mut there.as_slice(), &mut back)?;
     hear(back.as_slice())
 }
 
 fn write(to: impl Write, guest: &Guest, image: &Image, request: MigrationRequest) -> Result<(), StreamError> {
+    let stream = stream(guest, image)?;
     let mut to = BufWriter::new(to);
-    put_line(&mut to, &request).map_err(StreamError::Io)?;
-    guest.write(&base_of(image), to)
+    put_line(&mut to, &Sent { request, length: stream.len() as u64 }).map_err(StreamError::Io)?;
+    to.write_all(&stream).and_then(|()| to.flush()).map_err(StreamError::Io)
+}
+
+fn stream(guest: &Guest, image: &Image) -> Result<Vec<u8>, StreamError> {
+    let mut stream = Vec::new();
+    guest.write(&base_of(image), &mut stream)?;
+    Ok(stream)
 }
 
 fn hear(mut from: impl BufRead) -> Result<Migrated, MigrationError> {
     match take_line(&mut from)? {
         Answer::Judged(report) => Ok(Migrated::Judged(*report)),
-        Answer::Returned => receive(from).map(Migrated::Returned),
+        Answer::Returned(length) => receive(from.take(length)).map(Migrated::Returned),
         Answer::Refused(why) => Err(MigrationError::Refused(why)),
     }
 }

@@ -1,7 +1,7 @@
-//! Another process of this program, which receives a guest.
+//! Another process of this program, which receives guests.
 //!
-//! It is started for one guest, and is killed by the kernel when the thread that started it ends, and by us
-//! when it does not answer in time.
+//! It is started for the first and receives the next ones as well, one at a time. It is killed by the kernel when the
+//! thread that started it ends, and by us when it does not answer in time; the next guest gets another.
 
 use super::channel::send;
 use super::timed::Timed;
@@ -37,47 +37,86 @@ impl Destination {
     }
 }
 
-/// Sends a guest to another process, and reads the result. Fails when the process cannot be run, does not
-/// answer in time, or refuses the guest.
-pub fn migrate_to_process(
-    destination: &Destination,
-    guest: &Guest,
-    image: &Image,
-    request: MigrationRequest,
-) -> Result<Migrated, MigrationError> {
-    let deadline = Instant::now() + request.time_left + GRACE;
-    let (mut process, from, to) = Process::start(destination).map_err(MigrationError::Start)?;
-    let mut to = Timed::new(to, deadline);
-    // One that does not read it has ended, or will not answer.
-    let _ = put_line(&mut to, &destination.machine);
-    match send(Timed::new(from, deadline), to, guest, image, request) {
-        Err(MigrationError::Stream(error @ (StreamError::Truncated(_) | StreamError::Io(_)))) => {
-            Err(MigrationError::Died { status: status(&mut process.0), error })
+#[derive(Debug)]
+/// Another process, which runs while there are guests for it.
+pub struct OtherProcess {
+    destination: Destination,
+    process: Option<Process>,
+}
+
+impl OtherProcess {
+    /// One that is started when the first guest goes there.
+    pub fn new(destination: Destination) -> Self {
+        Self { destination, process: None }
+    }
+
+    /// Sends a guest there, and reads the result. Fails when the process cannot be run, does not answer in time, or
+    /// refuses the guest.
+    pub fn migrate(
+        &mut self,
+        guest: &Guest,
+        image: &Image,
+        request: MigrationRequest,
+    ) -> Result<Migrated, MigrationError> {
+        let deadline = Instant::now() + request.time_left + GRACE;
+        let mut process = match self.process.take() {
+            Some(process) => process,
+            None => Process::start(&self.destination, deadline).map_err(MigrationError::Start)?,
+        };
+        let (from, to) = process.pipes(deadline).map_err(MigrationError::Start)?;
+        match send(from, to, guest, image, request) {
+            Err(MigrationError::Stream(error @ (StreamError::Truncated(_) | StreamError::Io(_)))) => {
+                Err(MigrationError::Died { status: status(&mut process.child), error })
+            }
+            Ok(migrated) => {
+                self.process = Some(process);
+                Ok(migrated)
+            }
+            Err(error) => Err(error),
         }
-        Ok(migrated) => {
-            // It has said its last.
-            let_end(&process.0);
-            Ok(migrated)
+    }
+}
+
+impl Drop for OtherProcess {
+    fn drop(&mut self) {
+        if let Some(process) = &mut self.process {
+            // It has nothing more to read, and has said its last.
+            process.to = None;
+            let_end(&process.child);
         }
-        Err(error) => Err(error),
     }
 }
 
 /// The process; killed and reaped when dropped.
-struct Process(Child);
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    from: OwnedFd,
+    to: Option<OwnedFd>,
+}
 
 impl Process {
-    /// Starts it; its output and its input.
-    fn start(destination: &Destination) -> io::Result<(Self, OwnedFd, OwnedFd)> {
+    /// Starts it and tells it its machine, until `deadline`.
+    fn start(destination: &Destination, deadline: Instant) -> io::Result<Self> {
         let mut command = Command::new(&destination.program);
         command.args(&destination.arguments);
         let (child, to, from) = start_piped(command)?;
-        Ok((Self(child), from.into(), to.into()))
+        let process = Self { child, from: from.into(), to: Some(to.into()) };
+        let (_, mut to) = process.pipes(deadline)?;
+        // One that does not read it has ended, or will not answer.
+        let _ = put_line(&mut to, &destination.machine);
+        Ok(process)
+    }
+
+    /// Its output and its input, until `deadline`.
+    fn pipes(&self, deadline: Instant) -> io::Result<(Timed, Timed)> {
+        let to = self.to.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
+        Ok((Timed::new(self.from.try_clone()?, deadline), Timed::new(to.try_clone()?, deadline)))
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        end(&mut self.0);
+        end(&mut self.child);
     }
 }

@@ -1,6 +1,6 @@
 //! Guests that continue in another process: the action `migrate-process`.
 
-use crate::binary::image;
+use crate::binary::{directory, image};
 use crate::this_host;
 use kvm::{DEVICE, KvmMachine};
 use midflight::engine::runner::Runner;
@@ -8,14 +8,15 @@ use midflight::machines::Description;
 use midflight::machines::kvm::Kvm;
 use midflight::machines::model::Model;
 use midflight::migration::Task;
-use midflight::migration::process::{Destination, migrate_to_process};
+use midflight::migration::process::{Destination, OtherProcess};
 use midflight::report::outcome::{Outcome, Report};
 use midflight::report::words::reason;
 use midflight::scenario::Scenario;
 use model::ModelMachine;
 use model::hypervisor::behaviour::{Behaviour, CORRECT, by_name};
 use protocol::field::Field;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::ffi::OsString;
 use std::time::{Duration, Instant};
 use vm::Machine;
 use vm::state::Loss;
@@ -49,12 +50,13 @@ fn run(
     let scenario: Scenario = id.parse().unwrap();
     let image = image(&scenario.image)?;
     let (back, stayed) = (Cell::new(0), Cell::new(0));
+    let other = RefCell::new(OtherProcess::new(destination.clone()));
     let mut runner = Runner::new(machine, behaviour.map(|behaviour| behaviour.name.to_owned()), timeout);
     runner.storm.cuts = 3;
     runner.to_process = Some(Box::new(|guest, image, request| {
         let count = if request.task == Task::Return { &back } else { &stayed };
         count.set(count.get() + 1);
-        migrate_to_process(destination, guest, image, request)
+        other.borrow_mut().migrate(guest, image, request)
     }));
     let report = runner.run(&image, &scenario);
     drop(runner);
@@ -122,6 +124,20 @@ fn a_guest_comes_back_to_be_stopped_again() {
         passes(&report);
         assert_eq!(moved, moves, "{id}");
     }
+}
+
+#[test]
+fn one_process_receives_guest_after_guest() {
+    let started = directory("one-process").join("started");
+    let counted = ["-c", "echo >> \"$0\"; exec \"$1\" destination"].map(OsString::from);
+    let named = [started.clone().into_os_string(), OsString::from(env!("CARGO_BIN_EXE_midflight"))];
+    let arguments = counted.into_iter().chain(named).collect();
+    let destination = Destination { program: "/bin/sh".into(), arguments, machine: model(CORRECT.name) };
+    let (id, moves) = THERE_AND_BACK[0];
+    let machine = ModelMachine::new(&CORRECT);
+    let Some((report, moved)) = run(&machine, Some(&CORRECT), &destination, TIMEOUT, id) else { return };
+    passes(&report);
+    assert_eq!((moved, std::fs::read(started).unwrap().len()), (moves, 1));
 }
 
 #[test]

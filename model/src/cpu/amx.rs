@@ -23,7 +23,7 @@ pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
         M::Tilezero => tilezero,
         M::Tileloadd | M::Tileloaddt1 | M::Tilestored => |p, _, d| {
             p.require_tile(d)?;
-            Err(Stop::Unknown)
+            Err(Stop::Unknown.into())
         },
         _ => return None,
     })
@@ -47,7 +47,7 @@ impl Core {
     }
 
     /// The checks of an instruction that uses tile data, and the tile it names.
-    fn require_tile(&mut self, d: &Decoded) -> Result<usize, Stop> {
+    fn require_tile(&mut self, d: &Decoded) -> Result<usize, Box<Stop>> {
         let tile = d.operands.iter().find_map(|operand| match operand {
             Operand::Tile(index) => Some(usize::from(*index)),
             _ => None,
@@ -70,7 +70,7 @@ impl Core {
     pub(super) fn require_enabled(&mut self, component: u64) -> Step {
         if self.cpuid.has(fred::cpuid::XFD) && self.msrs.xfd & component != 0 {
             self.msrs.xfd_err = component;
-            return Err(Stop::Fault(Event { data: component, ..Event::exception(vector::NM) }));
+            return Err(Stop::Fault(Event { data: component, ..Event::exception(vector::NM) }).into());
         }
         Ok(())
     }

@@ -208,8 +208,8 @@ fn imul(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     Ok(())
 }
 
-fn divide_error() -> Stop {
-    Stop::Fault(Event::exception(vector::DE))
+fn divide_error() -> Box<Stop> {
+    Stop::Fault(Event::exception(vector::DE)).into()
 }
 
 fn div(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {

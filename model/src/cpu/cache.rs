@@ -20,12 +20,9 @@ pub(crate) struct CodePage {
 }
 
 impl CodePage {
-    /// The instruction at `offset`, if memory still has the very page that it was decoded from.
+    /// The instruction at `offset`, if it was decoded.
     #[inline]
-    pub(crate) fn at(&self, page: Option<&Page>, offset: usize) -> Option<&Decoded> {
-        if !Arc::ptr_eq(&self.source, page?) {
-            return None;
-        }
+    pub(crate) fn at(&self, offset: usize) -> Option<&Decoded> {
         self.decoded.get(usize::from(self.slots[offset % PAGE]).wrapping_sub(1))
     }
 }
@@ -61,10 +58,12 @@ pub(crate) struct Place {
 }
 
 impl DecodeCache {
-    /// The window's page, if it has instructions of 64-bit mode.
+    /// The window's page, if memory, whose page there is `page`, still has the very page that its instructions were decoded
+    /// from, in 64-bit mode.
     #[inline]
-    pub(crate) fn in_window(&self) -> Option<&CodePage> {
-        self.pages.get(self.window.index)?.as_ref().filter(|code| code.bits == 64)
+    pub(crate) fn in_window(&self, page: Option<&Page>) -> Option<&CodePage> {
+        let code = self.pages.get(self.window.index)?.as_ref()?;
+        (code.bits == 64 && Arc::ptr_eq(&code.source, page?)).then_some(code)
     }
 
     /// Where the instruction at `offset` of the page at `index`, whose memory is now `page`, is kept.

@@ -29,7 +29,7 @@ impl Core {
     ///
     /// # Errors
     /// The faults of the gate and of the code segment that it names.
-    pub(super) fn call_gate(&mut self, m: &mut Memory, selector: u16) -> Result<Option<Gate>, Stop> {
+    pub(super) fn call_gate(&mut self, m: &mut Memory, selector: u16) -> Result<Option<Gate>, Box<Stop>> {
         if !self.is_long_mode_active() || selector & !3 == 0 {
             return Ok(None);
         }

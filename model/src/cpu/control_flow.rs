@@ -36,7 +36,7 @@ pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
 }
 
 fn asks(vector: u8, event_type: EventType, d: &Decoded) -> Step {
-    Err(Stop::Fault(Event::software(vector, event_type, d.length)))
+    Err(Stop::Fault(Event::software(vector, event_type, d.length)).into())
 }
 
 impl Core {
@@ -213,5 +213,5 @@ fn sysenter_family(p: &mut Core, _: &mut Memory, d: &Decoded) -> Step {
     if p.fred() {
         return asks(2, EventType::Other, d);
     }
-    Err(Stop::Unknown)
+    Err(Stop::Unknown.into())
 }

@@ -49,7 +49,7 @@ pub(super) fn mov(p: &mut Core, _: &mut Memory, d: &Decoded) -> Step {
             Ok(())
         }
         (Operand::Debug(to), Operand::Gpr(from)) => p.set_debug_register(to, p.gpr(from, size)),
-        _ => Err(Stop::Unknown),
+        _ => Err(Stop::Unknown.into()),
     }
 }
 
@@ -67,7 +67,7 @@ fn lmsw(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
 }
 
 impl Core {
-    fn control_register(&self, number: u8) -> Result<u64, Stop> {
+    fn control_register(&self, number: u8) -> Result<u64, Box<Stop>> {
         Ok(match number {
             0 => self.cr0,
             2 => self.cr2,
@@ -110,7 +110,7 @@ impl Core {
         let was_pg = self.cr0 & CR0_PG != 0;
         if pg && !was_pg {
             if self.efer & EFER_LME == 0 {
-                return Err(Stop::Unsupported("paging outside IA-32e mode"));
+                return Err(Stop::Unsupported("paging outside IA-32e mode").into());
             }
             if self.cr4 & CR4_PAE == 0 || self.segments.cs.l {
                 return Err(gp0());
@@ -150,7 +150,7 @@ impl Core {
     }
 
     /// Which debug register an encoding means, after the checks of any access to one.
-    fn debug_register_number(&mut self, number: u8) -> Result<u8, Stop> {
+    fn debug_register_number(&mut self, number: u8) -> Result<u8, Box<Stop>> {
         let number = match number {
             4 | 5 if self.cr4 & CR4_DE != 0 => return Err(ud()),
             4 | 5 => number + 2,
@@ -158,7 +158,7 @@ impl Core {
             _ => return Err(ud()),
         };
         if self.dr7 & Dr7::GD != 0 {
-            return Err(Stop::Fault(Event::debug(fred::data::DebugData::BD)));
+            return Err(Stop::Fault(Event::debug(fred::data::DebugData::BD)).into());
         }
         Ok(number)
     }

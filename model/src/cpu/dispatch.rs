@@ -59,7 +59,7 @@ pub(crate) fn conditional(instruction: &Instruction) -> Option<Handler> {
 fn unknown(p: &mut Core, _: &mut Memory, d: &Decoded) -> Step {
     require_offered(p, d)?;
     p.require_extension(d)?;
-    Err(Stop::Unknown)
+    Err(Stop::Unknown.into())
 }
 
 /// #UD for an instruction that no handler executes and that CPUID certainly does not offer.

@@ -34,7 +34,7 @@ fn load_pointer(p: &mut Core, m: &mut Memory, d: &Decoded, index: u8) -> Step {
 }
 
 /// Selector and offset of a far pointer in memory; the offset has `size` bytes and comes first.
-fn pointer_in_memory(p: &mut Core, m: &mut Memory, d: &Decoded, size: u8) -> Result<(u16, u64), Stop> {
+fn pointer_in_memory(p: &mut Core, m: &mut Memory, d: &Decoded, size: u8) -> Result<(u16, u64), Box<Stop>> {
     let at = usize::from(size);
     let place = p.memory_operand(m, d, at + 2, Kind::Read)?;
     let mut bytes = [0; 10];
@@ -45,7 +45,7 @@ fn pointer_in_memory(p: &mut Core, m: &mut Memory, d: &Decoded, size: u8) -> Res
 }
 
 /// Selector, offset and operand size of a far pointer operand.
-fn pointer(p: &mut Core, m: &mut Memory, d: &Decoded) -> Result<(u16, u64, u8), Stop> {
+fn pointer(p: &mut Core, m: &mut Memory, d: &Decoded) -> Result<(u16, u64, u8), Box<Stop>> {
     if d.operands[0] == Operand::Memory {
         let size = d.size[0] - 2;
         let (selector, offset) = pointer_in_memory(p, m, d, size)?;
@@ -61,7 +61,7 @@ fn pointer(p: &mut Core, m: &mut Memory, d: &Decoded) -> Result<(u16, u64, u8), 
 
 impl Core {
     /// The code segment of a far jump or call, checked; `offset` lies in it.
-    fn far_target(&mut self, m: &mut Memory, selector: u16, offset: u64) -> Result<Segment, Stop> {
+    fn far_target(&mut self, m: &mut Memory, selector: u16, offset: u64) -> Result<Segment, Box<Stop>> {
         if self.is_real_mode() {
             return Ok(Segment { selector, base: u64::from(selector) << 4, ..self.segments.cs });
         }
@@ -70,7 +70,7 @@ impl Core {
         }
         let descriptor = self.descriptor(m, selector)?;
         if !descriptor.s() {
-            return Err(Stop::Unsupported("a far branch through a gate or a task-state segment"));
+            return Err(Stop::Unsupported("a far branch through a gate or a task-state segment").into());
         }
         let cpl = self.cpl();
         let allowed = if descriptor.is_conforming() {
@@ -91,7 +91,7 @@ impl Core {
         selector: u16,
         descriptor: Descriptor,
         offset: u64,
-    ) -> Result<Segment, Stop> {
+    ) -> Result<Segment, Box<Stop>> {
         if self.is_long_mode_active() && descriptor.l() && descriptor.db() {
             return Err(selector_fault(vector::GP, selector));
         }
@@ -114,7 +114,7 @@ impl Core {
     }
 
     /// Where CS and RIP are pushed, nothing stored yet.
-    pub(super) fn two_pushes(&mut self, m: &mut Memory, size: u8) -> Result<[Place; 2], Stop> {
+    pub(super) fn two_pushes(&mut self, m: &mut Memory, size: u8) -> Result<[Place; 2], Box<Stop>> {
         let mut at = |n: i64| {
             let offset = self.stack_at(-n * i64::from(size));
             self.data(m, seg::SS, offset, size.into(), Kind::Write)
@@ -128,7 +128,7 @@ impl Core {
         m: &mut Memory,
         selector: u16,
         offset: u64,
-    ) -> Result<Segment, Stop> {
+    ) -> Result<Segment, Box<Stop>> {
         if selector & !3 == 0 {
             return Err(gp0());
         }
@@ -149,7 +149,7 @@ impl Core {
         selector: u16,
         rpl: u8,
         long: bool,
-    ) -> Result<Segment, Stop> {
+    ) -> Result<Segment, Box<Stop>> {
         if selector & !3 == 0 {
             if long && rpl < 3 && (selector & 3) as u8 == rpl {
                 return Ok(super::load_segment::null_segment(selector, rpl));

@@ -28,7 +28,7 @@ impl Core {
         &mut self,
         memory: &mut Memory,
         cache: &'c mut DecodeCache,
-    ) -> Result<&'c Decoded, Stop> {
+    ) -> Result<&'c Decoded, Box<Stop>> {
         let linear = self.linear_code(self.rip)?;
         let bits = self.code_bits();
         let gpa = self.translate(memory, linear, Kind::Execute, self.privilege())?;
@@ -44,7 +44,7 @@ impl Core {
         if let Some(place) = found
             && cache.get(place).is_some_and(|decoded| self.ends_inside_limit(decoded.length))
         {
-            return cache.get(place).ok_or(Stop::Unknown);
+            return cache.get(place).ok_or_else(|| Stop::Unknown.into());
         }
         let (decoded, inside) = self.decode(memory, gpa, bits)?;
         if inside && let Some(page) = memory.page(index) {
@@ -62,12 +62,12 @@ impl Core {
             && memory.epoch() == window.epoch
             && self.tlb.generation() == window.generation
             && self.cpl() == window.cpl;
-        if same && self.is_64_bit() { cache.in_window() } else { None }
+        if same && self.is_64_bit() { cache.in_window(memory.page(window.index)) } else { None }
     }
 
     /// Decodes the instruction at RIP, whose first byte is at `gpa`. The flag says whether all of it
     /// lies in that page.
-    fn decode(&mut self, memory: &mut Memory, gpa: u64, bits: u32) -> Result<(Decoded, bool), Stop> {
+    fn decode(&mut self, memory: &mut Memory, gpa: u64, bits: u32) -> Result<(Decoded, bool), Box<Stop>> {
         let mut bytes = [0; LONGEST];
         let first = LONGEST.min(PAGE - gpa as usize % PAGE);
         memory.load(gpa, &mut bytes[..first]);
@@ -82,19 +82,21 @@ impl Core {
         }
         match decoded {
             Ok(decoded) if self.ends_inside_limit(decoded.length) => Ok((decoded, inside)),
-            Err(Undecodable::Invalid) => Err(Stop::Fault(Event::ud())),
+            Err(Undecodable::Invalid) => Err(Stop::Fault(Event::ud()).into()),
             // Beyond the limit, or longer than an instruction can be. No byte after the longest is ever
             // fetched, so that it cannot fault.
-            Ok(_) | Err(Undecodable::TooShort | Undecodable::TooLong) => Err(Stop::Fault(Event::gp(0))),
+            Ok(_) | Err(Undecodable::TooShort | Undecodable::TooLong) => {
+                Err(Stop::Fault(Event::gp(0)).into())
+            }
         }
     }
 
-    fn linear_code(&self, rip: u64) -> Result<u64, Stop> {
+    fn linear_code(&self, rip: u64) -> Result<u64, Box<Stop>> {
         if self.is_real_mode() || self.is_64_bit() {
             return self.linear(seg::CS, rip, 1, Kind::Execute);
         }
         if self.segments.cs.unusable || rip & 0xFFFF_FFFF > u64::from(self.segments.cs.limit) {
-            return Err(Stop::Fault(Event::gp(0)));
+            return Err(Stop::Fault(Event::gp(0)).into());
         }
         Ok(self.segments.cs.base.wrapping_add(rip) & 0xFFFF_FFFF)
     }

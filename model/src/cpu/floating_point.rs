@@ -44,9 +44,9 @@ impl Core {
             return Ok(());
         }
         if self.cr0 & CR0_NE == 0 {
-            return Err(Stop::Unsupported("an x87 exception that an external interrupt reports"));
+            return Err(Stop::Unsupported("an x87 exception that an external interrupt reports").into());
         }
-        Err(Stop::Fault(Event::exception(vector::MF)))
+        Err(Stop::Fault(Event::exception(vector::MF)).into())
     }
 
     /// Records SSE exceptions in MXCSR; #XM if one is not masked, or #UD without CR4.OSXMMEXCPT (SDM vol. 3,
@@ -63,7 +63,7 @@ impl Core {
         if self.cr4 & CR4_OSXMMEXCPT == 0 {
             Err(ud())
         } else {
-            Err(Stop::Fault(Event::exception(vector::XM)))
+            Err(Stop::Fault(Event::exception(vector::XM)).into())
         }
     }
 }
@@ -108,14 +108,14 @@ impl Scalar {
     }
 }
 
-fn scalar(p: &mut Core, m: &mut Memory, d: &Decoded, n: usize, size: u8) -> Result<Scalar, Stop> {
+fn scalar(p: &mut Core, m: &mut Memory, d: &Decoded, n: usize, size: u8) -> Result<Scalar, Box<Stop>> {
     let bits = match d.operands[n] {
         Operand::Xmm(index) => p.xmm(index) as u64,
         Operand::Memory => {
             let place = p.memory_operand(m, d, size.into(), Kind::Read)?;
             m.load_number(&place, size.into())
         }
-        _ => return Err(Stop::Unknown),
+        _ => return Err(Stop::Unknown.into()),
     };
     Ok(Scalar { bits: bits & u64::MAX >> (64 - 8 * u32::from(size)), size })
 }

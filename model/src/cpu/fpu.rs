@@ -37,8 +37,8 @@ pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
 }
 
 /// #NM of CR0.TS or CR0.EM: no event data, IA32_XFD_ERR stays.
-pub(super) fn not_available() -> Stop {
-    Stop::Fault(Event::exception(vector::NM))
+pub(super) fn not_available() -> Box<Stop> {
+    Stop::Fault(Event::exception(vector::NM)).into()
 }
 
 impl Core {
@@ -105,7 +105,7 @@ impl Core {
     }
 
     /// A 16-byte operand.
-    fn read_xmm(&mut self, m: &mut Memory, d: &Decoded, n: usize, aligned: bool) -> Result<u128, Stop> {
+    fn read_xmm(&mut self, m: &mut Memory, d: &Decoded, n: usize, aligned: bool) -> Result<u128, Box<Stop>> {
         match d.operands[n] {
             Operand::Xmm(index) => Ok(self.xmm(index)),
             Operand::Memory => {
@@ -114,7 +114,7 @@ impl Core {
                 m.load_place(&place, &mut bytes);
                 Ok(u128::from_le_bytes(bytes))
             }
-            _ => Err(Stop::Unknown),
+            _ => Err(Stop::Unknown.into()),
         }
     }
 
@@ -124,7 +124,7 @@ impl Core {
         d: &Decoded,
         kind: Kind,
         aligned: bool,
-    ) -> Result<crate::mmu::access::Place, Stop> {
+    ) -> Result<crate::mmu::access::Place, Box<Stop>> {
         let offset = self.effective_address(d);
         let linear = self.linear(d.memory.segment, offset, 16, kind)?;
         if aligned && !linear.is_multiple_of(16) {
@@ -179,7 +179,12 @@ fn fldcw(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     Ok(())
 }
 
-fn fx_area(p: &mut Core, m: &mut Memory, d: &Decoded, kind: Kind) -> Result<crate::mmu::access::Place, Stop> {
+fn fx_area(
+    p: &mut Core,
+    m: &mut Memory,
+    d: &Decoded,
+    kind: Kind,
+) -> Result<crate::mmu::access::Place, Box<Stop>> {
     p.require_x87()?;
     let offset = p.effective_address(d);
     if !p.linear(d.memory.segment, offset, 512, kind)?.is_multiple_of(16) {
@@ -250,7 +255,7 @@ fn logic_xmm(p: &mut Core, m: &mut Memory, d: &Decoded, operation: fn(u128, u128
     let (Operand::Xmm(to), true) = (d.operands[0], d.operands[1] != Operand::Other) else {
         // MMX registers.
         p.require_mmx()?;
-        return Err(Stop::Unknown);
+        return Err(Stop::Unknown.into());
     };
     let b = p.read_xmm(m, d, 1, true)?;
     p.set_xmm(to, operation(p.xmm(to), b));

@@ -48,11 +48,11 @@ struct Popped {
 }
 
 /// Pops nothing for good: RSP stays until the return is committed.
-fn pop(p: &mut Core, m: &mut Memory) -> Result<Popped, Stop> {
+fn pop(p: &mut Core, m: &mut Memory) -> Result<Popped, Box<Stop>> {
     let mut word = |n: u64| {
         let at = p.gpr[4].wrapping_add(8 * n);
         let place = p.data(m, seg::SS, at, 8, Kind::Read)?;
-        Ok::<u64, Stop>(m.load_number(&place, 8))
+        Ok::<u64, Box<Stop>>(m.load_number(&place, 8))
     };
     let (rip, cs, rflags, rsp, ss) = (word(1)?, word(2)?, word(3)?, word(4)?, word(5)?);
     Ok(Popped { rip, cs: CsSlot(cs), rflags, rsp, ss: SsSlot(ss) })
@@ -122,7 +122,7 @@ fn eretu(p: &mut Core, m: &mut Memory) -> Step {
 
 /// CS and SS for ring 3: flat ones for the selectors that IA32_STAR gives, else from their
 /// descriptors with IRET's checks.
-fn return_segments(p: &mut Core, m: &mut Memory, frame: &Popped) -> Result<(Segment, Segment), Stop> {
+fn return_segments(p: &mut Core, m: &mut Memory, frame: &Popped) -> Result<(Segment, Segment), Box<Stop>> {
     use super::load_segment::flat;
     let base = (p.msrs.star >> 48) as u16;
     let (cs, ss) = (frame.cs.selector(), frame.ss.selector());

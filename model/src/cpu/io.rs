@@ -54,7 +54,7 @@ fn port_operand(p: &mut Core, m: &mut Memory, d: &Decoded, input: bool) -> Step 
         _ => p.gpr(2, 2) as u16,
     };
     p.require_port(m, port, size)?;
-    Err(Stop::Exit(ExitReason::Io {
+    Err(Box::new(Stop::Exit(ExitReason::Io {
         port,
         size,
         input,
@@ -63,7 +63,7 @@ fn port_operand(p: &mut Core, m: &mut Memory, d: &Decoded, input: bool) -> Step 
         address_size: if p.is_64_bit() { 8 } else { 4 },
         segment: seg::DS,
         length: d.length,
-    }))
+    })))
 }
 
 fn string_io(p: &mut Core, m: &mut Memory, d: &Decoded, input: bool) -> Step {
@@ -74,7 +74,7 @@ fn string_io(p: &mut Core, m: &mut Memory, d: &Decoded, input: bool) -> Step {
     let port = p.gpr(2, 2) as u16;
     p.require_port(m, port, item.size)?;
     p.scratch.io = Some(item);
-    Err(Stop::Exit(ExitReason::Io {
+    Err(Box::new(Stop::Exit(ExitReason::Io {
         port,
         size: item.size,
         input,
@@ -83,7 +83,7 @@ fn string_io(p: &mut Core, m: &mut Memory, d: &Decoded, input: bool) -> Step {
         address_size: item.address_size,
         segment: if input { seg::ES } else { item.segment },
         length: d.length,
-    }))
+    })))
 }
 
 impl Core {
@@ -136,7 +136,7 @@ impl Core {
         memory.set_unchecked(true);
         let place = self.data(memory, segment, offset, size.max(1).into(), kind);
         memory.set_unchecked(false);
-        place.map_err(|stop| match stop {
+        place.map_err(|stop| match *stop {
             Stop::Fault(event) => event,
             // A paging mode that the model does not support ends the next entry with its own message.
             _ => Event::gp(0),

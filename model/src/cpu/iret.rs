@@ -28,14 +28,14 @@ struct Popped {
     stack: Option<(u64, u16)>,
 }
 
-fn pop(p: &mut Core, m: &mut Memory, size: u8) -> Result<Popped, Stop> {
+fn pop(p: &mut Core, m: &mut Memory, size: u8) -> Result<Popped, Box<Stop>> {
     let step = i64::from(size);
     let rip = p.peek(m, 0, size)?;
     let cs = p.peek(m, step, size)? as u16;
     let flags = p.peek(m, 2 * step, size)?;
     let rpl = (cs & 3) as u8;
     if !p.is_long_mode_active() && flags & rflags::VM != 0 {
-        return Err(Stop::Unsupported("virtual-8086 mode"));
+        return Err(Stop::Unsupported("virtual-8086 mode").into());
     }
     if p.fred() && rpl != p.cpl() {
         return Err(selector_fault(vector::GP, cs));
@@ -53,7 +53,7 @@ fn pop(p: &mut Core, m: &mut Memory, size: u8) -> Result<Popped, Stop> {
 /// (SDM vol. 3, exit qualification of EPT violations, "NMI unblocking due to IRET").
 fn iret_unblocks(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     let step = counted(p, m, |p, m| iret(p, m, d));
-    if let Err(Stop::Refused(_)) = step {
+    if step.as_ref().is_err_and(|stop| matches!(**stop, Stop::Refused(_))) {
         p.scratch.unblocked_nmis = std::mem::take(&mut p.nmi_blocking);
     }
     step
@@ -66,10 +66,10 @@ fn iret(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
         _ => 8,
     };
     if p.is_real_mode() {
-        return Err(Stop::Unknown);
+        return Err(Stop::Unknown.into());
     }
     if p.flag(rflags::NT) {
-        return Err(if p.is_long_mode_active() { gp0() } else { Stop::Unknown });
+        return Err(if p.is_long_mode_active() { gp0() } else { Stop::Unknown.into() });
     }
     let popped = pop(p, m, size)?;
     let rpl = (popped.cs & 3) as u8;

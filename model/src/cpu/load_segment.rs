@@ -67,8 +67,8 @@ impl Descriptor {
 }
 
 /// An exception with a selector as its error code.
-pub(crate) fn selector_fault(vector: u8, selector: u16) -> Stop {
-    Stop::Fault(Event::with_error_code(vector, u32::from(selector & !3)))
+pub(crate) fn selector_fault(vector: u8, selector: u16) -> Box<Stop> {
+    Stop::Fault(Event::with_error_code(vector, u32::from(selector & !3))).into()
 }
 
 fn is_null(selector: u16) -> bool {
@@ -117,7 +117,7 @@ impl Core {
     }
 
     /// Reads a selector's descriptor from GDT or LDT; #GP(selector) beyond the table's limit.
-    pub(crate) fn descriptor(&mut self, memory: &mut Memory, selector: u16) -> Result<Descriptor, Stop> {
+    pub(crate) fn descriptor(&mut self, memory: &mut Memory, selector: u16) -> Result<Descriptor, Box<Stop>> {
         let address =
             self.descriptor_address(selector, 8).ok_or_else(|| selector_fault(vector::GP, selector))?;
         Ok(Descriptor(self.read_system(memory, address, 8)?))
@@ -178,7 +178,7 @@ impl Core {
         memory: &mut Memory,
         index: u8,
         selector: u16,
-    ) -> Result<Segment, Stop> {
+    ) -> Result<Segment, Box<Stop>> {
         if index == seg::CS {
             return Err(crate::stop::ud());
         }

@@ -114,7 +114,7 @@ fn bswap(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
         8 => value.swap_bytes(),
         4 => u64::from((value as u32).swap_bytes()),
         // Undefined for 16 bits.
-        _ => return Err(Stop::Unknown),
+        _ => return Err(Stop::Unknown.into()),
     };
     p.write(m, d, 0, swapped)
 }

@@ -110,14 +110,49 @@ impl Core {
         offset: u64,
         size: usize,
         kind: Kind,
-    ) -> Result<Place, Stop> {
+    ) -> Result<Place, Box<Stop>> {
         match self.known(memory, segment, offset, size, kind) {
             Some(gpa) => Ok(Place::whole(gpa, size)),
             None => self.data_in_full(memory, segment, offset, size, kind),
         }
     }
 
-    /// The same for an access whose page is not [`known`](Self::known), or that something watches.
+    /// Reads `size` bytes at `offset` of a segment for an instruction.
+    #[inline]
+    pub(crate) fn load(
+        &mut self,
+        memory: &mut Memory,
+        segment: u8,
+        offset: u64,
+        size: u8,
+    ) -> Result<u64, Box<Stop>> {
+        if let Some(gpa) = self.known(memory, segment, offset, size.into(), Kind::Read) {
+            return Ok(memory.load_inside(gpa, size.into()));
+        }
+        let place = self.data_in_full(memory, segment, offset, size.into(), Kind::Read)?;
+        Ok(memory.load_number(&place, size.into()))
+    }
+
+    /// Writes the low `size` bytes of a number at `offset` of a segment for an instruction.
+    #[inline]
+    pub(crate) fn save(
+        &mut self,
+        memory: &mut Memory,
+        segment: u8,
+        offset: u64,
+        size: u8,
+        value: u64,
+    ) -> Step {
+        if let Some(gpa) = self.known(memory, segment, offset, size.into(), Kind::Write) {
+            memory.store_inside(gpa, size.into(), value);
+            return Ok(());
+        }
+        let place = self.data_in_full(memory, segment, offset, size.into(), Kind::Write)?;
+        memory.store_number(&place, size.into(), value);
+        Ok(())
+    }
+
+    /// [`data`](Self::data) for an access whose page is not [`known`](Self::known), or that something watches.
     #[inline(never)]
     fn data_in_full(
         &mut self,
@@ -126,7 +161,7 @@ impl Core {
         offset: u64,
         size: usize,
         kind: Kind,
-    ) -> Result<Place, Stop> {
+    ) -> Result<Place, Box<Stop>> {
         let linear = self.linear(segment, offset, size, kind)?;
         if self.flag(rflags::AC) {
             self.check_alignment(linear, size)?;
@@ -150,7 +185,7 @@ impl Core {
     fn check_alignment(&self, linear: u64, size: usize) -> Step {
         let checked = self.cr0 & CR0_AM != 0 && self.cpl() == 3 && matches!(size, 2 | 4 | 8);
         if checked && !linear.is_multiple_of(size as u64) {
-            return Err(Stop::Fault(Event::with_error_code(vector::AC, 0)));
+            return Err(Stop::Fault(Event::with_error_code(vector::AC, 0)).into());
         }
         Ok(())
     }
@@ -163,22 +198,19 @@ impl Core {
         d: &Decoded,
         size: usize,
         kind: Kind,
-    ) -> Result<Place, Stop> {
+    ) -> Result<Place, Box<Stop>> {
         let offset = self.effective_address(d);
         self.data(memory, d.memory.segment, offset, size, kind)
     }
 
     /// The value of operand `n`, as wide as the operand.
     #[inline]
-    pub(crate) fn read(&mut self, memory: &mut Memory, d: &Decoded, n: usize) -> Result<u64, Stop> {
+    pub(crate) fn read(&mut self, memory: &mut Memory, d: &Decoded, n: usize) -> Result<u64, Box<Stop>> {
         let size = d.size[n];
         match d.operands[n] {
             Operand::Gpr(index) => Ok(self.gpr(index, size)),
             Operand::Immediate => Ok(d.immediate & mask(size)),
-            Operand::Memory => {
-                let place = self.memory_operand(memory, d, size.into(), Kind::Read)?;
-                Ok(memory.load_number(&place, size.into()))
-            }
+            Operand::Memory => self.load(memory, d.memory.segment, self.effective_address(d), size),
             other => Ok(self.register(other, size)),
         }
     }
@@ -188,11 +220,9 @@ impl Core {
     pub(crate) fn write(&mut self, memory: &mut Memory, d: &Decoded, n: usize, value: u64) -> Step {
         let size = d.size[n];
         if d.operands[n] == Operand::Memory {
-            let place = self.memory_operand(memory, d, size.into(), Kind::Write)?;
-            memory.store_number(&place, size.into(), value);
-        } else {
-            self.set_register(d.operands[n], size, value);
+            return self.save(memory, d.memory.segment, self.effective_address(d), size, value);
         }
+        self.set_register(d.operands[n], size, value);
         Ok(())
     }
 
@@ -203,7 +233,7 @@ impl Core {
         memory: &mut Memory,
         d: &Decoded,
         n: usize,
-    ) -> Result<(Target, u64), Stop> {
+    ) -> Result<(Target, u64), Box<Stop>> {
         let size = d.size[n];
         if d.operands[n] == Operand::Memory {
             let place = self.memory_operand(memory, d, size.into(), Kind::Write)?;
@@ -246,21 +276,24 @@ impl Core {
     /// Pushes `size` bytes. On a fault nothing has changed.
     pub(crate) fn push(&mut self, memory: &mut Memory, value: u64, size: u8) -> Step {
         let top = self.stack_at(-i64::from(size));
-        let place = self.data(memory, seg::SS, top, size.into(), Kind::Write)?;
-        memory.store_number(&place, size.into(), value);
+        self.save(memory, seg::SS, top, size, value)?;
         self.set_stack(top);
         Ok(())
     }
 
     /// Reads `size` bytes at `offset` bytes above the stack pointer, which stays.
-    pub(crate) fn peek(&mut self, memory: &mut Memory, offset: i64, size: u8) -> Result<u64, Stop> {
+    pub(crate) fn peek(&mut self, memory: &mut Memory, offset: i64, size: u8) -> Result<u64, Box<Stop>> {
         let at = self.stack_at(offset);
-        let place = self.data(memory, seg::SS, at, size.into(), Kind::Read)?;
-        Ok(memory.load_number(&place, size.into()))
+        self.load(memory, seg::SS, at, size)
     }
 
     /// Reads a descriptor table, the TSS or the like: supervisor whatever the CPL.
-    pub(crate) fn read_system(&mut self, memory: &mut Memory, linear: u64, size: usize) -> Result<u64, Stop> {
+    pub(crate) fn read_system(
+        &mut self,
+        memory: &mut Memory,
+        linear: u64,
+        size: usize,
+    ) -> Result<u64, Box<Stop>> {
         let linear = if self.is_long_mode_active() { linear } else { linear & 0xFFFF_FFFF };
         self.read_linear(memory, linear, size, Privilege::Implicit)
     }

@@ -45,11 +45,11 @@ impl Core {
             Err(stop) => Err(stop),
             Ok(()) => match self.boundary(entry, count.left) {
                 Boundary::Exit(reason) => return Err((reason, None)),
-                Boundary::Deliver(event) => Err(Stop::Fault(event)),
+                Boundary::Deliver(event) => Err(Stop::Fault(event).into()),
                 Boundary::Execute => self.step(memory, cache),
             },
         };
-        let raised = match outcome {
+        let raised = match outcome.map_err(|stop| *stop) {
             Ok(()) => None,
             Err(Stop::Fault(event)) => Some(event),
             Err(stop) => return Err((self.stopped(memory, stop), None)),
@@ -184,15 +184,17 @@ impl Core {
             return (0, Ok(()));
         };
         let Window { page, index, epoch, .. } = cache.window;
+        memory.note_executed(index);
         self.scratch.begin();
+        self.begin_known(memory);
         let mut done = 0;
         let mut outcome = Ok(());
-        // A plain instruction changes neither the mode nor the rights; it may leave the page, write to it, or
-        // write to the page tables.
+        // A plain instruction changes neither the mode nor the rights; it may leave the page. If it writes to the page or to
+        // the page tables, the epoch changes.
         while done < left
             && self.rip >> 12 == page
             && memory.epoch() == epoch
-            && let Some(decoded) = code.at(memory.page(index), self.rip as usize % PAGE)
+            && let Some(decoded) = code.at(self.rip as usize % PAGE)
             && decoded.plain
         {
             self.scratch.next_rip = self.rip.wrapping_add(decoded.length.into());
@@ -203,6 +205,7 @@ impl Core {
             self.rip = self.scratch.next_rip;
             done += 1;
         }
+        self.end_known();
         self.msrs.tsc = self.msrs.tsc.wrapping_add(done);
         (done, outcome)
     }

@@ -1,5 +1,7 @@
 //! What one instruction keeps beside the architectural state.
 
+use crate::mmu::known::Known;
+
 /// What a string instruction works on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Item {
@@ -17,6 +19,8 @@ pub(crate) struct Item {
 /// `unblocked_nmis`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Scratch {
+    /// Which accesses need no more than a known translation: none, but in a run of plain instructions.
+    pub(crate) known: Known,
     /// Where RIP goes when the instruction completes.
     pub(crate) next_rip: u64,
     /// Data breakpoints that the instruction has hit, B0..B3.

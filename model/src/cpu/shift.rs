@@ -31,7 +31,7 @@ pub(super) fn handler(mnemonic: Mnemonic) -> Option<Handler> {
 /// Result, CF and OF of a value shifted by a count of 1 to 63, with CF as it was, for a size in bytes.
 type Shift = fn(u64, u32, bool, u8) -> (u64, bool, bool);
 
-fn count(p: &mut Core, m: &mut Memory, d: &Decoded, n: usize, size: u8) -> Result<u32, Stop> {
+fn count(p: &mut Core, m: &mut Memory, d: &Decoded, n: usize, size: u8) -> Result<u32, Box<Stop>> {
     let count = p.read(m, d, n)? as u32;
     Ok(count & if size == 8 { 63 } else { 31 })
 }
@@ -135,7 +135,7 @@ fn double(p: &mut Core, m: &mut Memory, d: &Decoded, left: bool) -> Step {
     }
     if count > bits(size) {
         // Undefined result.
-        return Err(Stop::Unknown);
+        return Err(Stop::Unknown.into());
     }
     let width = bits(size);
     let (result, carry) = if left {

@@ -57,13 +57,13 @@ impl Core {
 
 /// One iteration, or up to as many as are given where nobody could tell; how many were made. Registers change only
 /// when every access has succeeded.
-type Iteration = fn(&mut Core, &mut Memory, &Item, u64) -> Result<u64, Stop>;
+type Iteration = fn(&mut Core, &mut Memory, &Item, u64) -> Result<u64, Box<Stop>>;
 
 fn repeat(p: &mut Core, m: &mut Memory, d: &Decoded, iteration: Iteration, compares: bool) -> Step {
     let i = &d.instruction;
     if !i.is_string_instruction() {
         // The SSE2 instructions MOVSD and CMPSD have the same mnemonics.
-        return Err(Stop::Unknown);
+        return Err(Stop::Unknown.into());
     }
     let item = Item::of(i);
     if !item.rep {
@@ -90,7 +90,7 @@ fn iterations(
     item: &Item,
     iteration: Iteration,
     while_zero: Option<bool>,
-) -> Result<bool, Stop> {
+) -> Result<bool, Box<Stop>> {
     // Traps come after each iteration.
     let trapping = p.flag(TF) || p.has_breakpoints();
     let chunk = if trapping { 1 } else { CHUNK };
@@ -113,7 +113,7 @@ fn iterations(
     Ok(false)
 }
 
-fn load(p: &mut Core, m: &mut Memory, item: &Item, segment: u8, register: u8) -> Result<u64, Stop> {
+fn load(p: &mut Core, m: &mut Memory, item: &Item, segment: u8, register: u8) -> Result<u64, Box<Stop>> {
     let offset = p.gpr(register, item.address_size);
     let place = p.data(m, segment, offset, item.size.into(), Kind::Read)?;
     Ok(m.load_number(&place, item.size.into()))
@@ -134,13 +134,13 @@ fn together(p: &Core, item: &Item, most: u64, registers: &[u8]) -> u64 {
     registers.iter().map(fitting).min().unwrap_or(1).clamp(1, most.min(batch))
 }
 
-fn movs(p: &mut Core, m: &mut Memory, item: &Item, most: u64) -> Result<u64, Stop> {
+fn movs(p: &mut Core, m: &mut Memory, item: &Item, most: u64) -> Result<u64, Box<Stop>> {
     let count = together(p, item, most, &[6, 7]);
     let size = count as usize * usize::from(item.size);
     let from = p.data(m, item.segment, p.gpr(6, item.address_size), size, Kind::Read)?;
     let to = p.data(m, seg::ES, p.gpr(7, item.address_size), size, Kind::Write)?;
     // A store into the source, or into a page table, is seen by the next iteration.
-    let count = if count == 1 || from.overlaps(&to, size) || m.is_walked(&to) { 1 } else { count };
+    let count = if count == 1 || from.overlaps(&to, size) || m.is_used_at(&to) { 1 } else { count };
     if count == 1 {
         let value = m.load_number(&from, item.size.into());
         m.store_number(&to, item.size.into(), value);
@@ -154,12 +154,12 @@ fn movs(p: &mut Core, m: &mut Memory, item: &Item, most: u64) -> Result<u64, Sto
     Ok(count)
 }
 
-fn stos(p: &mut Core, m: &mut Memory, item: &Item, most: u64) -> Result<u64, Stop> {
+fn stos(p: &mut Core, m: &mut Memory, item: &Item, most: u64) -> Result<u64, Box<Stop>> {
     let count = together(p, item, most, &[7]);
     let one = usize::from(item.size);
     let size = count as usize * one;
     let to = p.data(m, seg::ES, p.gpr(7, item.address_size), size, Kind::Write)?;
-    let count = if m.is_walked(&to) { 1 } else { count };
+    let count = if m.is_used_at(&to) { 1 } else { count };
     if count == 1 {
         m.store_number(&to, one, p.gpr[0]);
     } else {
@@ -173,14 +173,14 @@ fn stos(p: &mut Core, m: &mut Memory, item: &Item, most: u64) -> Result<u64, Sto
     Ok(count)
 }
 
-fn lods(p: &mut Core, m: &mut Memory, item: &Item, _: u64) -> Result<u64, Stop> {
+fn lods(p: &mut Core, m: &mut Memory, item: &Item, _: u64) -> Result<u64, Box<Stop>> {
     let value = load(p, m, item, item.segment, 6)?;
     p.set_gpr(0, item.size, value);
     p.move_index(6, item, 1);
     Ok(1)
 }
 
-fn scas(p: &mut Core, m: &mut Memory, item: &Item, _: u64) -> Result<u64, Stop> {
+fn scas(p: &mut Core, m: &mut Memory, item: &Item, _: u64) -> Result<u64, Box<Stop>> {
     let value = load(p, m, item, seg::ES, 7)?;
     let (_, status) = flags::subtract(p.gpr(0, item.size), value, false, item.size);
     p.set_status(status);
@@ -188,7 +188,7 @@ fn scas(p: &mut Core, m: &mut Memory, item: &Item, _: u64) -> Result<u64, Stop> 
     Ok(1)
 }
 
-fn cmps(p: &mut Core, m: &mut Memory, item: &Item, _: u64) -> Result<u64, Stop> {
+fn cmps(p: &mut Core, m: &mut Memory, item: &Item, _: u64) -> Result<u64, Box<Stop>> {
     let a = load(p, m, item, item.segment, 6)?;
     let b = load(p, m, item, seg::ES, 7)?;
     let (_, status) = flags::subtract(a, b, false, item.size);

@@ -65,7 +65,7 @@ impl Core {
     }
 
     /// The area's offset and RFBM, after the checks that all of them make first.
-    fn xsave_area(&mut self, d: &Decoded, kind: Kind) -> Result<(u64, u64), Stop> {
+    fn xsave_area(&mut self, d: &Decoded, kind: Kind) -> Result<(u64, u64), Box<Stop>> {
         if self.cr4 & CR4_OSXSAVE == 0 {
             return Err(ud());
         }
@@ -95,7 +95,7 @@ impl Core {
         d: &Decoded,
         offset: u64,
         c: &Component,
-    ) -> Result<Vec<u8>, Stop> {
+    ) -> Result<Vec<u8>, Box<Stop>> {
         self.require_enabled(c.bit)?;
         let mut bytes = vec![0; c.size];
         let places = self.pieces(m, d, offset.wrapping_add(c.offset), c.size, Kind::Read)?;
@@ -112,7 +112,7 @@ impl Core {
         at: u64,
         size: usize,
         kind: Kind,
-    ) -> Result<Vec<Place>, Stop> {
+    ) -> Result<Vec<Place>, Box<Stop>> {
         (0..size)
             .step_by(PIECE)
             .map(|start| {
@@ -187,7 +187,7 @@ struct Header {
 
 impl Header {
     /// #GP(0) for one that XRSTOR refuses.
-    fn of(p: &Core, area: &[u8; FIXED]) -> Result<Self, Stop> {
+    fn of(p: &Core, area: &[u8; FIXED]) -> Result<Self, Box<Stop>> {
         let (present, format) = (word(area, HEADER), word(area, HEADER + 8));
         let compacted = format & COMPACTED != 0;
         let layout = if compacted { format & !COMPACTED } else { p.xcr0 };

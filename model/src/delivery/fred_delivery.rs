@@ -27,7 +27,7 @@ const PUSH_ERROR_CODE: u32 = 0;
 const RING_0_ENTRY: u64 = 0x100;
 
 impl Core {
-    pub(super) fn deliver_by_fred(&mut self, memory: &mut Memory, event: &Event) -> Result<(), Stop> {
+    pub(super) fn deliver_by_fred(&mut self, memory: &mut Memory, event: &Event) -> Result<(), Box<Stop>> {
         let config = FredConfig(self.msrs.fred.config);
         let entry = self.entry_point(config);
         let level = self.new_stack_level(config, event);
@@ -103,10 +103,10 @@ impl Core {
 
     /// Step 5: the push. The store of each quadword is an access that the second-stage page tables must
     /// permit, from the highest address down. No store is made before all are permitted.
-    fn push_frame(&mut self, memory: &mut Memory, top: u64, frame: Frame) -> Result<(), Stop> {
+    fn push_frame(&mut self, memory: &mut Memory, top: u64, frame: Frame) -> Result<(), Box<Stop>> {
         let bottom = top.wrapping_sub(Frame::SIZE);
         if !is_canonical(bottom) || !is_canonical(top.wrapping_sub(8)) {
-            return Err(Stop::Fault(Event::with_error_code(vector::SS, PUSH_ERROR_CODE)));
+            return Err(Stop::Fault(Event::with_error_code(vector::SS, PUSH_ERROR_CODE)).into());
         }
         // The frame is aligned to its size, so that all of it is in the page of its last quadword.
         let last = self.translate(memory, top.wrapping_sub(8), Kind::Write, Privilege::Implicit)?;

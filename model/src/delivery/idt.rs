@@ -47,13 +47,13 @@ impl Gate {
 }
 
 impl Core {
-    pub(super) fn deliver_by_idt(&mut self, memory: &mut Memory, event: &Event) -> Result<(), Stop> {
+    pub(super) fn deliver_by_idt(&mut self, memory: &mut Memory, event: &Event) -> Result<(), Box<Stop>> {
         if !self.is_long_mode_active() {
             // With no table at all every delivery faults, and the processor shuts down.
             if self.idtr.limit == 0 {
                 return Err(fault(vector::GP, u32::from(event.vector) * 8 + IN_IDT));
             }
-            return Err(Stop::Unsupported("event delivery outside IA-32e mode"));
+            return Err(Stop::Unsupported("event delivery outside IA-32e mode").into());
         }
         let external = if is_software(event) { 0 } else { EXTERNAL };
         let gate = self.gate(memory, event, external)?;
@@ -108,7 +108,7 @@ impl Core {
     }
 
     /// The event's gate, checked.
-    fn gate(&mut self, memory: &mut Memory, event: &Event, external: u32) -> Result<Gate, Stop> {
+    fn gate(&mut self, memory: &mut Memory, event: &Event, external: u32) -> Result<Gate, Box<Stop>> {
         let offset = u64::from(event.vector) * 16;
         let named = u32::from(event.vector) * 8 + IN_IDT + external;
         if offset + 15 > u64::from(self.idtr.limit) {
@@ -138,7 +138,7 @@ impl Core {
         memory: &mut Memory,
         gate: Gate,
         external: u32,
-    ) -> Result<Descriptor, Stop> {
+    ) -> Result<Descriptor, Box<Stop>> {
         let selector = gate.selector();
         let named = u32::from(selector & !3) + external;
         if selector & !3 == 0 {
@@ -162,7 +162,7 @@ impl Core {
         gate: Gate,
         new_cpl: u8,
         external: u32,
-    ) -> Result<u64, Stop> {
+    ) -> Result<u64, Box<Stop>> {
         let offset = match gate.ist() {
             0 if new_cpl == self.cpl() => return Ok(self.gpr[4]),
             0 => 4 + 8 * u64::from(new_cpl),
@@ -177,7 +177,7 @@ impl Core {
         memory: &mut Memory,
         offset: u64,
         external: u32,
-    ) -> Result<u64, Stop> {
+    ) -> Result<u64, Box<Stop>> {
         let tr = self.segments.tr;
         if offset + 7 > u64::from(tr.limit) {
             return Err(fault(vector::TS, u32::from(tr.selector & !3) + external));
@@ -193,7 +193,7 @@ impl Core {
         count: u64,
         new_cpl: u8,
         external: u32,
-    ) -> Result<Vec<Place>, Stop> {
+    ) -> Result<Vec<Place>, Box<Stop>> {
         let privilege = if new_cpl == 3 { Privilege::User } else { Privilege::Implicit };
         (1..=count)
             .map(|n| {
@@ -213,6 +213,6 @@ fn is_software(event: &Event) -> bool {
     matches!(event.event_type, EventType::SoftwareInterrupt | EventType::SoftwareException)
 }
 
-fn fault(vector: u8, error_code: u32) -> Stop {
-    Stop::Fault(Event::with_error_code(vector, error_code))
+fn fault(vector: u8, error_code: u32) -> Box<Stop> {
+    Stop::Fault(Event::with_error_code(vector, error_code)).into()
 }

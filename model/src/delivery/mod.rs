@@ -73,7 +73,7 @@ impl Core {
             } else {
                 self.deliver_by_idt(memory, &event)
             };
-            let next = match outcome {
+            let next = match outcome.map_err(|stop| *stop) {
                 Ok(()) => {
                     self.delivered(&event);
                     return Ok(());

@@ -70,13 +70,13 @@ impl Memory {
     fn set(&mut self, gpa: u64, flag: PageState, on: bool) {
         if let Some(page) = self.second_stage.pages.get_mut(split(gpa).0) {
             page.set(flag, on);
-            self.forget_translations();
+            self.forget();
         }
     }
 
     fn set_all(&mut self, flag: PageState, on: bool) {
         self.second_stage.pages.iter_mut().for_each(|page| page.set(flag, on));
-        self.forget_translations();
+        self.forget();
     }
 }
 

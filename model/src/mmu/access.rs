@@ -38,7 +38,7 @@ impl Core {
         size: usize,
         kind: Kind,
         privilege: Privilege,
-    ) -> Result<Place, Stop> {
+    ) -> Result<Place, Box<Stop>> {
         let left = 0x1000 - (linear as usize & 0xFFF);
         let first = self.translate(memory, linear, kind, privilege)?;
         if size <= left {
@@ -59,16 +59,16 @@ impl Core {
         linear: u64,
         size: usize,
         privilege: Privilege,
-    ) -> Result<u64, Stop> {
+    ) -> Result<u64, Box<Stop>> {
         let place = self.resolve(memory, linear, size, Kind::Read, privilege)?;
         Ok(memory.load_number(&place, size))
     }
 }
 
 impl Memory {
-    /// Whether walks have read the page in which a place begins.
-    pub(crate) fn is_walked(&self, place: &Place) -> bool {
-        self.has_walked(place.first)
+    /// Whether a write to the page in which a place begins changes the epoch.
+    pub(crate) fn is_used_at(&self, place: &Place) -> bool {
+        self.is_used(place.first)
     }
 
     /// Copies a resolved place out.
@@ -94,32 +94,49 @@ impl Memory {
     #[inline]
     pub(crate) fn load_number(&self, place: &Place, size: usize) -> u64 {
         if place.split >= size {
-            // Of a constant length, so that it is one load.
-            match size {
-                8 => return u64::from_le_bytes(self.load_array(place.first)),
-                4 => return u32::from_le_bytes(self.load_array(place.first)).into(),
-                2 => return u16::from_le_bytes(self.load_array(place.first)).into(),
-                1 => return u8::from_le_bytes(self.load_array(place.first)).into(),
-                _ => {}
-            }
+            return self.load_inside(place.first, size);
         }
         let mut bytes = [0; 8];
         self.load_place(place, &mut bytes[..size]);
         u64::from_le_bytes(bytes)
     }
 
+    /// The same inside one page.
+    #[inline]
+    pub(crate) fn load_inside(&self, gpa: u64, size: usize) -> u64 {
+        // Of a constant length, so that it is one load.
+        match size {
+            8 => u64::from_le_bytes(self.load_array(gpa)),
+            4 => u32::from_le_bytes(self.load_array(gpa)).into(),
+            2 => u16::from_le_bytes(self.load_array(gpa)).into(),
+            1 => u8::from_le_bytes(self.load_array(gpa)).into(),
+            _ => {
+                let mut bytes = [0; 8];
+                self.load(gpa, &mut bytes[..size]);
+                u64::from_le_bytes(bytes)
+            }
+        }
+    }
+
     /// Stores the low `size` bytes (1 to 8) of a number.
     #[inline]
     pub(crate) fn store_number(&mut self, place: &Place, size: usize, value: u64) {
         if place.split >= size {
-            match size {
-                8 => return self.save(place.first, &value.to_le_bytes()),
-                4 => return self.save(place.first, &(value as u32).to_le_bytes()),
-                2 => return self.save(place.first, &(value as u16).to_le_bytes()),
-                1 => return self.save(place.first, &[value as u8]),
-                _ => {}
-            }
+            self.store_inside(place.first, size, value);
+        } else {
+            self.store_place(place, &value.to_le_bytes()[..size]);
         }
-        self.store_place(place, &value.to_le_bytes()[..size]);
+    }
+
+    /// The same inside one page.
+    #[inline]
+    pub(crate) fn store_inside(&mut self, gpa: u64, size: usize, value: u64) {
+        match size {
+            8 => self.save(gpa, &value.to_le_bytes()),
+            4 => self.save(gpa, &(value as u32).to_le_bytes()),
+            2 => self.save(gpa, &(value as u16).to_le_bytes()),
+            1 => self.save(gpa, &[value as u8]),
+            _ => self.save(gpa, &value.to_le_bytes()[..size]),
+        }
     }
 }

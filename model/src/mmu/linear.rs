@@ -11,16 +11,22 @@ use fred::msr::is_canonical;
 use super::Kind;
 
 impl Core {
+    /// `offset` in segment `index` of 64-bit mode, where FS and GS alone have a base.
+    #[inline]
+    pub(super) fn flat(&self, index: u8, offset: u64) -> u64 {
+        let base = if index >= seg::FS { self.segment(index).base } else { 0 };
+        base.wrapping_add(offset)
+    }
+
     /// The linear address of `size` bytes at `offset` in segment `index`.
     ///
     /// # Errors
     /// #SS(0) for SS and #GP(0) for the others: not canonical, beyond the limit, a null selector,
     /// an access that the segment's type does not allow.
     #[inline]
-    pub(crate) fn linear(&self, index: u8, offset: u64, size: usize, kind: Kind) -> Result<u64, Stop> {
+    pub(crate) fn linear(&self, index: u8, offset: u64, size: usize, kind: Kind) -> Result<u64, Box<Stop>> {
         if self.is_64_bit() {
-            let base = if index >= seg::FS { self.segment(index).base } else { 0 };
-            let linear = base.wrapping_add(offset);
+            let linear = self.flat(index, offset);
             let last = linear.wrapping_add(size as u64 - 1);
             // What lies in one page is canonical or not as a whole.
             if is_canonical(linear) && (linear ^ last < PAGE as u64 || is_canonical(last)) {
@@ -41,9 +47,9 @@ impl Core {
     }
 }
 
-fn segment_fault(index: u8) -> Stop {
+fn segment_fault(index: u8) -> Box<Stop> {
     let vector = if index == seg::SS { vector::SS } else { vector::GP };
-    Stop::Fault(Event::with_error_code(vector, 0))
+    Stop::Fault(Event::with_error_code(vector, 0)).into()
 }
 
 fn allows(segment: &Segment, kind: Kind) -> bool {

@@ -1,7 +1,7 @@
 //! The first stage: linear to guest-physical addresses, and the accesses made through it.
 
 pub(crate) mod access;
-mod known;
+pub(crate) mod known;
 pub(crate) mod linear;
 pub(crate) mod tlb;
 mod translate;

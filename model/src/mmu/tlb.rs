@@ -3,8 +3,6 @@
 //! An entry holds only in the memory epoch it was made in, and the whole is flushed at every entry
 //! and whenever a control register changes: a stale entry cannot be found.
 
-use super::Kind;
-
 bitflags::bitflags! {
     /// What the data accesses of an instruction may do in a page without another walk, while RFLAGS.AC is clear.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,20 +15,8 @@ bitflags::bitflags! {
         const USER_READ = 1 << 2;
         /// Write at CPL 3.
         const USER_WRITE = 1 << 3;
-    }
-}
-
-impl Rights {
-    /// What an access needs. Instructions are never fetched by it.
-    #[inline]
-    pub(crate) fn of(kind: Kind, cpl: u8) -> Self {
-        match (kind, cpl) {
-            (Kind::Read, 3) => Self::USER_READ,
-            (Kind::Write, 3) => Self::USER_WRITE,
-            (Kind::Read, _) => Self::READ,
-            (Kind::Write, _) => Self::WRITE,
-            (Kind::Execute, _) => Self::all(),
-        }
+        /// What no page has.
+        const NONE = 1 << 7;
     }
 }
 

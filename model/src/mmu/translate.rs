@@ -6,6 +6,7 @@ use crate::cpu::core::Core;
 use crate::memory::Memory;
 use crate::stop::Stop;
 use fred::control::CR0_PG;
+use fred::msr::is_canonical;
 
 impl Core {
     /// What a page's translation permits to instructions while RFLAGS.AC is clear, as SMAP is for
@@ -36,7 +37,7 @@ impl Core {
         linear: u64,
         kind: Kind,
         privilege: Privilege,
-    ) -> Result<u64, Stop> {
+    ) -> Result<u64, Box<Stop>> {
         if self.cr0 & CR0_PG == 0 {
             let gpa = linear & 0xFFFF_FFFF;
             memory.permit(gpa, kind == Kind::Write)?;
@@ -52,7 +53,7 @@ impl Core {
         let translation = self.walk(memory, linear, kind, privilege)?;
         let gpa = translation.frame | linear & 0xFFF;
         memory.permit(gpa, kind == Kind::Write)?;
-        if cached && !memory.watches_writes(gpa) {
+        if cached && !memory.watches_writes(gpa) && is_canonical(linear) {
             self.tlb.insert(linear, memory.epoch(), translation, self.rights(&translation));
         }
         Ok(gpa)

@@ -36,11 +36,12 @@ impl Core {
         linear: u64,
         kind: Kind,
         privilege: Privilege,
-    ) -> Result<Translation, Stop> {
+    ) -> Result<Translation, Box<Stop>> {
         if self.efer & EFER_LMA == 0 {
-            return Err(Stop::Unsupported("paging outside IA-32e mode"));
+            return Err(Stop::Unsupported("paging outside IA-32e mode").into());
         }
-        let fault = |bits| Stop::Fault(Event::page_fault(linear, bits | self.error_bits(kind, privilege)));
+        let fault =
+            |bits| Box::new(Stop::Fault(Event::page_fault(linear, bits | self.error_bits(kind, privilege))));
         let mut table = self.cr3 & FRAME;
         let mut found = Translation { user: true, writable: true, ..Translation::default() };
         let mut path = [(0, 0); 4];

@@ -20,16 +20,26 @@ pub struct InFlight {
     pub nmi_injected: bool,
     /// An NMI that waits: in KVM, or in QEMU, which has not given it to its accelerator yet.
     pub nmi_pending: bool,
+    /// An SMI that waits.
+    pub smi_pending: bool,
+    /// A triple fault that KVM has met and QEMU has not been told of.
+    pub triple_fault: bool,
     /// Whether NMIs are blocked.
     pub nmis_blocked: bool,
+    /// Whether the processor is in system-management mode.
+    pub smm: bool,
     /// Whether interrupts are held back for an instruction, by STI or MOV SS: QEMU does not tell the two apart.
     pub shadow: bool,
 }
 
-/// `CPU_INTERRUPT_NMI` of target/i386/cpu.h.
+/// `CPU_INTERRUPT_SMI` of target/i386/cpu.h.
+const CPU_INTERRUPT_SMI: u64 = 0x40;
+/// `CPU_INTERRUPT_NMI` there.
 const CPU_INTERRUPT_NMI: u64 = 0x200;
 /// `HF_INHIBIT_IRQ_MASK` of `env.hflags`.
 const HF_INHIBIT_IRQ: u64 = 1 << 3;
+/// `HF_SMM_MASK` there.
+const HF_SMM: u64 = 1 << 19;
 /// `HF2_NMI_MASK` of `env.hflags2`.
 const HF2_NMI: u64 = 1 << 2;
 
@@ -41,6 +51,7 @@ impl InFlight {
         let option = |name: &str| saved.get(name, 0).unwrap_or(0);
         let has_error_code = field("env.has_error_code")? != 0;
         let exception = vector(field("env.exception_nr")?);
+        let request = field("interrupt_request")?;
         Ok(Self {
             exception,
             pending: option("env.exception_pending") != 0,
@@ -48,16 +59,18 @@ impl InFlight {
             interrupt: vector(field("env.interrupt_injected")?),
             soft: field("env.soft_interrupt")? != 0,
             nmi_injected: field("env.nmi_injected")? != 0,
-            nmi_pending: field("env.nmi_pending")? != 0
-                || field("interrupt_request")? & CPU_INTERRUPT_NMI != 0,
+            nmi_pending: field("env.nmi_pending")? != 0 || request & CPU_INTERRUPT_NMI != 0,
+            smi_pending: request & CPU_INTERRUPT_SMI != 0,
+            triple_fault: option("env.triple_fault_pending") != 0,
             nmis_blocked: option("env.hflags2") & HF2_NMI != 0,
+            smm: option("env.hflags") & HF_SMM != 0,
             shadow: option("env.hflags") & HF_INHIBIT_IRQ != 0,
         })
     }
 
     /// Whether there is any event: what holds others back is none.
     pub fn is_any(&self) -> bool {
-        Self { nmis_blocked: false, shadow: false, ..*self } != Self::default()
+        Self { nmis_blocked: false, smm: false, shadow: false, ..*self } != Self::default()
     }
 
     /// Puts an exception into `saved` as injected. Fails where this QEMU has no field for it.
@@ -121,6 +134,7 @@ mod tests {
         assert_eq!(of(14, 1, 0), fault);
         assert_eq!(fault.queue().exception.map(|one| (one.vector, one.injected)), Some((14, 1)));
         assert_eq!(of(-1, 0, 0x200), InFlight { nmi_pending: true, ..InFlight::default() });
+        assert_eq!(of(-1, 0, 0x40), InFlight { smi_pending: true, ..InFlight::default() });
         assert_eq!(of(-1, 0, 0x2), InFlight::default());
     }
 

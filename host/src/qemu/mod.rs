@@ -13,9 +13,11 @@
 //! | [`migration`] | how a guest is saved, loaded, and sent to another QEMU |
 //! | [`memory`] | the guest's memory |
 //! | [`saved`] | a migration stream, and the fields of its sections by the names that QEMU gives them |
+//! | [`apic`] | its local APIC |
 //! | [`in_flight`] | the event that a saved guest has in flight |
 //! | [`error`] | why a guest did not come where it should |
 
+pub mod apic;
 pub mod error;
 pub mod in_flight;
 pub mod memory;

@@ -7,7 +7,8 @@ use fred::control::rflags;
 pub(crate) struct Registers {
     pub(crate) rip: u64,
     rflags: u64,
-    halted: bool,
+    /// Whether the processor is in HLT.
+    pub(crate) halted: bool,
 }
 
 impl Registers {

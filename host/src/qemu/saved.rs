@@ -16,6 +16,8 @@ pub struct Saved {
 
 /// Sections whose fields are found.
 const SECTIONS: [&str; 2] = ["cpu_common", "cpu"];
+/// The same of a device that a processor may have.
+const APIC: &str = "apic";
 
 /// A migration stream is not as this program reads it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -92,12 +94,15 @@ impl Saved {
         let start = description(&bytes).ok_or_else(|| not_described("it is missing"))?;
         let described: Description =
             serde_json::from_slice(&bytes[start..]).map_err(|error| not_described(&error.to_string()))?;
+        let found = |name| {
+            let is_it = |part: &&Part| part.name == name && part.instance_id == 0;
+            described.devices.iter().find(is_it).and_then(|part| section(&bytes, part))
+        };
         let mut fields = Vec::new();
         for name in SECTIONS {
-            let is_it = |part: &&Part| part.name == name && part.instance_id == 0;
-            let found = described.devices.iter().find(is_it).and_then(|part| section(&bytes, part));
-            fields.extend(found.ok_or(SavedError::NoSection(name))?);
+            fields.extend(found(name).ok_or(SavedError::NoSection(name))?);
         }
+        fields.extend(found(APIC).unwrap_or_default());
         Ok(Self { bytes, fields })
     }
 
@@ -119,6 +124,30 @@ impl Saved {
         let size = range.len();
         self.bytes[range].copy_from_slice(&value[value.len() - size..]);
         Ok(())
+    }
+
+    /// Adds a subsection of `u8` and `u64` fields to the section `cpu`, as QEMU writes one that its guest needs. The
+    /// description stays as it is: a QEMU that loads a guest passes over it.
+    #[cfg(test)]
+    pub(crate) fn add_subsection(&mut self, name: &str, fields: &[(&str, Vec<u8>)]) {
+        let described: Description =
+            serde_json::from_slice(&self.bytes[description(&self.bytes).unwrap()..]).unwrap();
+        let own = described.devices.iter().find(|part| part.name == "cpu").unwrap().fields.last().unwrap();
+        let last = self.fields.iter().find(|field| field.name == own.name).unwrap();
+        let begins = last.at + last.size * last.count;
+        let mut bytes = vec![mark::SUBSECTION, name.len() as u8];
+        bytes.extend(name.as_bytes());
+        bytes.extend(1_u32.to_be_bytes());
+        let mut added = Vec::new();
+        for (name, value) in fields {
+            let name = (*name).to_owned();
+            added.push(Field { name, at: begins + bytes.len(), size: value.len(), count: 1 });
+            bytes.extend(value);
+        }
+        let moved = self.fields.iter_mut().filter(|field| field.at >= begins);
+        moved.for_each(|field| field.at += bytes.len());
+        self.fields.extend(added);
+        self.bytes.splice(begins..begins, bytes);
     }
 
     fn place(&self, name: &str, index: usize) -> Option<Range<usize>> {
@@ -251,6 +280,18 @@ pub(super) mod tests {
         );
         assert_eq!((again.get("env.regs", 3), again.get("env.regs", 5)), (Some(3), Some(5)));
         assert_eq!(saved.set("env.error_code", 0, 1), Err(SavedError::NoField("env.error_code")));
+    }
+
+    #[test]
+    fn a_subsection_is_added() {
+        let mut saved = Saved::read(stream(14, 1, 0)).unwrap();
+        let before = saved.bytes().len();
+        saved.add_subsection("cpu/y", &[("env.y", vec![5]), ("env.z", 6_u64.to_be_bytes().to_vec())]);
+        assert_eq!(
+            ["env.x", "env.y", "env.z", "env.eip"].map(|name| saved.get(name, 0)),
+            [7, 5, 6, 0x1234].map(Some)
+        );
+        assert_eq!(saved.bytes().len(), before + 2 + 5 + 4 + 9);
     }
 
     #[test]

@@ -147,6 +147,22 @@ impl QemuVm {
         }
     }
 
+    /// Gives the guest an NMI, by LINT1 of its local APIC; nothing where that is masked. Fails as
+    /// [`command`](Self::command).
+    pub(crate) fn inject_nmi(&mut self, deadline: &Deadline) -> Result<(), VmError> {
+        self.command("inject-nmi", json!({}), deadline).map(drop)
+    }
+
+    /// Waits until the running guest is in HLT; its RIP, after that. Fails when it is not in time, or QEMU ends.
+    pub(crate) fn until_halted(&mut self, deadline: &Deadline) -> Result<u64, VmError> {
+        loop {
+            if let Some(registers) = self.registers(deadline).filter(|registers| registers.halted) {
+                return Ok(registers.rip);
+            }
+            self.look_after("the guest did not come to HLT", deadline)?;
+        }
+    }
+
     /// Whether a CPU model has a feature here. Fails as [`command`](Self::command).
     pub(crate) fn cpu_offers(
         &mut self,

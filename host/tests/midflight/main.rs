@@ -26,6 +26,7 @@ mod filters;
 mod formats;
 mod fred_series;
 mod guest_msrs;
+mod held;
 mod hostile;
 mod images_alone;
 mod iso;

@@ -62,6 +62,9 @@ fn store_table(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     Ok(())
 }
 
+/// The type that LLDT takes.
+const LDT: &[u8] = &[2];
+
 /// The system segment that LLDT and LTR load: descriptor base with its upper half in long mode.
 fn system_segment(
     p: &mut Core,
@@ -82,6 +85,10 @@ fn system_segment(
     let mut segment = low.load(selector);
     if size == 16 {
         let high = p.read_system(m, address.wrapping_add(8), 8)?;
+        // Of a TSS alone (SDM vol. 2, LTR, 64-bit mode exceptions).
+        if types != LDT && high >> 40 & 0xF != 0 {
+            return Err(gp());
+        }
         segment.base |= high << 32;
         if !fred::msr::is_canonical(segment.base) {
             return Err(gp());
@@ -100,7 +107,7 @@ fn lldt(p: &mut Core, m: &mut Memory, d: &Decoded) -> Step {
     p.require_ring_0()?;
     let selector = p.read(m, d, 0)? as u16;
     p.segments.ldtr =
-        if selector & !3 == 0 { null_segment(selector, 0) } else { system_segment(p, m, selector, &[2])?.1 };
+        if selector & !3 == 0 { null_segment(selector, 0) } else { system_segment(p, m, selector, LDT)?.1 };
     Ok(())
 }
 

@@ -8,7 +8,7 @@
 //! governs (KVM_SET_XSAVE before KVM_SET_XCRS); tile state dropped because the guest's permission was not asked for
 //! (ARCH_REQ_XCOMP_GUEST_PERM); IA32_XFD restored after the area, so that the load of TILEDATA faults.
 //!
-//! Not here: AVX and PKRU, which no need announces; tile data, which the model's processor cannot load.
+//! Not here: AVX and PKRU, which no need announces.
 #![no_std]
 #![no_main]
 
@@ -21,7 +21,7 @@ guest::image! {
     name: "extended",
     rule: "Extended state has its values, and is enabled or disabled, after an event as before.",
     spec: "SDM vol. 1 ch. 13 XSAVE, XFD; ch. 18 tiles",
-    cases: [xmm::CASE, control_words::CASE, tile_config::CASE, xcr0::CASE, xfd::CASE],
+    cases: [xmm::CASE, control_words::CASE, tile_config::CASE, tile_data::CASE, xcr0::CASE, xfd::CASE],
 }
 
 /// The event at which the guest is stopped.
@@ -129,6 +129,56 @@ mod tile_config {
             Check { expected: 1, read: || STORED[0].load(Relaxed) },
             Check { expected: 64, read: || STORED[2].load(Relaxed) },
             Check { expected: 1, read: || STORED[6].load(Relaxed) },
+        ],
+        cancel: CANCEL,
+        ..Case::NEW
+    };
+}
+
+/// An area of 11008 bytes, twice; in the standard format TILECFG lies at 0xAC0 and TILEDATA at 0xB00.
+#[repr(C, align(64))]
+struct Areas([AtomicU64; 2 * AREA]);
+const AREA: usize = 0x2B00 / 8;
+static AREAS: Areas = Areas([const { AtomicU64::new(0) }; 2 * AREA]);
+
+/// A quadword of the area that XSAVE has written.
+fn saved(index: usize) -> u64 {
+    AREAS.0[AREA + index].load(Relaxed)
+}
+
+mod tile_data {
+    use super::*;
+    kept! {
+        name: "extended.tile-data",
+        set: ["push rax", "push rdx", "mov eax, 0x60000", "mov edx, 0", "xrstor64 [rip + {areas}]", "pop rdx", "pop rax"],
+        then: ["mov eax, 0x60000", "mov edx, 0", "xsave64 [rip + {areas} + 0x2B00]", "tilerelease"],
+        areas = sym AREAS,
+    }
+    pub(super) const CASE: Case = Case {
+        name: "tile-data",
+        rule: "Tile data is after a #PF what XRSTOR has loaded before it, and both components are in use.",
+        needs: Needs::AMX,
+        prepare: || {
+            enable_components(XCR0_TILES);
+            AREAS.0.iter().for_each(|word| word.store(0, Relaxed));
+            // XSTATE_BV; palette 1, sixteen rows of 64 bytes in tile 7.
+            for (index, word) in [(64, 0x6_0000), (344, 1), (347, 64 << 48), (350, 16 << 56)] {
+                AREAS.0[index].store(word, Relaxed);
+            }
+            (352..AREA).for_each(|index| AREAS.0[index].store(0xD1D0_0000 + index as u64, Relaxed));
+        },
+        act: ACT,
+        events: &[PAGE_FAULT],
+        registers: FAULTED,
+        left: &Left { general: &[(General::Rax, 0x6_0000), (General::Rdx, 0)], ..Left::NEW },
+        results: &[
+            Check { expected: 0x6_0000, read: || saved(64) },
+            Check { expected: 1, read: || saved(344) },
+            Check { expected: 64 << 48, read: || saved(347) },
+            Check { expected: 16 << 56, read: || saved(350) },
+            // The first and the last quadword of tile 7.
+            Check { expected: 0xD1D0_04E0, read: || saved(1248) },
+            Check { expected: 0xD1D0_055F, read: || saved(1375) },
         ],
         cancel: CANCEL,
         ..Case::NEW

@@ -4,7 +4,8 @@
 //! code; an absent gate #NP. A null selector in the gate is #GP(EXT); a handler's segment beyond the GDT, that is no code, has a
 //! DPL above the CPL, or is not 64-bit code is #GP with its selector, an absent one #NP. An address that is not canonical is
 //! #GP(EXT). EXT is 1 unless INT n, INT3 or INTO asked for the event. A trap gate leaves IF alone (SDM vol. 2, "INT n",
-//! operation; vol. 3 ch. 6, "Error Code", "Exception and interrupt handling in 64-bit mode").
+//! operation; vol. 3 ch. 6, "Error Code", "Exception and interrupt handling in 64-bit mode"). Without an IST a delivery from
+//! ring 3 takes RSP0 of the TSS.
 //!
 //! Not here: FRED, which has no gates.
 //!
@@ -13,7 +14,7 @@
 #![no_std]
 #![no_main]
 
-use guest::layout::IDT;
+use guest::layout::{IDT, TSS};
 use guest::prelude::*;
 use tests::event::*;
 use tests::manual::*;
@@ -22,7 +23,7 @@ guest::image! {
     name: "gates",
     rule: "A gate of the IDT that cannot be used is #GP or #NP, whose error code names it or its segment, and EXT.",
     spec: "SDM vol. 2 INT n; vol. 3 ch. 6 error code, IDT",
-    cases: [gate::CASE, segment::CASE, other_segment::CASE, int_n::CASE, trap::CASE, conforming::CASE],
+    cases: [gate::CASE, segment::CASE, other_segment::CASE, int_n::CASE, trap::CASE, conforming::CASE, rsp0::CASE],
 }
 
 /// An interrupt gate: P, DPL 3, type 14.
@@ -197,6 +198,38 @@ mod conforming {
         act: ACT,
         events: &[UD],
         results: &[Check { expected: CONFORMING | 1 << 40, read: || descriptor(0x48) }],
+        ..Case::NEW
+    };
+}
+
+/// RSP0 of the TSS, which nothing else of this image uses.
+fn set_rsp0(top: u64) {
+    // SAFETY: at offset 4 of the TSS, which only the processor reads.
+    unsafe { ((TSS.start().value() + 4) as *mut u64).write_unaligned(top) }
+}
+
+mod rsp0 {
+    use super::*;
+    act_ring3! { name: "gates.rsp0", set: [], act: ["ud2"], }
+    pub(super) const CASE: Case = Case {
+        name: "rsp0",
+        rule: "#UD in ring 3 by a gate without an IST: the stack is RSP0 of the TSS, aligned to 16 bytes.",
+        needs: Needs::IDT.union(Needs::USER),
+        flags: CaseFlags::USER,
+        prepare: || {
+            route(6, 1, 0);
+            set_rsp0(FRAME_TOP.value() - 8);
+        },
+        act: ACT,
+        events: &[Event {
+            cs: USER_CS,
+            rsp: Stack::User,
+            ss: user_ss_slot(HARDWARE_EXCEPTION, 6),
+            csl: 0,
+            entry: 0,
+            idt_top: Top::Frame(0x10),
+            ..UD
+        }],
         ..Case::NEW
     };
 }

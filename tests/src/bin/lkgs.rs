@@ -17,7 +17,7 @@ guest::image! {
     name: "lkgs",
     rule: "LKGS changes IA32_KERNEL_GS_BASE and not GS.base, or faults and changes nothing.",
     spec: "SDM vol. 2 LKGS",
-    cases: [flat::CASE, null::CASE, beyond::CASE, absent::CASE, ring3::CASE],
+    cases: [flat::CASE, null::CASE, beyond::CASE, absent::CASE, ring3::CASE, memory::CASE, unmapped::CASE],
 }
 
 mod flat {
@@ -115,6 +115,53 @@ mod absent {
         act: ACT,
         events: &[Event { vector: 11, error_code: 0x40, ss: ss_slot(HARDWARE_EXCEPTION, 11), ..GP }],
         cancel: Cancel::Payload { payload: 0, rflags: 0 },
+        ..Case::NEW
+    };
+}
+
+mod memory {
+    use super::*;
+    // LKGS [RDI]
+    act! {
+        name: "lkgs.memory",
+        set: ["movabs rdi, 0x8000004108"],
+        armed: [".byte 0xF2, 0x0F, 0x00, 0x37"],
+        act: ["ud2"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "memory",
+        rule: "LKGS of a selector in memory, of which 2 bytes count: IA32_KERNEL_GS_BASE is the segment's base; GS.base stays.",
+        needs: Needs::FRED,
+        flags: CaseFlags::TOUCHES_GDT,
+        prepare: || {
+            paging::set_window(0x108, 0xFFFF_FFFF_FFFF_004B);
+            // Ring-3 data with the base 0x12345678.
+            set_descriptor(0x48, 0x12CF_F334_5678_FFFF);
+            route(6, 1, IST_FRAME);
+        },
+        act: ACT,
+        events: &[UD],
+        registers: Registers { kernel_gs_base: 0x1234_5678, ..RESTING },
+        ..Case::NEW
+    };
+}
+
+mod unmapped {
+    use super::*;
+    act! {
+        name: "lkgs.unmapped",
+        set: ["movabs rdi, 0x8000001A58"],
+        armed: [],
+        act: [".byte 0xF2, 0x0F, 0x00, 0x37"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "unmapped",
+        rule: "LKGS of a selector on an unmapped page: #PF, a read; IA32_KERNEL_GS_BASE stays.",
+        needs: Needs::FRED,
+        act: ACT,
+        events: &[Event { event_data: UNMAPPED, ..PF }],
+        registers: Registers { cr2: UNMAPPED, ..RESTING },
+        cancel: Cancel::Payload { payload: UNMAPPED, rflags: 0 },
         ..Case::NEW
     };
 }

@@ -2,7 +2,8 @@
 //!
 //! Rule: CLI and STI above IOPL are #GP(0), and so are IN and OUT of a port that the TSS's permission map does not
 //! allow; a map beyond the TSS's limit allows none. LGDT, LIDT, LLDT, LTR, LMSW, CLTS, MOV to and from control
-//! registers, INVLPG, WBINVD, WRMSR and XSETBV are #GP(0) above CPL 0, before what they would look at. CLAC and STAC are
+//! and debug
+//! registers, INVLPG, INVD, WBINVD, WRMSR and XSETBV are #GP(0) above CPL 0, before what they would look at. CLAC and STAC are
 //! #UD there. IRETQ within ring 3 changes neither IF nor IOPL, and loads RF and TF (SDM vol. 2, their operation sections;
 //! vol. 1 ch. 19, "I/O Permission Bit Map"). No register changes.
 //!
@@ -18,7 +19,7 @@ guest::image! {
     name: "user",
     rule: "Ring 3 gets #GP(0) for interrupt flag, ports, tables and control registers, and nothing changes.",
     spec: "SDM vol. 2 CLI, IN, LGDT, LTR, MOV, XSETBV; vol. 1 ch. 19",
-    cases: [flags::CASE, ports::CASE, tables::CASE, control::CASE, access_check::CASE, map::CASE, iretq_flags::CASE],
+    cases: [flags::CASE, ports::CASE, tables::CASE, control::CASE, xcr0::CASE, access_check::CASE, map::CASE, iretq_flags::CASE],
 }
 
 /// #GP(0) in ring 3, so many bytes after the act's first instruction; its handler returns after the instruction, which
@@ -131,6 +132,30 @@ mod control {
             refused::<3>(10),
             last(13),
         ],
+        ..Case::NEW
+    };
+}
+
+mod xcr0 {
+    use super::*;
+    // MOV is 5 bytes long, XSETBV 3, MOV to CR8 4, MOV to DR7 3, INVD 2.
+    act_ring3! {
+        name: "user.xcr0",
+        set: ["mov ecx, 0"],
+        act: ["mov eax, 3", "mov edx, 0", "xsetbv", "mov cr8, rbx", "mov dr7, rbx", "invd"],
+    }
+    const PAIR: &[(General, u64)] = &[(General::Rax, 3), (General::Rdx, 0)];
+    pub(super) const CASE: Case = Case {
+        name: "xcr0",
+        rule: "XSETBV of the value that XCR0 has, MOV to CR8 and DR7, INVD in ring 3: #GP(0) each time.",
+        needs: Needs::USER.union(Needs::XSAVE),
+        flags: CaseFlags::USER,
+        prepare: || {
+            enable_components(0);
+            route(13, 1, IST_FRAME);
+        },
+        act: ACT,
+        events: &[Event { general: PAIR, ..refused::<3>(10) }, refused::<4>(13), refused::<3>(17), last(20)],
         ..Case::NEW
     };
 }

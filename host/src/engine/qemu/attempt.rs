@@ -1,6 +1,7 @@
 //! One scenario.
 
 use super::guests::{Guests, arm, expect};
+use super::nmi::Nmi;
 use super::synthesis;
 use super::trouble::Trouble;
 use crate::deadline::Deadline;
@@ -9,12 +10,13 @@ use crate::engine::runner::conclude;
 use crate::engine::verdict;
 use crate::image::Case;
 use crate::machines::qemu::Side;
+use crate::qemu::apic;
 use crate::qemu::error::VmError;
 use crate::qemu::in_flight::{InFlight, saves_error_code};
 use crate::qemu::saved::Saved;
 use crate::qemu::vm::QemuVm;
 use crate::report::{AtCut, Finding, Outcome, Report};
-use crate::scenario::{Action, Migration, Place, Plan, Scenario};
+use crate::scenario::{Action, Migration, Plan, Scenario};
 use crate::stops::{Proof, Stop};
 use protocol::disturbance::Disturbance;
 use protocol::doorbell::Doorbell;
@@ -182,19 +184,29 @@ impl Attempt<'_, '_> {
             ));
         }
         synthesis::queue(&mut saved, &event)?;
-        if self.case.flags.contains(CaseFlags::NMI_AT_CUT) {
-            InFlight::put_nmi(&mut saved)?;
+        let nmi = Nmi::beside(self.case, action);
+        match nmi {
+            Some(Nmi::Saved) => InFlight::put_nmi(&mut saved)?,
+            Some(Nmi::Injected) => apic::unmask(&mut saved)?,
+            None => {}
         }
         let put = (InFlight::of(&saved)?, saved.get("env.eip", 0));
         let disturbances = if action.disturb { synthesis::disturb(&mut saved)? } else { Vec::new() };
         let mut vm = self.guests.load(Side::Source, &saved, &self.deadline)?;
+        let injects = nmi == Some(Nmi::Injected);
+        if injects && action.migrate.is_some() {
+            vm.inject_nmi(&self.deadline)?;
+        }
         for round in 0..=action.again {
             if action.migrate == Some(Migration::Process) {
                 vm = self.sent(vm, round, &saved)?;
             }
             let seen = vm.save(&self.deadline)?;
             self.record(Proof::Synthetic, &seen)?;
-            let found = (InFlight::of(&seen)?, seen.get("env.eip", 0));
+            // An NMI that was lost on the way, the guest shows.
+            let event = InFlight::of(&seen)?;
+            let event = InFlight { nmi_pending: event.nmi_pending && !injects, ..event };
+            let found = (event, seen.get("env.eip", 0));
             if found != put {
                 let words = |(event, rip): (InFlight, Option<u64>)| match rip {
                     Some(rip) => format!("{} at {}", event.queue(), self.guests.image.describe_address(rip)),
@@ -209,6 +221,9 @@ impl Attempt<'_, '_> {
             saved = seen;
         }
         note(&vm, &disturbances)?;
+        if injects && action.migrate.is_none() {
+            vm.inject_nmi(&self.deadline)?;
+        }
         // It was at its doorbell when it was saved, and is at its event now.
         vm.release()?;
         vm.run(&self.deadline)?;
@@ -229,41 +244,6 @@ impl Attempt<'_, '_> {
         self.report.queue = Some(AtCut { queue: Some(InFlight::of(seen)?.queue()), at });
         self.report.cut = Some(proof);
         self.report.cuts += 1;
-        Ok(())
-    }
-
-    /// A page is taken away while the guest is stopped at `Armed`.
-    fn evict(&mut self, place: Place) -> Result<(), Trouble> {
-        let mut vm = self.guests.take(&self.deadline)?;
-        match arm(&mut vm, self.index, &self.deadline)? {
-            Doorbell::Armed(index) if index == self.index => {}
-            Doorbell::Done(index) if index == self.index => {
-                return Err(Trouble::NotArmed(vm.read_mailbox()?));
-            }
-            other => return Err(Trouble::OutOfTurn(other)),
-        }
-        let page = self.guests.image.pages.at(place);
-        vm.stop(&self.deadline)?;
-        let rip = vm.registers(&self.deadline).map_or(0, |registers| registers.rip);
-        let unknown =
-            |error: std::io::Error| Trouble::lacks(format!("QEMU's mapping cannot be looked at: {error}"));
-        vm.memory
-            .evict(page)
-            .map_err(|error| Trouble::lacks(format!("a page cannot be evicted: {error}")))?;
-        if vm.is_mapped(page).map_err(unknown)? {
-            return Err(Trouble::lacks("the page cannot be taken out of QEMU's mapping"));
-        }
-        vm.run(&self.deadline)?;
-        let Some(vm) = self.run_to_done(vm)? else { return Ok(()) };
-        if vm.is_mapped(page).map_err(unknown)? {
-            let at = self.guests.image.describe_address(rip);
-            (self.report.cut, self.report.cuts) = (Some(Proof::Refault), 1);
-            self.report.queue = Some(AtCut { queue: None, at });
-        } else if self.report.outcome == Outcome::Pass {
-            let why = format!("nothing accessed the page {page:#x} while it was evicted");
-            return Err(Trouble::Found(Outcome::Error, Finding::NotCut { why }));
-        }
-        self.keep(Some(vm));
         Ok(())
     }
 }

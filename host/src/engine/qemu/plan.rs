@@ -1,5 +1,6 @@
 //! Which scenarios a QEMU that is driven can run.
 
+use super::nmi::Alone;
 use crate::image::Image;
 use crate::machines::emulator::Emulator;
 use crate::machines::qemu::{Accelerator, TriedQemu};
@@ -38,11 +39,14 @@ pub(crate) fn lacks(qemu: &TriedQemu, image: &Image, scenario: &Scenario) -> Opt
     }
     let (_, case) = image.case(&scenario.case)?;
     let injected = case.flags & CaseFlags::INJECTED;
-    let beside_an_exception =
-        matches!(scenario.plan, Plan::Cut(Stop::Cancel(_), _)) && injected == CaseFlags::NMI_AT_CUT;
-    if !injected.is_empty() && !beside_an_exception {
-        let why =
-            "needs nmi, interrupt: QEMU takes an NMI in a saved guest, beside an exception, and nothing else";
+    let is_given = match scenario.plan {
+        Plan::Cut(Stop::Cancel(_), _) => injected == CaseFlags::NMI_AT_CUT,
+        Plan::Cut(Stop::Evict(_), _) => Alone::of(case).is_some(),
+        Plan::Cold | Plan::None | Plan::Cut(..) => false,
+    };
+    if !injected.is_empty() && !is_given {
+        let why = "needs nmi, interrupt: QEMU gives an NMI beside an exception in flight, at an act or in HLT, none \
+                   with another of a host's events, and no interrupt";
         return Some(why.to_owned());
     }
     let tcg = qemu.accelerator == Accelerator::Tcg;

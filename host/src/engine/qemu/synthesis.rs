@@ -22,12 +22,8 @@ const XFD_ERR: &str = "env.msr_xfd_err";
 /// Puts the event into a guest that was saved at `Armed`, as if its act had raised it: injected, its effects on
 /// registers done. Fails where this QEMU has no field for it.
 pub(super) fn queue(saved: &mut Saved, event: &Cancel) -> Result<(), SavedError> {
-    let get = |saved: &Saved, name, index| saved.get(name, index).ok_or(SavedError::NoField(name));
-    let rsp = get(saved, "env.regs", RSP)?;
-    saved.set("env.regs", RSP, rsp + RETURN_ADDRESS)?;
-    saved.set("env.eip", 0, event.rip)?;
     let rf = if vector::sets_rf(event.vector) { rflags::RF } else { 0 };
-    saved.set("env.eflags", 0, rflags::FIXED | event.rflags | rf)?;
+    leave_doorbell(saved, event.rip, event.rflags | rf)?;
     InFlight::put_exception(saved, event.vector, event.error_code)?;
     match event.vector {
         vector::PF => saved.set("env.cr[2]", 0, event.payload),
@@ -39,6 +35,18 @@ pub(super) fn queue(saved: &mut Saved, event: &Cancel) -> Result<(), SavedError>
         vector::NM if event.payload != 0 => saved.set(XFD_ERR, 0, event.payload),
         _ => Ok(()),
     }
+}
+
+/// A guest that was saved at `Armed` is at `rip` instead, as after its doorbell, with these flags set.
+pub(super) fn leave_doorbell(saved: &mut Saved, rip: u64, flags: u64) -> Result<(), SavedError> {
+    let rsp = get(saved, "env.regs", RSP)?;
+    saved.set("env.regs", RSP, rsp + RETURN_ADDRESS)?;
+    saved.set("env.eip", 0, rip)?;
+    saved.set("env.eflags", 0, rflags::FIXED | flags)
+}
+
+fn get(saved: &Saved, name: &'static str, index: usize) -> Result<u64, SavedError> {
+    saved.get(name, index).ok_or(SavedError::NoField(name))
 }
 
 /// Rewrites the registers, and says what the judge must know of it. Fails where this QEMU has no such field.

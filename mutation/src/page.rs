@@ -22,8 +22,9 @@ drawn with a seed from every place that the syntax offers (`mutation/src/find.rs
 - `judge`: the guest's judge. The tables of `guest/src/judge/tests` must notice.
 - `held-out`: `mutation/held-out.toml`, faults that somebody wrote down without looking at the cases. Scenarios must notice.
 
-Of the committed round's survivors in `model` most are in instructions that no guest executes. The round took twenty minutes
-on two processors that had other work to do.
+A round of `model` takes five minutes on two idle processors. One with another seed, on the same tree and of faults that nobody had
+seen (`MUTATION=\"--sample 90 --seed 11 model\" make mutation`, 28 November 2026), tried 88: 63 were noticed, 5 are equivalent, and
+20 are gaps, which `mutation/survivors.toml` lists too: 75.9 %.
 
 A case that ends in an error has noticed a fault too, and so has a run that does not come to an end.
 

@@ -120,8 +120,12 @@ fn sizes(figures: &mut Figures, image: &Image) -> Result<()> {
     let end = image.segments.iter().map(|s| s.address + s.size).max().unwrap_or(LOWEST);
     figures.at_most(&format!("{name}: memory"), (end - LOWEST) as f64 / 1024.0, 512.0, "KiB");
     for delivery in [DeliveryMode::Fred, DeliveryMode::Idt] {
-        // An image may have cases for FRED only: without it they are skipped, and never arm.
-        let runs = |case: &Case| delivery == DeliveryMode::Fred || !case.needs.contains(Needs::FRED);
+        // An image may have cases for one of the two only: with the other they are skipped, and never arm.
+        let lacks = match delivery {
+            DeliveryMode::Fred => Needs::IDT,
+            DeliveryMode::Idt => Needs::FRED,
+        };
+        let runs = |case: &Case| !case.needs.contains(lacks);
         let Some(case) = image.cases.iter().position(runs) else { continue };
         let what = format!("{name}: entry to the first check, {delivery}");
         figures.at_most(&what, instructions(image, case, delivery)? as f64, 20_000.0, "instr.");

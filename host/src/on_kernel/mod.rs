@@ -16,6 +16,7 @@
 //! | `record` | the records on the second serial port, framed, numbered and checksummed |
 //! | `signature` | what a signed module has at its end |
 //! | `squeeze` | the output in them, made smaller |
+//! | `untraced` | modules that load sooner, because nobody traces them |
 
 mod console;
 mod emulator;
@@ -27,6 +28,7 @@ mod outside;
 mod record;
 mod signature;
 mod squeeze;
+mod untraced;
 
 pub use emulator::Emulator;
 pub use inside::init_if_asked;

@@ -8,7 +8,7 @@ use super::{Action, DeliveryMode, Plan, Scenario, Stop};
 use crate::image::{Case, Image};
 use fred::event::EventType;
 use protocol::note::CaseFlags;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// What each case meets; one that cannot meets its first plan.
 pub const EACH_CASE: &str = "block@frame:migrate";
@@ -27,7 +27,7 @@ struct Kind {
 type StopOf = (DeliveryMode, bool, Met);
 
 /// A plan without its action.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Met {
     Cold,
     None,
@@ -50,14 +50,32 @@ pub fn cover(images: &[Image], scenarios: &[(usize, Scenario)]) -> Vec<bool> {
 fn one_of_each_case(scenarios: &[(usize, Scenario)]) -> impl Iterator<Item = usize> {
     let each_case = each_case();
     let mut cases: BTreeMap<(&str, &str, DeliveryMode), usize> = BTreeMap::new();
-    for (place, (_, scenario)) in scenarios.iter().enumerate() {
+    for (first, delivered) in of_one_case(scenarios, |scenario| scenario.delivery) {
+        let scenario = &delivered[0].1;
         let case = (scenario.image.as_str(), scenario.case.as_str(), scenario.delivery);
-        let chosen = cases.entry(case).or_insert(place);
-        if scenario.payload && Some(scenario.plan) == each_case {
-            *chosen = place;
+        let chosen = cases.entry(case).or_insert(first);
+        let is_wanted = |(_, one): &(usize, Scenario)| one.payload && Some(one.plan) == each_case;
+        if let Some(place) = delivered.iter().position(is_wanted) {
+            *chosen = first + place;
         }
     }
     cases.into_values()
+}
+
+/// The scenarios in runs of the same image and case, and the same `part` of it, each with the place of its first one:
+/// they come in this order, and there are hundreds of a case.
+fn of_one_case<P: PartialEq>(
+    scenarios: &[(usize, Scenario)],
+    part: impl Fn(&Scenario) -> P,
+) -> impl Iterator<Item = (usize, &[(usize, Scenario)])> {
+    let same = move |(of, one): &(usize, Scenario), (of_other, other): &(usize, Scenario)| {
+        of == of_other && one.case == other.case && part(one) == part(other)
+    };
+    scenarios.chunk_by(same).scan(0, |next, run| {
+        let first = *next;
+        *next += run.len();
+        Some((first, run))
+    })
 }
 
 fn each_case() -> Option<Plan> {
@@ -66,13 +84,13 @@ fn each_case() -> Option<Plan> {
 }
 
 fn one_of_each_event(images: &[Image], scenarios: &[(usize, Scenario)]) -> impl Iterator<Item = usize> {
-    let mut events: BTreeMap<StopOf, BTreeMap<Kind, Places>> = BTreeMap::new();
-    let timeless = scenarios.iter().enumerate().filter(|(_, (_, scenario))| !scenario.depends_on_time());
-    for (place, (image, scenario)) in timeless {
+    let mut events: HashMap<StopOf, BTreeMap<Kind, Places>> = HashMap::new();
+    for (first, at_one_stop) in of_one_case(scenarios, stop_of) {
+        let (image, scenario) = &at_one_stop[0];
         let case = images[*image].case(&scenario.case).map(|(_, case)| case);
-        if let Some(kind) = case.and_then(kind) {
-            let stop = (scenario.delivery, scenario.payload, met(scenario.plan));
-            events.entry(stop).or_default().entry(kind).or_default().push(place);
+        if let Some(kind) = case.and_then(kind).filter(|_| !scenario.depends_on_time()) {
+            let places = events.entry(stop_of(scenario)).or_default().entry(kind).or_default();
+            places.extend(first..first + at_one_stop.len());
         }
     }
     events.into_values().flat_map(move |events| of_stop(images, scenarios, &events))
@@ -117,12 +135,13 @@ fn of_simplest_case(
     Some(chosen)
 }
 
-fn met(plan: Plan) -> Met {
-    match plan {
+fn stop_of(scenario: &Scenario) -> StopOf {
+    let met = match scenario.plan {
         Plan::Cut(stop, _) => Met::Stop(stop.asked()),
         Plan::Cold => Met::Cold,
         Plan::None => Met::None,
-    }
+    };
+    (scenario.delivery, scenario.payload, met)
 }
 
 fn kind(case: &Case) -> Option<Kind> {
@@ -179,7 +198,7 @@ mod tests {
                     let (_, case) = images[*image].case(&scenario.case).unwrap();
                     !scenario.depends_on_time() && kind(case) == Some(wanted) && (**chosen || !only_chosen)
                 });
-                of_event.map(|((_, s), _)| (s.delivery, s.payload, super::met(s.plan))).collect()
+                of_event.map(|((_, scenario), _)| stop_of(scenario)).collect()
             };
             assert!(met(false).len() > 8, "{event}: {:?}", met(false));
             assert_eq!(met(true), met(false), "{event}");

@@ -26,7 +26,8 @@ use std::sync::OnceLock;
 const KERNEL_COMMAND_LINE: [&str; 2] =
     ["console=ttyS0 panic=-1 nokaslr no_timer_check quiet", "-- midflight-init"];
 /// What takes an emulated processor longer than the tests do and changes nothing that KVM does for a guest: mitigations
-/// and hardening, the kernel's tests of its cryptography (`cryptomgr_test`, `jent_entropy_init`), names for tracers,
+/// and hardening, the kernel's tests of its cryptography (`cryptomgr_test`, `jent_entropy_init`), the certificates for
+/// modules, which are loaded without a signature, names for tracers and the search for functions that they cannot trace,
 /// statistics (KVM makes some 50 files in debugfs for each VM), accounting, security modules. A kernel passes over what it
 /// does not know.
 ///
@@ -34,8 +35,8 @@ const KERNEL_COMMAND_LINE: [&str; 2] =
 /// Bochs walks the page tables for each of its accesses there, which are bytes; without them it copies by 8 bytes. SMAP
 /// itself stays, because guests have it only where their host has it; these two bits mean nothing else to a guest.
 const COSTS_TIME: &str = "mitigations=off init_on_alloc=0 hardened_usercopy=off randomize_kstack_offset=off \
-     cryptomgr.notests initcall_blacklist=jent_mod_init,trace_eval_init debugfs=off psi=0 cgroup_disable=memory \
-     audit=0 lsm=capability clearcpuid=fsrm,erms";
+     cryptomgr.notests debugfs=off psi=0 cgroup_disable=memory audit=0 lsm=capability clearcpuid=fsrm,erms \
+     initcall_blacklist=jent_mod_init,trace_eval_init,ftrace_check_for_weak_functions,load_system_certificate_list";
 /// So much of a command line Linux reads on x86, in bytes: COMMAND_LINE_SIZE without the NUL. It cuts off
 /// the rest without a word.
 const LONGEST: usize = 2047;

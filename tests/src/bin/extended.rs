@@ -21,7 +21,9 @@ guest::image! {
     name: "extended",
     rule: "Extended state has its values, and is enabled or disabled, after an event as before.",
     spec: "SDM vol. 1 ch. 13 XSAVE, XFD; ch. 18 tiles",
-    cases: [xmm::CASE, control_words::CASE, tile_config::CASE, tile_data::CASE, xcr0::CASE, xfd::CASE],
+    cases: [
+        xmm::CASE, control_words::CASE, tile_config::CASE, tile_data::CASE, released::CASE, at_end::CASE, xcr0::CASE, xfd::CASE,
+    ],
 }
 
 /// The event at which the guest is stopped.
@@ -146,6 +148,17 @@ fn saved(index: usize) -> u64 {
     AREAS.0[AREA + index].load(Relaxed)
 }
 
+/// The first area has a configuration, and data for all tiles.
+fn fill() {
+    enable_components(XCR0_TILES);
+    AREAS.0.iter().for_each(|word| word.store(0, Relaxed));
+    // XSTATE_BV; palette 1, sixteen rows of 64 bytes in tile 7.
+    for (index, word) in [(64, 0x6_0000), (344, 1), (347, 64 << 48), (350, 16 << 56)] {
+        AREAS.0[index].store(word, Relaxed);
+    }
+    (352..AREA).for_each(|index| AREAS.0[index].store(0xD1D0_0000 + index as u64, Relaxed));
+}
+
 mod tile_data {
     use super::*;
     kept! {
@@ -158,15 +171,7 @@ mod tile_data {
         name: "tile-data",
         rule: "Tile data is after a #PF what XRSTOR has loaded before it, and both components are in use.",
         needs: Needs::AMX,
-        prepare: || {
-            enable_components(XCR0_TILES);
-            AREAS.0.iter().for_each(|word| word.store(0, Relaxed));
-            // XSTATE_BV; palette 1, sixteen rows of 64 bytes in tile 7.
-            for (index, word) in [(64, 0x6_0000), (344, 1), (347, 64 << 48), (350, 16 << 56)] {
-                AREAS.0[index].store(word, Relaxed);
-            }
-            (352..AREA).for_each(|index| AREAS.0[index].store(0xD1D0_0000 + index as u64, Relaxed));
-        },
+        prepare: fill,
         act: ACT,
         events: &[PAGE_FAULT],
         registers: FAULTED,
@@ -179,6 +184,71 @@ mod tile_data {
             // The first and the last quadword of tile 7.
             Check { expected: 0xD1D0_04E0, read: || saved(1248) },
             Check { expected: 0xD1D0_055F, read: || saved(1375) },
+        ],
+        cancel: CANCEL,
+        ..Case::NEW
+    };
+}
+
+mod released {
+    use super::*;
+    kept! {
+        name: "extended.released",
+        set: [
+            "push rax", "push rdx", "mov eax, 0x60000", "mov edx, 0", "xrstor64 [rip + {areas}]", "tilerelease",
+            "mov eax, 0x20000", "xrstor64 [rip + {areas}]", "tilezero tmm7", "pop rdx", "pop rax"
+        ],
+        then: ["mov eax, 0x60000", "mov edx, 0", "xsave64 [rip + {areas} + 0x2B00]", "tilerelease"],
+        areas = sym AREAS,
+    }
+    pub(super) const CASE: Case = Case {
+        name: "released",
+        rule: "TILERELEASE has cleared the data of every tile: with a configuration again, and one tile in use, all of it is 0.",
+        needs: Needs::AMX,
+        prepare: fill,
+        act: ACT,
+        events: &[PAGE_FAULT],
+        registers: FAULTED,
+        left: &Left { general: &[(General::Rax, 0x6_0000), (General::Rdx, 0)], ..Left::NEW },
+        results: &[
+            Check { expected: 0x6_0000, read: || saved(64) },
+            Check { expected: 1, read: || saved(344) },
+            Check { expected: 0, read: || (352..AREA).fold(0, |all, index| all | saved(index)) },
+        ],
+        cancel: CANCEL,
+        ..Case::NEW
+    };
+}
+
+mod at_end {
+    use super::*;
+    kept! {
+        name: "extended.at-end",
+        set: ["ldtilecfg [rip + {one_row}]"],
+        then: [
+            "mov eax, 0x20000", "mov edx, 0", "movabs rdi, 0x8000004500", "xsave64 [rdi]", "tilerelease", "xrstor64 [rdi]",
+            "sttilecfg [rdi + 0xAC0]", "tilerelease"
+        ],
+        one_row = sym tiles::ONE_ROW,
+    }
+    pub(super) const CASE: Case = Case {
+        name: "at-end",
+        rule: "XSAVE and XRSTOR of TILECFG alone, which ends at 0xB00 and with the last page that is mapped: nothing after it is accessed.",
+        needs: Needs::AMX,
+        prepare: || {
+            enable_components(XCR0_TILES);
+            (0x700..0x740).step_by(8).for_each(|offset| paging::set_window(offset, 0));
+        },
+        act: ACT,
+        events: &[PAGE_FAULT],
+        registers: FAULTED,
+        left: &Left {
+            general: &[(General::Rax, 0x2_0000), (General::Rdx, 0), (General::Rdi, 0x80_0000_4500)],
+            ..Left::NEW
+        },
+        results: &[
+            Check { expected: 1, read: || paging::window(0xFC0) },
+            Check { expected: 64, read: || paging::window(0xFD0) },
         ],
         cancel: CANCEL,
         ..Case::NEW

@@ -14,6 +14,7 @@
 #![no_std]
 #![no_main]
 
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use guest::layout::{IDT, TSS};
 use guest::prelude::*;
 use tests::event::*;
@@ -143,6 +144,16 @@ unusable! {
     ],
 }
 
+/// CS in a handler.
+static SEEN: AtomicU64 = AtomicU64::new(0);
+
+fn look_at_cs() {
+    let cs: u64;
+    // SAFETY: it reads a selector.
+    unsafe { core::arch::asm!("mov {:r}, cs", out(reg) cs, options(nomem, nostack, preserves_flags)) }
+    SEEN.store(cs, Relaxed);
+}
+
 mod other_segment {
     use super::*;
     act! { name: "gates.other-segment", set: [], armed: [], act: ["ud2"], }
@@ -156,8 +167,11 @@ mod other_segment {
             gate(6, INTERRUPT_GATE, 0x4B, 0);
         },
         act: ACT,
-        events: &[UD],
-        results: &[Check { expected: 0x00AF_9B00_0000_FFFF, read: || descriptor(0x48) }],
+        events: &[Event { handler: Some(|_| look_at_cs()), ..UD }],
+        results: &[
+            Check { expected: 0x00AF_9B00_0000_FFFF, read: || descriptor(0x48) },
+            Check { expected: 0x48, read: || SEEN.load(Relaxed) },
+        ],
         ..Case::NEW
     };
 }

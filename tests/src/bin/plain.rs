@@ -20,7 +20,7 @@ guest::image! {
     spec: "SDM vol. 2 CMC, Jcc, LOOP, RET, PUSH, POPF, REP, STAC",
     cases: [
         carry::CASE, direction::CASE, jump_on_count::CASE, loops::CASE, ret::CASE, push::CASE, popf::CASE, push_segment::CASE,
-        strings::CASE, strings_back::CASE, stac::CASE, clac::CASE, cr8::CASE,
+        strings::CASE, strings_back::CASE, overlapping::CASE, cpuid::CASE, stac::CASE, clac::CASE, cr8::CASE,
     ],
 }
 
@@ -215,6 +215,51 @@ mod strings_back {
         ],
         ..Case::NEW
     };
+}
+
+mod overlapping {
+    use super::*;
+    act! {
+        name: "plain.overlapping",
+        set: ["lea rsi, [rip + {to}]", "lea rdi, [rsi + 1]"],
+        armed: [],
+        act: ["mov ecx, 7", "rep movsb", "mov ecx, 3", "inc rdi", "rep movsw", "sub rdi, rsi", "mov esi, 0", "push 2", "popfq"],
+        to = sym TO,
+    }
+    pub(super) const CASE: Case = Case {
+        name: "overlapping",
+        rule: "REP MOVS onto the next element: each iteration reads what the one before has written.",
+        flags: CaseFlags::CONFORMANCE,
+        prepare: || {
+            clear();
+            TO[0].store(0x1716_1514_1312_1110, Relaxed);
+            TO[1].store(0x1F1E_1D1C_1B1A_1918, Relaxed);
+        },
+        act: ACT,
+        left: &Left { general: &[(General::Rcx, 0), (General::Rsi, 0), (General::Rdi, 2)], ..Left::NEW },
+        results: &[
+            Check { expected: 0x1010_1010_1010_1010, read: || TO[0].load(Relaxed) },
+            Check { expected: 0x1F18_1018_1018_1018, read: || TO[1].load(Relaxed) },
+        ],
+        ..Case::NEW
+    };
+}
+
+leaves! {
+    cpuid, "cpuid", "plain.cpuid",
+    "CPUID clears bits 63:32 of its four registers, and tells CR4.OSXSAVE.",
+    armed: ["mov rdi, cr4", "mov rcx, -1", "mov rbx, -1", "mov rdx, -1", "mov rax, -0xFFFFFFFF"],
+    // RAX gathers the upper halves; RBX what differs from CR4.OSXSAVE, as it is and then clear.
+    act: [
+        "cpuid", "mov rsi, rcx", "or rax, rbx", "or rax, rdx", "or rax, rcx", "shr rax, 32", "mov rbp, rax", "mov r8, rdi",
+        "shr r8, 18", "shr rsi, 27", "xor esi, r8d", "and esi, 1", "mov r9, rdi", "btr r9, 18", "mov cr4, r9", "mov eax, 1",
+        "mov ecx, 0", "cpuid", "mov cr4, rdi", "shr ecx, 27", "and ecx, 1", "mov eax, 0", "mov ebx, 0", "mov edx, 0", "mov edi, 0",
+        "mov r8d, 0", "mov r9d, 0", "push 2", "popfq"
+    ],
+    general: [
+        (General::Rax, 0), (General::Rbx, 0), (General::Rcx, 0), (General::Rdx, 0), (General::Rsi, 0), (General::Rdi, 0),
+        (General::Rbp, 0), (General::R8, 0), (General::R9, 0)
+    ], rflags: RFLAGS,
 }
 
 /// A case of STAC or CLAC, which raises nothing.

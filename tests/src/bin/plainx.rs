@@ -22,7 +22,7 @@ guest::image! {
     rule: "Descriptor tables, strings, frames, the time-stamp counter and caches: what the instructions read and write.",
     spec: "SDM vol. 2 SGDT, LGDT, LODS, SCAS, CMPS, ENTER, RDTSC, CLFLUSH",
     cases: [
-        tables::CASE, strings::CASE, enter::CASE, time::CASE, time_ring3::CASE, flush::CASE, caches::CASE, ldt::CASE, ldt_segment::CASE,
+        tables::CASE, strings::CASE, enter::CASE, time::CASE, time_ring3::CASE, flush::CASE, caches::CASE, ldt::CASE, ldt_segment::CASE, rewritten::CASE,
     ],
 }
 
@@ -247,6 +247,29 @@ mod ldt_segment {
         act: ACT,
         left: &Left { general: &[(General::Rbx, 4), (General::Rcx, 0)], ..Left::NEW },
         results: &[Check { expected: CODE | 1 << 40, read: || paging::window(0x110) }],
+        ..Case::NEW
+    };
+}
+
+mod rewritten {
+    use super::*;
+    act! {
+        name: "plainx.rewritten",
+        set: ["movabs rdi, 0x18000000300"],
+        armed: [],
+        // RET; then MOV BL, 7 and RET; then another immediate.
+        act: [
+            "mov byte ptr [rdi], 0xC3", "call rdi", "mov ebx, 0", "mov dword ptr [rdi], 0xC307B3", "call rdi", "mov ecx, ebx",
+            "mov byte ptr [rdi + 1], 9", "call rdi"
+        ],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "rewritten",
+        rule: "Code that was executed is rewritten, and executed as it is then.",
+        flags: CaseFlags::CONFORMANCE,
+        prepare: || paging::set_own([P | W | U | A, P | W | U | A, P | W | U | A, P | W]),
+        act: ACT,
+        left: &Left { general: &[(General::Rbx, 9), (General::Rcx, 7)], ..Left::NEW },
         ..Case::NEW
     };
 }

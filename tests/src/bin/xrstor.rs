@@ -18,7 +18,7 @@ guest::image! {
     name: "xrstor",
     rule: "XRSTOR of an area that cannot be is #GP(0), and nothing is loaded.",
     spec: "SDM vol. 1 ch. 13 XRSTOR; vol. 2 XSAVE, FXSAVE, XGETBV",
-    cases: [header::CASE, mxcsr::CASE, alignment::CASE, disabled::CASE],
+    cases: [header::CASE, mxcsr::CASE, alignment::CASE, disabled::CASE, in_use::CASE],
 }
 
 /// An area.
@@ -164,3 +164,46 @@ const SKIP_3: Option<fn(&mut Frame)> = Some(|frame| {
     frame.rip += 3;
     frame.rflags &= !RF;
 });
+
+/// What FXSAVE has written, and at 0x400 an area whose XSTATE_BV is 0.
+#[repr(C, align(64))]
+struct Areas([AtomicU64; 256]);
+static AREAS: Areas = Areas([const { AtomicU64::new(0) }; 256]);
+
+/// A quadword of the latter.
+fn xsaved(index: usize) -> u64 {
+    AREAS.0[128 + index].load(Relaxed)
+}
+
+mod in_use {
+    use super::*;
+    act! {
+        name: "xrstor.in-use",
+        set: ["lea rdi, [rip + {area}]"],
+        armed: ["mov eax, 3", "mov edx, 0"],
+        // The control word 0xC7F, and 0x5A5A in XMM3.
+        act: [
+            "fxsave64 [rdi]", "xrstor64 [rdi + 0x400]", "mov word ptr [rdi], 0xC7F", "mov word ptr [rdi + 208], 0x5A5A",
+            "fxrstor64 [rdi]", "xsave64 [rdi + 0x400]", "fninit"
+        ],
+        area = sym AREAS,
+    }
+    pub(super) const CASE: Case = Case {
+        name: "in-use",
+        rule: "XRSTOR makes x87 and SSE initial; FXRSTOR of other values: both are in use, XSTATE_BV says, with these values.",
+        needs: Needs::XSAVE,
+        flags: CaseFlags::CONFORMANCE,
+        prepare: || {
+            enable_components(0);
+            AREAS.0.iter().for_each(|word| word.store(0, Relaxed));
+        },
+        act: ACT,
+        left: &Left { general: &[(General::Rax, 3), (General::Rdx, 0)], ..Left::NEW },
+        results: &[
+            Check { expected: 3, read: || xsaved(64) },
+            Check { expected: 0x0C7F, read: || xsaved(0) & 0xFFFF },
+            Check { expected: 0x5A5A, read: || xsaved(26) & 0xFFFF },
+        ],
+        ..Case::NEW
+    };
+}

@@ -16,7 +16,7 @@ guest::image! {
     name: "selector",
     rule: "A null selector is refused or loaded without a look at the GDT; a far RET leaves RSP where it says.",
     spec: "SDM vol. 2 CALL, MOV, RET; vol. 3 ch. 3 selectors",
-    cases: [null_code::CASE, null_stack::CASE, null_target::CASE, null_data::CASE, released::CASE, retf_short::CASE, iretq::CASE],
+    cases: [null_code::CASE, null_stack::CASE, null_stack_ring3::CASE, null_target::CASE, null_data::CASE, released::CASE, retf_short::CASE, iretq::CASE],
 }
 
 /// Ring-0 code, 64-bit.
@@ -55,7 +55,7 @@ mod null_code {
     }
     pub(super) const CASE: Case = Case {
         name: "null-code",
-        rule: "A far CALL, JMP and RET to 0 and 3, with code in entry 0: #GP(0), RSP stays.",
+        rule: "A far CALL, JMP and RET to 0 and 3, with code in entry 0: #GP(0) each time, RSP stays.",
         flags: CaseFlags::TOUCHES_GDT,
         prepare: || {
             entry_0(CODE);
@@ -67,6 +67,13 @@ mod null_code {
             Event { rsp: Stack::ActBelow(16), handler: Some(skip_2), ..AGAIN },
             Event { rsp: Stack::ActBelow(16), rip: Rip::Plus(2), handler: Some(|_| far_pointer(0)), ..AGAIN },
             Event { rsp: Stack::ActBelow(16), rip: Rip::Plus(2), handler: Some(skip_2), ..AGAIN },
+            Event {
+                rsp: Stack::ActBelow(16),
+                rip: Rip::Plus(4),
+                // SAFETY: the selector that the act has pushed.
+                handler: Some(|frame| unsafe { ((frame.rsp + 8) as *mut u64).write_volatile(0) }),
+                ..AGAIN
+            },
             Event { rsp: Stack::ActBelow(16), rip: Rip::Plus(4), handler: CLEARED, ..GP },
         ],
         cancel: Cancel::Payload { payload: 0, rflags: 0 },
@@ -97,6 +104,28 @@ mod null_stack {
             ..AGAIN
         }],
         left: &Left { general: &[(General::Rbx, 0), (General::Rcx, 0x10)], ..Left::NEW },
+        cancel: Cancel::Payload { payload: 0, rflags: 0 },
+        ..Case::NEW
+    };
+}
+
+mod null_stack_ring3 {
+    use super::*;
+    act! {
+        name: "selector.null-stack-ring3",
+        set: ["mov rbx, rsp", "push 3", "push rbx", "push 2", "push 0x2B", "lea rcx, [rip + \"selector.null-stack-ring3.after\"]",
+            "push rcx"],
+        armed: [],
+        act: ["iretq"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "null-stack-ring3",
+        rule: "IRETQ to ring 3 with an SS of 3, with data of ring 3 in entry 0: #GP(0); only rings 0 to 2 may have a null SS.",
+        needs: Needs::IDT.union(Needs::USER),
+        flags: CaseFlags::TOUCHES_GDT,
+        prepare: || entry_0(0x00CF_F300_0000_FFFF),
+        act: ACT,
+        events: &[Event { rsp: Stack::ActBelow(40), handler: CLEARED, ..GP }],
         cancel: Cancel::Payload { payload: 0, rflags: 0 },
         ..Case::NEW
     };

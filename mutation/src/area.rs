@@ -51,7 +51,7 @@ pub(crate) const PROOFS: Area = Area {
         "host/src/engine/runner",
         "host/src/engine/disturb.rs",
     ],
-    without: &[],
+    without: &without::PROOFS,
     build: &["test", "--no-run", "--locked", "--release", "-p", "midflight", "--test", "proofs"],
     checks: &[],
 };

@@ -18,7 +18,8 @@ drawn with a seed from every place that the syntax offers (`mutation/src/find.rs
 - `model`: the processor and the hypervisor layer of the model, without what integer instructions compute
   (`mutation/src/without.rs` says what else is left out, and why). *Scenarios* must notice, no unit test counts: those without a stop, then the
   selection of `--cover`, then a quarter of all.
-- `proofs`: the stops, the proofs of a cut, the verdict. The scripted VM of `host/tests/proofs` must notice.
+- `proofs`: the stops, the proofs of a cut, the verdict, without the guest that probes run and what decides which scenarios
+  there are. The scripted VM of `host/tests/proofs` must notice.
 - `judge`: the guest's judge. The tables of `guest/src/judge/tests` must notice.
 - `held-out`: `mutation/held-out.toml`, faults that somebody wrote down without looking at the cases. Scenarios must notice.
 

@@ -62,3 +62,32 @@ pub(crate) const MODEL: [(&str, &str); 46] = [
 pub(crate) const JUDGE: [(&str, &str); 2] =
     [("guest/src/judge/tests.rs", TESTS), ("guest/src/judge/tests", TESTS)];
 const TESTS: &str = "the tests that must notice";
+
+/// Never left out: what a stop does and how its cut is proved, what the runner makes of it, and the verdict.
+pub(crate) const PROOFS: [(&str, &str); 20] = [
+    ("host/src/stops/probe/guest.rs", PROBES_GUEST),
+    ("host/src/stops/storm/aim.rs", AIMS),
+    ("host/src/stops/page.rs applies", WHICH),
+    ("host/src/stops/act.rs applies", WHICH),
+    ("host/src/stops/io.rs applies", WHICH),
+    ("host/src/stops/ring/mod.rs applies", WHICH),
+    ("host/src/stops/storm/mod.rs applies", WHICH),
+    ("host/src/stops/storm/mod.rs is_of_interest", WHICH),
+    ("host/src/stops/evict.rs applies", WHICH),
+    ("host/src/stops/event_return.rs applies", WHICH),
+    ("host/src/stops/access.rs applies", WHICH),
+    ("host/src/stops/cancel.rs applies", WHICH),
+    ("host/src/stops/abandon.rs applies", WHICH),
+    ("host/src/stops/abandon.rs actions", WHICH),
+    ("host/src/stops/act.rs actions", WHICH),
+    ("host/src/stops/cancel.rs actions", WHICH),
+    ("host/src/stops/io.rs actions", WHICH),
+    ("host/src/stops/ring/mod.rs actions", WHICH),
+    ("host/src/stops/storm/mod.rs actions", WHICH),
+    ("host/src/stops/read_only.rs actions_at", WHICH),
+];
+const PROBES_GUEST: &str = "the code, page tables and registers of the guest that probes run, which a script does not run; \
+                            the model runs it, so that scenarios there would be skipped: no area checks it";
+const AIMS: &str =
+    "how long a signal waits: a script takes no time that it could depend on; its own tests check it";
+const WHICH: &str = "which scenarios there are, before any is run: a script is of one scenario, which it names; no area checks it";

@@ -54,16 +54,6 @@ fn an_abandoned_entry_leaves_the_event_injected() {
             words: "",
         },
         Row {
-            name: "#PF from ring 3, whose error code is not 0",
-            id: "pf/read-ring3:fred:cancel:resume",
-            script: |of| {
-                let error_code = |state: &State| state.events.exception.error_code == 4;
-                after(of, [of.abandoned().only_if(queued(of)).only_if(error_code), of.passed()])
-            },
-            outcome: Pass,
-            words: "",
-        },
-        Row {
             name: "#DB, whose act has set TF",
             id: "db/single-step:fred:cancel:resume",
             script: |of| after(of, [of.abandoned().only_if(queued(of)), of.passed()]),

@@ -240,9 +240,3 @@ fn event_data_is_excused_where_no_field_carries_it_and_nothing_else_is() {
     ];
     check(&rows, &Conditions::default());
 }
-
-#[test]
-fn how_much_was_compared_is_in_the_report() {
-    let Some((report, _)) = crate::run(ID, |of| judged(of, |_| {}), &Conditions::default()) else { return };
-    assert_eq!((report.outcome, report.compared), (Pass, 60));
-}

@@ -25,8 +25,7 @@ use std::time::{Duration, Instant};
 
 /// The most bytes of output in a record.
 const CHUNK: usize = 4096;
-/// How many records may wait for the serial port before midflight has to: 4 MiB. What it skips it reports at once,
-/// hundreds of scenarios, and that goes out while the others run.
+/// How many records may wait for the serial port, while scenarios run, before midflight has to: 4 MiB.
 const QUEUED: usize = 1024;
 /// How often midflight is asked whether it has ended.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -171,8 +170,7 @@ fn load_kvm() -> Result<(), Failure> {
 /// What the kernel says of the first module that has no signature ([`load`]).
 const UNSIGNED: &str = "module verification failed: signature";
 
-/// Loads a module as quickly as the kernel can; as it is, with its signature, where the kernel insists on one
-/// (`module_sig_check`).
+/// Loads a module as quickly as can be; as it is where the kernel insists on its signature (`module_sig_check`).
 fn load(module: &[u8], parameters: &CStr) -> Result<(), Errno> {
     match init_module(&untraced(signature::without(module)), parameters) {
         Err(Errno::KEYREJECTED | Errno::PERM) => init_module(module, parameters),

@@ -50,9 +50,9 @@ mod operands {
     };
 }
 
-/// A frame for ERETS or IRETQ whose SS is the last quadword of the page; RSP is what `set` puts there.
-fn frame() {
-    for (offset, value) in [(0xFD0, 0x5A5A), (0xFD8, 0), (0xFE0, 8), (0xFE8, 2), (0xFF8, 0x10)] {
+/// A frame for ERETS or IRETQ with that RIP whose SS is the last quadword of the page; RSP is what `set` puts there.
+fn frame(rip: u64) {
+    for (offset, value) in [(0xFD0, 0x5A5A), (0xFD8, rip), (0xFE0, 8), (0xFE8, 2), (0xFF8, 0x10)] {
         paging::set_window(offset, value);
     }
     route(6, 1, IST_FRAME);
@@ -61,8 +61,7 @@ fn frame() {
 /// A return to the act, whose UD2 shows RSP.
 macro_rules! returns {
     (
-        $module:ident, $name:literal, $act:literal, $rule:literal, needs: $needs:expr, rsp: $rsp:literal, $return:literal,
-        $prepare:expr
+        $module:ident, $name:literal, $act:literal, $rule:literal, needs: $needs:expr, rsp: $rsp:literal, $return:literal
     ) => {
         mod $module {
             use super::*;
@@ -77,10 +76,7 @@ macro_rules! returns {
                 rule: $rule,
                 needs: $needs,
                 flags: CaseFlags::TOUCHES_GDT,
-                prepare: || {
-                    frame();
-                    $prepare(ACT.act.value());
-                },
+                prepare: || frame(ACT.act.value()),
                 act: ACT,
                 events: &[UD],
                 // The return comes after `Armed`.
@@ -93,13 +89,11 @@ macro_rules! returns {
 
 returns! {
     erets, "erets", "edge.erets", "ERETS of a frame that ends with the page: its event data is not read.",
-    needs: Needs::FRED, rsp: "0x8000004FD0", ".byte 0xF2, 0x0F, 0x01, 0xCA",
-    |rip| paging::set_window(0xFD8, rip)
+    needs: Needs::FRED, rsp: "0x8000004FD0", ".byte 0xF2, 0x0F, 0x01, 0xCA"
 }
 returns! {
     iretq, "iretq", "edge.iretq", "IRETQ of a frame that ends with the page.",
-    needs: Needs::empty(), rsp: "0x8000004FD8", "iretq",
-    |rip| paging::set_window(0xFD8, rip)
+    needs: Needs::empty(), rsp: "0x8000004FD8", "iretq"
 }
 
 mod retf {

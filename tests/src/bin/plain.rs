@@ -249,7 +249,7 @@ leaves! {
     cpuid, "cpuid", "plain.cpuid",
     "CPUID clears bits 63:32 of its four registers, and tells CR4.OSXSAVE.",
     armed: ["mov rdi, cr4", "mov rcx, -1", "mov rbx, -1", "mov rdx, -1", "mov rax, -0xFFFFFFFF"],
-    // RAX gathers the upper halves; RBX what differs from CR4.OSXSAVE, as it is and then clear.
+    // RBP gathers the upper halves; RSI is how bit 27 differs from CR4.OSXSAVE, RCX bit 27 while that is clear.
     act: [
         "cpuid", "mov rsi, rcx", "or rax, rbx", "or rax, rdx", "or rax, rcx", "shr rax, 32", "mov rbp, rax", "mov r8, rdi",
         "shr r8, 18", "shr rsi, 27", "xor esi, r8d", "and esi, 1", "mov r9, rdi", "btr r9, 18", "mov cr4, r9", "mov eax, 1",

@@ -8,8 +8,9 @@
 use crate::general_registers::save_general;
 use crate::layout::{ACT_HEADROOM, ACT_STACK, MAILBOX, PAGE};
 use core::arch::{asm, global_asm};
+use core::cell::UnsafeCell;
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU8, AtomicU64};
 use protocol::delivery::Delivery;
 use protocol::mailbox::{HostFlags, Mailbox};
 
@@ -26,12 +27,17 @@ unsafe extern "C" {
 /// Where an act in ring 3 comes back to in ring 0.
 pub(crate) const LEAVE: crate::address::Address = crate::address::Address::of(&raw const act_leave);
 
+/// What assembly stores. Compiled code looks at it in one piece: an emulated guest pays for each word that is copied by
+/// itself.
+struct Stored<T>(UnsafeCell<T>);
+
+// SAFETY: one processor, and compiled code looks at it only while no act runs.
+unsafe impl<T> Sync for Stored<T> {}
+
 /// The general registers at `Armed`, in the order of [`GENERAL`](protocol::field::GENERAL).
-static ARMED: [AtomicU64; 15] = [const { AtomicU64::new(0) }; _];
-/// The same when the act has ended, then RFLAGS and RSP.
-static LEFT: [AtomicU64; 17] = [const { AtomicU64::new(0) }; _];
-/// XMM0 and XMM1 then.
-static LEFT_XMM: [AtomicU64; 4] = [const { AtomicU64::new(0) }; _];
+static ARMED: Stored<[u64; 15]> = Stored(UnsafeCell::new([0; _]));
+/// The registers when the act has ended, in a delivery's form.
+static LEFT: Stored<Delivery> = Stored(UnsafeCell::new(Delivery::EMPTY));
 /// Where the act begins.
 static START: AtomicU64 = AtomicU64::new(0);
 
@@ -61,7 +67,7 @@ global_asm!(
     // Called by an act just before its doorbell.
     ".globl act_armed",
     "act_armed:",
-    save_general!("armed"),
+    save_general!("{armed}"),
     // As `report::ring` waits, with every register but RFLAGS and RSP as it is at the doorbell.
     "test byte ptr [rip + {mailbox} + {host}], {HOLD}",
     "jz 3f",
@@ -73,13 +79,13 @@ global_asm!(
     "ret",
     ".globl act_leave",
     "act_leave:",
-    save_general!("left"),
-    "mov [rip + {left} + 128], rsp",
+    save_general!("{left} + {LEFT_GENERAL}"),
+    "mov [rip + {left} + {LEFT_RSP}], rsp",
     "mov rsp, [rip + {saved}]",
     "pushfq",
-    "pop qword ptr [rip + {left} + 120]",
+    "pop qword ptr [rip + {left} + {LEFT_RFLAGS}]",
     "cld",
-    "lea rdi, [rip + {left_xmm}]",
+    "lea rdi, [rip + {left} + {LEFT_XMM}]",
     "call capture_xmm",
     "push 2",
     "popfq",
@@ -99,7 +105,10 @@ global_asm!(
     saved = sym SAVED_RSP,
     armed = sym ARMED,
     left = sym LEFT,
-    left_xmm = sym LEFT_XMM,
+    LEFT_RFLAGS = const offset_of!(Delivery, frame) + 8 * 3,
+    LEFT_RSP = const offset_of!(Delivery, frame) + 8 * 4,
+    LEFT_GENERAL = const offset_of!(Delivery, general),
+    LEFT_XMM = const offset_of!(Delivery, xmm),
     start = sym START,
     mailbox = sym MAILBOX,
     host = const offset_of!(Mailbox, host),
@@ -128,27 +137,14 @@ pub(crate) unsafe fn enter(start: u64, armed: u32) {
 
 /// The general registers at the last act's `Armed`.
 pub(crate) fn armed() -> [u64; 15] {
-    loaded(&ARMED)
+    // SAFETY: no act is running.
+    unsafe { ARMED.0.get().read() }
 }
 
-/// What assembly has stored there. In one loop: `each_ref` makes an array of references first, and an emulated guest
-/// pays for each.
-fn loaded<const N: usize>(from: &[AtomicU64; N]) -> [u64; N] {
-    let mut to = [0; N];
-    for (to, from) in to.iter_mut().zip(from) {
-        *to = from.load(Relaxed);
-    }
-    to
-}
-
-/// What the last act left, in a delivery's form: registers that compiled code has changed since.
-pub(crate) fn left() -> Delivery {
-    let mut left = Delivery::EMPTY;
-    let words: [u64; 17] = loaded(&LEFT);
-    left.general.copy_from_slice(&words[..15]);
-    [left.frame[3], left.frame[4]] = [words[15], words[16]];
-    left.xmm = loaded(&LEFT_XMM);
-    left
+/// What the last act left, in a delivery's form, without the registers that compiled code finds as the act left them.
+pub(crate) fn left() -> &'static mut Delivery {
+    // SAFETY: no act is running, and what the last caller has got is judged before the next one.
+    unsafe { &mut *LEFT.0.get() }
 }
 
 /// Writes an act in ring 0 and names its places in a constant `ACT`.

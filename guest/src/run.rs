@@ -71,6 +71,8 @@ pub(crate) extern "sysv64" fn main(magic: u32, information: u32) -> ! {
         fred_setup::init();
     }
     layout::poison(layout::PAGE);
+    // As every case leaves them.
+    registers::rest(machine.xfd);
     let setting = Setting { options, machine, met };
     if host().contains(HostFlags::PRESENT) { serve(&setting) } else { run_alone(&setting) }
 }
@@ -140,7 +142,6 @@ fn run_case(index: u32, case: &Case, setting: &Setting<'_>) {
 }
 
 fn act_and_judge(index: u32, case: &Case, machine: Machine) {
-    registers::rest(machine.xfd);
     if POISONED.swap(0, Relaxed) == 0 {
         layout::poison(layout::REACHED);
     }
@@ -175,7 +176,7 @@ fn act_and_judge(index: u32, case: &Case, machine: Machine) {
         },
         entries: mail!(entries),
         deliveries,
-        left: &left,
+        left,
         disturbances: &disturbances[..count],
     };
     judge(&expected, &places(case), machine, &seen, compared);
@@ -218,22 +219,21 @@ fn put_in_order(events: &[Event], entries: u32, deliveries: &mut [Delivery]) {
 }
 
 /// What the act has left, in a delivery's form.
-fn left(machine: Machine) -> Delivery {
+fn left(machine: Machine) -> &'static Delivery {
     let msr = |exists: bool, number: u32| if exists { registers::read_msr(number) } else { 0 };
-    Delivery {
-        cr0: registers::cr0(),
-        fs_base: msr(true, fred::msr::FS_BASE),
-        gs_base: msr(true, fred::msr::GS_BASE),
-        kernel_gs_base: msr(true, fred::msr::KERNEL_GS_BASE),
-        cr2: registers::cr2(),
-        dr6: registers::dr6(),
-        dr7: registers::dr7(),
-        debugctl: msr(machine.debugctl, registers::DEBUGCTL),
-        fred_config: msr(machine.delivery == DeliveryMode::Fred, fred::msr::FRED_CONFIG),
-        xfd: msr(machine.xfd, fred::msr::XFD),
-        xfd_err: msr(machine.xfd, fred::msr::XFD_ERR),
-        ..act::left()
-    }
+    let left = act::left();
+    left.cr0 = registers::cr0();
+    left.fs_base = msr(true, fred::msr::FS_BASE);
+    left.gs_base = msr(true, fred::msr::GS_BASE);
+    left.kernel_gs_base = msr(true, fred::msr::KERNEL_GS_BASE);
+    left.cr2 = registers::cr2();
+    left.dr6 = registers::dr6();
+    left.dr7 = registers::dr7();
+    left.debugctl = msr(machine.debugctl, registers::DEBUGCTL);
+    left.fred_config = msr(machine.delivery == DeliveryMode::Fred, fred::msr::FRED_CONFIG);
+    left.xfd = msr(machine.xfd, fred::msr::XFD);
+    left.xfd_err = msr(machine.xfd, fred::msr::XFD_ERR);
+    left
 }
 
 /// Needs as words.

@@ -36,6 +36,12 @@ pub(crate) fn init() {
     }
 }
 
+/// Whether a line would get anywhere.
+pub(crate) fn answers() -> bool {
+    // SAFETY: see `Port`.
+    DEBUG.load(Relaxed) || unsafe { (*PORT.0.get()).is_some() }
+}
+
 /// Prints a line.
 pub(crate) fn line(text: fmt::Arguments<'_>) {
     if DEBUG.load(Relaxed) {

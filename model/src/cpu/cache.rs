@@ -25,6 +25,12 @@ impl CodePage {
     pub(crate) fn at(&self, offset: usize) -> Option<&Decoded> {
         self.decoded.get(usize::from(self.slots[offset % PAGE]).wrapping_sub(1))
     }
+
+    /// Where that is in this page.
+    #[inline]
+    pub(crate) fn slot(&self, offset: usize) -> Option<usize> {
+        usize::from(self.slots[offset % PAGE]).checked_sub(1)
+    }
 }
 
 /// The cache.
@@ -32,11 +38,14 @@ impl CodePage {
 pub(crate) struct DecodeCache {
     pages: Vec<Option<CodePage>>,
     held: Option<Decoded>,
-    pub(crate) window: Window,
+    windows: [Window; WINDOWS],
 }
 
-/// The page that instructions were last fetched from, and the conditions under which the next fetch
-/// from it needs no translation: see `Core::window`.
+/// How many pages of code are remembered: calls and returns go back and forth between a few.
+const WINDOWS: usize = 8;
+
+/// A page that instructions were fetched from, and the conditions under which the next fetch from it needs no
+/// translation: see `Core::window`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Window {
     /// Linear page number.
@@ -53,16 +62,27 @@ pub(crate) struct Window {
 /// Where an instruction is kept.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
-    page: usize,
-    slot: usize,
+    pub(crate) page: usize,
+    pub(crate) slot: usize,
 }
 
 impl DecodeCache {
+    /// The window of a linear page number, if that page was the last one to be put there.
+    #[inline]
+    pub(crate) fn window(&self, page: u64) -> &Window {
+        &self.windows[page as usize % WINDOWS]
+    }
+
+    /// Remembers a page.
+    pub(crate) fn open_window(&mut self, window: Window) {
+        self.windows[window.page as usize % WINDOWS] = window;
+    }
+
     /// The window's page, if memory, whose page there is `page`, still has the very page that its instructions were decoded
     /// from, in 64-bit mode.
     #[inline]
-    pub(crate) fn in_window(&self, page: Option<&Page>) -> Option<&CodePage> {
-        let code = self.pages.get(self.window.index)?.as_ref()?;
+    pub(crate) fn in_window(&self, window: &Window, page: Option<&Page>) -> Option<&CodePage> {
+        let code = self.pages.get(window.index)?.as_ref()?;
         (code.bits == 64 && Arc::ptr_eq(&code.source, page?)).then_some(code)
     }
 
@@ -73,8 +93,7 @@ impl DecodeCache {
         if !Arc::ptr_eq(&code.source, page) || code.bits != bits {
             return None;
         }
-        let slot = usize::from(code.slots[offset % PAGE]).checked_sub(1)?;
-        Some(Place { page: index, slot })
+        Some(Place { page: index, slot: code.slot(offset)? })
     }
 
     /// The instruction at a place that was just found; `None` never.

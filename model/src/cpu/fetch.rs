@@ -1,6 +1,6 @@
 //! Instruction fetch.
 
-use super::cache::{CodePage, DecodeCache, Window};
+use super::cache::{CodePage, DecodeCache, Place, Window};
 use super::core::Core;
 use super::decode::{LONGEST, Undecodable};
 use super::decoded::Decoded;
@@ -29,17 +29,20 @@ impl Core {
         memory: &mut Memory,
         cache: &'c mut DecodeCache,
     ) -> Result<&'c Decoded, Box<Stop>> {
+        if let Some(place) = self.known_code(memory, cache) {
+            return cache.get(place).ok_or_else(|| Stop::Unknown.into());
+        }
         let linear = self.linear_code(self.rip)?;
         let bits = self.code_bits();
         let gpa = self.translate(memory, linear, Kind::Execute, self.privilege())?;
         let (index, offset) = ((gpa / PAGE as u64) as usize, gpa as usize % PAGE);
-        cache.window = Window {
+        cache.open_window(Window {
             page: self.rip >> 12,
             index,
             epoch: memory.epoch(),
             generation: self.tlb.generation(),
             cpl: self.cpl(),
-        };
+        });
         let found = memory.page(index).and_then(|page| cache.find(index, page, offset, bits));
         if let Some(place) = found
             && cache.get(place).is_some_and(|decoded| self.ends_inside_limit(decoded.length))
@@ -53,16 +56,28 @@ impl Core {
         Ok(cache.hold(decoded))
     }
 
-    /// The page of code that RIP is in, when the last fetch was from it and nothing can have changed since: the same
-    /// page by the same translation with the same right, in 64-bit mode.
+    /// The page of code that RIP is in, and its window, when an earlier fetch was from it and nothing can have changed
+    /// since: the same page by the same translation with the same right, in 64-bit mode.
     #[inline]
-    pub(crate) fn window<'c>(&self, memory: &Memory, cache: &'c DecodeCache) -> Option<&'c CodePage> {
-        let window = &cache.window;
+    pub(crate) fn window<'c>(
+        &self,
+        memory: &Memory,
+        cache: &'c DecodeCache,
+    ) -> Option<(&'c CodePage, &'c Window)> {
+        let window = cache.window(self.rip >> 12);
         let same = self.rip >> 12 == window.page
             && memory.epoch() == window.epoch
             && self.tlb.generation() == window.generation
-            && self.cpl() == window.cpl;
-        if same && self.is_64_bit() { cache.in_window(memory.page(window.index)) } else { None }
+            && self.cpl() == window.cpl
+            && self.is_64_bit();
+        if same { Some((cache.in_window(window, memory.page(window.index))?, window)) } else { None }
+    }
+
+    /// Where the instruction at RIP is kept, if its page is such a one.
+    #[inline]
+    fn known_code(&self, memory: &Memory, cache: &DecodeCache) -> Option<Place> {
+        let (code, window) = self.window(memory, cache)?;
+        Some(Place { page: window.index, slot: code.slot(self.rip as usize)? })
     }
 
     /// Decodes the instruction at RIP, whose first byte is at `gpa`. The flag says whether all of it

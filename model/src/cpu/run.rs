@@ -65,7 +65,7 @@ impl Core {
 
     /// Public fields may have changed since the last entry.
     pub(crate) fn prepare(&mut self) {
-        self.tlb.flush();
+        self.tlb.enter([self.state.cr0, self.state.cr3, self.state.cr4, self.state.efer]);
         self.features = Features::of(&self.cpuid);
         self.rflags |= rflags::FIXED;
     }
@@ -180,10 +180,10 @@ impl Core {
         entry: &Entry,
         left: u64,
     ) -> (u64, Step) {
-        let Some(code) = self.window(memory, cache).filter(|_| self.is_quiet(entry)) else {
+        let Some((code, window)) = self.window(memory, cache).filter(|_| self.is_quiet(entry)) else {
             return (0, Ok(()));
         };
-        let Window { page, index, epoch, .. } = cache.window;
+        let Window { page, index, epoch, .. } = *window;
         memory.note_executed(index);
         self.scratch.begin();
         self.begin_known(memory);

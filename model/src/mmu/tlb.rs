@@ -1,7 +1,7 @@
 //! A cache of translations.
 //!
-//! An entry holds only in the memory epoch it was made in, and the whole is flushed at every entry
-//! and whenever a control register changes: a stale entry cannot be found.
+//! An entry holds only in the memory epoch it was made in, and the whole is flushed whenever a control register
+//! changes, whoever changes it: a stale entry cannot be found.
 
 bitflags::bitflags! {
     /// What the data accesses of an instruction may do in a page without another walk, while RFLAGS.AC is clear.
@@ -51,11 +51,21 @@ const SLOTS: usize = 64;
 pub(crate) struct Tlb {
     slots: Box<[Slot; SLOTS]>,
     generation: u64,
+    /// The control registers at the last entry.
+    control: [u64; 4],
 }
 
 impl Tlb {
     pub(crate) fn flush(&mut self) {
         self.generation += 1;
+    }
+
+    /// At an entry, with the control registers that translations depend on: the host may have changed them.
+    pub(crate) fn enter(&mut self, control: [u64; 4]) {
+        if self.control != control {
+            self.control = control;
+            self.flush();
+        }
     }
 
     /// A number that changes with every flush.
@@ -94,6 +104,6 @@ impl Tlb {
 impl Default for Tlb {
     fn default() -> Self {
         // Generation 0 is that of slots never filled.
-        Self { slots: Box::new([Slot::default(); SLOTS]), generation: 1 }
+        Self { slots: Box::new([Slot::default(); SLOTS]), generation: 1, control: [0; 4] }
     }
 }

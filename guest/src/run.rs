@@ -6,10 +6,10 @@ use crate::entry::{capture, fred_setup, handler, idt};
 use crate::exit::{CURRENT, NEXT, NO_CASE, error, exit};
 use crate::image::IMAGE;
 use crate::judge::event::{Event, Rip};
-use crate::judge::{Machine, Places, Seen, judge};
+use crate::judge::{Machine, Places, Seen, Told, judge};
 use crate::options::{DeliveryMode, Options, parse};
 use crate::report::{
-    clear, compared, deliveries, host, introduce, mail, mail_array, print, print_frames, ring, verdict,
+    Recorder, clear, deliveries, host, introduce, mail, mail_array, print, print_frames, ring, verdict,
     verdict_because,
 };
 use crate::{act, boot, features, layout, paging, registers, routes, segments, serial};
@@ -179,9 +179,9 @@ fn act_and_judge(index: u32, case: &Case, machine: Machine) {
         left,
         disturbances: &disturbances[..count],
     };
-    judge(&expected, &places(case), machine, &seen, compared);
+    judge(&expected, &places(case), machine, &seen, Recorder);
     for (check, got) in case.results.iter().zip(results) {
-        compared(0, Field::Result, check.expected, got);
+        Recorder.compared(0, Field::Result, check.expected, got);
     }
     verdict(if mail!(mismatch_count) == 0 { Verdict::Pass } else { Verdict::Fail });
 }

@@ -1,6 +1,6 @@
 //! The general registers, and XMM0 and XMM1, as an act left them.
 
-use super::comparisons::Comparisons;
+use super::comparisons::{Comparisons, Told};
 use protocol::field::{Field, GENERAL};
 
 /// A general register other than RSP, in the order in which instructions number them.
@@ -46,7 +46,7 @@ pub(super) fn compare(
     expected: &[u64; 15],
     got: (&[u64; 15], &[u64; 4]),
     xmm: bool,
-    compare: &mut Comparisons<impl FnMut(u32, Field, u64, u64)>,
+    compare: &mut Comparisons<impl Told>,
 ) {
     compare.fields(&GENERAL, expected, got.0);
     if xmm {

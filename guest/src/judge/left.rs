@@ -1,6 +1,6 @@
 //! What an act must have left when its last handler has returned.
 
-use super::comparisons::Comparisons;
+use super::comparisons::{Comparisons, Told};
 use super::disturbed::Registers;
 use super::event::{Event, Stack};
 use super::general::{self, General};
@@ -53,7 +53,7 @@ pub(super) fn judge(
     places: &Places,
     machine: Machine,
     got: &Delivery,
-    compare: &mut Comparisons<impl FnMut(u32, Field, u64, u64)>,
+    compare: &mut Comparisons<impl Told>,
 ) {
     let registers = match (left.registers, before.captured) {
         (Some(registers), _) => registers.following(before.registers, None, left.written),

@@ -12,6 +12,7 @@ mod places;
 
 use crate::options::DeliveryMode;
 use comparisons::Comparisons;
+pub use comparisons::Told;
 use disturbed::Registers;
 use event::{Event, Rip};
 use general::General;
@@ -61,8 +62,7 @@ pub struct Seen<'a> {
     pub disturbances: &'a [Disturbance],
 }
 
-/// Compares, and calls `compare` with every field: the delivery since `Armed`, from 0, the field's
-/// name, the expected value, the value got.
+/// Compares, and tells `compare` of every field.
 ///
 /// A delivery that is missing gives no comparison but that of the number of entries, which differs.
 pub fn judge(
@@ -70,7 +70,7 @@ pub fn judge(
     places: &Places,
     machine: Machine,
     seen: &Seen<'_>,
-    compare: impl FnMut(u32, Field, u64, u64),
+    compare: impl Told,
 ) {
     let Expected { events, left, .. } = *expected;
     let compare = &mut Comparisons { delivery: 0, each: compare };
@@ -151,7 +151,7 @@ impl State {
         places: &Places,
         machine: Machine,
         (got, input): (&Delivery, u8),
-        compare: &mut Comparisons<impl FnMut(u32, Field, u64, u64)>,
+        compare: &mut Comparisons<impl Told>,
     ) {
         self.general = general::changed(self.general, event.general);
         if event.input {
@@ -180,7 +180,7 @@ fn judge_registers(
     event: Option<&Event>,
     machine: Machine,
     got: &Delivery,
-    compare: &mut Comparisons<impl FnMut(u32, Field, u64, u64)>,
+    compare: &mut Comparisons<impl Told>,
 ) {
     let mut cr2 = within(registers.cr2, registers.cr2_span, got.cr2);
     if let Some(Event { vector: 14, event_data, event_data_span: span @ 1.., .. }) = event
@@ -227,7 +227,7 @@ fn judge_frame(
     places: &Places,
     delivery: DeliveryMode,
     got: &Delivery,
-    compare: &mut Comparisons<impl FnMut(u32, Field, u64, u64)>,
+    compare: &mut Comparisons<impl Told>,
 ) {
     let (cs, ss, entry_point, entry_rsp) = match delivery {
         DeliveryMode::Fred => {

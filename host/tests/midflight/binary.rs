@@ -81,14 +81,14 @@ fn text(pipe: Option<impl Read + Send + 'static>) -> impl FnOnce() -> String {
 /// Waits for a child with a hard bound.
 pub(crate) fn finish(mut child: Child) -> Ran {
     let (stdout, stderr) = (text(child.stdout.take()), text(child.stderr.take()));
-    let bound = Instant::now() + Duration::from_secs(180);
+    let bound = Instant::now() + Duration::from_secs(600);
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
             break status;
         }
         if Instant::now() > bound {
             child.kill().unwrap();
-            panic!("midflight did not end within three minutes");
+            panic!("midflight did not end within ten minutes");
         }
         std::thread::sleep(Duration::from_millis(5));
     };

@@ -89,7 +89,7 @@ fn string_io(p: &mut Core, m: &mut Memory, d: &Decoded, input: bool) -> Step {
 impl Core {
     /// The item of the last exit; a 64-bit one without REP when there was none here.
     fn last_item(&self, size: u8, segment: u8) -> Item {
-        let default = Item { size, address_size: 8, segment, rep: false };
+        let default = Item { size, address_size: 8, segment, rep: false, while_equal: false };
         Item { size, ..self.scratch.io.unwrap_or(default) }
     }
 

@@ -13,6 +13,8 @@ pub(crate) struct Item {
     pub(crate) segment: u8,
     /// With a REP prefix, of either kind.
     pub(crate) rep: bool,
+    /// With a REP or REPE prefix.
+    pub(crate) while_equal: bool,
 }
 
 /// What an instruction asks for besides its effects. Nothing of it outlives the instruction but `io` and

@@ -40,8 +40,9 @@ impl Item {
         let count = instruction.op_count();
         let address_size = (0..count).find_map(|i| address_size(instruction.op_kind(i))).unwrap_or(8);
         let segment = memory_segment(instruction);
-        let rep = instruction.has_rep_prefix() || instruction.has_repne_prefix();
-        Self { size: instruction.memory_size().size() as u8, address_size, segment, rep }
+        let while_equal = instruction.has_rep_prefix();
+        let rep = while_equal || instruction.has_repne_prefix();
+        Self { size: instruction.memory_size().size() as u8, address_size, segment, rep, while_equal }
     }
 }
 
@@ -188,12 +189,25 @@ fn scas(p: &mut Core, m: &mut Memory, item: &Item, _: u64) -> Result<u64, Box<St
     Ok(1)
 }
 
-fn cmps(p: &mut Core, m: &mut Memory, item: &Item, _: u64) -> Result<u64, Box<Stop>> {
-    let a = load(p, m, item, item.segment, 6)?;
-    let b = load(p, m, item, seg::ES, 7)?;
+fn cmps(p: &mut Core, m: &mut Memory, item: &Item, most: u64) -> Result<u64, Box<Stop>> {
+    let count = if item.while_equal { together(p, item, most, &[6, 7]) } else { 1 };
+    let one = usize::from(item.size);
+    let size = count as usize * one;
+    let a = p.data(m, item.segment, p.gpr(6, item.address_size), size, Kind::Read)?;
+    let b = p.data(m, seg::ES, p.gpr(7, item.address_size), size, Kind::Read)?;
+    let (mut left, mut right) = ([0; BATCH], [0; BATCH]);
+    m.load_place(&a, &mut left[..size]);
+    m.load_place(&b, &mut right[..size]);
+    let mut items = left[..size].chunks_exact(one).zip(right[..size].chunks_exact(one));
+    let equal = items.clone().take_while(|(a, b)| a == b).count();
+    // The last one that is compared decides.
+    let last = equal.min(count as usize - 1);
+    let number = |bytes: &[u8]| bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte));
+    let (a, b) = items.nth(last).map_or((0, 0), |(a, b)| (number(a), number(b)));
     let (_, status) = flags::subtract(a, b, false, item.size);
     p.set_status(status);
-    p.move_index(6, item, 1);
-    p.move_index(7, item, 1);
-    Ok(1)
+    let made = last as u64 + 1;
+    p.move_index(6, item, made);
+    p.move_index(7, item, made);
+    Ok(made)
 }

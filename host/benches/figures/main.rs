@@ -10,17 +10,16 @@ mod qemu;
 
 use kvm::{DEVICE, KvmMachine};
 use midflight::engine::runner::Runner;
-use midflight::image::{Case, Image, LOWEST, MEMORY_SIZE};
+use midflight::image::{Image, LOWEST, MEMORY_SIZE};
 use midflight::images;
 use midflight::report::outcome::Outcome;
-use midflight::scenario::{DeliveryMode, Scenario};
+use midflight::scenario::{DeliveryMode, Scenario, is_possible};
 use midflight::session::boot::boot;
 use midflight::session::{Session, Stopped};
 use model::ModelMachine;
 use model::hypervisor::behaviour::CORRECT;
 use protocol::doorbell::Doorbell;
 use protocol::mailbox::{HostFlags, Verdict};
-use protocol::need::Needs;
 use std::error::Error;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
@@ -121,12 +120,7 @@ fn sizes(figures: &mut Figures, image: &Image) -> Result<()> {
     figures.at_most(&format!("{name}: memory"), (end - LOWEST) as f64 / 1024.0, 512.0, "KiB");
     for delivery in [DeliveryMode::Fred, DeliveryMode::Idt] {
         // An image may have cases for one of the two only: with the other they are skipped, and never arm.
-        let lacks = match delivery {
-            DeliveryMode::Fred => Needs::IDT,
-            DeliveryMode::Idt => Needs::FRED,
-        };
-        let runs = |case: &Case| !case.needs.contains(lacks);
-        let Some(case) = image.cases.iter().position(runs) else { continue };
+        let Some(case) = image.cases.iter().position(|case| is_possible(case, delivery)) else { continue };
         let what = format!("{name}: entry to the first check, {delivery}");
         figures.at_most(&what, instructions(image, case, delivery)? as f64, 20_000.0, "instr.");
     }

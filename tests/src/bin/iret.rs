@@ -30,6 +30,7 @@ guest::image! {
         iretq_level::CASE,
         iretq_nested_task::CASE,
         iretq_rip::CASE,
+        pushf::CASE,
     ],
 }
 
@@ -213,6 +214,20 @@ mod iretq_rip {
         prepare: || route(13, 1, IST_FRAME),
         act: ACT,
         events: &[Event { rsp: Stack::ActBelow(0x28), ..GP }],
+        ..Case::NEW
+    };
+}
+
+mod pushf {
+    use super::*;
+    act! { name: "iret.pushf", set: [], armed: [], act: ["ud2", "pushfq", "pop rbx"], }
+    pub(super) const CASE: Case = Case {
+        name: "pushf",
+        rule: "A return with RF to PUSHF, by ERETS and by IRETQ: what it pushes has RF clear.",
+        prepare: || route(6, 1, IST_FRAME),
+        act: ACT,
+        events: &[Event { handler: Some(|frame| frame.rip += 2), returns: Return::Frame, ..UD }],
+        left: &Left { general: &[(General::Rbx, 0x2)], ..Left::NEW },
         ..Case::NEW
     };
 }

@@ -22,7 +22,7 @@ guest::image! {
     rule: "Descriptor tables, strings, frames, the time-stamp counter and caches: what the instructions read and write.",
     spec: "SDM vol. 2 SGDT, LGDT, LODS, SCAS, CMPS, ENTER, RDTSC, CLFLUSH",
     cases: [
-        tables::CASE, strings::CASE, enter::CASE, time::CASE, time_ring3::CASE, flush::CASE, caches::CASE, ldt::CASE, ldt_segment::CASE, rewritten::CASE,
+        tables::CASE, strings::CASE, enter::CASE, time::CASE, time_ring3::CASE, time_ring0::CASE, flush::CASE, caches::CASE, ldt::CASE, ldt_segment::CASE, rewritten::CASE,
     ],
 }
 
@@ -163,6 +163,26 @@ mod time_ring3 {
             entry: 0,
             ..GP
         }],
+        ..Case::NEW
+    };
+}
+
+mod time_ring0 {
+    use super::*;
+    // What the TSC is nobody says.
+    act! {
+        name: "plainx.time-ring0",
+        set: [],
+        armed: [],
+        act: ["rdtsc", "mov eax, 7", "mov edx, 7"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "time-ring0",
+        rule: "RDTSC in ring 0 with CR4.TSD: it reads the time.",
+        prepare: || set_control(|cr0| cr0, 1 << 2),
+        act: ACT,
+        events: &[],
+        left: &Left { general: &[(General::Rax, 7), (General::Rdx, 7)], ..Left::NEW },
         ..Case::NEW
     };
 }

@@ -247,11 +247,11 @@ mod iopl {
     use super::*;
     act_ring3! {
         name: "ports.iopl", cs: "0x2B", ss: "0x23", rflags: "0x3002", set: [],
-        act: ["mov edx, 0x6D78", "out dx, al", "push 0x3202", "popfq", "cli"],
+        act: ["mov edx, 0x6D78", "out dx, al", "push 0x3202", "popfq", "pushfq", "pop rbx", "cli"],
     }
     pub(super) const CASE: Case = Case {
         name: "iopl",
-        rule: "Ring 3 with IOPL 3: OUT, POPF with IF and CLI raise nothing, and IF is clear at the #UD after them.",
+        rule: "Ring 3 with IOPL 3: OUT, POPF with IF and CLI raise nothing. POPF sets IF, CLI clears it.",
         // ERETU returns to no IOPL but 0.
         needs: Needs::USER.union(Needs::IDT),
         flags: CaseFlags::USER,
@@ -264,7 +264,7 @@ mod iopl {
             ss: user_ss_slot(HARDWARE_EXCEPTION, 6),
             idt_frame_bytes: 40,
             idt_entry_rflags: RFLAGS | 0x3000,
-            ..last(0, &[(General::Rdx, 0x6D78)])
+            ..last(0, &[(General::Rbx, 0x3202), (General::Rdx, 0x6D78)])
         }],
         ..Case::NEW
     };

@@ -33,6 +33,7 @@ guest::image! {
         general_detect_after_mov_ss::CASE,
         over_sti::CASE,
         branch::CASE,
+        out_and_branch::CASE,
     ],
 }
 
@@ -208,6 +209,27 @@ mod branch {
         events: &[SINGLE_STEP],
         registers: Registers { dr6: DR6 | BS, ..RESTING },
         // What the host queues, the processor has not raised: it would find BTF set.
+        cancel: Cancel::No,
+        ..Case::NEW
+    };
+}
+
+mod out_and_branch {
+    use super::*;
+    act! {
+        name: "step.out-and-branch",
+        set: [],
+        armed: ["mov edx, {port}", "push 0x102", "popfq"],
+        act: ["out dx, al", "jmp 2f", "2:"],
+        port = const OUTPUT,
+    }
+    pub(super) const CASE: Case = Case {
+        name: "out-and-branch",
+        rule: "BTF: no trap after OUT, which a host has to serve, one after the branch that follows.",
+        prepare: || set_debugctl(BTF),
+        act: ACT,
+        events: &[Event { general: &[(General::Rdx, 0x6D74)], ..SINGLE_STEP }],
+        registers: Registers { dr6: DR6 | BS, ..RESTING },
         cancel: Cancel::No,
         ..Case::NEW
     };

@@ -26,7 +26,7 @@ guest::image! {
     spec: "SDM vol. 3 ch. 7 masking interrupts; ch. 30 saving guest state",
     cases: [
         sti::CASE, sti_interrupt::CASE, mov_ss_interrupt::CASE, mov_ss_step::CASE, interrupt::CASE, nmi::CASE,
-        step::CASE, watched::CASE, push::CASE,
+        step::CASE, watched::CASE, push::CASE, detect::CASE,
     ],
 }
 
@@ -268,6 +268,28 @@ mod push {
             idt_top: Top::Other(0),
             ..UD
         }],
+        ..Case::NEW
+    };
+}
+
+mod detect {
+    use super::*;
+    act! {
+        name: "touch.detect",
+        set: ["movabs rdi, {quadword}"],
+        armed: [],
+        act: ["mov rbx, [rdi]", "mov rcx, dr0"],
+        quadword = const QUADWORD,
+    }
+    pub(super) const CASE: Case = Case {
+        name: "detect",
+        rule: "The access while DR7.GD is set: it stays set, so that MOV from DR0 after it is #DB.",
+        flags: CaseFlags::TOUCHES_FRAME,
+        prepare: || set_dr7(DR7 | GD),
+        act: ACT,
+        // MOV is 3 bytes long. The handler is entered with GD clear.
+        events: &[Event { rip: Rip::Plus(3), rflags: RFLAGS, event_data: BD, general: READ, ..SINGLE_STEP }],
+        registers: Registers { dr6: DR6 | BD, ..RESTING },
         ..Case::NEW
     };
 }

@@ -9,7 +9,7 @@ use midflight::report::outcome::Outcome::{Error, Fail, Pass};
 use vm::Exit;
 
 /// The access of this number is refused.
-fn refused(of: &CaseScript<'_>, number: u64) -> Step {
+pub(crate) fn refused(of: &CaseScript<'_>, number: u64) -> Step {
     let is_asked = move |state: &State| state.access == Some(number);
     Step::returns(Exit::Fault { gpa: None }).only_if(is_asked).with(of.in_flight())
 }
@@ -97,7 +97,7 @@ fn an_access_that_is_refused_is_one_of_the_case_s_delivery() {
 }
 
 /// A machine that counts accesses.
-fn counts() -> Conditions {
+pub(crate) fn counts() -> Conditions {
     Conditions { fresh: |state| state.access = Some(u64::MAX), ..Conditions::default() }
 }
 

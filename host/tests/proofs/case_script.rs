@@ -48,7 +48,7 @@ impl CaseScript<'_> {
         let act = self.case.act;
         move |state| {
             state.regs.rip = act;
-            state.events = injected(vector::PF);
+            state.events = kvm_vcpu_events { nmi: state.events.nmi, ..injected(vector::PF) };
         }
     }
 

@@ -106,6 +106,8 @@ pub(crate) struct State {
     pub(crate) pinned: bool,
     /// Whether CR2 reads back other than it was set.
     pub(crate) drops_cr2: bool,
+    /// How often KVM_RUN was called.
+    pub(crate) runs: u32,
     deadline: Option<Instant>,
 }
 
@@ -191,7 +193,6 @@ impl Machine for Scripted {
             script: Rc::clone(&self.script),
             cpuid: config.cpuid.clone(),
             payload: config.exception_payload,
-            runs: 0,
         }))
     }
 }
@@ -203,7 +204,6 @@ pub(crate) struct Scene {
     pub(crate) cpuid: Vec<kvm_cpuid_entry2>,
     /// Whether KVM_CAP_EXCEPTION_PAYLOAD is on.
     pub(crate) payload: bool,
-    runs: u32,
 }
 
 impl Scene {
@@ -216,7 +216,7 @@ impl Scene {
 
 impl Vcpu for Scene {
     fn run(&mut self, mode: RunMode) -> Result<Exit, VcpuError> {
-        self.runs += 1;
+        self.state.runs += 1;
         let Some(step) = self.next(mode) else {
             // Nothing is left to complete.
             return Ok(if mode == RunMode::ImmediateExit { Exit::Interrupted } else { AFTER_THE_END });
@@ -233,7 +233,7 @@ impl Vcpu for Scene {
     }
 
     fn clock(&self) -> Duration {
-        Duration::from_millis(self.runs.into())
+        Duration::from_millis(self.state.runs.into())
     }
 
     fn set_io_data(&mut self, data: &[u8]) -> Result<(), VcpuError> {
@@ -243,6 +243,7 @@ impl Vcpu for Scene {
 
     fn nmi(&mut self) -> Result<(), VcpuError> {
         self.state.nmis += 1;
+        self.state.events.nmi.pending += 1;
         self.state.may("KVM_NMI")
     }
 

@@ -93,17 +93,22 @@ fn what_a_case_asks_for_is_injected() {
 
 /// Whether the host has rewritten the registers, and told the judge that the event was in `phase`.
 fn disturbed(of: &CaseScript<'_>, phase: Phase) -> impl FnOnce(&State) -> bool + use<> {
+    disturbed_with(of, phase, 1 << 18)
+}
+
+/// The same with the value that IA32_XFD_ERR gets.
+fn disturbed_with(of: &CaseScript<'_>, phase: Phase, xfd_err: u64) -> impl FnOnce(&State) -> bool + use<> {
     let count_at = of.image.mailbox + DISTURBANCES_AT;
     let list_at = (of.image.mailbox + std::mem::offset_of!(Mailbox, disturbances) as u64) as usize;
     let told = [
         Disturbance::new(Register::Cr2, phase, 0x5A5A_DEAD_B000),
         Disturbance::new(Register::Dr6, phase, 0xFFFF_AFF4),
-        Disturbance::new(Register::XfdErr, Phase::After, 1 << 18),
+        Disturbance::new(Register::XfdErr, Phase::After, xfd_err),
     ];
     move |state| {
         let bytes = told.as_bytes();
         (state.sregs.cr2, state.debug_regs.dr6) == (0x5A5A_DEAD_B000, 0xFFFF_AFF4)
-            && state.msrs.get(&fred::msr::XFD_ERR) == Some(&(1 << 18))
+            && state.msrs.get(&fred::msr::XFD_ERR) == Some(&xfd_err)
             && state.word(count_at) == 3
             && &state.memory[list_at..list_at + bytes.len()] == bytes
     }
@@ -118,6 +123,17 @@ fn registers_are_rewritten_and_the_judge_is_told() {
             script: |of| {
                 let done = of.passed().only_if(disturbed(of, Phase::After));
                 after(of, [of.blocked(), of.blocked(), done])
+            },
+            outcome: Pass,
+            words: "",
+        },
+        Row {
+            name: "and so has one that still shows its payload",
+            id: "pf/read-unmapped:fred:block@frame:disturb",
+            script: |of| {
+                let blocked = || of.blocked().with(|state| state.events.exception_has_payload = 1);
+                let done = of.passed().only_if(disturbed(of, Phase::After));
+                after(of, [blocked(), blocked(), done])
             },
             outcome: Pass,
             words: "",
@@ -158,4 +174,21 @@ fn registers_are_rewritten_and_the_judge_is_told() {
         },
     ];
     check(&rows, &Conditions::default());
+    let set = Conditions {
+        fresh: |state| {
+            state.msrs.insert(fred::msr::XFD_ERR, 1 << 18);
+        },
+        ..Conditions::default()
+    };
+    let rows = [Row {
+        name: "IA32_XFD_ERR, which is set, is cleared",
+        id: "pf/read-unmapped:fred:block@frame:disturb",
+        script: |of| {
+            let done = of.passed().only_if(disturbed_with(of, Phase::After, 0));
+            after(of, [of.blocked(), of.blocked(), done])
+        },
+        outcome: Pass,
+        words: "",
+    }];
+    check(&rows, &set);
 }

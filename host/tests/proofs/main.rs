@@ -17,6 +17,7 @@
 //! | `act` | an access of the act itself |
 //! | `storm` | signals |
 //! | `host`, `migration` | what the host does to the guest, and where it takes it |
+//! | `shown` | what is counted, and to whom the guest is shown |
 //! | `probes` | probes of stops |
 //!
 //! Without embedded images there is nothing to run.
@@ -37,6 +38,7 @@ mod migration;
 mod page;
 mod probes;
 mod scene;
+mod shown;
 mod storm;
 mod verdict;
 

@@ -1,13 +1,11 @@
-//! What a handler is entered without: the shadow that its event came in, and traps that the shadow has held back.
+//! What a handler is entered without: the shadow that its event came in.
 //!
 //! Rule: the delivery of an event ends blocking by STI and by MOV SS, so that an NMI which waits meanwhile comes at the
-//! handler's first instruction, and bit 16 of its SS slot is clear. A debug exception that MOV SS holds back is lost when the
-//! next instruction faults (SDM vol. 3 ch. 7, "Masking Exceptions and Interrupts When Switching Stacks"; ch. 27, "Delivery of
-//! Pending Debug Exceptions after VM Entry"; ch. 8, "FRED stack frame").
+//! handler's first instruction, and bit 16 of its SS slot is clear (SDM vol. 3 ch. 7, "Masking Exceptions and Interrupts When
+//! Switching Stacks"; ch. 8, "FRED stack frame").
 //!
 //! Known bugs that fail it: interruptibility that a requeued event keeps (vmx_set_interrupt_shadow, svm_set_interrupt_shadow),
-//! so that the NMI comes an instruction late, or with bit 16; a pending debug exception that stays in the VMCS while another
-//! event is injected.
+//! so that the NMI comes an instruction late, or with bit 16.
 #![no_std]
 #![no_main]
 
@@ -18,8 +16,8 @@ use tests::manual::*;
 guest::image! {
     name: "entered",
     rule: "A handler is entered without the shadow that its event came in.",
-    spec: "SDM vol. 3 ch. 7 switching stacks; ch. 27 pending #DB",
-    cases: [sti_nmi::CASE, mov_ss_nmi::CASE, mov_ss_int3_nmi::CASE, held_back::CASE],
+    spec: "SDM vol. 3 ch. 7 switching stacks; ch. 8 FRED stack frame",
+    cases: [sti_nmi::CASE, mov_ss_nmi::CASE],
 }
 
 /// An NMI at the first instruction of #PF's handler, which is on stack level 1; on the stack of other events.
@@ -81,67 +79,6 @@ mod mov_ss_nmi {
         act: ACT,
         events: &[PAGE_FAULT, NMI_IN_HANDLER],
         registers: Registers { cr2: UNMAPPED, ..RESTING },
-        ..Case::NEW
-    };
-}
-
-mod mov_ss_int3_nmi {
-    use super::*;
-    act! {
-        name: "entered.mov-ss-int3-nmi",
-        set: ["mov ecx, 0x10"],
-        armed: ["mov ss, ecx"],
-        act: ["int3"],
-    }
-    pub(super) const CASE: Case = Case {
-        name: "mov-ss-int3-nmi",
-        rule: "INT3 after MOV SS, an NMI while it is stopped: the NMI at its handler's first instruction.",
-        needs: Needs::NMI,
-        flags: CaseFlags::NMI_AT_CUT.union(CaseFlags::TOUCHES_GDT),
-        prepare: || {
-            route(3, 1, IST_FRAME);
-            route(2, 2, IST_OTHER);
-        },
-        act: ACT,
-        events: &[
-            Event {
-                vector: 3,
-                rip: Rip::After,
-                rflags: RFLAGS,
-                ss: ss_slot(SOFTWARE_EXCEPTION, 3) | ss_length(1),
-                ..Event::NEW
-            },
-            Event { rip: Rip::Entry(3), rsp: Stack::Handler(40), ..NMI_IN_HANDLER },
-        ],
-        ..Case::NEW
-    };
-}
-
-/// DR7: a read or write of two bytes by breakpoint 0.
-const WATCHED: u64 = DR7 | L0 | 0b0111 << 16;
-/// Ring 0's SS, where a data breakpoint can watch MOV SS read it.
-static SELECTOR: u64 = 0x10;
-
-mod held_back {
-    use super::*;
-    act! {
-        name: "entered.held-back",
-        set: ["movabs rdi, 0x8000001A58"],
-        armed: ["mov ss, [rip + {selector}]"],
-        act: ["mov rbx, [rdi]"],
-        selector = sym SELECTOR,
-    }
-    pub(super) const CASE: Case = Case {
-        name: "held-back",
-        rule: "A data breakpoint on the operand of MOV SS, then #PF: the fault alone, and no bit of DR6 is set.",
-        flags: CaseFlags::TOUCHES_GDT,
-        prepare: || {
-            set_dr0((&raw const SELECTOR).addr() as u64);
-            set_dr7(WATCHED);
-        },
-        act: ACT,
-        events: &[PAGE_FAULT],
-        registers: Registers { cr2: UNMAPPED, dr7: WATCHED, ..RESTING },
         ..Case::NEW
     };
 }

@@ -1,9 +1,9 @@
-//! When an interrupt that waits may come: after STI's shadow, and after what happens in it.
+//! When an interrupt or an NMI that waits may come: after a shadow, and after what happens in it.
 //!
 //! Rule: STI holds back interrupts until the next instruction has completed, and CLI there holds them back further. When
 //! that instruction faults, its event comes with bit 16 of the SS slot, and the interrupt does not come in the handler,
 //! where IF is clear. A return by ERETS with bit 16 establishes the blocking again, so that the interrupt comes one
-//! instruction later than after IRETQ, which establishes none (SDM vol. 2, "STI", "ERETS"; vol. 3 ch. 8, "FRED stack
+//! instruction later than after IRETQ, which establishes none. MOV SS holds back NMIs too (SDM vol. 2, "STI", "ERETS"; vol. 3 ch. 8, "FRED stack
 //! frame").
 //!
 //! Known bugs that fail it: a window that opens in a shadow, or that is not opened again after an event; blocking by STI
@@ -19,9 +19,9 @@ use tests::manual::*;
 
 guest::image! {
     name: "window",
-    rule: "An interrupt that waits comes when IF is 1 and the shadow of STI is over.",
+    rule: "An interrupt that waits comes when IF is 1 and the shadow is over, an NMI when that of MOV SS is.",
     spec: "SDM vol. 2 STI, ERETS; vol. 3 ch. 8 FRED stack frame",
-    cases: [interrupt_after_fault::CASE, sti_cli::CASE, returned_into::CASE],
+    cases: [interrupt_after_fault::CASE, sti_cli::CASE, returned_into::CASE, mov_ss_nmi::CASE],
 }
 
 /// External interrupt 31, on the stack of other events.
@@ -121,6 +121,35 @@ mod returned_into {
         act: ACT,
         events: &[SKIPPED, INTERRUPT],
         idt: Some(&Idt { events: &[SKIPPED, Event { rip: Rip::After, ..INTERRUPT }], left: Left::NEW }),
+        ..Case::NEW
+    };
+}
+
+mod mov_ss_nmi {
+    use super::*;
+    act! {
+        name: "window.mov-ss-nmi",
+        set: ["movabs rdi, {quadword}", "mov ecx, 0x10"],
+        armed: [],
+        act: ["mov ss, ecx", "mov rbx, [rdi]"],
+        // A quadword of the frame's page that no frame reaches.
+        quadword = const FRAME_STACK + 0x10,
+    }
+    pub(super) const CASE: Case = Case {
+        name: "mov-ss-nmi",
+        rule: "An NMI injected while the access after MOV SS is refused: it comes after that access.",
+        needs: Needs::NMI,
+        flags: CaseFlags::TOUCHES_FRAME.union(CaseFlags::TOUCHES_GDT).union(CaseFlags::NMI_AT_CUT),
+        prepare: || route(2, 1, IST_FRAME),
+        act: ACT,
+        events: &[Event {
+            vector: 2,
+            rip: Rip::After,
+            rflags: RFLAGS,
+            ss: ss_slot(NON_MASKABLE_INTERRUPT, 2) | SS_NMI,
+            general: &[(General::Rbx, 0xA5A5_A5A5_A5A5_A5A5)],
+            ..Event::NEW
+        }],
         ..Case::NEW
     };
 }

@@ -3,7 +3,7 @@
 //! Rule: descriptor-table instructions have operands of six bytes there; LGDT and LIDT with a 16-bit operand load a base of 24
 //! bits. A far CALL or JMP may have its target in the instruction. IRETD within the ring pops neither ESP nor SS. MOV of a
 //! control register has 32 bits. SWAPGS is #UD outside 64-bit mode. An event goes through the IDT to 64-bit code, and IRETQ
-//! leads back (SDM vol. 2, "LGDT", "SGDT", "CALL", "JMP", "IRET", "SWAPGS", operation; vol. 3 ch. 6, "Exception and interrupt
+//! leads back (SDM vol. 2, "LGDT", "SGDT", "CALL", "JMP", "IRET", "SWAPGS", "SYSCALL", operation; vol. 3 ch. 6, "Exception and interrupt
 //! handling in 64-bit mode").
 //!
 //! Not here: FRED, under which nothing enters such code.
@@ -23,7 +23,7 @@ guest::image! {
     name: "code32",
     rule: "In 32-bit code of ring 0 operands, far transfers and returns have their 32-bit form.",
     spec: "SDM vol. 2 LGDT, SGDT, CALL, JMP, IRET, SWAPGS; vol. 3 ch. 6",
-    cases: [tables::CASE, direct::CASE, iretd::CASE, control::CASE, events::CASE],
+    cases: [tables::CASE, direct::CASE, iretd::CASE, control::CASE, events::CASE, syscall::CASE],
 }
 
 /// Ring-0 code, 32-bit.
@@ -181,4 +181,40 @@ code32! {
         Event { cs: 0x48, rip: Rip::Plus(2), handler: Some(|frame| skip(frame, 3)), returns: Return::Frame, ..UD },
     ],
     general: [], results: &[],
+}
+
+mod syscall {
+    use super::*;
+    act! {
+        name: "code32.syscall",
+        set: [
+            "push rax", "push rdx", "lea rax, [rip + 55f]", "xor edx, edx", "mov ecx, 0xC0000082", "wrmsr", "pop rdx", "pop rax"
+        ],
+        armed: [],
+        act: [
+            "syscall", "55:", "push 0x48", ".byte 0x68", ".long 56f", ".byte 0x48, 0xCB", "56:", ".code32", "mov ebx, esp",
+            "push 0x11223344", "mov ecx, ss:[ebx - 4]", "pop esi", "mov ebx, 0", ".byte 0xEA",
+            ".long \"code32.syscall.after\"", ".short 8", ".code64"
+        ],
+        then: ["mov edi, 0x10", "mov ss, edi", "mov r11d, 0", "push 2", "popfq"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "syscall",
+        rule: "SYSCALL loads a flat stack of 32 bits: PUSH in 32-bit code after it uses the whole of ESP.",
+        needs: Needs::IDT,
+        flags: CaseFlags::TOUCHES_GDT.union(CaseFlags::CONFORMANCE),
+        prepare,
+        act: ACT,
+        left: &Left {
+            general: &[
+                (General::Rbx, 0),
+                (General::Rcx, 0x1122_3344),
+                (General::Rsi, 0x1122_3344),
+                (General::Rdi, 0x10),
+                (General::R11, 0),
+            ],
+            ..Left::NEW
+        },
+        ..Case::NEW
+    };
 }

@@ -248,9 +248,14 @@ macro_rules! star {
 
 star! {
     star, "star", "descriptor.star",
-    "ERETU with IA32_STAR's CS + 16 and SS, whose descriptors are empty: 64-bit mode, flat.",
-    cs: "0x5B", act: ["push rbx", "pop rbx", "movabs rbx, 0x1122334455667788"],
-    Event { cs: 0x5B, ss: 0x0203_0006_0000_0053, general: &[(General::Rbx, 0x1122_3344_5566_7788)], ..UD_COMPAT }
+    "ERETU with IA32_STAR's CS + 16 and SS, whose descriptors are empty: 64-bit mode; SS is flat data, as 32-bit code finds it.",
+    // The far JMP leads to the lines after it.
+    cs: "0x5B",
+    act: [
+        "movabs rbx, 0x1B00000000", "lea rcx, [rip + 55f]", "add rbx, rcx", "push rbx", "jmp fword ptr [rsp]", "55:", ".code32",
+        "pop ebx", "pop ecx", "push 0x11223344", "pop ebx", "mov ecx, 0", "push 2", "popfd"
+    ],
+    Event { general: &[(General::Rbx, 0x1122_3344), (General::Rcx, 0)], ss: 0x0003_0006_0000_0053, ..UD_COMPAT }
 }
 // LEA EBX, [0x1234]; in 64-bit mode the address is relative to RIP.
 star! {

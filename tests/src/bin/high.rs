@@ -1,8 +1,10 @@
 //! Code above 4 GiB: RIP has 64 bits in every frame.
 //!
 //! Rule: in 64-bit mode RIP, RSP and the addresses of operands have 64 bits. The RIP that INT3 and INT n save is that of the next
-//! instruction, a fault's its own; a single step's is the next one, after a branch its target (SDM vol. 1 ch. 3, "Instruction
-//! pointer"; vol. 3 ch. 8, "FRED event delivery"; ch. 6, "Program or task restart").
+//! instruction, a fault's its own; a single step's is the next one, after a branch its target An
+//! instruction that is rewritten by its own linear address is executed as it is then (SDM vol. 1 ch. 3, "Instruction
+//! pointer"; vol. 3 ch. 8, "FRED event delivery"; ch. 6, "Program or task restart"; ch. 13, "Self-modifying
+//! code").
 //!
 //! Known bugs that fail it: the next RIP computed in 32 bits where a software event is injected again (svm_update_soft_interrupt_rip
 //! and kvm_rip_write of KVM know the mode).
@@ -17,7 +19,7 @@ guest::image! {
     name: "high",
     rule: "Events of code above 4 GiB save a RIP of 64 bits, and return to it.",
     spec: "SDM vol. 1 ch. 3 RIP; vol. 3 ch. 8 FRED, ch. 6",
-    cases: [int3::CASE, int_n::CASE, undefined::CASE, step::CASE, calls::CASE],
+    cases: [int3::CASE, int_n::CASE, undefined::CASE, step::CASE, calls::CASE, rewritten::CASE],
 }
 
 /// Where all of this is executed.
@@ -111,4 +113,33 @@ high! {
     armed: ["jmp rdi"], flags: CaseFlags::CONFORMANCE,
     // CALL to the next instruction, which is POP RBX; PUSH RSI; RET.
     code: 0xC356_5B00_0000_00E8, length: 5, events: &[], dr6: DR6, general: [(General::Rbx, CODE + 5)],
+}
+
+mod rewritten {
+    use super::*;
+    act! {
+        name: "high.rewritten",
+        set: ["movabs rdi, 0x18000000300", "lea rsi, [rsp - 64]"],
+        armed: [],
+        // The second time MOV [RSI], AL writes the immediate of the instruction after it.
+        act: ["call rdi", "mov ecx, ebx", "lea rsi, [rdi + 3]", "mov al, 9", "call rdi", "mov esi, 0", "mov eax, 0"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "rewritten",
+        rule: "An instruction that rewrites the next one, by the address that it is executed at: the new one is executed.",
+        flags: CaseFlags::CONFORMANCE,
+        // MOV [RSI], AL; MOV BL, 7; RET.
+        prepare: || prepare(0xC3_07B3_0688),
+        act: ACT,
+        left: &Left {
+            general: &[
+                (General::Rax, 0),
+                (General::Rbx, 0x9A03_7603_5203_3109),
+                (General::Rcx, 0x5203_3107),
+                (General::Rsi, 0),
+            ],
+            ..Left::NEW
+        },
+        ..Case::NEW
+    };
 }

@@ -192,7 +192,7 @@ mod syscall {
         ],
         armed: [],
         act: [
-            "syscall", "55:", "push 0x48", ".byte 0x68", ".long 56f", ".byte 0x48, 0xCB", "56:", ".code32", "mov ebx, esp",
+            "syscall", "55:", "mov ebp, cs", "mov r8d, ss", "push 0x48", ".byte 0x68", ".long 56f", ".byte 0x48, 0xCB", "56:", ".code32", "mov ebx, esp",
             "push 0x11223344", "mov ecx, ss:[ebx - 4]", "pop esi", "mov ebx, 0", ".byte 0xEA",
             ".long \"code32.syscall.after\"", ".short 8", ".code64"
         ],
@@ -200,10 +200,15 @@ mod syscall {
     }
     pub(super) const CASE: Case = Case {
         name: "syscall",
-        rule: "SYSCALL loads a flat stack of 32 bits: PUSH in 32-bit code after it uses the whole of ESP.",
+        rule: "SYSCALL loads 64-bit code and a flat stack of 32 bits, whatever the descriptors: PUSH in 32-bit code uses ESP.",
         needs: Needs::IDT,
         flags: CaseFlags::TOUCHES_GDT.union(CaseFlags::CONFORMANCE),
-        prepare,
+        prepare: || {
+            prepare();
+            set_descriptor(0x50, 0);
+            // IA32_STAR.
+            write_msr(0xC000_0081, 0x001B_0048_0000_0000);
+        },
         act: ACT,
         left: &Left {
             general: &[
@@ -211,6 +216,8 @@ mod syscall {
                 (General::Rcx, 0x1122_3344),
                 (General::Rsi, 0x1122_3344),
                 (General::Rdi, 0x10),
+                (General::Rbp, 0x48),
+                (General::R8, 0x50),
                 (General::R11, 0),
             ],
             ..Left::NEW

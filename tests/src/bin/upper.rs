@@ -15,7 +15,7 @@ guest::image! {
     name: "upper",
     rule: "What an instruction does not read of a register does not matter, and 32 bits that it writes clear the rest.",
     spec: "SDM vol. 2 CPUID, RDMSR, WRMSR, XGETBV, XSETBV, OUT, MOV, LLDT",
-    cases: [msr::CASE, cpuid::CASE, xcr0::CASE, tsc::CASE, port::CASE, selectors::CASE, control::CASE],
+    cases: [msr::CASE, wrmsrns::CASE, cpuid::CASE, xcr0::CASE, tsc::CASE, port::CASE, selectors::CASE, control::CASE],
 }
 
 /// A case that raises nothing, and leaves these registers.
@@ -48,6 +48,22 @@ leaves! {
     act: [
         "movabs rax, 0xFFFFFFFF12345678", "movabs rdx, 0xFFFFFFFF00000012", "wrmsr", "mov rax, -1", "mov rdx, -1", "rdmsr",
         "mov rbx, rax", "mov rsi, rdx", "mov eax, 0", "mov edx, 0", "mov ecx, 0x175", "wrmsr"
+    ],
+    general: [
+        (General::Rax, 0), (General::Rdx, 0), (General::Rcx, 0x175), (General::Rbx, 0x1234_5678), (General::Rsi, 0x12)
+    ],
+}
+leaves! {
+    wrmsrns, "wrmsrns", "upper.wrmsrns",
+    "WRMSRNS, or WRMSR where CPUID does not offer it, of IA32_SYSENTER_ESP with the upper halves set, and RDMSR.",
+    needs: Needs::empty(), flags: CaseFlags::empty(),
+    armed: [],
+    act: [
+        // ESI is the feature's bit, of leaf 7 and sub-leaf 1.
+        "mov eax, 0", "mov ecx, 0", "cpuid", "mov esi, 0", "cmp eax, 7", "jb 55f", "mov eax, 7", "mov ecx, 1", "cpuid",
+        "mov esi, eax", "55:", "movabs rcx, 0xFFFFFFFF00000175", "movabs rax, 0xFFFFFFFF12345678",
+        "movabs rdx, 0xFFFFFFFF00000012", "bt esi, 19", "jnc 56f", ".byte 0x0F, 0x01, 0xC6", "jmp 57f", "56:", "wrmsr", "57:",
+        "rdmsr", "mov rbx, rax", "mov rsi, rdx", "mov eax, 0", "mov edx, 0", "mov ecx, 0x175", "wrmsr"
     ],
     general: [
         (General::Rax, 0), (General::Rdx, 0), (General::Rcx, 0x175), (General::Rbx, 0x1234_5678), (General::Rsi, 0x12)

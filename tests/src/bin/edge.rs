@@ -19,7 +19,7 @@ guest::image! {
     name: "edge",
     rule: "What ends with a page or a segment is accessed, and the byte after it is not.",
     spec: "SDM vol. 2 ERETS, IRET, RET, LGDT, FXSAVE, JMP",
-    cases: [compare::CASE, operands::CASE, xrstor::CASE, erets::CASE, iretq::CASE, retf::CASE, limit::CASE, last::CASE, beyond::CASE],
+    cases: [compare::CASE, operands::CASE, erets::CASE, iretq::CASE, retf::CASE, limit::CASE, last::CASE, beyond::CASE],
 }
 
 mod operands {
@@ -81,32 +81,6 @@ mod compare {
         registers: Registers { cr2: 0x0000_0080_0000_5000, ..RESTING },
         // The first iteration comes after `Armed`.
         cancel: Cancel::No,
-        ..Case::NEW
-    };
-}
-
-mod xrstor {
-    use super::*;
-    act! {
-        name: "edge.xrstor",
-        set: ["movabs rdi, 0x8000004500"],
-        armed: ["mov eax, 0x20000", "mov edx, 0"],
-        act: ["xrstor [rdi]", "xsave [rdi]"],
-    }
-    pub(super) const CASE: Case = Case {
-        name: "xrstor",
-        rule: "XRSTOR and XSAVE of TILECFG alone, the 64 bytes at the end of a page: nothing faults, TILEDATA after it is not touched.",
-        needs: Needs::AMX,
-        flags: CaseFlags::CONFORMANCE,
-        prepare: || {
-            enable_components(XCR0_TILES);
-            (0x700..0x740).step_by(8).for_each(|at| paging::set_window(at, 0));
-            (0xFC0..0x1000).step_by(8).for_each(|at| paging::set_window(at, 0));
-            // XSTATE_BV.
-            paging::set_window(0x700, 1 << 17);
-        },
-        act: ACT,
-        left: &Left { general: &[(General::Rax, 0x2_0000), (General::Rdx, 0)], ..Left::NEW },
         ..Case::NEW
     };
 }

@@ -2,7 +2,8 @@
 //!
 //! Rule: CPUID, RDMSR, WRMSR, XGETBV and XSETBV have EAX, ECX and EDX as operands, and what they write clears bits 63:32 of the
 //! register. IN and OUT have DX. A MOV to a segment register, LLDT and LMSW read 16 bits. MOV of a control register has 64 bits
-//! whatever the prefixes (SDM vol. 2, their operation sections; vol. 1 ch. 3, "Operand-size attribute").
+//! whatever the prefixes; without CR4.DE DR4 and DR5 are DR6 and DR7 (SDM vol. 2, their operation sections; vol. 1 ch. 3, "Operand-size attribute"; vol. 3 ch. 19, "Debug
+//! registers DR4 and DR5").
 //!
 //! Known bugs that fail it: a hypervisor that reads a 64-bit register where the instruction has 32 bits: kvm_register_read_raw in
 //! place of kvm_ecx_read.
@@ -15,7 +16,7 @@ guest::image! {
     name: "upper",
     rule: "What an instruction does not read of a register does not matter, and 32 bits that it writes clear the rest.",
     spec: "SDM vol. 2 CPUID, RDMSR, WRMSR, XGETBV, XSETBV, OUT, MOV, LLDT",
-    cases: [msr::CASE, wrmsrns::CASE, cpuid::CASE, xcr0::CASE, tsc::CASE, port::CASE, selectors::CASE, control::CASE],
+    cases: [msr::CASE, wrmsrns::CASE, cpuid::CASE, xcr0::CASE, tsc::CASE, port::CASE, selectors::CASE, control::CASE, aliases::CASE],
 }
 
 /// A case that raises nothing, and leaves these registers.
@@ -156,4 +157,20 @@ leaves! {
         "sub rcx, rdi", ".byte 0x66", "mov dr0, rsi", ".byte 0x66", "mov rdi, dr0", "sub rdi, rsi", "mov esi, 0", "mov dr0, rsi"
     ],
     general: [(General::Rbx, 0), (General::Rcx, 0), (General::Rsi, 0), (General::Rdi, 0)],
+}
+leaves! {
+    aliases, "aliases", "upper.aliases",
+    "Without CR4.DE DR4 is DR6 and DR5 is DR7, for reads and writes.",
+    needs: Needs::empty(), flags: CaseFlags::empty(),
+    armed: ["mov rcx, cr4", "mov rdi, rcx", "btr rdi, 3"],
+    // BS in DR4; DR5 with LE and GE, which enable nothing.
+    act: [
+        "mov cr4, rdi", "mov edi, 0xFFFF4FF0", "mov dr4, rdi", "mov rbx, dr6", "mov rsi, dr4", "mov edi, 0xFFFF0FF0",
+        "mov dr6, rdi", "mov rdi, dr4", "mov ebp, 0x700", "mov dr5, rbp", "mov r8, dr7", "mov r9, dr5", "mov ebp, 0x400",
+        "mov dr7, rbp", "mov rbp, dr5", "mov cr4, rcx", "mov ecx, 0"
+    ],
+    general: [
+        (General::Rbx, 0xFFFF_4FF0), (General::Rsi, 0xFFFF_4FF0), (General::Rdi, 0xFFFF_0FF0), (General::Rcx, 0),
+        (General::Rbp, 0x400), (General::R8, 0x700), (General::R9, 0x700)
+    ],
 }

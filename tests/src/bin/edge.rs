@@ -19,7 +19,7 @@ guest::image! {
     name: "edge",
     rule: "What ends with a page or a segment is accessed, and the byte after it is not.",
     spec: "SDM vol. 2 ERETS, IRET, RET, LGDT, FXSAVE, JMP",
-    cases: [operands::CASE, erets::CASE, iretq::CASE, retf::CASE, limit::CASE, last::CASE, beyond::CASE],
+    cases: [compare::CASE, operands::CASE, erets::CASE, iretq::CASE, retf::CASE, limit::CASE, last::CASE, beyond::CASE],
 }
 
 mod operands {
@@ -46,6 +46,41 @@ mod operands {
         },
         // What XCHG has stored of RSI, and bit 15 of its upper word.
         results: &[Check { expected: 0x5000, read: || paging::window(0xFF8) & 0xFFFF_FFFF }],
+        ..Case::NEW
+    };
+}
+
+mod compare {
+    use super::*;
+    act! {
+        name: "edge.compare",
+        set: ["movabs rsi, 0x8000004FFF", "movabs rdi, 0x8000004100", "mov ecx, 3"],
+        armed: ["push 0x46", "popfq"],
+        act: ["repe cmpsb"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "compare",
+        rule: "REPE CMPSB over the end of a page: #PF in the second iteration, the first has counted, and no other flag is set.",
+        prepare: || {
+            paging::set_window(0xFF8, 0);
+            paging::set_window(0x100, 0);
+        },
+        act: ACT,
+        events: &[Event {
+            event_data: 0x0000_0080_0000_5000,
+            // ZF and PF are as before, and as the first iteration has left them.
+            rflags: RFLAGS | RF | 0x44,
+            idt_entry_rflags: RFLAGS | 0x44,
+            general: &[
+                (General::Rcx, 2),
+                (General::Rsi, 0x0000_0080_0000_5000),
+                (General::Rdi, 0x0000_0080_0000_4101),
+            ],
+            ..PF
+        }],
+        registers: Registers { cr2: 0x0000_0080_0000_5000, ..RESTING },
+        // The first iteration comes after `Armed`.
+        cancel: Cancel::No,
         ..Case::NEW
     };
 }

@@ -19,7 +19,7 @@ guest::image! {
     rule: "#MF and #XM come where the x87 control word and MXCSR say, without event data.",
     spec: "SDM vol. 3 ch. 6 interrupts 16, 19; ch. 8 FRED",
     cases: [
-        mf_wait::CASE, mf_ring3::CASE, mf_fninit::CASE, xm_comiss::CASE, xm_ring3::CASE, xm_masked::CASE, xm_off::CASE,
+        mf_wait::CASE, mf_ring3::CASE, mf_add::CASE, mf_fninit::CASE, xm_comiss::CASE, xm_ring3::CASE, xm_masked::CASE, xm_off::CASE,
     ],
 }
 
@@ -72,6 +72,29 @@ mod mf_ring3 {
     pub(super) const CASE: Case = Case {
         name: "mf-ring3",
         rule: "WAIT in ring 3 after an x87 exception: #MF, ring-3 entry point, stack level 0.",
+        needs: Needs::USER,
+        flags: CaseFlags::USER,
+        prepare: x87_exception,
+        act: ACT,
+        events: &[Event {
+            cs: USER_CS,
+            rsp: Stack::User,
+            ss: user_ss_slot(HARDWARE_EXCEPTION, 16),
+            csl: 0,
+            entry: 0,
+            ..MF
+        }],
+        results: &[Check { expected: 0x8081, read: x87_exceptions }],
+        ..Case::NEW
+    };
+}
+
+mod mf_add {
+    use super::*;
+    act_ring3! { name: "fp.mf-add", set: [], act: ["fadd st(0), st(1)"], }
+    pub(super) const CASE: Case = Case {
+        name: "mf-add",
+        rule: "FADD in ring 3 after an x87 exception: #MF before it computes anything, the status word stays.",
         needs: Needs::USER,
         flags: CaseFlags::USER,
         prepare: x87_exception,

@@ -27,6 +27,8 @@ guest::image! {
         stack_not_present::CASE,
         hlt_ring3::CASE,
         too_long::CASE,
+        rpl::CASE,
+        cpl_ring3::CASE,
     ],
 }
 
@@ -145,6 +147,44 @@ mod too_long {
         act: ACT,
         events: &[GP],
         cancel: Cancel::Payload { payload: 0, rflags: 0 },
+        ..Case::NEW
+    };
+}
+
+mod rpl {
+    use super::*;
+    act! { name: "gp.rpl", set: ["mov ecx, 0x13"], armed: [], act: ["mov ds, ecx"], }
+    pub(super) const CASE: Case = Case {
+        name: "rpl",
+        rule: "MOV DS of ring-0 data by a selector with RPL 3, in ring 0: #GP(0x10), without the RPL.",
+        flags: CaseFlags::TOUCHES_GDT,
+        prepare: || route(13, 1, IST_FRAME),
+        act: ACT,
+        events: &[Event { error_code: 0x10, ..GP }],
+        cancel: Cancel::Payload { payload: 0, rflags: 0 },
+        ..Case::NEW
+    };
+}
+
+mod cpl_ring3 {
+    use super::*;
+    act_ring3! { name: "gp.cpl-ring3", set: ["mov ecx, 0x10"], act: ["mov ds, ecx"], }
+    pub(super) const CASE: Case = Case {
+        name: "cpl-ring3",
+        rule: "MOV DS of ring-0 data by a selector with RPL 0, in ring 3: #GP(0x10).",
+        needs: Needs::USER,
+        flags: CaseFlags::USER,
+        prepare: || route(13, 1, IST_FRAME),
+        act: ACT,
+        events: &[Event {
+            error_code: 0x10,
+            cs: USER_CS,
+            rsp: Stack::User,
+            ss: user_ss_slot(HARDWARE_EXCEPTION, 13),
+            csl: 0,
+            entry: 0,
+            ..GP
+        }],
         ..Case::NEW
     };
 }

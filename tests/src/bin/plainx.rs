@@ -127,16 +127,19 @@ mod time {
     act! {
         name: "plainx.time", set: [], armed: [],
         act: [
-            "rdtsc", "shl rdx, 32", "or rax, rdx", "mov rbx, rax", "rdtsc", "shl rdx, 32", "or rax, rdx", "cmp rbx, rax",
-            "mov ebx, 0", "setbe bl", "mov eax, 0", "mov edx, 0", "push 2", "popfq"
+            "mov rax, -1", "mov rdx, rax", "rdtsc", "mov rcx, rax", "or rcx, rdx", "shr rcx, 32", "shl rdx, 32", "or rax, rdx",
+            "mov rbx, rax", "rdtsc", "shl rdx, 32", "or rax, rdx", "cmp rbx, rax", "mov ebx, 0", "setbe bl", "mov eax, 0", "mov edx, 0", "push 2", "popfq"
         ],
     }
     pub(super) const CASE: Case = Case {
         name: "time",
-        rule: "RDTSC twice: the second is not less than the first.",
+        rule: "RDTSC twice: bits 63:32 of both registers are 0, and the second is not less than the first.",
         flags: CaseFlags::CONFORMANCE,
         act: ACT,
-        left: &Left { general: &[(General::Rax, 0), (General::Rbx, 1), (General::Rdx, 0)], ..Left::NEW },
+        left: &Left {
+            general: &[(General::Rax, 0), (General::Rbx, 1), (General::Rcx, 0), (General::Rdx, 0)],
+            ..Left::NEW
+        },
         ..Case::NEW
     };
 }

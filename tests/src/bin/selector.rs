@@ -8,6 +8,7 @@
 #![no_std]
 #![no_main]
 
+use guest::layout::GDT;
 use guest::prelude::*;
 use tests::event::*;
 use tests::manual::*;
@@ -16,7 +17,7 @@ guest::image! {
     name: "selector",
     rule: "A null selector is refused or loaded without a look at the GDT; a far RET leaves RSP where it says.",
     spec: "SDM vol. 2 CALL, MOV, RET; vol. 3 ch. 3 selectors",
-    cases: [null_code::CASE, null_stack::CASE, null_stack_ring3::CASE, null_target::CASE, null_data::CASE, released::CASE, retf_short::CASE, iretq::CASE],
+    cases: [null_code::CASE, null_stack::CASE, null_stack_ring3::CASE, null_target::CASE, null_gate::CASE, null_data::CASE, released::CASE, retf_short::CASE, iretq::CASE],
 }
 
 /// Ring-0 code, 64-bit.
@@ -158,6 +159,39 @@ mod null_target {
             Event { error_code: 0x50, handler: CLEARED, ..GP },
         ],
         cancel: Cancel::Payload { payload: 0, rflags: 0 },
+        ..Case::NEW
+    };
+}
+
+mod null_gate {
+    use super::*;
+    // Offset 0x108 has the far pointer, 0x110 and 0x120 have what LGDT loads.
+    act! {
+        name: "selector.null-gate",
+        set: ["movabs rdi, 0x8000004108"],
+        armed: ["lgdt [rdi + 8]"],
+        act: ["jmp fword ptr [rdi]"],
+        then: ["lgdt [rdi + 24]"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "null-gate",
+        rule: "A far JMP to 0, with a call gate in entries 0 and 1 of another GDT: #GP(0), not what the gate's target gives.",
+        // An event through the IDT would need that GDT.
+        needs: Needs::FRED,
+        prepare: || {
+            far_pointer(0);
+            paging::set_window(0x110, 0xF | 0x80_0000_4400 << 16);
+            paging::set_window(0x118, 0);
+            paging::set_window(0x120, 0x5F | GDT.start().value() << 16);
+            paging::set_window(0x128, 0);
+            paging::set_window(0x400, 0x0010_8C00_0008_0000);
+            paging::set_window(0x408, 0);
+            route(13, 1, IST_FRAME);
+        },
+        act: ACT,
+        events: &[GP],
+        // LGDT comes after `Armed`.
+        cancel: Cancel::No,
         ..Case::NEW
     };
 }

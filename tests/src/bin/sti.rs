@@ -20,7 +20,7 @@ guest::image! {
     name: "sti",
     rule: "A fault of the instruction after STI: the frame's SS slot has bit 16, blocking by STI.",
     spec: "SDM vol. 3 ch. 8 FRED stack frame; vol. 2 STI",
-    cases: [pf::CASE, ud::CASE, gp::CASE, pf_then_ud::CASE, if_set_already::CASE],
+    cases: [pf::CASE, ud::CASE, gp::CASE, pf_then_ud::CASE, if_set_already::CASE, after_out::CASE],
 }
 
 /// A page fault in the shadow.
@@ -116,6 +116,28 @@ mod if_set_already {
         act: ACT,
         events: &[Event { ss: ss_slot(HARDWARE_EXCEPTION, 14), ..PAGE_FAULT }],
         registers: Registers { cr2: UNMAPPED, ..RESTING },
+        ..Case::NEW
+    };
+}
+
+mod after_out {
+    use super::*;
+    act! {
+        name: "sti.after-out",
+        set: [],
+        armed: ["mov edx, {port}", "sti", "out dx, al"],
+        act: ["ud2"],
+        port = const OUTPUT,
+    }
+    pub(super) const CASE: Case = Case {
+        name: "after-out",
+        rule: "#UD after an OUT after STI: what has executed the OUT has ended the blocking, bit 16 clear.",
+        needs: Needs::FRED,
+        prepare: || route(6, 1, IST_FRAME),
+        act: ACT,
+        events: &[Event { rflags: RFLAGS | RF | IF, general: &[(General::Rdx, OUTPUT as u64)], ..UD }],
+        // OUT comes after `Armed`.
+        cancel: Cancel::No,
         ..Case::NEW
     };
 }

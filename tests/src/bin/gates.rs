@@ -2,8 +2,7 @@
 //!
 //! Rule: a vector beyond the IDT's limit, or whose descriptor is no interrupt or trap gate, is #GP with the vector in its error
 //! code; an absent gate #NP. A null selector in the gate is #GP(EXT); a handler's segment beyond the GDT, that is no code, has a
-//! DPL above the CPL, or is not 64-bit code is #GP with its selector, an absent one #NP. An interrupt stack
-//! beyond the limit of the TSS is #TS with the TSS's selector. An address that is not canonical is
+//! DPL above the CPL, or is not 64-bit code is #GP with its selector, an absent one #NP. An address that is not canonical is
 //! #GP(EXT). EXT is 1 unless INT n, INT3 or INTO asked for the event. A trap gate leaves IF alone (SDM vol. 2, "INT n",
 //! operation; vol. 3 ch. 6, "Error Code", "Exception and interrupt handling in 64-bit mode"). Without an IST a delivery from
 //! ring 3 takes RSP0 of the TSS.
@@ -25,7 +24,7 @@ guest::image! {
     name: "gates",
     rule: "A gate of the IDT that cannot be used is #GP or #NP, whose error code names it or its segment, and EXT.",
     spec: "SDM vol. 2 INT n; vol. 3 ch. 6 error code, IDT",
-    cases: [gate::CASE, segment::CASE, other_segment::CASE, int_n::CASE, trap::CASE, conforming::CASE, rsp0::CASE, stack::CASE],
+    cases: [gate::CASE, segment::CASE, other_segment::CASE, int_n::CASE, trap::CASE, conforming::CASE, rsp0::CASE],
 }
 
 /// An interrupt gate: P, DPL 3, type 14.
@@ -244,33 +243,6 @@ mod rsp0 {
             entry: 0,
             idt_top: Top::Frame(0x10),
             ..UD
-        }],
-        ..Case::NEW
-    };
-}
-
-mod stack {
-    use super::*;
-    act! { name: "gates.stack", set: ["mov ecx, 0x48", "ltr cx"], armed: [], act: ["ud2"], }
-    pub(super) const CASE: Case = Case {
-        name: "stack",
-        rule: "#UD by a gate whose interrupt stack is beyond the limit of the TSS: #TS with the TSS's selector and EXT.",
-        needs: Needs::IDT,
-        flags: CaseFlags::TOUCHES_GDT,
-        prepare: || {
-            // The same TSS, not busy, up to IST 4. It stays in use, and no case comes after this one.
-            set_descriptor(0x48, descriptor(0x30) & !(1 << 41 | 0xFFFF) | 0x47);
-            set_descriptor(0x50, descriptor(0x38));
-            route(6, 1, IST_UNMAPPED);
-            route(10, 1, IST_FRAME);
-        },
-        act: ACT,
-        events: &[Event {
-            vector: 10,
-            error_code: 0x49,
-            ss: ss_slot(HARDWARE_EXCEPTION, 10) | SS_NESTED,
-            returns: Return::Next,
-            ..MET
         }],
         ..Case::NEW
     };

@@ -2,8 +2,9 @@
 //!
 //! Rule: LTR of a null selector is #GP(0), LLDT of one makes the LDT unusable. A selector of the LDT, a descriptor that is
 //! not an available TSS or not an LDT, is of the other size, is code or data, or whose 16 bytes reach beyond the GDT's limit is
-//! #GP(selector), before P is looked at; so is, for LTR, a type in the upper 8 bytes. What was loaded before stays in use
-//! (SDM vol. 2, "LTR", "LLDT"; vol. 3 ch. 8, "TSS Descriptor in 64-bit mode").
+//! #GP(selector), before P is looked at; so is, for LTR, a type in the upper 8 bytes. What was loaded before stays in use. An
+//! interrupt stack beyond the limit of the TSS is #TS with its selector (SDM vol. 2, "LTR", "LLDT"; vol. 3 ch. 8, "TSS
+//! Descriptor in 64-bit mode").
 //!
 //! Known bugs that fail it: KVM's emulator, in __load_segment_descriptor, compares the limit with the lower half alone, looks
 //! at no type in the upper half, takes a TSS of 16 bits, and leaves the selector out where it is the LDT's.
@@ -20,7 +21,7 @@ guest::image! {
     spec: "SDM vol. 2 LTR, LLDT; vol. 3 ch. 3 system descriptors",
     cases: [
         null::CASE, ltr::CASE, in_the_ldt::CASE, absent::CASE, tss_16::CASE, ltr_end::CASE, upper_type::CASE, lldt::CASE,
-        lldt_end::CASE, null_ldt::CASE,
+        lldt_end::CASE, null_ldt::CASE, stack::CASE,
     ],
 }
 
@@ -199,6 +200,32 @@ mod null_ldt {
         },
         act: ACT,
         events: &[Event { error_code: 4, rip: Rip::Plus(3), ..GP }],
+        ..Case::NEW
+    };
+}
+
+mod stack {
+    use super::*;
+    act! { name: "ltr.stack", set: ["mov ecx, 0x48", "ltr cx"], armed: [], act: ["ud2"], }
+    pub(super) const CASE: Case = Case {
+        name: "stack",
+        rule: "#UD by a gate whose interrupt stack is beyond the limit of the TSS: #TS with the TSS's selector and EXT.",
+        needs: Needs::IDT,
+        flags: CaseFlags::TOUCHES_GDT,
+        prepare: || {
+            // The same TSS, not busy, up to IST 4. It stays in use, and no case comes after this one.
+            set_descriptor(0x48, descriptor(0x30) & !(1 << 41 | 0xFFFF) | 0x47);
+            set_descriptor(0x50, descriptor(0x38));
+            route(6, 1, IST_UNMAPPED);
+            route(10, 1, IST_FRAME);
+        },
+        act: ACT,
+        events: &[Event {
+            vector: 10,
+            error_code: 0x49,
+            ss: ss_slot(HARDWARE_EXCEPTION, 10) | SS_NESTED,
+            ..GP
+        }],
         ..Case::NEW
     };
 }

@@ -159,6 +159,7 @@ mod push {
         }],
         results: &[Check {
             expected: 0x1122_3344_FFFC,
+            // SAFETY: acts begin far above, and nothing else refers to the page.
             read: || unsafe { word(0x7FA).read_unaligned() } & 0xFFFF_FFFF_FFFF,
         }],
         ..Case::NEW

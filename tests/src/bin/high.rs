@@ -68,7 +68,7 @@ macro_rules! high {
 
 high! {
     int3, "int3", "high.int3", "INT3: a trap after it.",
-    armed: ["jmp rdi"], flags: CaseFlags::empty(), code: 0xE6FF_CC, length: 1,
+    armed: ["jmp rdi"], flags: CaseFlags::empty(), code: 0x00E6_FFCC, length: 1,
     events: &[Event {
         vector: 3,
         rip: Rip::After,
@@ -129,7 +129,7 @@ mod rewritten {
         rule: "An instruction that rewrites the next one, by the address that it is executed at: the new one is executed.",
         flags: CaseFlags::CONFORMANCE,
         // MOV [RSI], AL; MOV BL, 7; RET.
-        prepare: || prepare(0xC3_07B3_0688),
+        prepare: || prepare(0x00C3_07B3_0688),
         act: ACT,
         left: &Left {
             general: &[

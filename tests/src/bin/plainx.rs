@@ -182,6 +182,7 @@ mod time_ring0 {
     pub(super) const CASE: Case = Case {
         name: "time-ring0",
         rule: "RDTSC in ring 0 with CR4.TSD: it reads the time.",
+        flags: CaseFlags::CONFORMANCE,
         prepare: || set_control(|cr0| cr0, 1 << 2),
         act: ACT,
         events: &[],

@@ -10,6 +10,8 @@ use std::path::Path;
 pub(crate) struct Area {
     /// What it is called.
     pub(crate) name: &'static str,
+    /// The file in which its faults are written down; without one they are those that the syntax of its sources offers.
+    pub(crate) list: Option<&'static str>,
     /// Its files and directories.
     pub(crate) sources: &'static [&'static str],
     /// What of these is left out: files, directories, and functions after the name of their file; and why.
@@ -36,6 +38,7 @@ const MIDFLIGHT: [&str; 5] = ["build", "--locked", "--release", "-p", "midflight
 /// The processor and the hypervisor of the model.
 pub(crate) const MODEL: Area = Area {
     name: "model",
+    list: None,
     sources: &["model/src"],
     without: &without::MODEL,
     build: &MIDFLIGHT,
@@ -45,6 +48,7 @@ pub(crate) const MODEL: Area = Area {
 /// The stops, the proofs of a cut and the verdict, which a scripted VM checks: `host/tests/proofs`.
 pub(crate) const PROOFS: Area = Area {
     name: "proofs",
+    list: None,
     sources: &[
         "host/src/stops",
         "host/src/engine/verdict.rs",
@@ -59,18 +63,25 @@ pub(crate) const PROOFS: Area = Area {
 /// The guest's judge, which tables of frames check: `guest/src/judge/tests`.
 pub(crate) const JUDGE: Area = Area {
     name: "judge",
+    list: None,
     sources: &["guest/src/judge"],
     without: &without::JUDGE,
     build: &["test", "--no-run", "--locked", "--release", "-p", "midflight-guest", "--lib"],
     checks: &[],
 };
 
-/// The faults that somebody wrote down without looking at the cases: any file.
-pub(crate) const HELD_OUT: Area =
-    Area { name: "held-out", sources: &[], without: &[], build: &MIDFLIGHT, checks: &SCENARIOS };
+/// Faults of any file that somebody wrote down without looking at the cases.
+pub(crate) const HELD_OUT: Area = written_down("held-out", "mutation/held-out.toml");
+
+/// The same, later.
+pub(crate) const SECOND_LIST: Area = written_down("second-list", "mutation/second-list.toml");
+
+const fn written_down(name: &'static str, list: &'static str) -> Area {
+    Area { name, list: Some(list), sources: &[], without: &[], build: &MIDFLIGHT, checks: &SCENARIOS }
+}
 
 /// All of them.
-pub(crate) const ALL: [Area; 4] = [MODEL, PROOFS, JUDGE, HELD_OUT];
+pub(crate) const ALL: [Area; 5] = [MODEL, PROOFS, JUDGE, HELD_OUT, SECOND_LIST];
 
 impl Area {
     /// Whether a file, a directory, or `FILE FUNCTION` is left out.

@@ -5,7 +5,7 @@ use crate::fault::{Fault, Shape};
 use crate::tree::{read, root};
 use serde::Deserialize;
 
-/// mutation/held-out.toml.
+/// A list, as mutation/held-out.toml.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct List {
@@ -28,10 +28,9 @@ const fn expression() -> Shape {
     Shape::Expression
 }
 
-/// The committed list.
-pub(crate) fn faults() -> Result<Vec<Fault>, Error> {
-    let list: List = toml::from_str(&read(&root().join("mutation/held-out.toml"))?)
-        .map_err(|error| Error::Data("mutation/held-out.toml", error))?;
+/// The committed list in this file.
+pub(crate) fn faults(file: &'static str) -> Result<Vec<Fault>, Error> {
+    let list: List = toml::from_str(&read(&root().join(file))?).map_err(|error| Error::Data(file, error))?;
     list.fault.into_iter().map(Entry::found).collect()
 }
 

@@ -26,7 +26,7 @@ fn arguments_that_make_no_sense_are_sentences() {
     refused(&["--machines", "kvm,kvm", "--behaviour", "stock"], "--behaviour is for the model");
     refused(&["--format", "junit"], "junit");
     let Some(_) = embedded("pf") else { return };
-    refused(&["no-such"], "`no-such` is neither an image nor a file; there are ac, breakpoint,");
+    refused(&["no-such"], "`no-such` is neither an image nor a file; there are ac, beyond,");
     refused(&["--case", "no-such"], "there is no case `no-such`");
     refused(&["--kvm", "/no/such/device"], "open /no/such/device failed: No such file");
     refused(&["--kvm", "/dev/null", "--migrate"], "it is no KVM");

@@ -22,7 +22,7 @@ drawn with a seed from every place that the syntax offers (`mutation/src/find.rs
   there are. The scripted VM of `host/tests/proofs` must notice.
 - `judge`: the guest's judge. The tables of `guest/src/judge/tests` must notice.
 - `held-out`: `mutation/held-out.toml`, faults that somebody wrote down without looking at the cases. Scenarios must notice.
-- `second-list`: `mutation/second-list.toml`, more of them, with the 682 cases of 28 November 2026 in place but for those that
+- `second-list`: `mutation/second-list.toml`, more of them, with the cases of 28 November 2026 in place but for those that
   the list has led to: of 71 it noticed 44 at first.
 
 A round of `model` takes five minutes on two idle processors. The share of its row is that of faults that cases were written

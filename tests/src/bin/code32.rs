@@ -3,8 +3,8 @@
 //! Rule: descriptor-table instructions have operands of six bytes there; LGDT and LIDT with a 16-bit operand load a base of 24
 //! bits. A far CALL or JMP may have its target in the instruction. IRETD within the ring pops neither ESP nor SS. MOV of a
 //! control register has 32 bits. SWAPGS is #UD outside 64-bit mode. An event goes through the IDT to 64-bit code, and IRETQ
-//! leads back (SDM vol. 2, "LGDT", "SGDT", "CALL", "JMP", "IRET", "SWAPGS", "SYSCALL", operation; vol. 3 ch. 6, "Exception and interrupt
-//! handling in 64-bit mode").
+//! leads back (SDM vol. 2, "LGDT", "SGDT", "CALL", "JMP", "IRET", "SWAPGS", "SYSCALL", operation; vol. 3 ch. 6, "Exception
+//! and interrupt handling in 64-bit mode").
 //!
 //! Not here: FRED, under which nothing enters such code.
 //!

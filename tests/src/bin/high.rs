@@ -1,7 +1,7 @@
 //! Code above 4 GiB: RIP has 64 bits in every frame.
 //!
 //! Rule: in 64-bit mode RIP, RSP and the addresses of operands have 64 bits. The RIP that INT3 and INT n save is that of the next
-//! instruction, a fault's its own; a single step's is the next one, after a branch its target An
+//! instruction, a fault's its own; a single step's is the next one, after a branch its target. An
 //! instruction that is rewritten by its own linear address is executed as it is then (SDM vol. 1 ch. 3, "Instruction
 //! pointer"; vol. 3 ch. 8, "FRED event delivery"; ch. 6, "Program or task restart"; ch. 13, "Self-modifying
 //! code").

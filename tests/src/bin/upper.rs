@@ -2,8 +2,8 @@
 //!
 //! Rule: CPUID, RDMSR, WRMSR, XGETBV and XSETBV have EAX, ECX and EDX as operands, and what they write clears bits 63:32 of the
 //! register. IN and OUT have DX. A MOV to a segment register, LLDT and LMSW read 16 bits. MOV of a control register has 64 bits
-//! whatever the prefixes; without CR4.DE DR4 and DR5 are DR6 and DR7 (SDM vol. 2, their operation sections; vol. 1 ch. 3, "Operand-size attribute"; vol. 3 ch. 19, "Debug
-//! registers DR4 and DR5").
+//! whatever the prefixes; without CR4.DE DR4 and DR5 are DR6 and DR7 (SDM vol. 2, their operation sections; vol. 1 ch. 3,
+//! "Operand-size attribute"; vol. 3 ch. 19, "Debug registers DR4 and DR5").
 //!
 //! Known bugs that fail it: a hypervisor that reads a 64-bit register where the instruction has 32 bits: kvm_register_read_raw in
 //! place of kvm_ecx_read.

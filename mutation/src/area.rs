@@ -30,8 +30,15 @@ macro_rules! run {
     };
 }
 
-/// The scenarios on the model, in three stages: without stops; the selection of `--cover`; a quarter of all.
-const SCENARIOS: [&[&str]; 3] = [run!("*:none", "*:cold"), run!("--cover"), run!("--partition", "1/4")];
+/// The scenarios on the model, in stages: without stops; the same where no exception and where every exception is
+/// intercepted, which is another way to the handler; the selection of `--cover`; a quarter of all.
+const SCENARIOS: [&[&str]; 5] = [
+    run!("*:none", "*:cold"),
+    run!("*:none", "--behaviour", "intercept-nothing"),
+    run!("*:none", "--behaviour", "intercept-everything"),
+    run!("--cover"),
+    run!("--partition", "1/4"),
+];
 
 const MIDFLIGHT: [&str; 5] = ["build", "--locked", "--release", "-p", "midflight"];
 
@@ -76,12 +83,15 @@ pub(crate) const HELD_OUT: Area = written_down("held-out", "mutation/held-out.to
 /// The same, later.
 pub(crate) const SECOND_LIST: Area = written_down("second-list", "mutation/second-list.toml");
 
+/// And once more.
+pub(crate) const THIRD_LIST: Area = written_down("third-list", "mutation/third-list.toml");
+
 const fn written_down(name: &'static str, list: &'static str) -> Area {
     Area { name, list: Some(list), sources: &[], without: &[], build: &MIDFLIGHT, checks: &SCENARIOS }
 }
 
 /// All of them.
-pub(crate) const ALL: [Area; 5] = [MODEL, PROOFS, JUDGE, HELD_OUT, SECOND_LIST];
+pub(crate) const ALL: [Area; 6] = [MODEL, PROOFS, JUDGE, HELD_OUT, SECOND_LIST, THIRD_LIST];
 
 impl Area {
     /// Whether a file, a directory, or `FILE FUNCTION` is left out.

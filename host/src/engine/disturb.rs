@@ -22,6 +22,8 @@ pub(crate) const DR6: u64 = 0xFFFF_AFF4;
 pub(crate) fn disturb(session: &mut Session<'_>, phase: Phase, has_xfd: bool) -> Result<String, VcpuError> {
     let mut sregs = session.vcpu.sregs()?;
     sregs.cr2 = CR2;
+    // An interrupt in flight stays: an empty bitmap asks for none to be queued, and says nothing of what is.
+    sregs.interrupt_bitmap = [0; 4];
     set::sregs(session.vcpu.as_mut(), &sregs)?;
     let events = session.vcpu.events()?;
     let mut debug_regs = session.vcpu.debug_regs()?;

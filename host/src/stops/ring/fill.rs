@@ -15,12 +15,14 @@ const PAGES: u64 = 0x1_0000;
 const COUNT: u32 = (crate::image::LOWEST - PAGES) as u32 / PAGE as u32;
 /// The port that they write to at the end; nothing is there.
 const DONE: u16 = 0x6D7E;
-/// Each page is written and keeps what it holds: RDI the first, RCX how many, DX the port.
+/// Each page is read, which must not count as a write, then written, and keeps what it holds: RDI the first, RCX how many,
+/// DX the port.
 #[rustfmt::skip]
-const WRITE: [u8; 16] = [
+const WRITE: [u8; 19] = [
+    0x48, 0x8B, 0x07,                         // mov rax, [rdi]
     0x48, 0x83, 0x0F, 0x00,                   // or qword ptr [rdi], 0
     0x48, 0x81, 0xC7, 0x00, 0x10, 0x00, 0x00, // add rdi, 4096
-    0xE2, 0xF3,                               // loop -13
+    0xE2, 0xF0,                               // loop -16
     0xEE,                                     // out dx, al
     0xEB, 0xFE,                               // jmp $
 ];
@@ -66,6 +68,7 @@ impl From<NotFilled> for NoCut {
 pub(super) fn fill(vcpu: &mut dyn Vcpu) -> Result<(), NotFilled> {
     let regs = vcpu.regs()?;
     vcpu.write_memory(CODE, &WRITE)?;
+    harvested_are_logged_again(vcpu)?;
     for at in 0..MOST / CHUNK {
         if !write(vcpu, at * CHUNK, CHUNK)? {
             // RDI is at the page that was to be written next.
@@ -80,6 +83,18 @@ pub(super) fn fill(vcpu: &mut dyn Vcpu) -> Result<(), NotFilled> {
     let what =
         format!("the guest wrote {MOST} pages, and KVM_RUN did not return because of a full dirty ring");
     Err(NotFilled::NotLogged(what))
+}
+
+/// Pages that were harvested are logged when they are written again: all that a migration copies once more.
+fn harvested_are_logged_again(vcpu: &mut dyn Vcpu) -> Result<(), NotFilled> {
+    for _ in 0..2 {
+        if !write(vcpu, 1, CHUNK)? {
+            return Err(NotFilled::Unexpected(Exit::DirtyRingFull));
+        }
+        logged(vcpu, PAGES + PAGE as u64..PAGES + u64::from(1 + CHUNK) * PAGE as u64)?;
+        ring(vcpu)?.harvest(u32::MAX)?;
+    }
+    Ok(())
 }
 
 /// Whether the pages that the guest has written since all were logged anew are in the ring.

@@ -21,6 +21,12 @@ pub fn at_armed(session: &mut Session<'_>, case: &Case) -> Result<(), VcpuError>
     if flags.contains(CaseFlags::NMI_AT_ARMED) {
         session.vcpu.nmi()?;
     }
+    if flags.contains(CaseFlags::SECOND_NMI) {
+        session.vcpu.nmi()?;
+        // Both are pending, and a host that migrates its guest now must find them there.
+        let events = session.vcpu.events()?;
+        set::events(session.vcpu.as_mut(), &events)?;
+    }
     if flags.contains(CaseFlags::INTERRUPT_AT_ARMED) {
         session.raise_interrupt(interrupt(case));
     }

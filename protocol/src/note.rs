@@ -130,8 +130,10 @@ bitflags::bitflags! {
         /// `act` applies, and none that needs that page to be the delivery's alone. With `NMI_AT_CUT` or
         /// `INTERRUPT_AT_CUT` the host injects while that access is refused, and no other stop applies.
         const TOUCHES_FRAME = 1 << 14;
+        /// The host injects two NMIs at `Armed` instead of one, and then saves the vCPU's events and restores them.
+        const SECOND_NMI = 1 << 15;
         /// All that the host injects: without a host, or a cut, the case has no event.
-        const INJECTED = 0x187C;
+        const INJECTED = 0x987C;
     }
 }
 

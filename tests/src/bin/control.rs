@@ -23,7 +23,7 @@ guest::image! {
     rule: "A value that a control register, a debug register, XCR0 or an MSR does not take is #GP(0).",
     spec: "SDM vol. 2 MOV, XSETBV, XGETBV; vol. 3 ch. 2, 12, 19",
     cases: [
-        cr0::CASE, cr3_cr4::CASE, undefined::CASE, xcr::CASE, msrs::CASE, msr_absent::CASE, xfd::CASE, lgdt::CASE, lmsw::CASE, smsw::CASE,
+        cr0::CASE, cr3_cr4::CASE, undefined::CASE, xcr::CASE, msrs::CASE, msr_absent::CASE, xfd::CASE, lgdt::CASE, lmsw::CASE, smsw::CASE, fixed::CASE,
     ],
 }
 
@@ -263,6 +263,24 @@ mod smsw {
         flags: CaseFlags::CONFORMANCE,
         act: ACT,
         left: &Left { rflags: 0x46, general: &[(General::Rbx, 0), (General::Rcx, 0)], ..Left::NEW },
+        ..Case::NEW
+    };
+}
+
+mod fixed {
+    use super::*;
+    act! {
+        name: "control.fixed",
+        set: ["mov ebx, 0xFFFFFFFF", "mov ecx, 0xD400", "mov edi, 0xFFFF0FF0"],
+        armed: [],
+        act: ["mov dr6, rbx", "mov rbx, dr6", "mov dr7, rcx", "mov rcx, dr7", "mov dr6, rdi"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "fixed",
+        rule: "MOV to DR6 of 32 ones, to DR7 of bits 15, 14 and 12: bit 12 of DR6 and those of DR7 stay 0.",
+        flags: CaseFlags::CONFORMANCE,
+        act: ACT,
+        left: &Left { general: &[(General::Rbx, 0xFFFF_EFFF), (General::Rcx, 0x400)], ..Left::NEW },
         ..Case::NEW
     };
 }

@@ -19,7 +19,9 @@ guest::image! {
     name: "edge",
     rule: "What ends with a page or a segment is accessed, and the byte after it is not.",
     spec: "SDM vol. 2 ERETS, IRET, RET, LGDT, FXSAVE, JMP",
-    cases: [compare::CASE, operands::CASE, erets::CASE, iretq::CASE, retf::CASE, limit::CASE, last::CASE, beyond::CASE],
+    cases: [
+        compare::CASE, moved::CASE, operands::CASE, erets::CASE, iretq::CASE, retf::CASE, limit::CASE, last::CASE, beyond::CASE,
+    ],
 }
 
 mod operands {
@@ -80,6 +82,42 @@ mod compare {
         }],
         registers: Registers { cr2: 0x0000_0080_0000_5000, ..RESTING },
         // The first iteration comes after `Armed`.
+        cancel: Cancel::No,
+        ..Case::NEW
+    };
+}
+
+mod moved {
+    use super::*;
+    act! {
+        name: "edge.moved",
+        set: ["movabs rsi, 0x8000004FF8", "movabs rdi, 0x8000004100", "mov ecx, 5"],
+        armed: [],
+        act: ["rep movsd"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "moved",
+        rule: "REP MOVSD whose source goes over the end of a page, its target not: #PF in the third iteration, two have moved.",
+        prepare: || {
+            paging::set_window(0xFF8, 0x5B5B_0002_5B5B_0001);
+            paging::set_window(0x100, 0);
+            paging::set_window(0x108, 0);
+        },
+        act: ACT,
+        events: &[Event {
+            event_data: 0x0000_0080_0000_5000,
+            general: &[
+                (General::Rcx, 3),
+                (General::Rsi, 0x0000_0080_0000_5000),
+                (General::Rdi, 0x0000_0080_0000_4108),
+            ],
+            ..PF
+        }],
+        registers: Registers { cr2: 0x0000_0080_0000_5000, ..RESTING },
+        results: &[
+            Check { expected: 0x5B5B_0002_5B5B_0001, read: || paging::window(0x100) },
+            Check { expected: 0, read: || paging::window(0x108) },
+        ],
         cancel: Cancel::No,
         ..Case::NEW
     };

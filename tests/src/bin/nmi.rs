@@ -26,6 +26,7 @@ guest::image! {
     spec: "SDM vol. 3 ch. 8 FRED stack frame; ch. 7 Handling Multiple NMIs",
     cases: [
         nmi::CASE,
+        nmi_and_nmi::CASE,
         nmi_then_nmi::CASE,
         nmi_then_nmi_level3::CASE,
         after_pf::CASE,
@@ -75,6 +76,21 @@ mod nmi {
         prepare: || route(2, 1, IST_FRAME),
         act: ACT,
         events: &[NMI],
+        ..Case::NEW
+    };
+}
+
+mod nmi_and_nmi {
+    use super::*;
+    act! { name: "nmi.nmi-and-nmi", set: [], armed: [], act: ["nop"], then: ["nop"], }
+    pub(super) const CASE: Case = Case {
+        name: "nmi-and-nmi",
+        rule: "Two NMIs at once, while none is blocked: the second waits, and comes after the first one's return.",
+        needs: Needs::NMI,
+        flags: CaseFlags::NMI_AT_ARMED.union(CaseFlags::SECOND_NMI),
+        prepare: || route(2, 1, IST_FRAME),
+        act: ACT,
+        events: &[NMI, Event { rip: Rip::After, ..NMI }],
         ..Case::NEW
     };
 }

@@ -11,6 +11,8 @@
 #![no_std]
 #![no_main]
 
+use core::arch::asm;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use guest::prelude::*;
 use tests::manual::*;
 
@@ -23,6 +25,7 @@ guest::image! {
         syscall_ring0::CASE,
         sysenter_ring3::CASE,
         sysenter_ring0::CASE,
+        star::CASE,
     ],
 }
 
@@ -48,6 +51,9 @@ const RING0: Event = Event {
     fred_top: Top::Frame(0x40),
     ..RING3
 };
+
+/// IA32_STAR.
+const STAR: u32 = 0xC000_0081;
 
 /// IA32_SYSENTER_CS: without FRED SYSENTER refuses a null one.
 fn set_sysenter_cs(value: u64) {
@@ -128,6 +134,43 @@ mod sysenter_ring0 {
         prepare: || set_sysenter_cs(0x8),
         act: ACT,
         events: &[Event { vector: 2, ss: ss_slot(OTHER_EVENT, 2) | SS_SOFTWARE | ss_length(2), ..RING0 }],
+        ..Case::NEW
+    };
+}
+
+/// CS and SS in the handler.
+static SELECTORS: [AtomicU64; 2] = [const { AtomicU64::new(0) }; _];
+/// IA32_STAR of the other cases.
+static STAR_BEFORE: AtomicU64 = AtomicU64::new(0);
+
+mod star {
+    use super::*;
+    act_ring3! { name: "syscall.star", set: [], act: ["syscall"], }
+    fn look(_: &mut Frame) {
+        let (cs, ss): (u64, u64);
+        // SAFETY: it reads selectors.
+        unsafe {
+            asm!("mov {0:r}, cs", "mov {1:r}, ss", out(reg) cs, out(reg) ss, options(nomem, nostack, preserves_flags));
+        }
+        SELECTORS[0].store(cs, Relaxed);
+        SELECTORS[1].store(ss, Relaxed);
+        write_msr(STAR, STAR_BEFORE.load(Relaxed));
+    }
+    pub(super) const CASE: Case = Case {
+        name: "star",
+        rule: "SYSCALL from ring 3 with RPL 3 in bits 47:32 of IA32_STAR: CS is that selector with RPL 0, SS is 8 more.",
+        needs: Needs::FRED.union(Needs::USER),
+        flags: CaseFlags::USER,
+        prepare: || {
+            STAR_BEFORE.store(read_msr(STAR), Relaxed);
+            write_msr(STAR, read_msr(STAR) | 3 << 32);
+        },
+        act: ACT,
+        events: &[Event { handler: Some(look), ..RING3 }],
+        results: &[
+            Check { expected: 0x8, read: || SELECTORS[0].load(Relaxed) },
+            Check { expected: 0x10, read: || SELECTORS[1].load(Relaxed) },
+        ],
         ..Case::NEW
     };
 }

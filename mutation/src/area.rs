@@ -86,12 +86,15 @@ pub(crate) const SECOND_LIST: Area = written_down("second-list", "mutation/secon
 /// And once more.
 pub(crate) const THIRD_LIST: Area = written_down("third-list", "mutation/third-list.toml");
 
+/// And again.
+pub(crate) const FOURTH_LIST: Area = written_down("fourth-list", "mutation/fourth-list.toml");
+
 const fn written_down(name: &'static str, list: &'static str) -> Area {
     Area { name, list: Some(list), sources: &[], without: &[], build: &MIDFLIGHT, checks: &SCENARIOS }
 }
 
 /// All of them.
-pub(crate) const ALL: [Area; 6] = [MODEL, PROOFS, JUDGE, HELD_OUT, SECOND_LIST, THIRD_LIST];
+pub(crate) const ALL: [Area; 7] = [MODEL, PROOFS, JUDGE, HELD_OUT, SECOND_LIST, THIRD_LIST, FOURTH_LIST];
 
 impl Area {
     /// Whether a file, a directory, or `FILE FUNCTION` is left out.

@@ -138,6 +138,20 @@ fn the_right_frames_pass_with_every_field_compared() {
 }
 
 #[test]
+fn rflags_at_entry_are_2_under_fred_and_the_cases_under_the_idt() {
+    let rich = Event { idt_entry_rflags: 0x3CD7, ..PF };
+    let at_entry = |expected, got| (Field::EntryRflags, expected, got);
+    for (delivery, clean, expected) in
+        [(DeliveryMode::Fred, fred_delivery(), 0x2), (DeliveryMode::Idt, idt_delivery(), 0x3CD7)]
+    {
+        let with = |entry_rflags| run(&[rich], delivery, 1, Delivery { entry_rflags, ..clean }).1;
+        assert_eq!(with(expected), []);
+        let other = expected ^ 0x3CD5;
+        assert_eq!(with(other), [at_entry(expected, other)]);
+    }
+}
+
+#[test]
 fn a_judge_compares_the_fields_that_a_pass_must_have_compared() {
     let fields = |events: &[Event], delivery, entries| {
         // RIP is the last one's, so that it came where it must.

@@ -4,7 +4,8 @@ use crate::image::Case;
 use crate::session::{AtHalt, Session};
 use crate::stops::probe::guest::ProbeAct;
 use crate::stops::probe::{Prober, Support};
-use fred::event::EventType;
+use fred::event::{EventType, vector};
+use kvm_bindings::KVM_VCPUEVENT_VALID_NMI_PENDING;
 use protocol::note::{CaseFlags, INTERRUPT};
 use vm::state::set;
 use vm::{Vcpu, VcpuError, VmKind};
@@ -22,10 +23,7 @@ pub fn at_armed(session: &mut Session<'_>, case: &Case) -> Result<(), VcpuError>
         session.vcpu.nmi()?;
     }
     if flags.contains(CaseFlags::SECOND_NMI) {
-        session.vcpu.nmi()?;
-        // Both are pending, and a host that migrates its guest now must find them there.
-        let events = session.vcpu.events()?;
-        set::events(session.vcpu.as_mut(), &events)?;
+        second_nmi(session)?;
     }
     if flags.contains(CaseFlags::INTERRUPT_AT_ARMED) {
         session.raise_interrupt(interrupt(case));
@@ -36,6 +34,23 @@ pub fn at_armed(session: &mut Session<'_>, case: &Case) -> Result<(), VcpuError>
     if flags.contains(CaseFlags::INTERRUPT_AT_HALT) {
         session.end_halt(AtHalt::Interrupt(interrupt(case)));
     }
+    Ok(())
+}
+
+/// Another NMI beside the one that is pending, and what a host may do to the vCPU's events without a difference.
+fn second_nmi(session: &mut Session<'_>) -> Result<(), VcpuError> {
+    session.vcpu.nmi()?;
+    // Both are pending, and a host that migrates its guest now must find them there.
+    let mut events = session.vcpu.events()?;
+    set::events(session.vcpu.as_mut(), &events)?;
+    // Without the flag the count means nothing.
+    events.flags &= !KVM_VCPUEVENT_VALID_NMI_PENDING;
+    events.nmi.pending = 0;
+    set::events(session.vcpu.as_mut(), &events)?;
+    // No exception has NMI's vector: that is refused and changes nothing. Where it is taken the guest meets it.
+    events.exception.injected = 1;
+    events.exception.nr = vector::NMI;
+    session.vcpu.set_events(&events).ok();
     Ok(())
 }
 

@@ -1,8 +1,9 @@
 //! Which plans make sense for a case.
 
-use super::{Action, DeliveryMode, Place, Plan, Stop};
+use super::{Action, DeliveryMode, Migration, Place, Plan, Stop};
 use crate::image::Case;
 use crate::stops::how::Target;
+use fred::event::EventType;
 use protocol::need::Needs;
 use protocol::note::CaseFlags;
 
@@ -40,7 +41,15 @@ fn action_applies(case: &Case, stop: Stop, action: Action) -> bool {
     // What the host injects, it injects once, into the first cut.
     let again =
         action.again > 0 && case.flags.intersects(CaseFlags::NMI_AT_CUT | CaseFlags::INTERRUPT_AT_CUT);
-    !(action.disturb && is_of_another(case, stop) || again)
+    let leaves = action.migrate == Some(Migration::Process) && is_injected_after_the_cut(case);
+    !(action.disturb && is_of_another(case, stop) || again || leaves)
+}
+
+/// Whether the host injects at a HLT that comes after the first delivery: a process that the guest is sent to then
+/// only lets it continue.
+fn is_injected_after_the_cut(case: &Case) -> bool {
+    let injected = matches!(case.event, Some((EventType::Nmi | EventType::ExternalInterrupt, _)));
+    case.flags.intersects(CaseFlags::NMI_AT_HALT | CaseFlags::INTERRUPT_AT_HALT) && !injected
 }
 
 /// Where the case's event is met while another is delivered, a table refuses that other one, and

@@ -16,7 +16,7 @@ guest::image! {
     name: "ac",
     rule: "#AC(0) comes in ring 3, with CR0.AM and RFLAGS.AC; no event data.",
     spec: "SDM vol. 3 ch. 6 interrupt 17; ch. 8 FRED",
-    cases: [read::CASE, push::CASE, ring0::CASE, without_am::CASE],
+    cases: [read::CASE, push::CASE, second::CASE, ring0::CASE, without_am::CASE],
 }
 
 /// #AC(0) in ring 3.
@@ -128,6 +128,30 @@ mod without_am {
             idt_frame_bytes: 40,
             ..AC_RING3
         }],
+        ..Case::NEW
+    };
+}
+
+mod second {
+    use super::*;
+    // 4 bytes each.
+    act_ring3! {
+        name: "ac.second",
+        cs: "0x2B",
+        ss: "0x23",
+        rflags: "0x40002",
+        set: ["lea rdi, [rip + {stack} + 0x100]"],
+        act: ["mov [rdi + 8], rbx", "mov [rdi + 9], rbx"],
+        stack = sym USER_STACK,
+    }
+    pub(super) const CASE: Case = Case {
+        name: "second",
+        rule: "A write that is aligned, and then one on the same page that is not: #AC(0) at the second.",
+        needs: Needs::USER,
+        flags: CaseFlags::USER,
+        prepare: check_alignment,
+        act: ACT,
+        events: &[Event { rip: Rip::Plus(4), ..AC_RING3 }],
         ..Case::NEW
     };
 }

@@ -10,7 +10,7 @@
 //! Known bugs that fail it: an NMI that is requeued and stays blocked by itself; an NMI
 //! that waits, or blocking by NMI, lost in a migration; an interrupt whose delivery was
 //! stopped lost, or lost because it was injected beside an exception; event data of the
-//! earlier event in the frame.
+//! earlier event in the frame; the second of two pending NMIs that KVM_GET_VCPU_EVENTS does not show (ab2ee212a57b of Linux).
 //!
 //! The host injects: without one these cases are skipped.
 #![no_std]

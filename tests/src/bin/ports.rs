@@ -19,7 +19,7 @@ guest::image! {
     name: "ports",
     rule: "I/O instructions change as much of a register as they read, and ring 3 has the ports of the map.",
     spec: "SDM vol. 2 IN, INS, OUTS; vol. 1 ch. 19 permission map",
-    cases: [widths::CASE, immediate::CASE, strings::CASE, strings_short::CASE, map::CASE, map_limit::CASE, tss_limit::CASE, iopl::CASE],
+    cases: [widths::CASE, immediate::CASE, strings::CASE, strings_short::CASE, map::CASE, map_limit::CASE, tss_limit::CASE, iopl::CASE, unmapped::CASE],
 }
 
 /// What INS writes.
@@ -266,6 +266,32 @@ mod iopl {
             idt_entry_rflags: RFLAGS | 0x3000,
             ..last(0, &[(General::Rbx, 0x3202), (General::Rdx, 0x6D78)])
         }],
+        ..Case::NEW
+    };
+}
+
+mod unmapped {
+    use super::*;
+    act_ring3! {
+        name: "ports.unmapped", cs: "0x2B", ss: "0x23", rflags: "0x3002", set: ["movabs rdi, 0x8000001A58"],
+        act: ["mov edx, 0x6D78", "insb"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "unmapped",
+        rule: "INSB in ring 3 with IOPL 3 to a page that is not mapped: #PF, W and U, RDI stays.",
+        needs: Needs::USER.union(Needs::IDT),
+        flags: CaseFlags::USER,
+        act: ACT,
+        events: &[Event {
+            vector: 14,
+            error_code: PFERR_WRITE | PFERR_USER,
+            event_data: 0x0000_0080_0000_1A58,
+            rflags: RFLAGS | RF | 0x3000,
+            ss: user_ss_slot(HARDWARE_EXCEPTION, 14),
+            idt_entry_rflags: RFLAGS | 0x3000,
+            ..last(5, &[(General::Rdx, 0x6D78)])
+        }],
+        registers: Registers { cr2: 0x0000_0080_0000_1A58, ..RESTING },
         ..Case::NEW
     };
 }

@@ -1,8 +1,8 @@
 //! Data breakpoints, part two: on addresses that are not aligned, and met by I/O, strings and large operands.
 //!
 //! Rule: LEN masks the low bits of the address in DR0 to DR3. INS writes memory and OUTS reads it: both meet data breakpoints, and
-//! trap when the item, or the iteration, is done. So do LODS, an operand of PUSH in memory, and FXSAVE, whichever byte of the 512
-//! is watched (SDM vol. 3 ch. 19, "Breakpoint field recognition", "Data memory and I/O breakpoint exception conditions").
+//! trap when the item, or the iteration, is done. So do LODS, and FXSAVE, whichever byte of the 512 is watched (SDM vol. 3 ch. 19,
+//! "Breakpoint field recognition", "Data memory and I/O breakpoint exception conditions").
 //!
 //! Known bugs that fail it: INS and OUTS that a hypervisor completes, whose accesses to memory are its own and meet no breakpoint
 //! (emulator_pio_in_out of KVM); an address that is compared without LEN's mask.
@@ -18,7 +18,7 @@ guest::image! {
     rule: "LEN masks a breakpoint's address, and what reads or writes memory besides a move meets it too.",
     spec: "SDM vol. 3 ch. 19 breakpoint field recognition, data breakpoints",
     cases: [
-        aligned::CASE, insb::CASE, iteration::CASE, outsb::CASE, lodsb::CASE, pushed::CASE, fxsave::CASE,
+        aligned::CASE, insb::CASE, iteration::CASE, outsb::CASE, lodsb::CASE, fxsave::CASE,
     ],
 }
 
@@ -107,13 +107,6 @@ watched! {
     WATCHED, ACCESS_1,
     set: ["movabs rsi, 0x8000004808"], armed: ["mov eax, 0x1FF"], act: ["lodsb"],
     Event { general: &[(General::Rax, 0x100), (General::Rsi, WATCHED + 1)], ..TRAP }, []
-}
-watched! {
-    pushed, "pushed", "watchx.pushed",
-    "PUSH of a quadword in memory whose last byte is watched: a trap after it, RSP has moved.",
-    WATCHED, ACCESS_1,
-    set: ["movabs rdi, 0x8000004801"], armed: [], act: ["push qword ptr [rdi]"],
-    Event { rsp: Stack::ActBelow(8), ..TRAP }, []
 }
 watched! {
     fxsave, "fxsave", "watchx.fxsave",

@@ -137,7 +137,8 @@ mod gate_ring3 {
             error_code: 0xFA,
             cs: USER_CS,
             rsp: Stack::User,
-            ss: user_ss_slot(HARDWARE_EXCEPTION, 13),
+            // Met in the delivery of INT 31.
+            ss: user_ss_slot(HARDWARE_EXCEPTION, 13) | SS_NESTED,
             csl: 0,
             entry: 0,
             ..GP

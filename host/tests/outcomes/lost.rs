@@ -101,6 +101,6 @@ fn a_lost_interrupt_fails_and_is_no_skip() {
 #[test]
 fn a_write_that_is_not_logged_fails_and_is_no_skip() {
     is_probed_whole(LogsNothing);
-    let words = ["the guest wrote to the page 0x11000, and the dirty ring does not hold it"];
+    let words = ["the guest wrote to the page 0x10000, and the dirty ring does not hold it"];
     fails_with(run(LogsNothing, "pf/read-unmapped:idt:ring:resume"), &words);
 }

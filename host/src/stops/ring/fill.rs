@@ -68,7 +68,6 @@ impl From<NotFilled> for NoCut {
 pub(super) fn fill(vcpu: &mut dyn Vcpu) -> Result<(), NotFilled> {
     let regs = vcpu.regs()?;
     vcpu.write_memory(CODE, &WRITE)?;
-    harvested_are_logged_again(vcpu)?;
     for at in 0..MOST / CHUNK {
         if !write(vcpu, at * CHUNK, CHUNK)? {
             // RDI is at the page that was to be written next.
@@ -83,18 +82,6 @@ pub(super) fn fill(vcpu: &mut dyn Vcpu) -> Result<(), NotFilled> {
     let what =
         format!("the guest wrote {MOST} pages, and KVM_RUN did not return because of a full dirty ring");
     Err(NotFilled::NotLogged(what))
-}
-
-/// Pages that were harvested are logged when they are written again: all that a migration copies once more.
-fn harvested_are_logged_again(vcpu: &mut dyn Vcpu) -> Result<(), NotFilled> {
-    for _ in 0..2 {
-        if !write(vcpu, 1, CHUNK)? {
-            return Err(NotFilled::Unexpected(Exit::DirtyRingFull));
-        }
-        logged(vcpu, PAGES + PAGE as u64..PAGES + u64::from(1 + CHUNK) * PAGE as u64)?;
-        ring(vcpu)?.harvest(u32::MAX)?;
-    }
-    Ok(())
 }
 
 /// Whether the pages that the guest has written since all were logged anew are in the ring.

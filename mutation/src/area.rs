@@ -83,10 +83,10 @@ pub(crate) const HELD_OUT: Area = written_down("held-out", "mutation/held-out.to
 /// The same, later.
 pub(crate) const SECOND_LIST: Area = written_down("second-list", "mutation/second-list.toml");
 
-/// And once more.
+/// The same by somebody else, with the cases that the list before has led to.
 pub(crate) const THIRD_LIST: Area = written_down("third-list", "mutation/third-list.toml");
 
-/// And again.
+/// The same by a third one, who was asked for what public bug lists are about.
 pub(crate) const FOURTH_LIST: Area = written_down("fourth-list", "mutation/fourth-list.toml");
 
 const fn written_down(name: &'static str, list: &'static str) -> Area {

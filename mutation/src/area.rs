@@ -1,17 +1,19 @@
 //! What is given faults, and what must notice them.
 
 use crate::error::Error;
+use crate::lists::{List, lists};
 use crate::tree::{read_dir, root};
 use crate::without;
+use std::borrow::Cow;
 use std::path::Path;
 
 /// A part of the tree.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Area {
     /// What it is called.
-    pub(crate) name: &'static str,
-    /// The file in which its faults are written down; without one they are those that the syntax of its sources offers.
-    pub(crate) list: Option<&'static str>,
+    pub(crate) name: Cow<'static, str>,
+    /// Its faults, if they are written down; otherwise they are those that the syntax of its sources offers.
+    pub(crate) list: Option<List>,
     /// Its files and directories.
     pub(crate) sources: &'static [&'static str],
     /// What of these is left out: files, directories, and functions after the name of their file; and why.
@@ -43,8 +45,8 @@ const SCENARIOS: [&[&str]; 5] = [
 const MIDFLIGHT: [&str; 5] = ["build", "--locked", "--release", "-p", "midflight"];
 
 /// The processor and the hypervisor of the model.
-pub(crate) const MODEL: Area = Area {
-    name: "model",
+const MODEL: Area = Area {
+    name: Cow::Borrowed("model"),
     list: None,
     sources: &["model/src"],
     without: &without::MODEL,
@@ -53,8 +55,8 @@ pub(crate) const MODEL: Area = Area {
 };
 
 /// The stops, the proofs of a cut and the verdict, which a scripted VM checks: `host/tests/proofs`.
-pub(crate) const PROOFS: Area = Area {
-    name: "proofs",
+const PROOFS: Area = Area {
+    name: Cow::Borrowed("proofs"),
     list: None,
     sources: &[
         "host/src/stops",
@@ -68,8 +70,8 @@ pub(crate) const PROOFS: Area = Area {
 };
 
 /// The guest's judge, which tables of frames check: `guest/src/judge/tests`.
-pub(crate) const JUDGE: Area = Area {
-    name: "judge",
+const JUDGE: Area = Area {
+    name: Cow::Borrowed("judge"),
     list: None,
     sources: &["guest/src/judge"],
     without: &without::JUDGE,
@@ -77,24 +79,18 @@ pub(crate) const JUDGE: Area = Area {
     checks: &[],
 };
 
-/// Faults of any file that somebody wrote down without looking at the cases.
-pub(crate) const HELD_OUT: Area = written_down("held-out", "mutation/held-out.toml");
-
-/// The same, later.
-pub(crate) const SECOND_LIST: Area = written_down("second-list", "mutation/second-list.toml");
-
-/// The same by somebody else, with the cases that the list before has led to.
-pub(crate) const THIRD_LIST: Area = written_down("third-list", "mutation/third-list.toml");
-
-/// The same by a third one, who was asked for what public bug lists are about.
-pub(crate) const FOURTH_LIST: Area = written_down("fourth-list", "mutation/fourth-list.toml");
-
-const fn written_down(name: &'static str, list: &'static str) -> Area {
-    Area { name, list: Some(list), sources: &[], without: &[], build: &MIDFLIGHT, checks: &SCENARIOS }
+/// All of them: these, and one for each list of faults that somebody wrote down, which may be in any file.
+pub(crate) fn all() -> Result<Vec<Area>, Error> {
+    let written_down = lists()?.into_iter().map(|list| Area {
+        name: list.name.clone().into(),
+        list: Some(list),
+        sources: &[],
+        without: &[],
+        build: &MIDFLIGHT,
+        checks: &SCENARIOS,
+    });
+    Ok([MODEL, PROOFS, JUDGE].into_iter().chain(written_down).collect())
 }
-
-/// All of them.
-pub(crate) const ALL: [Area; 7] = [MODEL, PROOFS, JUDGE, HELD_OUT, SECOND_LIST, THIRD_LIST, FOURTH_LIST];
 
 impl Area {
     /// Whether a file, a directory, or `FILE FUNCTION` is left out.

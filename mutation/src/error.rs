@@ -12,9 +12,11 @@ pub(crate) enum Error {
     #[error("{0} is no Rust: {1}")]
     Syntax(String, syn::Error),
     #[error("{0}: {1}")]
-    Data(&'static str, toml::de::Error),
-    #[error("mutation/held-out.toml: the text of `{name}` is {count} times in {file}: it must be there once")]
-    NotOnce { name: String, file: String, count: usize },
+    Data(PathBuf, toml::de::Error),
+    #[error(
+        "mutation/lists/{list}.toml: the text of `{name}` is {count} times in {file}: it must be there once"
+    )]
+    NotOnce { list: String, name: String, file: String, count: usize },
     #[error("the tree with faults does not build, and no fault is to blame:\n{0}")]
     Build(String),
     #[error("without a fault the check fails: nothing can be said about faults")]

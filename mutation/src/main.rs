@@ -3,7 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `area`, `without` | what is given faults, and what must notice them; what is left out, and why |
-//! | `fault`, `find`, `held_out` | a fault; those that the syntax offers; those that are written down |
+//! | `fault`, `find`, `lists` | a fault; those that the syntax offers; those that are written down |
 //! | `schema`, `tree`, `build` | all faults in one text, behind switches; the copy of the tree; its one build |
 //! | `check`, `round` | whether a fault is noticed; the round of an area |
 //! | `survivors`, `page` | what is known of survivors; docs/mutation.md |
@@ -16,7 +16,7 @@ mod check;
 mod error;
 mod fault;
 mod find;
-mod held_out;
+mod lists;
 mod page;
 mod round;
 mod schema;
@@ -24,7 +24,7 @@ mod survivors;
 mod tree;
 mod without;
 
-use area::{ALL, Area};
+use area::Area;
 use check::Fate;
 use error::Error;
 use page::Count;
@@ -42,12 +42,16 @@ struct Options {
     seed: u64,
     keep: bool,
     page: bool,
+    all: Vec<Area>,
+    /// Those of them that are tried.
     areas: Vec<Area>,
 }
 
 fn options() -> Result<Options, Error> {
     let usage = || Error::Usage(USAGE.to_owned());
-    let mut options = Options { sample: 200, seed: 1, keep: false, page: false, areas: Vec::new() };
+    let mut options =
+        Options { sample: 200, seed: 1, keep: false, page: false, all: area::all()?, areas: Vec::new() };
+    let mut chosen: Vec<String> = Vec::new();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut number = || arguments.next().and_then(|text| text.parse::<u64>().ok()).ok_or_else(usage);
@@ -56,15 +60,17 @@ fn options() -> Result<Options, Error> {
             "--seed" => options.seed = number()?,
             "--keep" => options.keep = true,
             "--page" => options.page = true,
-            name => options.areas.push(*ALL.iter().find(|area| area.name == name).ok_or_else(usage)?),
+            name => chosen.push(name.to_owned()),
         }
     }
     if options.sample == 0 {
         options.sample = usize::MAX;
     }
-    if options.areas.is_empty() {
-        options.areas = ALL.to_vec();
+    if chosen.iter().any(|name| options.all.iter().all(|area| area.name != *name)) {
+        return Err(usage());
     }
+    let is_chosen = |area: &&Area| chosen.is_empty() || chosen.iter().any(|name| area.name == *name);
+    options.areas = options.all.iter().filter(is_chosen).cloned().collect();
     Ok(options)
 }
 
@@ -76,7 +82,14 @@ fn run() -> Result<bool, Error> {
             round::round(area, options.sample, options.seed, options.keep)?;
         }
     }
-    let rounds: Vec<(Area, Results)> = ALL.into_iter().map(|area| (area, round::results(&area))).collect();
+    let rounds: Vec<(Area, Results)> = options
+        .all
+        .into_iter()
+        .map(|area| {
+            let results = round::results(&area);
+            (area, results)
+        })
+        .collect();
     let file = tree::root().join("docs/mutation.md");
     std::fs::write(&file, page::page(&rounds, &survivors)).map_err(|error| Error::File(file, error))?;
     let defects: Vec<String> =
@@ -105,8 +118,10 @@ fn defects(area: &Area, results: &Results, survivors: &Survivors) -> Vec<String>
             (true, true) | (false, false) => {}
         }
     }
-    let (share, least) =
-        (Count::of(results, survivors).share(), survivors.least.get(area.name).copied().unwrap_or(100.0));
+    let (share, least) = (
+        Count::of(results, survivors).share(),
+        survivors.least.get(area.name.as_ref()).copied().unwrap_or(100.0),
+    );
     if share < least {
         defects.push(format!(
             "{}: {share:.1} % of the faults are noticed, and at least {least} % must be",

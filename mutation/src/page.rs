@@ -21,13 +21,7 @@ drawn with a seed from every place that the syntax offers (`mutation/src/find.rs
 - `proofs`: the stops, the proofs of a cut, the verdict, without the guest that probes run and what decides which scenarios
   there are. The scripted VM of `host/tests/proofs` must notice.
 - `judge`: the guest's judge. The tables of `guest/src/judge/tests` must notice.
-- `held-out`: `mutation/held-out.toml`, faults that somebody wrote down without looking at the cases. Scenarios must notice.
-- `second-list`: `mutation/second-list.toml`, more of them, with the cases of 28 November 2026 in place but for those that
-  the list has led to: of 71 it noticed 44 at first.
-- `third-list`: `mutation/third-list.toml`, once more, later on that day: of 60 it noticed 43 at first; the images `dormant` and
-  `watchx` came of it.
-- `fourth-list`: `mutation/fourth-list.toml`, by somebody who was asked for what public bug lists are about: of 60 35 were noticed at
-  first; the images `priority`, `physical` and `corner` came of it.
+- `list-1` and so on: `mutation/lists`, faults that people wrote down without looking at the cases. Scenarios must notice.
 
 A round of `model` takes five minutes on two idle processors. The share of its row is that of faults that cases were written
 for. Of faults that nobody had seen, three in four are noticed, and more with each sample whose survivors are looked at
@@ -103,7 +97,8 @@ pub(crate) fn page(rounds: &[(Area, Results)], survivors: &Survivors) -> String 
         left(&mut text, area, results, survivors);
     }
     for (area, results) in rounds.iter().filter(|(area, _)| area.list.is_some()) {
-        written_down(&mut text, area, results);
+        let about = area.list.as_ref().map_or("", |list| &list.about);
+        written_down(&mut text, &area.name, about, results);
     }
     text
 }
@@ -125,12 +120,10 @@ fn left(text: &mut String, area: &Area, results: &Results, survivors: &Survivors
     }
 }
 
-fn written_down(text: &mut String, area: &Area, results: &Results) {
+fn written_down(text: &mut String, list: &str, about: &str, results: &Results) {
     let _ = writeln!(
         text,
-        "\n## Faults that were written down: {}\n\nThe sentences were written first, from the manual and from KVM's \
-         sources; then each got its edit.\n\n| fault | sentence | noticed by |\n|---|---|---|",
-        area.name
+        "\n## Faults that were written down: {list}\n\n{about}\n\n| fault | sentence | noticed by |\n|---|---|---|"
     );
     for fault in &results.faults {
         let by = match &fault.fate {

@@ -5,8 +5,8 @@ use crate::build::{Built, build};
 use crate::check::{Checks, Fate};
 use crate::error::Error;
 use crate::fault::Fault;
+use crate::find;
 use crate::tree::{Tree, read, root};
-use crate::{find, held_out};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
@@ -51,9 +51,8 @@ pub(crate) fn results(area: &Area) -> Results {
 
 /// The faults of an area: all that are written down, or `sample` of those that the syntax offers.
 fn choose(area: &Area, sample: usize, seed: u64) -> Result<(usize, Vec<Fault>), Error> {
-    if let Some(list) = area.list {
-        let faults = held_out::faults(list)?;
-        return Ok((faults.len(), faults));
+    if let Some(list) = &area.list {
+        return Ok((list.faults.len(), list.faults.clone()));
     }
     let mut all = Vec::new();
     for file in area.files()? {
@@ -71,7 +70,7 @@ fn choose(area: &Area, sample: usize, seed: u64) -> Result<(usize, Vec<Fault>), 
 pub(crate) fn round(area: &Area, sample: usize, seed: u64, keep: bool) -> Result<Results, Error> {
     let earlier = if keep { results(area).faults } else { Vec::new() };
     let (places, faults) = choose(area, sample, seed)?;
-    let tree = Tree::copy(directory().join(area.name))?;
+    let tree = Tree::copy(directory().join(area.name.as_ref()))?;
     let mut built = build(&tree, &directory().join("build"), area.build, &faults)?;
     // The next area's build puts its own program there.
     let own = directory().join(format!("{}-program", area.name));

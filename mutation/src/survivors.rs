@@ -30,8 +30,8 @@ pub(crate) struct Reason {
 
 impl Survivors {
     pub(crate) fn committed() -> Result<Self, Error> {
-        toml::from_str(&read(&root().join("mutation/survivors.toml"))?)
-            .map_err(|error| Error::Data("mutation/survivors.toml", error))
+        let file = root().join("mutation/survivors.toml");
+        toml::from_str(&read(&file)?).map_err(|error| Error::Data(file, error))
     }
 
     /// Why no guest can notice a fault, if that is known.

@@ -2,7 +2,8 @@
 //!
 //! Each file in `src/bin` is an image about one rule, and a case is a module in it: an act, and what the act must
 //! bring about. This library holds what the expectations are written in: the manual's symbols ([`manual`]) and
-//! one event for each vector that several images raise ([`event`]). It knows neither how an event is delivered nor
+//! one event for each vector that several images raise ([`event`]), the frames and areas
+//! that acts use ([`hand_built`], [`xsave_area`]). It knows neither how an event is delivered nor
 //! which machine delivers it, and takes nothing from `fred`: a check must not agree with what it checks. Begin
 //! with `src/bin/ud.rs`, then `docs/adding-a-case.md`.
 //!
@@ -24,3 +25,4 @@
 pub mod event;
 pub mod hand_built;
 pub mod manual;
+pub mod xsave_area;

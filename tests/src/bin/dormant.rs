@@ -11,10 +11,10 @@
 #![no_main]
 
 use core::arch::asm;
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use guest::prelude::*;
 use tests::event::*;
 use tests::manual::*;
+use tests::xsave_area::*;
 
 guest::image! {
     name: "dormant",
@@ -26,26 +26,12 @@ guest::image! {
 const FAULTED: Registers = Registers { cr2: UNMAPPED, ..RESTING };
 const CANCEL: Cancel = Cancel::Payload { payload: UNMAPPED, rflags: 0 };
 
-/// Two areas for XSAVE in the standard format, with TILECFG at 0xAC0 and TILEDATA at 0xB00: what is loaded, what is found.
-#[repr(C, align(64))]
-struct Areas([AtomicU64; 2 * AREA]);
-const AREA: usize = 0x2B00 / 8;
-static AREAS: Areas = Areas([const { AtomicU64::new(0) }; 2 * AREA]);
-const CONFIG: usize = 0xAC0 / 8;
-const DATA: usize = 0xB00 / 8;
+/// What is loaded, and what is found.
+static AREAS: Areas<{ 2 * WITH_TILES }> = Areas::new();
 
-fn word(index: usize) -> u64 {
-    AREAS.0[index].load(Relaxed)
-}
-fn set(index: usize, value: u64) {
-    AREAS.0[index].store(value, Relaxed);
-}
-fn clear() {
-    (0..2 * AREA).for_each(|index| set(index, 0));
-}
 /// How many of so many words are not as they were loaded.
 fn changed(first: usize, count: usize) -> u64 {
-    (first..first + count).filter(|&index| word(index) != word(AREA + index)).count() as u64
+    (first..first + count).filter(|&index| AREAS.word(index) != AREAS.word(WITH_TILES + index)).count() as u64
 }
 
 /// An instruction on the area at this index.
@@ -54,7 +40,7 @@ macro_rules! on_area {
         // SAFETY: the area is large enough for all components, and compiled code uses none of them.
         unsafe {
             asm!(
-                concat!($instruction, " [{}]"), in(reg) AREAS.0.as_ptr().wrapping_add($index), in("eax") 0x6_0000,
+                concat!($instruction, " [{}]"), in(reg) AREAS.at($index), in("eax") 0x6_0000,
                 in("edx") 0, options(nostack, preserves_flags),
             )
         }
@@ -68,18 +54,18 @@ mod tile_data {
     /// Palette 1 with 16 rows of 64 bytes in tile 5, and data.
     fn prepare() {
         enable_components(XCR0_TILES);
-        clear();
-        set(64, 0x6_0000);
-        set(CONFIG, 1);
-        set(CONFIG + 3, 64 << 16);
-        set(CONFIG + 6, 16 << 40);
-        (0..1024).for_each(|index| set(DATA + index, 0xDA7A_0000_0000_0000 + index as u64));
+        AREAS.fill(0..2 * WITH_TILES, 0);
+        AREAS.set(XSTATE_BV, 0x6_0000);
+        AREAS.set(TILECFG, 1);
+        AREAS.set(TILECFG + 3, 64 << 16);
+        AREAS.set(TILECFG + 6, 16 << 40);
+        (0..1024).for_each(|index| AREAS.set(TILEDATA_AT + index, 0xDA7A_0000_0000_0000 + index as u64));
         on_area!("xrstor64", 0);
         write_msr(XFD, TILEDATA);
     }
     fn look(_: &mut Frame) {
         write_msr(XFD, 0);
-        on_area!("xsave64", AREA);
+        on_area!("xsave64", WITH_TILES);
         // SAFETY: it makes tiles initial, which nothing uses.
         unsafe { asm!("tilerelease", options(nomem, nostack, preserves_flags)) }
     }
@@ -93,10 +79,10 @@ mod tile_data {
         registers: Registers { xfd: TILEDATA, ..FAULTED },
         left: &Left { registers: Some(&FAULTED), ..Left::NEW },
         results: &[
-            Check { expected: 0x6_0000, read: || word(AREA + 64) },
-            Check { expected: 0, read: || changed(CONFIG, 8) },
+            Check { expected: 0x6_0000, read: || AREAS.word(WITH_TILES + XSTATE_BV) },
+            Check { expected: 0, read: || changed(TILECFG, 8) },
             // The one tile that is configured.
-            Check { expected: 0, read: || changed(DATA + 5 * 128, 128) },
+            Check { expected: 0, read: || changed(TILEDATA_AT + 5 * 128, 128) },
         ],
         cancel: CANCEL,
         ..Case::NEW
@@ -109,28 +95,28 @@ mod task_switched {
 
     /// In FXSAVE's format: control words but for those that say where an instruction was; ST0 to ST7; XMM2 to XMM15.
     fn prepare() {
-        clear();
+        AREAS.fill(0..2 * WITH_TILES, 0);
         on_area!("fxsave64", 0);
         // FCW with rounding up, all of FTW full, MXCSR with rounding down.
-        set(0, 0xFF_0000_0B7F);
-        set(3, word(3) & !0xFFFF_FFFF | 0x3F80);
+        AREAS.set(0, 0xFF_0000_0B7F);
+        AREAS.set(3, AREAS.word(3) & !0xFFFF_FFFF | 0x3F80);
         for register in 0..8 {
-            set(4 + 2 * register, 0x8000_57A7_0000_0000 | register as u64);
-            set(5 + 2 * register, 0x3FFF);
+            AREAS.set(4 + 2 * register, 0x8000_57A7_0000_0000 | register as u64);
+            AREAS.set(5 + 2 * register, 0x3FFF);
         }
-        (24..52).for_each(|index| set(index, 0x5E57_A7E0_0000_0000 | index as u64));
+        (24..52).for_each(|index| AREAS.set(index, 0x5E57_A7E0_0000_0000 | index as u64));
         on_area!("fxrstor64", 0);
         set_task_switched();
     }
     fn look(_: &mut Frame) {
         clear_task_switched();
-        on_area!("fxsave64", AREA);
+        on_area!("fxsave64", WITH_TILES);
         // What every case begins with.
-        set(0, 0x37F);
-        set(3, word(3) & !0xFFFF_FFFF | 0x1F80);
+        AREAS.set(0, 0x37F);
+        AREAS.set(3, AREAS.word(3) & !0xFFFF_FFFF | 0x1F80);
         on_area!("fxrstor64", 0);
-        set(0, 0xFF_0000_0B7F);
-        set(3, word(3) & !0xFFFF_FFFF | 0x3F80);
+        AREAS.set(0, 0xFF_0000_0B7F);
+        AREAS.set(3, AREAS.word(3) & !0xFFFF_FFFF | 0x3F80);
     }
     pub(super) const CASE: Case = Case {
         name: "task-switched",
@@ -141,8 +127,8 @@ mod task_switched {
         registers: Registers { cr0: MP | TS, ..FAULTED },
         left: &Left { registers: Some(&FAULTED), ..Left::NEW },
         results: &[
-            Check { expected: 0xFF_0000_0B7F, read: || word(AREA) & 0xFF_FFFF_FFFF },
-            Check { expected: 0x3F80, read: || word(AREA + 3) & 0xFFFF_FFFF },
+            Check { expected: 0xFF_0000_0B7F, read: || AREAS.word(WITH_TILES) & 0xFF_FFFF_FFFF },
+            Check { expected: 0x3F80, read: || AREAS.word(WITH_TILES + 3) & 0xFFFF_FFFF },
             Check { expected: 0, read: || changed(4, 16) },
             Check { expected: 0, read: || changed(24, 28) },
         ],

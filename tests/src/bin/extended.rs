@@ -16,6 +16,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use guest::prelude::*;
 use tests::event::*;
 use tests::manual::*;
+use tests::xsave_area::*;
 
 guest::image! {
     name: "extended",
@@ -137,26 +138,25 @@ mod tile_config {
     };
 }
 
-/// An area of 11008 bytes, twice; in the standard format TILECFG lies at 0xAC0 and TILEDATA at 0xB00.
-#[repr(C, align(64))]
-struct Areas([AtomicU64; 2 * AREA]);
-const AREA: usize = 0x2B00 / 8;
-static AREAS: Areas = Areas([const { AtomicU64::new(0) }; 2 * AREA]);
+/// What XRSTOR loads, and what XSAVE writes.
+static AREAS: Areas<{ 2 * WITH_TILES }> = Areas::new();
 
 /// A quadword of the area that XSAVE has written.
 fn saved(index: usize) -> u64 {
-    AREAS.0[AREA + index].load(Relaxed)
+    AREAS.word(WITH_TILES + index)
 }
 
 /// The first area has a configuration, and data for all tiles.
 fn fill() {
     enable_components(XCR0_TILES);
-    AREAS.0.iter().for_each(|word| word.store(0, Relaxed));
+    AREAS.fill(0..2 * WITH_TILES, 0);
     // XSTATE_BV; palette 1, sixteen rows of 64 bytes in tile 7.
-    for (index, word) in [(64, 0x6_0000), (344, 1), (347, 64 << 48), (350, 16 << 56)] {
-        AREAS.0[index].store(word, Relaxed);
+    for (index, word) in
+        [(XSTATE_BV, 0x6_0000), (TILECFG, 1), (TILECFG + 3, 64 << 48), (TILECFG + 6, 16 << 56)]
+    {
+        AREAS.set(index, word);
     }
-    (352..AREA).for_each(|index| AREAS.0[index].store(0xD1D0_0000 + index as u64, Relaxed));
+    (TILEDATA_AT..WITH_TILES).for_each(|index| AREAS.set(index, 0xD1D0_0000 + index as u64));
 }
 
 mod tile_data {
@@ -177,10 +177,10 @@ mod tile_data {
         registers: FAULTED,
         left: &Left { general: &[(General::Rax, 0x6_0000), (General::Rdx, 0)], ..Left::NEW },
         results: &[
-            Check { expected: 0x6_0000, read: || saved(64) },
-            Check { expected: 1, read: || saved(344) },
-            Check { expected: 64 << 48, read: || saved(347) },
-            Check { expected: 16 << 56, read: || saved(350) },
+            Check { expected: 0x6_0000, read: || saved(XSTATE_BV) },
+            Check { expected: 1, read: || saved(TILECFG) },
+            Check { expected: 64 << 48, read: || saved(TILECFG + 3) },
+            Check { expected: 16 << 56, read: || saved(TILECFG + 6) },
             // The first and the last quadword of tile 7.
             Check { expected: 0xD1D0_04E0, read: || saved(1248) },
             Check { expected: 0xD1D0_055F, read: || saved(1375) },
@@ -211,9 +211,12 @@ mod released {
         registers: FAULTED,
         left: &Left { general: &[(General::Rax, 0x6_0000), (General::Rdx, 0)], ..Left::NEW },
         results: &[
-            Check { expected: 0x6_0000, read: || saved(64) },
-            Check { expected: 1, read: || saved(344) },
-            Check { expected: 0, read: || (352..AREA).fold(0, |all, index| all | saved(index)) },
+            Check { expected: 0x6_0000, read: || saved(XSTATE_BV) },
+            Check { expected: 1, read: || saved(TILECFG) },
+            Check {
+                expected: 0,
+                read: || (TILEDATA_AT..WITH_TILES).fold(0, |all, index| all | saved(index)),
+            },
         ],
         cancel: CANCEL,
         ..Case::NEW

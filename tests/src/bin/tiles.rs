@@ -11,10 +11,10 @@
 #![no_std]
 #![no_main]
 
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use guest::prelude::*;
 use tests::event::*;
 use tests::manual::*;
+use tests::xsave_area::*;
 
 guest::image! {
     name: "tiles",
@@ -26,47 +26,34 @@ guest::image! {
     ],
 }
 
-/// Two areas of 11008 bytes; in the standard format TILECFG lies at 0xAC0 and TILEDATA at 0xB00.
-#[repr(C, align(64))]
-struct Areas([AtomicU64; 2 * AREA]);
-const AREA: usize = 0x2B00 / 8;
-static AREAS: Areas = Areas([const { AtomicU64::new(0) }; 2 * AREA]);
-const CONFIG: usize = 0xAC0 / 8;
-const DATA: usize = 0xB00 / 8;
+static AREAS: Areas<{ 2 * WITH_TILES }> = Areas::new();
 /// In the compacted format.
 const COMPACTED_CONFIG: usize = 576 / 8;
 const COMPACTED_DATA: usize = 640 / 8;
 const POISON: u64 = 0x5A5A_5A5A_5A5A_5A5A;
 
-fn word(index: usize) -> u64 {
-    AREAS.0[index].load(Relaxed)
-}
-fn set(index: usize, value: u64) {
-    AREAS.0[index].store(value, Relaxed);
-}
-
 /// Poison but for both headers, and both components enabled.
 fn prepare() {
     enable_components(XCR0_TILES);
-    (0..2 * AREA).for_each(|index| set(index, POISON));
-    for header in [64, AREA + 64] {
-        (header..header + 8).for_each(|index| set(index, 0));
+    AREAS.fill(0..2 * WITH_TILES, POISON);
+    for header in [XSTATE_BV, WITH_TILES + XSTATE_BV] {
+        AREAS.fill(header..header + 8, 0);
     }
 }
 /// The second area has tile state in the standard format: two rows of 32 bytes in tile 7, and its data.
 fn fill() {
     prepare();
-    set(AREA + 3, 0x1F80);
-    set(AREA + 64, 0x6_0000);
-    configuration(AREA + CONFIG);
-    (0..1024).for_each(|index| set(AREA + DATA + index, 0xD1D0_0000 + index as u64));
+    AREAS.set(WITH_TILES + 3, 0x1F80);
+    AREAS.set(WITH_TILES + XSTATE_BV, 0x6_0000);
+    configuration(WITH_TILES + TILECFG);
+    (0..1024).for_each(|index| AREAS.set(WITH_TILES + TILEDATA_AT + index, 0xD1D0_0000 + index as u64));
 }
 /// Palette 1, two rows of 32 bytes in tile 7.
 fn configuration(at: usize) {
-    (at..at + 8).for_each(|index| set(index, 0));
-    set(at, 1);
-    set(at + 3, 32 << 48);
-    set(at + 6, 2 << 56);
+    AREAS.fill(at..at + 8, 0);
+    AREAS.set(at, 1);
+    AREAS.set(at + 3, 32 << 48);
+    AREAS.set(at + 6, 2 << 56);
 }
 
 /// A case that raises nothing. RDI is the first of the areas, RSI the second, RBX a configuration of one row; RAX and RDX
@@ -100,7 +87,7 @@ macro_rules! tiles {
 /// A quadword after the act.
 macro_rules! word {
     ($index:expr, $expected:expr) => {
-        Check { expected: $expected, read: || word($index) }
+        Check { expected: $expected, read: || AREAS.word($index) }
     };
 }
 
@@ -109,14 +96,14 @@ tiles! {
     "TILERELEASE makes configuration and data initial: STTILECFG stores zeros, XSAVEC finds neither in use.",
     prepare,
     act: ["ldtilecfg [rbx]", "tilezero tmm0", "tilerelease", "sttilecfg [rdi]", "xsavec64 [rsi]"],
-    [word!(0, 0), word!(2, 0), word!(6, 0), word!(7, 0), word!(8, POISON), word!(AREA + 64, 0)]
+    [word!(0, 0), word!(2, 0), word!(6, 0), word!(7, 0), word!(8, POISON), word!(WITH_TILES + XSTATE_BV, 0)]
 }
 tiles! {
     palette_0, "palette-0", "tiles.palette-0",
     "LDTILECFG of palette 0 makes configuration and data initial.",
     || {
         prepare();
-        (AREA..AREA + 8).for_each(|index| set(index, 0));
+        AREAS.fill(WITH_TILES..WITH_TILES + 8, 0);
     },
     act: ["ldtilecfg [rbx]", "tilezero tmm0", "ldtilecfg [rsi]", "sttilecfg [rdi]", "xsavec64 [rdi + 64]"],
     [word!(0, 0), word!(2, 0), word!(6, 0), word!(8 + 64, 0)]
@@ -127,8 +114,8 @@ tiles! {
     prepare,
     act: ["ldtilecfg [rbx]", "xsave64 [rdi]", "ldtilecfg [rbx]", "tilezero tmm0", "xsave64 [rsi]"],
     [
-        word!(64, 0x2_0000), word!(65, 0), word!(CONFIG - 1, POISON), word!(CONFIG, 1), word!(CONFIG + 2, 64), word!(CONFIG + 6, 1),
-        word!(DATA, 0), word!(AREA - 1, 0), word!(0, POISON), word!(AREA + 64, 0x6_0000), word!(AREA + DATA, 0)
+        word!(64, 0x2_0000), word!(65, 0), word!(TILECFG - 1, POISON), word!(TILECFG, 1), word!(TILECFG + 2, 64), word!(TILECFG + 6, 1),
+        word!(TILEDATA_AT, 0), word!(WITH_TILES - 1, 0), word!(0, POISON), word!(WITH_TILES + XSTATE_BV, 0x6_0000), word!(WITH_TILES + TILEDATA_AT, 0)
     ]
 }
 tiles! {
@@ -138,8 +125,8 @@ tiles! {
     act: ["ldtilecfg [rbx]", "xsavec64 [rdi]", "tilezero tmm0", "xsavec64 [rsi]"],
     [
         word!(64, 0x2_0000), word!(65, 1 << 63 | 0x6_0000), word!(COMPACTED_CONFIG, 1), word!(COMPACTED_CONFIG + 6, 1),
-        word!(COMPACTED_DATA, POISON), word!(AREA + 64, 0x6_0000), word!(AREA + COMPACTED_CONFIG + 2, 64),
-        word!(AREA + COMPACTED_DATA, 0), word!(AREA + COMPACTED_DATA + 1023, 0), word!(AREA + COMPACTED_DATA + 1024, POISON)
+        word!(COMPACTED_DATA, POISON), word!(WITH_TILES + XSTATE_BV, 0x6_0000), word!(WITH_TILES + COMPACTED_CONFIG + 2, 64),
+        word!(WITH_TILES + COMPACTED_DATA, 0), word!(WITH_TILES + COMPACTED_DATA + 1023, 0), word!(WITH_TILES + COMPACTED_DATA + 1024, POISON)
     ]
 }
 tiles! {
@@ -147,14 +134,14 @@ tiles! {
     "XRSTOR of configuration and data, and XSAVEC to another area: both have come through; MXCSR is not looked at.",
     || {
         fill();
-        set(AREA + 3, POISON);
+        AREAS.set(WITH_TILES + 3, POISON);
     },
     act: ["xrstor64 [rsi]", "xsavec64 [rdi]", "tilerelease", "mov dword ptr [rdi + 24], 0x10000", "xrstor64 [rdi]", "xsave64 [rsi]"],
     [
         word!(64, 0x6_0000), word!(COMPACTED_CONFIG, 1), word!(COMPACTED_CONFIG + 3, 32 << 48), word!(COMPACTED_CONFIG + 6, 2 << 56),
         word!(COMPACTED_DATA + 896, 0xD1D0_0380), word!(COMPACTED_DATA + 899, 0xD1D0_0383),
-        word!(AREA + 64, 0x6_0000), word!(AREA + CONFIG + 3, 32 << 48), word!(AREA + DATA + 896, 0xD1D0_0380),
-        word!(AREA + DATA + 907, 0xD1D0_038B)
+        word!(WITH_TILES + XSTATE_BV, 0x6_0000), word!(WITH_TILES + TILECFG + 3, 32 << 48), word!(WITH_TILES + TILEDATA_AT + 896, 0xD1D0_0380),
+        word!(WITH_TILES + TILEDATA_AT + 907, 0xD1D0_038B)
     ]
 }
 tiles! {
@@ -162,7 +149,7 @@ tiles! {
     "XRSTOR without TILECFG in XSTATE_BV, and of one with a reserved byte: the configuration is initial both times.",
     || {
         fill();
-        set(AREA + 64, 0);
+        AREAS.set(WITH_TILES + XSTATE_BV, 0);
     },
     act: [
         "ldtilecfg [rbx]", "xrstor64 [rsi]", "sttilecfg [rdi]", "ldtilecfg [rbx]", "mov qword ptr [rsi + 512], 0x20000",
@@ -248,7 +235,7 @@ refused! {
 /// A byte of the configuration that is refused; the others are the valid one's.
 fn spoil(at: usize, byte: u8) {
     configuration(0);
-    set(at / 8, word(at / 8) & !(0xFF << (at % 8 * 8)) | u64::from(byte) << (at % 8 * 8));
+    AREAS.set(at / 8, AREAS.word(at / 8) & !(0xFF << (at % 8 * 8)) | u64::from(byte) << (at % 8 * 8));
 }
 /// #GP(0), whose handler spoils another byte.
 const fn invalid<const AT: usize, const BYTE: u8>() -> Event {

@@ -9,10 +9,10 @@
 #![no_std]
 #![no_main]
 
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use guest::prelude::*;
 use tests::event::*;
 use tests::manual::*;
+use tests::xsave_area::*;
 
 guest::image! {
     name: "xrstor",
@@ -21,22 +21,15 @@ guest::image! {
     cases: [header::CASE, mxcsr::CASE, alignment::CASE, disabled::CASE, in_use::CASE],
 }
 
-/// An area.
-#[repr(C, align(64))]
-struct Area([AtomicU64; 128]);
-static AREA: Area = Area([const { AtomicU64::new(0) }; 128]);
-
-fn set(index: usize, value: u64) {
-    AREA.0[index].store(value, Relaxed);
-}
+static AREA: Areas<128> = Areas::new();
 
 /// An area that XRSTOR takes, and XCR0 with x87 and SSE.
 fn prepare() {
     enable_components(0);
-    (0..128).for_each(|index| set(index, 0));
-    set(0, 0x037F);
-    set(3, 0x1F80);
-    set(64, 3);
+    AREA.fill(0..128, 0);
+    AREA.set(0, 0x037F);
+    AREA.set(3, 0x1F80);
+    AREA.set(XSTATE_BV, 3);
     route(6, 1, IST_FRAME);
     route(13, 1, IST_FRAME);
 }
@@ -77,24 +70,24 @@ refused! {
     "xrstor64 [rdi]",
     || {
         prepare();
-        set(64, 1 << 17);
+        AREA.set(XSTATE_BV, 1 << 17);
     },
     &[
         Event {
             handler: Some(|_| {
-                set(64, 3);
-                set(65, 1);
+                AREA.set(XSTATE_BV, 3);
+                AREA.set(65, 1);
             }),
             ..REFUSED
         },
         Event {
             handler: Some(|_| {
-                set(65, 0);
-                set(66, 1);
+                AREA.set(65, 0);
+                AREA.set(66, 1);
             }),
             ..AGAIN
         },
-        Event { handler: Some(|_| set(66, 1 << 63)), ..AGAIN },
+        Event { handler: Some(|_| AREA.set(66, 1 << 63)), ..AGAIN },
         Event { returns: Return::Next, ..AGAIN }
     ]
 }
@@ -104,11 +97,11 @@ refused! {
     "xrstor64 [rdi]",
     || {
         prepare();
-        set(3, 0x1_1F80);
+        AREA.set(3, 0x1_1F80);
     },
     &[
         Event {
-            handler: Some(|_| set(3, 0x8000_1F80)),
+            handler: Some(|_| AREA.set(3, 0x8000_1F80)),
             ..REFUSED
         },
         Event { returns: Return::Next, ..AGAIN }
@@ -166,13 +159,11 @@ const SKIP_3: Option<fn(&mut Frame)> = Some(|frame| {
 });
 
 /// What FXSAVE has written, and at 0x400 an area whose XSTATE_BV is 0.
-#[repr(C, align(64))]
-struct Areas([AtomicU64; 256]);
-static AREAS: Areas = Areas([const { AtomicU64::new(0) }; 256]);
+static AREAS: Areas<256> = Areas::new();
 
 /// A quadword of the latter.
 fn xsaved(index: usize) -> u64 {
-    AREAS.0[128 + index].load(Relaxed)
+    AREAS.word(128 + index)
 }
 
 mod in_use {
@@ -195,12 +186,12 @@ mod in_use {
         flags: CaseFlags::CONFORMANCE,
         prepare: || {
             enable_components(0);
-            AREAS.0.iter().for_each(|word| word.store(0, Relaxed));
+            AREAS.fill(0..256, 0);
         },
         act: ACT,
         left: &Left { general: &[(General::Rax, 3), (General::Rdx, 0)], ..Left::NEW },
         results: &[
-            Check { expected: 3, read: || xsaved(64) },
+            Check { expected: 3, read: || xsaved(XSTATE_BV) },
             Check { expected: 0x0C7F, read: || xsaved(0) & 0xFFFF },
             Check { expected: 0x5A5A, read: || xsaved(26) & 0xFFFF },
         ],

@@ -10,8 +10,9 @@
 #![no_std]
 #![no_main]
 
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::AtomicU64;
 use guest::prelude::*;
+use tests::xsave_area::*;
 
 guest::image! {
     name: "xsave",
@@ -25,18 +26,16 @@ guest::image! {
 }
 
 /// Three areas of 1024 bytes.
-#[repr(C, align(64))]
-struct Areas([AtomicU64; 384]);
-static AREAS: Areas = Areas([const { AtomicU64::new(0) }; 384]);
+static AREAS: Areas<384> = Areas::new();
 /// What is in them before a case.
 const POISON: u64 = 0x5A5A_5A5A_5A5A_5A5A;
 
 /// A quadword of the area number `area`.
 fn word(area: usize, index: usize) -> u64 {
-    AREAS.0[area * 128 + index].load(Relaxed)
+    AREAS.word(area * 128 + index)
 }
 fn set(area: usize, index: usize, value: u64) {
-    AREAS.0[area * 128 + index].store(value, Relaxed);
+    AREAS.set(area * 128 + index, value);
 }
 
 /// Areas full of poison but for their headers, of which the first has XSTATE_BV with TILECFG, and XCR0 with x87 and SSE.

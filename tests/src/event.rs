@@ -29,3 +29,9 @@ pub const PF: Event =
 
 /// An address on a page that is never mapped: the module `paging` of the guest has the pages.
 pub const UNMAPPED: u64 = 0x0000_0080_0000_1A58;
+
+/// For a handler: the event returns after the instruction at which it came, which has so many bytes, with RF clear.
+pub fn skip<const BYTES: u64>(frame: &mut Frame) {
+    frame.rip += BYTES;
+    frame.rflags &= !RF;
+}

@@ -11,7 +11,6 @@
 
 use guest::prelude::*;
 use tests::event::*;
-use tests::manual::*;
 
 guest::image! {
     name: "beyond",
@@ -65,15 +64,7 @@ mod descriptor {
 
 /// #GP(0) so many bytes after the act's first instruction, which is 2 bytes long; its handler returns after it.
 const fn refused(bytes: u64) -> Event {
-    Event {
-        rip: Rip::Plus(bytes),
-        handler: Some(|frame| {
-            frame.rip += 2;
-            frame.rflags &= !RF;
-        }),
-        returns: Return::Frame,
-        ..GP
-    }
+    Event { rip: Rip::Plus(bytes), handler: Some(skip::<2>), returns: Return::Frame, ..GP }
 }
 
 mod near {

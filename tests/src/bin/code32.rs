@@ -17,7 +17,6 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use guest::layout::{GDT, IDT};
 use guest::prelude::*;
 use tests::event::*;
-use tests::manual::*;
 
 guest::image! {
     name: "code32",
@@ -163,12 +162,6 @@ code32! {
     results: &[],
 }
 
-/// It goes on after an instruction of this many bytes.
-fn skip(frame: &mut Frame, bytes: u64) {
-    frame.rip += bytes;
-    frame.rflags &= !RF;
-}
-
 code32! {
     events, "events", "code32.events",
     "UD2 and SWAPGS in 32-bit code of ring 0: #UD both times, by a frame of five quadwords, from which IRETQ leads back.",
@@ -177,8 +170,8 @@ code32! {
     // 2 and 3 bytes.
     act: ["ud2", "swapgs", "nop"],
     events: &[
-        Event { cs: 0x48, handler: Some(|frame| skip(frame, 2)), returns: Return::Frame, ..UD },
-        Event { cs: 0x48, rip: Rip::Plus(2), handler: Some(|frame| skip(frame, 3)), returns: Return::Frame, ..UD },
+        Event { cs: 0x48, handler: Some(skip::<2>), returns: Return::Frame, ..UD },
+        Event { cs: 0x48, rip: Rip::Plus(2), handler: Some(skip::<3>), returns: Return::Frame, ..UD },
     ],
     general: [], results: &[],
 }

@@ -29,15 +29,7 @@ guest::image! {
 
 /// #GP(0) so many bytes after the act's first instruction, which is 3 bytes long; its handler returns after it.
 const fn refused(bytes: u64) -> Event {
-    Event {
-        rip: Rip::Plus(bytes),
-        handler: Some(|frame| {
-            frame.rip += 3;
-            frame.rflags &= !RF;
-        }),
-        returns: Return::Frame,
-        ..GP
-    }
+    Event { rip: Rip::Plus(bytes), handler: Some(skip::<3>), returns: Return::Frame, ..GP }
 }
 /// The same with EDX:EAX.
 const fn refused_pair(bytes: u64, general: &'static [(General, u64)]) -> Event {
@@ -45,13 +37,7 @@ const fn refused_pair(bytes: u64, general: &'static [(General, u64)]) -> Event {
 }
 /// The same for an instruction of 2 bytes.
 const fn refused_msr(bytes: u64, general: &'static [(General, u64)]) -> Event {
-    Event {
-        handler: Some(|frame| {
-            frame.rip += 2;
-            frame.rflags &= !RF;
-        }),
-        ..refused_pair(bytes, general)
-    }
+    Event { handler: Some(skip::<2>), ..refused_pair(bytes, general) }
 }
 
 mod cr0 {

@@ -12,7 +12,6 @@
 
 use guest::prelude::*;
 use tests::event::*;
-use tests::manual::*;
 
 guest::image! {
     name: "descriptor",
@@ -59,10 +58,7 @@ const fn refused<const LENGTH: u64>(bytes: u64) -> Event {
         rip: Rip::Plus(bytes),
         ss: 0x0003_000D_0000_0023,
         idt_frame_bytes: 48,
-        handler: Some(|frame| {
-            frame.rip += LENGTH;
-            frame.rflags &= !RF;
-        }),
+        handler: Some(skip::<LENGTH>),
         returns: Return::Frame,
         ..UD_COMPAT
     }

@@ -44,13 +44,8 @@ fn far_pointer(selector: u64, offset: u64) {
     route(13, 1, IST_FRAME);
 }
 
-/// After UD2, in the same code: with FRED an event in ring 0 leaves CS alone, and ERETS compares it.
-const PAST_UD2: Option<fn(&mut Frame)> = Some(|frame| {
-    frame.rip += 2;
-    frame.rflags &= !RF;
-});
-
-/// The transfer leads to a UD2 in other code, and its handler returns after that, from where `$back` leads back or on.
+/// The transfer leads to a UD2 in other code, and its handler returns after that, to the same code (with FRED an event in ring 0
+/// leaves CS alone, and ERETS compares it), from where `$back` leads back or on.
 macro_rules! goes {
     ($module:ident, $name:literal, $act:literal, $rule:literal, $transfer:literal, $back:literal, $below:expr) => {
         mod $module {
@@ -71,7 +66,7 @@ macro_rules! goes {
                 events: &[Event {
                     cs: 0x48,
                     rsp: Stack::ActBelow($below),
-                    handler: PAST_UD2,
+                    handler: Some(skip::<2>),
                     returns: Return::Frame,
                     ..UD
                 }],

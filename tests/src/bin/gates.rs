@@ -134,10 +134,7 @@ unusable! {
         Event { handler: Some(|_| gate(31, INTERRUPT_GATE, 0x10, 0)), ..MET },
         Event {
             error_code: 0x10,
-            handler: Some(|frame| {
-                frame.rip += 2;
-                frame.rflags &= !RF;
-            }),
+            handler: Some(skip::<2>),
             ..MET
         },
         Event { error_code: 0x102, rip: Rip::Plus(2), returns: Return::Next, ..MET },

@@ -243,10 +243,7 @@ mod null_segment {
                 error_code: PFERR_USER,
                 ss: 0x0003_000E_0000_0023,
                 event_data: 0x7000_1A58,
-                handler: Some(|frame| {
-                    frame.rip += 7;
-                    frame.rflags &= !RF;
-                }),
+                handler: Some(skip::<7>),
                 returns: Return::Frame,
                 ..RING3
             },

@@ -178,10 +178,6 @@ mod limit {
         ss: 0x0003_000E_0000_0023,
         ..PF
     };
-    const SKIP: Option<fn(&mut Frame)> = Some(|frame| {
-        frame.rip += 6;
-        frame.rflags &= !RF;
-    });
     pub(super) const CASE: Case = Case {
         name: "limit",
         rule: "DS with a base and a limit of bytes in compatibility mode: #PF up to the limit, #GP(0) beyond it.",
@@ -194,11 +190,11 @@ mod limit {
         },
         act: ACT,
         events: &[
-            Event { event_data: 0x7000_1A00, handler: SKIP, returns: Return::Frame, ..RING3 },
+            Event { event_data: 0x7000_1A00, handler: Some(skip::<6>), returns: Return::Frame, ..RING3 },
             Event {
                 rip: Rip::Plus(6),
                 event_data: 0x7000_1A54,
-                handler: SKIP,
+                handler: Some(skip::<6>),
                 returns: Return::Frame,
                 registers: Some(&Registers { cr2: 0x7000_1A54, ..RESTING }),
                 ..RING3

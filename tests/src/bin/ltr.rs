@@ -92,10 +92,6 @@ macro_rules! refused {
 const fn skipped<const LENGTH: u64>(bytes: u64, error_code: u64) -> Event {
     Event { rip: Rip::Plus(bytes), ..again(error_code, skip::<LENGTH>) }
 }
-fn skip<const LENGTH: u64>(frame: &mut Frame) {
-    frame.rip += LENGTH;
-    frame.rflags &= !RF;
-}
 
 refused! {
     null, "null", "ltr.null",

@@ -152,10 +152,7 @@ mod both_meanwhile {
                 rflags: RFLAGS | RF | IF,
                 event_data: UNMAPPED,
                 // It returns to the instruction after the MOV, with IF as it was.
-                handler: Some(|frame| {
-                    frame.rip += 3;
-                    frame.rflags &= !RF;
-                }),
+                handler: Some(skip::<3>),
                 returns: Return::Frame,
                 ..PF
             },

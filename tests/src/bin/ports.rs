@@ -13,6 +13,7 @@
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use guest::layout::TSS;
 use guest::prelude::*;
+use tests::event::*;
 use tests::manual::*;
 
 guest::image! {
@@ -176,10 +177,7 @@ const fn refused<const LENGTH: u64>(bytes: u64, general: &'static [(General, u64
         entry: 0,
         idt_frame_bytes: 48,
         general,
-        handler: Some(|frame| {
-            frame.rip += LENGTH;
-            frame.rflags &= !RF;
-        }),
+        handler: Some(skip::<LENGTH>),
         returns: Return::Frame,
         ..Event::NEW
     }

@@ -39,11 +39,6 @@ fn far_pointer(selector: u64) {
 const AGAIN: Event = Event { returns: Return::Frame, ..GP };
 /// The last one.
 const CLEARED: Option<fn(&mut Frame)> = Some(|_| set_descriptor(0, 0));
-/// It goes on after an instruction of two bytes.
-fn skip_2(frame: &mut Frame) {
-    frame.rip += 2;
-    frame.rflags &= !RF;
-}
 
 mod null_code {
     use super::*;
@@ -65,9 +60,9 @@ mod null_code {
         act: ACT,
         events: &[
             Event { rsp: Stack::ActBelow(16), handler: Some(|_| far_pointer(3)), ..AGAIN },
-            Event { rsp: Stack::ActBelow(16), handler: Some(skip_2), ..AGAIN },
+            Event { rsp: Stack::ActBelow(16), handler: Some(skip::<2>), ..AGAIN },
             Event { rsp: Stack::ActBelow(16), rip: Rip::Plus(2), handler: Some(|_| far_pointer(0)), ..AGAIN },
-            Event { rsp: Stack::ActBelow(16), rip: Rip::Plus(2), handler: Some(skip_2), ..AGAIN },
+            Event { rsp: Stack::ActBelow(16), rip: Rip::Plus(2), handler: Some(skip::<2>), ..AGAIN },
             Event {
                 rsp: Stack::ActBelow(16),
                 rip: Rip::Plus(4),
@@ -99,7 +94,7 @@ mod null_stack {
         act: ACT,
         events: &[Event {
             handler: Some(|frame| {
-                skip_2(frame);
+                skip::<2>(frame);
                 set_descriptor(0, 0);
             }),
             ..AGAIN

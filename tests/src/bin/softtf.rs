@@ -182,10 +182,7 @@ const SKIPPED: Event = Event {
     rip: Rip::Act,
     rflags: RFLAGS | RF,
     ss: user_ss_slot(HARDWARE_EXCEPTION, 6),
-    handler: Some(|frame| {
-        frame.rip += 2;
-        frame.rflags &= !RF;
-    }),
+    handler: Some(skip::<2>),
     returns: Return::Frame,
     ..RING3
 };

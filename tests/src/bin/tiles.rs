@@ -170,15 +170,7 @@ tiles! {
 
 /// The handler returns after the `LENGTH` bytes of the instruction.
 const fn skipped<const LENGTH: u64>(bytes: u64, event: Event) -> Event {
-    Event {
-        rip: Rip::Plus(bytes),
-        handler: Some(|frame| {
-            frame.rip += LENGTH;
-            frame.rflags &= !RF;
-        }),
-        returns: Return::Frame,
-        ..event
-    }
+    Event { rip: Rip::Plus(bytes), handler: Some(skip::<LENGTH>), returns: Return::Frame, ..event }
 }
 
 /// A case of instructions that are refused.

@@ -13,6 +13,7 @@
 #![no_main]
 
 use guest::prelude::*;
+use tests::event::*;
 use tests::manual::*;
 
 guest::image! {
@@ -34,10 +35,7 @@ const fn refused<const LENGTH: u64>(bytes: u64) -> Event {
         csl: 0,
         entry: 0,
         idt_frame_bytes: 48,
-        handler: Some(|frame| {
-            frame.rip += LENGTH;
-            frame.rflags &= !RF;
-        }),
+        handler: Some(skip::<LENGTH>),
         returns: Return::Frame,
         ..Event::NEW
     }

@@ -102,10 +102,7 @@ mod returned_into {
     const SKIPPED: Event = Event {
         rflags: RFLAGS | RF | IF,
         ss: ss_slot(HARDWARE_EXCEPTION, 6) | SS_STI,
-        handler: Some(|frame| {
-            frame.rip += 2;
-            frame.rflags &= !RF;
-        }),
+        handler: Some(skip::<2>),
         returns: Return::Frame,
         ..UD
     };

@@ -11,7 +11,6 @@
 
 use guest::prelude::*;
 use tests::event::*;
-use tests::manual::*;
 use tests::xsave_area::*;
 
 guest::image! {
@@ -114,15 +113,11 @@ refused! {
     "xsave64 [rdi + 32]; xrstor64 [rdi + 32]; fxsave64 [rdi + 8]",
     prepare,
     &[
-        Event { handler: SKIP, ..REFUSED },
-        Event { rip: Rip::Plus(5), handler: SKIP, ..AGAIN },
+        Event { handler: Some(skip::<5>), ..REFUSED },
+        Event { rip: Rip::Plus(5), handler: Some(skip::<5>), ..AGAIN },
         Event { rip: Rip::Plus(10), returns: Return::Next, ..AGAIN }
     ]
 }
-const SKIP: Option<fn(&mut Frame)> = Some(|frame| {
-    frame.rip += 5;
-    frame.rflags &= !RF;
-});
 
 /// CR4 without OSXSAVE; it is as before after the case.
 fn disable() {
@@ -145,18 +140,14 @@ refused! {
         disable();
     },
     &[
-        Event { handler: SKIP, ..UD_FIRST },
-        Event { rip: Rip::Plus(5), handler: SKIP, ..UD_AGAIN },
-        Event { rip: Rip::Plus(10), handler: SKIP_3, ..UD_AGAIN },
+        Event { handler: Some(skip::<5>), ..UD_FIRST },
+        Event { rip: Rip::Plus(5), handler: Some(skip::<5>), ..UD_AGAIN },
+        Event { rip: Rip::Plus(10), handler: Some(skip::<3>), ..UD_AGAIN },
         Event { rip: Rip::Plus(13), returns: Return::Next, ..UD_AGAIN }
     ]
 }
 const UD_AGAIN: Event = Event { returns: Return::Frame, ..UD };
 const UD_FIRST: Event = Event { general: &[(General::Rax, 3), (General::Rdx, 0)], ..UD_AGAIN };
-const SKIP_3: Option<fn(&mut Frame)> = Some(|frame| {
-    frame.rip += 3;
-    frame.rflags &= !RF;
-});
 
 /// What FXSAVE has written, and at 0x400 an area whose XSTATE_BV is 0.
 static AREAS: Areas<256> = Areas::new();

@@ -193,21 +193,28 @@ fn judge_registers(
             cr2 = got.frame[6];
         }
     }
-    compare.field(Field::Cr0, registers.cr0, got.cr0 & CR0_FPU);
-    compare.field(Field::Cr2, cr2, got.cr2);
     let dr6_open = if matches!(event, Some(Event { vector: 1, .. })) { registers.dr6_open } else { 0 };
-    compare.field(Field::Dr6, kept_or_cleared(registers.dr6, dr6_open, got.dr6), got.dr6);
-    compare.field(Field::Dr7, registers.dr7, got.dr7);
+    let dr6 = kept_or_cleared(registers.dr6, dr6_open, got.dr6);
+    compare.fields(
+        &[Field::Cr0, Field::Cr2, Field::Dr6, Field::Dr7],
+        &[registers.cr0, cr2, dr6, registers.dr7],
+        &[got.cr0 & CR0_FPU, got.cr2, got.dr6, got.dr7],
+    );
     if machine.debugctl {
         compare.field(Field::Debugctl, registers.debugctl, got.debugctl);
     }
     if machine.xfd {
-        compare.field(Field::Xfd, registers.xfd, got.xfd);
-        compare.field(Field::XfdErr, registers.xfd_err, got.xfd_err);
+        compare.fields(
+            &[Field::Xfd, Field::XfdErr],
+            &[registers.xfd, registers.xfd_err],
+            &[got.xfd, got.xfd_err],
+        );
     }
-    compare.field(Field::FsBase, registers.fs_base, got.fs_base);
-    compare.field(Field::GsBase, registers.gs_base, got.gs_base);
-    compare.field(Field::KernelGsBase, registers.kernel_gs_base, got.kernel_gs_base);
+    compare.fields(
+        &[Field::FsBase, Field::GsBase, Field::KernelGsBase],
+        &[registers.fs_base, registers.gs_base, registers.kernel_gs_base],
+        &[got.fs_base, got.gs_base, got.kernel_gs_base],
+    );
 }
 
 /// The expectation for a value that may lie anywhere from `lowest` to `span` above it.
@@ -245,25 +252,26 @@ fn judge_frame(
     if fred || event.idt_frame_bytes == 48 {
         compare.field(Field::ErrorCode, event.error_code, got.frame[0]);
     }
-    compare.field(Field::Rip, places.rip(event.rip, delivery), got.frame[1]);
-    compare.field(Field::Cs, cs, got.frame[2]);
-    compare.field(
-        Field::Rflags,
-        kept_or_cleared(event.rflags, event.rflags_open, got.frame[3]),
-        got.frame[3],
+    let (rip, rsp) = (places.rip(event.rip, delivery), places.stack(event.rsp, delivery));
+    let rflags = kept_or_cleared(event.rflags, event.rflags_open, got.frame[3]);
+    compare.fields(
+        &[Field::Rip, Field::Cs, Field::Rflags, Field::Rsp, Field::Ss],
+        &[rip, cs, rflags, rsp, ss],
+        &[got.frame[1], got.frame[2], got.frame[3], got.frame[4], got.frame[5]],
     );
-    compare.field(Field::Rsp, places.stack(event.rsp, delivery), got.frame[4]);
-    compare.field(Field::Ss, ss, got.frame[5]);
     if fred {
         let event_data = within(event.event_data, event.event_data_span, got.frame[6]);
-        compare.field(Field::EventData, event_data, got.frame[6]);
-        compare.field(Field::Reserved, 0, got.frame[7]);
-        compare.field(Field::Csl, event.csl, got.fred_config & 3);
+        compare.fields(
+            &[Field::EventData, Field::Reserved, Field::Csl],
+            &[event_data, 0, event.csl],
+            &[got.frame[6], got.frame[7], got.fred_config & 3],
+        );
     }
-    compare.field(Field::EntryPoint, entry_point, got.entry_point);
-    compare.field(Field::EntryRflags, if fred { 0x2 } else { event.idt_entry_rflags }, got.entry_rflags);
-    compare.field(Field::EntryRsp, entry_rsp, got.entry_rsp);
-    compare.field(Field::Vector, event.vector, got.vector);
+    compare.fields(
+        &[Field::EntryPoint, Field::EntryRflags, Field::EntryRsp, Field::Vector],
+        &[entry_point, if fred { 0x2 } else { event.idt_entry_rflags }, entry_rsp, event.vector],
+        &[got.entry_point, got.entry_rflags, got.entry_rsp, got.vector],
+    );
 }
 
 #[cfg(test)]

@@ -18,10 +18,19 @@ pub(crate) struct Area {
     pub(crate) sources: &'static [&'static str],
     /// What of these is left out: files, directories, and functions after the name of their file; and why.
     pub(crate) without: &'static [(&'static str, &'static str)],
-    /// How cargo builds what checks it.
+    /// What is run, one after the other until one fails.
+    pub(crate) checks: &'static [Check],
+}
+
+/// A program that notices faults.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Check {
+    /// How cargo builds it.
     pub(crate) build: &'static [&'static str],
-    /// What is run, one after the other until one fails; none for a test, which is the whole program.
-    pub(crate) checks: &'static [&'static [&'static str]],
+    /// Where it runs, from the root of the tree.
+    pub(crate) directory: &'static str,
+    /// The arguments of its runs, one after the other until one fails.
+    pub(crate) runs: &'static [&'static [&'static str]],
 }
 
 /// The end of a run once this many scenarios have failed, which are scenarios of several cases: nothing more is to be
@@ -34,15 +43,20 @@ macro_rules! run {
 
 /// The scenarios on the model, in stages: without stops; the same where no exception and where every exception is
 /// intercepted, which is another way to the handler; the selection of `--cover`; a quarter of all.
-const SCENARIOS: [&[&str]; 5] = [
-    run!("*:none", "*:cold"),
-    run!("*:none", "--behaviour", "intercept-nothing"),
-    run!("*:none", "--behaviour", "intercept-everything"),
-    run!("--cover"),
-    run!("--partition", "1/4"),
-];
+const SCENARIOS: Check = Check {
+    build: &["build", "--locked", "--release", "-p", "midflight"],
+    directory: "host",
+    runs: &[
+        run!("*:none", "*:cold"),
+        run!("*:none", "--behaviour", "intercept-nothing"),
+        run!("*:none", "--behaviour", "intercept-everything"),
+        run!("--cover"),
+        run!("--partition", "1/4"),
+    ],
+};
 
-const MIDFLIGHT: [&str; 5] = ["build", "--locked", "--release", "-p", "midflight"];
+/// A test, whole.
+const WHOLE: &[&[&str]] = &[&[]];
 
 /// The processor and the hypervisor of the model.
 const MODEL: Area = Area {
@@ -50,11 +64,10 @@ const MODEL: Area = Area {
     list: None,
     sources: &["model/src"],
     without: &without::MODEL,
-    build: &MIDFLIGHT,
-    checks: &SCENARIOS,
+    checks: &[SCENARIOS],
 };
 
-/// The stops, the proofs of a cut and the verdict, which a scripted VM checks: `host/tests/proofs`.
+/// The stops, the proofs of a cut and the verdict, which a scripted VM checks, `host/tests/proofs`; and then scenarios.
 const PROOFS: Area = Area {
     name: Cow::Borrowed("proofs"),
     list: None,
@@ -65,8 +78,14 @@ const PROOFS: Area = Area {
         "host/src/engine/disturb.rs",
     ],
     without: &without::PROOFS,
-    build: &["test", "--no-run", "--locked", "--release", "-p", "midflight", "--test", "proofs"],
-    checks: &[],
+    checks: &[
+        Check {
+            build: &["test", "--no-run", "--locked", "--release", "-p", "midflight", "--test", "proofs"],
+            directory: "host",
+            runs: WHOLE,
+        },
+        SCENARIOS,
+    ],
 };
 
 /// The guest's judge, which tables of frames check: `guest/src/judge/tests`.
@@ -75,8 +94,11 @@ const JUDGE: Area = Area {
     list: None,
     sources: &["guest/src/judge"],
     without: &without::JUDGE,
-    build: &["test", "--no-run", "--locked", "--release", "-p", "midflight-guest", "--lib"],
-    checks: &[],
+    checks: &[Check {
+        build: &["test", "--no-run", "--locked", "--release", "-p", "midflight-guest", "--lib"],
+        directory: "guest",
+        runs: WHOLE,
+    }],
 };
 
 /// All of them: these, and one for each list of faults that somebody wrote down, which may be in any file.
@@ -86,8 +108,7 @@ pub(crate) fn all() -> Result<Vec<Area>, Error> {
         list: Some(list),
         sources: &[],
         without: &[],
-        build: &MIDFLIGHT,
-        checks: &SCENARIOS,
+        checks: &[SCENARIOS],
     });
     Ok([MODEL, PROOFS, JUDGE].into_iter().chain(written_down).collect())
 }

@@ -32,25 +32,19 @@ struct Span {
     is_primary: bool,
 }
 
-/// A build: the program that runs the check, and the faults that it has.
-pub(crate) struct Built {
-    pub(crate) program: PathBuf,
-    pub(crate) faults: Vec<usize>,
-}
-
-/// Builds with as many of these faults as compile. `arguments` are cargo's.
+/// Builds with as many of these faults as compile: the program, and which it has. `arguments` are cargo's.
 pub(crate) fn build(
     tree: &Tree,
     target: &Path,
     arguments: &[&str],
     faults: &[Fault],
-) -> Result<Built, Error> {
+) -> Result<(PathBuf, Vec<usize>), Error> {
     let mut left: Vec<usize> = (0..faults.len()).collect();
     loop {
         tree.write(faults, &left)?;
         let (program, errors) = cargo(tree, target, arguments)?;
         if let (Some(program), []) = (program, &errors[..]) {
-            return Ok(Built { program, faults: left });
+            return Ok((program, left));
         }
         let blamed = errors.iter().flat_map(|error| &error.spans);
         let blamed: Result<BTreeSet<usize>, Error> = blamed

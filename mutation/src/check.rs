@@ -1,12 +1,12 @@
 //! Whether a fault is noticed.
 
 use crate::area::Area;
-use crate::build::Built;
 use crate::error::Error;
+use crate::tree::Tree;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::io::Read;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -28,43 +28,42 @@ const LEAST: Duration = Duration::from_secs(60);
 /// How many cases must fail, so that the later stages need not run.
 const ENOUGH: usize = 2;
 
-/// The checks of an area, and how long each takes without a fault.
-pub(crate) struct Checks<'a> {
-    built: &'a Built,
-    directory: &'a Path,
-    stages: Vec<(&'static [&'static str], Duration)>,
+/// The checks of an area.
+pub(crate) struct Checks(Vec<Stage>);
+
+/// One run of a program, and how long it takes without a fault.
+struct Stage {
+    program: PathBuf,
+    directory: PathBuf,
+    arguments: &'static [&'static str],
+    usually: Duration,
 }
 
-impl<'a> Checks<'a> {
-    /// Runs them without a fault. Fails when one does.
-    pub(crate) fn of(area: &Area, built: &'a Built, directory: &'a Path) -> Result<Self, Error> {
-        let whole: &[&[&str]] = &[&[]];
-        let mut checks = Self { built, directory, stages: Vec::new() };
-        for arguments in if area.checks.is_empty() { whole } else { area.checks } {
-            let start = Instant::now();
-            let ran = within(checks.command(arguments, None), Duration::MAX)?;
-            if ran.is_none_or(|output| !failures(&output).is_empty()) {
-                return Err(Error::Baseline);
+impl Checks {
+    /// Runs them without a fault, by these programs, one for each of the area's checks, in this tree. Fails when one does.
+    pub(crate) fn of(area: &Area, programs: &[PathBuf], tree: &Tree) -> Result<Self, Error> {
+        let mut stages = Vec::new();
+        for (check, program) in area.checks.iter().zip(programs) {
+            for arguments in check.runs {
+                let (program, directory) = (program.clone(), tree.0.join(check.directory));
+                let mut stage = Stage { program, directory, arguments, usually: Duration::ZERO };
+                let start = Instant::now();
+                let ran = within(stage.command(None), Duration::MAX)?;
+                if ran.is_none_or(|output| !failures(&output).is_empty()) {
+                    return Err(Error::Baseline);
+                }
+                stage.usually = start.elapsed();
+                stages.push(stage);
             }
-            checks.stages.push((arguments, start.elapsed()));
         }
-        Ok(checks)
-    }
-
-    fn command(&self, arguments: &[&str], fault: Option<usize>) -> Command {
-        let mut command = Command::new(&self.built.program);
-        command.args(arguments).current_dir(self.directory);
-        if let Some(fault) = fault {
-            command.env("MIDFLIGHT_FAULT", fault.to_string());
-        }
-        command
+        Ok(Self(stages))
     }
 
     /// What becomes of a fault: the stages run until enough has failed.
     pub(crate) fn fate(&self, fault: usize) -> Result<Fate, Error> {
         let mut failed = BTreeSet::new();
-        for (arguments, usually) in &self.stages {
-            match within(self.command(arguments, Some(fault)), LEAST.max(*usually * SLOWER))? {
+        for stage in &self.0 {
+            match within(stage.command(Some(fault)), LEAST.max(stage.usually * SLOWER))? {
                 None if failed.is_empty() => {
                     return Ok(Fate::Broken("it does not come to an end".to_owned()));
                 }
@@ -76,6 +75,17 @@ impl<'a> Checks<'a> {
             }
         }
         Ok(if failed.is_empty() { Fate::Survived } else { Fate::Killed(failed.into_iter().collect()) })
+    }
+}
+
+impl Stage {
+    fn command(&self, fault: Option<usize>) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(self.arguments).current_dir(&self.directory);
+        if let Some(fault) = fault {
+            command.env("MIDFLIGHT_FAULT", fault.to_string());
+        }
+        command
     }
 }
 

@@ -1,7 +1,7 @@
 //! One round: an area's faults, built once and checked one by one.
 
 use crate::area::Area;
-use crate::build::{Built, build};
+use crate::build::build;
 use crate::check::{Checks, Fate};
 use crate::error::Error;
 use crate::fault::Fault;
@@ -71,13 +71,16 @@ pub(crate) fn round(area: &Area, sample: usize, seed: u64, keep: bool) -> Result
     let earlier = if keep { results(area).faults } else { Vec::new() };
     let (places, faults) = choose(area, sample, seed)?;
     let tree = Tree::copy(directory().join(area.name.as_ref()))?;
-    let mut built = build(&tree, &directory().join("build"), area.build, &faults)?;
-    // The next area's build puts its own program there.
-    let own = directory().join(format!("{}-program", area.name));
-    fs::copy(&built.program, &own).map_err(|error| Error::File(own.clone(), error))?;
-    built.program = own;
-    let crate_of_tests = tree.0.join(if area.name == "judge" { "guest" } else { "host" });
-    let checks = Checks::of(area, &built, &crate_of_tests)?;
+    let (mut programs, mut built) = (Vec::new(), Vec::new());
+    for (number, check) in area.checks.iter().enumerate() {
+        let program;
+        (program, built) = build(&tree, &directory().join("build"), check.build, &faults)?;
+        // The next build puts its own program there.
+        let own = directory().join(format!("{}-program-{number}", area.name));
+        fs::copy(&program, &own).map_err(|error| Error::File(own.clone(), error))?;
+        programs.push(own);
+    }
+    let checks = Checks::of(area, &programs, &tree)?;
     let results = Results { places, chosen: faults.len(), seed, faults: Vec::new() };
     try_all(area, &checks, &built, &faults, &earlier, results)
 }
@@ -86,14 +89,14 @@ pub(crate) fn round(area: &Area, sample: usize, seed: u64, keep: bool) -> Result
 fn try_all(
     area: &Area,
     checks: &Checks,
-    built: &Built,
+    built: &[usize],
     faults: &[Fault],
     earlier: &[Tried],
     results: Results,
 ) -> Result<Results, Error> {
     let (next, results) = (AtomicUsize::new(0), Mutex::new((BTreeMap::new(), results)));
     let work = || -> Result<(), Error> {
-        while let Some(&number) = built.faults.get(next.fetch_add(1, Ordering::Relaxed)) {
+        while let Some(&number) = built.get(next.fetch_add(1, Ordering::Relaxed)) {
             let Some(fault) = faults.get(number) else { continue };
             let tried = one(checks, number, fault, earlier)?;
             eprintln!("{} {}", word(&tried.fate), tried.key);

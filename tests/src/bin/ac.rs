@@ -1,7 +1,7 @@
 //! #AC: an access that is not aligned.
 //!
 //! Rule: #AC(0) comes in ring 3 alone, with CR0.AM and RFLAGS.AC both set; the error code is 0, under FRED as well,
-//! and the event data too. AC is in the saved RFLAGS (SDM vol. 3 ch. 6, interrupt 17). PUSH leaves RSP.
+//! and the event data too. AC is in the saved RFLAGS (SDM vol. 3 ch. 7, interrupt 17). PUSH leaves RSP.
 //!
 //! Known bugs that fail it: #AC swallowed, or raised in ring 0, by a hypervisor that looks for split locks
 //! (handle_exception_nmi, vmx_guest_inject_ac); its error code lost when it is intercepted and injected again; CR0.AM
@@ -15,7 +15,7 @@ use tests::manual::*;
 guest::image! {
     name: "ac",
     rule: "#AC(0) comes in ring 3, with CR0.AM and RFLAGS.AC; no event data.",
-    spec: "SDM vol. 3 ch. 6 interrupt 17; ch. 8 FRED",
+    spec: "SDM vol. 3 ch. 7 interrupt 17; ch. 8 FRED",
     cases: [read::CASE, push::CASE, second::CASE, ring0::CASE, without_am::CASE],
 }
 

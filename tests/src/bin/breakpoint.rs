@@ -19,7 +19,7 @@ use tests::manual::*;
 guest::image! {
     name: "breakpoint",
     rule: "An execution breakpoint comes before all that its instruction raises; DR6 and BTF keep what they must.",
-    spec: "SDM vol. 3 ch. 19; ch. 6 priority among concurrent events",
+    spec: "SDM vol. 3 ch. 19; ch. 7 priority among concurrent events",
     cases: [
         two::CASE,
         global::CASE,

@@ -3,7 +3,7 @@
 //! Rule: descriptor-table instructions have operands of six bytes there; LGDT and LIDT with a 16-bit operand load a base of 24
 //! bits. A far CALL or JMP may have its target in the instruction. IRETD within the ring pops neither ESP nor SS. MOV of a
 //! control register has 32 bits. SWAPGS is #UD outside 64-bit mode. An event goes through the IDT to 64-bit code, and IRETQ
-//! leads back (SDM vol. 2, "LGDT", "SGDT", "CALL", "JMP", "IRET", "SWAPGS", "SYSCALL", operation; vol. 3 ch. 6, "Exception
+//! leads back (SDM vol. 2, "LGDT", "SGDT", "CALL", "JMP", "IRET", "SWAPGS", "SYSCALL", operation; vol. 3 ch. 7, "Exception
 //! and interrupt handling in 64-bit mode").
 //!
 //! Not here: FRED, under which nothing enters such code.
@@ -21,7 +21,7 @@ use tests::event::*;
 guest::image! {
     name: "code32",
     rule: "In 32-bit code of ring 0 operands, far transfers and returns have their 32-bit form.",
-    spec: "SDM vol. 2 LGDT, SGDT, CALL, JMP, IRET, SWAPGS; vol. 3 ch. 6",
+    spec: "SDM vol. 2 LGDT, SGDT, CALL, JMP, IRET, SWAPGS; vol. 3 ch. 7",
     cases: [tables::CASE, direct::CASE, iretd::CASE, control::CASE, events::CASE, syscall::CASE],
 }
 

@@ -17,7 +17,7 @@ use tests::manual::*;
 guest::image! {
     name: "comiss",
     rule: "SSE comparisons record invalid operands and denormal ones in MXCSR, and #XM follows its masks.",
-    spec: "SDM vol. 1 ch. 11 exceptions; vol. 2 COMISS; vol. 3 ch. 6",
+    spec: "SDM vol. 1 ch. 11 exceptions; vol. 2 COMISS; vol. 3 ch. 7",
     cases: [quiet::CASE, nan::CASE, denormal::CASE, zeros::CASE, sticky::CASE, unmasked::CASE],
 }
 

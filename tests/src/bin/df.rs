@@ -3,7 +3,7 @@
 //! Rule: a contributory exception (#DE, #TS, #NP, #SS, #GP) met while another is delivered makes #DF, and so does a
 //! contributory exception or a #PF met while a #PF is delivered. A #PF met while a contributory exception is delivered,
 //! or anything met while INT n or SYSCALL is, makes none, whatever the vector: the exception is delivered instead,
-//! nested (SDM vol. 3 ch. 6, "Interrupt 8", tables of classes; ch. 8, "FRED event delivery"). The push of a frame below
+//! nested (SDM vol. 3 ch. 7, "Interrupt 8", tables of classes; ch. 8, "FRED event delivery"). The push of a frame below
 //! a stack pointer that is not canonical is #SS. #DF has error code 0, no event data, the stack level of STKLVLS from
 //! every ring and level, and is not nested; CR2 is that of the last #PF.
 //!
@@ -22,7 +22,7 @@ use tests::manual::*;
 guest::image! {
     name: "df",
     rule: "Contributory exceptions and page faults in one delivery make #DF; INT n and SYSCALL never do.",
-    spec: "SDM vol. 3 ch. 6 interrupt 8; ch. 8 FRED event delivery",
+    spec: "SDM vol. 3 ch. 7 interrupt 8; ch. 8 FRED event delivery",
     cases: [
         gp_ss::CASE, de_ss::CASE, np_ss::CASE, ss_ss::CASE, pf_ss::CASE, ring3_gp_ss::CASE, ud_pf_pf::CASE,
         level1::CASE, level2::CASE, de_pf::CASE, int_8_pf::CASE, int_14_pf::CASE, syscall_pf::CASE,

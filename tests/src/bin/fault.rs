@@ -3,7 +3,7 @@
 //! Rule: #DE comes of a quotient that does not fit as of a division by 0; #UD of an opcode or a prefix that does not
 //! exist, before the operand is looked at; #SS(0) of an address that is not canonical with RSP or RBP as base, #GP(0)
 //! with any other; #GP(0) of an operand that is not aligned or a value that a register does not take, which keeps
-//! its own (SDM vol. 3 ch. 6, interrupts 0, 6, 12, 13). The event data is 0, RF is 1, registers stay.
+//! its own (SDM vol. 3 ch. 7, interrupts 0, 6, 12, 13). The event data is 0, RF is 1, registers stay.
 //!
 //! Out: #BR, which in 64-bit mode only MPX raises, and no processor with FRED has it (BOUND does not exist there).
 //! #CP: the model does not offer CET.
@@ -20,7 +20,7 @@ use tests::manual::*;
 guest::image! {
     name: "fault",
     rule: "#DE, #UD, #SS(0) and #GP(0), whatever the cause, have no event data, and registers stay.",
-    spec: "SDM vol. 3 ch. 6 interrupts 0, 6, 12, 13; ch. 8 FRED",
+    spec: "SDM vol. 3 ch. 7 interrupts 0, 6, 12, 13; ch. 8 FRED",
     cases: [
         divide_overflow::CASE, idiv_minimum::CASE, lock_register::CASE, push_es::CASE, ud1_unmapped::CASE,
         push_not_canonical::CASE, rbp_not_canonical::CASE, rbp_ring3::CASE, movaps_unaligned::CASE, mov_cr8::CASE,

@@ -2,7 +2,7 @@
 //!
 //! Rule: a frame has RFLAGS as they were, and RF set if the event is a fault other than #DB. FRED then clears every
 //! flag (SDM vol. 3 ch. 8, "FRED event delivery"); a gate of the IDT clears TF, NT, RF and VM, and an interrupt gate IF
-//! as well (ch. 6, "Flag Usage By Exception- or Interrupt-Handler Procedure"). ERETS, ERETU and IRETQ bring back what
+//! as well (ch. 7, "Flag Usage By Exception- or Interrupt-Handler Procedure"). ERETS, ERETU and IRETQ bring back what
 //! the frame says, AC, NT and IOPL included. In compatibility mode bit 57 of FRED's SS slot is 0.
 //!
 //! Known bugs that fail it: RFLAGS rebuilt from those flags that a hypervisor has in its own structures; RF set in the
@@ -18,7 +18,7 @@ use tests::manual::*;
 guest::image! {
     name: "flags",
     rule: "RFLAGS are saved whole, clear at entry, and back after the return.",
-    spec: "SDM vol. 3 ch. 8 FRED event delivery; ch. 6 Flag Usage",
+    spec: "SDM vol. 3 ch. 8 FRED event delivery; ch. 7 Flag Usage",
     cases: [
         fault::CASE,
         fault_returned::CASE,

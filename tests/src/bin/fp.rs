@@ -2,7 +2,7 @@
 //!
 //! Rule: #MF comes of the first waiting x87 instruction, WAIT among them, after an x87 exception that the control
 //! word does not mask, with CR0.NE. #XM comes of the SSE instruction itself, MXCSR has the exception then; without
-//! CR4.OSXMMEXCPT it is #UD (SDM vol. 3 ch. 6, interrupts 16, 19). RIP is the instruction that faults, event data 0.
+//! CR4.OSXMMEXCPT it is #UD (SDM vol. 3 ch. 7, interrupts 16, 19). RIP is the instruction that faults, event data 0.
 //!
 //! Known bugs that fail it: the pending x87 exception or MXCSR's masks lost with the extended state in a migration;
 //! #MF that an emulator takes for its own (flush_pending_x87_faults of KVM); event data of an earlier event.
@@ -17,7 +17,7 @@ use tests::manual::*;
 guest::image! {
     name: "fp",
     rule: "#MF and #XM come where the x87 control word and MXCSR say, without event data.",
-    spec: "SDM vol. 3 ch. 6 interrupts 16, 19; ch. 8 FRED",
+    spec: "SDM vol. 3 ch. 7 interrupts 16, 19; ch. 8 FRED",
     cases: [
         mf_wait::CASE, mf_ring3::CASE, mf_add::CASE, mf_fninit::CASE, xm_comiss::CASE, xm_ring3::CASE, xm_masked::CASE, xm_off::CASE,
     ],

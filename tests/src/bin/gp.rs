@@ -2,7 +2,7 @@
 //!
 //! Rule: a segment load that fails pushes the selector with its RPL bits cleared as error code
 //! (bit 0, EXT, would say that an external event was the cause; bit 1 that the selector is a
-//! gate's of the IDT; bit 2 that it is one of the LDT); other #GPs push 0 (SDM vol. 3 ch. 6,
+//! gate's of the IDT; bit 2 that it is one of the LDT); other #GPs push 0 (SDM vol. 3 ch. 7,
 //! "Error Code", interrupts 11, 12 and 13), that of an instruction of more than 15 bytes too. The slot has 64 bits and its upper ones are 0. There
 //! is no event data.
 //!
@@ -18,7 +18,7 @@ use tests::manual::*;
 guest::image! {
     name: "gp",
     rule: "The error code of #GP, #NP and #SS is 0 or the selector at fault, whole; no event data.",
-    spec: "SDM vol. 3 ch. 6 Error Code, interrupts 11, 12, 13",
+    spec: "SDM vol. 3 ch. 7 Error Code, interrupts 11, 12, 13",
     cases: [
         not_canonical::CASE,
         beyond_gdt::CASE,

@@ -3,7 +3,7 @@
 //! Rule: in 64-bit mode RIP, RSP and the addresses of operands have 64 bits. The RIP that INT3 and INT n save is that of the next
 //! instruction, a fault's its own; a single step's is the next one, after a branch its target. An
 //! instruction that is rewritten by its own linear address is executed as it is then (SDM vol. 1 ch. 3, "Instruction
-//! pointer"; vol. 3 ch. 8, "FRED event delivery"; ch. 6, "Program or task restart"; ch. 13, "Self-modifying
+//! pointer"; vol. 3 ch. 8, "FRED event delivery"; ch. 7, "Program or task restart"; ch. 13, "Self-modifying
 //! code").
 //!
 //! Known bugs that fail it: the next RIP computed in 32 bits where a software event is injected again (svm_update_soft_interrupt_rip
@@ -18,7 +18,7 @@ use tests::manual::*;
 guest::image! {
     name: "high",
     rule: "Events of code above 4 GiB save a RIP of 64 bits, and return to it.",
-    spec: "SDM vol. 1 ch. 3 RIP; vol. 3 ch. 8 FRED, ch. 6",
+    spec: "SDM vol. 1 ch. 3 RIP; vol. 3 ch. 8 FRED, ch. 7",
     cases: [int3::CASE, int_n::CASE, undefined::CASE, step::CASE, calls::CASE, rewritten::CASE],
 }
 

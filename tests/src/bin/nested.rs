@@ -21,7 +21,7 @@ use tests::manual::*;
 guest::image! {
     name: "nested",
     rule: "An exception met in mid-delivery is delivered instead, marked as nested; two page faults make a #DF.",
-    spec: "SDM vol. 3 ch. 8 FRED event delivery; ch. 6 interrupts 8, 14",
+    spec: "SDM vol. 3 ch. 8 FRED event delivery; ch. 7 interrupts 8, 14",
     cases: [
         ud_level1::CASE, db_level2::CASE, nm_level3::CASE, gp_level2::CASE, int_n_level1::CASE,
         xfd_level2::CASE, pf_df_level2::CASE, ring3_level1::CASE, ring3_level2::CASE, ring3_level3::CASE,

@@ -2,7 +2,7 @@
 //!
 //! Rule: with EFER.NXE clear any access through an entry whose bit 63 is set faults, present and reserved. The error code of a
 //! fetch that faults has bit 4 only with EFER.NXE or CR4.SMEP (SDM vol. 3 ch. 5, "Page-Fault Exceptions", "Reserved Bits
-//! with IA-32e Paging"; ch. 6, interrupt 14).
+//! with IA-32e Paging"; ch. 7, interrupt 14).
 //!
 //! The page that is stopped has bit 63 in its own entry, as have ring 3's stack and a window. A case clears it there.
 //!
@@ -19,7 +19,7 @@ use tests::manual::*;
 guest::image! {
     name: "nxe",
     rule: "Without EFER.NXE bit 63 is reserved, and bit 4 of a page fault's error code depends on CR4.SMEP.",
-    spec: "SDM vol. 3 ch. 5 page faults, reserved bits; ch. 6 interrupt 14",
+    spec: "SDM vol. 3 ch. 5 page faults, reserved bits; ch. 7 interrupt 14",
     cases: [read::CASE, write::CASE, fetch::CASE, fetch_smep::CASE],
 }
 

@@ -18,7 +18,7 @@ use tests::manual::*;
 guest::image! {
     name: "pf",
     rule: "A page fault's event data is the faulting linear address, the value CR2 receives too.",
-    spec: "SDM vol. 3 ch. 8 FRED, event data; ch. 6 interrupt 14",
+    spec: "SDM vol. 3 ch. 8 FRED, event data; ch. 7 interrupt 14",
     cases: [
         read_unmapped::CASE,
         write_read_only::CASE,

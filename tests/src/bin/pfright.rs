@@ -19,7 +19,7 @@ use tests::manual::*;
 guest::image! {
     name: "pfright",
     rule: "SMEP, SMAP and CR0.WP decide about present pages; their page faults have bit 0 of the error code.",
-    spec: "SDM vol. 3 ch. 5 access rights; ch. 6 interrupt 14",
+    spec: "SDM vol. 3 ch. 5 access rights; ch. 7 interrupt 14",
     cases: [
         smep::CASE, smap_read::CASE, smap_write::CASE, smap_ac::CASE, smap_clac::CASE, write_protect_off::CASE, touched::CASE,
     ],

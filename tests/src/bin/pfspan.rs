@@ -4,7 +4,7 @@
 //! Rule: the address is that of the first byte that could not be accessed: the access's own if its first page
 //! refuses, the second page's first byte otherwise; nothing is written then. An instruction that faults leaves
 //! registers as they were, RSP of PUSH and POP too; REP leaves them as of the iteration that faults (SDM vol. 3
-//! ch. 6, "Faults"; vol. 2, REP). A fault at an RSP or RBP address is #PF, as everywhere.
+//! ch. 7, "Faults"; vol. 2, REP). A fault at an RSP or RBP address is #PF, as everywhere.
 //!
 //! Known bugs that fail it: half of a straddling write done before its second page faults (emulator_read_write of
 //! KVM, seen under kvm_pvm); the first page's address for the second page's fault; RSP or RCX changed before the
@@ -20,7 +20,7 @@ use tests::manual::*;
 guest::image! {
     name: "pfspan",
     rule: "A page fault in mid-access: the address of the byte that faults, registers as of the last full step.",
-    spec: "SDM vol. 3 ch. 6 interrupt 14; vol. 2 REP, PUSH, POP, CALL",
+    spec: "SDM vol. 3 ch. 7 interrupt 14; vol. 2 REP, PUSH, POP, CALL",
     cases: [
         write_straddling::CASE, read_first_page::CASE, fetch_straddling::CASE,
         read_rbp::CASE, push::CASE, pop::CASE, pop_to_memory::CASE, call::CASE,

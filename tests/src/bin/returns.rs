@@ -1,7 +1,7 @@
 //! Handlers that return to what they interrupted: again and again, into the same instruction, into ring 3.
 //!
 //! Rule: ERETS, ERETU and IRETQ go back to the instruction that the frame names, with its RFLAGS; one that faulted is
-//! executed again, and faults again if its cause is still there (SDM vol. 2, "ERETS", "ERETU", "IRET"; vol. 3 ch. 6,
+//! executed again, and faults again if its cause is still there (SDM vol. 2, "ERETS", "ERETU", "IRET"; vol. 3 ch. 7,
 //! "Exception Classifications"). With TF in the frame the next #DB comes one instruction later. With RF in it an
 //! execution breakpoint on that instruction is passed by once ("Resume Flag"). An execution breakpoint on the first
 //! instruction of a handler comes before the handler has done anything.

@@ -3,7 +3,7 @@
 //! Rule: a page that was read gets its dirty flag by the first write, and a write that its entry does not allow faults,
 //! whatever was read before. INVLPG and MOV to CR3 make the processor read the entry again; MOV to CR0 and CR4 changes
 //! what WP, SMEP and SMAP allow at once (SDM vol. 3 ch. 5, "Accessed and Dirty Flags", "Determination of Access Rights",
-//! "Caching Translation Information"; ch. 6, interrupt 14).
+//! "Caching Translation Information"; ch. 7, interrupt 14).
 //!
 //! Known bugs that fail it: a dirty flag that a shadow MMU does not set because the page was mapped by a read
 //! (FNAME(update_accessed_dirty_bits) of KVM); shadow pages kept over a change of CR0.WP, SMEP or SMAP
@@ -19,7 +19,7 @@ use tests::manual::*;
 guest::image! {
     name: "reuse",
     rule: "What a page allows is looked at anew when its entry, a control register or the ring has changed.",
-    spec: "SDM vol. 3 ch. 5 dirty flags, caching; ch. 6 interrupt 14",
+    spec: "SDM vol. 3 ch. 5 dirty flags, caching; ch. 7 interrupt 14",
     cases: [
         write_after_read::CASE, read_only_after_read::CASE, invlpg::CASE, cr3::CASE, unmapped::CASE, write_protect::CASE,
         smap::CASE, smep::CASE, ring3::CASE, ring3_read_only::CASE,

@@ -2,7 +2,7 @@
 //!
 //! Rule: a selector whose descriptor lies beyond the table's limit is #GP(selector), whatever lies there; the last one
 //! inside is taken. A type or a privilege that does not fit is #GP(selector); then P is looked at: #SS(selector)
-//! for SS, #NP(selector) for everything else, LLDT and LTR too (SDM vol. 3 ch. 6, interrupts 11, 12, 13; vol. 2,
+//! for SS, #NP(selector) for everything else, LLDT and LTR too (SDM vol. 3 ch. 7, interrupts 11, 12, 13; vol. 2,
 //! MOV, LLDT, LTR, RET). Segment registers, bases and RSP stay.
 //!
 //! A GDTR whose limit was lost on the way cannot pass: the descriptor beyond the limit is a good one, and those of
@@ -20,7 +20,7 @@ use tests::manual::*;
 guest::image! {
     name: "seg",
     rule: "A descriptor's limit, type, privilege and P decide between #GP, #NP and #SS, with the selector.",
-    spec: "SDM vol. 3 ch. 6 interrupts 11, 12, 13; vol. 2 MOV, LLDT, LTR",
+    spec: "SDM vol. 3 ch. 7 interrupts 11, 12, 13; vol. 2 MOV, LLDT, LTR",
     cases: [
         just_beyond::CASE, last_inside::CASE, execute_only::CASE, read_only_stack::CASE,
         fs_not_present::CASE, ldt_not_present::CASE, tss_not_present::CASE, tss_busy::CASE, ret_not_present::CASE,

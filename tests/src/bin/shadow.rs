@@ -2,7 +2,7 @@
 //!
 //! Rule: MOV SS and POP SS hold back interrupts and debug traps until the next instruction has completed, and so a data
 //! breakpoint on their own operand: it comes together with what the next instruction causes, as one #DB. They hold back
-//! no fault and no software event. Bit 16 of the SS slot is about STI alone (SDM vol. 3 ch. 6, "Masking Exceptions and
+//! no fault and no software event. Bit 16 of the SS slot is about STI alone (SDM vol. 3 ch. 7, "Masking Exceptions and
 //! Interrupts When Switching Stacks"; ch. 8, "FRED stack frame").
 //!
 //! Known bugs that fail it: a #DB held back by MOV SS lost, or delivered at once, or delivered twice when it meets the
@@ -20,7 +20,7 @@ use tests::manual::*;
 guest::image! {
     name: "shadow",
     rule: "After MOV SS faults and software events come, traps wait for the next instruction.",
-    spec: "SDM vol. 3 ch. 6 switching stacks; vol. 2 MOV, POP",
+    spec: "SDM vol. 3 ch. 7 switching stacks; vol. 2 MOV, POP",
     cases: [
         pf::CASE, ud_stepped::CASE, int3::CASE, held::CASE, merged::CASE, merged_out::CASE, step_ring3::CASE,
         pop_ss::CASE,

@@ -1,6 +1,6 @@
 //! Shutdown: an exception during the delivery of #DF.
 //!
-//! Rule: a fault while #DF is delivered shuts the processor down (SDM vol. 3 ch. 6, "Interrupt 8"); FRED changes
+//! Rule: a fault while #DF is delivered shuts the processor down (SDM vol. 3 ch. 7, "Interrupt 8"); FRED changes
 //! nothing about that. No handler is entered, and no instruction after the act is executed. Only a host can see it.
 //!
 //! Known bugs that fail it: a #DF delivered again and again, or the first exception alone, because a hypervisor forgets
@@ -15,7 +15,7 @@ use tests::manual::*;
 guest::image! {
     name: "shutdown",
     rule: "A fault while #DF is delivered shuts the processor down.",
-    spec: "SDM vol. 3 ch. 6 interrupt 8",
+    spec: "SDM vol. 3 ch. 7 interrupt 8",
     cases: [ud::CASE, pf::CASE, gp::CASE, step::CASE, ring3::CASE],
 }
 

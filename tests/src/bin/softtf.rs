@@ -4,7 +4,7 @@
 //! ERETU with bit 17 of the SS slot, which INT n and SYSCALL have and INT3 and INT1 have not, a single step is pending
 //! at once; after any other return it comes one instruction later (SDM vol. 2, "ERETS", "ERETU"). Under the IDT INT n
 //! and INT3 in ring 3 need a gate whose DPL is 3, or are #GP with the vector's place; INT1 needs none. FRED has no gates,
-//! and so no such check (vol. 3 ch. 6, "Protection of Exception- and Interrupt-Handler Procedures").
+//! and so no such check (vol. 3 ch. 7, "Protection of Exception- and Interrupt-Handler Procedures").
 //!
 //! Known bugs that fail it: a single step lost after SYSCALL or doubled after INT3; a hypervisor that emulates INT n in
 //! ring 3 and looks for a gate under FRED, or does not look at its DPL under the IDT.
@@ -18,7 +18,7 @@ use tests::manual::*;
 guest::image! {
     name: "softtf",
     rule: "TF traps after the return from a software event; gates check the DPL, FRED checks nothing.",
-    spec: "SDM vol. 2 ERETS, ERETU, INT n; vol. 3 ch. 6 Protection",
+    spec: "SDM vol. 2 ERETS, ERETU, INT n; vol. 3 ch. 7 Protection",
     cases: [
         int3_step::CASE, int1_step::CASE, int_n_step_ring3::CASE, syscall_step_ring3::CASE, int_n_gate::CASE,
         int3_gate::CASE, int1_gate::CASE,

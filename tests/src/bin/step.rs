@@ -23,7 +23,7 @@ use tests::manual::*;
 guest::image! {
     name: "step",
     rule: "A single step traps after its own instruction: I/O, iterations, shadows and branches as well.",
-    spec: "SDM vol. 3 ch. 19 single step, BTF; ch. 6 switching stacks",
+    spec: "SDM vol. 3 ch. 19 single step, BTF; ch. 7 switching stacks",
     cases: [
         over_out::CASE,
         over_outsb::CASE,

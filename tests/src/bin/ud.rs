@@ -1,7 +1,7 @@
 //! #UD and #DE: faults without error code and without event data.
 //!
 //! Rule: the frame's first quadword is 0 under FRED and missing under the IDT, event data is 0, RF
-//! is set in the saved RFLAGS (SDM vol. 3 ch. 6, interrupts 0 and 6; ch. 8, "FRED stack frame").
+//! is set in the saved RFLAGS (SDM vol. 3 ch. 7, interrupts 0 and 6; ch. 8, "FRED stack frame").
 //! SWAPGS is #UD with CR4.FRED = 1, SYSCALL on Intel's processors outside 64-bit mode (SDM vol. 2, "SWAPGS", "SYSCALL").
 //!
 //! Known bugs that fail it: an error code or event data where there is none, left over
@@ -16,7 +16,7 @@ use tests::manual::*;
 guest::image! {
     name: "ud",
     rule: "Faults without error code: 0 in its slot, no event data, RF set.",
-    spec: "SDM vol. 3 ch. 6 interrupts 0, 6; ch. 8 FRED stack frame",
+    spec: "SDM vol. 3 ch. 7 interrupts 0, 6; ch. 8 FRED stack frame",
     cases: [ud2::CASE, ud2_ring3::CASE, swapgs::CASE, divide::CASE, divide_ring3::CASE, lkgs_ring3::CASE, syscall_compat::CASE],
 }
 

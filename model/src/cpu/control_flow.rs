@@ -196,6 +196,9 @@ fn sysret(p: &mut Core, _: &mut Memory, d: &Decoded) -> Step {
     p.jump_to(if long { p.gpr[1] } else { p.gpr(1, 4) });
     let kept = 0x3C_7FD7;
     p.rflags = p.gpr[11] & kept | rflags::FIXED;
+    // As for SYSCALL, TF counts as it is at the end; unlike IRET's, a TF that SYSRET loads traps at once.
+    p.scratch.single_step = p.flag(rflags::TF);
+    p.scratch.no_single_step = !p.flag(rflags::TF);
     let base = (p.msrs.star >> 48) as u16;
     let cs = if long { base.wrapping_add(16) } else { base };
     p.load_flat(cs | 3, base.wrapping_add(8) | 3, 3);

@@ -20,7 +20,7 @@ guest::image! {
     rule: "What ends with a page or a segment is accessed, and the byte after it is not.",
     spec: "SDM vol. 2 ERETS, IRET, RET, LGDT, FXSAVE, JMP",
     cases: [
-        compare::CASE, moved::CASE, operands::CASE, erets::CASE, iretq::CASE, retf::CASE, limit::CASE, last::CASE, beyond::CASE,
+        operands::CASE, extended::CASE, fetched::CASE, erets::CASE, iretq::CASE, retf::CASE, limit::CASE, last::CASE, beyond::CASE,
     ],
 }
 
@@ -52,75 +52,43 @@ mod operands {
     };
 }
 
-mod compare {
-    use super::*;
-    act! {
-        name: "edge.compare",
-        set: ["movabs rsi, 0x8000004FFF", "movabs rdi, 0x8000004100", "mov ecx, 3"],
-        armed: ["push 0x46", "popfq"],
-        act: ["repe cmpsb"],
-    }
-    pub(super) const CASE: Case = Case {
-        name: "compare",
-        rule: "REPE CMPSB over the end of a page: #PF in the second iteration, the first has counted, and no other flag is set.",
-        prepare: || {
-            paging::set_window(0xFF8, 0);
-            paging::set_window(0x100, 0);
-        },
-        act: ACT,
-        events: &[Event {
-            event_data: 0x0000_0080_0000_5000,
-            // ZF and PF are as before, and as the first iteration has left them.
-            rflags: RFLAGS | RF | 0x44,
-            idt_entry_rflags: RFLAGS | 0x44,
-            general: &[
-                (General::Rcx, 2),
-                (General::Rsi, 0x0000_0080_0000_5000),
-                (General::Rdi, 0x0000_0080_0000_4101),
-            ],
-            ..PF
-        }],
-        registers: Registers { cr2: 0x0000_0080_0000_5000, ..RESTING },
-        // The first iteration comes after `Armed`.
-        cancel: Cancel::No,
-        ..Case::NEW
+/// A case that raises nothing, with RDI just past the page.
+macro_rules! nothing {
+    ($module:ident, $name:literal, $act:literal, $rule:literal, $needs:expr, $prepare:expr, [$($line:literal),*], [$($general:expr),*]) => {
+        mod $module {
+            use super::*;
+            act! {
+                name: $act, set: ["movabs rdi, 0x8000005000"], armed: ["mov eax, 3", "mov edx, 0"], act: [$($line),*],
+            }
+            pub(super) const CASE: Case = Case {
+                name: $name,
+                rule: $rule,
+                needs: $needs,
+                flags: CaseFlags::CONFORMANCE,
+                prepare: $prepare,
+                act: ACT,
+                left: &Left { general: &[(General::Rax, 3), (General::Rdx, 0), $($general),*], ..Left::NEW },
+                ..Case::NEW
+            };
+        }
     };
 }
-
-mod moved {
-    use super::*;
-    act! {
-        name: "edge.moved",
-        set: ["movabs rsi, 0x8000004FF8", "movabs rdi, 0x8000004100", "mov ecx, 5"],
-        armed: [],
-        act: ["rep movsd"],
-    }
-    pub(super) const CASE: Case = Case {
-        name: "moved",
-        rule: "REP MOVSD whose source goes over the end of a page, its target not: #PF in the third iteration, two have moved.",
-        prepare: || {
-            paging::set_window(0xFF8, 0x5B5B_0002_5B5B_0001);
-            paging::set_window(0x100, 0);
-            paging::set_window(0x108, 0);
-        },
-        act: ACT,
-        events: &[Event {
-            event_data: 0x0000_0080_0000_5000,
-            general: &[
-                (General::Rcx, 3),
-                (General::Rsi, 0x0000_0080_0000_5000),
-                (General::Rdi, 0x0000_0080_0000_4108),
-            ],
-            ..PF
-        }],
-        registers: Registers { cr2: 0x0000_0080_0000_5000, ..RESTING },
-        results: &[
-            Check { expected: 0x5B5B_0002_5B5B_0001, read: || paging::window(0x100) },
-            Check { expected: 0, read: || paging::window(0x108) },
-        ],
-        cancel: Cancel::No,
-        ..Case::NEW
-    };
+nothing! {
+    extended, "extended", "edge.extended",
+    "XSAVE and XRSTOR of x87 and SSE, STTILECFG and LDTILECFG at the end of a page: nothing faults.",
+    Needs::AMX,
+    || {
+        (0xDC0..0x1000).step_by(8).for_each(|offset| paging::set_window(offset, 0));
+        enable_components(XCR0_TILES);
+    },
+    ["xsave64 [rdi - 576]", "xrstor64 [rdi - 576]", "sttilecfg [rdi - 64]", "ldtilecfg [rdi - 64]", "tilerelease"], []
+}
+nothing! {
+    fetched, "fetched", "edge.fetched",
+    "CALL of the last byte of a page, which is a RET: it is executed, and nothing is fetched after it.",
+    Needs::empty(),
+    || paging::set_window(0xFF8, 0xC3 << 56),
+    ["dec rdi", "call rdi", "push 2", "popfq"], [(General::Rdi, 0x80_0000_4FFF)]
 }
 
 /// A frame for ERETS or IRETQ with that RIP whose SS is the last quadword of the page; RSP is what `set` puts there.

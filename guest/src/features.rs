@@ -1,7 +1,7 @@
 //! What this machine has, from CPUID.
 
 use core::arch::x86_64::__cpuid_count;
-use fred::cpuid::{AMX_TILE, Feature, INTEL, RDTSCP, SMAP, SMEP, XFD, XSAVE, vendor};
+use fred::cpuid::{AMX_TILE, Feature, INTEL, PAGE_1G, RDTSCP, SMAP, SMEP, XFD, XSAVE, vendor};
 use protocol::need::Needs;
 
 /// TILECFG and TILEDATA in XCR0.
@@ -14,6 +14,7 @@ pub(crate) fn met() -> Needs {
     met.set(Needs::RDTSCP, has(&RDTSCP));
     met.set(Needs::SMEP, has(&SMEP));
     met.set(Needs::SMAP, has(&SMAP));
+    met.set(Needs::PAGE_1G, has(&PAGE_1G));
     met.set(Needs::INTEL, vendor(cpuid(0, 0)) == INTEL);
     let xsave = has(&XSAVE);
     met.set(Needs::XSAVE, xsave);

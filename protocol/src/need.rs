@@ -35,13 +35,15 @@ bitflags::bitflags! {
         const IDT = 1 << 13;
         /// XSAVE, XRSTOR and XCR0.
         const XSAVE = 1 << 14;
+        /// Pages of 1 GiB.
+        const PAGE_1G = 1 << 15;
     }
 }
 
 impl Needs {
     /// The need's name on command lines and in reasons, lower case.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        const NAMES: [(Needs, &str); 15] = [
+        const NAMES: [(Needs, &str); 16] = [
             (Needs::FRED, "fred"),
             (Needs::XFD, "xfd"),
             (Needs::AMX, "amx"),
@@ -57,6 +59,7 @@ impl Needs {
             (Needs::HOST, "host"),
             (Needs::IDT, "idt"),
             (Needs::XSAVE, "xsave"),
+            (Needs::PAGE_1G, "page-1g"),
         ];
         NAMES.into_iter().filter(move |(need, _)| self.contains(*need)).map(|(_, name)| name)
     }

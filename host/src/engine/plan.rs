@@ -4,7 +4,7 @@ use crate::engine::questions::{Question, StopSupport, Support};
 use crate::image::{Case, Image};
 use crate::report::Report;
 use crate::scenario::{self, DeliveryMode, Plan, Scenario};
-use fred::cpuid::{AMX_TILE, FRED, Feature, INTEL, RDTSCP, SMAP, SMEP, XFD, XSAVE, vendor};
+use fred::cpuid::{AMX_TILE, FRED, Feature, INTEL, PAGE_1G, RDTSCP, SMAP, SMEP, XFD, XSAVE, vendor};
 use protocol::need::Needs;
 use vm::Machine;
 use vm::cpuid::{has, output};
@@ -57,7 +57,7 @@ fn questions<'a>(
 }
 
 /// The CPUID feature that meets a need; `None` where every machine here meets it.
-const FEATURES: [(Needs, Feature); 7] = [
+const FEATURES: [(Needs, Feature); 8] = [
     (Needs::FRED, FRED),
     (Needs::XFD, XFD),
     (Needs::AMX, AMX_TILE),
@@ -65,6 +65,7 @@ const FEATURES: [(Needs, Feature); 7] = [
     (Needs::SMEP, SMEP),
     (Needs::SMAP, SMAP),
     (Needs::XSAVE, XSAVE),
+    (Needs::PAGE_1G, PAGE_1G),
 ];
 
 /// The needs that a machine with this CPUID meets.

@@ -2,7 +2,7 @@
 //!
 //! Rule: a gate or a descriptor of which any byte is beyond the limit of its table is not there: #GP with the vector or the
 //! selector. A near JMP, CALL or RET to an address that is not canonical is #GP(0) on Intel's processors before anything has
-//! changed: nothing is pushed or popped (SDM vol. 3 ch. 6, "Error Code", "Interrupt 13"; vol. 2, "JMP", "CALL", "RET").
+//! changed: nothing is pushed or popped (SDM vol. 3 ch. 7, "Error Code", "Interrupt 13"; vol. 2, "JMP", "CALL", "RET").
 //!
 //! Known bugs that fail it: a limit that is compared with a table's index or its first byte; a branch whose target an emulator
 //! checks at the next fetch (assign_eip, arch/x86/kvm/emulate.c, CVE-2014-3647).
@@ -15,8 +15,8 @@ use tests::event::*;
 guest::image! {
     name: "beyond",
     rule: "A gate or a descriptor cut by its table's limit is not there; nor is an address that is not canonical.",
-    spec: "SDM vol. 3 ch. 6 Interrupt 13; vol. 2 JMP, CALL, RET",
-    cases: [gate::CASE, descriptor::CASE, near::CASE],
+    spec: "SDM vol. 3 ch. 7 Interrupt 13; vol. 2 JMP, CALL, RET",
+    cases: [gate::CASE, descriptor::CASE, near::CASE, top::CASE],
 }
 
 mod gate {
@@ -88,6 +88,20 @@ mod near {
         ],
         // The push comes after `Armed`.
         cancel: Cancel::No,
+        ..Case::NEW
+    };
+}
+
+mod top {
+    use super::*;
+    act! { name: "beyond.top", set: ["movabs rdi, 0x7FFFFFFFFFF8"], armed: [], act: ["mov rbx, [rdi]"], }
+    pub(super) const CASE: Case = Case {
+        name: "top",
+        rule: "A read of the last 8 bytes of the lower half, where nothing is mapped: #PF, not #GP.",
+        act: ACT,
+        events: &[Event { event_data: 0x0000_7FFF_FFFF_FFF8, ..PF }],
+        registers: Registers { cr2: 0x0000_7FFF_FFFF_FFF8, ..RESTING },
+        cancel: Cancel::Payload { payload: 0x0000_7FFF_FFFF_FFF8, rflags: 0 },
         ..Case::NEW
     };
 }

@@ -38,9 +38,8 @@ static LOADED: [u64; 6] = [
     0x2938_4A5B_6C7D_8E9F,
     0x1020_3040_5060_7080,
     0x90A0_B0C0_D0E0_F001,
-    // x87's control word: rounding towards zero, single precision, every exception masked.
+    // x87's control word and MXCSR: rounding towards zero, every exception masked; single precision; flush to zero.
     0x0C7F,
-    // MXCSR: flush to zero, rounding towards zero, every exception masked.
     0xFF80,
 ];
 /// What they store after the event.
@@ -146,16 +145,14 @@ fn saved(index: usize) -> u64 {
     AREAS.word(WITH_TILES + index)
 }
 
-/// The first area has a configuration, and data for all tiles.
+/// The first area has a configuration, palette 1 with sixteen rows of 64 bytes in tile 7, and data for all tiles.
 fn fill() {
     enable_components(XCR0_TILES);
     AREAS.fill(0..2 * WITH_TILES, 0);
-    // XSTATE_BV; palette 1, sixteen rows of 64 bytes in tile 7.
-    for (index, word) in
-        [(XSTATE_BV, 0x6_0000), (TILECFG, 1), (TILECFG + 3, 64 << 48), (TILECFG + 6, 16 << 56)]
-    {
-        AREAS.set(index, word);
-    }
+    AREAS.set(XSTATE_BV, 0x6_0000);
+    AREAS.set(TILECFG, 1);
+    AREAS.set(TILECFG + 3, 64 << 48);
+    AREAS.set(TILECFG + 6, 16 << 56);
     (TILEDATA_AT..WITH_TILES).for_each(|index| AREAS.set(index, 0xD1D0_0000 + index as u64));
 }
 

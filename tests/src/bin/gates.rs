@@ -4,7 +4,7 @@
 //! code; an absent gate #NP. A null selector in the gate is #GP(EXT); a handler's segment beyond the GDT, that is no code, has a
 //! DPL above the CPL, or is not 64-bit code is #GP with its selector, an absent one #NP. An address that is not canonical is
 //! #GP(EXT). EXT is 1 unless INT n, INT3 or INTO asked for the event. A trap gate leaves IF alone (SDM vol. 2, "INT n",
-//! operation; vol. 3 ch. 6, "Error Code", "Exception and interrupt handling in 64-bit mode"). Without an IST a delivery from
+//! operation; vol. 3 ch. 7, "Error Code", "Exception and interrupt handling in 64-bit mode"). Without an IST a delivery from
 //! ring 3 takes RSP0 of the TSS.
 //!
 //! Not here: FRED, which has no gates.
@@ -23,8 +23,10 @@ use tests::manual::*;
 guest::image! {
     name: "gates",
     rule: "A gate of the IDT that cannot be used is #GP or #NP, whose error code names it or its segment, and EXT.",
-    spec: "SDM vol. 2 INT n; vol. 3 ch. 6 error code, IDT",
-    cases: [gate::CASE, segment::CASE, other_segment::CASE, int_n::CASE, trap::CASE, conforming::CASE, rsp0::CASE],
+    spec: "SDM vol. 2 INT n; vol. 3 ch. 7 error code, IDT",
+    cases: [
+        gate::CASE, segment::CASE, other_segment::CASE, int_n::CASE, trap::CASE, conforming::CASE, rsp0::CASE,
+    ],
 }
 
 /// An interrupt gate: P, DPL 3, type 14.

@@ -24,7 +24,7 @@ guest::image! {
     spec: "SDM vol. 3 ch. 4, 5, 19; vol. 2 RDTSCP, SYSCALL",
     cases: [
         breakpoints::CASE, task_switched::CASE, write_protect::CASE, cr8::CASE, tsc_aux::CASE, btf::CASE,
-        syscall::CASE, null_segment::CASE,
+        syscall::CASE, null_segment::CASE, cr3::CASE,
     ],
 }
 
@@ -250,6 +250,26 @@ mod null_segment {
             Event { vector: 13, rip: Rip::Plus(7), ss: 0x0003_000D_0000_0023, ..RING3 },
         ],
         registers: Registers { cr2: 0x7000_1A58, ..RESTING },
+        ..Case::NEW
+    };
+}
+
+mod cr3 {
+    use super::*;
+    kept! {
+        name: "keep.cr3",
+        set: ["mov rdi, cr3", "or rdi, 0x18", "mov cr3, rdi"],
+        then: ["mov rbx, cr3", "mov rdi, rbx", "and rbx, -25", "mov cr3, rbx", "mov ebx, 0", "and edi, 0x18"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "cr3",
+        rule: "PWT and PCD of CR3 are after a #PF as they were.",
+        act: ACT,
+        events: &[PAGE_FAULT],
+        registers: FAULTED,
+        // AND has left PF.
+        left: &Left { rflags: 0x6, general: &[(General::Rbx, 0), (General::Rdi, 0x18)], ..Left::NEW },
+        cancel: CANCEL,
         ..Case::NEW
     };
 }

@@ -19,11 +19,11 @@ use tests::manual::*;
 guest::image! {
     name: "nmts",
     rule: "CR0.TS, EM and MP decide by the kind of instruction between #NM, #UD and nothing; no event data.",
-    spec: "SDM vol. 3 ch. 2 EM, MP, TS; ch. 6 interrupt 7; ch. 8 FRED",
+    spec: "SDM vol. 3 ch. 2 EM, MP, TS; ch. 7 interrupt 7; ch. 8 FRED",
     cases: [
         em_fninit::CASE, em_fxsave::CASE, em_movups::CASE, em_wait::CASE, ts_em_fninit::CASE, ts_fxsave::CASE,
         ts_fnstsw::CASE, ts_fld_unmapped::CASE, ts_movups_unmapped::CASE, ts_ldmxcsr::CASE, ts_xsave::CASE,
-        ts_wait::CASE, ts_wait_mp::CASE, ts_ring3::CASE,
+        ts_wait::CASE, ts_wait_mp::CASE, ts_ring3::CASE, ts_em_movups::CASE,
     ],
 }
 
@@ -256,6 +256,24 @@ mod ts_ring3 {
             ..NM
         }],
         registers: SWITCHED,
+        ..Case::NEW
+    };
+}
+
+mod ts_em_movups {
+    use super::*;
+    act! { name: "nmts.ts-em-movups", set: [], armed: [], act: ["movups xmm0, xmm2"], }
+    pub(super) const CASE: Case = Case {
+        name: "ts-em-movups",
+        rule: "CR0.TS and EM and an SSE instruction: #UD, not #NM.",
+        prepare: || {
+            route(6, 1, IST_FRAME);
+            set_control(|cr0| cr0 | EM | TS, 0);
+        },
+        act: ACT,
+        events: &[UD],
+        registers: Registers { cr0: MP | EM | TS, ..RESTING },
+        cancel: Cancel::Payload { payload: 0, rflags: 0 },
         ..Case::NEW
     };
 }

@@ -1,7 +1,7 @@
 //! NMI, interrupt and exception in flight together: their order, and that each comes once.
 //!
 //! Rule: what is being delivered is completed first; then an NMI comes, at the first instruction of that event's handler;
-//! an interrupt comes when IF is 1 again. While NMIs are blocked one more is kept, and no third (SDM vol. 3 ch. 6,
+//! an interrupt comes when IF is 1 again. While NMIs are blocked one more is kept, and no third (SDM vol. 3 ch. 7,
 //! "Priority Among Concurrent Events"; ch. 7, "Handling Multiple NMIs").
 //!
 //! Known bugs that fail it: an interrupt lost that was injected while an NMI or an exception was in flight, or that was in
@@ -18,9 +18,9 @@ use tests::manual::*;
 guest::image! {
     name: "order",
     rule: "Of an exception, an NMI and an interrupt in flight together each comes once, in this order.",
-    spec: "SDM vol. 3 ch. 6 priority; ch. 7 Handling Multiple NMIs",
+    spec: "SDM vol. 3 ch. 7 priority, Handling Multiple NMIs",
     cases: [
-        two_blocked::CASE, nmi_first::CASE, nmi_meanwhile::CASE, interrupt_meanwhile::CASE, both_meanwhile::CASE,
+        two_blocked::CASE, interrupt_alone::CASE, nmi_first::CASE, nmi_meanwhile::CASE, interrupt_meanwhile::CASE, both_meanwhile::CASE,
     ],
 }
 
@@ -65,6 +65,23 @@ mod two_blocked {
             Event { rip: Rip::Last, csl: 2, fred_top: Top::Other(0), ..NMI },
         ],
         registers: Registers { cr2: UNMAPPED, ..RESTING },
+        ..Case::NEW
+    };
+}
+
+mod interrupt_alone {
+    use super::*;
+    act! { name: "order.interrupt-alone", set: [], armed: ["push 0x202", "popfq"], act: ["nop"], }
+    pub(super) const CASE: Case = Case {
+        name: "interrupt-alone",
+        rule: "NMIs blocked, an NMI and an interrupt injected: the interrupt at once. The NMI waits for an unblocking: under the IDT \
+               IRETQ is one.",
+        needs: Needs::NMI.union(Needs::INTERRUPT),
+        flags: CaseFlags::BLOCK_NMI.union(CaseFlags::NMI_AT_ARMED).union(CaseFlags::INTERRUPT_AT_ARMED),
+        prepare: on_frame_page,
+        act: ACT,
+        events: &[INTERRUPT],
+        idt: Some(&Idt { events: &[INTERRUPT, Event { rip: Rip::After, ..NMI }], left: Left::NEW }),
         ..Case::NEW
     };
 }

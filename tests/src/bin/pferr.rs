@@ -19,11 +19,11 @@ use tests::manual::*;
 guest::image! {
     name: "pferr",
     rule: "Each bit of a page fault's error code, from either ring; event data and CR2 are the address.",
-    spec: "SDM vol. 3 ch. 5 page-fault exceptions; ch. 6 interrupt 14",
+    spec: "SDM vol. 3 ch. 5 page-fault exceptions; ch. 7 interrupt 14",
     cases: [
         write_unmapped::CASE, fetch_unmapped::CASE, read_supervisor_ring3::CASE, write_unmapped_ring3::CASE,
         write_read_only_ring3::CASE, fetch_nx_ring3::CASE, fetch_unmapped_ring3::CASE, reserved_read::CASE,
-        reserved_write::CASE, reserved_fetch::CASE, reserved_ring3::CASE,
+        reserved_write::CASE, reserved_fetch::CASE, reserved_ring3::CASE, reserved_address::CASE, reserved_address_1g::CASE,
     ],
 }
 
@@ -228,4 +228,34 @@ mod reserved_ring3 {
         registers: DATA_FAULTED,
         ..Case::NEW
     };
+}
+
+/// A case whose large page has an address that is not a multiple of its size: a read in ring 0.
+macro_rules! reserved_address {
+    ($module:ident, $name:literal, $act:literal, $rule:literal, $walk:expr) => {
+        mod $module {
+            use super::*;
+            act! { name: $act, set: ["movabs rdi, 0x18000000A58"], armed: [], act: ["mov rbx, [rdi]"], }
+            pub(super) const CASE: Case = Case {
+                name: $name,
+                rule: $rule,
+                prepare: || paging::set_own($walk),
+                act: ACT,
+                events: &[Event { error_code: PFERR_PRESENT | PFERR_RESERVED, ..FAULT }],
+                registers: DATA_FAULTED,
+                cancel: Cancel::Payload { payload: DATA, rflags: 0 },
+                ..Case::NEW
+            };
+        }
+    };
+}
+reserved_address! {
+    reserved_address, "reserved-address", "pferr.reserved-address",
+    "A read of a page of 2 MiB whose entry has bit 20 of the address set: 0x9.",
+    [TABLE, TABLE, USER_PAGE | PS | 1 << 20, 0]
+}
+reserved_address! {
+    reserved_address_1g, "reserved-address-1g", "pferr.reserved-address-1g",
+    "A read through a PDPT entry with PS and bit 29 of the address, reserved with pages of 1 GiB or without: 0x9.",
+    [TABLE, USER_PAGE | PS | 1 << 29, 0, 0]
 }

@@ -4,6 +4,8 @@
 //! address reported; R/W, U/S and XD count on every level, and one refusal is enough ("Determination of Access
 //! Rights", SDM vol. 3 ch. 5). A fault does not set the dirty flag.
 //!
+//! An entry of PD or PDPT with PS maps a page of 2 MiB or 1 GiB, whose address has the lower bits of the linear address.
+//!
 //! The last level's rights are the cases of the images `pf` and `pferr`. Out: whether a refused walk sets accessed
 //! flags, which the manual leaves open; 5-level paging, as the image boots with 4 levels.
 //!
@@ -13,6 +15,7 @@
 #![no_std]
 #![no_main]
 
+use core::sync::atomic::AtomicU64;
 use guest::prelude::*;
 use tests::event::*;
 use tests::manual::*;
@@ -25,7 +28,7 @@ guest::image! {
         missing_pml4::CASE, missing_pdpt::CASE, missing_pd::CASE, missing_pt::CASE,
         read_only_pml4::CASE, read_only_pdpt::CASE, read_only_pd::CASE,
         supervisor_pml4::CASE, supervisor_pdpt::CASE, supervisor_pd::CASE,
-        no_execute_pml4::CASE, no_execute_pdpt::CASE, no_execute_pd::CASE,
+        no_execute_pml4::CASE, no_execute_pdpt::CASE, no_execute_pd::CASE, large_pd::CASE, large_pdpt::CASE,
     ],
 }
 
@@ -203,4 +206,43 @@ no_execute! {
     no_execute_pd, "pflevel.no-execute-pd", "no-execute-pd",
     "A fetch, XD in the page-directory entry alone: 0x11.",
     [TABLE, TABLE, TABLE | XD, PAGE]
+}
+
+/// What is read through a large page.
+static WORD: AtomicU64 = AtomicU64::new(0x1A26_E0FA_6E5A_0FF5);
+
+/// A case whose walk ends with a large page at physical address 0, where the image lies: a read in ring 0.
+macro_rules! large {
+    ($module:ident, $act:literal, $name:literal, $rule:literal, $needs:expr, $walk:expr) => {
+        mod $module {
+            use super::*;
+            act! {
+                name: $act,
+                set: ["lea rdi, [rip + {word}]", "movabs rsi, 0x18000000000"],
+                armed: [],
+                act: ["mov rbx, [rdi + rsi]"],
+                word = sym WORD,
+            }
+            pub(super) const CASE: Case = Case {
+                name: $name,
+                rule: $rule,
+                needs: $needs,
+                flags: CaseFlags::CONFORMANCE,
+                prepare: || paging::set_own($walk),
+                act: ACT,
+                left: &Left { general: &[(General::Rbx, 0x1A26_E0FA_6E5A_0FF5)], ..Left::NEW },
+                ..Case::NEW
+            };
+        }
+    };
+}
+large! {
+    large_pd, "pflevel.large-pd", "large-pd",
+    "A read in a page of 2 MiB: what lies there.",
+    Needs::empty(), [TABLE, TABLE, PAGE | PS, 0]
+}
+large! {
+    large_pdpt, "pflevel.large-pdpt", "large-pdpt",
+    "A read in a page of 1 GiB: what lies there.",
+    Needs::PAGE_1G, [TABLE, PAGE | PS, 0, 0]
 }

@@ -27,6 +27,7 @@ guest::image! {
         compatibility_mode::CASE,
         rsp_whole::CASE,
         gs::CASE,
+        segments::CASE,
     ],
 }
 
@@ -204,6 +205,29 @@ mod gs {
         act: ACT,
         events: &[USER_PF],
         registers: Registers { cr2: 0xFFFF_FFFF_8888_9008, ..RESTING },
+        ..Case::NEW
+    };
+}
+
+mod segments {
+    use super::*;
+    act_ring3! {
+        name: "return-ring3.segments",
+        set: ["mov ecx, 0x10", "mov ds, ecx", "mov es, ecx"],
+        act: ["mov ebx, ds", "mov ecx, es", "ud2"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "segments",
+        rule: "ERETU with data segments of ring 0 in DS and ES: unlike IRETQ it leaves them there.",
+        needs: Needs::USER.union(Needs::FRED),
+        flags: CaseFlags::USER,
+        prepare: || route(6, 1, IST_FRAME),
+        act: ACT,
+        events: &[Event {
+            rip: Rip::Plus(4),
+            general: &[(General::Rbx, 0x10), (General::Rcx, 0x10)],
+            ..USER_UD
+        }],
         ..Case::NEW
     };
 }

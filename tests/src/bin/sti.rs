@@ -20,7 +20,7 @@ guest::image! {
     name: "sti",
     rule: "A fault of the instruction after STI: the frame's SS slot has bit 16, blocking by STI.",
     spec: "SDM vol. 3 ch. 8 FRED stack frame; vol. 2 STI",
-    cases: [pf::CASE, ud::CASE, gp::CASE, pf_then_ud::CASE, if_set_already::CASE, after_out::CASE],
+    cases: [pf::CASE, ud::CASE, gp::CASE, pf_then_ud::CASE, if_set_already::CASE, after_out::CASE, breakpoint::CASE, nested::CASE],
 }
 
 /// A page fault in the shadow.
@@ -137,6 +137,57 @@ mod after_out {
         act: ACT,
         events: &[Event { rflags: RFLAGS | RF | IF, general: &[(General::Rdx, OUTPUT as u64)], ..UD }],
         // OUT comes after `Armed`.
+        cancel: Cancel::No,
+        ..Case::NEW
+    };
+}
+
+mod breakpoint {
+    use super::*;
+    act! { name: "sti.breakpoint", set: [], armed: ["sti"], act: ["nop"], }
+    pub(super) const CASE: Case = Case {
+        name: "breakpoint",
+        rule: "An execution breakpoint on the instruction after STI, which unlike MOV SS holds none back: #DB, bit 16 set.",
+        prepare: || {
+            set_dr0(ACT.act.value());
+            set_dr7(DR7 | L0);
+        },
+        act: ACT,
+        events: &[Event {
+            rip: Rip::Act,
+            rflags: RFLAGS | IF,
+            ss: ss_slot(HARDWARE_EXCEPTION, 1) | SS_STI,
+            event_data: B0,
+            ..SINGLE_STEP
+        }],
+        registers: Registers { dr6: DR6 | B0, dr7: DR7 | L0, ..RESTING },
+        ..Case::NEW
+    };
+}
+
+mod nested {
+    use super::*;
+    act! { name: "sti.nested", set: [], armed: ["sti"], act: ["ud2"], }
+    pub(super) const CASE: Case = Case {
+        name: "nested",
+        rule: "#UD after STI whose frame meets #PF: nested, and bit 16 set, as the instruction's return is into the shadow.",
+        prepare: || {
+            route(6, 1, IST_UNMAPPED);
+            set_stack(1, UNMAPPED_TOP);
+            route(14, 2, IST_FRAME);
+            set_stack(2, FRAME_TOP);
+        },
+        act: ACT,
+        events: &[Event {
+            error_code: PFERR_WRITE,
+            ss: ss_slot(HARDWARE_EXCEPTION, 14) | SS_NESTED | SS_STI,
+            // The 64 bytes below the stack pointer.
+            event_data: 0x0000_0080_0000_1FC0,
+            event_data_span: 0x3F,
+            csl: 2,
+            ..PAGE_FAULT
+        }],
+        registers: Registers { cr2: 0x0000_0080_0000_1FC0, cr2_span: 0x3F, ..RESTING },
         cancel: Cancel::No,
         ..Case::NEW
     };

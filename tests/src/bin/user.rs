@@ -20,7 +20,7 @@ guest::image! {
     name: "user",
     rule: "Ring 3 gets #GP(0) for interrupt flag, ports, tables and control registers, and nothing changes.",
     spec: "SDM vol. 2 CLI, IN, LGDT, LTR, MOV, XSETBV; vol. 1 ch. 19",
-    cases: [flags::CASE, ports::CASE, tables::CASE, control::CASE, xcr0::CASE, access_check::CASE, map::CASE, iretq_flags::CASE],
+    cases: [flags::CASE, ports::CASE, tables::CASE, control::CASE, xcr0::CASE, access_check::CASE, map::CASE, iretq_flags::CASE, allowed::CASE],
 }
 
 /// #GP(0) in ring 3, so many bytes after the act's first instruction; its handler returns after the instruction, which
@@ -225,6 +225,44 @@ mod iretq_flags {
             idt_frame_bytes: 40,
             idt_entry_rflags: GATED_USER_RICH,
             ..last(0)
+        }],
+        ..Case::NEW
+    };
+}
+
+mod allowed {
+    use super::*;
+    // 2, 5, 5, 4, 3, 3, 2 bytes, and 5 for each MOV.
+    act_ring3! {
+        name: "user.allowed",
+        set: [],
+        act: [
+            "rdtsc", "sgdt [rsp - 32]", "sidt [rsp - 32]", "smsw rbx", "sldt ecx", "str esi", "cpuid",
+            "mov eax, 0", "mov edx, 0", "mov ebx, 0", "mov esi, 0", "mov ecx, 0", "ud2"
+        ],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "allowed",
+        rule: "RDTSC, SGDT, SIDT, SMSW, SLDT, STR and CPUID in ring 3, with TSD and UMIP clear in CR4: none of them faults.",
+        needs: Needs::USER,
+        flags: CaseFlags::USER,
+        prepare: || route(6, 1, IST_FRAME),
+        act: ACT,
+        events: &[Event {
+            rip: Rip::Plus(49),
+            cs: USER_CS,
+            rsp: Stack::User,
+            ss: user_ss_slot(HARDWARE_EXCEPTION, 6),
+            csl: 0,
+            entry: 0,
+            general: &[
+                (General::Rax, 0),
+                (General::Rdx, 0),
+                (General::Rbx, 0),
+                (General::Rsi, 0),
+                (General::Rcx, 0),
+            ],
+            ..UD
         }],
         ..Case::NEW
     };

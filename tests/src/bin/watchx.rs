@@ -2,9 +2,10 @@
 //!
 //! Rule: LEN masks the low bits of the address in DR0 to DR3. INS writes memory and OUTS reads it: both meet data breakpoints, and
 //! trap when the item, or the iteration, is done. So do LODS, and FXSAVE, whichever byte of the 512 is watched (SDM vol. 3 ch. 19,
-//! "Breakpoint field recognition", "Data memory and I/O breakpoint exception conditions").
+//! "Breakpoint field recognition", "Data memory and I/O breakpoint exception conditions"). With CR4.DE, R/W 10 watches ports, and
+//! memory at the same address not; any byte of an operand meets it.
 //!
-//! Known bugs that fail it: INS and OUTS that a hypervisor completes, whose accesses to memory are its own and meet no breakpoint
+//! Known bugs that fail it: I/O breakpoints, which a hypervisor that completes IN and OUT does not look for; INS and OUTS that a hypervisor completes, whose accesses to memory are its own and meet no breakpoint
 //! (emulator_pio_in_out of KVM); an address that is compared without LEN's mask.
 #![no_std]
 #![no_main]
@@ -19,6 +20,7 @@ guest::image! {
     spec: "SDM vol. 3 ch. 19 breakpoint field recognition, data breakpoints",
     cases: [
         aligned::CASE, insb::CASE, iteration::CASE, outsb::CASE, lodsb::CASE, fxsave::CASE,
+        input::CASE, output::CASE, input_string::CASE,
     ],
 }
 
@@ -33,6 +35,11 @@ const WRITE_1: u64 = 0b0001 << 16;
 const WRITE_4: u64 = 0b1101 << 16;
 /// A read or write of 1 byte.
 const ACCESS_1: u64 = 0b0011 << 16;
+
+/// R/W 10 with CR4.DE, which is set: IN and OUT at ports, 1 byte.
+const IO_1: u64 = 0b0010 << 16;
+/// The same, 2 bytes.
+const IO_2: u64 = 0b0110 << 16;
 
 /// The trap of breakpoint 0.
 const TRAP: Event = Event { rflags: RFLAGS, event_data: B0, ..SINGLE_STEP };
@@ -114,4 +121,34 @@ watched! {
     WATCHED, WRITE_1,
     set: ["movabs rdi, 0x8000004760"], armed: [], act: ["fxsave64 [rdi]"],
     TRAP, []
+}
+watched! {
+    input, "input", "watchx.input",
+    "A port is watched: no trap for a read of memory at the same address, one after IN, which has read by then.",
+    PORT, IO_1,
+    set: ["mov edi, 0x6D78"], armed: ["mov edx, 0x6D78", "mov eax, 0x100"], act: ["mov cl, [rdi]", "mov ecx, 0", "in al, dx"],
+    Event { general: &[(General::Rax, 0x1FF), (General::Rdx, PORT), (General::Rcx, 0)], ..TRAP }, []
+}
+watched! {
+    output, "output", "watchx.output",
+    "Two ports are watched, as LEN says: no trap for OUT of one byte below and above them, one for OUT of four from below.",
+    PORT + 1, IO_2,
+    set: [],
+    armed: ["mov eax, 0"],
+    act: ["mov edx, 0x6D77", "out dx, al", "mov edx, 0x6D7A", "out dx, al", "mov edx, 0x6D76", "out dx, eax"],
+    Event { general: &[(General::Rax, 0), (General::Rdx, PORT - 2)], ..TRAP }, []
+}
+watched! {
+    input_string, "input-string", "watchx.input-string",
+    "REP INSB of two from a port that is watched: a trap after the first iteration, RCX is 1.",
+    PORT, IO_1,
+    set: ["movabs rdi, 0x8000004808", "mov ecx, 2"], armed: ["mov edx, 0x6D78"], act: ["rep insb"],
+    Event {
+        rip: Rip::Act,
+        rflags: RFLAGS | RF,
+        rflags_open: RF,
+        general: &[(General::Rdx, PORT), (General::Rcx, 1), (General::Rdi, WATCHED + 1)],
+        ..TRAP
+    },
+    [Check { expected: 0xFF, read: || paging::window(0x808) }]
 }

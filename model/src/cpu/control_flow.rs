@@ -176,10 +176,17 @@ fn syscall(p: &mut Core, _: &mut Memory, d: &Decoded) -> Step {
     p.gpr[11] = p.rflags & !rflags::RF;
     p.jump_to(p.msrs.lstar);
     p.rflags = p.rflags & !(p.msrs.fmask | rflags::RF) | rflags::FIXED;
-    p.scratch.no_single_step = !p.flag(rflags::TF);
+    step_by_new_tf(p);
     let selector = (p.msrs.star >> 32) as u16 & !3;
     p.load_flat(selector, selector.wrapping_add(8), 0);
     Ok(())
+}
+
+/// TF counts as it is after SYSCALL and SYSRET; unlike IRET's, a TF that SYSRET loads traps at once.
+fn step_by_new_tf(p: &mut Core) {
+    let stepped = p.flag(rflags::TF);
+    p.scratch.single_step = stepped;
+    p.scratch.no_single_step = !stepped;
 }
 
 fn sysret(p: &mut Core, _: &mut Memory, d: &Decoded) -> Step {
@@ -196,9 +203,7 @@ fn sysret(p: &mut Core, _: &mut Memory, d: &Decoded) -> Step {
     p.jump_to(if long { p.gpr[1] } else { p.gpr(1, 4) });
     let kept = 0x3C_7FD7;
     p.rflags = p.gpr[11] & kept | rflags::FIXED;
-    // As for SYSCALL, TF counts as it is at the end; unlike IRET's, a TF that SYSRET loads traps at once.
-    p.scratch.single_step = p.flag(rflags::TF);
-    p.scratch.no_single_step = !p.flag(rflags::TF);
+    step_by_new_tf(p);
     let base = (p.msrs.star >> 48) as u16;
     let cs = if long { base.wrapping_add(16) } else { base };
     p.load_flat(cs | 3, base.wrapping_add(8) | 3, 3);

@@ -200,7 +200,8 @@ xsave! {
     ],
     [
         Check { expected: 0x00FF_0000_0C7F, read: || word(2, 0) & 0xFFFF_FFFF_FFFF },
-        Check { expected: 0xFF80, read: || word(2, 3) & 0xFFFF_FFFF },
+        // MXCSR, and MXCSR_MASK with every bit of it, whatever else the processor has.
+        Check { expected: 0xFFFF_0000_FF80, read: || word(2, 3) & 0xFFFF_FFFF_FFFF },
         area!(2, 4, 0x8000_0000_0000_0004), area!(2, 18, 0x8000_0000_0000_0012), area!(2, 20, 0xABCD_0000_0000_0014),
         area!(2, 51, 0xABCD_0000_0000_0033), area!(2, 58, POISON), area!(2, 63, POISON), area!(2, 64, 0)
     ]

@@ -108,6 +108,8 @@ fn disturbed_with(of: &CaseScript<'_>, phase: Phase, xfd_err: u64) -> impl FnOnc
     move |state| {
         let bytes = told.as_bytes();
         (state.sregs.cr2, state.debug_regs.dr6) == (0x5A5A_DEAD_B000, 0xFFFF_AFF4)
+            // An interrupt in flight is not queued a second time.
+            && state.sregs.interrupt_bitmap == [0; 4]
             && state.msrs.get(&fred::msr::XFD_ERR) == Some(&xfd_err)
             && state.word(count_at) == 3
             && &state.memory[list_at..list_at + bytes.len()] == bytes
@@ -121,8 +123,9 @@ fn registers_are_rewritten_and_the_judge_is_told() {
             name: "an event in flight has had its effects",
             id: "pf/read-unmapped:fred:block@frame:disturb",
             script: |of| {
+                let shown = of.blocked().with(|state| state.sregs.interrupt_bitmap[0] = 1 << 31);
                 let done = of.passed().only_if(disturbed(of, Phase::After));
-                after(of, [of.blocked(), of.blocked(), done])
+                after(of, [shown, of.blocked(), done])
             },
             outcome: Pass,
             words: "",

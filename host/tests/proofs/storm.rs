@@ -11,7 +11,7 @@ use protocol::doorbell::Doorbell;
 use protocol::field::Field;
 use protocol::mailbox::{Mismatch, Verdict};
 use std::time::Duration;
-use vm::Exit;
+use vm::{Exit, RunMode};
 
 const ID: &str = "pf/read-unmapped:fred:storm:resume";
 
@@ -68,6 +68,17 @@ fn a_signal_counts_only_where_it_meets_the_event() {
             script: |of| {
                 let on_its_way = signalled().with(|state| state.regs.rip += 1);
                 after(of, [on_its_way, input(), met(of), of.passed()])
+            },
+            outcome: Pass,
+            words: "",
+        },
+        Row {
+            name: "once the OUT of Armed is completed",
+            id: ID,
+            script: |of| {
+                let completed =
+                    Step::returns(Exit::Interrupted).entered(|mode| mode == RunMode::ImmediateExit);
+                after(of, [completed, met(of), of.passed()])
             },
             outcome: Pass,
             words: "",
@@ -177,6 +188,17 @@ fn a_storm_without_its_cuts_is_no_pass() {
                 before the handler was entered",
     }];
     check(&none, &no_time);
+    let still = [Row {
+        name: "the second signal finds the guest where the first has left it",
+        id: ID,
+        script: |of| {
+            let on_its_way = signalled().with(|state| state.regs.rip += 1);
+            after(of, [on_its_way, signalled(), Step::returns(Exit::Deadline)])
+        },
+        outcome: Error,
+        words: "2 signals ended KVM_RUN before the handler, 1 of them with the guest where the one before had left it",
+    }];
+    check(&still, &Conditions::default());
     let two = Conditions {
         storm: StormBounds { cuts: 2, time: Duration::from_secs(600) },
         ..Conditions::default()

@@ -23,7 +23,7 @@ guest::image! {
     spec: "SDM vol. 3 ch. 7 switching stacks; vol. 2 MOV, POP",
     cases: [
         pf::CASE, ud_stepped::CASE, int3::CASE, held::CASE, merged::CASE, merged_out::CASE, step_ring3::CASE,
-        pop_ss::CASE,
+        pop_ss::CASE, after_out::CASE,
     ],
 }
 
@@ -196,6 +196,38 @@ mod pop_ss {
         // OR leaves PF clear in the flags that POPFD restores; bit 57 is clear.
         events: &[Event { cs: 0x1B, ss: 0x0003_0001_0000_0023, ..RING3_STEP }],
         registers: Registers { dr6: DR6 | BS, ..RESTING },
+        ..Case::NEW
+    };
+}
+
+mod after_out {
+    use super::*;
+    act! {
+        name: "shadow.after-out",
+        set: ["mov ecx, 0x10"],
+        armed: ["mov edx, {port}", "mov ss, ecx", "out dx, al"],
+        act: ["nop"],
+        port = const OUTPUT,
+    }
+    pub(super) const CASE: Case = Case {
+        name: "after-out",
+        rule: "MOV SS, an OUT, and an execution breakpoint on the instruction after it: what has executed the OUT has ended the shadow.",
+        flags: CaseFlags::TOUCHES_GDT,
+        prepare: || {
+            set_dr0(ACT.act.value());
+            set_dr7(DR7 | L0);
+        },
+        act: ACT,
+        events: &[Event {
+            rip: Rip::Act,
+            rflags: RFLAGS,
+            event_data: B0,
+            general: &[(General::Rdx, OUTPUT as u64)],
+            ..SINGLE_STEP
+        }],
+        registers: Registers { dr6: DR6 | B0, dr7: DR7 | L0, ..RESTING },
+        // OUT comes after `Armed`.
+        cancel: Cancel::No,
         ..Case::NEW
     };
 }

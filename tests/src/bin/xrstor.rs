@@ -17,7 +17,7 @@ guest::image! {
     name: "xrstor",
     rule: "XRSTOR of an area that cannot be is #GP(0), and nothing is loaded.",
     spec: "SDM vol. 1 ch. 13 XRSTOR; vol. 2 XSAVE, FXSAVE, XGETBV",
-    cases: [header::CASE, mxcsr::CASE, alignment::CASE, disabled::CASE, in_use::CASE],
+    cases: [header::CASE, compacted::CASE, mxcsr::CASE, alignment::CASE, disabled::CASE, in_use::CASE],
 }
 
 static AREA: Areas<128> = Areas::new();
@@ -89,6 +89,16 @@ refused! {
         Event { handler: Some(|_| AREA.set(66, 1 << 63)), ..AGAIN },
         Event { returns: Return::Next, ..AGAIN }
     ]
+}
+refused! {
+    compacted, "compacted", "xrstor.compacted",
+    "XRSTOR of an area in the compacted format whose XCOMP_BV has TILECFG, which XCR0 has not: #GP(0).",
+    "xrstor64 [rdi]",
+    || {
+        prepare();
+        AREA.set(65, 1 << 63 | 1 << 17 | 3);
+    },
+    &[Event { returns: Return::Next, ..REFUSED }]
 }
 refused! {
     mxcsr, "mxcsr", "xrstor.mxcsr",

@@ -67,8 +67,7 @@ const MODEL: Area = Area {
     checks: &[SCENARIOS],
 };
 
-/// The stops, the proofs of a cut and the verdict, which a scripted VM checks, `host/tests/proofs`; then scenarios; then the
-/// tests of which scenarios there are.
+/// The stops, the proofs of a cut and the verdict, which a scripted VM checks, `host/tests/proofs`; and then scenarios.
 const PROOFS: Area = Area {
     name: Cow::Borrowed("proofs"),
     list: None,
@@ -86,16 +85,6 @@ const PROOFS: Area = Area {
             runs: WHOLE,
         },
         SCENARIOS,
-        Check {
-            build: &["test", "--no-run", "--locked", "--release", "-p", "midflight", "--test", "scenarios"],
-            directory: "host",
-            runs: WHOLE,
-        },
-        Check {
-            build: &["test", "--no-run", "--locked", "--release", "-p", "midflight", "--lib"],
-            directory: "host",
-            runs: WHOLE,
-        },
     ],
 };
 

@@ -19,8 +19,7 @@ drawn with a seed from every place that the syntax offers (`mutation/src/find.rs
   (`mutation/src/without.rs` says what else is left out, and why). *Scenarios* must notice, no unit test counts: those without a stop, then the
   selection of `--cover`, then a quarter of all.
 - `proofs`: the stops, the proofs of a cut, the verdict, without the guest that probes run and what decides which scenarios
-  there are. The scripted VM of `host/tests/proofs` must notice, or a scenario, or else the tests
-  of which scenarios there are.
+  there are. The scripted VM of `host/tests/proofs` must notice, or else a scenario.
 - `judge`: the guest's judge. The tables of `guest/src/judge/tests` must notice.
 - `list-1` and so on: `mutation/lists`, faults that people wrote down without looking at the cases. Scenarios must notice.
 

@@ -34,8 +34,8 @@ for. Of faults that nobody had seen, nine in ten are noticed, and more with each
 | 31 | 420 | 328 | 53 | 89.4 % |
 | 1 | 150 | 123 | 16 | 91.8 % |
 
-With the cases that seed 31 has led to 345 of its 420 are noticed: 94.0 %. Those of seed 1, the table's row below, nobody has
-looked at yet: a sample is another one whenever the model changes. `mutation/survivors.toml` has the reasons. Whether
+With the cases that seed 31 has led to 345 of its 420 are noticed, 94.0 %, and with two more 125 of seed 1's, which is the table's
+row below. A sample is another one whenever the model changes. `mutation/survivors.toml` has the reasons. Whether
 a survivor is equivalent one person has decided, by reading. Of the lists that people wrote down the share that was noticed at
 first stands above each.
 

@@ -15,11 +15,14 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/"))
 }
 
-/// A copy of the workspace.
+/// A copy of the workspace. All areas share one, because cargo tells a workspace's crates apart by their paths inside it:
+/// with a copy for each, and one directory for what is built, it takes the crate of another copy, with that one's
+/// faults, for built already.
 pub(crate) struct Tree(pub(crate) PathBuf);
 
 impl Tree {
-    /// Copies the workspace to a directory, in which files that are the same are left alone.
+    /// Copies the workspace to a directory, in which files that are the same are left alone, and those that an earlier
+    /// round gave faults are as they were.
     pub(crate) fn copy(to: PathBuf) -> Result<Self, Error> {
         for entry in read_dir(root())? {
             let name = entry.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -89,6 +92,11 @@ fn copy(from: &Path, to: &Path) -> Result<(), Error> {
     let at = |error| Error::File(to.to_owned(), error);
     if from.is_dir() {
         fs::create_dir_all(to).map_err(at)?;
+        for stale in
+            read_dir(to)?.iter().filter(|old| !from.join(old.file_name().unwrap_or_default()).exists())
+        {
+            if stale.is_dir() { fs::remove_dir_all(stale) } else { fs::remove_file(stale) }.map_err(at)?;
+        }
         return read_dir(from)?
             .iter()
             .try_for_each(|entry| copy(entry, &to.join(entry.file_name().unwrap_or_default())));

@@ -96,7 +96,7 @@ mod tests {
         let Support::Wrong(why) = ask(&never, true, Question::Stop(Storm(0).into())).unwrap() else {
             panic!("no signal lets it go on")
         };
-        assert!(why.starts_with("of 100 signals in 100 guests none ended KVM_RUN"), "{why}");
+        assert!(why.contains(" signals in 100 guests none ended KVM_RUN"), "{why}");
     }
 
     #[test]

@@ -1,8 +1,9 @@
-//! When to send the signals that should hit an event: after a fraction of the time that the guest needs.
+//! When to send the signals that should hit an event.
 //!
 //! How long a guest takes from KVM_RUN to its event differs by host, by machine and by load, from one
 //! microsecond to hundreds: on some hosts KVM_RUN alone takes longer than an emulated guest takes for
-//! its whole act. So no time is fixed: the first is measured, and the result of each signal corrects it.
+//! its whole act. So no time is fixed: the first is the shortest, and the result of each signal corrects it. A signal that
+//! comes too early costs one KVM_RUN, one that comes too late the rest of the case: so times grow from below.
 
 use fastrand::Rng;
 use std::time::Duration;
@@ -15,34 +16,27 @@ pub(super) struct Aim {
     random: Rng,
     /// Times are drawn from up to here.
     reach: Duration,
-    /// The time that the guest needs until after its event, without signals; the upper bound of a delay.
-    whole: Duration,
+    /// The time that there is for all signals, which none of them exceeds.
+    longest: Duration,
 }
 
 impl Aim {
-    /// Times for a guest that needs `whole` without signals, from KVM_RUN to beyond its event.
-    pub(super) fn new(random: Rng, whole: Duration) -> Self {
-        let whole = whole.max(SHORTEST);
-        Self { random, reach: whole, whole }
+    /// Times for a guest of which nothing is known yet.
+    pub(super) fn new(random: Rng, longest: Duration) -> Self {
+        Self { random, reach: SHORTEST, longest: longest.max(SHORTEST) }
     }
 
-    /// How long the next signal waits: the random numbers decide which share, and nothing else.
+    /// How long the next signal waits: the random numbers decide which share of its reach, and nothing else.
     pub(super) fn time(&mut self) -> Duration {
         self.reach.mul_f64(self.random.f64())
     }
 
-    /// The time that the guest needs without signals was measured again.
-    pub(super) fn measured(&mut self, whole: Duration) {
-        self.whole = whole.max(SHORTEST);
-        self.reach = self.reach.min(self.whole);
-    }
-
-    /// The signal found the guest where the one before had left it: the next ones wait longer. False
-    /// when they wait as long as the guest needs already, so that signals only keep it from going on.
+    /// The signal found the guest where the one before had left it: the next ones wait longer. False if they wait as long
+    /// as there is time already.
     #[must_use]
     pub(super) fn later(&mut self) -> bool {
-        let could = self.reach < self.whole;
-        self.reach = self.reach.saturating_mul(2).min(self.whole);
+        let could = self.reach < self.longest;
+        self.reach = (self.reach * 2).min(self.longest);
         could
     }
 
@@ -62,12 +56,12 @@ impl Aim {
 mod tests {
     use super::*;
 
-    const NEEDS: Duration = Duration::from_micros(2000);
+    const LONGEST: Duration = Duration::from_secs(5);
 
     /// How many signals it takes until one meets an event that lasts for a microsecond, at `at` after
     /// each KVM_RUN, of a guest that made no progress until then.
     fn signals_until_met(seed: u64, at: Duration) -> u32 {
-        let mut aim = Aim::new(Rng::with_seed(seed), NEEDS);
+        let mut aim = Aim::new(Rng::with_seed(seed), LONGEST);
         for signals in 1.. {
             let time = aim.time();
             if (at..at + SHORTEST).contains(&time) {
@@ -75,8 +69,8 @@ mod tests {
             }
             if time > at {
                 aim.sooner(time);
-            } else if !aim.later() {
-                aim.measured(NEEDS);
+            } else {
+                assert!(aim.later(), "it needs no longer than there is");
             }
         }
         u32::MAX
@@ -92,26 +86,33 @@ mod tests {
     }
 
     #[test]
-    fn it_widens_up_to_what_the_guest_needs_and_not_beyond() {
-        let mut aim = Aim::new(Rng::with_seed(1), NEEDS);
-        assert!(!aim.later(), "it begins with all of it");
-        for _ in 0..100 {
-            aim.sooner(NEEDS);
-        }
-        assert!(aim.reach == SHORTEST);
+    fn a_guest_that_stands_still_gets_as_long_as_there_is() {
+        let mut aim = Aim::new(Rng::with_seed(1), LONGEST);
         let doublings = (0..100).take_while(|_| aim.later()).count();
-        assert_eq!((doublings, aim.reach), (11, NEEDS));
-        aim.measured(Duration::ZERO);
-        assert_eq!((aim.reach, aim.whole), (SHORTEST, SHORTEST));
+        assert_eq!((doublings, aim.reach), (23, LONGEST));
+    }
+
+    #[test]
+    fn no_aim_is_shorter_than_the_shortest() {
+        let mut aim = Aim::new(Rng::with_seed(1), LONGEST);
+        aim.finer();
+        aim.sooner(Duration::ZERO);
+        assert_eq!(aim.reach, SHORTEST);
+        assert!((0..4).all(|_| aim.later()));
+        aim.finer();
+        assert_eq!(aim.reach, SHORTEST * 12);
+        aim.sooner(SHORTEST * 2);
+        assert_eq!(aim.reach, SHORTEST * 2);
     }
 
     #[test]
     fn the_seed_decides_which_share_of_the_time() {
-        let shares = |seed, whole: Duration| {
-            let mut aim = Aim::new(Rng::with_seed(seed), whole);
-            [(); 3].map(|()| (aim.time().as_secs_f64() / whole.as_secs_f64() * 1e3).round())
+        let shares = |seed, doublings: u32| {
+            let mut aim = Aim::new(Rng::with_seed(seed), LONGEST);
+            assert!((0..doublings).all(|_| aim.later()));
+            [(); 3].map(|()| (aim.time().as_secs_f64() / aim.reach.as_secs_f64() * 1e3).round())
         };
-        assert_eq!(shares(7, NEEDS), shares(7, NEEDS * 10));
-        assert_ne!(shares(7, NEEDS), shares(8, NEEDS));
+        assert_eq!(shares(7, 12), shares(7, 16));
+        assert_ne!(shares(7, 12), shares(8, 12));
     }
 }

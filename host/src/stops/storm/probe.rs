@@ -21,19 +21,18 @@ pub(super) fn probe(prober: &Prober<'_>) -> Result<Support, VcpuError> {
     if let Err(error) = evict(&mut guest) {
         return Ok(Support::NotOffered(error.to_string()));
     }
-    let begun = guest.vcpu.clock();
     match guest.run(RunMode::Normal)? {
         Progress::Delivered => {}
         other => return Ok(Support::Wrong(sentence("#UD", &other))),
     }
-    let mut aim = Aim::new(Rng::with_seed(0), guest.vcpu.clock() - begun);
+    let mut aim = Aim::new(Rng::with_seed(0), prober.together());
     let end = Instant::now() + prober.together();
     let (mut guests, mut signals) = (0, 0);
     while guests < GUESTS && Instant::now() < end {
         let mut guest = prober.start(VmKind::Plain, ProbeAct::Led)?;
         evict(&mut guest)?;
         guests += 1;
-        match until_near(&mut guest, &mut aim, &mut signals)? {
+        match until_near(&mut guest, &mut aim, &mut signals, end)? {
             None => {}
             Some(Progress::Exit(Exit::Interrupted)) => return Ok(Support::Works),
             Some(other) => return Ok(Support::Wrong(sentence("#UD", &other))),
@@ -48,14 +47,15 @@ fn evict(guest: &mut ProbeGuest) -> Result<(), VcpuError> {
     Place::ALL.into_iter().try_for_each(|place| guest.vcpu.evict(ProbeGuest::page(place)))
 }
 
-/// Signals one guest until it is interrupted near its event; `None` when that is over, or when signals
-/// keep the guest from it.
+/// Signals one guest until it is interrupted near its event; `None` when that or the time is over, or signals keep
+/// the guest from it.
 fn until_near(
     guest: &mut ProbeGuest,
     aim: &mut Aim,
     signals: &mut u32,
+    end: Instant,
 ) -> Result<Option<Progress>, VcpuError> {
-    loop {
+    while Instant::now() < end {
         let begun = guest.vcpu.clock();
         match guest.run(RunMode::SignalAfter(aim.time()))? {
             Progress::Exit(Exit::Interrupted) => *signals += 1,
@@ -79,4 +79,5 @@ fn until_near(
             }
         }
     }
+    Ok(None)
 }

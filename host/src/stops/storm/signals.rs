@@ -3,9 +3,7 @@
 //! Only those that hit an event in flight count; after all others the guest continues. Their times are
 //! measured: [`Aim`].
 //!
-//! A storm must not prevent progress: a guest that signals find at the same RIP gets more
-//! time, and when it has had as much as it needs without them, it runs to the end of its case without
-//! them.
+//! A storm must not prevent progress: a guest that signals find at the same RIP gets more time, until it moves on.
 
 use super::aim::Aim;
 use super::watch::{Found, Watch};
@@ -44,9 +42,7 @@ pub(crate) enum Struck {
 
 /// The signals.
 pub(crate) struct Signals {
-    random: Rng,
-    /// `None` until it was measured what the case needs without signals.
-    aim: Option<Aim>,
+    aim: Aim,
     /// When the last signal may be sent.
     end: Instant,
     /// Until when the guest may run without signals.
@@ -67,9 +63,9 @@ impl Signals {
     /// that is, the host's.
     pub(crate) fn new(seed: u32, id: &str, time: Duration, deadline: Instant) -> Self {
         let of_id = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(id.as_bytes());
-        let random = Rng::with_seed(u64::from(seed) << 32 | u64::from(of_id));
+        let aim = Aim::new(Rng::with_seed(u64::from(seed) << 32 | u64::from(of_id)), time);
         let end = deadline.min(Instant::now() + time);
-        Self { random, aim: None, end, deadline, runs: 0, signals: 0, still: 0, rip: None }
+        Self { aim, end, deadline, runs: 0, signals: 0, still: 0, rip: None }
     }
 
     /// Whether its time is over.
@@ -91,45 +87,31 @@ impl Signals {
         )
     }
 
-    /// Runs the armed guest until a signal meets its event in flight, or the case is done. The first
-    /// run is without signals, and measured.
+    /// Runs the armed guest until a signal meets its event in flight, or the case is done.
     pub(crate) fn strike(&mut self, session: &mut Session<'_>) -> Result<Struck, NoCut> {
         self.runs += 1;
         let watch = Watch::begin(session)?;
-        let ended = match self.aim {
-            None => Ended::Stuck,
-            Some(_) => {
-                // Whatever the guest does, every KVM_RUN ends with the storm.
-                session.vcpu.set_deadline(self.end);
-                let ended = self.signal(session, watch);
-                session.vcpu.set_deadline(self.deadline);
-                ended?
-            }
-        };
-        match ended {
-            Ended::Struck(struck) => return Ok(struck),
-            Ended::PastEvent => {
-                run_out(session)?;
-            }
-            Ended::Stuck => {
-                let whole = run_out(session)?;
-                let random = &mut self.random;
-                self.aim.get_or_insert_with(|| Aim::new(random.fork(), whole)).measured(whole);
-            }
+        // Whatever the guest does, every KVM_RUN ends with the storm.
+        session.vcpu.set_deadline(self.end);
+        let struck = self.signal(session, watch);
+        session.vcpu.set_deadline(self.deadline);
+        match struck? {
+            Some(struck) => Ok(struck),
+            None => run_out(session).map(|()| Struck::Done),
         }
-        Ok(Struck::Done)
     }
 
-    /// Sends signals until more of them would not help.
-    fn signal(&mut self, session: &mut Session<'_>, mut watch: Watch) -> Result<Ended, NoCut> {
-        while let Some(aim) = self.aim.as_mut().filter(|_| Instant::now() < self.end) {
+    /// Sends signals until more of them would not help; `None` if the handler was entered and nothing met: the guest has the
+    /// rest of its case to run.
+    fn signal(&mut self, session: &mut Session<'_>, mut watch: Watch) -> Result<Option<Struck>, NoCut> {
+        while !self.is_over() {
             let begun = session.vcpu.clock();
-            match session.advance_in(RunMode::SignalAfter(aim.time()))? {
+            match session.advance_in(RunMode::SignalAfter(self.aim.time()))? {
                 Stopped::Exit(Exit::Interrupted) => {}
                 Stopped::Input | Stopped::Output => continue,
                 Stopped::Doorbell(Doorbell::Done(_)) => {
-                    aim.sooner(session.vcpu.clock() - begun);
-                    return Ok(Ended::Struck(Struck::Done));
+                    self.aim.sooner(session.vcpu.clock() - begun);
+                    return Ok(Some(Struck::Done));
                 }
                 Stopped::Exit(Exit::Deadline) => break,
                 other => return Err(NoCut::Unexpected(other)),
@@ -140,39 +122,28 @@ impl Signals {
                 self.rip = Some(watch.rip());
             }
             match found {
-                Found::Event(cut) => return Ok(Ended::Struck(Struck::Cut(cut))),
+                Found::Event(cut) => return Ok(Some(Struck::Cut(cut))),
                 Found::Handler => {
-                    aim.sooner(session.vcpu.clock() - begun);
-                    return Ok(Ended::PastEvent);
+                    self.aim.sooner(session.vcpu.clock() - begun);
+                    return Ok(None);
                 }
                 Found::Still => {
                     self.still += 1;
-                    if !aim.later() {
-                        return Ok(Ended::Stuck);
+                    if !self.aim.later() {
+                        break;
                     }
                 }
-                Found::OnTheWay => aim.finer(),
+                Found::OnTheWay => self.aim.finer(),
             }
         }
-        Ok(Ended::Struck(Struck::Over))
+        Ok(Some(Struck::Over))
     }
 }
 
-/// How the signals of one run ended.
-enum Ended {
-    /// With the run, or the storm.
-    Struck(Struck),
-    /// The handler was entered and nothing met; the guest has the rest of its case to run.
-    PastEvent,
-    /// Its event is still to come, and signals only keep the guest from it.
-    Stuck,
-}
-
-/// The guest runs to the end of its case without signals, which takes so long.
-fn run_out(session: &mut Session<'_>) -> Result<Duration, NoCut> {
-    let begun = session.vcpu.clock();
+/// The guest runs to the end of its case without signals.
+fn run_out(session: &mut Session<'_>) -> Result<(), NoCut> {
     match session.advance_past_io()? {
-        Stopped::Doorbell(Doorbell::Done(_)) => Ok(session.vcpu.clock() - begun),
+        Stopped::Doorbell(Doorbell::Done(_)) => Ok(()),
         other => Err(NoCut::Unexpected(other)),
     }
 }

@@ -136,9 +136,9 @@ pub(crate) unsafe fn enter(start: u64, armed: u32) {
 }
 
 /// The general registers at the last act's `Armed`.
-pub(crate) fn armed() -> [u64; 15] {
-    // SAFETY: no act is running.
-    unsafe { ARMED.0.get().read() }
+pub(crate) fn armed() -> &'static [u64; 15] {
+    // SAFETY: no act is running, and the next one writes it when what the last caller has got is judged.
+    unsafe { &*ARMED.0.get() }
 }
 
 /// What the last act left, in a delivery's form, without the registers that compiled code finds as the act left them.

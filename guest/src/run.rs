@@ -162,8 +162,10 @@ fn act_and_judge(index: u32, case: &Case, machine: Machine) {
     routes::rest();
 
     let expected = case.expected(machine.delivery);
-    let disturbances = mail_array!(disturbances);
-    let count = (mail!(disturbance_count) as usize).min(DISTURBANCES);
+    let disturbances = match mail!(disturbance_count) as usize {
+        0 => &[][..],
+        count => &mail_array!(disturbances)[..count.min(DISTURBANCES)],
+    };
     let deliveries = deliveries();
     put_in_order(expected.events, mail!(entries), deliveries);
     let seen = Seen {
@@ -177,7 +179,7 @@ fn act_and_judge(index: u32, case: &Case, machine: Machine) {
         entries: mail!(entries),
         deliveries,
         left,
-        disturbances: &disturbances[..count],
+        disturbances,
     };
     judge(&expected, &places(case), machine, &seen, Recorder);
     for (check, got) in case.results.iter().zip(results) {

@@ -29,14 +29,13 @@ pub enum General {
 pub const XMM: [u64; 4] =
     [0x0706_0504_0302_0100, 0x0F0E_0D0C_0B0A_0908, 0x1716_1514_1312_1110, 0x1F1E_1D1C_1B1A_1918];
 
-/// `registers` with these changes.
-// Inlined at each call it would make the image larger.
+/// Changes registers. In place: an emulator of instructions copies an item at a time. Inlined at each call it
+/// would make the image larger.
 #[inline(never)]
-pub(super) fn changed(mut registers: [u64; 15], changes: &[(General, u64)]) -> [u64; 15] {
+pub(super) fn change(registers: &mut [u64; 15], changes: &[(General, u64)]) {
     for (register, value) in changes {
         registers[*register as usize] = *value;
     }
-    registers
 }
 
 /// Compares every general register, and XMM0 and XMM1 unless CR0 keeps instructions from them.

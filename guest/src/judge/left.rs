@@ -42,7 +42,7 @@ pub(super) struct Before<'a> {
     /// What the case says of the registers then, and what they must have read.
     pub(super) registers: (Registers, Registers),
     /// The general registers at `Armed`.
-    pub(super) armed: [u64; 15],
+    pub(super) armed: &'a [u64; 15],
 }
 
 /// Compares what an act has left. What it and the return leave alone must read as it did at the last entry,
@@ -60,19 +60,15 @@ pub(super) fn judge(
         (None, Some(captured)) => read(captured),
         (None, None) => before.registers.1,
     };
-    let general = before.captured.map_or(before.armed, |captured| captured.general);
+    let mut general = *before.captured.map_or(before.armed, |captured| &captured.general);
+    general::change(&mut general, left.general);
     compare.field(Field::Rflags, left.rflags, got.frame[3]);
     compare.field(Field::Rsp, places.stack(left.rsp, machine.delivery), got.frame[4]);
     if machine.delivery == DeliveryMode::Fred {
         compare.field(Field::Csl, left.csl, got.fred_config & 3);
     }
     judge_registers(&registers, before.event, machine, got, compare);
-    general::compare(
-        &general::changed(general, left.general),
-        (&got.general, &got.xmm),
-        has_xmm(&registers),
-        compare,
-    );
+    general::compare(&general, (&got.general, &got.xmm), has_xmm(&registers), compare);
 }
 
 /// What was read at an entry.

@@ -49,7 +49,7 @@ pub struct Expected<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Seen<'a> {
     /// The general registers at `Armed`.
-    pub armed: [u64; 15],
+    pub armed: &'a [u64; 15],
     /// What a byte of [`INPUT`](protocol::port::INPUT) reads.
     pub input: u8,
     /// How often a handler was entered.
@@ -80,7 +80,7 @@ pub fn judge(
         |event: Option<&Event>| *event.and_then(|event| event.registers).unwrap_or(expected.registers);
     let first = literal(events.first());
     let mut state = State {
-        general: seen.armed,
+        general: *seen.armed,
         last: (first, first.disturbed(events.first(), seen.disturbances)),
         came_here: true,
     };
@@ -153,7 +153,7 @@ impl State {
         (got, input): (&Delivery, u8),
         compare: &mut Comparisons<impl Told>,
     ) {
-        self.general = general::changed(self.general, event.general);
+        general::change(&mut self.general, event.general);
         if event.input {
             self.general[General::Rax as usize] =
                 self.general[General::Rax as usize] & !0xFF | u64::from(input);

@@ -108,7 +108,7 @@ fn run(
 }
 
 fn seen<'a>(entries: u32, deliveries: &'a [Delivery], left: &'a Delivery) -> Seen<'a> {
-    Seen { armed: ARMED, input: 0xA5, entries, deliveries, left, disturbances: &[] }
+    Seen { armed: &ARMED, input: 0xA5, entries, deliveries, left, disturbances: &[] }
 }
 
 fn run_all(

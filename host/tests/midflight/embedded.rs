@@ -63,6 +63,14 @@ fn make_removes_an_image_without_a_source() {
     assert_eq!(fs::metadata(tree.path("images/db")).unwrap().modified().unwrap(), unchanged);
     let again = install();
     assert!(again.status.success() && again.stdout.is_empty(), "{again:?}");
+    fs::write(tree.path("built/db"), vec![0; 0x1_0000]).unwrap();
+    assert!(install().status.success(), "64 KiB are allowed");
+    fs::write(tree.path("built/db"), vec![0; 0x1_0001]).unwrap();
+    let large = install();
+    assert!(
+        !large.status.success()
+            && String::from_utf8_lossy(&large.stderr).contains("db.rs: its image has 65537 bytes")
+    );
     fs::remove_file(tree.path("built/db")).unwrap();
     fs::write(tree.path("images/db"), "stale").unwrap();
     assert!(!install().status.success(), "an image that was not built is no success");

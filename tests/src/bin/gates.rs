@@ -42,7 +42,9 @@ const CODE_ABSENT: u64 = 0x00AF_1A00_0000_FFFF;
 /// Conforming ring-0 code, 64-bit.
 const CONFORMING: u64 = 0x00AF_9E00_0000_FFFF;
 
-/// The gate of a vector: its attributes, its selector, bits 63:32 of its handler's address.
+/// The gate of a vector: its attributes, its selector, bits 63:32 of its handler's address. Inlined at each call
+/// it would make the image too large.
+#[inline(never)]
 fn gate(vector: u8, attributes: u64, selector: u64, high: u64) {
     route(vector, 1, IST_FRAME);
     let gate = (IDT.start().value() + 16 * u64::from(vector)) as *mut [u64; 2];

@@ -14,7 +14,7 @@ use vm::{PAGE, VcpuError};
 
 /// How long a signalled KVM_RUN may take to return before its fault is resolved. One that returns later, on a
 /// busy host, finds the signal at its next entry, with the event in the queue as well: nothing depends on it.
-const SIGNAL_DEADLINE: Duration = Duration::from_millis(100);
+const SIGNAL_DEADLINE: Duration = Duration::from_millis(20);
 
 /// One watched page; no longer watched when dropped.
 #[derive(Debug)]

@@ -139,6 +139,10 @@ impl SecondStage {
     /// One access at `gpa`, which lies in page number `index`.
     pub(super) fn permit(&mut self, index: usize, gpa: u64, write: bool) -> Result<(), Refused> {
         if self.unchecked {
+            // What a hypervisor stores for its guest is logged: `mark_page_dirty`.
+            if write {
+                self.accessed(index, write);
+            }
             return Ok(());
         }
         let state = self.state(index);

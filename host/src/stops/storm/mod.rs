@@ -62,8 +62,9 @@ impl How for Storm {
     }
 
     fn applies(&self, target: &Target<'_>) -> bool {
-        // It runs a case many times, knows a cut by the queue, and looks at the first event only.
-        let other = CaseFlags::INJECTED | CaseFlags::SOFT | CaseFlags::NESTED;
+        // It runs a case many times, knows a cut by the queue, and looks at the first event only. Of a nested one it may meet
+        // the event before it, which is in flight as well.
+        let other = CaseFlags::INJECTED | CaseFlags::SOFT;
         target.case.entries(target.delivery) == 1 && !target.case.flags.intersects(other)
     }
 

@@ -38,6 +38,7 @@ pub(crate) fn disturb(session: &mut Session<'_>, phase: Phase, has_xfd: bool) ->
         // #NM's effect on XFD_ERR precedes every way to stop it.
         done.push(Disturbance::new(Register::XfdErr, Phase::After, value));
     }
+    write_back(session, &events)?;
     session.note_disturbances(&done)?;
     let written: Vec<String> = ["CR2", "DR6", "IA32_XFD_ERR"]
         .into_iter()
@@ -45,6 +46,16 @@ pub(crate) fn disturb(session: &mut Session<'_>, phase: Phase, has_xfd: bool) ->
         .map(|(name, one)| format!("{name} = {:#x}", one.value))
         .collect();
     Ok(format!("rewritten: {}", written.join(", ")))
+}
+
+/// Writes the general registers as they were read, as a debugger does. KVM_SET_REGS drops an exception that is pending
+/// (`__set_regs`), so that it is left out there; what is injected stays.
+fn write_back(session: &mut Session<'_>, events: &kvm_vcpu_events) -> Result<(), VcpuError> {
+    if events.exception.pending == 0 {
+        let regs = session.vcpu.regs()?;
+        set::regs(session.vcpu.as_mut(), &regs)?;
+    }
+    Ok(())
 }
 
 /// The phase of DR6 where the event in flight is in `phase`.

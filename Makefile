@@ -38,7 +38,7 @@ build: images
 	$(STATIC) cargo build $(HOST_BUILD) -p midflight
 	@mkdir -p $(TARGET_DIR)/release
 	@cmp -s $(TARGET_DIR)/$(HOST_TARGET)/release/midflight $(MIDFLIGHT) \
-		|| cp $(TARGET_DIR)/$(HOST_TARGET)/release/midflight $(MIDFLIGHT)
+		|| cp -f $(TARGET_DIR)/$(HOST_TARGET)/release/midflight $(MIDFLIGHT)
 
 # A tarball for a test machine, which needs neither Rust nor this tree: the binary, stripped and static, the images, the
 # documentation, manual pages and completions; and its checksum.

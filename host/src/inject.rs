@@ -37,20 +37,36 @@ pub fn at_armed(session: &mut Session<'_>, case: &Case) -> Result<(), VcpuError>
     Ok(())
 }
 
-/// Another NMI beside the one that is pending, and what a host may do to the vCPU's events without a difference.
+/// Another NMI beside the one that is pending, and what a host may do to the vCPU's events without a difference: a case
+/// that is wrong after any of it has lost an NMI, or has met what was refused.
 fn second_nmi(session: &mut Session<'_>) -> Result<(), VcpuError> {
     session.vcpu.nmi()?;
-    // Both are pending, and a host that migrates its guest now must find them there.
-    let mut events = session.vcpu.events()?;
-    set::events(session.vcpu.as_mut(), &events)?;
-    // Without the flag the count means nothing.
+    let vcpu = session.vcpu.as_mut();
+    save_and_restore(vcpu)?;
+    restore_without_nmis(vcpu)?;
+    restore_refused(vcpu)
+}
+
+/// A host that migrates its guest now must find both NMIs, and restores them.
+fn save_and_restore(vcpu: &mut dyn Vcpu) -> Result<(), VcpuError> {
+    let events = vcpu.events()?;
+    set::events(vcpu, &events)
+}
+
+/// Without its flag the count of pending NMIs means nothing.
+fn restore_without_nmis(vcpu: &mut dyn Vcpu) -> Result<(), VcpuError> {
+    let mut events = vcpu.events()?;
     events.flags &= !KVM_VCPUEVENT_VALID_NMI_PENDING;
     events.nmi.pending = 0;
-    set::events(session.vcpu.as_mut(), &events)?;
-    // No exception has NMI's vector: that is refused and changes nothing. Where it is taken the guest meets it.
+    set::events(vcpu, &events)
+}
+
+/// No exception has NMI's vector: that is refused and changes nothing. Where it is taken the guest meets it.
+fn restore_refused(vcpu: &mut dyn Vcpu) -> Result<(), VcpuError> {
+    let mut events = vcpu.events()?;
     events.exception.injected = 1;
     events.exception.nr = vector::NMI;
-    session.vcpu.set_events(&events).ok();
+    vcpu.set_events(&events).ok();
     Ok(())
 }
 
@@ -65,6 +81,9 @@ fn interrupt(case: &Case) -> u8 {
 /// What a case asks for while its delivery is stopped. Fails when the machine refuses it.
 pub fn at_cut(session: &mut Session<'_>, flags: CaseFlags) -> Result<(), VcpuError> {
     if flags.contains(CaseFlags::NMI_AT_CUT) {
+        session.vcpu.nmi()?;
+    }
+    if flags.contains(CaseFlags::SECOND_NMI_AT_CUT) {
         session.vcpu.nmi()?;
     }
     if flags.contains(CaseFlags::INTERRUPT_AT_CUT) {

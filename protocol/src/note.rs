@@ -132,8 +132,10 @@ bitflags::bitflags! {
         const TOUCHES_FRAME = 1 << 14;
         /// The host injects two NMIs at `Armed` instead of one, and then saves the vCPU's events and restores them.
         const SECOND_NMI = 1 << 15;
+        /// With `NMI_AT_CUT`: the host injects two NMIs there instead of one.
+        const SECOND_NMI_AT_CUT = 1 << 16;
         /// All that the host injects: without a host, or a cut, the case has no event.
-        const INJECTED = 0x987C;
+        const INJECTED = 0x1_987C;
     }
 }
 

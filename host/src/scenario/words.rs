@@ -59,9 +59,10 @@ fn named(event_type: EventType, number: u8) -> String {
 
 /// What the host injects besides.
 fn injected(flags: CaseFlags) -> impl Iterator<Item = String> {
-    const SAID: [(CaseFlags, &str); 8] = [
+    const SAID: [(CaseFlags, &str); 9] = [
         (CaseFlags::NMI_AT_ARMED, "The host injects an NMI before the act."),
         (CaseFlags::SECOND_NMI, "The host injects a second NMI, and saves and restores the events."),
+        (CaseFlags::SECOND_NMI_AT_CUT, "The host injects two NMIs there."),
         (CaseFlags::NMI_AT_CUT, "While the guest is stopped the host injects an NMI."),
         (CaseFlags::BLOCK_NMI, "The host blocks NMIs before the act."),
         (CaseFlags::INTERRUPT_AT_ARMED, "The host raises an external interrupt before the act."),

@@ -5,7 +5,8 @@
 //! "Priority Among Concurrent Events"; ch. 7, "Handling Multiple NMIs").
 //!
 //! Known bugs that fail it: an interrupt lost that was injected while an NMI or an exception was in flight, or that was in
-//! flight while an NMI came; the NMI delivered first, with RIP at the act; two NMIs kept while blocked, or none.
+//! flight while an NMI came; the NMI delivered first, with RIP at the act; two NMIs kept while blocked or while one is in
+//! flight, or none.
 //!
 //! The host injects: without one these cases are skipped.
 #![no_std]
@@ -21,6 +22,7 @@ guest::image! {
     spec: "SDM vol. 3 ch. 7 priority, Handling Multiple NMIs",
     cases: [
         two_blocked::CASE, interrupt_alone::CASE, nmi_first::CASE, nmi_meanwhile::CASE, interrupt_meanwhile::CASE, both_meanwhile::CASE,
+        three_nmis::CASE,
     ],
 }
 
@@ -186,6 +188,21 @@ mod both_meanwhile {
             Event { rip: Rip::After, csl: 2, fred_top: Top::Other(0), idt_top: Top::Other(0), ..INTERRUPT },
         ],
         registers: Registers { cr2: UNMAPPED, ..RESTING },
+        ..Case::NEW
+    };
+}
+
+mod three_nmis {
+    use super::*;
+    act! { name: "order.three-nmis", set: [], armed: [], act: ["nop"], then: ["nop"], }
+    pub(super) const CASE: Case = Case {
+        name: "three-nmis",
+        rule: "Two NMIs while one is stopped: one comes after its return, and no third.",
+        needs: Needs::NMI,
+        flags: CaseFlags::NMI_AT_ARMED.union(CaseFlags::NMI_AT_CUT).union(CaseFlags::SECOND_NMI_AT_CUT),
+        prepare: on_frame_page,
+        act: ACT,
+        events: &[NMI, Event { rip: Rip::After, ..NMI }],
         ..Case::NEW
     };
 }

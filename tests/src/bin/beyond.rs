@@ -11,12 +11,13 @@
 
 use guest::prelude::*;
 use tests::event::*;
+use tests::manual::*;
 
 guest::image! {
     name: "beyond",
     rule: "A gate or a descriptor cut by its table's limit is not there; nor is an address that is not canonical.",
     spec: "SDM vol. 3 ch. 7 Interrupt 13; vol. 2 JMP, CALL, RET",
-    cases: [gate::CASE, descriptor::CASE, near::CASE, top::CASE],
+    cases: [gate::CASE, descriptor::CASE, near::CASE, top::CASE, stack::CASE],
 }
 
 mod gate {
@@ -102,6 +103,32 @@ mod top {
         events: &[Event { event_data: 0x0000_7FFF_FFFF_FFF8, ..PF }],
         registers: Registers { cr2: 0x0000_7FFF_FFFF_FFF8, ..RESTING },
         cancel: Cancel::Payload { payload: 0x0000_7FFF_FFFF_FFF8, rflags: 0 },
+        ..Case::NEW
+    };
+}
+
+mod stack {
+    use super::*;
+    // RSP is the first address that is not canonical; the frame would lie below it.
+    act! { name: "beyond.stack", set: ["movabs rcx, 0x800000000000"], armed: ["mov rsp, rcx"], act: ["ud2"], }
+    const FRAME: u64 = 0x0000_7FFF_FFFF_FFC0;
+    pub(super) const CASE: Case = Case {
+        name: "stack",
+        rule: "#UD on the current level with RSP at bit 47 alone: its frame is canonical, and unmapped: a nested #PF, no #SS.",
+        needs: Needs::FRED,
+        flags: CaseFlags::NESTED,
+        prepare: || route(6, 0, IST_FRAME),
+        act: ACT,
+        // Where the push begins is the processor's.
+        events: &[Event {
+            error_code: PFERR_WRITE,
+            ss: ss_slot(HARDWARE_EXCEPTION, 14) | SS_NESTED,
+            rsp: Stack::At(1 << 47),
+            event_data: FRAME,
+            event_data_span: 0x3F,
+            ..PF
+        }],
+        registers: Registers { cr2: FRAME, cr2_span: 0x3F, ..RESTING },
         ..Case::NEW
     };
 }

@@ -4,7 +4,9 @@
 //! below the operand. Rotates change CF and OF alone. CMOVcc of 32 bits clears the upper half whether it moves or not. A segment
 //! prefix counts for OUTS, as for every source. TILEZERO sets start_row to 0. A page that ring 0 could write while CR0.WP was clear it
 //! cannot write any more once WP is set. A return to ring 3 leaves no data segment there that is ring 0's: FS and GS are among
-//! them (SDM vol. 2, these instructions' operation sections; vol. 3 ch. 5, "Access Rights").
+//! them. A shift of 32 bits by 0 clears the upper half, too. BT, TEST and CMP only read. CMPXCHG16B wants 16 bytes aligned to 16.
+//! ENTER is #PF when nothing could be written where it would leave RSP (SDM vol. 2, these instructions' operation sections;
+//! vol. 3 ch. 5, "Access Rights").
 //!
 //! Known bugs that fail it: an emulator that has each rule for 64 bits or for one register only.
 #![no_std]
@@ -17,9 +19,10 @@ use tests::manual::*;
 guest::image! {
     name: "corner",
     rule: "What an instruction does at the end of its range, it does by its rule.",
-    spec: "SDM vol. 2 IDIV, BT, RCL, CMOVcc, OUTS, IRET; vol. 3 ch. 5",
+    spec: "SDM vol. 2 IDIV, BT, CMOVcc, OUTS, ENTER, IRET; vol. 3 ch. 5",
     cases: [
         idiv::CASE, bits::CASE, rotates::CASE, cmov::CASE, outs::CASE, start_row::CASE, write_protect::CASE, released::CASE,
+        shift::CASE, xlat::CASE, reads::CASE, cmpxchg16b::CASE, enter::CASE,
     ],
 }
 
@@ -120,6 +123,30 @@ leaves! {
     [Check { expected: 1, read: || paging::window(0x340) }]
 }
 
+leaves! {
+    shift, "shift", "corner.shift",
+    "SHL, SAR and ROL of 32 bits by 0: the upper half is clear, of 64 bits by 0 it is kept.",
+    needs: Needs::empty(),
+    prepare: || {},
+    set: ["mov rbx, -1", "mov rsi, -1", "mov rdi, -1", "mov rbp, -1", "mov ecx, 32"],
+    act: ["shl ebx, cl", "sar esi, cl", "rol edi, cl", "mov ecx, 64", "shl rbp, cl"],
+    general: [
+        (General::Rbx, 0xFFFF_FFFF), (General::Rsi, 0xFFFF_FFFF), (General::Rdi, 0xFFFF_FFFF), (General::Rcx, 64)
+    ], []
+}
+leaves! {
+    reads, "reads", "corner.reads",
+    "BT, TEST, CMP, IMUL and PUSH of an operand in a page that is not writable: nothing faults.",
+    needs: Needs::empty(),
+    prepare: || paging::set_window(0x200, 3),
+    set: ["movabs rdi, 0x8000002200", "mov ecx, 1"],
+    act: [
+        "bt dword ptr [rdi], ecx", "setc bl", "bt dword ptr [rdi], 1", "test [rdi], ecx", "cmp [rdi], ecx", "imul ecx, [rdi]",
+        "push [rdi]", "pop rsi", "movzx ebx, bl"
+    ],
+    general: [(General::Rbx, 1), (General::Rcx, 3), (General::Rsi, 3)], []
+}
+
 mod outs {
     use super::*;
     act! { name: "corner.outs", set: ["mov esi, 0x58"], armed: ["mov edx, 0x6D78"], act: [".byte 0x64, 0x6E"], }
@@ -129,6 +156,20 @@ mod outs {
         rule: "OUTSB with a prefix for FS, at whose base nothing is mapped: #PF of that base plus RSI.",
         act: ACT,
         events: &[Event { event_data: ADDRESS, general: &[(General::Rdx, 0x6D78)], ..PF }],
+        registers: Registers { cr2: ADDRESS, ..RESTING },
+        ..Case::NEW
+    };
+}
+
+mod xlat {
+    use super::*;
+    act! { name: "corner.xlat", set: ["mov ebx, 0x50"], armed: ["mov eax, 0x108"], act: [".byte 0x64, 0xD7"], }
+    const ADDRESS: u64 = RESTING.fs_base + 0x58;
+    pub(super) const CASE: Case = Case {
+        name: "xlat",
+        rule: "XLATB with a prefix for FS, at whose base nothing is mapped: #PF of that base plus RBX and AL.",
+        act: ACT,
+        events: &[Event { event_data: ADDRESS, general: &[(General::Rax, 0x108)], ..PF }],
         registers: Registers { cr2: ADDRESS, ..RESTING },
         ..Case::NEW
     };
@@ -184,6 +225,44 @@ mod released {
             ..UD
         }],
         registers: Registers { fs_base: 0, gs_base: 0, ..RESTING },
+        ..Case::NEW
+    };
+}
+
+mod cmpxchg16b {
+    use super::*;
+    act! { name: "corner.cmpxchg16b", set: ["movabs rdi, 0x8000004208"], armed: [], act: ["cmpxchg16b [rdi]"], }
+    pub(super) const CASE: Case = Case {
+        name: "cmpxchg16b",
+        rule: "CMPXCHG16B 8 bytes above a multiple of 16: #GP(0).",
+        prepare: || route(13, 1, IST_FRAME),
+        act: ACT,
+        events: &[GP],
+        ..Case::NEW
+    };
+}
+
+mod enter {
+    use super::*;
+    act! {
+        name: "corner.enter",
+        set: [],
+        armed: ["movabs rsp, 0x8000003040"],
+        // PUSH RBP fits, and what the frame would take reaches below the page.
+        act: ["enter 0x100, 0"],
+    }
+    const ADDRESS: u64 = 0x0000_0080_0000_2F38;
+    pub(super) const CASE: Case = Case {
+        name: "enter",
+        rule: "ENTER whose final RSP lies in a page that is not writable: #PF of that place, RSP and RBP as they were.",
+        act: ACT,
+        events: &[Event {
+            error_code: PFERR_PRESENT | PFERR_WRITE,
+            rsp: Stack::At(0x0000_0080_0000_3040),
+            event_data: ADDRESS,
+            ..PF
+        }],
+        registers: Registers { cr2: ADDRESS, ..RESTING },
         ..Case::NEW
     };
 }

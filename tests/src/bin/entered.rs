@@ -17,7 +17,7 @@ guest::image! {
     name: "entered",
     rule: "A handler is entered without the shadow that its event came in.",
     spec: "SDM vol. 3 ch. 7 switching stacks; ch. 8 FRED stack frame",
-    cases: [sti_nmi::CASE, mov_ss_nmi::CASE],
+    cases: [sti_nmi::CASE, mov_ss_nmi::CASE, mov_ss_int_n::CASE],
 }
 
 /// An NMI at the first instruction of #PF's handler, which is on stack level 1; on the stack of other events.
@@ -79,6 +79,40 @@ mod mov_ss_nmi {
         act: ACT,
         events: &[PAGE_FAULT, NMI_IN_HANDLER],
         registers: Registers { cr2: UNMAPPED, ..RESTING },
+        ..Case::NEW
+    };
+}
+
+mod mov_ss_int_n {
+    use super::*;
+    act! {
+        name: "entered.mov-ss-int-n",
+        set: ["mov ecx, 0x10"],
+        armed: ["movabs rsp, {rsp}", "mov ss, ecx"],
+        act: [".byte 0xCD, 0x1F"],
+        rsp = const FRAME_STACK + 0xFD8,
+    }
+    const INT_N: Event = Event {
+        vector: 31,
+        rip: Rip::After,
+        rflags: RFLAGS,
+        rsp: Stack::Frame(0x28),
+        ss: ss_slot(SOFTWARE_INTERRUPT, 31) | SS_SOFTWARE | ss_length(2),
+        csl: 0,
+        fred_top: Top::Frame(0x40),
+        ..Event::NEW
+    };
+    pub(super) const CASE: Case = Case {
+        name: "mov-ss-int-n",
+        rule: "INT 31 after MOV SS, an NMI while it is stopped: the NMI at its handler's first instruction.",
+        needs: Needs::NMI.union(Needs::FRED),
+        flags: CaseFlags::NMI_AT_CUT,
+        prepare: || route(2, 2, IST_OTHER),
+        act: ACT,
+        events: &[
+            INT_N,
+            Event { rip: Rip::Entry(31), cs: cs_slot(0), rsp: Stack::Frame(0x80), ..NMI_IN_HANDLER },
+        ],
         ..Case::NEW
     };
 }

@@ -20,6 +20,7 @@ guest::image! {
     spec: "SDM vol. 3 ch. 7 interrupts 16, 19; ch. 8 FRED",
     cases: [
         mf_wait::CASE, mf_ring3::CASE, mf_add::CASE, mf_fninit::CASE, xm_comiss::CASE, xm_ring3::CASE, xm_masked::CASE, xm_off::CASE,
+        fnclex::CASE,
     ],
 }
 
@@ -226,6 +227,41 @@ mod xm_off {
         results: &[Check { expected: 0x1F01, read: mxcsr }],
         // What the host queues, no instruction has recorded in MXCSR.
         cancel: Cancel::No,
+        ..Case::NEW
+    };
+}
+
+mod fnclex {
+    use super::*;
+    act_ring3! { name: "fp.fnclex", set: [], act: ["fnclex", "fwait"], }
+    pub(super) const CASE: Case = Case {
+        name: "fnclex",
+        rule: "FNCLEX after an x87 exception: WAIT raises no #MF any more, TOP stays 3.",
+        needs: Needs::USER,
+        flags: CaseFlags::USER,
+        prepare: || {
+            x87_exception();
+            // SAFETY: the area that was loaded, with TOP 3 in the status word; compiled code does not use x87.
+            unsafe {
+                asm!(
+                    "or word ptr [{0} + 2], 0x1800", "fxrstor64 [{0}]",
+                    in(reg) paging::WRITABLE + 0x200, options(nostack),
+                );
+            }
+            route(6, 1, IST_FRAME);
+        },
+        act: ACT,
+        events: &[Event {
+            rip: Rip::After,
+            cs: USER_CS,
+            rsp: Stack::User,
+            ss: user_ss_slot(HARDWARE_EXCEPTION, 6),
+            csl: 0,
+            entry: 0,
+            ..UD
+        }],
+        // It leaves the condition codes undefined.
+        results: &[Check { expected: 0x1800, read: || x87_exceptions() & !0x4700 }],
         ..Case::NEW
     };
 }

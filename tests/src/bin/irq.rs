@@ -20,7 +20,7 @@ guest::image! {
     spec: "SDM vol. 3 ch. 8 stack level; vol. 2 ERETU",
     cases: [
         vector_32::CASE, vector_225::CASE, vector_255::CASE, level3::CASE, level0::CASE, ring3::CASE,
-        nmi_ring3::CASE, nmi_level3::CASE,
+        nmi_ring3::CASE, nmi_level3::CASE, vector_8_ring3::CASE,
     ],
 }
 
@@ -166,6 +166,34 @@ mod nmi_level3 {
         },
         act: ACT,
         events: &[Event { csl: 3, ..NMI }],
+        ..Case::NEW
+    };
+}
+
+mod vector_8_ring3 {
+    use super::*;
+    act_ring3! {
+        name: "irq.vector-8-ring3", cs: "0x2B", ss: "0x23", rflags: "0x202", set: [], act: ["nop"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "vector-8-ring3",
+        rule: "Interrupt 8 in ring 3, with level 2 for interrupts and for #DF: it is no #DF, and so on level 0.",
+        needs: Needs::INTERRUPT.union(Needs::USER).union(Needs::FRED),
+        flags: CaseFlags::INTERRUPT_AT_ARMED.union(CaseFlags::USER),
+        prepare: || {
+            route(8, 2, IST_FRAME);
+            set_interrupt_level(2);
+        },
+        act: ACT,
+        events: &[Event {
+            vector: 8,
+            cs: USER_CS,
+            rsp: Stack::User,
+            ss: user_ss_slot(EXTERNAL_INTERRUPT, 8),
+            csl: 0,
+            entry: 0,
+            ..INTERRUPT
+        }],
         ..Case::NEW
     };
 }

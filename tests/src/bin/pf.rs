@@ -11,6 +11,7 @@
 #![no_std]
 #![no_main]
 
+use guest::layout::{PAGE, PAGE_TABLES};
 use guest::prelude::*;
 use tests::event::*;
 use tests::manual::*;
@@ -28,6 +29,7 @@ guest::image! {
         read_ring3::CASE,
         insb_unmapped::CASE,
         insw_read_only::CASE,
+        null::CASE,
     ],
 }
 
@@ -191,6 +193,32 @@ mod insw_read_only {
         registers: Registers { cr2: 0x0000_0080_0000_2C34, ..RESTING },
         // The port comes after `Armed`.
         cancel: Cancel::No,
+        ..Case::NEW
+    };
+}
+
+/// Takes the first page away.
+fn unmap_first() {
+    // Of the identity map's PT, the first entry.
+    let entry = (PAGE_TABLES.start().value() + 3 * PAGE as u64) as *mut u64;
+    // SAFETY: nothing of the image lies in the first page.
+    unsafe {
+        entry.write_volatile(0);
+        core::arch::asm!("invlpg [{}]", in(reg) 0_u64, options(nostack, preserves_flags));
+    }
+}
+
+mod null {
+    use super::*;
+    act! { name: "pf.null", set: ["mov edi, 0"], armed: [], act: ["mov rbx, [rdi]"], }
+    pub(super) const CASE: Case = Case {
+        name: "null",
+        rule: "Read of address 0: event data and CR2 are 0, which is an address like any other.",
+        prepare: unmap_first,
+        act: ACT,
+        events: &[Event { event_data: 0, ..PF }],
+        registers: Registers { cr2: 0, ..RESTING },
+        cancel: Cancel::Payload { payload: 0, rflags: 0 },
         ..Case::NEW
     };
 }

@@ -211,6 +211,9 @@ no_execute! {
 /// What is read through a large page.
 static WORD: AtomicU64 = AtomicU64::new(0x1A26_E0FA_6E5A_0FF5);
 
+/// PAT of a large page: of IA32_PAT's eight types the second four, which are the first four again.
+const PAT: u64 = 1 << 12;
+
 /// A case whose walk ends with a large page at physical address 0, where the image lies: a read in ring 0.
 macro_rules! large {
     ($module:ident, $act:literal, $name:literal, $rule:literal, $needs:expr, $walk:expr) => {
@@ -238,11 +241,11 @@ macro_rules! large {
 }
 large! {
     large_pd, "pflevel.large-pd", "large-pd",
-    "A read in a page of 2 MiB: what lies there.",
-    Needs::empty(), [TABLE, TABLE, PAGE | PS, 0]
+    "A read in a page of 2 MiB whose entry has bit 12, PAT, set: what lies there.",
+    Needs::empty(), [TABLE, TABLE, PAGE | PS | PAT, 0]
 }
 large! {
     large_pdpt, "pflevel.large-pdpt", "large-pdpt",
-    "A read in a page of 1 GiB: what lies there.",
-    Needs::PAGE_1G, [TABLE, PAGE | PS, 0, 0]
+    "A read in a page of 1 GiB whose entry has bit 12, PAT, set: what lies there.",
+    Needs::PAGE_1G, [TABLE, PAGE | PS | PAT, 0, 0]
 }

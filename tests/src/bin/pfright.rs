@@ -22,6 +22,7 @@ guest::image! {
     spec: "SDM vol. 3 ch. 5 access rights; ch. 7 interrupt 14",
     cases: [
         smep::CASE, smap_read::CASE, smap_write::CASE, smap_ac::CASE, smap_clac::CASE, write_protect_off::CASE, touched::CASE,
+        smap_gdt::CASE,
     ],
 }
 
@@ -199,6 +200,42 @@ mod touched {
             ..PF
         }],
         registers: Registers { cr2: TOUCHED, ..RESTING },
+        ..Case::NEW
+    };
+}
+
+mod smap_gdt {
+    use super::*;
+    // The GDT's register is saved at 0xB00 of the window page, and is at 0xB20 what it is during the act.
+    act! {
+        name: "pfright.smap-gdt",
+        set: ["movabs rdi, 0x8000004B00", "mov ecx, 0x10"],
+        armed: ["sgdt [rdi]", "lgdt [rdi + 0x20]", "push 0x40002", "popfq"],
+        act: ["mov ds, ecx"],
+        then: ["lgdt [rdi]"],
+    }
+    /// The GDT, where its descriptor 0x10 is that of the frame's page.
+    const GDT: u64 = paging::OWN + 0xC00;
+    pub(super) const CASE: Case = Case {
+        name: "smap-gdt",
+        rule: "SMAP, RFLAGS.AC and a selector whose descriptor lies in a page of ring 3: AC counts for nothing, 0x1.",
+        needs: Needs::SMAP.union(Needs::FRED),
+        prepare: || {
+            smap_page();
+            paging::set_window(0xC10, 0x00CF_9300_0000_FFFF);
+            paging::set_window(0xB20, 0x5F | GDT << 16);
+            paging::set_window(0xB28, GDT >> 48);
+        },
+        act: ACT,
+        events: &[Event {
+            error_code: PFERR_PRESENT,
+            rflags: RFLAGS | RF | AC,
+            event_data: GDT + 0x10,
+            ..PF
+        }],
+        registers: Registers { cr2: GDT + 0x10, ..RESTING },
+        // The table changes after `Armed`.
+        cancel: Cancel::No,
         ..Case::NEW
     };
 }

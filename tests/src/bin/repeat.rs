@@ -19,6 +19,7 @@ guest::image! {
     spec: "SDM vol. 2 REP; vol. 3 ch. 7",
     cases: [
         compare::CASE, moved::CASE, stored::CASE, loaded::CASE, scanned::CASE, ended::CASE, input::CASE, output::CASE,
+        restored::CASE,
     ],
 }
 
@@ -43,6 +44,41 @@ mod compare {
             // ZF and PF are as before, and as the first iteration has left them.
             rflags: RFLAGS | RF | 0x44,
             idt_entry_rflags: RFLAGS | 0x44,
+            general: &[
+                (General::Rcx, 2),
+                (General::Rsi, 0x0000_0080_0000_5000),
+                (General::Rdi, 0x0000_0080_0000_4101),
+            ],
+            ..PF
+        }],
+        registers: Registers { cr2: 0x0000_0080_0000_5000, ..RESTING },
+        // The first iteration comes after `Armed`.
+        cancel: Cancel::No,
+        ..Case::NEW
+    };
+}
+
+mod restored {
+    use super::*;
+    act! {
+        name: "repeat.restored",
+        set: ["movabs rsi, 0x8000004FFF", "movabs rdi, 0x8000004100", "mov ecx, 3"],
+        armed: ["push 0x83", "popfq"],
+        act: ["repe cmpsb"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "restored",
+        rule: "The same on Intel's processor with CF and SF before, which the first iteration has cleared: #PF saves them set.",
+        needs: Needs::INTEL,
+        prepare: || {
+            paging::set_window(0xFF8, 0);
+            paging::set_window(0x100, 0);
+        },
+        act: ACT,
+        events: &[Event {
+            event_data: 0x0000_0080_0000_5000,
+            rflags: RFLAGS | RF | 0x81,
+            idt_entry_rflags: RFLAGS | 0x81,
             general: &[
                 (General::Rcx, 2),
                 (General::Rsi, 0x0000_0080_0000_5000),

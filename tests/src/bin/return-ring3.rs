@@ -27,7 +27,7 @@ guest::image! {
         compatibility_mode::CASE,
         rsp_whole::CASE,
         gs::CASE,
-        segments::CASE,
+        segments::CASE, expand_down::CASE,
     ],
 }
 
@@ -226,6 +226,34 @@ mod segments {
         events: &[Event {
             rip: Rip::Plus(4),
             general: &[(General::Rbx, 0x10), (General::Rcx, 0x10)],
+            ..USER_UD
+        }],
+        ..Case::NEW
+    };
+}
+
+mod expand_down {
+    use super::*;
+    act_ring3! {
+        name: "return-ring3.expand-down",
+        set: ["mov ecx, 0x48", "mov ds, ecx", "mov ecx, 0x50", "mov es, ecx"],
+        act: ["mov ebx, ds", "mov ecx, es", "ud2"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "expand-down",
+        rule: "IRETQ with expand-down data of ring 0 in DS, conforming code of ring 0 in ES: DS is null then, ES stays.",
+        needs: Needs::USER.union(Needs::IDT),
+        flags: CaseFlags::USER.union(CaseFlags::TOUCHES_GDT),
+        prepare: || {
+            // Data, expand-down, writable; conforming code, readable.
+            set_descriptor(0x48, 0x00CF_9600_0000_FFFF);
+            set_descriptor(0x50, 0x00AF_9E00_0000_FFFF);
+            route(6, 1, IST_FRAME);
+        },
+        act: ACT,
+        events: &[Event {
+            rip: Rip::Plus(4),
+            general: &[(General::Rbx, 0), (General::Rcx, 0x50)],
             ..USER_UD
         }],
         ..Case::NEW

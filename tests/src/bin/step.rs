@@ -17,6 +17,7 @@
 #![no_main]
 
 use guest::prelude::*;
+use tests::act_hand_built;
 use tests::event::*;
 use tests::manual::*;
 
@@ -32,7 +33,7 @@ guest::image! {
         over_mov_ss::CASE,
         general_detect_after_mov_ss::CASE,
         over_sti::CASE,
-        branch::CASE,
+        branch::CASE, branch_iretq::CASE,
         out_and_branch::CASE,
     ],
 }
@@ -209,6 +210,26 @@ mod branch {
         events: &[SINGLE_STEP],
         registers: Registers { dr6: DR6 | BS, ..RESTING },
         // What the host queues, the processor has not raised: it would find BTF set.
+        cancel: Cancel::No,
+        ..Case::NEW
+    };
+}
+
+mod branch_iretq {
+    use super::*;
+    act_hand_built! {
+        name: "step.branch-iretq", rip: ["push offset \"step.branch-iretq.after\""], cs: "8", rflags: "2", ss: "0x10",
+        armed: ["lea rsp, [rsp + 8]", "push 0x102", "popfq"], act: [".byte 0x48, 0xCF"],
+    }
+    pub(super) const CASE: Case = Case {
+        name: "branch-iretq",
+        rule: "BTF and IRETQ with TF: it is a branch, one trap after it.",
+        flags: CaseFlags::TOUCHES_GDT,
+        prepare: || set_debugctl(BTF),
+        act: ACT,
+        events: &[Event { rflags: RFLAGS, ..SINGLE_STEP }],
+        registers: Registers { dr6: DR6 | BS, ..RESTING },
+        // As for `branch`.
         cancel: Cancel::No,
         ..Case::NEW
     };

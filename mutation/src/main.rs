@@ -106,16 +106,18 @@ fn defects(area: &Area, results: &Results, survivors: &Survivors) -> Vec<String>
     if results.faults.is_empty() {
         return defects;
     }
+    // Faults of the same words at several places are one entry: the entry stays as long as one of them survives.
+    let survives = |key: &str| results.faults.iter().any(|one| one.key == key && one.fate == Fate::Survived);
     for fault in &results.faults {
         let known = survivors.equivalent(&fault.key).or_else(|| survivors.gap(&fault.key)).is_some();
         match (fault.fate == Fate::Survived, known) {
             (true, false) => {
                 defects.push(format!("{} survives, and mutation/survivors.toml does not say why", fault.key))
             }
-            (false, true) => {
+            (false, true) if !survives(&fault.key) => {
                 defects.push(format!("{} is noticed: take it out of mutation/survivors.toml", fault.key))
             }
-            (true, true) | (false, false) => {}
+            (true, true) | (false, _) => {}
         }
     }
     let (share, least) = (

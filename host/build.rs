@@ -4,14 +4,17 @@
 //! The directory that `MIDFLIGHT_IMAGES` names is the user's, who need not have the sources: all that it
 //! holds is embedded, but for hidden files. A warning names each file that is left out, and each source
 //! without an image. Without any image a release build builds them, and another build succeeds all the same: such a
-//! midflight says so.
+//! midflight says so. They are embedded compressed: all are alike but for their cases.
 
 #[path = "build/images.rs"]
 mod images;
 #[path = "build/version.rs"]
 pub(crate) mod version;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{env, fs, io};
@@ -33,11 +36,15 @@ fn main() -> ExitCode {
 fn embed_images() -> io::Result<()> {
     println!("cargo::rerun-if-env-changed=MIDFLIGHT_IMAGES");
     let chosen = chosen(&workspace())?;
+    let embedded = Path::new(&variable("OUT_DIR")?).join("embedded");
+    fs::create_dir_all(&embedded)?;
     let mut table = String::from("&[\n");
     for file in &chosen.images {
         println!("cargo::rerun-if-changed={}", file.display());
         let name = file.file_name().unwrap_or_default();
-        let _ = writeln!(table, "    ({:?}, include_bytes!({:?})),", name, fs::canonicalize(file)?);
+        let compressed = embedded.join(name).with_added_extension("gz");
+        fs::write(&compressed, compress(&fs::read(file)?)?)?;
+        let _ = writeln!(table, "    ({name:?}, include_bytes!({compressed:?})),");
     }
     for directory in &chosen.watched {
         println!("cargo::rerun-if-changed={}", directory.display());
@@ -47,6 +54,12 @@ fn embed_images() -> io::Result<()> {
     }
     table.push_str("]\n");
     fs::write(Path::new(&variable("OUT_DIR")?).join("embedded_images.rs"), table)
+}
+
+fn compress(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut compressed = GzEncoder::new(Vec::new(), Compression::best());
+    compressed.write_all(bytes)?;
+    compressed.finish()
 }
 
 fn chosen(root: &Path) -> io::Result<Chosen> {

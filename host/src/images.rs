@@ -1,10 +1,22 @@
 //! The images of a run: those embedded in this binary, or files.
 
+use crate::decompress::decompress;
 use crate::image::{Image, ImageError};
 use std::path::PathBuf;
+use std::sync::LazyLock;
+
+/// File name and compressed bytes of each embedded image.
+static COMPRESSED: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/embedded_images.rs"));
+
+/// No image is larger; `scripts/install-images` refuses one of more than 64 KiB, a user's own may have more.
+const LARGEST: usize = 16 << 20;
 
 /// File name and bytes of each embedded image.
-pub static EMBEDDED: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/embedded_images.rs"));
+pub static EMBEDDED: LazyLock<Vec<(&str, Vec<u8>)>> = LazyLock::new(|| {
+    // What cannot be decompressed is no image, and says so when it is read.
+    let whole = |bytes| decompress(bytes, LARGEST).unwrap_or_default();
+    COMPRESSED.iter().map(|(name, bytes)| (*name, whole(bytes))).collect()
+});
 
 /// There is no image to run.
 #[derive(Debug, thiserror::Error)]

@@ -203,7 +203,7 @@ fn a_bochs_that_works_runs_images() {
     assert!(ran.code == 0 && ran.stdout.contains(" 0 failed, "), "{ran:?}");
     let ran =
         run("bochs-compares", &["compare", "pf", "--machines", "model,bochs", "--delivery", "idt"], None);
-    assert!(ran.code == 0 && ran.stdout.contains("8 the same, 0 different"), "{ran:?}");
+    assert!(ran.code == 0 && ran.stdout.contains("9 the same, 0 different"), "{ran:?}");
     let ran = run("bochs-migrates", &["compare", "pf", "--machines", "model,bochs", "--migrate"], None);
     assert!(ran.code == 2 && ran.stderr.contains("guests do not migrate to or from bochs"), "{ran:?}");
 }

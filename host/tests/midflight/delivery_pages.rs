@@ -61,9 +61,10 @@ fn stop_at(machine: &ModelMachine, image: &Image, ready: &VmState, index: u16, p
         assert_eq!(session.entries().unwrap(), 0);
         let rip = session.vcpu.regs().unwrap().rip;
         // A fetch faults at its target; of several deliveries the first may come inside the act.
-        // In a segment that does not begin at 0 RIP says nothing.
+        // In a segment that does not begin at 0 RIP says nothing; what comes after the last byte of 4 GiB is 0.
         let is_flat = session.vcpu.sregs().unwrap().cs.base == 0;
-        let is_in_act = !is_flat || rip == case.act || (case.act..=case.after).contains(&rip);
+        let wraps = case.act == u64::from(u32::MAX) && rip == 0;
+        let is_in_act = !is_flat || wraps || rip == case.act || (case.act..=case.after).contains(&rip);
         assert!(is_in_act, "RIP {}", image.describe_address(rip));
         let events = session.vcpu.events().unwrap();
         let shown = events.exception.injected | events.interrupt.injected | events.nmi.injected != 0;

@@ -75,7 +75,7 @@ fn built(name: &str) -> PathBuf {
     for place in ["midflight", "target/release/midflight"] {
         symlink(program, root.join(place)).unwrap();
     }
-    for (name, bytes) in EMBEDDED {
+    for (name, bytes) in EMBEDDED.iter() {
         fs::write(root.join("target/images").join(name), bytes).unwrap();
     }
     root

@@ -113,7 +113,7 @@ fn every_embedded_image_has_a_source() {
         return;
     }
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/src/bin");
-    for (name, _) in midflight::images::EMBEDDED {
+    for (name, _) in midflight::images::EMBEDDED.iter() {
         assert!(sources.join(format!("{name}.rs")).is_file(), "{name}");
     }
 }

@@ -31,7 +31,7 @@ fn menu(name: &str) -> Option<PathBuf> {
     let place = directory(name);
     let files = place.join("images");
     fs::create_dir(&files).unwrap();
-    for (image, bytes) in midflight::images::EMBEDDED {
+    for (image, bytes) in midflight::images::EMBEDDED.iter() {
         fs::write(files.join(image), bytes).unwrap();
     }
     let result = place.join("midflight.iso");

@@ -148,7 +148,7 @@ mod end_step {
             map_end();
             paging::set_window(0xFF8, 0x90 << 56);
         },
-        act: ACT,
+        act: Act { act: Address::new(0xFFFF_FFFF), ..ACT },
         events: &[Event {
             ss: user_ss_slot(HARDWARE_EXCEPTION, 1) & !SS_LONG,
             vector: 1,

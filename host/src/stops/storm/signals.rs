@@ -3,7 +3,8 @@
 //! Only those that hit an event in flight count; after all others the guest continues. Their times are
 //! measured: [`Aim`].
 //!
-//! A storm must not prevent progress: a guest that signals find at the same RIP gets more time, until it moves on.
+//! A storm must not prevent progress: a guest that signals find at the same RIP gets more time, and when it has had all
+//! that there is, it runs to the end of its case without them.
 
 use super::aim::Aim;
 use super::watch::{Found, Watch};
@@ -101,8 +102,8 @@ impl Signals {
         }
     }
 
-    /// Sends signals until more of them would not help; `None` if the handler was entered and nothing met: the guest has the
-    /// rest of its case to run.
+    /// Sends signals until more of them would not help; `None` if the handler was entered and nothing met, or signals keep the
+    /// guest from it: it has the rest of its case to run.
     fn signal(&mut self, session: &mut Session<'_>, mut watch: Watch) -> Result<Option<Struck>, NoCut> {
         while !self.is_over() {
             let begun = session.vcpu.clock();
@@ -130,7 +131,7 @@ impl Signals {
                 Found::Still => {
                     self.still += 1;
                     if !self.aim.later() {
-                        break;
+                        return Ok(None);
                     }
                 }
                 Found::OnTheWay => self.aim.finer(),

@@ -68,7 +68,7 @@ fn choose(area: &Area, sample: usize, seed: u64) -> Result<(usize, Vec<Fault>), 
 }
 
 /// Where a seed puts a fault. It depends on nothing else, so that a sample stays as it is where the tree does: what is
-/// new is in it or not, and nothing else moves.
+/// new is in it or not, and nothing else moves. Another release of the toolchain may hash otherwise.
 fn rank(seed: u64, fault: &Fault) -> u64 {
     let mut hasher = DefaultHasher::new();
     (seed, fault.key()).hash(&mut hasher);
